@@ -157,19 +157,19 @@ def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
 
 
 def _hashes_of_few(values: pa.Array[Any]) -> NDArray[np.uint64]:
-    """Hashes of a few texts, each byte of which takes several numbers."""
+    """Hashes of a few texts, those of one length at once."""
     binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
     binary = binary.cast(pa.large_binary())
     offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
     lengths = np.minimum(np.diff(offsets), _LONGEST)
     body = binary.buffers()[2]
-    if body is None or not lengths.any():
-        return mixed(lengths.astype(np.uint64), 0)
-    body_bytes = np.frombuffer(body, np.uint8)
-    starts = np.cumsum(lengths) - lengths
-    place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
-    # One more, so that zero bytes count too.
-    letters = body_bytes[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
-    products = np.concatenate((np.zeros(1, np.uint64), np.cumsum(letters * _FACTORS[place])))
-    # Sums and their differences wrap around modulo 2^64, so that the difference is exact.
-    return mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64), 0)
+    body_bytes, sums = np.frombuffer(body or b"", np.uint8), np.empty(len(lengths), np.uint64)
+    for length in np.flatnonzero(np.bincount(lengths)):
+        rows = np.flatnonzero(lengths == length)
+        if len(rows) == len(lengths) and len(rows) * length == offsets[-1] - offsets[0]:  # none is cut off
+            letters = body_bytes[offsets[0] : offsets[-1]].reshape(len(rows), length).astype(np.uint64)
+        else:
+            letters = body_bytes[offsets[rows, None] + np.arange(length)].astype(np.uint64)
+        # Each byte counts one more, so that zero bytes count too.
+        sums[rows] = letters @ _FACTORS[:length] + (_FACTORS[:length].sum() + np.uint64(length))
+    return mixed(sums, 0)

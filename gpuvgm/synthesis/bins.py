@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -264,8 +265,9 @@ def bins_on_clock(
     clock: Clock,
     rows: Rows,
     summary: Summary,
-    interval_limit: int,
-    rows_per_key: float = 1.0,
+    limits: tuple[int, float],
+    *,
+    are_told: bool,
 ) -> Bins:
     """Bins of the readings of a clock.
 
@@ -277,8 +279,13 @@ def bins_on_clock(
         Its clock.
     rows : callable
         Gives a sample of the rows of a column.
-    summary, interval_limit, rows_per_key
-        As for `bins_since`.
+    summary : Summary
+        Its summary.
+    limits : (int, float)
+        `interval_limit` and `rows_per_key`, as for `bins_since`.
+    are_told : bool
+        Whether datetimes are drawn given other columns. Then intervals end where hardly any rows are, and frequent
+        moments have their own, as each side may go with other values; else intervals have equal shares.
     """
     assert isinstance(column, NumericColumn)
     numbers = numbers_of_rows(column, rows(column.name))[0]
@@ -286,8 +293,8 @@ def bins_on_clock(
     readings = clock.readings(present)
     values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
     often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present)))
-    values = replace(values, single=often, least_rows=LEAST_ROWS * rows_per_key, clock=clock)
-    return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
+    values = replace(values, single=often, least_rows=LEAST_ROWS * limits[1], clock=clock, are_told=are_told)
+    return replace(_bins_of_numbers(column, values, limits[0]), clock=clock)
 
 
 def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
@@ -374,6 +381,8 @@ class _TrainingValues:
         Which steps between values come more often than others.
     clock : Clock, optional
         Clock whose readings the numbers are, in the middle of their steps.
+    are_told : bool
+        As for `bins_on_clock`.
     """
 
     numbers: Floats
@@ -386,6 +395,7 @@ class _TrainingValues:
     least_rows: float = LEAST_ROWS
     forms: Forms | None = None
     clock: Clock | None = None
+    are_told: bool = False
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -421,11 +431,18 @@ class _TrainingValues:
         rows, numbers = int(np.sum(self.rows)), self.numbers
         coarse, fine = min(max(2, rows // LEAST_INTERVAL), COARSE_INTERVALS), rows // FINE_INTERVAL
         interval_count = min(interval_limit, max(coarse, fine))
+        frequent = self._moments(interval_count)
+        interval_count = min(interval_count, max(interval_limit - 2 * len(frequent), 2))
         tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
         rows_below = np.cumsum(self.rows)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]
+        if self.are_told and self.clock is not None:
+            both_sides = np.union1d(frequent - 1, frequent)
+            both_sides = both_sides[(both_sides >= 0) & (both_sides < len(rows_below))]
+            lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
+            edge_places = _apart(both_sides, lulls, rows_below, rows / interval_count / 2)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper - lower) / 2
         if self.step:
@@ -435,6 +452,11 @@ class _TrainingValues:
         if self.clock is not None:  # whose steps differ in length
             middle = self.clock.borders(middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
+
+    def _moments(self, interval_count: int) -> Ints:
+        """Places of the moments that have rows of half an interval, and so one of their own."""
+        often = np.argsort(-self.rows, kind="stable")[: interval_count // 4 if self.are_told else 0]
+        return often[2 * interval_count * self.rows[often] >= np.sum(self.rows)]
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -542,6 +564,26 @@ class _TrainingValues:
         ):
             shares += weight * ndtr((y - mean) / deviation)
         return shares
+
+
+def _in_lulls(places: Ints, waits: Floats) -> Ints:
+    """Of the places nearer to each than to others those with the longest wait: what follows may be of another kind."""
+    stops = [0, *((places[:-1] + places[1:] + 1) // 2).tolist(), len(waits)]
+    nearest = [np.argmax(waits[start:stop]) + start for start, stop in pairwise(stops)] if len(places) else []
+    return np.array(nearest, np.int64)
+
+
+def _apart(places: Ints, others: Ints, rows_below: Ints, least_rows: float) -> Ints:
+    """Places, and others that leave some rows beside those, and beside each other."""
+    below = np.concatenate(([-np.inf], rows_below[places], [np.inf]))
+    after = np.searchsorted(below, rows_below[others])
+    distance = np.minimum(below[after] - rows_below[others], rows_below[others] - below[after - 1])
+    kept, last = [*places.tolist()], -np.inf
+    for place in others[distance >= least_rows].tolist():
+        if rows_below[place] - last >= least_rows:
+            kept.append(place)
+            last = rows_below[place]
+    return np.sort(np.array(kept, np.int64))
 
 
 def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:

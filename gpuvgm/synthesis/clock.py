@@ -29,21 +29,23 @@ MOST_DAYS = 1 << 16  # of a clock
 FARTHEST_DAY = 1 << 22  # from 1970-01-01
 ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
 OFTEN = 4  # times as many rows as a clock lets expect, for a moment that has its own count
-PartName = Literal["weekday", "day", "day from the end", "working day", "working day from the end", "month", "time"]
-PARTS: tuple[PartName, ...] = get_args(PartName)
+PartName = Literal[
+    "weekday", "day", "day from the end", "working day", "working day from the end", "month", "time", "missing"
+]
+PARTS: tuple[PartName, ...] = get_args(PartName)[:-1]
 PartCodes = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the datetimes of a column, which trees of other columns ask for.
+    """A part of the datetimes of a column, or whether a row lacks a key, which trees of other columns ask for.
 
     Parameters
     ----------
     column : str
-        The column.
+        The column; of keys the first one.
     name : str
-        The part, one of `PARTS`.
+        The part, one of `PARTS`; of keys "missing".
     """
 
     column: str

@@ -29,6 +29,7 @@ PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
 LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
 LEAST_WITH_PARTS = 1 / 4096  # where trees ask for parts of datetimes, which a table of shares would lack
 CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
+RARE_SHARE = 1 / 512  # of them, below which many candidates are slower than further draws
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
 STREAM = "conditions"  # of the generator, for what no column draws
 DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], dict[int, Any]]
@@ -66,6 +67,11 @@ class ConditionedTrees:
     def is_exact(self) -> bool:
         """Whether rows can be drawn that meet the conditions."""
         return self._combinations is not None or self._candidates > 0
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether many rows are drawn for each that meets the conditions."""
+        return self._combinations is None and self._candidates > CANDIDATES / LEAST_SHARE
 
     def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of `places` for consecutive rows, on the host; and what else is drawn of them."""
@@ -114,7 +120,8 @@ class ConditionedTrees:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
         met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
         least = LEAST_WITH_PARTS if self._ask_parts else LEAST_SHARE
-        return 0 if met < least * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
+        on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
+        return 0 if met < least * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 
     def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of consecutive candidates, of which the first column meets a condition on it."""

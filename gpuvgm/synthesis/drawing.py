@@ -45,6 +45,8 @@ class KeyTable:
         Level of the keys.
     above : mapping of int to ndarray of shape (keys,), int64
         By level above, the place of the key that each of these keys belongs to in the table of that level.
+    lacking : ndarray of shape (keys,), uint16
+        As `codes_of_lacking` gives it: 0, or which levels the rows of what is no key lack.
     """
 
     seed: int
@@ -52,6 +54,7 @@ class KeyTable:
     places: Ints
     level: int = 0
     above: Mapping[int, Ints] = field(default_factory=dict)
+    lacking: Codes = field(default_factory=lambda: np.empty(0, np.uint16))
 
     @classmethod
     def of(cls, numbers: NDArray[np.uint64], seed: int) -> KeyTable:
@@ -201,8 +204,11 @@ class Drawing:
         columns: dict[int, tuple[Codes, Floats]] = {}
         for place in order:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
+            if own:
+                bins |= {key: own.lacking for key in structure.keys_asked if key in others}
             former = [
-                _taken(bins[other], own.above.get(levels[other])) if own else bins_of_rows[other] for other in others
+                _taken(bins[other], own.above.get(levels.get(other, own.level))) if own else bins_of_rows[other]
+                for other in others
             ]
             number, draws = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]]()
             ranges, at = own.ranges if own else ((first_row, rows),), 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from math import prod
 from os.path import commonprefix
 from typing import Annotated, Any, Literal
@@ -24,14 +25,17 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
-from gpuvgm.io.arrow import is_text_type, plain_column
+from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.keys import (
+    MOST_COLUMNS,
     NEARLY_AS_MANY,
     Claims,
     KeyCounts,
     KeyLayout,
     check_of,
+    codes_of_lacking,
     keys_that_determine,
     trees_of_keys,
     with_check_digits,
@@ -52,6 +56,7 @@ MADE = {
     "shape": "random letters and digits",
     "missing": "missing values",
 }
+_CLASS_OF_LETTER = {ord(letter): f"\\{name}" for name, members in CLASSES.items() for letter in members}
 LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
 LEAST_OF_CODES = 0.1
 LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
@@ -159,7 +164,7 @@ class IdentifierForm:
 
     def _lengthened(self) -> IdentifierForm:
         """The shape with more letters or digits at its end than the longest text has; missing values beyond 64."""
-        classes = "".join(map(_class_of_letter, self.unseen[0])) if self.unseen else ""
+        classes = self.unseen[0].translate(_CLASS_OF_LETTER) if self.unseen else ""
         pattern = self.pattern.replace(PART, classes)
         form = replace(self, pattern=pattern, unseen=())
         if self.length >= LONGEST:
@@ -181,7 +186,11 @@ class IdentifierForm:
             numbers = pa.array(counter.astype(np.int64) + (self.largest + 1)).cast(pa.string())
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
             parts[self.tokens.tokens.index(NUMBER)] = padded
-        texts: pa.Array[Any] = pc.binary_join_element_wise(*parts, "")
+        joined = list[Any]()
+        for is_fixed, group in groupby(parts, lambda part: isinstance(part, str)):
+            neighbours = [*group]
+            joined += ["".join(neighbours)] if is_fixed else neighbours
+        texts: pa.Array[Any] = pc.binary_join_element_wise(*joined, "")
         if self.check:
             texts = pa.array([with_check_digits(str(text), self.check) for text in texts.to_pylist()], pa.string())
         return texts
@@ -300,12 +309,54 @@ def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int],
     return levels
 
 
+def layouts_of(forms: Mapping[str, IdentifierForm]) -> dict[str, KeyLayout]:
+    """Layout of each group of keys."""
+    return {form.key.group: form.key for form in forms.values() if form.key is not None}
+
+
+def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLayout) -> list[list[str]]:
+    """Columns by level of a group whose missing values are told apart: the first one of each, and some others."""
+    every = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
+    others = [name for own in every for name in own[1:]][: MOST_COLUMNS - len(every)]
+    return [[name for name in own if name == own[0] or name in others] for own in every]
+
+
+def lacking_keys(
+    forms: Mapping[str, IdentifierForm], keys: Iterable[str], values: Callable[[str], Any]
+) -> dict[Part, NDArray[np.uint16]]:
+    """For each first column of keys, which keys of their group rows lack that lack these, as `codes_of_lacking` says.
+
+    Parameters
+    ----------
+    forms : mapping of str to IdentifierForm
+        Forms of all columns of keys.
+    keys : iterable of str
+        First columns of keys.
+    values : callable
+        Gives the rows of a column.
+    """
+    levels, lacking = levels_of_keys(forms), dict[Part, NDArray[np.uint16]]()
+    for name in keys:
+        layout, level = forms[name].key, forms[name].level
+        assert layout is not None
+        masks = [
+            np.logical_and.reduce(
+                [np.asarray(plain_values_of(on_host(values(column))).is_null()) for column in columns]
+            )
+            for columns in columns_of_levels(levels, layout)
+        ]
+        lacking[Part(name, "missing")] = codes_of_lacking(masks, level)
+    return lacking
+
+
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
-    """Numbers of the keys of consecutive rows, by group and level; see `KeyLayout.numbers`."""
-    layouts = {form.key.group: form.key for form in forms.values() if form.key is not None}
+    """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
+
+    What it gives behind those of the last level has the next one.
+    """
     return {
         (group, level): numbers
-        for group, layout in layouts.items()
+        for group, layout in layouts_of(forms).items()
         for level, numbers in enumerate(layout.numbers(part, seed, skipped))
     }
 
@@ -342,10 +393,10 @@ class IdentifierCounts:
         arrays = {name: on_host(values(name)) for name in names}
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
-        keys, levels = {}, levels_of_keys({name: forms[name] for name in claims})
-        layouts = {form.key.group: form.key for form in (forms[name] for name in claims) if form.key is not None}
-        for group, layout in layouts.items():
-            of_levels = [hashes[levels[group, level][0]] for level in range(len(layout.above) + 1)]
+        with_claims = {name: forms[name] for name in claims}
+        keys, levels = {}, levels_of_keys(with_claims)
+        for group, layout in layouts_of(with_claims).items():
+            of_levels = [[hashes[name] for name in own] for own in columns_of_levels(levels, layout)]
             keys[group] = KeyCounts.of(of_levels, layout.above)
         evidence = {
             name: Evidence.of(hashes[name], [partial(values_of, columns[other], arrays[other]) for other in others])
@@ -364,11 +415,12 @@ class IdentifierCounts:
 
     def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
         """Forms that make no value of the rows, and keys that have as many rows as theirs."""
-        layouts = {name: keys.layout(name) for name, keys in self.keys.items()}
+        levels, layouts = levels_of_keys(forms), layouts_of(forms)
+        for group, keys in self.keys.items():
+            layouts[group] = keys.layout(group, columns_of_levels(levels, layouts[group]))
         refined = {name: form.refined(self.seen[name]) if name in self.seen else form for name, form in forms.items()}
         return {
-            name: replace(form, key=layouts.get(form.key.group, form.key)) if form.key else form
-            for name, form in refined.items()
+            name: replace(form, key=layouts[form.key.group]) if form.key else form for name, form in refined.items()
         }
 
     def refuted(self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> set[tuple[str, str]]:
@@ -448,7 +500,7 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
     members = defaultdict[str, list[str]](list)
     for text in texts:
         if len(text) <= LONGEST and not {*text} & {"\\", "?"}:
-            members["".join(map(_class_of_letter, text[len(before) : len(text) - len(after)]))].append(text)
+            members[text[len(before) : len(text) - len(after)].translate(_CLASS_OF_LETTER)].append(text)
     shape, alike = max(members.items(), key=lambda item: (len(item[1]), item[0]), default=("", []))
     values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
     if len(alike) < 2 or values < len(texts):
@@ -570,15 +622,14 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
     if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
         raise ValueError("its attributes are no columns of the network")
     dependence = Dependence(levels_of_attributes(forms, attributes))
+    for node, trees in zip(structure.nodes, structure.trees, strict=True):
+        keys = {structure.keys_asked[asked] for asked in trees.asked if asked in structure.keys_asked}
+        if not keys <= {attributes.get(node.name)}:
+            raise ValueError(f'"{node.name}" asks for keys that it is no attribute of')
     for bins, node in zip(structure.bins, structure.nodes, strict=True):
         others = [*node.parents, *([] if bins.since is None else [bins.since])]
         if not all(dependence.allows(node.name, other) for other in others):
             raise ValueError(f'"{node.name}" is not the same in all rows of a key')
-
-
-def _class_of_letter(letter: str) -> str:
-    """Class of a letter or digit; any other character as it is."""
-    return next((f"\\{name}" for name, members in CLASSES.items() if letter in members), letter)
 
 
 def _class_of(letters: set[str]) -> str:

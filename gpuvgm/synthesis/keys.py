@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.records import Count
-from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
+Bits = NDArray[np.uint64]  # of columns that are missing
 Claims = Set[tuple[str, str]]  # of columns of which the first determines the second
 #: Text of no more different values is a code, of what looks like keys of fewer; so many of these look so.
 MOST_CODES, MOST_ALIKE = 255, 20
@@ -39,6 +39,9 @@ LEAST_SHARE = 0.5  # of the values of a key that determines another column, for 
 COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
 FEW_ROWS = 1 << 16  # of a block, that may hold enough keys
+MOST_COLUMNS = 16  # of a group of keys, whose missing values are told apart
+MOST_LEVELS = 6  # which a key that rows lack is told apart by
+LACKING_CODES = 1 + (1 << MOST_LEVELS)
 LOOKS = {
     "e-mail addresses": r"\A[^@\s]+@[^@\s]+\.[A-Za-z]+\z",
     "IBANs": r"\A[A-Z]{2}[0-9]{2} ?([A-Z0-9] ?){11,30}\z",
@@ -72,8 +75,13 @@ class KeyLayout:
     members : tuple of int
         Combinations of each owner; empty for one each.
     places : tuple of tuple of int
-        For each level but the last, and each combination, the number of its key among those of its owner, from 0 on;
-        ~number where rows have no key.
+        For each level but the last, and each combination, the number of its key among those of its owner, from 0 on.
+    columns : tuple of tuple of str
+        By level, the columns whose missing values are told apart, the first column of the keys first.
+    missing : tuple of int
+        For each combination a bit for each of these columns, set where its rows lack it; empty where none does.
+    ownerless : tuple of (int, int)
+        Such bits of the rows that have no owner, each with the rows that have them.
     """
 
     group: str
@@ -82,7 +90,10 @@ class KeyLayout:
     sizes: tuple[Count, ...] = ()
     keys: tuple[Count, ...] = ()
     members: tuple[Count, ...] = ()
-    places: tuple[tuple[Annotated[int, whole(-COUNTED_KEYS, COUNTED_KEYS)], ...], ...] = ()
+    places: tuple[tuple[Count, ...], ...] = ()
+    columns: tuple[tuple[str, ...], ...] = ()
+    missing: tuple[Count, ...] = ()
+    ownerless: tuple[tuple[Count, ...], ...] = ()
 
     def check(self) -> None:
         """Raise ValueError where the parts of a loaded layout do not fit together."""
@@ -97,26 +108,51 @@ class KeyLayout:
         is_tree = not self.sizes or len(self.places) == len(self.above)
         if {*map(len, self.places)} != lengths or not is_tree or not _are_numbered(self):
             raise ValueError(f'the keys of "{self.group}" are not numbered')
+        is_known = len(self.missing) in (0, len(self.sizes)) and all(len(pair) == 2 for pair in self.ownerless)
+        bits = (*self.missing, *(pair[0] for pair in self.ownerless if is_known))
+        of_levels = not self.sizes or len(self.columns) == len(self.above) + 1
+        if not is_known or not of_levels or max(bits, default=0) >> sum(map(len, self.columns)):
+            raise ValueError(f'what is missing of the keys of "{self.group}" is not that of their rows')
 
     def path(self, level: int) -> tuple[int, ...]:
         """A level and those above it."""
         return (level, *(self.path(self.above[level]) if level < len(self.above) else ()))
 
+    def bit_of(self, name: str, level: int) -> int:
+        """Place of the bit of a column of a level; further columns of it lack what its first one lacks."""
+        own, first = self.columns[level] if self.columns else (), sum(map(len, self.columns[:level]))
+        return first + (own.index(name) if name in own else 0)
+
+    def lacking(self, bits: Bits) -> list[NDArray[np.bool_]]:
+        """Which of some bits are those of rows that lack all columns of a level, by level."""
+        stops = np.cumsum([0, *map(len, self.columns)])
+        masks = [np.uint64((1 << int(stop)) - (1 << int(start))) for start, stop in pairwise(stops)]
+        return [bits & mask == mask for mask in masks]
+
     def numbers(self, part: RowRange, seed: int, skipped: int = 0) -> list[Hashes]:
-        """Numbers of the keys of consecutive rows, by level, after those of some periods that are skipped."""
+        """Numbers of the keys of consecutive rows, by level, after those of some periods that are skipped.
+
+        Behind them the bits of the columns that rows lack.
+        """
         period = period_of(self)
         length = np.uint64(period.stops[-1])
         rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
         periods, places = np.divmod(rows, length)
         places = shuffled(places, int(length), f"{self.group}/keys", seed)
-        combinations = np.searchsorted(period.stops, places.astype(np.int64), side="right")
+        combinations = period.combinations[places]
         periods += np.uint64(skipped)
-        return [periods * np.uint64(len(level.lacks)) + level.keys[combinations] for level in period.levels]
+        numbers = [periods * np.uint64(len(level.lacking)) + level.keys[combinations] for level in period.levels]
+        return [*numbers, period.missing[combinations]]
 
     def rows_per_key(self, level: int) -> float:
         """Rows of the keys of a level on average."""
-        period = period_of(self)
-        return float(period.stops[-1]) / len(period.levels[level].lacks)
+        return period_of(self).levels[level].rows_per_key
+
+    def lacking_of(self, numbers: Hashes, level: int) -> NDArray[np.uint16]:
+        """Codes of the levels that the rows of what is no key lack, as `codes_of_lacking` gives them; 0 of keys."""
+        codes = period_of(self).levels[level].lacking
+        of_keys: NDArray[np.uint16] = codes[numbers % np.uint64(len(codes))]
+        return of_keys
 
     def numbers_above(self, numbers: Hashes, level: int, above: int) -> Hashes:
         """Numbers of the keys of a level above that keys determine."""
@@ -124,15 +160,10 @@ class KeyLayout:
         for below, next_level in pairwise(self.path(level)):
             if below == above:
                 break
-            own, upper = period.levels[below], len(period.levels[next_level].lacks)
-            periods, places = np.divmod(numbers, np.uint64(len(own.lacks)))
+            own, upper = period.levels[below], len(period.levels[next_level].lacking)
+            periods, places = np.divmod(numbers, np.uint64(len(own.lacking)))
             numbers = periods * np.uint64(upper) + own.above[places]
         return numbers
-
-    def lacking(self, numbers: Hashes, level: int) -> tuple[NDArray[np.bool_], float]:
-        """Which keys of a level are those of rows that have none, and the share of such rows."""
-        own = period_of(self).levels[level]
-        return own.lacks[numbers % np.uint64(len(own.lacks))], own.lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +175,17 @@ class LevelKeys:
     keys : ndarray of shape (combinations,), uint64
         Number of each combination's key.
     above : ndarray of shape (keys,), uint64
-        Number of the key above each one; empty for owners.
-    lacks : ndarray of shape (keys,), bool
-        Whether a key is that of rows without one.
-    lacking : float
-        Share of the rows without one.
+        Number of the key above each one; of owners their own.
+    lacking : ndarray of shape (keys,), uint16
+        As `codes_of_lacking` gives it: 0, or which levels the rows of what is no key lack.
+    rows_per_key : float
+        Rows of the others on average.
     """
 
     keys: Hashes
     above: Hashes
-    lacks: NDArray[np.bool_]
-    lacking: float
+    lacking: NDArray[np.uint16]
+    rows_per_key: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +196,18 @@ class Period:
     ----------
     stops : ndarray of shape (combinations,), int64
         Rows up to the end of each combination of keys.
+    combinations : ndarray of shape (rows,), int32
+        Combination of each row.
     levels : tuple of LevelKeys
         Its keys.
+    missing : ndarray of shape (combinations,), uint64
+        Bits of the columns that the rows of each combination lack.
     """
 
     stops: NDArray[np.int64]
+    combinations: NDArray[np.int32]
     levels: tuple[LevelKeys, ...]
+    missing: Bits
 
 
 @lru_cache(maxsize=16)  # which frozen layouts are keys of
@@ -180,43 +217,117 @@ def period_of(layout: KeyLayout) -> Period:
     members = np.array(layout.members, np.int64) if layout.members else np.ones(len(alike), np.int64)
     counted_keys, counted_rows = int(alike.sum()), int(np.dot(np.repeat(alike, members), sizes))
     if not counted_rows:
-        only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.bool_), 0.0)
-        return Period(np.ones(1, np.int64), (only,) * (len(layout.above) + 1))
-    periods = -(-layout.rows // LONGEST_PERIOD)
+        only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint16), 1.0)
+        most = max(layout.ownerless, key=lambda pair: pair[1], default=(0, 0))
+        return Period(
+            np.ones(1, np.int64),
+            np.zeros(1, np.int32),
+            (only,) * (len(layout.above) + 1),
+            np.array(most[:1], np.uint64),
+        )
+    periods = -(-(layout.rows + sum(rows for _, rows in layout.ownerless)) // LONGEST_PERIOD)
     count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
     owners = np.searchsorted(np.cumsum(alike), (np.arange(count) + 0.5) * (counted_keys / count))
     counts, starts = members[owners], np.cumsum(members) - members
     owner_of = np.repeat(np.arange(count), counts)
     combinations = np.arange(len(owner_of)) + np.repeat(starts[owners] - np.cumsum(counts) + counts, counts)
-    numbers, lacks = [], [*(np.array(places, np.int64)[combinations] < 0 for places in layout.places)]
+    numbers = []
     for places in map(np.array, layout.places):
-        own = np.where(places < 0, ~places, places)
-        of_owner = np.maximum.reduceat(own, starts)[owners] + 1
-        numbers.append((np.cumsum(of_owner) - of_owner)[owner_of] + own[combinations])
-    return _period(sizes[combinations], [*numbers, owner_of], [*lacks, owner_of < 0], layout.above)
+        of_owner = np.maximum.reduceat(places, starts)[owners] + 1
+        numbers.append((np.cumsum(of_owner) - of_owner)[owner_of] + places[combinations])
+    missing = np.array(layout.missing or (0,) * len(sizes), np.uint64)[combinations]
+    owned = _Combinations(sizes[combinations], np.stack([*numbers, owner_of]), missing)
+    return owned.with_ownerless(layout).period(layout)
 
 
-def _period(
-    rows: NDArray[np.int64],
-    numbers: Sequence[NDArray[np.int64]],
-    lacks: Sequence[NDArray[np.bool_]],
-    above: Sequence[int],
-) -> Period:
-    """The period of combinations, from their rows, the numbers of their keys, and which of these lack, by level."""
-    stops, levels = np.cumsum(rows), []
-    for level, (keys, are_lacking) in enumerate(zip(numbers, lacks, strict=True)):
-        firsts = np.unique(keys, return_index=True)[1]
-        upper = numbers[above[level]][firsts] if level < len(above) else firsts[:0]
-        share = float(np.dot(rows, are_lacking) / stops[-1])
-        levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), are_lacking[firsts], share))
-    return Period(stops, tuple(levels))
+@dataclass(frozen=True, slots=True)
+class _Combinations:
+    """Combinations of keys in a period.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (combinations,), int64
+        Rows of each.
+    numbers : ndarray of shape (levels, combinations), int64
+        Numbers of their keys.
+    missing : ndarray of shape (combinations,), uint64
+        Bits of the columns that their rows lack.
+    """
+
+    rows: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    missing: Bits
+
+    def followed_by(self, other: _Combinations) -> _Combinations:
+        """These combinations, and further ones."""
+        numbers = np.append(self.numbers, other.numbers, axis=1)
+        return _Combinations(np.append(self.rows, other.rows), numbers, np.append(self.missing, other.missing))
+
+    def with_ownerless(self, layout: KeyLayout) -> _Combinations:
+        """These, and those of rows that have no owner, in their share.
+
+        Such rows have keys of these combinations, but for levels of which they lack all columns.
+        """
+        every = self
+        for bits, rows in layout.ownerless:
+            wanted = min(rows / layout.rows * float(self.rows.sum()), LONGEST_PERIOD)
+            lacks = np.array(layout.lacking(np.array([bits], np.uint64)))
+            own = self._of_no_key(wanted) if lacks.all() else self._spread(bits, wanted)
+            new = every.numbers.max(axis=1, keepdims=True) + 1 + np.arange(len(own.rows))
+            numbers = np.where(lacks, new, own.numbers)
+            every = every.followed_by(_Combinations(own.rows, numbers, own.missing | np.uint64(bits)))
+        return every
+
+    def _of_no_key(self, rows: float) -> _Combinations:
+        """Rows of one combination each."""
+        places = np.zeros(round(rows), np.int64)
+        return _Combinations(np.ones(len(places), np.int64), self.numbers[:, places], self.missing[places])
+
+    def _spread(self, bits: int, rows: float) -> _Combinations:
+        """Rows spread over these combinations, or those that lack nothing else than some bits where there are such."""
+        fits = (self.missing & ~np.uint64(bits)) == 0
+        weights = self.rows * fits if fits.any() else self.rows
+        stops = np.round(np.cumsum(weights) * (rows / float(weights.sum()))).astype(np.int64)
+        counts = np.diff(stops, prepend=0)
+        places = np.flatnonzero(counts)
+        return _Combinations(counts[places], self.numbers[:, places], self.missing[places])
+
+    def period(self, layout: KeyLayout) -> Period:
+        """The period of these combinations, one after the other."""
+        levels, lacking = [], layout.lacking(self.missing)
+        for level, keys in enumerate(self.numbers):
+            above = layout.above[level] if level < len(layout.above) else level
+            # Rows that lack a key say nothing of what it belongs to.
+            order = np.lexsort((lacking[above], lacking[level], keys))
+            firsts = order[np.unique(keys[order], return_index=True)[1]]
+            upper, codes = self.numbers[above][firsts], codes_of_lacking(lacking, level)[firsts]
+            rows = np.bincount(keys, self.rows)[codes == 0]
+            per_key = float(rows.sum()) / max(len(rows), 1)
+            levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), codes, per_key))
+        combinations = np.repeat(np.arange(len(self.rows), dtype=np.int32), self.rows)
+        return Period(np.cumsum(self.rows), combinations, tuple(levels), self.missing)
+
+
+def codes_of_lacking(lacking: Sequence[NDArray[np.bool_]], level: int) -> NDArray[np.uint16]:
+    """Code of which levels rows lack, of those that lack one of them; 0 for others.
+
+    Parameters
+    ----------
+    lacking : sequence of ndarray of shape (rows,), bool
+        Whether rows lack the keys of a level, by level.
+    level : int
+        The level that they must lack.
+    """
+    codes = np.ones(len(lacking[level]), np.uint16)
+    for place, lacks in enumerate(lacking[:MOST_LEVELS]):
+        codes += lacks.astype(np.uint16) << np.uint16(place)
+    return np.where(lacking[level], codes, np.uint16(0))
 
 
 def _are_numbered(layout: KeyLayout) -> bool:
     """Return whether the keys of each owner have the numbers from 0 on, each of them, at each level."""
     owners = np.repeat(np.arange(len(layout.members)), layout.members)
-    for places in map(np.array, layout.places):
-        own = np.where(places < 0, ~places, places)
+    for own in map(np.array, layout.places):
         pairs = np.unique(np.stack((owners, own)), axis=1)
         starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
         if not np.array_equal(
@@ -232,13 +343,15 @@ class KeyCounts:
 
     Parameters
     ----------
-    hashes : ndarray of shape (levels, combinations), uint64
-        Hashes of the owners, then of keys with those above them, down to the first level. Ascending, the first ones
-        first. Those of rows without a key are odd, others even, but for owners.
+    hashes : ndarray of shape (levels + 1, combinations), uint64
+        Hashes of the owners, then of keys with their owner, down to the first level; and bits of the columns that rows
+        lack, as of `KeyLayout`. Ascending, the first ones first.
     rows : ndarray of shape (combinations,), int64
-        Rows of each combination of keys.
+        Rows of each combination.
     all_rows : int
         Rows that have an owner.
+    ownerless : ndarray of shape (2, combinations), uint64
+        Bits of the columns that other rows lack, ascending, and how many rows have them.
     above : tuple of int
         As for `KeyLayout`.
     """
@@ -246,33 +359,48 @@ class KeyCounts:
     hashes: Hashes
     rows: NDArray[np.int64]
     all_rows: int
+    ownerless: Bits
     above: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, levels: Sequence[Hashes], above: Sequence[int] = ()) -> KeyCounts:
-        """Counts of rows by hashes of their keys of each level, the last that of owners; 0 where a row has no key."""
-        present = levels[-1] != 0
-        hashes = {len(above): levels[-1][present]}
+    def of(cls, levels: Sequence[Sequence[Hashes]], above: Sequence[int] = ()) -> KeyCounts:
+        """Counts of rows by hashes of their columns, 0 for missing values, by level; the last level is that of owners.
+
+        The first column of each level tells its keys apart.
+        """
+        bits, owners = np.zeros(len(levels[0][0]), np.uint64), levels[-1][0]
+        for place, column in enumerate(column for level in levels for column in level):
+            bits |= (column == 0).astype(np.uint64) << np.uint64(place)
+        present = owners != 0
+        hashes, own_bits = {len(above): owners[present]}, bits[present]
         for level in reversed(range(len(above))):
-            own = levels[level][present]
-            belonging = mixed(own ^ mixed(hashes[above[level]], 0), 1)
-            hashes[level] = belonging & ~np.uint64(1) | (own == 0)
+            own = levels[level][0][present]
+            # What is no key is told apart by the key above it, which a row may lack as well, and by what rows lack.
+            belonging = np.where(own == 0, hashes[above[level]] ^ mixed(own_bits, 2), hashes[len(above)])
+            hashes[level] = mixed(own ^ mixed(belonging, 0), 1)
         for near in low_hashes(hashes[len(above)]):
-            counts = _added(np.stack([level[near] for level in hashes.values()]), np.ones(len(near), np.int64))
+            of_near = np.stack([*(level[near] for level in hashes.values()), own_bits[near]])
+            counts = _added(of_near, np.ones(len(near), np.int64))
             if len(counts[1]) == COUNTED_KEYS:
                 break
-        return cls(*counts, len(hashes[0]), tuple(above))
+        others = np.unique(bits[~present], return_counts=True)
+        return cls(*counts, len(own_bits), np.stack([one.astype(np.uint64) for one in others]), tuple(above))
 
     def merge(self, other: KeyCounts) -> KeyCounts:
         """Counts of both sets of rows."""
         hashes, rows = np.concatenate((self.hashes, other.hashes), axis=1), np.concatenate((self.rows, other.rows))
-        return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows, self.above)
+        bits, counts = np.concatenate((self.ownerless, other.ownerless), axis=1)
+        others = _added(bits[None], counts.astype(np.int64))
+        ownerless = np.stack([others[0][0], others[1].astype(np.uint64)])
+        return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows, ownerless, self.above)
 
-    def layout(self, group: str) -> KeyLayout:
-        """Distribution of rows per key, without the hashes."""
-        if not self.above:
-            sizes, keys = np.unique(self.rows, return_counts=True)
-            return KeyLayout(group, (), self.all_rows, tuple(sizes.tolist()), tuple(keys.tolist()))
+    def layout(self, group: str, columns: Sequence[Sequence[str]]) -> KeyLayout:
+        """Distribution of rows per key, without the hashes, given the columns of each level that were counted."""
+        ownerless = tuple((int(bits), int(rows)) for bits, rows in self.ownerless.T)
+        names, missing = tuple(map(tuple, columns)), self.hashes[-1]
+        if not self.above and not missing.any():
+            sizes, keys = (tuple(one.tolist()) for one in np.unique(self.rows, return_counts=True))
+            return KeyLayout(group, (), self.all_rows, sizes, keys, columns=names, ownerless=ownerless)
         owners, counts = np.unique(self.hashes[0], return_inverse=True)[1], len(self.rows)
         if counts == COUNTED_KEYS and owners.any():  # the combinations of the last one may not all be there
             counts = int(np.searchsorted(owners, owners[-1]))
@@ -282,13 +410,13 @@ class KeyCounts:
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         members = np.diff(starts, append=counts)
         places = []
-        for own in hashes[:0:-1]:
+        for own in hashes[-2:0:-1]:
             _, firsts, which = np.unique(own, return_index=True, return_inverse=True)
             numbers = np.argsort(np.argsort(firsts))[which]
-            numbers -= np.repeat(numbers[starts], members)
-            places.append(tuple(np.where(own & np.uint64(1), ~numbers, numbers).tolist()))
-        sizes_of_keys, alike = tuple(rows[order].tolist()), (1,) * len(starts)
-        return KeyLayout(group, self.above, self.all_rows, sizes_of_keys, alike, tuple(members.tolist()), tuple(places))
+            places.append(tuple((numbers - np.repeat(numbers[starts], members)).tolist()))
+        sizes, keys, counted = tuple(rows[order].tolist()), (1,) * len(starts), tuple(members.tolist())
+        tree = KeyLayout(group, self.above, self.all_rows, sizes, keys, counted, tuple(places), names)
+        return replace(tree, missing=tuple(hashes[-1].tolist()) if missing.any() else (), ownerless=ownerless)
 
 
 def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
@@ -302,7 +430,8 @@ def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
     """The smallest different combinations of hashes, and the sums of their rows."""
-    order = np.lexsort(hashes[::-1])
+    unlike = [one for one in hashes if one[:1].any() or one.any()]
+    order = np.lexsort(unlike[::-1]) if len(unlike) > 1 else np.argsort(hashes[0])
     hashes, rows = hashes[:, order], rows[order]
     is_first = np.append(True, (hashes[:, 1:] != hashes[:, :-1]).any(axis=0))[: len(rows)]
     firsts = np.flatnonzero(is_first)

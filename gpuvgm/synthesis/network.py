@@ -22,6 +22,7 @@ from gpuvgm.errors import listed
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.clock import Part
+from gpuvgm.synthesis.keys import LACKING_CODES
 from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off, counts_of_keys
 from gpuvgm.synthesis.trees import NodeTrees, TreeSettings
@@ -70,7 +71,7 @@ class Structure:
     trees : tuple of NodeTrees
         Trees of each column, which ask columns that come before it in that order, and parts of such columns.
     parts : tuple of Part
-        Parts of datetimes that trees may ask for. Their places are those after the nodes.
+        Parts of datetimes, and keys that rows may lack, that trees may ask for. Their places are those after the nodes.
     """
 
     bins: tuple[Bins, ...]
@@ -85,16 +86,30 @@ class Structure:
         places = {bins.name: place for place, bins in enumerate(self.bins)}
         first, of_column = len(self.bins), dict[int, tuple[int, ...]]()
         for place, part in enumerate(self.parts, first):
+            if place in self.keys_asked:
+                continue
             of_column[places[part.column]] = (*of_column.get(places[part.column], ()), place)
         return of_column
+
+    @cached_property
+    def keys_asked(self) -> dict[int, str]:
+        """First column of the keys of which trees ask whether a row lacks them, by place."""
+        parts = enumerate(self.parts, len(self.bins))
+        return {place: part.column for place, part in parts if part.name == "missing"}
 
     def column_of(self, place: int) -> int:
         """Place of the column that a place is of: its own, or that of a part's column."""
         return next((column for column, parts in self.parts_of.items() if place in parts), place)
 
-    def with_parts(self, codes: Sequence[tuple[Codes, Mapping[Part, Codes]]]) -> list[Codes]:
-        """Codes of all columns, followed by those of the parts, of the codes of each column and of its parts."""
+    def with_parts(
+        self, codes: Sequence[tuple[Codes, Mapping[Part, Codes]]], keys: Mapping[Part, Codes]
+    ) -> list[Codes]:
+        """Codes of all columns, followed by those of the parts, of the codes of each column and of its parts, and keys.
+
+        Those of keys may lie on the host.
+        """
         of_parts = {part: own for _, parts in codes for part, own in parts.items()}
+        of_parts |= {part: namespace_of(codes[0][0]).asarray(own) for part, own in keys.items()}
         return [*(own for own, _ in codes), *(of_parts[part] for part in self.parts)]
 
     def codes_of_parts(self, place: int, codes: Codes, readings: Floats) -> dict[int, Codes]:
@@ -111,6 +126,8 @@ class Structure:
         """Codes of a column, or of a part."""
         if place < len(self.bins):
             return len(self.bins[place])
+        if place in self.keys_asked:
+            return LACKING_CODES
         clock = self.bins[self.column_of(place)].clock
         return 0 if clock is None else clock.size(self.parts[place - len(self.bins)].name)
 
@@ -202,7 +219,7 @@ class Structure:
 
     def _check_trees(self, counts: JointCounts) -> None:
         """Raise ValueError where trees ask columns that come later, or do not fit bins and counts."""
-        rank = {place: at for at, place in enumerate(self.order)}
+        rank = dict.fromkeys(self.keys_asked, -1) | {place: at for at, place in enumerate(self.order)}
         if sorted(self.order) != [*range(len(self.bins))] or len(self.trees) != len(self.bins):
             raise ValueError("the trees are not those of the columns")
         for place, (node, answers) in enumerate(zip(self.trees, counts.answers, strict=True)):

@@ -19,7 +19,7 @@ from gpuvgm.errors import InputError, listed
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.conditions import Interval, interval_finder
 from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
-from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_attributes
+from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
@@ -65,8 +65,7 @@ def _key_tables(
     seed : int
         Seed of the draws.
     """
-    levels = levels_of_attributes(forms, attributes)
-    layouts = {form.key.group: form.key for form in forms.values() if form.key is not None}
+    levels, layouts = levels_of_attributes(forms, attributes), layouts_of(forms)
     tables: dict[tuple[str, int], KeyTable] = {}
     for group, level in sorted({(group, path[0]) for group, path in levels.values()}):
         layout, own = layouts[group], numbers[group, level]
@@ -74,7 +73,8 @@ def _key_tables(
         above = [layout.numbers_above(table.numbers, key[1], level) for key, table in below.items()]
         every = KeyTable.of(np.concatenate([own, *above]), seed)
         starts = np.cumsum([len(own), *map(len, above)])
-        tables[group, level] = replace(every, places=every.places[: len(own)], level=level)
+        lacking = layout.lacking_of(every.numbers, level)
+        tables[group, level] = replace(every, places=every.places[: len(own)], level=level, lacking=lacking)
         for (key, table), places in zip(below.items(), np.split(every.places, starts[:-1])[1:], strict=True):
             tables[key] = replace(table, above={**table.above, level: places})
     return {name: tables[group, path[0]] for name, (group, path) in levels.items()}

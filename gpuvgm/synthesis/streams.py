@@ -27,14 +27,19 @@ def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> N
     """
     half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << int(half)) - 1)
+    columns = [column_number(f"{name}/round {round_}") for round_ in range(4)]
+    halves = np.arange(int(mask) + 1 if mask < len(numbers) else 0, dtype=np.uint64)  # all, where they are fewer
+    tables = [philox_words(halves, column, seed)[0] for column in columns]
 
     def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
         for round_ in range(4):
-            word = philox_words(right, column_number(f"{name}/round {round_}"), seed)[0]
+            word = tables[round_][right] if len(halves) else philox_words(right, columns[round_], seed)[0]
             left, right = right, left ^ (word & mask)
         return left << half | right
 
     permutation = permute(numbers >> half, numbers & mask)
-    while (is_outside := permutation >= np.uint64(count)).any():
-        permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
+    outside = np.flatnonzero(permutation >= np.uint64(count))
+    while len(outside):
+        again = permute(permutation[outside] >> half, permutation[outside] & mask)
+        permutation[outside], outside = again, outside[again >= np.uint64(count)]
     return permutation

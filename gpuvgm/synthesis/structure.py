@@ -94,11 +94,17 @@ class Dependence:
         One row of each key of a level in a sample. Further rows of a key are no evidence of their own.
     first : tuple of str
         Columns that are drawn before others that they need not follow.
+    keys : mapping of str to str
+        First column of the keys that determine each attribute.
+    lacking : mapping of str to ndarray of shape (rows,), uint16
+        By first column of keys, which ones each row of the sample lacks that lacks these; of those that some lack.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
     rows: Mapping[KeyPath, Ints] = field(default_factory=dict)
     first: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
+    lacking: Mapping[str, Codes] = field(default_factory=dict)
 
     def allows(self, name: str, other: str) -> bool:
         """Return whether a column may depend on another one."""

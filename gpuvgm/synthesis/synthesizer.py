@@ -26,6 +26,7 @@ from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
@@ -51,6 +52,7 @@ from gpuvgm.synthesis.bins import (
     part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
@@ -59,13 +61,14 @@ from gpuvgm.synthesis.identifiers import (
     check_attributes,
     describe_left_out,
     describe_unmodelled,
+    lacking_keys,
     levels_of_attributes,
     levels_of_keys,
     rows_per_key,
     tell_of_numbers,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import Claims, keys_found, rows_of_keys
+from gpuvgm.synthesis.keys import LACKING_CODES, Claims, keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
@@ -576,12 +579,14 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         """
         network, table = self._fitted(), any_source(source)
         model = self.transformer_.model_
-        names, columns = [bins.name for bins in network.structure.bins], model.by_name
+        structure, columns = network.structure, model.by_name
+        names = [bins.name for bins in structure.bins]
         check_columns(table, model)
         parts: list[Floats] = []
         with self._run("score", table) as run:
-            build = partial(_scorer, {name: columns[name] for name in names}, network, self.engine)
-            run.executor.map_blocks(run.prepared(build), run.blocks(names), parts.append)
+            forms = {name: form for name, form in self.identifiers_.items() if form.key and structure.keys_asked}
+            build = partial(_scorer, {name: columns[name] for name in names}, network, forms, self.engine)
+            run.executor.map_blocks(run.prepared(build), run.blocks([*names, *forms]), parts.append)
         return np.concatenate([np.empty(0), *parts])
 
     def save(self, path: Path_) -> None:
@@ -677,7 +682,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
-            return Dependence(levels, one_of_each, tuple(self.conditions_on))
+            lacking = lacking_keys(forms, dict.fromkeys(attributes.values()), rows_of(rows))
+            some = {part.column: codes for part, codes in lacking.items() if codes.any()}
+            return Dependence(levels, one_of_each, tuple(self.conditions_on), attributes, some)
 
         return of_rows
 
@@ -693,7 +700,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
                 bins.append(one)
             elif one.clock is not None:
                 limits = limit, per_key[one.name]
-                bins.append(bins_on_clock(columns[one.name], one.clock, rows_of(many), summaries[one.name], *limits))
+                clock, of_rows, are_told = one.clock, (rows_of(many), summaries[one.name]), bool(dependence.first)
+                bins.append(bins_on_clock(columns[one.name], clock, *of_rows, limits, are_told=are_told))
             elif origin is None:
                 bins.append(bins_of(columns[one.name], summaries[one.name], rows_of(rows), limit, per_key[one.name]))
             else:
@@ -718,7 +726,14 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         of_rows = of_few if few is rows else dependence(rows)
         clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
         on_clocks = {
-            name: bins_on_clock(by_name[name], clock, rows_of(rows), summaries[name], of_few.intervals(name, self.bins))
+            name: bins_on_clock(
+                by_name[name],
+                clock,
+                rows_of(rows),
+                summaries[name],
+                (of_few.intervals(name, self.bins), 1.0),
+                are_told=bool(of_few.first),
+            )
             for name, clock in clocks.items()
         }
         bins |= on_clocks
@@ -726,16 +741,20 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         thin = thin_places(rows.num_rows)
         nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], of_few)
         names = [node.name for node in nodes]
+        keys = {
+            Part(name, "missing"): AskedColumn(own, LACKING_CODES, is_category=True)
+            for name, own in of_rows.lacking.items()
+        }
         first = (*of_rows.first, *dict.fromkeys(part.column for part in parts))
         order, trees = grow_all(
             {name: codes[name] for name in names},
-            coded_parts(by_name, on_clocks, parts, rows_of(rows)),
+            coded_parts(by_name, on_clocks, parts, rows_of(rows)) | keys,
             replace(of_rows, first=first),
             engine,
             LocalExecutor(self.threads).threads,
             self._tree_settings.rules,
         )
-        return Structure(tuple(bins[name] for name in names), nodes, order, trees, parts)
+        return Structure(tuple(bins[name] for name in names), nodes, order, trees, (*parts, *keys))
 
     def _counts(self, transformer: TableTransformer, plan: _SamplePlan, table: Source) -> _TableCounts:
         """Counts of all rows."""
@@ -826,11 +845,20 @@ def _warn_of_rare(sampler: Sampler, rows: int) -> None:
         _LOG.warning(
             "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
         )
-    if sampler.conditions and not sampler.attributes and not sampler.drawing.trees.is_exact:
-        names = [sampler.network.structure.bins[place].name for place in sampler.conditions]
+    if not sampler.conditions or sampler.attributes:
+        return
+    trees, names = sampler.drawing.trees, [sampler.network.structure.bins[place].name for place in sampler.conditions]
+    if not trees.is_exact:
         _LOG.warning(
             "conditions: few rows meet those on %s, which are drawn from a network with two parents a column; "
             "fit with conditions_on=%s to have them drawn from the trees",
+            listed(names),
+            names,
+        )
+    elif trees.is_slow:
+        _LOG.warning(
+            "conditions: few rows meet those on %s, so that hundreds are drawn for each; "
+            "fit with conditions_on=%s to have them drawn at once",
             listed(names),
             names,
         )
@@ -962,14 +990,17 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
-        codes = structure.with_parts([find(block.column) for find in finders])
+        lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.column)
+        codes = structure.with_parts([find(block.column) for find in finders], lacking)
         joint = structure.counts(codes, block.rows, row_engine)
         return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
     return count
 
 
-def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
+def _scorer(
+    columns: dict[str, FittedColumn], network: Network, forms: Mapping[str, IdentifierForm], engine: str
+) -> Any:
     """Return a function that computes log densities of a block of rows, on the host."""
     engine_of_rows = get_engine(engine)
     structure = network.structure
@@ -981,7 +1012,8 @@ def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> 
         codes_and_densities = [find(rows) for find in finders]
         log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
-        codes = dict(enumerate(structure.with_parts(of_columns)))
+        lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
+        codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
         return network.log_probability(codes, block.rows, engine_of_rows) + log_density
 
     return score

@@ -139,7 +139,8 @@ def grow_all(
     columns : mapping of str to AskedColumn
         The bins of a sample of rows, by column.
     parts : mapping of Part to AskedColumn
-        Parts of datetimes that later columns may ask for. Their places are those after the columns.
+        Parts of datetimes that later columns may ask for, and whether rows lack keys, which what these determine may.
+        Their places are those after the columns.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
@@ -152,7 +153,8 @@ def grow_all(
     names = [*columns]
     allowed = dependence.mask(names)
     asked_of, count = [*columns.values(), *parts.values()], len(columns)
-    owners = [*range(len(names)), *(names.index(part.column) for part in parts)]
+    owners = [*range(len(names)), *(names.index(part.column) if part.column in columns else -1 for part in parts)]
+    keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
     told = _told(asked_of, owners)
     order = _order_of(told, allowed, [names.index(name) for name in dependence.first])
     rank = {place: at for at, place in enumerate(order)}
@@ -160,7 +162,8 @@ def grow_all(
     def grow(place: int) -> NodeTrees:
         former = [other for other in order[: rank[place]] if allowed[place, other]]
         nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
-        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former))
+        key = keys.get(dependence.keys.get(names[place], ""), -1)
+        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former or at == key))
         rows = dependence.rows_of(names[place])
         own = asked_of[place].codes[rows]
         others = [replace(asked_of[at], codes=asked_of[at].codes[rows]) for at in asked]
@@ -195,12 +198,12 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
 
 
 def _told(columns: Sequence[AskedColumn], owners: Sequence[int]) -> Ints:
-    """What each two columns tell of each other: they or their parts, of which `owners` are the columns."""
+    """What each two columns tell of each other: they or their parts, of which `owners` are the columns; -1 for none."""
     groups, count = [column.grouped(ORDER_GROUPS) for column in columns], max(owners, default=-1) + 1
     told = np.zeros((count, count), np.int64)
     for at, i in enumerate(owners):
         for beside, j in enumerate(owners[:at]):
-            if min(at, beside) < count and i != j:
+            if min(at, beside) < count and i != j and min(i, j) >= 0:
                 told[i, j] = told[j, i] = max(told[i, j], groups[at].information(groups[beside]))
     return told
 

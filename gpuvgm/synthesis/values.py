@@ -18,13 +18,11 @@ from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.engines.base import philox_words
 from gpuvgm.io.arrow import is_text_type, plain_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
-from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers
+from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
-from gpuvgm.synthesis.streams import column_number
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
@@ -164,14 +162,18 @@ def unmodelled_columns(
         Numbers of the rows' keys, other ones than `key_numbers` gives.
     """
     numbers = key_numbers(forms, part, seed) if keys is None else keys
-    distinct = {level: np.unique(array, return_inverse=True) for level, array in numbers.items()}
+    distinct = {level: np.unique(numbers[level], return_inverse=True) for level in levels_of_keys(forms)}
     arrays = {}
     for column in columns:
         form = forms.get(column.name)
         if form is None or form.key is None:
             arrays[column.name] = _values_of_rows(column, form, part, seed)
         else:
-            arrays[column.name] = _values_of_keys(column, form, *distinct[form.key.group, form.level], seed)
+            own, places = distinct[form.key.group, form.level]
+            missing = numbers[form.key.group, len(form.key.above) + 1]
+            lacks = missing >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
+            values = _new_values(column, form, own, seed)
+            arrays[column.name] = values.take(pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
     return arrays
 
 
@@ -181,19 +183,6 @@ def _values_of_rows(column: FittedColumn, form: IdentifierForm | None, part: Row
         coded = column.absent(part.first_row, part.rows)
         return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough
     return _new_values(column, form, np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64), seed)
-
-
-def _values_of_keys(
-    column: FittedColumn, form: IdentifierForm, numbers: NDArray[np.uint64], places: Ints, seed: int
-) -> Any:
-    """New values of keys, in the rows of each."""
-    assert form.key is not None
-    lacks, share = form.key.lacking(numbers, form.level)
-    words = philox_words(numbers, column_number(f"{column.name}/missing"), seed)[0]
-    missing = column.fit.missing / max(column.fit.rows, 1)
-    lacks |= words < (missing - share) / max(1 - share, share) * 2.0**32
-    keys = _new_values(column, form, numbers, seed)
-    return keys.take(pa.array(places, pa.int64(), mask=lacks[places]))
 
 
 def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int) -> Any:

@@ -218,6 +218,27 @@ def test_texts_in_buffers_longer_than_their_rows() -> None:
         np.testing.assert_array_equal(hashes_of_text(given), hashes_of_text(whole[offset:]))
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["ab", "cd", "\0z"],
+        ["a", "bc", "def"],
+        ["", ""],
+        ["x" * 300, "x" * 301, "x" * 256, "y"],
+        [f"{k}" for k in range(999)],
+    ],
+)
+def test_hashes_of_text_are_those_of_each_text_alone(texts: list[str]) -> None:
+    """Texts of one length are hashed at once, those of any lengths beside each other."""
+    alone = np.concatenate([hashes_of_text(pa.array([text, "beside it"]))[:1] for text in texts])
+    np.testing.assert_array_equal(hashes_of_text(pa.array(texts)), alone)
+    assert len({*alone.tolist()}) == len({text[:256] for text in texts})
+    assert hashes_of_text(pa.array(["a", "user000001@web.example"])).tolist() == [
+        9710566718592210515,
+        17946319960015203405,
+    ]
+
+
 def test_hashes_of_text_take_little_memory_and_do_not_depend_on_pieces() -> None:
     """A letter takes several numbers of eight bytes: 9 million letters at once took half a gigabyte."""
     texts = pa.array([f"user{number:06d}@mail-{number % 7}.web.example" for number in range(300_000)])

@@ -289,8 +289,17 @@ def test_layouts_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match='keys of "k"'):
             layout.check()
-    KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),)).check()
-    KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((~1, 0),)).check()
+    columns = ("k",), ("owner",)
+    for layout in (
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),), columns, (1,)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),), columns, (1, 4)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),), columns, (), ((3,),)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),), columns, (), ((4, 1),)),
+    ):
+        with pytest.raises(ValueError, match='missing of the keys of "k"'):
+            layout.check()
+    KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),), columns, (0, 1), ((3, 1),)).check()
 
 
 # -- what determines what
@@ -392,23 +401,28 @@ def three_levels() -> Iterator[np.ndarray]:
 def test_layouts_of_chains_do_not_depend_on_blocks_and_have_the_rows_of_all_levels() -> None:
     levels = [*three_levels()]
     levels[0][::50] = 0
+    levels[1][7::50] = 0
     above = (1, 2)
-    whole = KeyCounts.of(levels, above)
-    parts = [KeyCounts.of([level[at::7] for level in levels], above) for at in (3, 0, 6, 5, 1, 2, 4)]
+    whole = KeyCounts.of([[level] for level in levels], above)
+    parts = [KeyCounts.of([[level[at::7]] for level in levels], above) for at in (3, 0, 6, 5, 1, 2, 4)]
     merged = parts[0]
     for part in parts[1:]:
         merged = merged.merge(part)
-    layout = whole.layout("card")
-    assert merged.layout("card") == layout and layout.rows == 40_000
+    layout = whole.layout("card", [["card"], ["account"], ["customer"]])
+    assert merged.layout("card", [["card"], ["account"], ["customer"]]) == layout and layout.rows == 40_000
     layout.check()
     period = period_of(layout)
     sizes = np.diff(period.stops, prepend=0)
     for level, of_level in zip(levels, period.levels, strict=True):
         real = np.sort(np.unique(level[level != 0], return_counts=True)[1])
         rows = np.bincount(of_level.keys.astype(np.int64), sizes)
-        assert np.array_equal(np.sort(rows[~of_level.lacks]), real)
-    assert [keys.lacking for keys in period.levels] == [0.02, 0.0, 0.0]
-    numbers = np.arange(3 * len(period.levels[0].lacks), dtype=np.uint64)
+        assert np.array_equal(np.sort(rows[of_level.lacking == 0]), real)
+    assert [keys.lacking.any() for keys in period.levels] == [True, True, False]
+    assert [sizes[period.missing == bits].sum() for bits in range(8)] == [38_400, 800, 800, 0, 0, 0, 0, 0]
+    card, account = period.levels[:2]
+    known = (card.lacking[card.keys] == 0) & (account.lacking[account.keys] == 0)
+    assert np.array_equal(card.above[card.keys[known]], account.keys[known])
+    numbers = np.arange(3 * len(period.levels[0].lacking), dtype=np.uint64)
     owners = 3 * len(np.unique(levels[2]))
     assert np.array_equal(np.unique(layout.numbers_above(numbers, 0, 2)), np.arange(owners))
     accounts = layout.numbers_above(numbers, 0, 1)
@@ -422,9 +436,9 @@ def test_counts_of_chains_take_bounded_memory() -> None:
     accounts = random.integers(1, 2**63, 60_000).astype(np.uint64)
     customers = random.integers(1, 2**63, 20_000).astype(np.uint64)
     rows = np.concatenate((np.arange(60_000), random.integers(0, 60_000, 60_000)))
-    counts = KeyCounts.of([accounts[rows], customers[rows // 3]], (1,))
-    assert counts.hashes.shape == (2, COUNTED_KEYS)
-    layout = counts.layout("account")
+    counts = KeyCounts.of([[accounts[rows]], [customers[rows // 3]]], (1,))
+    assert counts.hashes.shape == (3, COUNTED_KEYS)
+    layout = counts.layout("account", [["account"], ["customer"]])
     assert {*layout.members} == {3}
     assert abs(len(period_of(layout).stops) / 60_000 - 1) < 0.02
 
@@ -490,7 +504,10 @@ def test_keys_that_determine_two_others_have_one_of_each() -> None:
 # -- several keys of one owner
 
 
-def wallets() -> pd.DataFrame:
+KEYS = ["customer", "card", "iban"]
+
+
+def wallets(lacking: float = 0.3) -> pd.DataFrame:
     """Bookings of customers by any of their cards, or by none, from any of their accounts."""
     random, customers = np.random.default_rng(21), 700
     weights = random.lognormal(0, 0.8, customers)
@@ -504,7 +521,7 @@ def wallets() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer": [f"C{one:06d}" for one in random.choice(10**6, customers, replace=False)[who]],
-            "card": np.where(random.random(ROWS) < 0.3, None, np.array(cards)[card]),
+            "card": np.where(random.random(ROWS) < lacking, None, np.array(cards)[card]),
             "iban": np.array([with_check_digits(f"DE00{text}", "iban") for text in digits[::-1]])[account],
             "born": born[who],
             "limit": limits[card],
@@ -573,11 +590,69 @@ def test_rows_without_some_keys_say_nothing_of_them(of_owners: Any) -> None:
     assert {*levels.values()} == {levels["mail"]}, "all have one owner"
     assert fitted.attributes_["born"] == "mail", "which all rows have"
     for name in ("card", "iban"):
-        assert values_per_key(sample, name, "mail") == values_per_key(sample, name, "customer") == 1
+        assert values_per_key(sample, name, "mail") == sample.groupby(name)["customer"].nunique().max() == 1
         assert ks(*(one.groupby("mail")[name].nunique() for one in (rows, sample))) <= 0.02
     for name in ("mail", "card", "iban", "customer"):
         assert abs(sample[name].nunique() / rows[name].nunique() - 1) < 0.05
-        assert abs(sample[name].isna().mean() - rows[name].isna().mean()) < 0.02
+    shares = [one[KEYS].isna().value_counts(normalize=True) for one in (rows, sample)]
+    assert (shares[0] - shares[1]).abs().max() < 0.01
+
+
+MISSING = {
+    "customer and card": [(("customer", "card"), 0.2)],
+    "owner": [(("customer",), 0.2)],
+    "owner, all keys": [(("customer", "card", "iban"), 0.15), (("card",), 0.3)],
+    "some with and some without": [(("customer", "card"), 0.1), (("customer", "iban"), 0.1), (("iban",), 0.2)],
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_keys_are_missing_together_as_in_the_table(case: str, of_owners: Any) -> None:
+    random, rows = np.random.default_rng(9), of_owners[0].assign(card=wallets(lacking=0.0)["card"])
+    for names, share in MISSING[case]:
+        rows.loc[random.random(ROWS) < share, [*names]] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer({name: {"key": True} for name in KEYS}).fit(rows)
+    sample = fitted.sample(ROWS)
+    shares = [one[KEYS].isna().value_counts(normalize=True) for one in (rows, sample)]
+    assert (shares[0] - shares[1].reindex(shares[0].index, fill_value=0)).abs().max() < 0.01
+    assert all(sample.groupby(name)["customer"].nunique().max() == 1 for name in ("card", "iban"))
+    for name in KEYS:
+        assert not {*sample[name].dropna()} & {*rows[name].dropna()}
+        assert abs(sample[name].nunique() / rows[name].nunique() - 1) < 0.05
+        assert ks(rows[name].value_counts(), sample[name].value_counts()) <= 0.03
+    assert ks(*(one.groupby("customer")["card"].nunique() for one in (rows, sample))) <= 0.03
+
+
+ATTRIBUTES = ["born", "limit", "opened"]
+
+
+def test_attributes_are_missing_with_their_keys_as_in_the_table(of_owners: Any, reloaded: Any, tmp_path: Path) -> None:
+    """All of a customer, or the customer alone; limits where there is no card; some limits beside a card."""
+    random, rows = np.random.default_rng(12), of_owners[0].astype({"limit": "float64"})
+    rows.loc[rows["card"].isna(), "limit"] = np.nan
+    rows.loc[rows["limit"] % 500 == 0, "limit"] = np.nan
+    unknown = random.random(ROWS)
+    rows.loc[unknown < 0.15, [*KEYS, *ATTRIBUTES]] = None
+    rows.loc[unknown > 0.9, ["customer", "born"]] = None
+    rows.loc[(unknown > 0.5) & (unknown < 0.6), ["customer", "card"]] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer({name: {"key": True} for name in KEYS}).fit(rows)
+    assert fitted.attributes_ == {"born": "customer", "limit": "card", "opened": "iban"}
+    sample = fitted.sample(ROWS)
+    shares = [one[KEYS + ATTRIBUTES].isna().value_counts(normalize=True) for one in (rows, sample)]
+    shares = [one.reindex(shares[0].index.union(shares[1].index), fill_value=0) for one in shares]
+    assert (shares[0] - shares[1]).abs().max() < 0.015
+    for name, key in fitted.attributes_.items():
+        assert values_per_key(sample, key, name) == 1
+    assert reloaded(fitted).sample(500).equals(sample[:500])
+    assert fitted.score_samples(rows).mean() == pytest.approx(reloaded(fitted).score_samples(rows).mean())
+    with pytest.raises(ModelFileError, match='"limit" asks for keys that it is no attribute of'):
+        gpuvgm.load(damaged(fitted, tmp_path / "damaged.gpuvgm", fitted.attributes_ | {"limit": "iban"}))
+    halves = [clone(gpuvgm.TableSynthesizer(like=fitted)).fit(rows[half::2]) for half in (0, 1)]
+    assert halves[0].merge(halves[1]).sample(500).equals(sample[:500])
 
 
 def test_rows_of_such_keys_are_functions_of_the_seed_and_their_number(of_owners: Any, reloaded: Any) -> None:

@@ -136,6 +136,14 @@ def test_conditions_on_dates_and_what_depends_on_them(fitted: gpuvgm.TableSynthe
     assert set(sundays.booked.dt.day_of_week) == {6} and "transfer" not in set(sundays.kind)
 
 
+def test_dates_that_are_drawn_after_others_keep_to_their_kind() -> None:
+    """Bins of dates end where hardly any rows are, and frequent moments have their own."""
+    shares = _shares(gpuvgm.TableSynthesizer(conditions_on=["kind"]).fit(_bank(24_000)).sample(24_000))
+    assert min(shares["salary day"], shares["pension day"]) > 0.96
+    assert min(shares["rent"], shares["savings"]) > 0.98
+    assert min(shares["salary hour"], shares["weekend"]) > 0.94
+
+
 def test_conditions_have_the_distribution_of_rows_that_meet_them(fitted: gpuvgm.TableSynthesizer) -> None:
     every = fitted.sample(200_000, seed=1)
     summer = every[every.booked.between("2023-06-01", "2023-08-31 23:59:59") & (every.kind != "card")]
@@ -144,6 +152,21 @@ def test_conditions_have_the_distribution_of_rows_that_meet_them(fitted: gpuvgm.
     for part in (lambda rows: rows.kind, lambda rows: rows.booked.dt.month, lambda rows: rows.booked.dt.hour):
         one, other = (part(rows).value_counts(normalize=True) for rows in (summer, drawn))
         assert one.sub(other, fill_value=0).abs().sum() / 2 < 0.03
+
+
+def test_conditions_that_one_row_of_a_thousand_meets_are_told_of(
+    bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    low, high = bank.amount.quantile([0.9975, 0.9983])
+    rare = fitted.sample(300, conditions={"amount": (low, high)})
+    assert rare.amount.between(low, high).all()
+    assert min(_shares(rare)["salary day"], _shares(rare)["pension day"]) > 0.95
+    part = fitted.sample(5, first_row=120, conditions={"amount": (low, high)})
+    pd.testing.assert_frame_equal(part, rare[120:125].reset_index(drop=True))
+    assert 'few rows meet those on "amount", so that hundreds are drawn for each; fit with' in caplog.text
+    caplog.clear()
+    fitted.sample(5, conditions={"kind": "salary"})
+    assert not caplog.text
 
 
 def test_parts_of_fits_add_up(bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer, tmp_path: Path) -> None:

@@ -250,18 +250,21 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
     names = random.integers(1, 2**63, 50_000).astype(np.uint64)
     hashes = names[random.integers(0, 50_000, 400_000)]
     hashes[::10] = 0
-    whole = KeyCounts.of([hashes])
+    whole = KeyCounts.of([[hashes]])
     for order in (range(7), range(6, -1, -1)):
-        parts = [KeyCounts.of([hashes[at::7]]) for at in order]
+        parts = [KeyCounts.of([[hashes[at::7]]]) for at in order]
         merged = parts[0]
         for part in parts[1:]:
             merged = merged.merge(part)
         assert np.array_equal(merged.hashes, whole.hashes) and np.array_equal(merged.rows, whole.rows)
-        assert merged.layout("k") == whole.layout("k")
-    assert whole.hashes.shape == (1, COUNTED_KEYS)
-    layout = whole.layout("k")
+        assert merged.layout("k", [["k"]]) == whole.layout("k", [["k"]])
+    assert whole.hashes.shape == (2, COUNTED_KEYS)
+    layout = whole.layout("k", [["k"]])
     assert layout.rows == 360_000
-    period = period_of(layout).stops
+    period = period_of(layout)
+    keyless = period.missing.astype(np.bool_)
+    assert np.diff(period.stops, prepend=0)[keyless].sum() == pytest.approx(40_000, rel=0.01)
+    period = np.cumsum(np.diff(period.stops, prepend=0)[~keyless])
     counts = np.bincount(np.unique(hashes[hashes > 0], return_inverse=True)[1])
     assert abs(len(period) / len(counts) - 1) < 0.02
     assert abs(period[-1] / 360_000 - 1) < 0.01
@@ -271,7 +274,7 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
 
 
 def test_a_layout_without_keys_gives_each_row_its_own() -> None:
-    assert [numbers.tolist() for numbers in KeyLayout("k").numbers(RowRange(5, 3), seed=0)] == [[5, 6, 7]]
+    assert [numbers.tolist() for numbers in KeyLayout("k").numbers(RowRange(5, 3), seed=0)] == [[5, 6, 7], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
