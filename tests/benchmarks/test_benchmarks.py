@@ -167,6 +167,8 @@ def test_picture_is_the_same_twice(tmp_path: Path) -> None:
 
 
 def test_pages_show_all_pictures() -> None:
-    shown = set(re.findall(r"!\[[^\]]{40,}\]\((?:[./]*|docs/)(\w+)\.svg\)", "".join(page.read_text() for page in PAGES)))
+    shown = set(
+        re.findall(r"!\[[^\]]{40,}\]\((?:[./]*|docs/)(\w+)\.svg\)", "".join(page.read_text() for page in PAGES))
+    )
     assert shown == {*picture.PICTURES, "peers"}
     assert all((DOCS / f"{name}.svg").stat().st_size < 400_000 for name in picture.PICTURES)
