@@ -124,7 +124,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     bins : int
         Bins of equal share for a column of numbers, 2 to 1,000; there are more in the tails, and fewer in tables of
         fewer than 25,000 rows.
-    conditions_on : sequence of str
+    conditions_on : sequence of labels
         Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
         values of the first ones, are drawn from the trees however few the rows that meet it.
     safer : bool
@@ -174,7 +174,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns: Any = None,
         *,
         bins: int = 1000,
-        conditions_on: Sequence[str] = (),
+        conditions_on: Sequence[Any] = (),
         safer: bool = False,
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
@@ -692,7 +692,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         if columns is not None and not isinstance(columns, (Mapping, list, tuple)):
             return {}
         # A mapping declares the columns that it names; a list names those that there are.
-        names = [name for name in schema.names if columns is None or (name in columns) != isinstance(columns, Mapping)]
+        named = {str(label) for label in columns or ()}
+        names = [name for name in schema.names if columns is None or (name in named) != isinstance(columns, Mapping)]
         texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
         if not texts:
             return {}
@@ -728,7 +729,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
-            return Dependence(levels, one_of_each, tuple(self.conditions_on))
+            return Dependence(levels, one_of_each, tuple(map(str, self.conditions_on)))
 
         return of_rows
 
@@ -761,7 +762,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
 
         by_name = {column.name: column for column in columns}
-        check_names(self.conditions_on, [*by_name])
+        check_names([*map(str, self.conditions_on)], [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)

@@ -441,6 +441,9 @@ def test_labels_that_are_no_text_come_back(kind: Any, labels: list[Any], reloade
         assert type(rows) is type(table)
         assert list(rows) == expected
         assert set(synthesizer.sample(5, conditions={labels[0]: 3})[labels[0]]) == {3}
+    declared = TableSynthesizer({labels[0]: "continuous"}, conditions_on=[labels[1]]).fit(table)
+    assert declared.transformer_.schema_[str(labels[0])].is_declared
+    assert list(TableTransformer([labels[1]]).fit(table).columns_) == [str(labels[1])]
     streamed = TableTransformer().fit(iter([table, table]))
     assert list(streamed.inverse_transform(streamed.transform(table, layout="compact"))) == expected
     if kind is pd.DataFrame:
