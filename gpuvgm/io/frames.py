@@ -387,7 +387,9 @@ def are_labelled_numbers(categories: Any) -> bool:
     if categories.dtype != object:
         return False
     is_text = [isinstance(category, str) for category in categories]
-    are_numbers = all(text or type(category) in (int, float) for text, category in zip(is_text, categories, strict=True))
+    are_numbers = all(
+        text or type(category) in (int, float) for text, category in zip(is_text, categories, strict=True)
+    )
     return are_numbers and any(is_text) and not all(is_text)
 
 
