@@ -75,14 +75,13 @@ OPTIONS = {
 }
 #: Options that are refused where a benchmark does not take them.
 REFUSED = ("engine", "partitions", "splits", *samples.OPTIONS)
-PICTURE_ROWS = 100_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
 #: What measures nothing, or prints a text of its own.
 TEXTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "closeness": lambda options: "\n".join(closeness.text(options.rows or CLOSENESS_ROWS)),
     "pages": lambda _: "\n".join(f"wrote {path}" for path in pages.write()),
-    "picture": lambda options: f"wrote {picture.draw(options.rows or PICTURE_ROWS)}",
+    "picture": lambda _: "\n".join(f"wrote {path}" for path in picture.draw()),
     "plan": lambda _: plan.text(),
 }
 OTHERS = (*TEXTS, "predict", "samples", "tables")

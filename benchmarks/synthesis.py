@@ -45,9 +45,10 @@ from benchmarks.machine import ROOT, describe_machine, found_by, peak_memory, re
 from benchmarks.measure import Measurement, append_lines, mebibytes
 from benchmarks.plan import newest
 from benchmarks.samples_side import MOST_CODES, category_codes, of_categories, utility
+from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
+from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
 from gpuvgm.execution.local import LocalExecutor
 
 #: Chosen by their size and kinds of columns alone, before any result: R package of each.

@@ -1,4 +1,4 @@
-"""Mode-specific normalisation of table columns: variational Gaussian mixtures, fitted in one scan.
+"""Synthetic tables from counts, and the encoding of tables for neural networks, at any size.
 
 The public names are resolved on first use (PEP 562), so that ``import gpuvgm`` stays light.
 """

@@ -105,7 +105,7 @@ def warn(message: str, category: type[Warning] = UserWarning, cause: Sequence[st
     frame, level = sys._getframe(1), 2
     if issubclass(category, UnseenWarning) and _is_cross_validation(frame):
         return
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
     told = (category.__name__, *cause)
     if cause and told in _TOLD and _is_shown_once(message, category, frame.f_globals.get("__name__", "")):

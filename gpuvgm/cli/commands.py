@@ -328,7 +328,7 @@ def train(
     *,
     model: Model,
     with_: Annotated[
-        GeneratorName, option("--with", "counts: a Bayesian network of counts; ctgan, tvae: a neural network.")
+        GeneratorName, option("--with", "counts: how the columns depend on each other; ctgan, tvae: a neural network.")
     ] = "counts",
     epochs: Annotated[int | None, option("--epochs", "Epochs of ctgan (by default 300) or tvae.", FIT, min=1)] = None,
     columns: Columns = None,

@@ -106,7 +106,7 @@ def unknown_variables() -> list[str]:
 app = typer.Typer(
     name="gpuvgm",
     cls=Commands,
-    help="gpuvgm leads from a table to a synthetic one, at any size.",
+    help="gpuvgm learns a table and makes a synthetic one, at any size.",
     epilog=EPILOG,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -108,10 +108,6 @@ def sample_rows(
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
         return generator.sample(rows, conditions=conditions, seed=seed, out=out, **writing), None
-    if writing["flavor"] is not None:
-        raise InputError(
-            f"--for {writing['flavor']}: {name} writes its own types alone; leave it out, or train with counts"
-        )
     if writing["resume"]:
         _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
     try:
@@ -120,7 +116,9 @@ def sample_rows(
         told = f"{model}: holds a {name.upper()}, a neural network that draws its rows with ctgan ({problem})"
         raise ModuleNotFoundError(told, name=problem.name) from problem
     network.set_random_state(contents.seed if seed is None else seed)
-    summary = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
+    summary = network.sample(
+        rows, conditions=conditions, out=out, flavor=writing["flavor"], progress=machine["progress"]
+    )
     return summary, network.condition_share_ if conditions else None
 
 

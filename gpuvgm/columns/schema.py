@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -42,7 +42,7 @@ from gpuvgm.errors import InputError, check_present, listed, suggestion
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
 from gpuvgm.io.plain_json import check_storable
 
-Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
+Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | None
 
 UNREAD = ("drop", "pass")
 SHAPES = {"integer", "modal", *SCALES}  # options that leave no scale to choose
@@ -392,20 +392,17 @@ class TableSchema:
 
 
 def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
-    """Declared columns by name."""
+    """Declared columns by name, which of a label such as 0 is its text."""
     if columns is None:
         return {}
     if isinstance(columns, str):
         raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
     if isinstance(columns, Mapping):
-        items = [(name, declared) for name, declared in columns.items()]
+        items = [(str(label), declared) for label, declared in columns.items()]
     elif isinstance(columns, Sequence):
-        items = [(name, INFER) for name in columns]
+        items = [(str(label), INFER) for label in columns]
     else:
         raise InputError(f"columns: give a list of names or a dict of name and kind, not {type(columns).__name__}")
-    for name, _ in items:
-        if not isinstance(name, str):
-            raise InputError(f"columns: names are strings, got {name!r}")
     double = [name for name, count in Counter(name for name, _ in items).items() if count > 1]
     if double:
         raise InputError(f"columns: {listed(double)} given more than once; name every column once")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from gpuvgm.config import Flavor
+from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
@@ -19,7 +19,6 @@ from gpuvgm.execution.partitions import OpenPartition
 from gpuvgm.io import Given, Location, Source, decoded_sink, location_of
 from gpuvgm.table.write import Parts, RunSummary, target_of, write_rows
 
-BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
 Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed

@@ -13,7 +13,7 @@ from gpuvgm.io.files import FileSource
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
-from gpuvgm.io.open import open_source
+from gpuvgm.io.open import TableLike, open_source
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import frame_batches, numpy_array, restore
@@ -43,6 +43,7 @@ __all__ = [
     "RemoteFile",
     "SampleSource",
     "Source",
+    "TableLike",
     "callers_stream",
     "check_document",
     "check_folder_of",

@@ -33,10 +33,10 @@ from gpuvgm.io.text_blocks import (
     BOM,
     LongRowError,
     byte_array,
-    columns_of_numbers,
     first_row,
     first_text,
     length_of_rows,
+    plain_columns,
     text_blocks,
 )
 from gpuvgm.io.text_types import (
@@ -266,9 +266,9 @@ def narrow(readings: Readings, path: Location, delimiter: str, doubtful: Sequenc
 
     def readings_in(text: pa.Buffer) -> list[tuple[TextReading, ...]]:
         before = {name: readings[name] if name in doubtful else () for name in readings}
-        # Numbers that change no reading, which most are, are told without parsing them.
+        # Values that change no reading, which most are, are told without parsing them.
         rules = [rule_of(choices) for choices in before.values()]
-        are_plain = dict(zip(before, columns_of_numbers(byte_array(text)[header:], delimiter, rules), strict=True))
+        are_plain = dict(zip(before, plain_columns(byte_array(text)[header:], delimiter, rules), strict=True))
         names = [name for name in doubtful if before[name] and not are_plain[name]]
         types = dict.fromkeys(names, pa.string())
         columns = arrays_of(parse_rows(text, delimiter, types, as_text=True)) if names else iter(())

@@ -332,9 +332,12 @@ def series_column(source: str, name: str, series: Any) -> SourceColumn:
 def extension_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over an array of pandas' extension types, through Arrow."""
     try:
-        to_arrow = (
-            _arrow_array if getattr(values, "categories", None) is None else partial(_encode, _entries_of(values))
-        )
+        categories = getattr(values, "categories", None)
+        to_arrow: Callable[[Any], Any] = _arrow_array
+        if categories is not None:
+            to_arrow = partial(_encode, _entries_of(values))
+            if are_labelled_numbers(categories):
+                to_arrow = _texts_of(to_arrow)
 
         def convert(start: int, stop: int) -> pa.Array[Any]:
             return flat(to_arrow(values[start:stop]))
@@ -374,10 +377,26 @@ def _encode(entries: pa.Array[Any], values: Any) -> pa.Array[Any]:
     return array
 
 
+def _texts_of(encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Encoding of values as their texts, each for itself: numbers beside labels are no categories of a few values."""
+    return lambda values: encode(values).cast(pa.string())
+
+
+def are_labelled_numbers(categories: Any) -> bool:
+    """Return whether categories are numbers and texts, as pandas reads them where a file of SPSS labels some codes."""
+    if categories.dtype != object:
+        return False
+    is_text = [isinstance(category, str) for category in categories]
+    are_numbers = all(
+        text or type(category) in (int, float) for text, category in zip(is_text, categories, strict=True)
+    )
+    return are_numbers and any(is_text) and not all(is_text)
+
+
 def arrow_categories(categories: Any) -> Any:
-    """An index of categories; intervals and periods become text, as Arrow has neither."""
+    """An index of categories; intervals, periods, and numbers beside texts become text, as Arrow has none of these."""
     foreign = any(is_loaded("pandas", name, categories.dtype) for name in ("IntervalDtype", "PeriodDtype"))
-    return categories.astype(str) if foreign else categories
+    return categories.astype(str) if foreign or are_labelled_numbers(categories) else categories
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import IOBase
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,21 @@ from gpuvgm.io.frames import (
 from gpuvgm.io.scans import dataset_source, iterator_source, lazy_source, relation_source, stream_source
 from gpuvgm.io.source import Source
 
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+    from pyarrow.dataset import Dataset
+
+    class _ArrowStream(Protocol):
+        def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+    #: What `open_source` and `any_source` open; frames, lists of paths and iterators of tables are iterable.
+    TableLike = (
+        str | os.PathLike[str] | Mapping[Any, Any] | Iterable[Any]
+        | _ArrowStream | pl.LazyFrame | duckdb.DuckDBPyRelation | Dataset | Source
+    )  # fmt: skip
+else:
+    TableLike = Any  # no library of frames is loaded for its type
 Opener = Callable[[object], Source]
 ACCEPTED = (
     "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow "

@@ -13,7 +13,7 @@ from gpuvgm.arrays import DeviceColumn, is_plain, on_host
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
-from gpuvgm.io.frames import ArraySource, arrow_categories
+from gpuvgm.io.frames import ArraySource, are_labelled_numbers, arrow_categories
 from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
@@ -166,7 +166,8 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
         if isinstance(dtype, pandas.IntervalDtype):
             return _intervals(series, dtype)
         if isinstance(dtype, pandas.CategoricalDtype) and dtype.categories is not None:
-            return _as_categories(series, dtype)
+            is_labelled = are_labelled_numbers(dtype.categories)
+            return _labelled_numbers(series, dtype) if is_labelled else _as_categories(series, dtype)
         if hasattr(dtype, "__from_arrow__"):
             return pandas.Series(dtype.__from_arrow__(column))
         return _as_dtype(series, dtype)
@@ -192,6 +193,20 @@ def _as_categories(series: Any, dtype: Any) -> Any:
     # The code of missing values, -1, takes the last entry.
     codes = np.append(categories.get_indexer(labels), -1)[series.cat.codes]
     return pandas.Series(pandas.Categorical.from_codes(codes, dtype=dtype))
+
+
+def _labelled_numbers(series: Any, dtype: Any) -> Any:
+    """Numbers and texts as the categories that they were; numbers that are none become further ones."""
+    import pandas
+
+    number = next(type(category) for category in dtype.categories if not isinstance(category, str))
+    by_text = dict(zip(arrow_categories(dtype.categories), dtype.categories, strict=True))
+    texts = series.astype("category").cat
+    further = {text: number(text) for text in texts.categories if text not in by_text}
+    categories = pandas.Index([*dtype.categories, *further.values()], dtype=object)
+    places = {text: place for place, text in enumerate([*by_text, *further])}
+    codes = np.array([*(places[text] for text in texts.categories), -1])[texts.codes]
+    return pandas.Series(pandas.Categorical.from_codes(codes, categories, ordered=dtype.ordered))
 
 
 def _intervals(series: Any, dtype: Any) -> Any:

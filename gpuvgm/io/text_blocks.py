@@ -93,17 +93,19 @@ def _row_pattern(delimiter: str) -> str:
     return rf"{field}(?:{mark}{field})*+"
 
 
-def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
-    """Return whether texts are plain numbers, also between blanks; False too where only patterns can decide.
+def are_plain(text: Any, most: int, form: str | None) -> bool:
+    """Return whether texts are plainly numbers, moments or booleans; False too where only a parser can decide.
 
     Parameters
     ----------
     text : pyarrow.StringArray or ChunkedArray of string
         The texts; missing ones do not count.
-    digits : int
-        Most digits of whole numbers.
-    mark : str, optional
-        The decimal mark of others; by default whole numbers alone are such, without exponents and plus signs.
+    most : int
+        Most digits of whole numbers, or characters of a moment.
+    form : str, optional
+        The decimal mark of numbers, which may have exponents, plus signs, and blanks around them; by default whole
+        numbers alone are such, without exponents and plus signs. "d" for days, with or without a time, "z" for moments
+        of UTC with a Z, and "b" for booleans.
     """
     if _native is None:
         return False
@@ -111,16 +113,16 @@ def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
         values = chunk.drop_null()
         _, offsets, texts = values.buffers()
         ends = byte_array(offsets).view(np.int32)[values.offset : values.offset + len(values) + 1]
-        if not _native.are_numbers(ends, byte_array(texts or b""), digits, mark):
+        if not _native.are_plain(ends, byte_array(texts or b""), most, form):
             return False
     return True
 
 
-Rule = tuple[int, str | None]  # most digits of whole numbers, and the decimal mark of others
+Rule = tuple[int, str | None]  # most digits or characters, and the form, of `are_plain`
 
 
-def columns_of_numbers(rows: Bytes, delimiter: str, rules: Sequence[Rule | None]) -> list[bool]:
-    """Which columns of CSV hold plain numbers alone, as `are_numbers` has them, or nothing.
+def plain_columns(rows: Bytes, delimiter: str, rules: Sequence[Rule | None]) -> list[bool]:
+    """Which columns of CSV hold nothing but what `are_plain` tells, or nothing.
 
     Parameters
     ----------
@@ -129,7 +131,7 @@ def columns_of_numbers(rows: Bytes, delimiter: str, rules: Sequence[Rule | None]
     delimiter : str
         Separator of fields.
     rules : sequence of (int, str or None) or None
-        For each column of the file most digits and the decimal mark; None for those that are not asked for.
+        For each column of the file what `are_plain` takes; None for those that are not asked for.
 
     Returns
     -------
@@ -139,8 +141,8 @@ def columns_of_numbers(rows: Bytes, delimiter: str, rules: Sequence[Rule | None]
     """
     if _native is None or not any(rules):
         return [False] * len(rules)
-    numbers: list[bool] = _native.columns_of_numbers(rows, delimiter, [rule or (0, None) for rule in rules])
-    return numbers
+    plain: list[bool] = _native.plain_columns(rows, delimiter, [rule or (0, None) for rule in rules])
+    return plain
 
 
 _native: Any = import_module("gpuvgm._native") if native_is_built() else None

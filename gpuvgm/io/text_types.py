@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.io.text_blocks import Rule, are_numbers
+from gpuvgm.io.text_blocks import Rule, are_plain
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Text = Any  # an Arrow array of texts
@@ -33,8 +33,8 @@ class TextReading:
         are read too where the type has their exact value.
     wider : tuple of TextReading
         Readings that every text has which has this one.
-    number : (int, str or None), optional
-        Most digits of whole numbers and the decimal mark, by which loops tell most texts of the pattern.
+    rule : (int, str or None), optional
+        Most digits or characters, and the form, of texts that `are_plain` tells to have this reading; most are such.
     padded : bool
         Without a pattern: whether white space around a text is left out.
     """
@@ -42,21 +42,22 @@ class TextReading:
     type: pa.DataType
     pattern: str | None = None
     wider: tuple[TextReading, ...] = ()
-    number: tuple[int, str | None] | None = None
+    rule: Rule | None = None
     padded: bool = False
 
     def may_hold(self, texts: Sequence[str]) -> bool:
         """Return whether a few texts look so, which is faster than asking Arrow."""
         pattern = _DAY_FIRST if self.pattern is None else self.pattern
-        looks = re.compile(pattern if self.number is None else rf"{pattern}|{_WHOLE_NUMBER}", re.DOTALL)
+        is_number = self.rule is not None and self.rule[1] in (None, ".", ",")
+        looks = re.compile(rf"{pattern}|{_WHOLE_NUMBER}" if is_number else pattern, re.DOTALL)
         return all(map(looks.fullmatch, texts))
 
     def holds(self, text: Text) -> bool:
         """Return whether all text that is not missing can be read so."""
+        if self.rule is not None and are_plain(text, *self.rule):
+            return True
         if self.pattern is None:
             return _are(_without_blanks(text, self.type) if self.padded else text, self.type)
-        if self.number is not None and are_numbers(text, *self.number):
-            return True
         exceptions = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))
         if not len(exceptions):
             return True
@@ -76,7 +77,7 @@ def _groups(mark: str) -> TextReading:
 def _float_reading(mark: str) -> TextReading:
     fraction = rf"({_WHOLE}[{mark}]\d*|[{mark}]\d+)([eE][+-]?\d+)?"
     number = rf"0|[1-9]\d{{0,14}}|{fraction}|{_UNMARKED}"
-    return TextReading(pa.float64(), _blanks_around(f"[+-]?({number})"), number=(15, mark))
+    return TextReading(pa.float64(), _blanks_around(f"[+-]?({number})"), rule=(15, mark))
 
 
 def _whole_numbers(type_: pa.DataType, digits: int, wider: tuple[TextReading, ...]) -> TextReading:
@@ -95,16 +96,18 @@ EXACT = _whole_numbers(pa.decimal128(38, 0), 38, _TEXTS)
 LONG = _whole_numbers(pa.int64(), 18, (EXACT, *_TEXTS))
 #: Whole numbers that float64 has, too.
 SHORT = _whole_numbers(pa.int64(), 15, (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
-BOOL = TextReading(pa.bool_(), "true|True|TRUE|false|False|FALSE")  # 0 and 1 are numbers
+BOOL = TextReading(pa.bool_(), "true|True|TRUE|false|False|FALSE", rule=(5, "b"))  # 0 and 1 are numbers
 
 
 def _moments_in(zone: str | None) -> tuple[TextReading, TextReading]:
-    fine = TextReading(pa.timestamp("us", zone))  # finer ones end in 2262
-    return TextReading(pa.timestamp("s", zone), wider=(fine,)), fine
+    seconds, micros, form = (20, 27, "z") if zone else (19, 26, "d")
+    fine = TextReading(pa.timestamp("us", zone), rule=(micros, form))  # finer ones end in 2262
+    return TextReading(pa.timestamp("s", zone), wider=(fine,), rule=(seconds, form)), fine
 
 
 _PADDED_DAYS, _LOCAL = TextReading(pa.date32(), padded=True), _moments_in(None)
-MOMENTS = (TextReading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL)), _PADDED_DAYS, *_LOCAL, *_moments_in("UTC"))
+_DAYS = TextReading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL), rule=(10, "d"))
+MOMENTS = (_DAYS, _PADDED_DAYS, *_LOCAL, *_moments_in("UTC"))
 #: Of columns without values.
 NONE = TextReading(pa.null(), r"[^\s\S]")
 READINGS = (NONE, SHORT, LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT, BOOL, *MOMENTS)
@@ -149,9 +152,9 @@ def readings_of(text: Text, before: Sequence[TextReading]) -> tuple[TextReading,
 
 
 def rule_of(readings: Sequence[TextReading]) -> Rule | None:
-    """The rule of numbers all of which have every one of the readings; None where there is none."""
+    """The rule of texts all of which have every one of the readings; None where there is none."""
     first = readings[0] if readings else NONE
-    return first.number if all(reading in first.wider for reading in readings[1:]) else None
+    return first.rule if all(reading in first.wider for reading in readings[1:]) else None
 
 
 def common_readings(parts: Sequence[Sequence[TextReading]]) -> list[TextReading]:

@@ -13,6 +13,7 @@ ORIGINAL, SYNTHETIC = "tab:blue", "tab:orange"
 _ROWS, _COLUMNS, _HEIGHT = 3, 2, 2.6
 MOST_DRAWN = _ROWS * _COLUMNS
 _BAR = 0.4  # of the place of a category
+_ROOM = 1.35  # for the legend, beside the longest bar
 
 
 def draw_shares(shares: Shares, ax: Any = None) -> Any:
@@ -25,6 +26,7 @@ def draw_shares(shares: Shares, ax: Any = None) -> Any:
         ax.barh(places + _BAR / 2, shares.synthetic, _BAR, color=SYNTHETIC, label="synthetic")
         ax.set_yticks(places, [tick.text for tick in shares.axis.ticks], parse_math=False)
         ax.invert_yaxis()
+        ax.set_xlim(0, _ROOM * max(*shares.original, *shares.synthetic))
         values = ax.xaxis
     else:
         original, synthetic = shares.heights

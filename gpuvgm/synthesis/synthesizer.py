@@ -11,7 +11,7 @@ from functools import partial, reduce
 from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,9 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
-from gpuvgm.config import Flavor
+from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
+from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
@@ -34,7 +34,7 @@ from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
-from gpuvgm.io import Block, ParquetSink, Source, restore
+from gpuvgm.io import Block, ParquetSink, Source, TableLike, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats, Ints
@@ -84,8 +84,19 @@ from gpuvgm.table.transformer import TableTransformer
 from gpuvgm.table.write import RunSummary
 
 if TYPE_CHECKING:
+    import pandas as pd  # noqa: TID251
+    import polars as pl
+    from typing_extensions import TypeVar
+
     from gpuvgm.columns.schema import TableSchema
     from gpuvgm.report import Comparison, Validation
+
+    Drawn = TypeVar("Drawn", default=Any)  # the kind of table that `sample` gives
+    Frame = TypeVar("Frame", pa.Table, pd.DataFrame, pl.DataFrame)
+else:
+    from typing import TypeVar
+
+    Drawn = TypeVar("Drawn")
 
 _LOG = logging.getLogger("gpuvgm")
 Path_ = str | PathLike[str]
@@ -97,7 +108,7 @@ TREE_ROWS = 200_000  # of a sample, from which trees are grown
 SETTINGS = ("bins", "safer", "random_state")  # that a file keeps
 
 
-class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type: ignore[misc]  # scikit-learn ships no types
     """A generator of synthetic tables that is made of counts.
 
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
@@ -116,7 +127,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
     bins : int
         Bins of equal share for a column of numbers, 2 to 1,000; there are more in the tails, and fewer in tables of
         fewer than 25,000 rows.
-    conditions_on : sequence of str
+    conditions_on : sequence of labels
         Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
         values of the first ones, are drawn from the trees however few the rows that meet it.
     safer : bool
@@ -166,7 +177,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         columns: Any = None,
         *,
         bins: int = 1000,
-        conditions_on: Sequence[str] = (),
+        conditions_on: Sequence[Any] = (),
         safer: bool = False,
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
@@ -190,7 +201,19 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         self.threads = threads
         self.progress = progress
 
-    def fit(self, source: Any, y: Any = None) -> TableSynthesizer:
+    @overload
+    def fit(self, source: Frame, y: Any = None) -> TableSynthesizer[Frame]: ...
+
+    @overload
+    def fit(self, source: Path_ | Sequence[Path_], y: Any = None) -> TableSynthesizer[pa.Table]: ...
+
+    @overload
+    def fit(self, source: Mapping[Any, Any], y: Any = None) -> TableSynthesizer[dict[Any, Any]]: ...
+
+    @overload
+    def fit(self, source: TableLike, y: Any = None) -> TableSynthesizer: ...
+
+    def fit(self, source: TableLike, y: Any = None) -> TableSynthesizer[Any]:
         """Learn columns, network and counts of a table.
 
         The rows are read twice: by the fit of the columns, and to count. A source that can be read only once is first
@@ -247,7 +270,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
                     _LOG.info('column "%s": whole numbers that are %s', bins.name, bins.forms.moments)
         return self
 
-    def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
+    def partial_fit(self, source: TableLike, y: Any = None) -> Self:
         """Add rows: count them in the existing bins and network. The first call is the same as `fit`.
 
         Parameters
@@ -275,7 +298,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         600
         """
         if not hasattr(self, "network_"):
-            return self.fit(source)
+            self.fit(source)
+            return self
         network = self.network_
         plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_)
         with _read_twice(any_source(source), self.transformer_._hold_out) as table:
@@ -322,6 +346,32 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
         return merged
+
+    @overload
+    def sample(
+        self,
+        n: int,
+        *,
+        conditions: Any = None,
+        out: None = None,
+        first_row: int = 0,
+        seed: int | None = None,
+        flavor: Flavor | None = None,
+        resume: bool = False,
+    ) -> Drawn: ...
+
+    @overload
+    def sample(
+        self,
+        n: int,
+        *,
+        conditions: Any = None,
+        out: Path_,
+        first_row: int = 0,
+        seed: int | None = None,
+        flavor: Flavor | None = None,
+        resume: bool = False,
+    ) -> RunSummary: ...
 
     def sample(
         self,
@@ -456,7 +506,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
         return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
 
-    def evaluate(self, source: Any, *, n: int | None = None, seed: int | None = None) -> Comparison:
+    def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
         """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.
 
         Parameters
@@ -488,10 +538,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         True
         """
         rows = min(self._fitted().counts.rows, MOST_COMPARED) if n is None else n
-        comparison: Comparison = self.transformer_.evaluate(source, compare=self.sample(rows, seed=seed))
+        drawn: Any = self.sample(rows, seed=seed)
+        comparison: Comparison = self.transformer_.evaluate(source, compare=drawn)
         return comparison
 
-    def validate(self, source: Any) -> Validation:
+    def validate(self, source: TableLike) -> Validation:
         """Judge whether a table looks like the training table; as `TableTransformer.validate`.
 
         Parameters
@@ -546,7 +597,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         self._fitted()
         return self.transformer_.schema_
 
-    def score_samples(self, source: Any) -> Floats:
+    def score_samples(self, source: TableLike) -> Floats:
         """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
 
         Parameters
@@ -646,7 +697,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         if columns is not None and not isinstance(columns, (Mapping, list, tuple)):
             return {}
         # A mapping declares the columns that it names; a list names those that there are.
-        names = [name for name in schema.names if columns is None or (name in columns) != isinstance(columns, Mapping)]
+        named = {str(label) for label in columns or ()}
+        names = [name for name in schema.names if columns is None or (name in named) != isinstance(columns, Mapping)]
         texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
         if not texts:
             return {}
@@ -684,7 +736,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
             lacking = lacking_keys(forms, dict.fromkeys(attributes.values()), rows_of(rows))
             some = {part.column: codes for part, codes in lacking.items() if codes.any()}
-            return Dependence(levels, one_of_each, tuple(self.conditions_on), attributes, some)
+            return Dependence(levels, one_of_each, tuple(map(str, self.conditions_on)), attributes, some)
 
         return of_rows
 
@@ -718,7 +770,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
 
         by_name = {column.name: column for column in columns}
-        check_names(self.conditions_on, [*by_name])
+        check_names([*map(str, self.conditions_on)], [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)

@@ -59,7 +59,7 @@ from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import RowSample
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
-from gpuvgm.io import Source, frame_batches, joined, restore
+from gpuvgm.io import Source, TableLike, frame_batches, joined, restore
 from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
 from gpuvgm.io.scans import Lazily, ScanSource
 from gpuvgm.summary.grid import Floats
@@ -186,7 +186,7 @@ class BaseTransformer(NamedParameters):
         self.threads = threads
         self.progress = progress
 
-    def fit(self, source: Any, y: Any = None) -> Self:
+    def fit(self, source: TableLike, y: Any = None) -> Self:
         """Fit every column on every row.
 
         Parameters
@@ -223,7 +223,7 @@ class BaseTransformer(NamedParameters):
         self._fit(source)
         return self
 
-    def fit_failed(self, source: Any) -> Self:
+    def fit_failed(self, source: TableLike) -> Self:
         """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
 
         Parameters
@@ -263,7 +263,7 @@ class BaseTransformer(NamedParameters):
         self._fit(source, self.unfinished_)
         return self
 
-    def add_files(self, source: Any) -> Self:
+    def add_files(self, source: TableLike) -> Self:
         """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
 
         Parameters
@@ -309,7 +309,7 @@ class BaseTransformer(NamedParameters):
 
     def _fit(
         self,
-        source: Any,
+        source: TableLike,
         earlier_fit: TableModel | None = None,
         *,
         silent: bool = False,
@@ -362,7 +362,7 @@ class BaseTransformer(NamedParameters):
         self.summaries_ = fitted.summaries
         self._path = ""
 
-    def partial_fit(self, source: Any, y: Any = None) -> Self:
+    def partial_fit(self, source: TableLike, y: Any = None) -> Self:
         """Add rows: merge their counts with those of the rows before, and fit the columns again.
 
         The first call is the same as `fit`. Its rows determine the grid and the centres from which all later fits
@@ -426,7 +426,7 @@ class BaseTransformer(NamedParameters):
         self._take(replace(model, columns=columns, rows=fitted.rows, source=origin, summaries=fitted.summaries))
         return self
 
-    def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
+    def fit_transform(self, source: TableLike, y: Any = None, **options: Any) -> Any:
         """Fit, then transform the same rows.
 
         Parameters
@@ -472,7 +472,7 @@ class BaseTransformer(NamedParameters):
 
     def transform(
         self,
-        source: Any,
+        source: TableLike,
         *,
         mode: ModeChoice | None = None,
         layout: Layout | None = None,
@@ -632,7 +632,7 @@ class BaseTransformer(NamedParameters):
 
     def iter_batches(
         self,
-        source: Any,
+        source: TableLike,
         batch_rows: int,
         *,
         mode: ModeChoice | None = None,
@@ -754,7 +754,7 @@ class BaseTransformer(NamedParameters):
 
     def inverse_transform(
         self,
-        encoded: Any,
+        encoded: TableLike,
         *,
         names: str | None = None,
         return_valid: bool = False,
@@ -855,12 +855,12 @@ class BaseTransformer(NamedParameters):
         return (values, joined_valid(blocks)) if return_valid else values
 
     @overload
-    def evaluate(self, source: Any, *, compare: None = None) -> Report: ...
+    def evaluate(self, source: TableLike, *, compare: None = None) -> Report: ...
 
     @overload
-    def evaluate(self, source: Any, *, compare: object) -> Comparison: ...
+    def evaluate(self, source: TableLike, *, compare: TableLike) -> Comparison: ...
 
-    def evaluate(self, source: Any, *, compare: Any = None) -> Report | Comparison:
+    def evaluate(self, source: TableLike, *, compare: TableLike | None = None) -> Report | Comparison:
         """Encode and decode rows, and measure how exactly they come back; or compare two tables.
 
         Parameters
@@ -947,7 +947,7 @@ class BaseTransformer(NamedParameters):
         moment, seconds = datetime.now(UTC), time.perf_counter() - start
         return RunFacts(table.name, self._path, gpuvgm.__version__, f"{moment:%F %R} UTC", seconds)
 
-    def validate(self, source: Any) -> Validation:
+    def validate(self, source: TableLike) -> Validation:
         """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
 
         Compared are values outside the training range, between steps or of no category, the shares of categories, modal

@@ -27,6 +27,7 @@ from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import any_source
 from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
+from gpuvgm.io import TableLike
 from gpuvgm.io.locations import naming_file
 from gpuvgm.io.locks import locked
 from gpuvgm.summary.grid import Ints
@@ -120,7 +121,7 @@ class TrainingRows:
     def __init__(
         self,
         transformer: Any,
-        source: Any,
+        source: TableLike,
         *,
         place: Place = "memory",
         seed: int = 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks import __main__ as main_module
 from benchmarks import billion, estimator, inputs, picture, scaling
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
+from tests.docs.pages import DOCS, PAGES
 
 ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
 TESTED_APART = ("table", "peers", "gpu", "training")
@@ -159,6 +161,14 @@ def test_functions_take_turns() -> None:
 
 def test_picture_is_the_same_twice(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    one, two = (picture.draw(5000, tmp_path / name) for name in ("one.svg", "two.svg"))
+    (one,), (two,) = (picture.draw(tmp_path / name, ["joint"]) for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
     assert b"<svg" in one.read_bytes()
+
+
+def test_pages_show_all_pictures() -> None:
+    shown = set(
+        re.findall(r"!\[[^\]]{40,}\]\((?:[./]*|docs/)(\w+)\.svg\)", "".join(page.read_text() for page in PAGES))
+    )
+    assert shown == {*picture.PICTURES, "peers"}
+    assert all((DOCS / f"{name}.svg").stat().st_size < 400_000 for name in picture.PICTURES)

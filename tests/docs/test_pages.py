@@ -116,6 +116,16 @@ def test_both_sides_of_the_diff_give_the_same_labels() -> None:
     assert len(np.unique(labels)) > 1
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "how-to" / "sdv.md"], ids=name)
+def test_our_lines_beside_those_of_sdv_run(page: Path) -> None:
+    (diff,) = blocks(page, "diff")
+    ours = [line[1:] for line in diff.code.splitlines() if line.startswith("+")]
+    assert len(ours) == sum(line.startswith("-") for line in diff.code.splitlines()) == 3
+    names: dict[str, Any] = {"gpuvgm": gpuvgm, "people": {"age": np.arange(18, 90).repeat(4)}}
+    exec("\n".join(ours), names)
+    assert len(names["rows"]["age"]) == 1_000
+
+
 def labels_of(lines: list[str], x: np.ndarray) -> np.ndarray:
     names: dict[str, Any] = {"x": x}
     with warnings.catch_warnings():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,18 @@ from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError
 from gpuvgm.io import csv as csv_files
 from gpuvgm.io import open_source, text_blocks
-from gpuvgm.io.text_types import COMMA_FLOAT, EXACT, FLOAT, LONG, READINGS, SHORT, TextReading, readings_of
+from gpuvgm.io.text_types import (
+    BOOL,
+    COMMA_FLOAT,
+    EXACT,
+    FLOAT,
+    LONG,
+    MOMENTS,
+    READINGS,
+    SHORT,
+    TextReading,
+    readings_of,
+)
 from tests.io.conftest import rows_of
 
 NATIVE = pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
@@ -72,14 +85,71 @@ def test_the_first_row_ends_where_whole_rows_do(text: str, delimiter: str) -> No
     texts=st.lists(st.none() | st.text("0011200999+-.,eE \t", max_size=22), min_size=1, max_size=3), skip=st.booleans()
 )
 def test_numbers_are_what_patterns_say(reading: TextReading, texts: list[str | None], skip: bool) -> None:
-    assert reading.number is not None and reading.pattern is not None
+    assert reading.rule is not None and reading.pattern is not None
     if skip:
         texts = ["no number", *texts]
     array = pa.array(texts, pa.string())[int(skip) :]
     there = [text for text in texts[int(skip) :] if text is not None]
     expected = all(re.fullmatch(reading.pattern, text) for text in there)
-    assert text_blocks.are_numbers(array, *reading.number) == expected
-    assert text_blocks.are_numbers(pa.chunked_array([array, array]), *reading.number) == expected
+    assert text_blocks.are_plain(array, *reading.rule) == expected
+    assert text_blocks.are_plain(pa.chunked_array([array, array]), *reading.rule) == expected
+
+
+DAYS = ["2024-01-02", "2024-02-29", "2023-02-29", "2023-04-31", "2023-12-31", "0001-01-01", "9999-12-31", "0000-01-01"]
+TIMES = [
+    "",
+    " 01:02:03",
+    "T23:59:59",
+    " 24:00:00",
+    " 01:60:00",
+    " 1:02:03",
+    " 01:02",
+    " 01:02:03.5",
+    " 01:02:03.123456",
+]
+TIMES += [" 01:02:03.", " 01:02:03.1234567", " 01:02:03,5", "T01:02:03-01"]
+MOMENT = st.builds("{}{}{}".format, st.sampled_from(DAYS), st.sampled_from(TIMES), st.sampled_from(["", "Z", " "]))
+
+
+@NATIVE
+@given(texts=st.lists(MOMENT | st.text("0129-:. TZ", max_size=20) | st.none(), min_size=1, max_size=2))
+def test_moments_are_what_arrow_parses(texts: list[str | None]) -> None:
+    """Whatever is told to be plain has the reading, and so have all usual texts."""
+    array = pa.array(texts, pa.string())
+    for reading in MOMENTS:
+        if reading.rule is not None and text_blocks.are_plain(array, *reading.rule):
+            assert replace(reading, rule=None).holds(array)
+            assert all(replace(one, rule=None).holds(array) for one in reading.wider)
+
+
+@NATIVE
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("2024-02-29", [True, True, True, False, False]),
+        ("2024-01-02 01:02:03", [False, True, True, False, False]),
+        ("2024-01-02T01:02:03.25", [False, False, True, False, False]),
+        ("2024-01-02 01:02:03Z", [False, False, False, True, True]),
+        ("2024-01-02T01:02:03.123456Z", [False, False, False, False, True]),
+        ("2023-02-29", [False] * 5),
+        ("2024-01-02 ", [False] * 5),
+        ("2024-01-02 01:02:60", [False] * 5),
+    ],
+)
+def test_usual_moments_are_told_without_parsing(text: str, plain: list[bool]) -> None:
+    rules = [reading.rule for reading in MOMENTS if reading.rule is not None]
+    assert [text_blocks.are_plain(pa.array([text]), *rule) for rule in rules] == plain
+
+
+@NATIVE
+@given(
+    texts=st.lists(
+        st.sampled_from(["true", "True", "TRUE", "false", "False", "FALSE", "tRUE", "0", "fals"]), min_size=1
+    )
+)
+def test_booleans_are_what_the_pattern_says(texts: list[str]) -> None:
+    assert BOOL.rule is not None and BOOL.pattern is not None
+    assert text_blocks.are_plain(pa.array(texts), *BOOL.rule) == all(re.fullmatch(BOOL.pattern, text) for text in texts)
 
 
 RULES: list[Any] = [(15, None), (15, "."), (18, None), None]
@@ -106,15 +176,15 @@ def parsed(text: str, delimiter: str) -> list[list[str]] | None:
     delimiter=st.sampled_from(",;"),
     rules=st.tuples(st.sampled_from(RULES), st.sampled_from(RULES)),
 )
-def test_columns_of_numbers_are_those_that_arrow_parses(text: str, delimiter: str, rules: Any) -> None:
-    told = text_blocks.columns_of_numbers(byte_array(text), delimiter, rules)
+def test_plain_columns_are_those_that_arrow_parses(text: str, delimiter: str, rules: Any) -> None:
+    told = text_blocks.plain_columns(byte_array(text), delimiter, rules)
     columns = parsed(text, delimiter)
     if columns is None:
         assert told == [False, False] or not text.strip("\r\n")
         return
     for values, rule, is_told in zip(columns, rules, told, strict=True):
         filled = pa.array([value for value in values if value], pa.string())
-        expected = rule is not None and text_blocks.are_numbers(filled, *rule)
+        expected = rule is not None and text_blocks.are_plain(filled, *rule)
         assert is_told <= expected, "a column is told to be numbers only where Arrow's text of it is"
         if '"' not in text:
             assert is_told == expected
@@ -138,15 +208,17 @@ def test_columns_of_numbers_are_those_that_arrow_parses(text: str, delimiter: st
         ("1234567890123456,1e5\n", [False, True]),
     ],
 )
-def test_columns_of_numbers(text: str, told: list[bool]) -> None:
-    assert text_blocks.columns_of_numbers(byte_array(text), ",", [(15, None), (15, ".")]) == told
-    assert text_blocks.columns_of_numbers(byte_array(text), ",", [(15, None), None]) == [told[0], False]
+def test_plain_columns(text: str, told: list[bool]) -> None:
+    assert text_blocks.plain_columns(byte_array(text), ",", [(15, None), (15, ".")]) == told
+    assert text_blocks.plain_columns(byte_array(text), ",", [(15, None), None]) == [told[0], False]
 
 
-def test_numbers_are_not_parsed_to_find_their_types(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_most_values_are_not_parsed_to_find_their_types(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the first block, which says what a column may be, all others are told by the loop, where it is compiled."""
-    rows = [f"{row},{row / 8},{row % 7}\n" for row in range(40_000)]
-    (tmp_path / "t.csv").write_text("a,b,c\n" + "".join(rows))
+    start = datetime(2024, 1, 1)
+    moments = [start + timedelta(microseconds=1_000_003 * row) for row in range(20_000)]
+    rows = [f"{row},{row / 8},{when},{when.date()},{row % 7 == 0}\n" for row, when in enumerate(moments)]
+    (tmp_path / "t.csv").write_text("a,b,c,d,e\n" + "".join(rows))
     monkeypatch.setattr(text_blocks, "BLOCK", 1 << 14)
     parse, texts = csv_files.parse_rows, []
 
@@ -155,11 +227,12 @@ def test_numbers_are_not_parsed_to_find_their_types(tmp_path: Any, monkeypatch: 
         return parse(text, delimiter, types, **options)
 
     monkeypatch.setattr(csv_files, "parse_rows", counting)
-    assert open_source(tmp_path / "t.csv").schema.types == [pa.int64(), pa.float64(), pa.int64()]
+    types = [pa.int64(), pa.float64(), pa.timestamp("us"), pa.date32(), pa.bool_()]
+    assert open_source(tmp_path / "t.csv").schema.types == types
     expected = len(list(csv_files.row_blocks(tmp_path / "t.csv", ","))) + 1
     assert expected > 9 and (len(texts) < expected / 2) == native_is_built()
-    (tmp_path / "u.csv").write_text("a,b,c\n" + "".join(rows) + "x,1,007\n")
-    assert open_source(tmp_path / "u.csv").schema.types == [pa.string(), pa.float64(), pa.string()]
+    (tmp_path / "u.csv").write_text("a,b,c,d,e\n" + "".join(rows) + "x,1,2024-01-01,2023-02-29,0\n")
+    assert open_source(tmp_path / "u.csv").schema.types == [pa.string(), *types[1:3], pa.string(), pa.string()]
 
 
 @given(texts=st.lists(st.text("0011200999+-.,eEinfNA \t", max_size=8), min_size=1, max_size=3))

@@ -211,6 +211,7 @@ def test_plots_draw_what_the_page_does(comparison: Comparison, figures: Any) -> 
     assert [label.get_text() for label in bars.get_yticklabels()] == ["Bern", "Rome", "Oslo", "others"]
     widths = [bar.get_width() for bar in bars.patches]
     assert widths == [*picture(comparison, "city").original, *picture(comparison, "city").synthetic]
+    assert bars.get_xlim()[1] > 1.3 * max(widths)  # room for the legend
     for one in (axes[0], ax, bars):
         one.figure.canvas.draw()
     for name in ("key", "nothing", None):

@@ -441,10 +441,30 @@ def test_labels_that_are_no_text_come_back(kind: Any, labels: list[Any], reloade
         assert type(rows) is type(table)
         assert list(rows) == expected
         assert set(synthesizer.sample(5, conditions={labels[0]: 3})[labels[0]]) == {3}
+    declared = TableSynthesizer({labels[0]: "continuous"}, conditions_on=[labels[1]]).fit(table)
+    assert declared.transformer_.schema_[str(labels[0])].is_declared
+    assert list(TableTransformer([labels[1]]).fit(table).columns_) == [str(labels[1])]
     streamed = TableTransformer().fit(iter([table, table]))
     assert list(streamed.inverse_transform(streamed.transform(table, layout="compact"))) == expected
     if kind is pd.DataFrame:
         pd.testing.assert_frame_equal(fitted.inverse_transform(fitted.transform(table)), table)
+
+
+@pytest.mark.parametrize("number", [int, float])
+def test_categories_of_numbers_and_labels_are_numbers_with_words(number: Any) -> None:
+    """As `pandas.read_spss` gives codes of which some have labels."""
+    random = np.random.default_rng(0)
+    values = [number(age) if known else "refused" for age, known in random.integers([18, 0], [90, 10], (2000, 2))]
+    values[7] = None
+    table = pd.DataFrame({"age": pd.Categorical(values)})
+    fitted = TableTransformer().fit(table)
+    assert fitted.columns_["age"].kind == "mixed"
+    assert fitted.inverse_transform(fitted.transform(table)).equals(table)
+    sampled = TableSynthesizer().fit(table.drop(index=[3])).sample(200)["age"]
+    assert {*map(type, sampled.dropna())} == {number, str}
+    few = pd.DataFrame({"code": pd.Categorical([number(1), number(2), None, "other"] * 100)})
+    fitted = TableTransformer().fit(few)
+    assert fitted.inverse_transform(fitted.transform(few)).equals(few)
 
 
 def test_frames_of_arrow_and_polars_have_names_alone() -> None:

@@ -46,6 +46,11 @@ def test_columns_that_the_model_does_not_see_are_named_once_with_the_remedy():
     TableTransformer(declared, n_components=2).fit(table)
 
 
+def test_code_that_runs_under_no_name_is_warned():
+    with pytest.warns(InferenceWarning, match='does not see "number"'):
+        exec("fit(table)", {"fit": TableTransformer().fit, "table": {"amount": AMOUNT, "number": np.arange(ROWS)}})
+
+
 def test_text_of_many_values_is_one_scalar():
     (told,) = warned({"amount": AMOUNT, "city": CITIES})
     assert told.startswith('one scalar stands for all categories of "city" (string with ')

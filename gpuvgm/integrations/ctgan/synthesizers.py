@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import choice
-from gpuvgm.config import Effort, ModeChoice
+from gpuvgm.config import Effort, Flavor, ModeChoice
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
 from gpuvgm.execution.sources import any_source
@@ -286,6 +286,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         rows: int,
         conditions: Mapping[str, Any] | None,
         out: str | Path | None,
+        flavor: Flavor | None,
         progress: Progress | None,
         sigmas: Any = None,
     ) -> Any:
@@ -297,11 +298,11 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             outputs = table.that_meet(conditions, outputs, rows, self._tell_share)
         if self._table is not None:
             report = None if progress is None else lambda drawn_rows: progress("sample", drawn_rows, rows)
-            return self._table.give(outputs, RowRange(0, rows), draw_seed(), out, report)
+            return self._table.give(outputs, RowRange(0, rows), draw_seed(), out, flavor, report)
         blocks = _join_outputs(outputs, rows)
         if out is None:
             return transformer.inverse_transform(np.concatenate([*blocks]), sigmas)
-        return transformer.write(blocks, out, sigmas)
+        return transformer.write(blocks, out, sigmas, flavor)
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
@@ -447,6 +448,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         conditions: Mapping[str, Any] | None = None,
         log_frequency: bool | None = None,
         out: str | Path | None = None,
+        flavor: Flavor | None = None,
         progress: Progress | None = None,
     ) -> Any:
         """Generate rows.
@@ -467,6 +469,8 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
             without an ending), in bounded memory.
+        flavor : {"spark"}, optional
+            For `out`: as for `TableTransformer.transform`.
         progress : callable, optional
             Called as ``progress("sample", rows_done, rows)``.
 
@@ -500,7 +504,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if condition_column is not None and condition_value is not None:
             value_ids = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
         with self._data_sampler.drawing(log_frequency=log_frequency):
-            return self._generate(n, value_ids, conditions, out, progress)
+            return self._generate(n, value_ids, conditions, out, flavor, progress)
 
     @_repeatable
     def _generate(
@@ -509,6 +513,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         value_ids: dict[str, int] | None,
         conditions: Mapping[str, Any] | None,
         out: str | Path | None,
+        flavor: Flavor | None,
         progress: Progress | None,
     ) -> Any:
         sampler, batch = self._data_sampler, self._batch_size
@@ -531,7 +536,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
 
         # As many batches as ctgan draws, which leaves the same random state.
         numbers = count() if conditions else range(n // batch + 1)
-        return self._give(self._transformer, map(generated, numbers), n, conditions, out, progress)
+        return self._give(self._transformer, map(generated, numbers), n, conditions, out, flavor, progress)
 
     def _rarest(self, conditions: Mapping[str, Any]) -> tuple[int, NDArray[np.int64]] | None:
         """Condition on a discrete column that the fewest rows meet; the generator is conditioned on it."""
@@ -763,6 +768,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         mode: ModeChoice = "sample",
         conditions: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
+        flavor: Flavor | None = None,
         progress: Progress | None = None,
     ) -> Any:
         """Generate rows.
@@ -777,7 +783,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         mode : {"sample", "argmax"}
             "sample" draws modes and categories by their probability; "argmax" takes the most probable ones, as
             ``ctgan.TVAE`` does.
-        conditions, out, progress : optional
+        conditions, out, flavor, progress : optional
             As for `CTGAN.sample`.
 
         Returns
@@ -805,7 +811,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         if not hasattr(self, "decoder"):
             raise NotFittedError("this TVAE is not fitted yet: call fit")
         _check_count("rows", samples)
-        return self._generate(samples, conditions, out, progress, draw_modes=mode == "sample")
+        return self._generate(samples, conditions, out, flavor, progress, draw_modes=mode == "sample")
 
     @_repeatable
     def _generate(
@@ -813,6 +819,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         samples: int,
         conditions: Mapping[str, Any] | None,
         out: str | Path | None,
+        flavor: Flavor | None,
         progress: Progress | None,
         *,
         draw_modes: bool,
@@ -837,7 +844,8 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         sigmas = self.decoder.sigma.detach().cpu().numpy()
         conditions = self.transformer._text_conditions(conditions or {})
         numbers = count() if conditions else range(samples // self.batch_size + 1)
-        return self._give(self.transformer, map(generated, numbers), samples, conditions, out, progress, sigmas)
+        outputs = map(generated, numbers)
+        return self._give(self.transformer, outputs, samples, conditions, out, flavor, progress, sigmas)
 
     def _new_decoder(self) -> Any:
         width = self.transformer.output_dimensions

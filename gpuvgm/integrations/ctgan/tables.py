@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import on_host
+from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import get_engine
@@ -72,7 +73,13 @@ class SampledTable:
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     def give(
-        self, outputs: Iterator[Matrix], part: RowRange, seed: int, out: str | Path | None, report: Any = None
+        self,
+        outputs: Iterator[Matrix],
+        part: RowRange,
+        seed: int,
+        out: str | Path | None,
+        flavor: Flavor | None = None,
+        report: Any = None,
     ) -> Any:
         """Rows of a network's outputs, as a table of the kind that was fitted or in a file.
 
@@ -86,6 +93,8 @@ class SampledTable:
             Seed of the columns that the network does not see.
         out : path, optional
             Parquet or CSV file, or folder of Parquet files.
+        flavor : {"spark"}, optional
+            Write the types that Spark reads.
         report : callable, optional
             Hears of rows that are done.
         """
@@ -97,7 +106,7 @@ class SampledTable:
         executor = LocalExecutor(1, report)  # of one thread: outputs come one after the other
         if out is not None:
             metadata = {"gpuvgm.kind": "sample"} | metadata_for_pandas(self.transformer.pandas_dtypes_, self.schema)
-            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, metadata)
+            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, metadata, flavor)
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=None)
         batches: list[pa.RecordBatch] = []
         executor.map_blocks(

@@ -22,7 +22,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.codecs.texts import form_of
 from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
+from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Flavor, Standardize
 from gpuvgm.engines import Engine, EngineName
 from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
 from gpuvgm.execution.sources import any_source, lazy_frame
@@ -330,7 +330,13 @@ class DataTransformer:
         truths = _boolean_labels(self._empty)
         return rows.astype(dict.fromkeys(truths, "bool")) if truths else rows
 
-    def write(self, matrices: Iterator[NDArray[Any]], out: str | Path, sigmas: Any = None) -> RunSummary:
+    def write(
+        self,
+        matrices: Iterator[NDArray[Any]],
+        out: str | Path,
+        sigmas: Any = None,
+        flavor: Flavor | None = None,
+    ) -> RunSummary:
         """Decode rows into a Parquet file or a folder of Parquet files, one matrix at a time.
 
         Parameters
@@ -341,6 +347,8 @@ class DataTransformer:
             The file, or a folder (a name without an ending).
         sigmas : ndarray of shape (output_dimensions,), optional
             As for `inverse_transform`.
+        flavor : {"spark"}, optional
+            As for `TableTransformer.inverse_transform`.
 
         Returns
         -------
@@ -358,7 +366,7 @@ class DataTransformer:
         1200
         """
         summary: RunSummary = self._fitted().inverse_transform(
-            (self._with_noise(matrix, sigmas) for matrix in matrices), out=out
+            (self._with_noise(matrix, sigmas) for matrix in matrices), out=out, flavor=flavor
         )
         return summary
 

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import polars
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -278,7 +279,8 @@ def test_the_commands_train_networks(name, people, tmp_path, monkeypatch):
     rows = pq.read_table(out)
     assert rows.column_names == people.columns.tolist()
     assert min(rows["age"].to_pylist()) >= 40
-    assert document("sample", model, tmp_path / "free.parquet", "--rows", "9")["condition_share"] is None
+    free = document("sample", model, tmp_path / "free.parquet", "--rows", "9", "--for", "spark")
+    assert (free["condition_share"], free["rows"]) == (None, 9)
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -303,6 +305,19 @@ def test_the_commands_train_networks(name, people, tmp_path, monkeypatch):
     invoke("sample", tmp_path / "cut.gpuvgm", tmp_path / "again.parquet", "--rows", "50", *options)
     assert pq.read_table(tmp_path / "again.parquet").equals(rows)
     assert not [path.name for path in tmp_path.iterdir() if ".training" in path.name]
+
+
+@pytest.mark.parametrize("discrete", [None, ["city"]])
+@BOTH
+def test_files_for_spark(kind, discrete, tmp_path):
+    moments = pa.array(np.arange(ROWS) * 10**9, pa.timestamp("ns"))
+    table = pa.table({"moment": moments, "city": ["Rome", "Bonn"] * (ROWS // 2)})
+    model = fitted(kind, table, discrete_columns=discrete, steps=1)
+    types = {}
+    for flavor in (None, "spark"):
+        written = model.sample(20, out=tmp_path / f"{flavor}.parquet", flavor=flavor)
+        types[flavor] = pq.read_schema(written.path).field("moment").type
+    assert types == {None: pa.timestamp("ns"), "spark": pa.timestamp("us")}
 
 
 def test_the_commands_lead_from_a_csv_file_to_one(people, tmp_path):
