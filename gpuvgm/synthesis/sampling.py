@@ -16,14 +16,19 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
+from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.conditions import Interval, interval_finder
 from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_attributes
+from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
 
+SHORT_RANGE = 64  # rows
+MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
@@ -36,17 +41,38 @@ class DrawnRows:
     nodes: Drawn
     keys: KeyNumbers
 
+    def at(self, places: Ints) -> DrawnRows:
+        """Some of the rows."""
+        nodes = [(codes[places], own[places]) for codes, own in self.nodes]
+        return DrawnRows(nodes, {level: own[places] for level, own in self.keys.items()})
+
     def followed_by(self, other: DrawnRows) -> DrawnRows:
         """These rows, and further ones."""
         pairs = zip(self.nodes, other.nodes, strict=True)
         nodes = [(np.append(own[0], more[0]), np.append(own[1], more[1])) for own, more in pairs]
         return DrawnRows(nodes, {level: np.append(own, other.keys[level]) for level, own in self.keys.items()})
 
-    def replaced(self, mask: NDArray[np.bool_], other: DrawnRows) -> DrawnRows:
-        """Other rows where a mask says so."""
+    def replaced(self, places: Ints, other: DrawnRows) -> DrawnRows:
+        """Other rows at some places."""
         pairs = zip(self.nodes, other.nodes, strict=True)
-        nodes = [(np.where(mask, new[0], own[0]), np.where(mask, new[1], own[1])) for own, new in pairs]
-        return DrawnRows(nodes, {level: np.where(mask, other.keys[level], own) for level, own in self.keys.items()})
+        nodes = [(_replaced(own[0], places, new[0]), _replaced(own[1], places, new[1])) for own, new in pairs]
+        keys = {level: _replaced(own, places, other.keys[level]) for level, own in self.keys.items()}
+        return DrawnRows(nodes, keys)
+
+
+def _replaced(values: Any, places: Ints, others: Any) -> Any:
+    """Values with others at some places."""
+    copy = values.copy()
+    copy[places] = others
+    return copy
+
+
+def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
+    """Ranges with all rows that a mask marks, and few others: a range of one row takes nearly as long as one of 64."""
+    marked = np.flatnonzero(mask)
+    breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
+    firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
+    return [RowRange(first, last + 1 - first) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
 
 
 def _key_tables(
@@ -103,6 +129,8 @@ class Sampler:
         until they lie in them.
     skipped : int
         Periods of keys before those of the rows, so that rows under other conditions have other keys.
+    laws : tuple of Law
+        Laws between columns, which all rows keep.
     """
 
     model: TableModel
@@ -113,6 +141,7 @@ class Sampler:
     engine: str
     tested: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
     skipped: int = 0
+    laws: tuple[Law, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -149,13 +178,12 @@ class Sampler:
         InputError
             Where hardly any row meets the conditions that are tested.
         """
-        if self.tested and rows:
-            starts = range(first_row, first_row + rows, TESTED_ROWS)
-            parts = [self._rows_that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
-            drawn = reduce(DrawnRows.followed_by, parts)
+        if (self.tested or self.laws) and rows:
+            ranges = RowRange(first_row, rows).ranges(TESTED_ROWS if self.tested else rows)
+            drawn = reduce(DrawnRows.followed_by, [self._rows_that_meet(part, seed) for part in ranges])
         else:
             drawn = self._draw(RowRange(first_row, rows), seed, seed)
-        values = SampledColumns(self._values, drawn.nodes)
+        values = self._kept(drawn.nodes)[0]
         others = [column for column in self.model.columns if column.name not in self._values]
         arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, drawn.keys)
         arrays |= {name: values(name) for name in self._values}
@@ -169,30 +197,49 @@ class Sampler:
         keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
         return DrawnRows(self.drawing.rows(part.first_row, part.rows, seed, keys), numbers)
 
-    def _rows_that_meet(self, first_row: int, rows: int, seed: int) -> DrawnRows:
-        """Consecutive rows, each drawn again with further seeds until it meets all conditions.
+    def _rows_that_meet(self, part: RowRange, seed: int) -> DrawnRows:
+        """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
         A row that is drawn again has another key, so that attributes are those of its key.
         """
-        part = RowRange(first_row, rows)
         drawn = self._draw(part, seed, seed)
-        unmet = ~self._meet(drawn.nodes)
+        unmet = self._unmet(drawn.nodes, 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
                 return drawn
-            new_draws = self._draw(part, seed_of_attempt(seed, attempt), seed)
-            accepted = unmet & self._meet(new_draws.nodes)
-            drawn = drawn.replaced(accepted, new_draws)
-            unmet &= ~accepted
+            again, own_seed = _ranges(unmet), seed_of_attempt(seed, attempt)
+            draws = [self._draw(RowRange(part.first_row + own.first_row, own.rows), own_seed, seed) for own in again]
+            new_draws = reduce(DrawnRows.followed_by, draws)
+            places = np.concatenate([np.arange(own.first_row, own.first_row + own.rows) for own in again])
+            accepted = np.flatnonzero(unmet[places] & ~self._unmet(new_draws.nodes, attempt))
+            drawn = drawn.replaced(places[accepted], new_draws.at(accepted))
+            unmet[places[accepted]] = False
             if attempt == FIRST_ATTEMPTS and unmet.all():
                 break
         raise InputError(f"conditions: hardly any row of the model meets that on {listed([*self.tested])}; loosen it")
 
-    def _meet(self, draws: Drawn) -> NDArray[np.bool_]:
-        """Mark the rows that meet all tested conditions."""
+    @cached_property
+    def _keeper(self) -> LawKeeper:
+        """What makes rows keep the laws."""
+        return LawKeeper(self.model.by_name, self.laws)
+
+    def _kept(self, draws: Drawn) -> tuple[Rows, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Values of drawn rows that keep laws, the rows that do not, and those with computed values beyond ranges."""
         values = SampledColumns(self._values, draws)
-        meets: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
-        return meets
+        if not self.laws:
+            none = np.zeros(len(draws[0][0]) if draws else 0, np.bool_)
+            return values, none, none
+        arrays, broken, beyond = self._keeper.kept(values)
+        return lambda name: arrays[name] if name in arrays else values(name), broken, beyond
+
+    def _unmet(self, draws: Drawn, attempt: int) -> NDArray[np.bool_]:
+        """Mark the rows that meet not all tested conditions and laws."""
+        values, unmet, beyond = self._kept(draws)
+        if attempt < MOST_WITHIN:
+            unmet = unmet | beyond
+        for name, test in self._tests.items():
+            unmet = unmet | ~test(values(name))
+        return unmet
 
 
 @dataclass(frozen=True, slots=True)
