@@ -36,7 +36,7 @@ from gpuvgm.synthesis.structure import Dependence
 _LOG = logging.getLogger("gpuvgm")
 LEAST_ROWS = 100  # of a sample, with all columns of a law
 LEAST_BROKEN = 20  # of these rows, that break a law where a column has the values of other rows
-LEAST_SHARE = 0.001  # of these rows, that do
+LEAST_SHARE = 0.02  # of these rows, that do
 FEW_ROWS = 20_000  # between which sums, products and orders are looked for
 PROBED = 24  # rows that a law is tried on first
 MOST_COLUMNS = 64  # of numbers, between which sums and products are looked for
@@ -95,10 +95,14 @@ class Law:
         """Whether the target is computed."""
         return self.sign != "<="
 
-    @property
-    def stands_last(self) -> bool:
-        """Whether no other column may depend on the target, as trees do not draw it as it is computed."""
-        return self.sign in AMOUNTS or len(self.keys) > MOST_CATEGORIES
+    def barred(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield pairs of columns of which the first may not depend on the second, as that is computed.
+
+        The operands are drawn first. Where trees do not draw the target as it is computed, no column depends on it.
+        """
+        exact = self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
+        others = self.operands if exact else [name for name in names if name != self.target]
+        yield from ((name, self.target) for name in others if self.decides)
 
     @property
     def forms(self) -> Iterator[Law]:
@@ -276,7 +280,7 @@ class Rule:
         return self._amounts(rows)
 
     def _decided(self, rows: Rows, *, known: bool) -> Floats:
-        """The numbers of the operand's values; NaN for others, or one that such a value always has."""
+        """The numbers of the operand's values; of others NaN, or that of another value, always the same."""
         name = self.law.operands[0]
         return self.decided(codes_of(self.columns[name], rows(name)), known=known)
 
@@ -287,7 +291,11 @@ class Rule:
         is_known = keys[places] == codes
         if known:
             return np.where(is_known, values[places], np.nan)
-        others = (mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)
+        if isinstance(self.columns[self.law.operands[0]], CategoricalColumn):
+            others = (mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)
+        else:
+            middles = keys[:-1] + (keys[1:] - keys[:-1]) / 2
+            others = np.searchsorted(middles, codes)  # the nearest
         return values[np.where(is_known, places, others)]
 
     @cached_property
@@ -656,6 +664,7 @@ class LawSearch:
                     for form in law.forms
                     if widths[form.target] >= WIDE * max(widths.values())
                     and isinstance(self.columns[form.target], NumericColumn)
+                    and self._obeyed(form)
                 ]
                 yield sorted(wide, key=lambda form: (-different[form.target], -place[form.target]))
 

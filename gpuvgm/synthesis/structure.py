@@ -94,18 +94,18 @@ class Dependence:
         One row of each key of a level in a sample. Further rows of a key are no evidence of their own.
     first : tuple of str
         Columns that are drawn before others that they need not follow.
-    last : tuple of str
-        Columns that no other one may depend on, as laws compute them.
+    barred : frozenset of (str, str)
+        Columns, each with one that it may not depend on, as a law computes that.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
     rows: Mapping[KeyPath, Ints] = field(default_factory=dict)
     first: tuple[str, ...] = ()
-    last: tuple[str, ...] = ()
+    barred: frozenset[tuple[str, str]] = frozenset()
 
     def allows(self, name: str, other: str) -> bool:
         """Return whether a column may depend on another one."""
-        if other in self.last:
+        if (name, other) in self.barred:
             return False
         if name not in self.levels:
             return True
@@ -122,7 +122,7 @@ class Dependence:
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
-        if not self.levels and not self.last:
+        if not self.levels and not self.barred:
             return np.ones((len(names), len(names)), np.bool_)
         return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
 

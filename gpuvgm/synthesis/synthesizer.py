@@ -674,17 +674,18 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
-        rows = thinned(many)
+        rows, encoded = thinned(many), [column.name for column in model.columns if column.is_encoded]
         forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
-            dependence = self._dependence(forms, attributes, laws)
+            barred = frozenset(pair for law in laws for pair in law.barred(encoded))
+            dependence = self._dependence(forms, attributes, barred)
             plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
-            if again == (forms, attributes) and not any(law.stands_last for law in against):
+            if again == (forms, attributes) and not any(law.decides for law in against):
                 tell_of_numbers(model, attributes, many)
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
@@ -703,15 +704,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         return LawSearch(columns, rows_of(rows), Dependence(levels), self.conditions_on).laws(self.laws, broken)
 
     def _dependence(
-        self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str], laws: Sequence[Law]
+        self,
+        forms: Mapping[str, IdentifierForm],
+        attributes: Mapping[str, str],
+        barred: frozenset[tuple[str, str]],
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
         levels = levels_of_attributes(forms, attributes)
-        last = tuple(law.target for law in laws if law.stands_last)
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
-            return Dependence(levels, one_of_each, tuple(self.conditions_on), last)
+            return Dependence(levels, one_of_each, tuple(self.conditions_on), barred)
 
         return of_rows
 
