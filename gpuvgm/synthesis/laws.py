@@ -7,6 +7,7 @@ it, too. The column on its right is computed from those on its left; columns in 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -48,7 +49,10 @@ WIDE = 0.5  # of the widest column of a sum: what others are computed from is no
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
 Sign = Literal["=", "+", "-", "*", "<=", "->"]
+Span = Literal["", "days", "hours", "minutes", "seconds"]
 AMOUNTS: frozenset[Sign] = frozenset({"=", "+", "-", "*"})
+SPANS: Mapping[Span, int] = {"days": 86_400 * 10**9, "hours": 3600 * 10**9, "minutes": 60 * 10**9, "seconds": 10**9}
+NUMBER, DURATIONS, MOMENTS = "number", "durations", "moments"  # sorts of numbers, and how those of moments begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class Law:
         One or two columns.
     target : str
         The column on the right.
+    span : {"", "days", "hours", "minutes", "seconds"}
+        What numbers count that are the time between dates.
     keys, values : tuple of float
         Of "->": numbers of the operand, ascending, and those of the target; see `codes_of`.
     breaches : int
@@ -75,6 +81,7 @@ class Law:
     sign: Sign
     operands: tuple[str, ...]
     target: str
+    span: Span = ""
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
     breaches: Count = 0
@@ -83,7 +90,7 @@ class Law:
     def __str__(self) -> str:
         if self.sign in ("<=", "->"):
             return f"{self.operands[0]} {self.sign} {self.target}"
-        return f"{f' {self.sign} '.join(self.operands)} = {self.target}"
+        return f"{f' {self.sign} '.join(self.operands)} = {self.target}{f' in {self.span}' if self.span else ''}"
 
     @property
     def holds(self) -> bool:
@@ -145,7 +152,7 @@ class Law:
 
 def _check_kinds(law: Law, columns: Mapping[str, FittedColumn]) -> None:
     """Raise InputError, a ValueError, where columns are of a kind that such laws are not of."""
-    units = {name: _Unit.of(columns[name]) for name in (*law.operands, law.target)}
+    units = {name: _Unit.of(columns[name], law.span) for name in (*law.operands, law.target)}
     if law.sign == "->":
         return
     without = [name for name, unit in units.items() if unit is None]
@@ -153,9 +160,20 @@ def _check_kinds(law: Law, columns: Mapping[str, FittedColumn]) -> None:
     without += [law.operands[0]] * (law.sign == "<=" and not isinstance(columns[law.operands[0]], NumericColumn))
     if without:
         raise InputError(f'laws: "{law}": column "{without[0]}" is not modelled as numbers: declare it "continuous"')
-    sorts = {unit.sort for unit in units.values() if unit is not None}
-    if len(sorts) > 1 or (law.sign in AMOUNTS and "number" not in sorts):
-        raise InputError(f'laws: "{law}": only orders are laws of dates and times, and of such of one sort')
+    sorts = [unit.sort for unit in units.values() if unit is not None]
+    moments = [sort for sort in sorts if sort.startswith(MOMENTS)]
+    if law.sign in ("+", "-") and moments:
+        between = NUMBER if law.span else DURATIONS
+        letters = "".join("m" if sort in moments else "b" if sort == between else "?" for sort in sorts)
+        fits = law.sign + letters in ("+mbm", "+bmm", "-mmb", "-mbm") and len({*moments}) == 1
+    else:
+        summed = {"*": (NUMBER,), "+": (NUMBER, DURATIONS), "-": (NUMBER, DURATIONS)}.get(law.sign, sorts)
+        fits = len({*sorts}) == 1 and sorts[0] in summed and not law.span
+    if not fits:
+        raise InputError(
+            f'laws: "{law}": dates and times have orders, and a time between: "end - start = stay in days", where stay '
+            "is a number, and without a unit where it is a duration"
+        )
 
 
 # -- numbers of columns
@@ -163,26 +181,27 @@ def _check_kinds(law: Law, columns: Mapping[str, FittedColumn]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What a column's numbers n mean: factor * (n + base), in nanoseconds for datetimes."""
+    """What a column's numbers n mean: factor * (n + base), in nanoseconds for datetimes and the time between."""
 
     sort: str
     factor: Fraction
     base: int
 
     @classmethod
-    def of(cls, column: FittedColumn) -> _Unit | None:
-        """The unit of a column; None where it holds no numbers."""
+    def of(cls, column: FittedColumn, span: Span = "") -> _Unit | None:
+        """The unit of a column, whose numbers may count a span; None where it holds no numbers."""
+        factor = Fraction(SPANS.get(span, 1))
         if isinstance(column, CategoricalColumn):
             type_ = value_type(column.type)
             is_number = is_plain_number_type(type_) or pa.types.is_decimal(type_)
-            return cls("number", Fraction(1), 0) if is_number else None
+            return cls(NUMBER, factor, 0) if is_number else None
         if not isinstance(column, NumericColumn):
             return None
         plain: Any = column.codec.plain
         if is_datetime_type(column.type):
             return cls(plain.sort, Fraction(nanoseconds_of(column.type)), plain.base)
         scale = column.type.scale if pa.types.is_decimal(column.type) else 0
-        return cls("number", Fraction(10) ** -scale, plain.base)
+        return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
 
 
 def codes_of(column: FittedColumn, values: Any) -> Floats:
@@ -304,7 +323,7 @@ class Rule:
 
     def _amounts(self, rows: Rows) -> Floats:
         """The left side in numbers of the target."""
-        units = [_Unit.of(self.columns[name]) for name in (*self.law.operands, self.law.target)]
+        units = [_Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
         sides = [numbers_in(self.columns[name], rows(name)) for name in self.law.operands]
         assert all(units)
         *of_sides, own = [unit for unit in units if unit is not None]
@@ -586,7 +605,7 @@ class LawSearch:
         broken = np.count_nonzero(np.isfinite(others) & (values[of_rows] != others))
         if broken < LEAST_BROKEN or np.mean(usual[of_rows]) < LISTED:
             return None
-        return Law("->", (name,), target, tuple(keys.distinct[usual].tolist()), tuple(values[usual].tolist()))
+        return Law("->", (name,), target, "", tuple(keys.distinct[usual].tolist()), tuple(values[usual].tolist()))
 
     # -- sums, products and orders
 
@@ -628,12 +647,12 @@ class LawSearch:
 
         return rows
 
-    def _matching(self, results: Floats, names: Sequence[str], numbers: Floats) -> Iterator[str]:
+    def _matching(self, results: Floats, names: Sequence[str], numbers: Floats, span: Span = "") -> Iterator[str]:
         """Yield columns that have some numbers, in the first few rows."""
         for name, own in zip(names, numbers, strict=True):
             column = self.columns[name]
             if isinstance(column, NumericColumn):
-                unit = _Unit.of(column)
+                unit = _Unit.of(column, span)
                 step = column.codec.plain.spacing * float(unit.factor if unit is not None else 1)
                 least = HALF * step if step else NOISE * np.abs(own)
                 if not np.any(np.abs(results - own) > least):
@@ -641,7 +660,7 @@ class LawSearch:
 
     def _found(self, sign: Sign) -> Iterator[Law]:
         """Yield laws of two operands, or one, that the first few rows obey."""
-        names = [name for name, (sort, _) in self._numbers.items() if sort == "number"][:MOST_COLUMNS]
+        names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
         numbers = np.array([self._numbers[name][1][:PROBED] for name in names])
         pairs = [(at,) for at in range(len(names))] if sign == "=" else combinations(range(len(names)), 2)
         for pair in pairs:
@@ -651,13 +670,25 @@ class LawSearch:
                 if name not in operands:
                     yield Law(sign, operands, name)
 
+    def _times_between(self) -> Iterator[Law]:
+        """Yield laws of two dates and the time between them, that the first few rows obey."""
+        probes = {name: (sort, own[:PROBED]) for name, (sort, own) in self._numbers.items()}
+        moments = [(name, *one) for name, one in probes.items() if one[0].startswith(MOMENTS)]
+        for (name, sort, numbers), (other, other_sort, others) in permutations(moments, 2):
+            for span in ("", *SPANS) if sort == other_sort else ():
+                names = [at for at, one in probes.items() if one[0] == (NUMBER if span else DURATIONS)]
+                spans = np.array([probes[at][1] * SPANS.get(span, 1) for at in names])
+                for target in self._matching(numbers - others, names, spans, span):
+                    yield Law("-", (name, other), target, span)
+
     def _sums(self) -> Iterator[list[Law]]:
         """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
         place = {name: at for at, name in enumerate(self.columns)}
-        for law in (*self._found("="), *self._found("+")):
+        for law in (*self._found("="), *self._found("+"), *self._times_between()):
             if self._obeyed(law):
                 numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
-                widths = {name: float(np.nanstd(own)) for name, own in numbers.items()}
+                scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
+                widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
                 different = {name: len(np.unique(own)) for name, own in numbers.items()}
                 wide = [
                     form
@@ -689,17 +720,20 @@ class LawSearch:
             for left, right in _splits(text, sign):
                 if left in self.columns and right in self.columns:
                     return self._checked(Law(sign, (left,), right))
-        for left, right in _splits(text, "="):
+        between = re.fullmatch(r"(.*) in (days|hours|minutes|seconds)", text)
+        span: Any = between[2] if between and text.rpartition(" = ")[2].strip() not in self.columns else ""
+        for left, right in _splits(between[1] if between and span else text, "="):
             if left in self.columns and right in self.columns:
                 return self._checked(Law("=", (left,), right))
             pairs: tuple[Sign, ...] = ("+", "-", "*")
             for sign in pairs:
                 for pair in _splits(left, sign):
                     if {*pair, right} <= {*self.columns}:
-                        return self._checked(Law(sign, pair, right))
+                        return self._checked(Law(sign, pair, right, span))
         raise InputError(
             f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
-            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b" and "a -> b", with blanks around the signs'
+            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b", and of dates "end - start = stay in days", '
+            "with blanks around the signs"
         )
 
     def _checked(self, law: Law) -> Law:

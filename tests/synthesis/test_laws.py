@@ -258,6 +258,36 @@ def test_numbers_of_all_types() -> None:
     assert np.all(rows.column("started").to_numpy() <= rows.column("ended").to_numpy())
 
 
+def test_time_between_dates() -> None:
+    """Of two dates and the time between, in days or as a duration, a date is computed."""
+    random = np.random.default_rng(6)
+    day, stay, minutes = (random.integers(0, most, 2000) for most in (900, 40, 600))
+    start = np.datetime64("2020-01-01") + day
+    begun = start.astype("datetime64[m]") + random.integers(0, 1440, 2000)
+    table = pd.DataFrame(
+        {
+            "start": start.astype("datetime64[s]"),
+            "nights": stay.astype(float),
+            "end": (start + stay).astype("datetime64[s]"),
+            "begun": begun.astype("datetime64[s]"),
+            "over": (begun + minutes).astype("datetime64[s]"),
+            "took": minutes.astype("timedelta64[m]").astype("timedelta64[s]"),
+        }
+    )
+    table.loc[::9, ["nights", "end"]] = [np.nan, pd.NaT]
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    texts = {str(law) for law in fitted.laws_}
+    assert texts & {"start + nights = end in days", "end - nights = start in days"}
+    assert texts & {"begun + took = over", "over - took = begun"}
+    rows = fitted.sample(2000)
+    whole = rows[["start", "nights", "end"]].dropna()
+    assert len(whole) == pytest.approx(2000 * 8 / 9, rel=0.05)
+    assert ((whole["end"] - whole["start"]).dt.days == whole["nights"]).all()
+    assert (rows["over"] - rows["begun"] == rows["took"]).all()
+    declared = gpuvgm.TableSynthesizer(laws=["end - start = nights in days"]).fit(table)
+    assert [str(law) for law in declared.laws_] == ["end - start = nights in days"]
+
+
 def test_independent_columns_have_no_laws() -> None:
     """Neither by chance, nor as ranges do not overlap, nor where a column hardly varies."""
     random = np.random.default_rng(2)
@@ -300,7 +330,9 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("net + tax = sum", "'net \\+ tax = sum' is no law of the modelled columns"),
         ("net+tax=gross", "is no law of the modelled columns"),
         ("product + net = gross", 'column "product" is not modelled as numbers'),
-        ("net <= opened", "only orders are laws of dates"),
+        ("net <= opened", "dates and times have orders, and a time between"),
+        ("closed - opened = net", "dates and times have orders, and a time between"),
+        ("opened + closed = net in days", "dates and times have orders, and a time between"),
         (3, 'laws must be "auto", "off" or texts of laws, got 3'),
     ],
 )
