@@ -732,7 +732,7 @@ class LawSearch:
                         return self._checked(Law(sign, pair, right, span))
         raise InputError(
             f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
-            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b", and of dates "end - start = stay in days", '
+            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b", "end - start = stay in days" (of dates), '
             "with blanks around the signs"
         )
 
