@@ -732,7 +732,7 @@ class LawSearch:
                         return self._checked(Law(sign, pair, right, span))
         raise InputError(
             f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
-            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b", "end - start = stay in days" (of dates), '
+            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b" and "end - start = stay in days", '
             "with blanks around the signs"
         )
 
