@@ -308,14 +308,17 @@ class Rule:
         keys, values = self._table
         places = np.minimum(np.searchsorted(keys, codes), len(keys) - 1)
         is_known = keys[places] == codes
-        if known:
-            return np.where(is_known, values[places], np.nan)
+        return np.where(is_known, values[places], np.nan if known else self._values_of_others(codes))
+
+    def _values_of_others(self, codes: Floats) -> Floats:
+        """Numbers of the target for codes that are no keys: between those of the nearest, or of one that a hash names."""
+        keys, values = self._table
         if isinstance(self.columns[self.law.operands[0]], CategoricalColumn):
-            others = (mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)
-        else:
-            middles = keys[:-1] + (keys[1:] - keys[:-1]) / 2
-            others = np.searchsorted(middles, codes)  # the nearest
-        return values[np.where(is_known, places, others)]
+            return values[(mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)]
+        finite = np.isfinite(keys) & np.isfinite(values)
+        if isinstance(self.target, CategoricalColumn) or not finite.any():
+            return values[np.searchsorted(keys[:-1] + (keys[1:] - keys[:-1]) / 2, codes)]
+        return np.interp(codes, keys[finite], values[finite])
 
     @cached_property
     def _table(self) -> tuple[Floats, Floats]:
@@ -455,26 +458,30 @@ class LawKeeper:
         def current(name: str) -> Any:
             return arrays[name] if name in arrays else on_host(rows(name))
 
-        unordered = np.zeros(len(current(self.laws[0].target)), np.bool_)
-        beyond = np.zeros_like(unordered)
-        for rule in self._orders * len(self._orders):
-            broken = rule.outcome(current).broken
-            if broken.any() and rule.swaps:
-                arrays |= _swapped(broken, (*rule.law.operands, rule.law.target), current)
-        for rule in self._orders:
-            unordered |= rule.outcome(current).broken
+        none = unordered = beyond = np.zeros(len(current(self.laws[0].target)), np.bool_)
+        for _ in (None, *self._orders):  # as often as a value may move along them, and once to see
+            unordered = none
+            for rule in self._orders:
+                swapped, broken = _swapped(rule, current)
+                arrays |= swapped
+                unordered = unordered | broken
+            if not unordered.any():
+                break
         for rule in self._deciding:
             name = rule.law.target
-            values, is_beyond = _computed(rule, current)
-            arrays[name] = values
-            beyond |= is_beyond
+            arrays[name], is_beyond = _computed(rule, current)
+            beyond = beyond | is_beyond
         return arrays, unordered, beyond
 
 
-def _swapped(broken: Mask, names: Sequence[str], rows: Rows) -> dict[str, Any]:
-    """Two columns whose values are swapped in some rows."""
-    (name, other), (one, another) = names, map(rows, names)
-    return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}
+def _swapped(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
+    """Both columns of an order, with values swapped in the rows that break it, if they can be; and these rows."""
+    broken = rule.outcome(rows).broken
+    if not broken.any() or not rule.swaps:
+        return {}, broken
+    name, other = *rule.law.operands, rule.law.target
+    one, another = rows(name), rows(other)
+    return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}, broken
 
 
 def _computed(rule: Rule, rows: Rows) -> tuple[Any, Mask]:
@@ -505,7 +512,7 @@ class LawSearch:
     dependence : Dependence
         Which columns may depend on which.
     drawn : sequence of str
-        Columns that are not to be computed.
+        Columns that are to have conditions, which no sum or product is then.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -554,7 +561,8 @@ class LawSearch:
             pair = (*law.operands, law.target)
             both_ways = self.dependence.allows(*pair) and self.dependence.allows(*pair[::-1])
             return both_ways and not any(name in decided for name in pair)
-        is_free = law.target not in {*decided, *self.drawn, *_sources(law.operands, decided)}
+        drawn = self.drawn if law.sign in AMOUNTS else ()
+        is_free = law.target not in {*decided, *drawn, *_sources(law.operands, decided)}
         return is_free and all(self.dependence.allows(law.target, name) for name in law.operands)
 
     # -- columns that decide others
@@ -787,6 +795,14 @@ def tell_of_broken(before: Sequence[Law], after: Sequence[Law]) -> list[Law]:
     return broken
 
 
+def columns_to_restrict(laws: Sequence[Law], names: Sequence[str]) -> tuple[str, ...]:
+    """Columns whose values decide whether some columns meet conditions: these, or those that decide them."""
+    deciders = {law.target: law.operands for law in laws if law.sign == "->"}
+    while any(name in deciders for name in names):
+        names = [one for name in names for one in deciders.get(name, (name,))]
+    return tuple(dict.fromkeys(names))
+
+
 def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
     """Laws that compute none of some columns, where others of a sum can be computed instead."""
     chosen = list(laws)
@@ -799,8 +815,8 @@ def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
                 if form.target not in {*names, *others, *_sources(form.operands, others)}
                 and not any(form.target in (*one.operands, one.target) for one in chosen if not one.decides)
             )
-            # Which values of another column are missing, the law does not say.
-            chosen[at] = replace(next(forms, law), apart=law.apart + 1)
+            if (form := next(forms, None)) is not None:  # which of its values are missing, the law does not say
+                chosen[at] = replace(form, apart=law.apart + 1)
     return tuple(chosen)
 
 

@@ -66,7 +66,16 @@ from gpuvgm.synthesis.identifiers import (
     tell_of_samples,
 )
 from gpuvgm.synthesis.keys import Claims, keys_found, rows_of_keys
-from gpuvgm.synthesis.laws import Law, LawKeeper, LawSearch, Rule, laws_under, merged_laws, tell_of_broken
+from gpuvgm.synthesis.laws import (
+    Law,
+    LawKeeper,
+    LawSearch,
+    Rule,
+    columns_to_restrict,
+    laws_under,
+    merged_laws,
+    tell_of_broken,
+)
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
@@ -678,8 +687,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
-            barred = frozenset(pair for law in laws for pair in law.barred(encoded))
-            dependence = self._dependence(forms, attributes, barred)
+            dependence = self._dependence(encoded, forms, attributes, laws)
             plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
@@ -705,16 +713,18 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
 
     def _dependence(
         self,
+        names: Sequence[str],
         forms: Mapping[str, IdentifierForm],
         attributes: Mapping[str, str],
-        barred: frozenset[tuple[str, str]],
+        laws: Sequence[Law],
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
-        levels = levels_of_attributes(forms, attributes)
+        levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self.conditions_on)
+        barred = frozenset(pair for law in laws for pair in law.barred(names))
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
-            return Dependence(levels, one_of_each, tuple(self.conditions_on), barred)
+            return Dependence(levels, one_of_each, first, barred)
 
         return of_rows
 
