@@ -311,7 +311,7 @@ class Rule:
         return np.where(is_known, values[places], np.nan if known else self._values_of_others(codes))
 
     def _values_of_others(self, codes: Floats) -> Floats:
-        """Numbers of the target for codes that are no keys: between those of the nearest, or of one that a hash names."""
+        """Numbers of the target for codes that are no keys: between those of neighbours, or of one that a hash names."""
         keys, values = self._table
         if isinstance(self.columns[self.law.operands[0]], CategoricalColumn):
             return values[(mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)]
