@@ -33,6 +33,7 @@ from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted_to, row_finder
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.values import replaced_rows
 
 _LOG = logging.getLogger("gpuvgm")
 LEAST_ROWS = 100  # of a sample, with all columns of a law
@@ -237,8 +238,8 @@ def _chosen(mask: Mask, values: Any, others: Any) -> Any:
     """Values where a mask says so, and others elsewhere."""
     if mask.all():
         return values
-    places = np.where(mask, 0, len(mask)) + np.arange(len(mask))
-    return taken(pa.concat_arrays([on_host(values), on_host(others).cast(values.type)]), places)
+    places = np.flatnonzero(mask)
+    return replaced_rows(others, places, taken(on_host(values), places))
 
 
 # -- laws of rows
@@ -311,7 +312,7 @@ class Rule:
         return np.where(is_known, values[places], np.nan if known else self._values_of_others(codes))
 
     def _values_of_others(self, codes: Floats) -> Floats:
-        """Numbers of the target for codes that are no keys: between those of neighbours, or of one that a hash names."""
+        """Numbers of the target for codes that are no keys: between those of neighbours, or those of any one."""
         keys, values = self._table
         if isinstance(self.columns[self.law.operands[0]], CategoricalColumn):
             return values[(mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 from typing import Any
@@ -16,6 +16,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
+from gpuvgm.io.arrow import joined_arrays, taken
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.conditions import Interval, interval_finder
@@ -23,9 +24,8 @@ from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_attributes
 from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.streams import seed_of_attempt
-from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
+from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
 
 SHORT_RANGE = 64  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
@@ -41,30 +41,39 @@ class DrawnRows:
     nodes: Drawn
     keys: KeyNumbers
 
-    def at(self, places: Ints) -> DrawnRows:
-        """Some of the rows."""
-        nodes = [(codes[places], own[places]) for codes, own in self.nodes]
-        return DrawnRows(nodes, {level: own[places] for level, own in self.keys.items()})
-
     def followed_by(self, other: DrawnRows) -> DrawnRows:
         """These rows, and further ones."""
         pairs = zip(self.nodes, other.nodes, strict=True)
         nodes = [(np.append(own[0], more[0]), np.append(own[1], more[1])) for own, more in pairs]
         return DrawnRows(nodes, {level: np.append(own, other.keys[level]) for level, own in self.keys.items()})
 
-    def replaced(self, places: Ints, other: DrawnRows) -> DrawnRows:
-        """Other rows at some places."""
-        pairs = zip(self.nodes, other.nodes, strict=True)
-        nodes = [(_replaced(own[0], places, new[0]), _replaced(own[1], places, new[1])) for own, new in pairs]
-        keys = {level: _replaced(own, places, other.keys[level]) for level, own in self.keys.items()}
-        return DrawnRows(nodes, keys)
 
+@dataclass(frozen=True, slots=True)
+class MadeRows:
+    """Values of rows by modelled column, and numbers of their keys by group and level."""
 
-def _replaced(values: Any, places: Ints, others: Any) -> Any:
-    """Values with others at some places."""
-    copy = values.copy()
-    copy[places] = others
-    return copy
+    arrays: Mapping[str, Any]
+    keys: KeyNumbers
+
+    def joined(self, others: Sequence[MadeRows]) -> MadeRows:
+        """These rows, and further ones."""
+        if not others:
+            return self
+        every = (self, *others)
+        arrays = {
+            name: joined_arrays([rows.arrays[name] for rows in every], own.type) for name, own in self.arrays.items()
+        }
+        return MadeRows(arrays, {level: np.concatenate([rows.keys[level] for rows in every]) for level in self.keys})
+
+    def replaced(self, places: Ints, other: MadeRows, chosen: Ints) -> MadeRows:
+        """Rows with others at some places, which are chosen of other rows."""
+        arrays = {
+            name: replaced_rows(own, places, taken(other.arrays[name], chosen)) for name, own in self.arrays.items()
+        }
+        keys = {level: own.copy() for level, own in self.keys.items()}
+        for level, own in keys.items():
+            own[places] = other.keys[level][chosen]
+        return MadeRows(arrays, keys)
 
 
 def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
@@ -178,15 +187,12 @@ class Sampler:
         InputError
             Where hardly any row meets the conditions that are tested.
         """
-        if (self.tested or self.laws) and rows:
-            ranges = RowRange(first_row, rows).ranges(TESTED_ROWS if self.tested else rows)
-            drawn = reduce(DrawnRows.followed_by, [self._rows_that_meet(part, seed) for part in ranges])
-        else:
-            drawn = self._draw(RowRange(first_row, rows), seed, seed)
-        values = self._kept(drawn.nodes)[0]
+        ranges = [*RowRange(first_row, rows).ranges(TESTED_ROWS)] if self.tested else [RowRange(first_row, rows)]
+        first, *more = [self._rows_that_meet(part, seed) for part in ranges or [RowRange(first_row, 0)]]
+        made = first.joined(more)
         others = [column for column in self.model.columns if column.name not in self._values]
-        arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, drawn.keys)
-        arrays |= {name: values(name) for name in self._values}
+        arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, made.keys)
+        arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
@@ -197,22 +203,22 @@ class Sampler:
         keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
         return DrawnRows(self.drawing.rows(part.first_row, part.rows, seed, keys), numbers)
 
-    def _rows_that_meet(self, part: RowRange, seed: int) -> DrawnRows:
+    def _rows_that_meet(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
         A row that is drawn again has another key, so that attributes are those of its key.
         """
-        drawn = self._draw(part, seed, seed)
-        unmet = self._unmet(drawn.nodes, 0)
+        made, unmet = self._made(self._draw(part, seed, seed), 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
-                return drawn
+                return made
             again, own_seed = _ranges(unmet), seed_of_attempt(seed, attempt)
             draws = [self._draw(RowRange(part.first_row + own.first_row, own.rows), own_seed, seed) for own in again]
-            new_draws = reduce(DrawnRows.followed_by, draws)
+            others, are_unmet = self._made(reduce(DrawnRows.followed_by, draws), attempt)
             places = np.concatenate([np.arange(own.first_row, own.first_row + own.rows) for own in again])
-            accepted = np.flatnonzero(unmet[places] & ~self._unmet(new_draws.nodes, attempt))
-            drawn = drawn.replaced(places[accepted], new_draws.at(accepted))
+            accepted = np.flatnonzero(unmet[places] & ~are_unmet)
+            if len(accepted):
+                made = made.replaced(places[accepted], others, accepted)
             unmet[places[accepted]] = False
             if attempt == FIRST_ATTEMPTS and unmet.all():
                 break
@@ -223,23 +229,18 @@ class Sampler:
         """What makes rows keep the laws."""
         return LawKeeper(self.model.by_name, self.laws)
 
-    def _kept(self, draws: Drawn) -> tuple[Rows, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Values of drawn rows that keep laws, the rows that do not, and those with computed values beyond ranges."""
-        values = SampledColumns(self._values, draws)
-        if not self.laws:
-            none = np.zeros(len(draws[0][0]) if draws else 0, np.bool_)
-            return values, none, none
-        arrays, broken, beyond = self._keeper.kept(values)
-        return lambda name: arrays[name] if name in arrays else values(name), broken, beyond
-
-    def _unmet(self, draws: Drawn, attempt: int) -> NDArray[np.bool_]:
-        """Mark the rows that meet not all tested conditions and laws."""
-        values, unmet, beyond = self._kept(draws)
-        if attempt < MOST_WITHIN:
-            unmet = unmet | beyond
+    def _made(self, drawn: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
+        """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""
+        values = SampledColumns(self._values, drawn.nodes)
+        arrays = {name: values(name) for name in self._values}
+        unmet = np.zeros(len(drawn.nodes[0][0]) if drawn.nodes else 0, np.bool_)
+        if self.laws and len(unmet):
+            kept, broken, beyond = self._keeper.kept(values)
+            arrays |= kept
+            unmet = unmet | broken | (beyond if attempt < MOST_WITHIN else False)
         for name, test in self._tests.items():
-            unmet = unmet | ~test(values(name))
-        return unmet
+            unmet = unmet | ~test(arrays[name])
+        return MadeRows(arrays, drawn.keys), unmet
 
 
 @dataclass(frozen=True, slots=True)
