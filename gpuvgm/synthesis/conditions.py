@@ -139,29 +139,40 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
     InputError
         For what is no value of the column.
     """
+    return finder_of(column, read_condition(column, condition))
+
+
+def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
+    """What meets a condition: places of categories, or intervals of numbers as `read_intervals` gives them.
+
+    Raises
+    ------
+    InputError
+        For what is no value of the column.
+    """
     if isinstance(column, CategoricalColumn):
-        places = categories_that_meet(column, condition)
-        return lambda values: np.isin(column.index.find(on_host(values)), places)
-    return interval_finder(_numeric(column), read_intervals(_numeric(column), condition))
+        return tuple(categories_that_meet(column, condition))
+    return tuple(read_intervals(_numeric(column), condition))
 
 
-def interval_finder(
-    numeric: NumericColumn, intervals: Sequence[Interval | None]
-) -> Callable[[Column], NDArray[np.bool_]]:
-    """Return a function that marks rows whose number lies in one of the intervals; None stands for missing ones."""
+def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Column], NDArray[np.bool_]]:
+    """Return a function that marks rows that meet a condition, of what `read_condition` gives."""
+    if isinstance(column, CategoricalColumn):
+        return lambda values: np.isin(column.index.find(on_host(values)), met)
+    numeric = _numeric(column)
     plain = numeric.codec.plain
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
-    def met(values: Column) -> NDArray[np.bool_]:
+    def meets(values: Column) -> NDArray[np.bool_]:
         numbers, which = numbers_of_rows(numeric, values)
         numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
         matches = [
             np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])
-            for interval in intervals
+            for interval in met
         ]
         return np.asarray(np.any(np.reshape(matches, (len(matches), len(numbers))), axis=0))
 
-    return met
+    return meets
 
 
 @contextmanager

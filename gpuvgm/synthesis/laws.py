@@ -26,7 +26,7 @@ from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
-from gpuvgm.errors import InputError, counted
+from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
@@ -393,14 +393,7 @@ class LawKeeper:
     @cached_property
     def _deciding(self) -> list[Rule]:
         """Laws that compute, each after those that its operands are computed by."""
-        remaining = {law.target: law for law in self.laws if law.decides}
-        rules = []
-        while remaining:
-            ready = [law for law in remaining.values() if not any(name in remaining for name in law.operands)]
-            rules += [Rule(law, self.columns) for law in ready]
-            for law in ready:
-                del remaining[law.target]
-        return rules
+        return [Rule(law, self.columns) for law in _in_order(self.laws)]
 
     @cached_property
     def changed(self) -> frozenset[str]:
@@ -424,7 +417,7 @@ class LawKeeper:
             Where no value that may be drawn decides one that meets the condition.
         """
         root, target = self.root(name), self.columns[name]
-        if root is not None:
+        if root is not None and bins[root[0]].since is None:
             first, keys, codes = root
             meets = row_finder(target, condition)(values_of_codes(target, codes))
             own = restricted_to(self.columns[first], bins[first], keys[meets])
@@ -473,6 +466,33 @@ class LawKeeper:
             arrays[name], is_beyond = _computed(rule, current)
             beyond = beyond | is_beyond
         return arrays, unordered, beyond
+
+
+def _in_order(laws: Iterable[Law]) -> list[Law]:
+    """Laws that compute, each after those that its operands are computed by.
+
+    Raises
+    ------
+    ValueError
+        Where columns are computed from each other.
+    """
+    remaining, ordered = {law.target: law for law in laws if law.decides}, list[Law]()
+    while remaining:
+        ready = [law for law in remaining.values() if not any(name in remaining for name in law.operands)]
+        if not ready:
+            raise ValueError(f"laws compute {listed([*remaining])} from each other")
+        ordered += ready
+        for law in ready:
+            del remaining[law.target]
+    return ordered
+
+
+def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None:
+    """Raise ValueError where laws that were loaded do not fit the columns, or each other."""
+    for law in laws:
+        law.check(columns)
+    if len(_in_order(laws)) < sum(law.decides for law in laws):
+        raise ValueError("two laws compute the same column")
 
 
 def _swapped(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:

@@ -19,7 +19,7 @@ from gpuvgm.errors import InputError, listed
 from gpuvgm.io.arrow import joined_arrays, taken
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.conditions import Interval, interval_finder
+from gpuvgm.synthesis.conditions import finder_of
 from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_attributes
 from gpuvgm.synthesis.laws import Law, LawKeeper
@@ -134,8 +134,8 @@ class Sampler:
     engine : str
         Name of the engine that draws.
     tested : mapping of str to tuple
-        Intervals of columns of datetimes that are counted from others, as `read_intervals` gives them: rows are drawn
-        until they lie in them.
+        What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
+        they meet it.
     skipped : int
         Periods of keys before those of the rows, so that rows under other conditions have other keys.
     laws : tuple of Law
@@ -148,7 +148,7 @@ class Sampler:
     identifiers: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
     engine: str
-    tested: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
+    tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     skipped: int = 0
     laws: tuple[Law, ...] = ()
 
@@ -177,7 +177,7 @@ class Sampler:
     def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:
         """Functions that mark the rows that meet a condition, by column."""
         columns: Any = self.model
-        return {name: interval_finder(columns[name], intervals) for name, intervals in self.tested.items()}
+        return {name: finder_of(columns[name], met) for name, met in self.tested.items()}
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.

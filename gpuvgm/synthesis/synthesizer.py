@@ -51,7 +51,7 @@ from gpuvgm.synthesis.bins import (
     part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
-from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
+from gpuvgm.synthesis.conditions import check_names, read_condition, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
@@ -71,6 +71,7 @@ from gpuvgm.synthesis.laws import (
     LawKeeper,
     LawSearch,
     Rule,
+    check_laws,
     columns_to_restrict,
     laws_under,
     merged_laws,
@@ -839,8 +840,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
                 restricted_bins[name] = restricted(columns[name], restricted_bins[name], condition)
             else:
                 restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
-            if bins[name].since is not None or (name in keeper.changed and columns[name].kind != "categorical"):
-                tested[name] = tuple(read_intervals(columns[name], condition))
+            if bins[name].since is not None or name in keeper.changed:
+                tested[name] = read_condition(columns[name], condition)
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
@@ -1123,8 +1124,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
         attributes = settings.pop("attributes")
         laws = tuple(read_record(Law, law, "a law") for law in settings.pop("proven"))
-        for law in laws:
-            law.check(transformer.model_.by_name)
+        check_laws(laws, transformer.model_.by_name)
         _check_settings(settings["bins"], settings["safer"], settings["laws"])
         network = read_network(model.network)
         for bins in network.structure.bins:

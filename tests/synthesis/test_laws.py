@@ -345,12 +345,14 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     wrong = clone(fitted)
     for name in ("transformer_", "network_", "identifiers_", "attributes_"):
         setattr(wrong, name, getattr(fitted, name))
-    for law in (
-        Law("<=", ("net",), "nothing"),
-        Law("+", ("net",), "gross"),
-        Law("->", ("product",), "price", (2.0, 1.0), (1.0, 1.0)),
-        Law("<=", ("product",), "net"),
+    for laws in (
+        [Law("<=", ("net",), "nothing")],
+        [Law("+", ("net",), "gross")],
+        [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
+        [Law("<=", ("product",), "net")],
+        [Law("=", ("net",), "gross"), Law("=", ("gross",), "net")],
+        [Law("=", ("net",), "gross"), Law("=", ("tax",), "gross")],
     ):
-        wrong.laws_ = (law,)
-        with pytest.raises(InputError, match="it could not be read again: .*(law|numbers)"):
+        wrong.laws_ = tuple(laws)
+        with pytest.raises(InputError, match="it could not be read again: .*(laws?|numbers)"):
             wrong.save(tmp_path / "wrong.gpuvgm")
