@@ -319,7 +319,13 @@ class Rule:
         finite = np.isfinite(keys) & np.isfinite(values)
         if isinstance(self.target, CategoricalColumn) or not finite.any():
             return values[np.searchsorted(keys[:-1] + (keys[1:] - keys[:-1]) / 2, codes)]
-        return np.interp(codes, keys[finite], values[finite])
+        keys, values = keys[finite], values[finite]
+        inside = np.interp(codes, keys, values)
+        if len(keys) < 2:
+            return inside
+        slopes = np.diff(values) / np.diff(keys)
+        beyond = slopes[0] * np.minimum(codes - keys[0], 0) + slopes[-1] * np.maximum(codes - keys[-1], 0)
+        return np.clip(inside + np.where(np.isfinite(codes), beyond, 0), *self.range)
 
     @cached_property
     def _table(self) -> tuple[Floats, Floats]:

@@ -227,6 +227,30 @@ def test_rare_values_decide_too() -> None:
     assert rows["product"].nunique() == 60 and {*rows["price"]} <= {*prices[:20]}
 
 
+def test_numbers_decide_too() -> None:
+    """A year decides a generation also where it is in order with another; rare numbers lie between their neighbours."""
+    random = np.random.default_rng(8)
+    born, weeks = random.integers(1950, 1991, 2000), random.geometric(0.1, 2000)
+    table = pd.DataFrame(
+        {
+            "born": born,
+            "generation": np.array(["boomer", "x", "millennial"])[np.searchsorted([1965, 1981], born, side="right")],
+            "hired": np.minimum(born + random.integers(1, 50, 2000), 2020),
+            "weeks": weeks,
+            "log": np.log(weeks),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer(conditions_on=["generation"]).fit(table)
+    assert {"born -> generation", "born <= hired", "weeks -> log"} == {str(law) for law in fitted.laws_}
+    rows = fitted.sample(3000)
+    assert (rows.groupby("weeks")["log"].nunique() == 1).all()
+    usual = rows[rows["weeks"] <= table["weeks"].quantile(0.99)]
+    assert (usual["log"] - np.log(usual["weeks"])).abs().max() < 0.02
+    rows = fitted.sample(500, conditions={"generation": "x"})
+    assert rows["born"].between(1965, 1980).all() and (rows["generation"] == "x").all()
+    assert (rows["born"] <= rows["hired"]).all()
+
+
 def test_numbers_of_all_types() -> None:
     """Decimals, large whole numbers and dates of other units; a column that equals another one."""
     random = np.random.default_rng(5)
