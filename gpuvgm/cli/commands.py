@@ -350,6 +350,15 @@ def train(
     safer: Annotated[
         bool, option("--safer", "Counts of smaller trees: samples come less near to single rows of the table.", FIT)
     ] = False,
+    laws: Annotated[
+        str,
+        option(
+            "--laws",
+            'Laws between columns that counts keep: auto, off, or texts such as "auto; a + b = c; not a <= b; a -> b".',
+            FIT,
+            metavar="LAWS",
+        ),
+    ] = "auto",
     resume: Annotated[
         bool, option("--resume", "Go on with the epochs of ctgan or tvae that an interrupted training left.")
     ] = False,
@@ -368,7 +377,7 @@ def train(
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed}
-        settings |= {"hold_out": hold_out, "safer": safer}
+        settings |= {"hold_out": hold_out, "safer": safer, "laws": laws}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
         generator = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)
@@ -379,7 +388,9 @@ def train(
     real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
     unmodelled = describe_unmodelled(fitted, generator.identifiers_, getattr(generator, "attributes_", {}))
-    return CommandOutcome(document, [line, *filter(None, [unmodelled])])
+    laws_kept = [*generator.fit_report_.laws] if with_ == "counts" else []
+    kept = f"laws: {'; '.join(laws_kept)}" if laws_kept else ""
+    return CommandOutcome(document | {"laws": laws_kept}, [line, *filter(None, [kept, unmodelled])])
 
 
 @command

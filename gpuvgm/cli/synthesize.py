@@ -14,7 +14,8 @@ from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
 
 _LOG = logging.getLogger("gpuvgm")
-OF_COUNTS = {"hold_out": "--hold-out", "safer": "--safer"}  # settings of counts alone
+#: Settings of counts alone, with their options and defaults.
+OF_COUNTS = {"hold_out": ("--hold-out", 0.0), "safer": ("--safer", False), "laws": ("--laws", "auto")}
 
 
 def train_generator(
@@ -31,8 +32,8 @@ def train_generator(
     model : str
         Path or URL of the generator to write. The state of an interrupted training is kept next to it.
     settings : mapping
-        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and hold_out and
-        safer, as for `TableSynthesizer`.
+        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and hold_out,
+        safer and laws, as for `TableSynthesizer`.
     epochs : int, optional
         Epochs of a neural network.
     resume : bool
@@ -47,8 +48,8 @@ def train_generator(
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
     encoding = {setting: value for setting, value in settings.items() if setting not in OF_COUNTS}
-    for setting, option in OF_COUNTS.items():
-        if name != "counts" and settings[setting]:
+    for setting, (option, default) in OF_COUNTS.items():
+        if name != "counts" and settings[setting] != default:
             raise InputError(f"{option} is for counts, not for {name}")
     network = None if name == "counts" else _network(name, settings["executor"])
     place = location_of(model)

@@ -23,7 +23,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, origin_of
-from gpuvgm.synthesis.numbers import ROUNDING, numbers_of_rows
+from gpuvgm.synthesis.numbers import ROUNDING, numbers_of_rows, range_of
 
 Interval = tuple[float, float]
 
@@ -52,6 +52,16 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     else:
         restricted_bins = _restrict_numbers(_numeric(column), bins, read_intervals(_numeric(column), condition))
     return _with_mass(column, restricted_bins, condition)
+
+
+def restricted_to(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
+    """Bins of a column with the pieces of some values alone, of which there are the codes; see `codes_of`."""
+    if isinstance(column, CategoricalColumn):
+        return replace(bins, mass=np.where(np.isin(bins.low, codes), bins.mass, 0.0))
+    if not len(codes):
+        return replace(bins, mass=np.zeros_like(bins.mass))
+    numbers: list[Interval | None] = [(code, code) for code in codes[np.isfinite(codes)].tolist()]
+    return _restrict_numbers(_numeric(column), bins, [*numbers, *[None] * int(np.isinf(codes).any())])
 
 
 def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
@@ -93,7 +103,7 @@ def restricted_since(
         return restricted_bins
     low, high = reachable[0][0], reachable[-1][1]
     while (origin := origin_of(columns, bins[name])) is not None:
-        lowest, highest = _ends(origin.column)
+        lowest, highest = range_of(origin.column)
         longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))
         low = -np.inf if low <= lowest else low - (0 if origin.back else longest)  # what is cut off lies at the ends
         high = np.inf if high >= highest else high + origin.step + (longest if origin.back else 0)
@@ -103,16 +113,9 @@ def restricted_since(
     return restricted_bins | {name: _with_mass(column, first, condition)}
 
 
-def _ends(column: NumericColumn) -> Interval:
-    """Range of the training numbers."""
-    plain = column.codec.plain
-    assert column.minimum is not None and column.maximum is not None
-    return plain.number(column.minimum), plain.number(column.maximum)
-
-
 def _drawable_range(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str) -> Interval:
     """Range of the numbers that may be drawn: datetimes are never on the wrong side of their origin."""
-    low, high = _ends(_numeric(columns[name]))
+    low, high = range_of(_numeric(columns[name]))
     origin = origin_of(columns, bins[name])
     if origin is None:
         return low, high
@@ -136,29 +139,40 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
     InputError
         For what is no value of the column.
     """
+    return finder_of(column, read_condition(column, condition))
+
+
+def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
+    """What meets a condition: places of categories, or intervals of numbers as `read_intervals` gives them.
+
+    Raises
+    ------
+    InputError
+        For what is no value of the column.
+    """
     if isinstance(column, CategoricalColumn):
-        places = categories_that_meet(column, condition)
-        return lambda values: np.isin(column.index.find(on_host(values)), places)
-    return interval_finder(_numeric(column), read_intervals(_numeric(column), condition))
+        return tuple(categories_that_meet(column, condition))
+    return tuple(read_intervals(_numeric(column), condition))
 
 
-def interval_finder(
-    numeric: NumericColumn, intervals: Sequence[Interval | None]
-) -> Callable[[Column], NDArray[np.bool_]]:
-    """Return a function that marks rows whose number lies in one of the intervals; None stands for missing ones."""
+def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Column], NDArray[np.bool_]]:
+    """Return a function that marks rows that meet a condition, of what `read_condition` gives."""
+    if isinstance(column, CategoricalColumn):
+        return lambda values: np.isin(column.index.find(on_host(values)), met)
+    numeric = _numeric(column)
     plain = numeric.codec.plain
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
-    def met(values: Column) -> NDArray[np.bool_]:
+    def meets(values: Column) -> NDArray[np.bool_]:
         numbers, which = numbers_of_rows(numeric, values)
         numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
         matches = [
             np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])
-            for interval in intervals
+            for interval in met
         ]
         return np.asarray(np.any(np.reshape(matches, (len(matches), len(numbers))), axis=0))
 
-    return met
+    return meets
 
 
 @contextmanager

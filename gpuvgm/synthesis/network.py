@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns.text import html_table
@@ -351,13 +352,23 @@ class Network:
         """Logarithms of the probabilities of both halves, in nats."""
         return tuple(np.log(np.stack((1 - shares, shares))) for shares in self.shares)
 
-    def log_probability(self, codes: Mapping[int, Codes], rows: int, engine: Engine) -> Floats:
-        """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask."""
+    def log_probability(
+        self,
+        codes: Mapping[int, Codes],
+        rows: int,
+        engine: Engine,
+        certain: Mapping[int, NDArray[np.bool_]] | None = None,
+    ) -> Floats:
+        """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask.
+
+        Columns are left out of rows where they are certain.
+        """
         sums = np.zeros(rows)
         for place, own in codes.items():
             if place >= len(self.nodes):  # parts are known where their datetimes are
                 continue
             node = self.structure.trees[place]
             asked = [codes[other] for other in node.asked]
-            sums += engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
+            own_sums = engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
+            sums += np.where(certain[place], 0.0, own_sums) if certain and place in certain else own_sums
         return sums

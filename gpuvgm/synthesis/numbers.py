@@ -74,8 +74,24 @@ class Origin:
         return max(steps) % min(steps) == 0
 
     def numbers(self, rows: Rows) -> Floats:
-        """Numbers of the origin in the unit of the column; of the step before where the column has longer ones."""
-        return self.scaled(numbers_of_rows(self.first, rows(self.first.name))[0])
+        """Numbers of the origin in the unit of the column; of the step before where the column has longer ones.
+
+        Where it is missing, datetimes are counted from the end of those of both columns.
+        """
+        numbers = self.scaled(numbers_of_rows(self.first, rows(self.first.name))[0])
+        if not self.first.modal_values:
+            return numbers
+        xp = namespace_of(numbers)
+        filled: Floats = xp.where(xp.isnan(numbers), self._end, numbers)
+        return filled
+
+    @property
+    def _end(self) -> float:
+        """The first number of both columns, or the last one if they are counted back."""
+        (first, last), (factor, shift) = range_of(self.first), self.scale
+        if self.back:
+            return max(range_of(self.column)[1], float(np.ceil((last * factor + shift) / self.step)) * self.step)
+        return min(range_of(self.column)[0], float(np.floor((first * factor + shift) / self.step)) * self.step)
 
     def scaled(self, numbers: Floats) -> Floats:
         """Numbers of the origin, as `numbers` gives them, from its plain numbers."""
@@ -95,6 +111,13 @@ class Origin:
         return first - between if self.back else first + between
 
 
+def range_of(column: NumericColumn) -> tuple[float, float]:
+    """Ends of the training numbers."""
+    assert column.minimum is not None and column.maximum is not None
+    plain = column.codec.plain
+    return plain.number(column.minimum), plain.number(column.maximum)
+
+
 def numbers_since(column: NumericColumn, origin: Origin | None, rows: Rows) -> tuple[Floats, Modal | None]:
     """Numbers as `numbers_of_rows` gives them, or the time between a column and its origin if there is one."""
     numbers, which = numbers_of_rows(column, rows(column.name))
@@ -105,7 +128,7 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin
     """Origins that columns of datetimes may be counted from, the nearest first.
 
     In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
-    varies hardly more than the datetimes themselves. The origin has neither missing nor modal values.
+    varies hardly more than the datetimes themselves. The origin has no modal values.
 
     Parameters
     ----------
@@ -120,7 +143,7 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin
         Origin(column, first, back)
         for column in moments[::-1]
         for first in moments
-        if column is not first and not first.modal_values and _sort(column) == _sort(first)
+        if column is not first and not first.modal_numbers and _sort(column) == _sort(first)
         for back in (False, True)
     ]
     distances = [_distance(origin, numbers[origin.column.name], numbers[origin.first.name]) for origin in origins]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 from typing import Any
@@ -16,14 +16,19 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
+from gpuvgm.io.arrow import joined_arrays, taken
+from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.conditions import Interval, interval_finder
+from gpuvgm.synthesis.conditions import finder_of
 from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
+from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
-from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
+from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
 
+SHORT_RANGE = 64  # rows
+MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
@@ -42,11 +47,41 @@ class DrawnRows:
         nodes = [(np.append(own[0], more[0]), np.append(own[1], more[1])) for own, more in pairs]
         return DrawnRows(nodes, {level: np.append(own, other.keys[level]) for level, own in self.keys.items()})
 
-    def replaced(self, mask: NDArray[np.bool_], other: DrawnRows) -> DrawnRows:
-        """Other rows where a mask says so."""
-        pairs = zip(self.nodes, other.nodes, strict=True)
-        nodes = [(np.where(mask, new[0], own[0]), np.where(mask, new[1], own[1])) for own, new in pairs]
-        return DrawnRows(nodes, {level: np.where(mask, other.keys[level], own) for level, own in self.keys.items()})
+
+@dataclass(frozen=True, slots=True)
+class MadeRows:
+    """Values of rows by modelled column, and numbers of their keys by group and level."""
+
+    arrays: Mapping[str, Any]
+    keys: KeyNumbers
+
+    def joined(self, others: Sequence[MadeRows]) -> MadeRows:
+        """These rows, and further ones."""
+        if not others:
+            return self
+        every = (self, *others)
+        arrays = {
+            name: joined_arrays([rows.arrays[name] for rows in every], own.type) for name, own in self.arrays.items()
+        }
+        return MadeRows(arrays, {level: np.concatenate([rows.keys[level] for rows in every]) for level in self.keys})
+
+    def replaced(self, places: Ints, other: MadeRows, chosen: Ints) -> MadeRows:
+        """Rows with others at some places, which are chosen of other rows."""
+        arrays = {
+            name: replaced_rows(own, places, taken(other.arrays[name], chosen)) for name, own in self.arrays.items()
+        }
+        keys = {level: own.copy() for level, own in self.keys.items()}
+        for level, own in keys.items():
+            own[places] = other.keys[level][chosen]
+        return MadeRows(arrays, keys)
+
+
+def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
+    """Ranges with all rows that a mask marks, and few others: a range of one row takes nearly as long as one of 64."""
+    marked = np.flatnonzero(mask)
+    breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
+    firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
+    return [RowRange(first, last + 1 - first) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
 
 
 def _key_tables(
@@ -99,10 +134,12 @@ class Sampler:
     engine : str
         Name of the engine that draws.
     tested : mapping of str to tuple
-        Intervals of columns of datetimes that are counted from others, as `read_intervals` gives them: rows are drawn
-        until they lie in them.
+        What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
+        they meet it.
     skipped : int
         Periods of keys before those of the rows, so that rows under other conditions have other keys.
+    laws : tuple of Law
+        Laws between columns, which all rows keep.
     """
 
     model: TableModel
@@ -111,8 +148,9 @@ class Sampler:
     identifiers: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
     engine: str
-    tested: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
+    tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     skipped: int = 0
+    laws: tuple[Law, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -139,7 +177,7 @@ class Sampler:
     def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:
         """Functions that mark the rows that meet a condition, by column."""
         columns: Any = self.model
-        return {name: interval_finder(columns[name], intervals) for name, intervals in self.tested.items()}
+        return {name: finder_of(columns[name], met) for name, met in self.tested.items()}
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.
@@ -149,16 +187,12 @@ class Sampler:
         InputError
             Where hardly any row meets the conditions that are tested.
         """
-        if self.tested and rows:
-            starts = range(first_row, first_row + rows, TESTED_ROWS)
-            parts = [self._rows_that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
-            drawn = reduce(DrawnRows.followed_by, parts)
-        else:
-            drawn = self._draw(RowRange(first_row, rows), seed, seed)
-        values = SampledColumns(self._values, drawn.nodes)
+        ranges = [*RowRange(first_row, rows).ranges(TESTED_ROWS)] if self.tested else [RowRange(first_row, rows)]
+        first, *more = [self._rows_that_meet(part, seed) for part in ranges or [RowRange(first_row, 0)]]
+        made = first.joined(more)
         others = [column for column in self.model.columns if column.name not in self._values]
-        arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, drawn.keys)
-        arrays |= {name: values(name) for name in self._values}
+        arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, made.keys)
+        arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
@@ -169,30 +203,44 @@ class Sampler:
         keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
         return DrawnRows(self.drawing.rows(part.first_row, part.rows, seed, keys), numbers)
 
-    def _rows_that_meet(self, first_row: int, rows: int, seed: int) -> DrawnRows:
-        """Consecutive rows, each drawn again with further seeds until it meets all conditions.
+    def _rows_that_meet(self, part: RowRange, seed: int) -> MadeRows:
+        """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
         A row that is drawn again has another key, so that attributes are those of its key.
         """
-        part = RowRange(first_row, rows)
-        drawn = self._draw(part, seed, seed)
-        unmet = ~self._meet(drawn.nodes)
+        made, unmet = self._made(self._draw(part, seed, seed), 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
-                return drawn
-            new_draws = self._draw(part, seed_of_attempt(seed, attempt), seed)
-            accepted = unmet & self._meet(new_draws.nodes)
-            drawn = drawn.replaced(accepted, new_draws)
-            unmet &= ~accepted
+                return made
+            again, own_seed = _ranges(unmet), seed_of_attempt(seed, attempt)
+            draws = [self._draw(RowRange(part.first_row + own.first_row, own.rows), own_seed, seed) for own in again]
+            others, are_unmet = self._made(reduce(DrawnRows.followed_by, draws), attempt)
+            places = np.concatenate([np.arange(own.first_row, own.first_row + own.rows) for own in again])
+            accepted = np.flatnonzero(unmet[places] & ~are_unmet)
+            if len(accepted):
+                made = made.replaced(places[accepted], others, accepted)
+            unmet[places[accepted]] = False
             if attempt == FIRST_ATTEMPTS and unmet.all():
                 break
         raise InputError(f"conditions: hardly any row of the model meets that on {listed([*self.tested])}; loosen it")
 
-    def _meet(self, draws: Drawn) -> NDArray[np.bool_]:
-        """Mark the rows that meet all tested conditions."""
-        values = SampledColumns(self._values, draws)
-        meets: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
-        return meets
+    @cached_property
+    def _keeper(self) -> LawKeeper:
+        """What makes rows keep the laws."""
+        return LawKeeper(self.model.by_name, self.laws)
+
+    def _made(self, drawn: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
+        """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""
+        values = SampledColumns(self._values, drawn.nodes)
+        arrays = {name: values(name) for name in self._values}
+        unmet = np.zeros(len(drawn.nodes[0][0]) if drawn.nodes else 0, np.bool_)
+        if self.laws and len(unmet):
+            kept, broken, beyond = self._keeper.kept(values)
+            arrays |= kept
+            unmet = unmet | broken | (beyond if attempt < MOST_WITHIN else False)
+        for name, test in self._tests.items():
+            unmet = unmet | ~test(arrays[name])
+        return MadeRows(arrays, drawn.keys), unmet
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ class Dependence:
         First column of the keys that determine each attribute.
     lacking : mapping of str to ndarray of shape (rows,), uint16
         By first column of keys, which ones each row of the sample lacks that lacks these; of those that some lack.
+    barred : frozenset of (str, str)
+        Columns, each with one that it may not depend on, as a law computes that.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
@@ -105,9 +107,12 @@ class Dependence:
     first: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, Codes] = field(default_factory=dict)
+    barred: frozenset[tuple[str, str]] = frozenset()
 
     def allows(self, name: str, other: str) -> bool:
         """Return whether a column may depend on another one."""
+        if (name, other) in self.barred:
+            return False
         if name not in self.levels:
             return True
         (group, path), (other_group, other_path) = self.levels[name], self.levels.get(other, ("", (-1,)))
@@ -123,7 +128,7 @@ class Dependence:
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
-        if not self.levels:
+        if not self.levels and not self.barred:
             return np.ones((len(names), len(names)), np.bool_)
         return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
@@ -53,7 +53,7 @@ from gpuvgm.synthesis.bins import (
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
 from gpuvgm.synthesis.clock import Part
-from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
+from gpuvgm.synthesis.conditions import check_names, read_condition, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
@@ -69,11 +69,22 @@ from gpuvgm.synthesis.identifiers import (
     tell_of_samples,
 )
 from gpuvgm.synthesis.keys import LACKING_CODES, Claims, keys_found, rows_of_keys
+from gpuvgm.synthesis.laws import (
+    Law,
+    LawKeeper,
+    LawSearch,
+    Rule,
+    check_laws,
+    columns_to_restrict,
+    laws_under,
+    merged_laws,
+    tell_of_broken,
+)
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
-from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
+from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
@@ -105,7 +116,7 @@ MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
 THIN_RUN = 64  # rows of a sample that follow each other in a smaller one
 TREE_ROWS = 200_000  # of a sample, from which trees are grown
-SETTINGS = ("bins", "safer", "random_state")  # that a file keeps
+SETTINGS = ("bins", "safer", "random_state", "laws")  # that a file keeps
 
 
 class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type: ignore[misc]  # scikit-learn ships no types
@@ -133,6 +144,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     safer : bool
         Grow smaller trees, and count on few rows less: samples come less near to single rows of the table, and a
         classifier tells them from it more easily.
+    laws : "auto", "off" or sequence of str
+        Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
+        laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"``, ``"a * b = c"`` and
+        ``"a = b"``, whose right side is computed, to its step; ``"a <= b"``; and ``"a -> b"``, where each value of a
+        has one of b. ``"not a <= b"`` forbids one. A text may hold several, between semicolons.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -154,6 +170,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         Forms of the columns that are not modelled.
     attributes_ : dict of str to str
         Modelled columns that have one value for each key, each with the first column of these keys.
+    laws_ : tuple of Law
+        Laws between columns that no fitted row breaks, and those that rows have broken that were added later.
 
     Examples
     --------
@@ -171,6 +189,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     network_: Network
     identifiers_: dict[str, IdentifierForm]
     attributes_: dict[str, str]
+    laws_: tuple[Law, ...]
 
     def __init__(
         self,
@@ -179,6 +198,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         bins: int = 1000,
         conditions_on: Sequence[Any] = (),
         safer: bool = False,
+        laws: str | Sequence[str] = "auto",
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
         hold_out: float = 0.0,
@@ -192,6 +212,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         self.bins = bins
         self.conditions_on = conditions_on
         self.safer = safer
+        self.laws = laws
         self.random_state = random_state
         self.like = like
         self.hold_out = hold_out
@@ -244,22 +265,22 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         colour
         size    colour +0.64
         """
-        _check_settings(self.bins, self.safer)
+        _check_settings(self.bins, self.safer, self.laws)
         whole = any_source(source)
         rule = self._hold_out(whole)
         with _read_twice(whole, rule) as table:
             if self.like is not None:
                 transformer, structure = self.like.transformer_, self.like._fitted().structure
-                plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
+                plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_, self.like._claims)
                 counts = self._counts(transformer, plan, table)
-                plan = replace(plan, forms=counts.identifiers.refined(plan.forms))
+                plan = replace(plan, forms=counts.identifiers.refined(plan.forms), laws=counts.laws)
             else:
                 transformer = self._transformer(table)
                 plan, counts = self._learn(transformer, table)
         if rule is not None and self.like is None:
             transformer._note_hold_out(rule, whole)
         self.transformer_, self.attributes_ = transformer, {**plan.attributes}
-        self.identifiers_ = dict(plan.forms)
+        self.identifiers_, self.laws_ = dict(plan.forms), plan.laws
         per_key, settings = rows_per_key(self.identifiers_, self.attributes_), self._tree_settings
         self.network_ = Network(plan.structure, counts.joint, per_key, settings)
         if self.like is None:  # which has told of its own choices
@@ -301,11 +322,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             self.fit(source)
             return self
         network = self.network_
-        plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_)
+        plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_, self._claims)
         with _read_twice(any_source(source), self.transformer_._hold_out) as table:
             counts = self._counts(self.transformer_, plan, table)
         self.network_ = replace(network, counts=network.counts.merge(counts.joint))
         self.identifiers_ = counts.identifiers.refined(plan.forms)
+        self.laws_ = merged_laws(self.laws_, counts.laws)
         return self
 
     def merge(self, other: TableSynthesizer) -> TableSynthesizer:
@@ -336,7 +358,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         600
         """
         network, other_network = self._fitted(), other._fitted()
-        if not network.structure.equals(other_network.structure):
+        if not network.structure.equals(other_network.structure) or self._claims != other._claims:
             raise InputError(
                 "these fits have different bins or networks, whose counts cannot be added: fit one of them with "
                 "TableSynthesizer(like=the_other)"
@@ -345,6 +367,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
+        merged.laws_ = merged_laws(self.laws_, other.laws_)
         return merged
 
     @overload
@@ -597,6 +620,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         self._fitted()
         return self.transformer_.schema_
 
+    @property
+    def fit_report_(self) -> Any:
+        """Report of the fit of the columns, as that of `TableTransformer`, and the laws between them."""
+        self._fitted()
+        return replace(self.transformer_.fit_report_, laws=tuple(map(str, self._laws)))
+
     def score_samples(self, source: TableLike) -> Floats:
         """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
 
@@ -611,7 +640,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             Probabilities of categories, modal values and numbers on a step; of other numbers densities in the column's
             unit. Identifiers and free text are left out. Every value that the columns can hold has a finite one: a
             category that the fit had not seen counts as half a row, and beyond the training range densities fall with
-            the square of the distance.
+            the square of the distance. What a law computes has probability 1; a row that breaks a law has that of 0,
+            which is minus infinity here.
 
         Raises
         ------
@@ -636,7 +666,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         parts: list[Floats] = []
         with self._run("score", table) as run:
             forms = {name: form for name, form in self.identifiers_.items() if form.key and structure.keys_asked}
-            build = partial(_scorer, {name: columns[name] for name in names}, network, forms, self.engine)
+            build = partial(_scorer, {name: columns[name] for name in names}, network, forms, self._laws, self.engine)
             run.executor.map_blocks(run.prepared(build), run.blocks([*names, *forms]), parts.append)
         return np.concatenate([np.empty(0), *parts])
 
@@ -662,6 +692,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         settings["hold_out"] = None if rule is None else rule.to_settings()
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
         settings["attributes"] = self.attributes_
+        settings["proven"] = tuple(map(document_of, self.laws_))
         # Read again before it is written, so that no file appears that cannot be loaded.
         save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
@@ -709,36 +740,63 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
-        many, refuted = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]]()
-        rows = thinned(many)
+        many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
+        rows, encoded = thinned(many), [column.name for column in model.columns if column.is_encoded]
         forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
-            dependence = self._dependence(forms, attributes)
-            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes)
+            laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
+            dependence = self._dependence(encoded, forms, attributes, laws)
+            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
             counts = self._counts(transformer, plan, table)
-            more = counts.identifiers.refuted(forms, attributes)
+            more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
+            broken |= {str(form) for law in against for form in law.forms}
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
-            if again == (forms, attributes):
+            if again == (forms, attributes) and not any(law.decides for law in against):
                 tell_of_numbers(model, attributes, many)
-                plan = replace(plan, forms=counts.identifiers.refined(forms))
+                kept = tuple(law for law in counts.laws if law.holds)
+                plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
                 structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
                 return replace(plan, structure=structure), counts
             refuted |= more
             forms, attributes = again
 
+    def _laws_of(
+        self, model: TableModel, rows: pa.Table, levels: Mapping[str, KeyPath], broken: Set[str]
+    ) -> tuple[Law, ...]:
+        """Laws of a sample of the rows, but for those that other rows break."""
+        columns = {column.name: column for column in model.columns if column.is_encoded}
+        if self.laws == "off":
+            return ()
+        return LawSearch(columns, rows_of(rows), Dependence(levels), self.conditions_on).laws(self.laws, broken)
+
     def _dependence(
-        self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
+        self,
+        names: Sequence[str],
+        forms: Mapping[str, IdentifierForm],
+        attributes: Mapping[str, str],
+        laws: Sequence[Law],
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
-        levels = levels_of_attributes(forms, attributes)
+        levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self.conditions_on)
+        barred = frozenset(pair for law in laws for pair in law.barred(names))
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
             lacking = lacking_keys(forms, dict.fromkeys(attributes.values()), rows_of(rows))
             some = {part.column: codes for part, codes in lacking.items() if codes.any()}
-            return Dependence(levels, one_of_each, tuple(map(str, self.conditions_on)), attributes, some)
+            return Dependence(levels, one_of_each, first, attributes, some, barred)
 
         return of_rows
+
+    @property
+    def _laws(self) -> tuple[Law, ...]:
+        """Laws that no row has broken."""
+        return tuple(law for law in self.laws_ if law.holds)
+
+    @property
+    def _claims(self) -> tuple[Law, ...]:
+        """All laws, without what rows say of them."""
+        return tuple(law.uncounted for law in self.laws_)
 
     def _spread_by_keys(
         self, transformer: TableTransformer, plan: _SamplePlan, many: pa.Table, dependence: Dependence
@@ -843,21 +901,28 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns: dict[str, Any] = model.by_name
         bins = {bins_.name: bins_ for bins_ in network.structure.bins}
         check_names(conditions, bins)
+        laws = laws_under(self._laws, conditions) if not self.attributes_ else self._laws
+        keeper = LawKeeper(columns, laws)
         restricted_bins, tested = dict(bins), {}
         for name, condition in conditions.items():
-            if bins[name].since is None:
+            if name in keeper.computed:
+                restricted_bins |= keeper.restricted(restricted_bins, name, condition)
+            elif bins[name].since is None:
                 restricted_bins[name] = restricted(columns[name], restricted_bins[name], condition)
             else:
                 restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
-                tested[name] = tuple(read_intervals(columns[name], condition))
+            if bins[name].since is not None or name in keeper.changed:
+                tested[name] = read_condition(columns[name], condition)
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
-        return Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
+        sampler = Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
+        return replace(sampler, laws=laws)
 
     def _digest(self, sampler: Sampler) -> str:
         conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
-        text = document_digest(self.transformer_.model_) + repr((conditions, sorted(sampler.tested.items())))
+        text = document_digest(self.transformer_.model_)
+        text += repr((conditions, sorted(sampler.tested.items()), sampler.laws))
         return sha256(text.encode() + write_network(self.network_)).hexdigest()
 
     def _fitted(self) -> Network:
@@ -873,7 +938,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             lines.append(f"fitted on {rows}: {columns} modelled")
             unmodelled = describe_unmodelled(model, self.identifiers_, self.attributes_)
             left_out = describe_left_out(model, self.identifiers_)
-            lines += filter(None, (unmodelled, left_out, model.describe_real_values()))
+            laws = f"laws: {'; '.join(map(str, self._laws))}" if self._laws else ""
+            lines += filter(None, (laws, unmodelled, left_out, model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -883,11 +949,14 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         return hasattr(self, "network_")
 
 
-def _check_settings(bins: Any, safer: Any) -> None:
+def _check_settings(bins: Any, safer: Any, laws: Any) -> None:
     """Raise InputError, a ValueError, for values that a setting cannot have."""
     _BINS(bins, "bins")
     if not isinstance(safer, bool):
         raise InputError(f"safer must be true or false, got {safer!r}")
+    texts = [laws] if isinstance(laws, str) else laws
+    if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+        raise InputError(f'laws must be "auto", "off" or texts of laws, got {laws!r}')
 
 
 def _warn_of_rare(sampler: Sampler, rows: int) -> None:
@@ -1022,18 +1091,22 @@ class _SamplePlan:
     structure: Structure
     forms: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
+    laws: tuple[Law, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _TableCounts:
-    """Joint counts of rows, and what they hold of the columns that are not modelled."""
+    """Joint counts of rows, what they hold of the columns that are not modelled, and which laws they keep."""
 
     joint: JointCounts
     identifiers: IdentifierCounts
+    laws: tuple[Law, ...]
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
-        return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
+        identifiers = self.identifiers.merge(other.identifiers)
+        laws = tuple(map(Law.merge, self.laws, other.laws))
+        return _TableCounts(self.joint.merge(other.joint), identifiers, laws)
 
 
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
@@ -1045,28 +1118,41 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
         lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.column)
         codes = structure.with_parts([find(block.column) for find in finders], lacking)
         joint = structure.counts(codes, block.rows, row_engine)
-        return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
+        identifiers = IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column)
+        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws))
 
     return count
 
 
 def _scorer(
-    columns: dict[str, FittedColumn], network: Network, forms: Mapping[str, IdentifierForm], engine: str
+    columns: dict[str, FittedColumn],
+    network: Network,
+    forms: Mapping[str, IdentifierForm],
+    laws: Sequence[Law],
+    engine: str,
 ) -> Any:
     """Return a function that computes log densities of a block of rows, on the host."""
     engine_of_rows = get_engine(engine)
     structure = network.structure
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
     part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
+    rules, place_of = [Rule(law, columns) for law in laws], {bins.name: at for at, bins in enumerate(structure.bins)}
 
     def score(block: Block) -> Floats:
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
-        log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
+        outcomes = [rule.outcome(rows) for rule in rules]
+        pairs = zip(laws, outcomes, strict=True)
+        certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
+        log_density = np.zeros(block.rows)
+        for place, (_, density) in enumerate(codes_and_densities):
+            log_density += np.where(certain[place], 0.0, density) if place in certain else density
+        for outcome in outcomes:
+            log_density[outcome.broken] = -np.inf
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
         lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
         codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
-        return network.log_probability(codes, block.rows, engine_of_rows) + log_density
+        return network.log_probability(codes, block.rows, engine_of_rows, certain) + log_density
 
     return score
 
@@ -1113,13 +1199,21 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
         raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
-        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "hold_out", "identifiers", "attributes"}:
+        if not isinstance(settings, dict) or {*settings} != {
+            *SETTINGS,
+            "hold_out",
+            "identifiers",
+            "attributes",
+            "proven",
+        }:
             raise ValueError("its settings are not those of a synthesizer")
         rule = transformer._hold_out
         settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
         attributes = settings.pop("attributes")
-        _check_settings(settings["bins"], settings["safer"])
+        laws = tuple(read_record(Law, law, "a law") for law in settings.pop("proven"))
+        check_laws(laws, transformer.model_.by_name)
+        _check_settings(settings["bins"], settings["safer"], settings["laws"])
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
@@ -1130,5 +1224,5 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)
     synthesizer.transformer_, synthesizer.network_ = transformer, network
-    synthesizer.identifiers_, synthesizer.attributes_ = forms, attributes
+    synthesizer.identifiers_, synthesizer.attributes_, synthesizer.laws_ = forms, attributes, laws
     return synthesizer

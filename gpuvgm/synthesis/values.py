@@ -18,7 +18,7 @@ from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.io.arrow import is_text_type, plain_type
+from gpuvgm.io.arrow import is_text_type, joined_arrays, plain_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
@@ -133,10 +133,14 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     outside = outside[~np.isnan(numbers[outside])]
     if not len(outside):
         return values
-    order = np.arange(len(numbers))
-    order[outside] = len(numbers) + np.arange(len(outside))
-    ends: Any = plain.decode(clipped[outside])
-    return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
+    return replaced_rows(array, outside, plain.decode(clipped[outside]))
+
+
+def replaced_rows(values: Any, places: Ints, others: Any) -> Any:
+    """Values with others at some places, in their own type."""
+    order = np.arange(len(values))
+    order[places] = len(values) + np.arange(len(places))
+    return taken(joined_arrays([on_host(values), on_host(others).cast(values.type)], values.type), order)
 
 
 def unmodelled_columns(

@@ -92,6 +92,8 @@ class FitReport:
         Seconds by stage; empty for a model that was loaded.
     engine : str
         The engine that fitted, and why it was taken; empty for a model that was loaded.
+    laws : tuple of str
+        Laws between columns, which samples keep.
     """
 
     rows: int
@@ -100,6 +102,7 @@ class FitReport:
     dropped: Mapping[str, str]
     seconds: Mapping[str, float] = field(default_factory=dict)
     engine: str = ""
+    laws: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: TableModel, seconds: Mapping[str, float], engine: str) -> FitReport:
@@ -122,8 +125,9 @@ class FitReport:
 
     @property
     def notes(self) -> list[str]:
-        """How wide the matrix is, and which columns take no part."""
-        return [self.width] + [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
+        """How wide the matrix is, which columns take no part, and which laws there are."""
+        dropped = [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
+        return [self.width, *dropped, *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws)]
 
     @property
     def _table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:

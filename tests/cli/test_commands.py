@@ -93,6 +93,7 @@ def test_the_commands_and_options_are_those_that_work():
             "epochs",
             "hold_out",
             "safer",
+            "laws",
             "columns",
             "delimiter",
             "seed",

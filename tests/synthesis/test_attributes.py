@@ -219,7 +219,7 @@ def test_datetimes_that_follow_attributes_keep_them_under_conditions() -> None:
 @pytest.mark.parametrize("engine", ["reference", *native_names()])
 def test_engines_draw_the_same(engine: str, fitted: Any, sample: Any) -> None:
     other = clone(fitted).set_params(engine=engine.partition("-")[0])
-    for part in ("transformer_", "network_", "identifiers_", "attributes_"):
+    for part in ("transformer_", "network_", "identifiers_", "attributes_", "laws_"):
         setattr(other, part, getattr(fitted, part))
     pd.testing.assert_frame_equal(other.sample(3000), sample[:3000])
 
@@ -253,6 +253,8 @@ def damaged(fitted: Any, path: Path, attributes: Any) -> Path:
     settings = {
         "bins": 64,
         "safer": False,
+        "laws": "auto",
+        "proven": (),
         "random_state": 0,
         "hold_out": None,
         "identifiers": forms,

@@ -1,0 +1,862 @@
+"""Laws between columns: sums, products, orders and columns that decide others, which samples keep in every row.
+
+A law that a sample of the rows suggests is proven on all of them: the scan that counts the rows counts those that break
+it, too. The column on its right is computed from those on its left; columns in order are swapped where they are not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from itertools import combinations, permutations
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import mixed, on_host
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
+from gpuvgm.columns.categories import value_type
+from gpuvgm.columns.codecs.datetimes import nanoseconds_of
+from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.columns.records import Count
+from gpuvgm.errors import InputError, counted, listed
+from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
+from gpuvgm.synthesis.conditions import restricted_to, row_finder
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.values import replaced_rows
+
+_LOG = logging.getLogger("gpuvgm")
+LEAST_ROWS = 100  # of a sample, with all columns of a law
+LEAST_BROKEN = 20  # of these rows, that break a law where a column has the values of other rows
+LEAST_SHARE = 0.02  # of these rows, that do
+FEW_ROWS = 20_000  # between which sums, products and orders are looked for
+PROBED = 24  # rows that a law is tried on first
+MOST_COLUMNS = 64  # of numbers, between which sums and products are looked for
+MOST_KEYS = 1 << 14  # values that decide another column
+LEAST_REPEATS = 20  # rows of each such value on average, of a column of numbers
+HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
+NOISE = 1e-9  # of a number without a step
+WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
+MISSING = np.inf  # as a number that decides, or is decided
+Mask = NDArray[np.bool_]
+Sign = Literal["=", "+", "-", "*", "<=", "->"]
+Span = Literal["", "days", "hours", "minutes", "seconds"]
+AMOUNTS: frozenset[Sign] = frozenset({"=", "+", "-", "*"})
+SPANS: Mapping[Span, int] = {"days": 86_400 * 10**9, "hours": 3600 * 10**9, "minutes": 60 * 10**9, "seconds": 10**9}
+NUMBER, DURATIONS, MOMENTS = "number", "durations", "moments"  # sorts of numbers, and how those of moments begin
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """A law between columns.
+
+    Parameters
+    ----------
+    sign : {"=", "+", "-", "*", "<=", "->"}
+        What makes the target of the operands: the same number, a sum, difference or product to the target's step; or
+        "<=", where it is no less; or "->", where each value of the operand has one of the target.
+    operands : tuple of str
+        One or two columns.
+    target : str
+        The column on the right.
+    span : {"", "days", "hours", "minutes", "seconds"}
+        What numbers count that are the time between dates.
+    keys, values : tuple of float
+        Of "->": numbers of the operand, ascending, and those of the target; see `codes_of`.
+    breaches : int
+        Rows that break it.
+    apart : int
+        Rows where the target is missing and the operands are not, or the other way round.
+    """
+
+    sign: Sign
+    operands: tuple[str, ...]
+    target: str
+    span: Span = ""
+    keys: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    breaches: Count = 0
+    apart: Count = 0
+
+    def __str__(self) -> str:
+        if self.sign in ("<=", "->"):
+            return f"{self.operands[0]} {self.sign} {self.target}"
+        return f"{f' {self.sign} '.join(self.operands)} = {self.target}{f' in {self.span}' if self.span else ''}"
+
+    @property
+    def holds(self) -> bool:
+        """Whether no row breaks it."""
+        return not self.breaches
+
+    @property
+    def decides(self) -> bool:
+        """Whether the target is computed."""
+        return self.sign != "<="
+
+    def barred(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield pairs of columns of which the first may not depend on the second, as that is computed.
+
+        The operands are drawn first. Where trees do not draw the target as it is computed, no column depends on it.
+        """
+        exact = self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
+        others = self.operands if exact else [name for name in names if name != self.target]
+        yield from ((name, self.target) for name in others if self.decides)
+
+    @property
+    def forms(self) -> Iterator[Law]:
+        """The law, and others that say the same of each operand."""
+        yield self
+        first, *others = self.operands
+        if self.sign == "=":
+            yield replace(self, operands=(self.target,), target=first)
+        for other in others:
+            back: Sign = "+" if self.sign == "-" else "-"
+            if self.sign in ("+", "-"):
+                yield replace(self, sign=back, operands=(self.target, other), target=first)
+                yield replace(self, sign="-", operands=(self.target, first)[:: -1 if back == "+" else 1], target=other)
+
+    @property
+    def uncounted(self) -> Law:
+        """The law without what rows say of it."""
+        return replace(self, breaches=0, apart=0)
+
+    def merge(self, other: Law) -> Law:
+        """The law with the counts of both sets of rows."""
+        return replace(self, breaches=self.breaches + other.breaches, apart=self.apart + other.apart)
+
+    def counted(self, columns: Mapping[str, FittedColumn], rows: Rows) -> Law:
+        """The law with the counts of some rows."""
+        outcome = Rule(self, columns).outcome(rows)
+        return replace(self, breaches=int(np.count_nonzero(outcome.broken)), apart=int(np.count_nonzero(outcome.apart)))
+
+    def check(self, columns: Mapping[str, FittedColumn]) -> None:
+        """Raise ValueError where a law that was loaded is none of the columns."""
+        names = (*self.operands, self.target)
+        if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
+            raise ValueError(f'the law "{self}" is not of modelled columns')
+        if len(self.operands) != (2 if self.sign in ("+", "-", "*") else 1) or len(self.keys) != len(self.values):
+            raise ValueError(f'the law "{self}" has other parts than such laws')
+        if (self.sign == "->") != bool(self.keys) or list(self.keys) != sorted({*self.keys}):
+            raise ValueError(f'the numbers of "{self}" do not ascend')
+        _check_kinds(self, columns)
+
+
+def _check_kinds(law: Law, columns: Mapping[str, FittedColumn]) -> None:
+    """Raise InputError, a ValueError, where columns are of a kind that such laws are not of."""
+    units = {name: _Unit.of(columns[name], law.span) for name in (*law.operands, law.target)}
+    if law.sign == "->":
+        return
+    without = [name for name, unit in units.items() if unit is None]
+    without += [law.target] * (not isinstance(columns[law.target], NumericColumn))
+    without += [law.operands[0]] * (law.sign == "<=" and not isinstance(columns[law.operands[0]], NumericColumn))
+    if without:
+        raise InputError(f'laws: "{law}": column "{without[0]}" is not modelled as numbers: declare it "continuous"')
+    sorts = [unit.sort for unit in units.values() if unit is not None]
+    moments = [sort for sort in sorts if sort.startswith(MOMENTS)]
+    if law.sign in ("+", "-") and moments:
+        between = NUMBER if law.span else DURATIONS
+        letters = "".join("m" if sort in moments else "b" if sort == between else "?" for sort in sorts)
+        fits = law.sign + letters in ("+mbm", "+bmm", "-mmb", "-mbm") and len({*moments}) == 1
+    else:
+        summed = {"*": (NUMBER,), "+": (NUMBER, DURATIONS), "-": (NUMBER, DURATIONS)}.get(law.sign, sorts)
+        fits = len({*sorts}) == 1 and sorts[0] in summed and not law.span
+    if not fits:
+        raise InputError(
+            f'laws: "{law}": dates and times have orders, and a time between: "end - start = stay in days", where stay '
+            "is a number, and without a unit where it is a duration"
+        )
+
+
+# -- numbers of columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What a column's numbers n mean: factor * (n + base), in nanoseconds for datetimes and the time between."""
+
+    sort: str
+    factor: Fraction
+    base: int
+
+    @classmethod
+    def of(cls, column: FittedColumn, span: Span = "") -> _Unit | None:
+        """The unit of a column, whose numbers may count a span; None where it holds no numbers."""
+        factor = Fraction(SPANS.get(span, 1))
+        if isinstance(column, CategoricalColumn):
+            type_ = value_type(column.type)
+            is_number = is_plain_number_type(type_) or pa.types.is_decimal(type_)
+            return cls(NUMBER, factor, 0) if is_number else None
+        if not isinstance(column, NumericColumn):
+            return None
+        plain: Any = column.codec.plain
+        if is_datetime_type(column.type):
+            return cls(plain.sort, Fraction(nanoseconds_of(column.type)), plain.base)
+        scale = column.type.scale if pa.types.is_decimal(column.type) else 0
+        return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
+
+
+def codes_of(column: FittedColumn, values: Any) -> Floats:
+    """Numbers that tell a column's values apart: places of categories, or numbers, `MISSING` without one."""
+    if isinstance(column, CategoricalColumn):
+        return column.index.find(on_host(values)).astype(np.float64)
+    numbers = numbers_in(column, values)
+    return np.where(np.isnan(numbers), MISSING, numbers)
+
+
+def numbers_in(column: FittedColumn, values: Any) -> Floats:
+    """Numbers of a column's values, NaN without one."""
+    if isinstance(column, CategoricalColumn):
+        amounts = np.array([np.nan if category is None else float(category) for category in column.categories])
+        return np.append(amounts, np.nan)[column.index.find(on_host(values))]
+    assert isinstance(column, NumericColumn)
+    numbers, which = numbers_of_rows(column, on_host(values))
+    if which is not None:
+        modal = np.array([column.codec.plain.number(value) for value in column.modal_numbers])
+        numbers = np.where(which >= 0, modal[which], numbers)
+    return numbers + 0.0  # no minus zero
+
+
+def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
+    """Values of codes, as `codes_of` gives them, or of numbers with NaN for missing ones."""
+    if isinstance(column, CategoricalColumn):
+        return CategoryValues(column, column.categories)(numbers.astype(np.int64))
+    assert isinstance(column, NumericColumn)
+    return column.codec.plain.decode(np.where(np.isinf(numbers), np.nan, numbers))
+
+
+def _chosen(mask: Mask, values: Any, others: Any) -> Any:
+    """Values where a mask says so, and others elsewhere."""
+    if mask.all():
+        return values
+    places = np.flatnonzero(mask)
+    return replaced_rows(others, places, taken(on_host(values), places))
+
+
+# -- laws of rows
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What rows say of a law.
+
+    Parameters
+    ----------
+    broken : ndarray of shape (rows,), bool
+        Whether the row breaks it.
+    apart : ndarray of shape (rows,), bool
+        Whether only one side is missing.
+    certain : ndarray of shape (rows,), bool
+        Whether the target is what the operands decide.
+    """
+
+    broken: Mask
+    apart: Mask
+    certain: Mask
+
+
+@dataclass(frozen=True)  # no slots: numbers are cached
+class Rule:
+    """A law on rows of fitted columns."""
+
+    law: Law
+    columns: Mapping[str, FittedColumn]
+
+    @property
+    def target(self) -> FittedColumn:
+        """The column on the right."""
+        return self.columns[self.law.target]
+
+    def outcome(self, rows: Rows) -> Outcome:
+        """What rows say of the law."""
+        own = rows(self.law.target)
+        if self.law.sign == "->":
+            numbers, codes = self._decided(rows, known=True), codes_of(self.target, own)
+            apart = ~np.isnan(numbers) & np.isinf(codes) & ~np.isinf(numbers)
+            broken = ~np.isnan(numbers) & ~apart & (numbers != codes)
+            return Outcome(broken, apart, ~np.isnan(numbers) & ~apart & ~broken)
+        numbers, expected = numbers_in(self.target, own), self._amounts(rows)
+        apart = np.isnan(numbers) != np.isnan(expected)
+        if self.law.sign == "<=":
+            broken = numbers < expected - self._tolerance(expected)
+            return Outcome(broken, np.zeros_like(apart), np.zeros_like(apart))
+        broken = np.abs(numbers - expected) > self._tolerance(expected)
+        both_missing = np.isnan(numbers) & np.isnan(expected) & (self.law.apart == 0)
+        return Outcome(broken, apart, ~apart & ~broken & (~np.isnan(numbers) | both_missing))
+
+    def numbers(self, rows: Rows) -> Floats:
+        """Numbers of the target that the operands decide; NaN, or `MISSING`, where they decide that it is missing."""
+        if self.law.sign == "->":
+            return self._decided(rows, known=False)
+        return self._amounts(rows)
+
+    def _decided(self, rows: Rows, *, known: bool) -> Floats:
+        """The numbers of the operand's values; of others NaN, or that of another value, always the same."""
+        name = self.law.operands[0]
+        return self.decided(codes_of(self.columns[name], rows(name)), known=known)
+
+    def decided(self, codes: Floats, *, known: bool) -> Floats:
+        """Numbers of the target by codes of the operand; see `numbers`."""
+        keys, values = self._table
+        places = np.minimum(np.searchsorted(keys, codes), len(keys) - 1)
+        is_known = keys[places] == codes
+        return np.where(is_known, values[places], np.nan if known else self._values_of_others(codes))
+
+    def _values_of_others(self, codes: Floats) -> Floats:
+        """Numbers of the target for codes that are no keys: between those of neighbours, or those of any one."""
+        keys, values = self._table
+        if isinstance(self.columns[self.law.operands[0]], CategoricalColumn):
+            return values[(mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)]
+        finite = np.isfinite(keys) & np.isfinite(values)
+        if isinstance(self.target, CategoricalColumn) or not finite.any():
+            return values[np.searchsorted(keys[:-1] + (keys[1:] - keys[:-1]) / 2, codes)]
+        keys, values = keys[finite], values[finite]
+        inside = np.interp(codes, keys, values)
+        if len(keys) < 2:
+            return inside
+        slopes = np.diff(values) / np.diff(keys)
+        beyond = slopes[0] * np.minimum(codes - keys[0], 0) + slopes[-1] * np.maximum(codes - keys[-1], 0)
+        return np.clip(inside + np.where(np.isfinite(codes), beyond, 0), *self.range)
+
+    @cached_property
+    def _table(self) -> tuple[Floats, Floats]:
+        return np.array(self.law.keys), np.array(self.law.values)
+
+    def _amounts(self, rows: Rows) -> Floats:
+        """The left side in numbers of the target."""
+        units = [_Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
+        sides = [numbers_in(self.columns[name], rows(name)) for name in self.law.operands]
+        assert all(units)
+        *of_sides, own = [unit for unit in units if unit is not None]
+        if self.law.sign == "*":
+            product, other = (
+                float(unit.factor) * (side + unit.base) for unit, side in zip(of_sides, sides, strict=True)
+            )
+            return product * other / float(own.factor) - own.base
+        signs = (1, -1 if self.law.sign == "-" else 1)
+        # Bases are added exactly: only differences between numbers may be rounded.
+        weights = [sign * unit.factor / own.factor for sign, unit in zip(signs, of_sides, strict=False)]
+        shift = sum((weight * unit.base for weight, unit in zip(weights, of_sides, strict=True)), Fraction(-own.base))
+        total = sum(
+            (float(weight) * side for weight, side in zip(weights, sides, strict=True)), np.zeros(len(sides[0]))
+        )
+        return total + float(shift) + 0.0
+
+    def _tolerance(self, numbers: Floats) -> Floats:
+        """By how much numbers of the target may be off."""
+        assert isinstance(self.target, NumericColumn)
+        plain = self.target.codec.plain
+        if self.law.sign == "<=":
+            return np.full(len(numbers), 1e-6 * plain.spacing)
+        return np.full(len(numbers), HALF * plain.spacing) if plain.spacing else NOISE * np.abs(numbers)
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """Least and largest number of the target in the training rows."""
+        column = self.target
+        if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
+            return -np.inf, np.inf
+        ends = [column.codec.plain.number(end) for end in (column.minimum, column.maximum, *column.modal_numbers)]
+        return float(np.nanmin(ends)), float(np.nanmax(ends))
+
+    @property
+    def swaps(self) -> bool:
+        """Whether the two columns of an order can take each other's values."""
+        one, other = (self.columns[name] for name in (*self.law.operands, self.law.target))
+        assert isinstance(one, NumericColumn) and isinstance(other, NumericColumn)
+        same_type = one.decoded_type == one.type == other.type == other.decoded_type  # text may be written otherwise
+        return bool(same_type and one.codec.plain.spacing == other.codec.plain.spacing)
+
+
+@dataclass(frozen=True)  # no slots: rules are cached
+class LawKeeper:
+    """Makes drawn rows keep laws.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        The columns.
+    laws : sequence of Law
+        The laws.
+    """
+
+    columns: Mapping[str, FittedColumn]
+    laws: Sequence[Law]
+
+    @cached_property
+    def _orders(self) -> list[Rule]:
+        return [Rule(law, self.columns) for law in self.laws if not law.decides]
+
+    @cached_property
+    def _deciding(self) -> list[Rule]:
+        """Laws that compute, each after those that its operands are computed by."""
+        return [Rule(law, self.columns) for law in _in_order(self.laws)]
+
+    @cached_property
+    def changed(self) -> frozenset[str]:
+        """Columns whose values may be others than those drawn."""
+        of_orders = (name for rule in self._orders for name in (*rule.law.operands, rule.law.target))
+        return self.computed | {*of_orders}
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """Columns whose values are computed."""
+        return frozenset(law.target for law in self.laws if law.decides)
+
+    def restricted(self, bins: Mapping[str, Bins], name: str, condition: Any) -> dict[str, Bins]:
+        """Bins such that a computed column may meet a condition: those of the values that decide it.
+
+        Where it is a sum or a product there are none: drawn rows are to be tested.
+
+        Raises
+        ------
+        InputError
+            Where no value that may be drawn decides one that meets the condition.
+        """
+        root, target = self.root(name), self.columns[name]
+        if root is not None and bins[root[0]].since is None:
+            first, keys, codes = root
+            meets = row_finder(target, condition)(values_of_codes(target, codes))
+            own = restricted_to(self.columns[first], bins[first], keys[meets])
+            if not np.any(own.mass > 0):
+                law = next(law for law in self.laws if law.target == name)
+                raise InputError(f'conditions: column "{name}": no row meets {condition!r} and keeps the law "{law}"')
+            return {first: own}
+        return {}
+
+    def root(self, name: str) -> tuple[str, Floats, Floats] | None:
+        """The column that decides another one, in the end, with its codes and those of the other; None without one."""
+        rules, path = {rule.law.target: rule for rule in self._deciding if rule.law.sign == "->"}, list[Rule]()
+        while name in rules:
+            path.append(rules[name])
+            name = path[-1].law.operands[0]
+        if not path:
+            return None
+        column = self.columns[name]
+        if isinstance(column, CategoricalColumn):
+            keys = np.arange(len(column.categories), dtype=np.float64)
+        else:
+            keys = np.array(path[-1].law.keys)
+        codes = keys
+        for rule in reversed(path):
+            codes = rule.decided(codes, known=False)
+        return name, keys, codes
+
+    def kept(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
+        """Columns of drawn rows as the laws have them; rows that break an order, and rows beyond a column's range."""
+        arrays: dict[str, Any] = {}
+
+        def current(name: str) -> Any:
+            return arrays[name] if name in arrays else on_host(rows(name))
+
+        none = unordered = beyond = np.zeros(len(current(self.laws[0].target)), np.bool_)
+        for _ in (None, *self._orders):  # as often as a value may move along them, and once to see
+            unordered = none
+            for rule in self._orders:
+                swapped, broken = _swapped(rule, current)
+                arrays |= swapped
+                unordered = unordered | broken
+            if not unordered.any():
+                break
+        for rule in self._deciding:
+            name = rule.law.target
+            arrays[name], is_beyond = _computed(rule, current)
+            beyond = beyond | is_beyond
+        return arrays, unordered, beyond
+
+
+def _in_order(laws: Iterable[Law]) -> list[Law]:
+    """Laws that compute, each after those that its operands are computed by.
+
+    Raises
+    ------
+    ValueError
+        Where columns are computed from each other.
+    """
+    remaining, ordered = {law.target: law for law in laws if law.decides}, list[Law]()
+    while remaining:
+        ready = [law for law in remaining.values() if not any(name in remaining for name in law.operands)]
+        if not ready:
+            raise ValueError(f"laws compute {listed([*remaining])} from each other")
+        ordered += ready
+        for law in ready:
+            del remaining[law.target]
+    return ordered
+
+
+def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None:
+    """Raise ValueError where laws that were loaded do not fit the columns, or each other."""
+    for law in laws:
+        law.check(columns)
+    if len(_in_order(laws)) < sum(law.decides for law in laws):
+        raise ValueError("two laws compute the same column")
+
+
+def _swapped(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
+    """Both columns of an order, with values swapped in the rows that break it, if they can be; and these rows."""
+    broken = rule.outcome(rows).broken
+    if not broken.any() or not rule.swaps:
+        return {}, broken
+    name, other = *rule.law.operands, rule.law.target
+    one, another = rows(name), rows(other)
+    return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}, broken
+
+
+def _computed(rule: Rule, rows: Rows) -> tuple[Any, Mask]:
+    """Values of a law's target, and which of them lie beyond its range."""
+    drawn, numbers = rows(rule.law.target), rule.numbers(rows)
+    decided = np.ones(len(numbers), np.bool_)
+    if rule.law.apart:  # which values are missing is drawn
+        decided = ~np.isnan(numbers) & ~np.isinf(codes_of(rule.target, drawn))
+    low, high = rule.range
+    # An infinite number is a missing one.
+    beyond = decided & np.isfinite(numbers) & ((numbers < low) | (numbers > high))
+    return _chosen(decided, values_of_codes(rule.target, numbers), drawn), beyond
+
+
+# -- which laws there are
+
+
+@dataclass(frozen=True)  # no slots: numbers are cached
+class LawSearch:
+    """Looks for laws in a sample of rows.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        The modelled columns.
+    rows : callable
+        Gives the rows of a column in this sample.
+    dependence : Dependence
+        Which columns may depend on which.
+    drawn : sequence of str
+        Columns that are to have conditions, which no sum or product is then.
+    """
+
+    columns: Mapping[str, FittedColumn]
+    rows: Rows
+    dependence: Dependence
+    drawn: Sequence[str]
+
+    def laws(self, wanted: str | Sequence[str], refuted: Set[str]) -> tuple[Law, ...]:
+        """Laws of the rows.
+
+        Parameters
+        ----------
+        wanted : str or sequence of str
+            As `laws` of `TableSynthesizer`.
+        refuted : set of str
+            Laws that some row breaks, whatever the sample says.
+
+        Raises
+        ------
+        InputError
+            For what is no law of the columns.
+        """
+        texts = texts_of(wanted)
+        without = [self._parsed(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
+        declared = [self._parsed(text) for text in texts if not text.startswith("not ") and text not in ("auto", "off")]
+        chosen: list[Law] = []
+        for law in declared:
+            self._choose(chosen, [law], refuted)
+        if "auto" in texts and len(self._shuffled) >= LEAST_ROWS:
+            forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
+            for search in (self._deciders, self._sums, self._products, self._orders):
+                for forms in search():
+                    self._choose(chosen, forms, forbidden)
+        return _without_implied(chosen)
+
+    def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
+        """Add the first of some forms of a law that fits the others, unless it is forbidden."""
+        law = next((form for form in forms if self._fits(form, chosen)), None)
+        if law is not None and str(law) not in forbidden:
+            chosen.append(law)
+
+    def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:
+        """Return whether a law's target can be made so beside other laws."""
+        decided = {one.target: one for one in chosen if one.decides}
+        if not law.decides:
+            pair = (*law.operands, law.target)
+            both_ways = self.dependence.allows(*pair) and self.dependence.allows(*pair[::-1])
+            return both_ways and not any(name in decided for name in pair)
+        drawn = self.drawn if law.sign in AMOUNTS else ()
+        is_free = law.target not in {*decided, *drawn, *_sources(law.operands, decided)}
+        return is_free and all(self.dependence.allows(law.target, name) for name in law.operands)
+
+    # -- columns that decide others
+
+    @cached_property
+    def _codes(self) -> dict[str, Floats]:
+        return {name: codes_of(column, self.rows(name)) for name, column in self.columns.items()}
+
+    @cached_property
+    def _shuffled(self) -> Ints:
+        """The rows in another order, the same for equally many."""
+        some = next(iter(self._codes.values()), np.empty(0))
+        return np.random.default_rng(0).permutation(len(some))
+
+    def _deciders(self) -> Iterator[list[Law]]:
+        """Yield laws of columns that others decide, the last column first: by the one with the fewest values."""
+        groups = {name: keys for name in self.columns if (keys := self._keys(name)) is not None}
+        fewest_first = sorted(groups, key=lambda name: len(groups[name].distinct))
+        for target in reversed([*self.columns]):
+            for name in fewest_first:
+                law = self._decided(target, name, groups[name]) if name != target else None
+                if law is not None:
+                    yield [law]
+
+    def _keys(self, name: str) -> _Keys | None:
+        """The values of a column, and those of the rows; None where they may lie anywhere."""
+        codes, is_category = self._codes[name], isinstance(self.columns[name], CategoricalColumn)
+        probe = codes[self._shuffled[: LEAST_REPEATS * LEAST_ROWS]]
+        if not is_category and len(np.unique(probe)) * 2 > len(probe):
+            return None
+        distinct, of_rows = np.unique(codes, return_inverse=True)
+        come_back = is_category or len(distinct) * LEAST_REPEATS <= len(codes)
+        return _Keys(distinct, of_rows) if come_back and len(distinct) <= MOST_KEYS else None
+
+    def _decided(self, target: str, name: str, keys: _Keys) -> Law | None:
+        """The law that a column decides another one, if the rows obey it and tell of it."""
+        codes = self._codes[target]
+        for places in (self._shuffled[: LEAST_REPEATS * PROBED], slice(None)):
+            own, of_rows = codes[places], keys.of_rows[places]
+            present = np.isfinite(own)
+            values = np.full(len(keys.distinct), MISSING)
+            values[of_rows[present]] = own[present]
+            if np.any(values[of_rows[present]] != own[present]):
+                return None
+        with_value, every = (np.bincount(some, minlength=len(values)) for some in (of_rows[present], of_rows))
+        usual = np.where(np.isinf(values), every, with_value) >= LISTED_ROWS
+        others = own[self._shuffled]
+        broken = np.count_nonzero(np.isfinite(others) & (values[of_rows] != others))
+        if broken < LEAST_BROKEN or np.mean(usual[of_rows]) < LISTED:
+            return None
+        return Law("->", (name,), target, "", tuple(keys.distinct[usual].tolist()), tuple(values[usual].tolist()))
+
+    # -- sums, products and orders
+
+    @cached_property
+    def _numbers(self) -> dict[str, tuple[str, Floats]]:
+        """Sort and values of the columns of numbers, the latter of few rows for tests on pairs of columns."""
+        units = {name: unit for name, column in self.columns.items() if (unit := _Unit.of(column)) is not None}
+        numbers = {name: numbers_in(self.columns[name], self._few(name)) for name in units}
+        return {
+            name: (unit.sort, float(unit.factor) * numbers[name] + float(unit.factor * unit.base))
+            for name, unit in units.items()
+        }
+
+    @cached_property
+    def _few_rows(self) -> dict[str, Any]:
+        """Few rows of the columns of numbers, shuffled."""
+        amounts = {name: column for name, column in self.columns.items() if _Unit.of(column) is not None}
+        return {name: taken(on_host(self.rows(name)), self._shuffled[:FEW_ROWS]) for name in amounts}
+
+    def _few(self, name: str) -> Any:
+        return self._few_rows[name]
+
+    def _obeyed(self, law: Law) -> bool:
+        """Return whether few rows obey a law, and would not if a column on its left had the values of other rows."""
+        rule = Rule(law, self.columns)
+        outcome = rule.outcome(self._few)
+        rows = np.count_nonzero(~outcome.apart)
+        if outcome.broken.any() or rows < LEAST_ROWS:
+            return False
+        least = max(LEAST_BROKEN, LEAST_SHARE * rows)
+        return all(np.count_nonzero(rule.outcome(self._with_others(name)).broken) >= least for name in law.operands)
+
+    def _with_others(self, shifted: str) -> Rows:
+        """Few rows, in which a column has the values of other ones."""
+
+        def rows(name: str) -> Any:
+            values = self._few(name)
+            return taken(values, np.roll(np.arange(len(values)), 1)) if name == shifted else values
+
+        return rows
+
+    def _matching(self, results: Floats, names: Sequence[str], numbers: Floats, span: Span = "") -> Iterator[str]:
+        """Yield columns that have some numbers, in the first few rows."""
+        for name, own in zip(names, numbers, strict=True):
+            column = self.columns[name]
+            if isinstance(column, NumericColumn):
+                unit = _Unit.of(column, span)
+                step = column.codec.plain.spacing * float(unit.factor if unit is not None else 1)
+                least = HALF * step if step else NOISE * np.abs(own)
+                if not np.any(np.abs(results - own) > least):
+                    yield name
+
+    def _found(self, sign: Sign) -> Iterator[Law]:
+        """Yield laws of two operands, or one, that the first few rows obey."""
+        names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
+        numbers = np.array([self._numbers[name][1][:PROBED] for name in names])
+        pairs = [(at,) for at in range(len(names))] if sign == "=" else combinations(range(len(names)), 2)
+        for pair in pairs:
+            results = np.prod(numbers[[*pair]], axis=0) if sign == "*" else np.sum(numbers[[*pair]], axis=0)
+            operands = tuple(names[at] for at in pair)
+            for name in self._matching(results, names, numbers):
+                if name not in operands:
+                    yield Law(sign, operands, name)
+
+    def _times_between(self) -> Iterator[Law]:
+        """Yield laws of two dates and the time between them, that the first few rows obey."""
+        probes = {name: (sort, own[:PROBED]) for name, (sort, own) in self._numbers.items()}
+        moments = [(name, *one) for name, one in probes.items() if one[0].startswith(MOMENTS)]
+        for (name, sort, numbers), (other, other_sort, others) in permutations(moments, 2):
+            for span in ("", *SPANS) if sort == other_sort else ():
+                names = [at for at, one in probes.items() if one[0] == (NUMBER if span else DURATIONS)]
+                spans = np.array([probes[at][1] * SPANS.get(span, 1) for at in names])
+                for target in self._matching(numbers - others, names, spans, span):
+                    yield Law("-", (name, other), target, span)
+
+    def _sums(self) -> Iterator[list[Law]]:
+        """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
+        place = {name: at for at, name in enumerate(self.columns)}
+        for law in (*self._found("="), *self._found("+"), *self._times_between()):
+            if self._obeyed(law):
+                numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
+                scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
+                widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
+                different = {name: len(np.unique(own)) for name, own in numbers.items()}
+                wide = [
+                    form
+                    for form in law.forms
+                    if widths[form.target] >= WIDE * max(widths.values())
+                    and isinstance(self.columns[form.target], NumericColumn)
+                    and self._obeyed(form)
+                ]
+                yield sorted(wide, key=lambda form: (-different[form.target], -place[form.target]))
+
+    def _products(self) -> Iterator[list[Law]]:
+        """Yield products."""
+        yield from ([law] for law in self._found("*") if self._obeyed(law))
+
+    def _orders(self) -> Iterator[list[Law]]:
+        """Yield orders of columns whose ranges overlap."""
+        own = {name: one for name, one in self._numbers.items() if isinstance(self.columns[name], NumericColumn)}
+        for (name, (sort, numbers)), (other, (other_sort, others)) in permutations(own.items(), 2):
+            off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
+            if sort == other_sort and not np.any(numbers - others > off) and self._obeyed(Law("<=", (name,), other)):
+                yield [Law("<=", (name,), other)]
+
+    # -- laws that users write
+
+    def _parsed(self, text: str) -> Law:
+        """The law of a text."""
+        sides: tuple[Sign, ...] = ("<=", "->")
+        for sign in sides:
+            for left, right in _splits(text, sign):
+                if left in self.columns and right in self.columns:
+                    return self._checked(Law(sign, (left,), right))
+        between = re.fullmatch(r"(.*) in (days|hours|minutes|seconds)", text)
+        span: Any = between[2] if between and text.rpartition(" = ")[2].strip() not in self.columns else ""
+        for left, right in _splits(between[1] if between and span else text, "="):
+            if left in self.columns and right in self.columns:
+                return self._checked(Law("=", (left,), right))
+            pairs: tuple[Sign, ...] = ("+", "-", "*")
+            for sign in pairs:
+                for pair in _splits(left, sign):
+                    if {*pair, right} <= {*self.columns}:
+                        return self._checked(Law(sign, pair, right, span))
+        raise InputError(
+            f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
+            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b" and "end - start = stay in days", '
+            "with blanks around the signs"
+        )
+
+    def _checked(self, law: Law) -> Law:
+        """A law that a user wrote, which is of columns that have such laws; with the values that a column decides."""
+        _check_kinds(law, self.columns)
+        if law.sign != "->":
+            return law
+        codes, own = (self._codes[name] for name in (*law.operands, law.target))
+        distinct, first, of_rows, counts = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+        values = own[first]
+        present = np.isfinite(own)
+        values[of_rows[present]] = own[present]
+        usual = counts >= LISTED_ROWS
+        if not usual.any():
+            raise InputError(f'laws: "{law}": no value of "{law.operands[0]}" has {LISTED_ROWS} rows of the sample')
+        return replace(law, keys=tuple(distinct[usual].tolist()), values=tuple(values[usual].tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The different codes of a column, and which of them each row has."""
+
+    distinct: Floats
+    of_rows: Ints
+
+
+def texts_of(wanted: str | Sequence[str]) -> list[str]:
+    """Texts of laws, which a single text has between semicolons."""
+    return [text.strip() for text in (wanted.split(";") if isinstance(wanted, str) else wanted)]
+
+
+def _splits(text: str, sign: str) -> Iterator[tuple[str, str]]:
+    """Yield what stands on both sides of a sign with blanks, wherever it stands."""
+    parts = text.split(f" {sign} ")
+    for at in range(1, len(parts)):
+        yield f" {sign} ".join(parts[:at]).strip(), f" {sign} ".join(parts[at:]).strip()
+
+
+def merged_laws(laws: Sequence[Law], others: Sequence[Law]) -> tuple[Law, ...]:
+    """Laws with the counts of both sets of rows, those that the others are the first to break told."""
+    merged = tuple(map(Law.merge, laws, others))
+    tell_of_broken(laws, merged)
+    return merged
+
+
+def tell_of_broken(before: Sequence[Law], after: Sequence[Law]) -> list[Law]:
+    """Laws that rows break which were counted between, each told in a warning."""
+    broken = [law for old, law in zip(before, after, strict=True) if old.holds and not law.holds]
+    for law in broken:
+        _LOG.warning('the law "%s" is broken by %s: samples do not keep it', law, counted(law.breaches, "row"))
+    return broken
+
+
+def columns_to_restrict(laws: Sequence[Law], names: Sequence[str]) -> tuple[str, ...]:
+    """Columns whose values decide whether some columns meet conditions: these, or those that decide them."""
+    deciders = {law.target: law.operands for law in laws if law.sign == "->"}
+    while any(name in deciders for name in names):
+        names = [one for name in names for one in deciders.get(name, (name,))]
+    return tuple(dict.fromkeys(names))
+
+
+def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
+    """Laws that compute none of some columns, where others of a sum can be computed instead."""
+    chosen = list(laws)
+    for at, law in enumerate(laws):
+        if law.sign in AMOUNTS and law.target in names:
+            others = {one.target: one for one in (*chosen[:at], *chosen[at + 1 :]) if one.decides}
+            forms = (
+                form
+                for form in law.forms
+                if form.target not in {*names, *others, *_sources(form.operands, others)}
+                and not any(form.target in (*one.operands, one.target) for one in chosen if not one.decides)
+            )
+            if (form := next(forms, None)) is not None:  # which of its values are missing, the law does not say
+                chosen[at] = replace(form, apart=law.apart + 1)
+    return tuple(chosen)
+
+
+def _sources(names: Iterable[str], decided: Mapping[str, Law]) -> Iterator[str]:
+    """Columns, and those that they are computed from."""
+    for name in names:
+        yield name
+        if name in decided:
+            yield from _sources(decided[name].operands, decided)
+
+
+def _without_implied(laws: Sequence[Law]) -> tuple[Law, ...]:
+    """Laws without the orders that follow from two others."""
+    pairs = {(law.operands[0], law.target) for law in laws if not law.decides}
+    implied = {(low, high) for low, middle in pairs for other, high in pairs if middle == other}
+    return tuple(law for law in laws if law.decides or (law.operands[0], law.target) not in implied)

@@ -1,0 +1,382 @@
+"""Laws between columns: every sampled row keeps what every fitted row does."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.base import clone
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.synthesis import synthesizer
+from gpuvgm.synthesis.laws import Law
+
+ROWS = 2500
+LAWS = {
+    "product -> price",
+    "product -> category",
+    "price * pieces = net",
+    "net + tax = gross",
+    "opened <= closed",
+    "lowest <= highest",
+}
+
+
+def _invoices(rows: int = ROWS, seed: int = 3) -> pd.DataFrame:
+    """Invoices of 40 products. Some have no tax, and so no sum; opened and closed are missing apart from each other."""
+    random = np.random.default_rng(seed)
+    prices, product = np.random.default_rng(1).lognormal(3, 1, 40).round(2), random.integers(0, 40, rows)
+    opened = pd.to_datetime("2021-01-01") + pd.to_timedelta(random.integers(0, 900 * 1440, rows), unit="min")
+    closed = opened + pd.to_timedelta(random.integers(1, 3000, rows), unit="min")
+    pieces, lowest = random.integers(1, 60, rows), random.gamma(3, 500, rows).round()
+    net = (prices[product] * pieces).round(2)
+    tax = pd.Series((net * random.choice([0.07, 0.19], rows) + random.normal(0, 1, rows)).round(2))
+    tax = tax.where(random.random(rows) > 0.2)
+    return pd.DataFrame(
+        {
+            "product": [f"P{number:02d}" for number in product],
+            "category": np.array(list("abcdefg"))[product % 7],
+            "price": prices[product],
+            "pieces": pieces,
+            "net": net,
+            "tax": tax,
+            "gross": (net + tax).round(2),
+            "opened": pd.Series(opened).where(random.random(rows) > 0.2),
+            "closed": pd.Series(closed).where(random.random(rows) > 0.3),
+            "lowest": lowest,
+            "highest": lowest + random.gamma(1, 300, rows).round(),
+        }
+    )
+
+
+def _kept(rows: pd.DataFrame, table: pd.DataFrame) -> dict[str, bool]:
+    """Whether all rows keep each law."""
+    of_product = table.groupby("product").first()
+    both = rows["opened"].notna() & rows["closed"].notna()
+    assert both.any()
+    return {
+        "product -> price": (rows["product"].map(of_product["price"]) == rows["price"]).all(),
+        "product -> category": (rows["product"].map(of_product["category"]) == rows["category"]).all(),
+        "price * pieces = net": ((rows["price"] * rows["pieces"] - rows["net"]).abs() < 0.00501).all(),
+        "net + tax = gross": (rows["net"] + rows["tax"]).round(2).equals(rows["gross"]),
+        "opened <= closed": (rows["opened"] <= rows["closed"])[both].all(),
+        "lowest <= highest": (rows["lowest"] <= rows["highest"]).all(),
+    }
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """The training rows."""
+    return _invoices()
+
+
+@pytest.fixture(scope="module")
+def fitted(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    """A synthesizer of them."""
+    return gpuvgm.TableSynthesizer().fit(table)
+
+
+@pytest.fixture(scope="module")
+def sample(fitted: gpuvgm.TableSynthesizer) -> pd.DataFrame:
+    """Rows of it."""
+    rows: pd.DataFrame = fitted.sample(4000)
+    return rows
+
+
+def test_laws_are_found_told_and_kept(table: pd.DataFrame, fitted: Any, sample: pd.DataFrame) -> None:
+    assert {str(law) for law in fitted.laws_} == LAWS
+    assert {*fitted.fit_report_.laws} == LAWS
+    assert "product -> price; " in str(fitted) and "net + tax = gross" in str(fitted.fit_report_)
+    assert all(_kept(sample, table).values())
+    without = gpuvgm.TableSynthesizer(laws="off").fit(table)
+    assert without.laws_ == () and "laws:" not in str(without)
+    assert not any(
+        _kept(without.sample(3000), table)[law] for law in LAWS - {"product -> category", "opened <= closed"}
+    )
+
+
+def test_columns_keep_types_ranges_and_what_is_missing(table: pd.DataFrame, sample: pd.DataFrame) -> None:
+    assert (sample.dtypes == table.dtypes).all()
+    for name in ("net", "gross", "price", "highest"):
+        assert table[name].min() <= sample[name].min() and sample[name].max() <= table[name].max()
+        assert (sample[name] * 100 - (sample[name] * 100).round()).abs().max() < 1e-6
+    for name in table:
+        assert sample[name].isna().mean() == pytest.approx(table[name].isna().mean(), abs=0.02)
+    for name in ("net", "tax", "gross", "lowest", "highest"):
+        assert sample[name].mean() == pytest.approx(table[name].mean(), rel=0.1)
+    hours = [(rows["closed"] - rows["opened"]).dt.total_seconds().median() for rows in (sample, table)]
+    assert hours[0] == pytest.approx(hours[1], rel=0.1)
+
+
+def test_rows_are_functions_of_their_number(fitted: Any, sample: pd.DataFrame, reloaded: Any) -> None:
+    parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 3100), (3100, 4000))]
+    assert pd.concat(parts, ignore_index=True).equals(sample)
+    loaded = reloaded(fitted)
+    assert loaded.laws_ == fitted.laws_ and loaded.laws == "auto"
+    assert loaded.sample(3000).equals(sample[:3000])
+
+
+def test_counts_of_breaches_add_up(table: pd.DataFrame, fitted: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Parts give the fit of the whole; a later row that breaks a law ends it, with a warning."""
+    like = gpuvgm.TableSynthesizer(like=fitted)
+    halves = [clone(like).fit(table[: ROWS // 2]), clone(like).fit(table[ROWS // 2 :])]
+    assert halves[0].merge(halves[1]).laws_ == fitted.laws_
+    odd = table[:50].assign(gross=table["gross"] + 0.01)
+    broken = odd["gross"].notna().sum()
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        added = clone(like).fit(table).partial_fit(odd)
+    assert f'the law "net + tax = gross" is broken by {broken} rows: samples do not keep it' in caplog.messages
+    assert added.laws_ == clone(like).fit(pd.concat([table, odd])).laws_
+    assert added.laws_ == clone(like).fit(odd).merge(fitted).laws_
+    assert {*added.fit_report_.laws} == LAWS - {"net + tax = gross"}
+    rows = added.sample(2000)
+    assert not _kept(rows, table)["net + tax = gross"] and _kept(rows, table)["price * pieces = net"]
+
+
+def test_all_rows_prove_a_law(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a sample suggests and one row breaks is no law, and other columns may depend on the sum again."""
+    monkeypatch.setattr(synthesizer, "TREE_ROWS", 1000)
+    table = _invoices(20_000)[["net", "tax", "gross"]].dropna()
+    table.iloc[11_111, 2] += 0.01
+    with caplog.at_level(logging.INFO, "gpuvgm"):
+        fitted = gpuvgm.TableSynthesizer(laws="auto; not tax <= net; not net <= gross; not tax <= gross").fit(table)
+    assert 'the law "net + tax = gross" is broken by 1 row: samples do not keep it' in caplog.messages
+    assert fitted.laws_ == ()
+    same = gpuvgm.TableSynthesizer(laws="off").fit(table)
+    assert same.sample(500).equals(fitted.sample(500))
+
+
+def test_densities(table: pd.DataFrame, fitted: Any) -> None:
+    """What is computed is certain, what breaks a law impossible."""
+    scores = fitted.score_samples(table)
+    assert np.isfinite(scores).all()
+    wrong = {
+        "price": table["price"] + 0.01,
+        "category": table["category"].map(lambda letter: "b" if letter == "a" else "a"),
+        "net": table["net"] + 0.02,
+        "gross": table["gross"] + 0.01,
+        "lowest": table["highest"] + 1,
+    }
+    for name, values in wrong.items():
+        broken = fitted.score_samples(table.assign(**{name: values}))
+        assert (np.isneginf(broken) == values.notna().to_numpy()).all()
+    pair = table[["product", "price"]]
+    both = gpuvgm.TableSynthesizer().fit(pair).score_samples(pair)
+    assert np.exp(both).mean() == pytest.approx(1 / 40, rel=0.02)  # the product alone
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"category": "c"},
+        {"price": (20, 40)},
+        {"price": (20, 40), "category": ["a", "b"]},
+        {"gross": (300, 600)},
+        {"net": (300, 600)},
+        {"lowest": (1000, 1200)},
+        {"opened": ("2022-01-01", "2022-03-01"), "closed": None},
+    ],
+)
+def test_conditions_and_laws_hold_together(condition: dict[str, Any], table: pd.DataFrame, fitted: Any) -> None:
+    rows = fitted.sample(1000, conditions=condition)
+    kept = _kept(rows.assign(closed=rows["opened"]) if "closed" in condition else rows, table)
+    assert all(kept.values())
+    for name, asked in condition.items():
+        values = rows[name]
+        if isinstance(asked, tuple):
+            assert values.between(*(pd.Timestamp(end) if isinstance(end, str) else end for end in asked)).all()
+        else:
+            assert values.isna().all() if asked is None else values.isin([*asked]).all()
+    parts = [fitted.sample(700, conditions=condition), fitted.sample(300, first_row=700, conditions=condition)]
+    assert pd.concat(parts, ignore_index=True).equals(rows)
+
+
+def test_conditions_that_break_a_law_are_refused(table: pd.DataFrame, fitted: Any) -> None:
+    price = float(table["price"][table["category"] == "a"].iloc[0])
+    with pytest.raises(InputError, match='"category": no row meets .b. and keeps the law "product -> category"'):
+        fitted.sample(10, conditions={"price": price, "category": "b"})
+
+
+def test_columns_with_conditions_are_drawn(table: pd.DataFrame) -> None:
+    """Of a sum another column is computed."""
+    part = table[["net", "tax", "gross", "category"]]
+    fitted = gpuvgm.TableSynthesizer(conditions_on=["gross"]).fit(part)
+    assert "gross - tax = net" in {str(law) for law in fitted.laws_}
+    rows = fitted.sample(500, conditions={"gross": (300, 330)})
+    assert rows["gross"].between(300, 330).all()
+    assert (rows["gross"] - rows["tax"]).round(2).equals(rows["net"])
+
+
+def test_rare_values_decide_too() -> None:
+    """Products of fewer than five rows have one price each, of the table's, and not their own."""
+    random = np.random.default_rng(0)
+    product = np.concatenate([random.integers(0, 20, 3000), np.repeat(np.arange(20, 60), 2)])
+    prices = np.concatenate([random.lognormal(3, 1, 20).round(2), 1000.0 + np.arange(40)])
+    table = pd.DataFrame({"product": [f"P{number}" for number in product], "price": prices[product]})
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    (law,) = fitted.laws_
+    assert len(law.keys) == 20 and {*law.values} == {*prices[:20]}
+    rows = fitted.sample(20_000)
+    assert (rows.groupby("product")["price"].nunique() == 1).all()
+    assert rows["product"].nunique() == 60 and {*rows["price"]} <= {*prices[:20]}
+
+
+def test_numbers_decide_too() -> None:
+    """A year decides a generation also where it is in order with another; rare numbers lie between their neighbours."""
+    random = np.random.default_rng(8)
+    born, weeks = random.integers(1950, 1991, 2000), random.geometric(0.1, 2000)
+    table = pd.DataFrame(
+        {
+            "born": born,
+            "generation": np.array(["boomer", "x", "millennial"])[np.searchsorted([1965, 1981], born, side="right")],
+            "hired": np.minimum(born + random.integers(1, 50, 2000), 2020),
+            "weeks": weeks,
+            "log": np.log(weeks),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer(conditions_on=["generation"]).fit(table)
+    assert {"born -> generation", "born <= hired", "weeks -> log"} == {str(law) for law in fitted.laws_}
+    rows = fitted.sample(3000)
+    assert (rows.groupby("weeks")["log"].nunique() == 1).all()
+    usual = rows[rows["weeks"] <= table["weeks"].quantile(0.99)]
+    assert (usual["log"] - np.log(usual["weeks"])).abs().max() < 0.02
+    rows = fitted.sample(500, conditions={"generation": "x"})
+    assert rows["born"].between(1965, 1980).all() and (rows["generation"] == "x").all()
+    assert (rows["born"] <= rows["hired"]).all()
+
+
+def test_numbers_of_all_types() -> None:
+    """Decimals, large whole numbers and dates of other units; a column that equals another one."""
+    random = np.random.default_rng(5)
+    base, gain = 2**60 + random.integers(0, 10**6, 2000), random.integers(1, 5000, 2000)
+    fee = [Decimal(int(cents)) / 100 for cents in random.integers(100, 99_999, 2000)]
+    days = random.integers(0, 3000, 2000)
+    started = np.datetime64("2010-01-01") + days
+    seconds = started.astype("datetime64[s]") + random.integers(0, 10**9, 2000)
+    table = pa.table(
+        {
+            "before": base,
+            "gain": gain,
+            "after": base + gain,
+            "fee": pa.array(fee, pa.decimal128(9, 2)),
+            "charged": pa.array([value.quantize(Decimal("0.1")) for value in fee], pa.decimal128(9, 1)),
+            "started": pa.array(started, pa.date32()),
+            "ended": pa.array(seconds, pa.timestamp("s")),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer(laws=["auto", "before + gain = after"]).fit(table)
+    texts = {str(law) for law in fitted.laws_}
+    assert texts == {"before + gain = after", "fee = charged", "started <= ended"}
+    rows = fitted.sample(3000)
+    before, gain, after = (rows.column(name).to_numpy() for name in ("before", "gain", "after"))
+    assert np.all(np.abs(before + gain - after) <= 0)
+    assert rows.column("charged").to_pylist() == [
+        value.quantize(Decimal("0.1")) for value in rows.column("fee").to_pylist()
+    ]
+    assert np.all(rows.column("started").to_numpy() <= rows.column("ended").to_numpy())
+
+
+def test_time_between_dates() -> None:
+    """Of two dates and the time between, in days or as a duration, a date is computed."""
+    random = np.random.default_rng(6)
+    day, stay, minutes = (random.integers(0, most, 2000) for most in (900, 40, 600))
+    start = np.datetime64("2020-01-01") + day
+    begun = start.astype("datetime64[m]") + random.integers(0, 1440, 2000)
+    table = pd.DataFrame(
+        {
+            "start": start.astype("datetime64[s]"),
+            "nights": stay.astype(float),
+            "end": (start + stay).astype("datetime64[s]"),
+            "begun": begun.astype("datetime64[s]"),
+            "over": (begun + minutes).astype("datetime64[s]"),
+            "took": minutes.astype("timedelta64[m]").astype("timedelta64[s]"),
+        }
+    )
+    table.loc[::9, ["nights", "end"]] = [np.nan, pd.NaT]
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    texts = {str(law) for law in fitted.laws_}
+    assert texts & {"start + nights = end in days", "end - nights = start in days"}
+    assert texts & {"begun + took = over", "over - took = begun"}
+    rows = fitted.sample(2000)
+    whole = rows[["start", "nights", "end"]].dropna()
+    assert len(whole) == pytest.approx(2000 * 8 / 9, rel=0.05)
+    assert ((whole["end"] - whole["start"]).dt.days == whole["nights"]).all()
+    assert (rows["over"] - rows["begun"] == rows["took"]).all()
+    declared = gpuvgm.TableSynthesizer(laws=["end - start = nights in days"]).fit(table)
+    assert [str(law) for law in declared.laws_] == ["end - start = nights in days"]
+
+
+def test_independent_columns_have_no_laws() -> None:
+    """Neither by chance, nor as ranges do not overlap, nor where a column hardly varies."""
+    random = np.random.default_rng(2)
+    table = pd.DataFrame(
+        {
+            "age": random.integers(18, 90, 3000),
+            "income": random.lognormal(8, 1, 3000).round(2) + 100,
+            "city": random.choice([f"city {number}" for number in range(40)], 3000),
+            "rare": random.random(3000) < 0.002,
+            "zero": np.where(random.random(3000) < 0.002, 1.5, 0.0),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert fitted.laws_ == ()
+    assert fitted.sample(300).equals(gpuvgm.TableSynthesizer(laws="off").fit(table).sample(300))
+
+
+@pytest.mark.parametrize(
+    ("laws", "expected"),
+    [
+        ("net + tax = gross", {"net + tax = gross"}),
+        (["gross - tax = net", "tax <= gross"], {"gross - tax = net", "tax <= gross"}),
+        ("auto; not gross - tax = net", {"tax <= net", "net <= gross"}),
+        (["net <= gross"], {"net <= gross"}),
+    ],
+)
+def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: pd.DataFrame) -> None:
+    part = table[["net", "tax", "gross"]].dropna()
+    part = part[part["tax"] > 0]
+    fitted = gpuvgm.TableSynthesizer(laws=laws).fit(part)
+    assert {str(law) for law in fitted.laws_} == expected
+    if "<=" in str(laws):
+        rows = fitted.sample(1000)
+        assert (rows["net"] <= rows["gross"]).all()
+
+
+@pytest.mark.parametrize(
+    ("laws", "problem"),
+    [
+        ("net + tax = sum", "'net \\+ tax = sum' is no law of the modelled columns"),
+        ("net+tax=gross", "is no law of the modelled columns"),
+        ("product + net = gross", 'column "product" is not modelled as numbers'),
+        ("net <= opened", "dates and times have orders, and a time between"),
+        ("closed - opened = net", "dates and times have orders, and a time between"),
+        ("opened + closed = net in days", "dates and times have orders, and a time between"),
+        (3, 'laws must be "auto", "off" or texts of laws, got 3'),
+    ],
+)
+def test_what_is_no_law_is_refused(laws: Any, problem: str, table: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match=problem):
+        gpuvgm.TableSynthesizer(laws=laws).fit(table)
+
+
+def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
+    wrong = clone(fitted)
+    for name in ("transformer_", "network_", "identifiers_", "attributes_"):
+        setattr(wrong, name, getattr(fitted, name))
+    for laws in (
+        [Law("<=", ("net",), "nothing")],
+        [Law("+", ("net",), "gross")],
+        [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
+        [Law("<=", ("product",), "net")],
+        [Law("=", ("net",), "gross"), Law("=", ("gross",), "net")],
+        [Law("=", ("net",), "gross"), Law("=", ("tax",), "gross")],
+    ):
+        wrong.laws_ = tuple(laws)
+        with pytest.raises(InputError, match="it could not be read again: .*(laws?|numbers)"):
+            wrong.save(tmp_path / "wrong.gpuvgm")
