@@ -430,8 +430,8 @@ def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
     """The smallest different combinations of hashes, and the sums of their rows."""
-    unlike = [one for one in hashes if one[:1].any() or one.any()]
-    order = np.lexsort(unlike[::-1]) if len(unlike) > 1 else np.argsort(hashes[0])
+    unlike = [one for one in hashes if one.any()]  # one array is quicker to order
+    order = np.argsort(unlike[0]) if len(unlike) == 1 else np.lexsort(hashes[::-1])
     hashes, rows = hashes[:, order], rows[order]
     is_first = np.append(True, (hashes[:, 1:] != hashes[:, :-1]).any(axis=0))[: len(rows)]
     firsts = np.flatnonzero(is_first)
