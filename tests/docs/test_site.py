@@ -13,8 +13,9 @@ from types import ModuleType
 
 import pytest
 
+import gpuvgm
 from gpuvgm.cli.options import COMMON, OPTIONS
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, ROOT
 
 pytest.importorskip("mkdocs", reason='the site is not built here: pip install -e ".[docs]"')
 pytest.importorskip("latex2mathml", reason='the site is not built here: pip install -e ".[docs]"')
@@ -54,6 +55,19 @@ def test_formulas_become_mathml() -> None:
     assert "<mo>&#x0003C;</mo>" in made
     with pytest.raises(Exception, match="align"):
         formulas.on_page_content(r'<div class="arithmatex">\[\begin{aligned} a &amp;= b \end{aligned}\]</div>')
+
+
+def test_the_reference_lists_no_methods_for_python_itself() -> None:
+    """What mkdocstrings leaves out: names that a pattern with ! matches, unless a later one without matches them."""
+    (patterns,) = re.findall(r"^ *filters: (\[.*\])$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = set()
+    for name in vars(gpuvgm.TrainingRows):
+        kept = True
+        for pattern in json.loads(patterns):
+            if re.search(pattern.removeprefix("!"), name):
+                kept = not pattern.startswith("!")
+        listed |= {name} if kept else set()
+    assert {"batch", "__getitem__"} <= listed and "__getstate__" not in listed
 
 
 def test_every_command_is_described() -> None:
