@@ -471,7 +471,7 @@ class LawKeeper:
             codes = rule.decided(codes, known=False)
         return name, keys, codes
 
-    def kept(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
+    def keep(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
         """Columns of drawn rows as the laws have them; rows that break an order, and rows beyond a column's range."""
         arrays: dict[str, Any] = {}
 
@@ -580,13 +580,16 @@ class LawSearch:
         Raises
         ------
         InputError
-            For what is no law of the columns.
+            For what is no law of the columns, or cannot be kept beside others.
         """
         texts = texts_of(wanted)
-        without = [self._parsed(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
-        declared = [self._parsed(text) for text in texts if not text.startswith("not ") and text not in ("auto", "off")]
+        without = [self._parse(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
+        declared = [self._parse(text) for text in texts if not text.startswith("not ") and text not in ("auto", "off")]
         chosen: list[Law] = []
         for law in declared:
+            if str(law) not in refuted and not self._fits(law, chosen):
+                why = "is computed already, is to have conditions, or is one of those of a key"
+                raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
             self._choose(chosen, [law], refuted)
         if "auto" in texts and len(self._shuffled) >= LEAST_ROWS:
             forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
@@ -683,7 +686,7 @@ class LawSearch:
     def _few(self, name: str) -> Any:
         return self._few_rows[name]
 
-    def _obeyed(self, law: Law) -> bool:
+    def _holds(self, law: Law) -> bool:
         """Return whether few rows obey a law, and would not if a column on its left had the values of other rows."""
         rule = Rule(law, self.columns)
         outcome = rule.outcome(self._few)
@@ -713,7 +716,7 @@ class LawSearch:
                 if not np.any(np.abs(results - own) > least):
                     yield name
 
-    def _found(self, sign: Sign) -> Iterator[Law]:
+    def _candidates(self, sign: Sign) -> Iterator[Law]:
         """Yield laws of two operands, or one, that the first few rows obey."""
         names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
         numbers = np.array([self._numbers[name][1][:PROBED] for name in names])
@@ -739,8 +742,8 @@ class LawSearch:
     def _sums(self) -> Iterator[list[Law]]:
         """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
         place = {name: at for at, name in enumerate(self.columns)}
-        for law in (*self._found("="), *self._found("+"), *self._times_between()):
-            if self._obeyed(law):
+        for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
+            if self._holds(law):
                 numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
                 scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
                 widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
@@ -750,48 +753,48 @@ class LawSearch:
                     for form in law.forms
                     if widths[form.target] >= WIDE * max(widths.values())
                     and isinstance(self.columns[form.target], NumericColumn)
-                    and self._obeyed(form)
+                    and self._holds(form)
                 ]
                 yield sorted(wide, key=lambda form: (-different[form.target], -place[form.target]))
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""
-        yield from ([law] for law in self._found("*") if self._obeyed(law))
+        yield from ([law] for law in self._candidates("*") if self._holds(law))
 
     def _orders(self) -> Iterator[list[Law]]:
         """Yield orders of columns whose ranges overlap."""
         own = {name: one for name, one in self._numbers.items() if isinstance(self.columns[name], NumericColumn)}
         for (name, (sort, numbers)), (other, (other_sort, others)) in permutations(own.items(), 2):
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
-            if sort == other_sort and not np.any(numbers - others > off) and self._obeyed(Law("<=", (name,), other)):
+            if sort == other_sort and not np.any(numbers - others > off) and self._holds(Law("<=", (name,), other)):
                 yield [Law("<=", (name,), other)]
 
     # -- laws that users write
 
-    def _parsed(self, text: str) -> Law:
+    def _parse(self, text: str) -> Law:
         """The law of a text."""
         sides: tuple[Sign, ...] = ("<=", "->")
         for sign in sides:
             for left, right in _splits(text, sign):
                 if left in self.columns and right in self.columns:
-                    return self._checked(Law(sign, (left,), right))
+                    return self._complete(Law(sign, (left,), right))
         between = re.fullmatch(r"(.*) in (days|hours|minutes|seconds)", text)
         span: Any = between[2] if between and text.rpartition(" = ")[2].strip() not in self.columns else ""
         for left, right in _splits(between[1] if between and span else text, "="):
             if left in self.columns and right in self.columns:
-                return self._checked(Law("=", (left,), right))
+                return self._complete(Law("=", (left,), right))
             pairs: tuple[Sign, ...] = ("+", "-", "*")
             for sign in pairs:
                 for pair in _splits(left, sign):
                     if {*pair, right} <= {*self.columns}:
-                        return self._checked(Law(sign, pair, right, span))
+                        return self._complete(Law(sign, pair, right, span))
         raise InputError(
             f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
             '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b" and "end - start = stay in days", '
             "with blanks around the signs"
         )
 
-    def _checked(self, law: Law) -> Law:
+    def _complete(self, law: Law) -> Law:
         """A law that a user wrote, which is of columns that have such laws; with the values that a column decides."""
         _check_kinds(law, self.columns)
         if law.sign != "->":
