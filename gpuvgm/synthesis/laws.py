@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import mixed, on_host
+from gpuvgm.arrays import is_on_device, mixed, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.categories import value_type
@@ -137,7 +137,7 @@ class Law:
     def counted(self, columns: Mapping[str, FittedColumn], rows: Rows) -> Law:
         """The law with the counts of some rows."""
         outcome = Rule(self, columns).outcome(rows)
-        return replace(self, breaches=int(np.count_nonzero(outcome.broken)), apart=int(np.count_nonzero(outcome.apart)))
+        return replace(self, breaches=int(outcome.broken.sum()), apart=int(outcome.apart.sum()))
 
     def check(self, columns: Mapping[str, FittedColumn]) -> None:
         """Raise ValueError where a law that was loaded is none of the columns."""
@@ -206,24 +206,37 @@ class _Unit:
 
 
 def codes_of(column: FittedColumn, values: Any) -> Floats:
-    """Numbers that tell a column's values apart: places of categories, or numbers, `MISSING` without one."""
+    """Numbers that tell a column's values apart: places of categories, or numbers, `MISSING` without one.
+
+    They lie where the values do.
+    """
     if isinstance(column, CategoricalColumn):
-        return column.index.find(on_host(values)).astype(np.float64)
+        return column.index.find(values).astype(np.float64)
     numbers = numbers_in(column, values)
-    return np.where(np.isnan(numbers), MISSING, numbers)
+    xp = namespace_of(numbers)
+    codes: Floats = xp.where(xp.isnan(numbers), MISSING, numbers)
+    return codes
 
 
 def numbers_in(column: FittedColumn, values: Any) -> Floats:
-    """Numbers of a column's values, NaN without one."""
+    """Numbers of a column's values, NaN without one, where the values lie."""
     if isinstance(column, CategoricalColumn):
-        amounts = np.array([np.nan if category is None else float(category) for category in column.categories])
-        return np.append(amounts, np.nan)[column.index.find(on_host(values))]
+        amounts = np.array([np.nan if category is None else float(category) for category in (*column.categories, None)])
+        places = column.index.find(values)
+        of_rows: Floats = namespace_of(places).asarray(amounts)[places]
+        return of_rows
     assert isinstance(column, NumericColumn)
-    numbers, which = numbers_of_rows(column, on_host(values))
+    numbers, which = numbers_of_rows(column, values)
+    numbers = numbers.astype(np.float64)
     if which is not None:
-        modal = np.array([column.codec.plain.number(value) for value in column.modal_numbers])
-        numbers = np.where(which >= 0, modal[which], numbers)
+        xp, modal = namespace_of(numbers), [column.codec.plain.number(value) for value in column.modal_numbers]
+        numbers = xp.where(which >= 0, xp.asarray(np.array(modal))[which], numbers)
     return numbers + 0.0  # no minus zero
+
+
+def _beside(arrays: Sequence[Any]) -> list[Any]:
+    """Arrays where all of them lie, or on the host."""
+    return [*arrays] if all(map(is_on_device, arrays)) else [to_numpy(array) for array in arrays]
 
 
 def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
@@ -280,18 +293,21 @@ class Rule:
         """What rows say of the law."""
         own = rows(self.law.target)
         if self.law.sign == "->":
-            numbers, codes = self._decided(rows, known=True), codes_of(self.target, own)
-            apart = ~np.isnan(numbers) & np.isinf(codes) & ~np.isinf(numbers)
-            broken = ~np.isnan(numbers) & ~apart & (numbers != codes)
-            return Outcome(broken, apart, ~np.isnan(numbers) & ~apart & ~broken)
-        numbers, expected = numbers_in(self.target, own), self._amounts(rows)
-        apart = np.isnan(numbers) != np.isnan(expected)
+            numbers, codes = _beside([self._decided(rows, known=True), codes_of(self.target, own)])
+            xp = namespace_of(numbers)
+            is_known = ~xp.isnan(numbers)
+            apart = is_known & xp.isinf(codes) & ~xp.isinf(numbers)
+            broken = is_known & ~apart & (numbers != codes)
+            return Outcome(broken, apart, is_known & ~apart & ~broken)
+        numbers, expected = _beside([numbers_in(self.target, own), self._amounts(rows)])
+        xp = namespace_of(numbers)
         if self.law.sign == "<=":
-            broken = numbers < expected - self._tolerance(expected)
-            return Outcome(broken, np.zeros_like(apart), np.zeros_like(apart))
-        broken = np.abs(numbers - expected) > self._tolerance(expected)
-        both_missing = np.isnan(numbers) & np.isnan(expected) & (self.law.apart == 0)
-        return Outcome(broken, apart, ~apart & ~broken & (~np.isnan(numbers) | both_missing))
+            none = xp.zeros(len(numbers), np.bool_)
+            return Outcome(numbers < expected - self._tolerance(expected), none, none)
+        apart = xp.isnan(numbers) != xp.isnan(expected)
+        broken = xp.abs(numbers - expected) > self._tolerance(expected)
+        both_missing = xp.isnan(numbers) & xp.isnan(expected) & (self.law.apart == 0)
+        return Outcome(broken, apart, ~apart & ~broken & (~xp.isnan(numbers) | both_missing))
 
     def numbers(self, rows: Rows) -> Floats:
         """Numbers of the target that the operands decide; NaN, or `MISSING`, where they decide that it is missing."""
@@ -306,10 +322,13 @@ class Rule:
 
     def decided(self, codes: Floats, *, known: bool) -> Floats:
         """Numbers of the target by codes of the operand; see `numbers`."""
-        keys, values = self._table
-        places = np.minimum(np.searchsorted(keys, codes), len(keys) - 1)
-        is_known = keys[places] == codes
-        return np.where(is_known, values[places], np.nan if known else self._values_of_others(codes))
+        xp = namespace_of(codes)
+        keys, values = map(xp.asarray, self._table)
+        places = xp.minimum(xp.searchsorted(keys, codes), len(keys) - 1)
+        decided: Floats = xp.where(
+            keys[places] == codes, values[places], np.nan if known else self._values_of_others(codes)
+        )
+        return decided
 
     def _values_of_others(self, codes: Floats) -> Floats:
         """Numbers of the target for codes that are no keys: between those of neighbours, or those of any one."""
@@ -334,30 +353,31 @@ class Rule:
     def _amounts(self, rows: Rows) -> Floats:
         """The left side in numbers of the target."""
         units = [_Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
-        sides = [numbers_in(self.columns[name], rows(name)) for name in self.law.operands]
+        sides = _beside([numbers_in(self.columns[name], rows(name)) for name in self.law.operands])
         assert all(units)
         *of_sides, own = [unit for unit in units if unit is not None]
         if self.law.sign == "*":
             product, other = (
                 float(unit.factor) * (side + unit.base) for unit, side in zip(of_sides, sides, strict=True)
             )
-            return product * other / float(own.factor) - own.base
+            of_both: Floats = product * other / float(own.factor) - own.base
+            return of_both
         signs = (1, -1 if self.law.sign == "-" else 1)
         # Bases are added exactly: only differences between numbers may be rounded.
         weights = [sign * unit.factor / own.factor for sign, unit in zip(signs, of_sides, strict=False)]
         shift = sum((weight * unit.base for weight, unit in zip(weights, of_sides, strict=True)), Fraction(-own.base))
-        total = sum(
-            (float(weight) * side for weight, side in zip(weights, sides, strict=True)), np.zeros(len(sides[0]))
-        )
+        total: Floats = float(weights[0]) * sides[0]
+        for weight, side in zip(weights[1:], sides[1:], strict=True):
+            total = total + float(weight) * side
         return total + float(shift) + 0.0
 
-    def _tolerance(self, numbers: Floats) -> Floats:
+    def _tolerance(self, numbers: Floats) -> Floats | float:
         """By how much numbers of the target may be off."""
         assert isinstance(self.target, NumericColumn)
         plain = self.target.codec.plain
         if self.law.sign == "<=":
-            return np.full(len(numbers), 1e-6 * plain.spacing)
-        return np.full(len(numbers), HALF * plain.spacing) if plain.spacing else NOISE * np.abs(numbers)
+            return 1e-6 * plain.spacing
+        return HALF * plain.spacing if plain.spacing else NOISE * abs(numbers)
 
     @cached_property
     def range(self) -> tuple[float, float]:
@@ -451,7 +471,7 @@ class LawKeeper:
             codes = rule.decided(codes, known=False)
         return name, keys, codes
 
-    def kept(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
+    def keep(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
         """Columns of drawn rows as the laws have them; rows that break an order, and rows beyond a column's range."""
         arrays: dict[str, Any] = {}
 
@@ -560,13 +580,16 @@ class LawSearch:
         Raises
         ------
         InputError
-            For what is no law of the columns.
+            For what is no law of the columns, or cannot be kept beside others.
         """
         texts = texts_of(wanted)
-        without = [self._parsed(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
-        declared = [self._parsed(text) for text in texts if not text.startswith("not ") and text not in ("auto", "off")]
+        without = [self._parse(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
+        declared = [self._parse(text) for text in texts if not text.startswith("not ") and text not in ("auto", "off")]
         chosen: list[Law] = []
         for law in declared:
+            if str(law) not in refuted and not self._fits(law, chosen):
+                why = "is computed already, is to have conditions, or is one of those of a key"
+                raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
             self._choose(chosen, [law], refuted)
         if "auto" in texts and len(self._shuffled) >= LEAST_ROWS:
             forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
@@ -663,7 +686,7 @@ class LawSearch:
     def _few(self, name: str) -> Any:
         return self._few_rows[name]
 
-    def _obeyed(self, law: Law) -> bool:
+    def _holds(self, law: Law) -> bool:
         """Return whether few rows obey a law, and would not if a column on its left had the values of other rows."""
         rule = Rule(law, self.columns)
         outcome = rule.outcome(self._few)
@@ -693,7 +716,7 @@ class LawSearch:
                 if not np.any(np.abs(results - own) > least):
                     yield name
 
-    def _found(self, sign: Sign) -> Iterator[Law]:
+    def _candidates(self, sign: Sign) -> Iterator[Law]:
         """Yield laws of two operands, or one, that the first few rows obey."""
         names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
         numbers = np.array([self._numbers[name][1][:PROBED] for name in names])
@@ -719,8 +742,8 @@ class LawSearch:
     def _sums(self) -> Iterator[list[Law]]:
         """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
         place = {name: at for at, name in enumerate(self.columns)}
-        for law in (*self._found("="), *self._found("+"), *self._times_between()):
-            if self._obeyed(law):
+        for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
+            if self._holds(law):
                 numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
                 scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
                 widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
@@ -730,48 +753,48 @@ class LawSearch:
                     for form in law.forms
                     if widths[form.target] >= WIDE * max(widths.values())
                     and isinstance(self.columns[form.target], NumericColumn)
-                    and self._obeyed(form)
+                    and self._holds(form)
                 ]
                 yield sorted(wide, key=lambda form: (-different[form.target], -place[form.target]))
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""
-        yield from ([law] for law in self._found("*") if self._obeyed(law))
+        yield from ([law] for law in self._candidates("*") if self._holds(law))
 
     def _orders(self) -> Iterator[list[Law]]:
         """Yield orders of columns whose ranges overlap."""
         own = {name: one for name, one in self._numbers.items() if isinstance(self.columns[name], NumericColumn)}
         for (name, (sort, numbers)), (other, (other_sort, others)) in permutations(own.items(), 2):
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
-            if sort == other_sort and not np.any(numbers - others > off) and self._obeyed(Law("<=", (name,), other)):
+            if sort == other_sort and not np.any(numbers - others > off) and self._holds(Law("<=", (name,), other)):
                 yield [Law("<=", (name,), other)]
 
     # -- laws that users write
 
-    def _parsed(self, text: str) -> Law:
+    def _parse(self, text: str) -> Law:
         """The law of a text."""
         sides: tuple[Sign, ...] = ("<=", "->")
         for sign in sides:
             for left, right in _splits(text, sign):
                 if left in self.columns and right in self.columns:
-                    return self._checked(Law(sign, (left,), right))
+                    return self._complete(Law(sign, (left,), right))
         between = re.fullmatch(r"(.*) in (days|hours|minutes|seconds)", text)
         span: Any = between[2] if between and text.rpartition(" = ")[2].strip() not in self.columns else ""
         for left, right in _splits(between[1] if between and span else text, "="):
             if left in self.columns and right in self.columns:
-                return self._checked(Law("=", (left,), right))
+                return self._complete(Law("=", (left,), right))
             pairs: tuple[Sign, ...] = ("+", "-", "*")
             for sign in pairs:
                 for pair in _splits(left, sign):
                     if {*pair, right} <= {*self.columns}:
-                        return self._checked(Law(sign, pair, right, span))
+                        return self._complete(Law(sign, pair, right, span))
         raise InputError(
             f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
             '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b" and "end - start = stay in days", '
             "with blanks around the signs"
         )
 
-    def _checked(self, law: Law) -> Law:
+    def _complete(self, law: Law) -> Law:
         """A law that a user wrote, which is of columns that have such laws; with the values that a column decides."""
         _check_kinds(law, self.columns)
         if law.sign != "->":

@@ -235,7 +235,7 @@ class Sampler:
         arrays = {name: values(name) for name in self._values}
         unmet = np.zeros(len(drawn.nodes[0][0]) if drawn.nodes else 0, np.bool_)
         if self.laws and len(unmet):
-            kept, broken, beyond = self._keeper.kept(values)
+            kept, broken, beyond = self._keeper.keep(values)
             arrays |= kept
             unmet = unmet | broken | (beyond if attempt < MOST_WITHIN else False)
         for name, test in self._tests.items():

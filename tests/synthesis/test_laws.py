@@ -357,6 +357,7 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("net <= opened", "dates and times have orders, and a time between"),
         ("closed - opened = net", "dates and times have orders, and a time between"),
         ("opened + closed = net in days", "dates and times have orders, and a time between"),
+        ("net + tax = gross; gross - tax = net", '"gross - tax = net" cannot be kept beside the others: "net" is'),
         (3, 'laws must be "auto", "off" or texts of laws, got 3'),
     ],
 )
