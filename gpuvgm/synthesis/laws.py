@@ -623,7 +623,8 @@ class LawSearch:
 
         Trees do not see the computed number, so that the other column would be drawn less well.
         """
-        if law.sign not in AMOUNTS:
+        column: Any = self.columns[law.target]
+        if law.sign not in AMOUNTS or is_datetime_type(column.type):
             return False
         others = [self._groups[name] for name in self.columns if name not in (*law.operands, law.target)]
         target, operands = self._groups[law.target], [self._groups[name] for name in law.operands]
