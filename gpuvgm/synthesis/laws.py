@@ -26,6 +26,7 @@ from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
@@ -33,6 +34,7 @@ from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted_to, row_finder
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.trees import ORDER_GROUPS
 from gpuvgm.synthesis.values import replaced_rows
 
 _LOG = logging.getLogger("gpuvgm")
@@ -46,6 +48,7 @@ MOST_KEYS = 1 << 14  # values that decide another column
 LEAST_REPEATS = 20  # rows of each such value on average, of a column of numbers
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NOISE = 1e-9  # of a number without a step
+MORE, TOLD = 1.1, 0.05 * 2**20  # times that a column tells more of another one, and nats a row, as trees count them
 WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
@@ -595,7 +598,7 @@ class LawSearch:
             forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
             for search in (self._deciders, self._sums, self._products, self._orders):
                 for forms in search():
-                    self._choose(chosen, forms, forbidden)
+                    self._choose(chosen, [form for form in forms if not self._hides(form)], forbidden)
         return _without_implied(chosen)
 
     def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
@@ -614,6 +617,31 @@ class LawSearch:
         drawn = self.drawn if law.sign in AMOUNTS else ()
         is_free = law.target not in {*decided, *drawn, *_sources(law.operands, decided)}
         return is_free and all(self.dependence.allows(law.target, name) for name in law.operands)
+
+    def _hides(self, law: Law) -> bool:
+        """Return whether another column depends on a sum or product more than on what it is computed of.
+
+        Trees do not see the computed number, so that the other column would be drawn less well.
+        """
+        column: Any = self.columns[law.target]
+        if law.sign not in AMOUNTS or is_datetime_type(column.type):
+            return False
+        others = [self._groups[name] for name in self.columns if name not in (*law.operands, law.target)]
+        target, operands = self._groups[law.target], [self._groups[name] for name in law.operands]
+        return any(
+            other.information(target) > MORE * max(other.information(operand) for operand in operands)
+            for other in others
+            if other.information(target) > TOLD * len(other.codes)
+        )
+
+    @cached_property
+    def _groups(self) -> dict[str, AskedColumn]:
+        """Groups of the values of few rows, by column."""
+        groups = {}
+        for name, codes in self._codes.items():
+            distinct, places = np.unique(codes[self._shuffled[:FEW_ROWS]], return_inverse=True)
+            groups[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False).grouped(ORDER_GROUPS)
+        return groups
 
     # -- columns that decide others
 
