@@ -733,39 +733,44 @@ class LawSearch:
 
         return rows
 
-    def _matching(self, results: Floats, names: Sequence[str], numbers: Floats, span: Span = "") -> Iterator[str]:
-        """Yield columns that have some numbers, in the first few rows."""
-        for name, own in zip(names, numbers, strict=True):
-            column = self.columns[name]
-            if isinstance(column, NumericColumn):
-                unit = _Unit.of(column, span)
-                step = column.codec.plain.spacing * float(unit.factor if unit is not None else 1)
-                least = HALF * step if step else NOISE * np.abs(own)
-                if not np.any(np.abs(results - own) > least):
-                    yield name
+    def _tolerances(self, names: Sequence[str], numbers: Floats, span: Span = "") -> Floats:
+        """How far numbers of columns may be from computed ones, by rounding."""
+        tolerances = NOISE * np.abs(numbers)
+        for at, name in enumerate(names):
+            column: Any = self.columns[name]
+            unit, spacing = _Unit.of(column, span), column.codec.plain.spacing
+            if spacing and unit is not None:
+                tolerances[at] = HALF * spacing * float(unit.factor)
+        return tolerances
 
     def _candidates(self, sign: Sign) -> Iterator[Law]:
         """Yield laws of two operands, or one, that the first few rows obey."""
         names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
-        numbers = np.array([self._numbers[name][1][:PROBED] for name in names])
-        pairs = [(at,) for at in range(len(names))] if sign == "=" else combinations(range(len(names)), 2)
-        for pair in pairs:
-            results = np.prod(numbers[[*pair]], axis=0) if sign == "*" else np.sum(numbers[[*pair]], axis=0)
-            operands = tuple(names[at] for at in pair)
-            for name in self._matching(results, names, numbers):
-                if name not in operands:
-                    yield Law(sign, operands, name)
+        numbers = {name: self._numbers[name][1][:PROBED] for name in names}
+        targets = [name for name in names if isinstance(self.columns[name], NumericColumn)]
+        own = np.array([numbers[name] for name in targets]).reshape(len(targets), PROBED)
+        tolerances = self._tolerances(targets, own)
+        for operands in combinations(names, 1 if sign == "=" else 2):
+            parts = [numbers[name] for name in operands]
+            results = np.prod(parts, axis=0) if sign == "*" else np.sum(parts, axis=0)
+            for at in np.flatnonzero(~np.any(np.abs(results - own) > tolerances, axis=1)):
+                if targets[at] not in operands:
+                    yield Law(sign, operands, targets[at])
 
     def _times_between(self) -> Iterator[Law]:
         """Yield laws of two dates and the time between them, that the first few rows obey."""
         probes = {name: (sort, own[:PROBED]) for name, (sort, own) in self._numbers.items()}
         moments = [(name, *one) for name, one in probes.items() if one[0].startswith(MOMENTS)]
-        for (name, sort, numbers), (other, other_sort, others) in permutations(moments, 2):
-            for span in ("", *SPANS) if sort == other_sort else ():
-                names = [at for at, one in probes.items() if one[0] == (NUMBER if span else DURATIONS)]
-                spans = np.array([probes[at][1] * SPANS.get(span, 1) for at in names])
-                for target in self._matching(numbers - others, names, spans, span):
-                    yield Law("-", (name, other), target, span)
+        for span in ("", *SPANS) if len(moments) > 1 else ():
+            sort = NUMBER if span else DURATIONS
+            targets = [name for name, column in self.columns.items() if isinstance(column, NumericColumn)]
+            targets = [name for name in targets if probes[name][0] == sort]
+            spans = np.array([probes[name][1] * SPANS.get(span, 1) for name in targets]).reshape(len(targets), PROBED)
+            tolerances = self._tolerances(targets, spans, span)
+            for (name, own_sort, numbers), (other, other_sort, others) in permutations(moments, 2):
+                if own_sort == other_sort:
+                    for at in np.flatnonzero(~np.any(np.abs(numbers - others - spans) > tolerances, axis=1)):
+                        yield Law("-", (name, other), targets[at], span)
 
     def _sums(self) -> Iterator[list[Law]]:
         """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
@@ -792,9 +797,14 @@ class LawSearch:
     def _orders(self) -> Iterator[list[Law]]:
         """Yield orders of columns whose ranges overlap."""
         own = {name: one for name, one in self._numbers.items() if isinstance(self.columns[name], NumericColumn)}
+        present = {name: numbers[~np.isnan(numbers)] for name, (_, numbers) in own.items()}
+        lowest = {name: numbers.min(initial=np.inf) for name, numbers in present.items()}
+        highest = {name: numbers.max(initial=-np.inf) for name, numbers in present.items()}
         for (name, (sort, numbers)), (other, (other_sort, others)) in permutations(own.items(), 2):
+            if sort != other_sort or highest[name] <= lowest[other]:
+                continue
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
-            if sort == other_sort and not np.any(numbers - others > off) and self._holds(Law("<=", (name,), other)):
+            if not np.any(numbers - others > off) and self._holds(Law("<=", (name,), other)):
                 yield [Law("<=", (name,), other)]
 
     # -- laws that users write
