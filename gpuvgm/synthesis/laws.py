@@ -106,14 +106,15 @@ class Law:
         """Whether the target is computed."""
         return self.sign != "<="
 
-    def barred(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield pairs of columns of which the first may not depend on the second, as that is computed.
+    @property
+    def is_learnt(self) -> bool:
+        """Whether trees draw the target nearly as it is computed, so that other columns may depend on it."""
+        return self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
 
-        The operands are drawn first. Where trees do not draw the target as it is computed, no column depends on it.
-        """
-        exact = self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
-        others = self.operands if exact else [name for name in names if name != self.target]
-        yield from ((name, self.target) for name in others if self.decides)
+    def barred(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Yield pairs of columns of which the first may not depend on the second, as that is computed."""
+        if self.decides and not self.is_learnt:
+            yield from ((name, self.target) for name in names if name != self.target)
 
     @property
     def forms(self) -> Iterator[Law]:
@@ -804,7 +805,8 @@ class LawSearch:
             if sort != other_sort or highest[name] <= lowest[other]:
                 continue
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
-            if not np.any(numbers - others > off) and self._holds(Law("<=", (name,), other)):
+            in_order = not np.any(numbers - others > off) and bool(np.any(others - numbers > off))
+            if in_order and self._holds(Law("<=", (name,), other)):
                 yield [Law("<=", (name,), other)]
 
     # -- laws that users write

@@ -767,7 +767,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns = {column.name: column for column in model.columns if column.is_encoded}
         if self.laws == "off":
             return ()
-        return LawSearch(columns, rows_of(rows), Dependence(levels), self.conditions_on).laws(self.laws, broken)
+        return LawSearch(columns, rows_of(rows), Dependence(levels), self._conditioned).laws(self.laws, broken)
+
+    @property
+    def _conditioned(self) -> list[str]:
+        """Names of the columns that are to have conditions."""
+        return [*map(str, self.conditions_on)]
 
     def _dependence(
         self,
@@ -777,7 +782,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         laws: Sequence[Law],
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
-        levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self.conditions_on)
+        levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self._conditioned)
         barred = frozenset(pair for law in laws for pair in law.barred(names))
 
         def of_rows(rows: pa.Table) -> Dependence:
@@ -828,7 +833,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
 
         by_name = {column.name: column for column in columns}
-        check_names([*map(str, self.conditions_on)], [*by_name])
+        check_names(self._conditioned, [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)
@@ -1142,8 +1147,10 @@ def _scorer(
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
         outcomes = [rule.outcome(rows) for rule in rules]
-        pairs = zip(laws, outcomes, strict=True)
-        certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
+        pairs = [(law, outcome) for law, outcome in zip(laws, outcomes, strict=True) if law.decides]
+        certain = {place_of[law.target]: outcome.certain for law, outcome in pairs}
+        # The trees know what they have learnt.
+        unlearnt = {place_of[law.target]: outcome.certain for law, outcome in pairs if not law.is_learnt}
         log_density = np.zeros(block.rows)
         for place, (_, density) in enumerate(codes_and_densities):
             log_density += np.where(certain[place], 0.0, density) if place in certain else density
@@ -1152,7 +1159,7 @@ def _scorer(
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
         lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
         codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
-        return network.log_probability(codes, block.rows, engine_of_rows, certain) + log_density
+        return network.log_probability(codes, block.rows, engine_of_rows, unlearnt) + log_density
 
     return score
 

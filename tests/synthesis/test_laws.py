@@ -320,6 +320,32 @@ def test_time_between_dates() -> None:
     assert [str(law) for law in declared.laws_] == ["end - start = nights in days"]
 
 
+def test_categories_that_decide_others_leave_the_order_of_columns() -> None:
+    """Trees draw the others nearly so by themselves, and what depends on these is drawn as without the law."""
+    random = np.random.default_rng(4)
+    town = random.integers(0, 60, 4000)
+    region = town % 6
+    income = random.lognormal(region, 0.3).round(2)
+    table = pd.DataFrame({"town": [f"T{n}" for n in town], "region": [f"R{n}" for n in region], "income": income})
+    fitted, without = gpuvgm.TableSynthesizer().fit(table), gpuvgm.TableSynthesizer(laws="off").fit(table)
+    assert [str(law) for law in fitted.laws_] == ["town -> region"]
+    assert fitted.network_.structure.order == without.network_.structure.order
+    rows, others = fitted.sample(4000), without.sample(4000)
+    assert (rows["town"].str[1:].astype(int) % 6 == rows["region"].str[1:].astype(int)).all()
+    assert rows[["town", "income"]].equals(others[["town", "income"]])
+
+
+def test_equal_columns_are_in_no_order() -> None:
+    """Rows drawn until both orders hold would have other values than the table."""
+    random = np.random.default_rng(5)
+    grade = random.normal(50, 15, 4000).round(1)
+    table = pd.DataFrame({"grade": grade, "again": grade, "mark": (grade + random.normal(0, 1, 4000)).round(1)})
+    table.loc[random.random(4000) < 0.5, "again"] = np.nan
+    table["seen"] = np.where(table["again"].isna(), "once", "twice")  # so that neither is computed
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert fitted.laws_ == ()
+
+
 def test_independent_columns_have_no_laws() -> None:
     """Neither by chance, nor as ranges do not overlap, nor where a column hardly varies."""
     random = np.random.default_rng(2)
