@@ -1142,15 +1142,16 @@ def _scorer(
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
     part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
     rules, place_of = [Rule(law, columns) for law in laws], {bins.name: at for at, bins in enumerate(structure.bins)}
+    # Where others depend on a computed column, they say how likely its value was.
+    asked = {place for trees in structure.trees for place in trees.asked}
 
     def score(block: Block) -> Floats:
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
         outcomes = [rule.outcome(rows) for rule in rules]
-        pairs = [(law, outcome) for law, outcome in zip(laws, outcomes, strict=True) if law.decides]
-        certain = {place_of[law.target]: outcome.certain for law, outcome in pairs}
-        # The trees know what they have learnt.
-        unlearnt = {place_of[law.target]: outcome.certain for law, outcome in pairs if not law.is_learnt}
+        pairs = zip(laws, outcomes, strict=True)
+        certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
+        unasked = {place: own for place, own in certain.items() if place not in asked}
         log_density = np.zeros(block.rows)
         for place, (_, density) in enumerate(codes_and_densities):
             log_density += np.where(certain[place], 0.0, density) if place in certain else density
@@ -1159,7 +1160,7 @@ def _scorer(
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
         lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
         codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
-        return network.log_probability(codes, block.rows, engine_of_rows, unlearnt) + log_density
+        return network.log_probability(codes, block.rows, engine_of_rows, unasked) + log_density
 
     return score
 
