@@ -431,7 +431,7 @@ class _TrainingValues:
         rows, numbers = int(np.sum(self.rows)), self.numbers
         coarse, fine = min(max(2, rows // LEAST_INTERVAL), COARSE_INTERVALS), rows // FINE_INTERVAL
         interval_count = min(interval_limit, max(coarse, fine))
-        frequent = self._moments(interval_count)
+        frequent = self._moments(interval_count) if self.are_told else np.empty(0, np.int64)
         interval_count = min(interval_count, max(interval_limit - 2 * len(frequent), 2))
         tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
@@ -455,7 +455,7 @@ class _TrainingValues:
 
     def _moments(self, interval_count: int) -> Ints:
         """Places of the moments that have rows of half an interval, and so one of their own."""
-        often = np.argsort(-self.rows, kind="stable")[: interval_count // 4 if self.are_told else 0]
+        often = np.argsort(-self.rows, kind="stable")[: interval_count // 4]
         return often[2 * interval_count * self.rows[often] >= np.sum(self.rows)]
 
     @property

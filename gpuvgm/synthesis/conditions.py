@@ -23,7 +23,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, origin_of
-from gpuvgm.synthesis.numbers import ROUNDING, numbers_of_rows, range_of
+from gpuvgm.synthesis.numbers import ROUNDING, all_numbers, range_of
 
 Interval = tuple[float, float]
 
@@ -160,12 +160,9 @@ def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Column], ND
     if isinstance(column, CategoricalColumn):
         return lambda values: np.isin(column.index.find(on_host(values)), met)
     numeric = _numeric(column)
-    plain = numeric.codec.plain
-    modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
     def meets(values: Column) -> NDArray[np.bool_]:
-        numbers, which = numbers_of_rows(numeric, values)
-        numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
+        numbers = all_numbers(numeric, values)
         matches = [
             np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])
             for interval in met

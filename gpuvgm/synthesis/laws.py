@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import is_on_device, mixed, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import beside, mixed, namespace_of, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.categories import value_type
@@ -32,7 +32,7 @@ from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted_to, row_finder
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.numbers import Rows, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.synthesis.trees import ORDER_GROUPS
 from gpuvgm.synthesis.values import replaced_rows
@@ -230,17 +230,7 @@ def numbers_in(column: FittedColumn, values: Any) -> Floats:
         of_rows: Floats = namespace_of(places).asarray(amounts)[places]
         return of_rows
     assert isinstance(column, NumericColumn)
-    numbers, which = numbers_of_rows(column, values)
-    numbers = numbers.astype(np.float64)
-    if which is not None:
-        xp, modal = namespace_of(numbers), [column.codec.plain.number(value) for value in column.modal_numbers]
-        numbers = xp.where(which >= 0, xp.asarray(np.array(modal))[which], numbers)
-    return numbers + 0.0  # no minus zero
-
-
-def _beside(arrays: Sequence[Any]) -> list[Any]:
-    """Arrays where all of them lie, or on the host."""
-    return [*arrays] if all(map(is_on_device, arrays)) else [to_numpy(array) for array in arrays]
+    return all_numbers(column, values).astype(np.float64) + 0.0  # no minus zero
 
 
 def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
@@ -297,13 +287,15 @@ class Rule:
         """What rows say of the law."""
         own = rows(self.law.target)
         if self.law.sign == "->":
-            numbers, codes = _beside([self._decided(rows, known=True), codes_of(self.target, own)])
+            numbers = self._decided(rows, known=True)
+            codes = beside(codes_of(self.target, own), numbers)
             xp = namespace_of(numbers)
             is_known = ~xp.isnan(numbers)
             apart = is_known & xp.isinf(codes) & ~xp.isinf(numbers)
             broken = is_known & ~apart & (numbers != codes)
             return Outcome(broken, apart, is_known & ~apart & ~broken)
-        numbers, expected = _beside([numbers_in(self.target, own), self._amounts(rows)])
+        expected = self._amounts(rows)
+        numbers = beside(numbers_in(self.target, own), expected)
         xp = namespace_of(numbers)
         if self.law.sign == "<=":
             none = xp.zeros(len(numbers), np.bool_)
@@ -357,7 +349,8 @@ class Rule:
     def _amounts(self, rows: Rows) -> Floats:
         """The left side in numbers of the target."""
         units = [_Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
-        sides = _beside([numbers_in(self.columns[name], rows(name)) for name in self.law.operands])
+        sides = [numbers_in(self.columns[name], rows(name)) for name in self.law.operands]
+        sides = [beside(side, sides[0]) for side in sides]
         assert all(units)
         *of_sides, own = [unit for unit in units if unit is not None]
         if self.law.sign == "*":
@@ -389,7 +382,7 @@ class Rule:
         column = self.target
         if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
             return -np.inf, np.inf
-        ends = [column.codec.plain.number(end) for end in (column.minimum, column.maximum, *column.modal_numbers)]
+        ends = [*range_of(column), *map(column.codec.plain.number, column.modal_numbers)]
         return float(np.nanmin(ends)), float(np.nanmax(ends))
 
     @property
@@ -678,19 +671,14 @@ class LawSearch:
 
     def _decided(self, target: str, name: str, keys: _Keys) -> Law | None:
         """The law that a column decides another one, if the rows obey it and tell of it."""
-        codes = self._codes[target]
-        for places in (self._shuffled[: LEAST_REPEATS * PROBED], slice(None)):
-            own, of_rows = codes[places], keys.of_rows[places]
-            present = np.isfinite(own)
-            values = np.full(len(keys.distinct), MISSING)
-            values[of_rows[present]] = own[present]
-            if np.any(values[of_rows[present]] != own[present]):
+        codes, few = self._codes[target], self._shuffled[: LEAST_REPEATS * PROBED]
+        for some, own in ((keys.at(few), codes[few]), (keys, codes)):
+            values = some.values(own)
+            if np.any(np.isfinite(own) & (values[some.of_rows] != own)):
                 return None
-        with_value, every = (np.bincount(some, minlength=len(values)) for some in (of_rows[present], of_rows))
-        usual = np.where(np.isinf(values), every, with_value) >= LISTED_ROWS
-        others = own[self._shuffled]
-        broken = np.count_nonzero(np.isfinite(others) & (values[of_rows] != others))
-        if broken < LEAST_BROKEN or np.mean(usual[of_rows]) < LISTED:
+        others, usual = codes[self._shuffled], keys.usual(codes)
+        broken = np.count_nonzero(np.isfinite(others) & (values[keys.of_rows] != others))
+        if broken < LEAST_BROKEN or np.mean(usual[keys.of_rows]) < LISTED:
             return None
         return Law("->", (name,), target, "", tuple(keys.distinct[usual].tolist()), tuple(values[usual].tolist()))
 
@@ -840,14 +828,11 @@ class LawSearch:
         if law.sign != "->":
             return law
         codes, own = (self._codes[name] for name in (*law.operands, law.target))
-        distinct, first, of_rows, counts = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
-        values = own[first]
-        present = np.isfinite(own)
-        values[of_rows[present]] = own[present]
-        usual = counts >= LISTED_ROWS
+        keys = _Keys(*np.unique(codes, return_inverse=True))
+        values, usual = keys.values(own), keys.usual(own)
         if not usual.any():
             raise InputError(f'laws: "{law}": no value of "{law.operands[0]}" has {LISTED_ROWS} rows of the sample')
-        return replace(law, keys=tuple(distinct[usual].tolist()), values=tuple(values[usual].tolist()))
+        return replace(law, keys=tuple(keys.distinct[usual].tolist()), values=tuple(values[usual].tolist()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -856,6 +841,23 @@ class _Keys:
 
     distinct: Floats
     of_rows: Ints
+
+    def at(self, places: Ints) -> _Keys:
+        """The same values, and which of them some rows have."""
+        return _Keys(self.distinct, self.of_rows[places])
+
+    def values(self, own: Floats) -> Floats:
+        """By each value the code of another column, in the last row that has one; `MISSING` where none has."""
+        present, values = np.isfinite(own), np.full(len(self.distinct), MISSING)
+        values[self.of_rows[present]] = own[present]
+        return values
+
+    def usual(self, own: Floats) -> Mask:
+        """Which values have one of another column in rows enough to be kept, or are without it in as many."""
+        with_one, every = (
+            np.bincount(some, minlength=len(self.distinct)) for some in (self.of_rows[np.isfinite(own)], self.of_rows)
+        )
+        return np.where(with_one == 0, every, with_one) >= LISTED_ROWS
 
 
 def texts_of(wanted: str | Sequence[str]) -> list[str]:

@@ -35,6 +35,16 @@ def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Moda
     return ordinary_numbers(column.codec.plain, column.modal_numbers, values)
 
 
+def all_numbers(column: NumericColumn, values: Column) -> Floats:
+    """Numbers of all values, modal ones too, where the values lie; NaN for missing ones."""
+    numbers, which = numbers_of_rows(column, values)
+    if which is None:
+        return numbers
+    xp, modal = namespace_of(numbers), np.array([column.codec.plain.number(value) for value in column.modal_numbers])
+    of_modal: Floats = xp.where(which >= 0, xp.asarray(modal)[which], numbers)
+    return of_modal
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Origin of a column of datetimes: another column that they are counted from.
