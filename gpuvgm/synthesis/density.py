@@ -151,7 +151,8 @@ class _BinDensity:
         inner = np.clip(numbers, low + half, high - half)
         piece = np.clip(np.searchsorted(self._low, inner, side="right") - 1, 0, len(self._low) - 1)
         width = (self._high - self._low)[piece]
-        densities = self._mass[piece] / width
+        with np.errstate(over="ignore"):  # between neighbours of the smallest numbers
+            densities = np.minimum(self._mass[piece] / width, np.finfo(float).max)
         if self._has_steps:
             shares = self._share_below(inner + half) - self._share_below(inner - half)
             is_fine = (half < FINE_STEP * width) & self._is_even  # such a difference is lost in rounding

@@ -18,7 +18,9 @@ from tests.harness.fuzz import (
     folders,
     http_bodies,
     models,
+    parts,
     runs,
+    samples,
     storage,
     streams,
     training_rows,
@@ -27,8 +29,8 @@ from tests.harness.fuzz import (
 from tests.harness.fuzz.harness import Target
 
 _ROOMS = (
-    *(encoded, users_files, csv_files, csv_values, folders, http_bodies, models, runs, streams, clusters, storage),
-    *(training_rows, drop_ins),
+    *(encoded, users_files, csv_files, csv_values, folders, parts, http_bodies, models, samples, runs, streams),
+    *(clusters, storage, training_rows, drop_ins),
 )
 
 TARGETS: dict[str, Target] = {target.name: target for room in _ROOMS for target in room.TARGETS}
