@@ -296,12 +296,22 @@ def _concat_dictionaries(arrays: Sequence[Array], type_: Any) -> Array:
     return pa.DictionaryArray.from_arrays(pa.concat_arrays(indices), entries, ordered=type_.ordered)
 
 
-def taken(values: Array, rows: NDArray[np.int64]) -> Array:
-    """Rows of an array or a chunked array, also of types that Arrow's `take` does not support."""
+def taken(values: Any, rows: Any) -> Any:
+    """Rows of an array, a chunked array or a table, also of types that Arrow's `take` does not support.
+
+    Parameters
+    ----------
+    values : pyarrow.Array, pyarrow.ChunkedArray or pyarrow.Table
+        The rows.
+    rows : ndarray or pyarrow.Array of shape (taken,), int64
+        Places of those to take; where one is missing, so is the row.
+    """
     try:
         return values.take(pa.array(rows, pa.int64()))
     except pa.ArrowNotImplementedError:
         pass
+    if isinstance(values, pa.Table):
+        return pa.Table.from_arrays([taken(column, rows) for column in values.columns], schema=values.schema)
     if is_view(values.type):
         return taken(values.cast(_taken_type(values.type)), rows).cast(values.type)
     is_chunked = isinstance(values, pa.ChunkedArray)

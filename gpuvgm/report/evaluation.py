@@ -18,6 +18,7 @@ from gpuvgm.errors import Results
 from gpuvgm.execution.aggregate import map_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
+from gpuvgm.io.arrow import taken
 from gpuvgm.report.counting import FIRST_COLUMNS, count_table
 from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
 from gpuvgm.report.report import Report
@@ -77,7 +78,7 @@ def _grid_rows(model: TableModel, sample: pa.Table) -> pa.Table:
     if sample.num_rows <= GRID_ROWS:
         return sample
     places = even_steps(sample.num_rows, GRID_ROWS)
-    return sample.select([column.name for column in model.numeric]).take(pa.array(places, pa.int64()))
+    return taken(sample.select([column.name for column in model.numeric]), places)
 
 
 def _sample_correlations(

@@ -19,6 +19,7 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.passthrough import PassthroughColumn
+from gpuvgm.io.arrow import taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
 from gpuvgm.synthesis.numbers import numbers_of_rows
@@ -149,8 +150,7 @@ class _ByKey:
 
 def values_of(column: FittedColumn, array: pa.Array[Any], rows: Ints) -> Hashes:
     """Numbers that are the same for the same values of some rows of a column; `NO_KEY` for missing keys alone."""
-    places: Any = pa.array(rows)
-    values = array.take(places)
+    values = taken(array, rows)
     if isinstance(column, PassthroughColumn):
         return column.hashes(values)
     if isinstance(column, CategoricalColumn):

@@ -35,7 +35,7 @@ from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, TableLike, restore
-from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
+from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type, taken
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
@@ -508,7 +508,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             start += len(own)
         schema = self._sampler(self._fitted(), {}).schema
         order = np.argsort([place for own in places.values() for place in own])
-        drawn = pa.Table.from_batches(batches, schema).take(pa.array(order, pa.int64())).combine_chunks()
+        drawn = taken(pa.Table.from_batches(batches, schema), order).combine_chunks()
         return restored_sample(self.transformer_, drawn.to_batches(), schema)
 
     def _write(
@@ -1033,7 +1033,7 @@ def rows_of(table: pa.Table) -> Rows:
 
 def thinned(rows: pa.Table) -> pa.Table:
     """Short runs of rows from everywhere; see `thin_places`. A table of `SAMPLE_ROWS` or fewer is taken as it is."""
-    return rows.take(thin_places(rows.num_rows)) if rows.num_rows > SAMPLE_ROWS else rows
+    return taken(rows, thin_places(rows.num_rows)) if rows.num_rows > SAMPLE_ROWS else rows
 
 
 def thin_places(rows: int) -> Ints:

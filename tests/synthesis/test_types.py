@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.synthesis.structure import SAMPLE_ROWS
 from gpuvgm.synthesis.values import missing_values
 from tests.io.arrow_types import ALL
 
@@ -190,3 +191,24 @@ def nulls_below(values: Any) -> int:
         for field, part in zip(fields, parts, strict=True)
     ]
     return sum(found)
+
+
+@pytest.mark.parametrize("rows", [400, SAMPLE_ROWS + 100])
+def test_views_of_text_in_tables_with_keys(rows: int) -> None:
+    draws = np.random.default_rng(0)
+    keys = draws.integers(0, rows // 8, rows)
+    columns = {
+        "mail": [f"user{key}@example.org" for key in keys],
+        "city": [f"city {key % 7}" for key in keys],
+        "amount": [f"{cents / 100:.2f}" for cents in draws.integers(0, 10**6, rows)],
+    }
+    text = pa.table(columns).append_column("size", pa.array(draws.normal(size=rows)))
+    views = text.cast(pa.schema([(name, pa.string_view()) for name in columns] + [("size", pa.float64())]))
+    of_text, of_views = (gpuvgm.TableSynthesizer(threads=1).fit(table) for table in (text, views))
+    wanted = text.select(["city"]).slice(0, 30)
+    for conditions in (None, wanted):
+        expected = of_text.sample(30, conditions=conditions)
+        assert of_views.sample(30, conditions=conditions).cast(expected.schema).equals(expected)
+    assert of_views.evaluate(views, n=100).to_dict() == of_text.evaluate(text, n=100).to_dict()
+    encoded = gpuvgm.TableTransformer(effort="research", threads=1)
+    assert encoded.fit(views).evaluate(views).to_dict() == encoded.fit(text).evaluate(text).to_dict()
