@@ -22,7 +22,9 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.rules import finite, whole
+from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.numbers import start_finder
 
 DAY = nanoseconds_of(pa.date32())
 MOST_DAYS = 1 << 16  # of a clock
@@ -190,24 +192,24 @@ class Clock:
         days = xp.clip(days + (numbers >= edges[days + 1]), 0, last)
         return days
 
-    def places(self, readings: Floats) -> tuple[Ints, Ints]:
+    def places(self, readings: Floats, engine: Engine | None = None) -> tuple[Ints, Ints]:
         """Day and cell of readings."""
-        return self._place(readings)[:2]
+        return self._place(readings, engine)[:2]
 
-    def _place(self, readings: Floats) -> tuple[Ints, Ints, Floats]:
+    def _place(self, readings: Floats, engine: Engine | None) -> tuple[Ints, Ints, Floats]:
         """Day and cell of readings, and the share of the cell before them."""
         xp = namespace_of(readings)
-        day = xp.clip(xp.searchsorted(xp.asarray(self.below), readings, side="right") - 1, 0, len(self.kinds) - 1)
+        day = xp.clip(start_finder(self.below, engine)(readings), 0, len(self.kinds) - 1)
         kind = xp.asarray(self.kinds)[day]
         share = kind + xp.clip((readings - xp.asarray(self.below)[day]) / xp.asarray(self.rows)[day], 0, 1)
-        places = xp.searchsorted(xp.asarray(self._shares_below), share, side="right") - 1
+        places = start_finder(self._shares_below, engine)(share)
         places = xp.minimum(places, kind * len(self.cells) + len(self.cells) - 1)
         inside = (share - xp.asarray(self._shares_below)[places]) / xp.asarray(self._share_of_cell)[places]
         return day, places - kind * len(self.cells), xp.clip(inside, 0, 1)
 
-    def numbers(self, readings: Floats) -> Floats:
+    def numbers(self, readings: Floats, engine: Engine | None = None) -> Floats:
         """Numbers with given readings, at the start of their step."""
-        day, cell, inside = self._place(readings)
+        day, cell, inside = self._place(readings, engine)
         time = self.cells[cell] + inside * self._widths[cell]
         steps = np.floor(time / self.tick) * self.tick
         numbers: Floats = self.starts[day] + np.minimum(steps, self.length - self.tick)

@@ -158,7 +158,7 @@ class Drawing:
         if place not in structure.parts_of:
             return {place: codes}
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
-        return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
+        return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings, self.engine)
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
         """Bins of a column, by its trees."""
@@ -227,7 +227,7 @@ class Drawing:
             drawn_codes, places = map(_joined, zip(*draws, strict=True))
             of_rows, coded = own.places if own else None, {place: drawn_codes}
             if by_trees:
-                coded |= structure.codes_of_parts(place, drawn_codes, places)
+                coded |= structure.codes_of_parts(place, drawn_codes, places, self.engine)
             for part, part_codes in coded.items():
                 bins[part], bins_of_rows[part] = part_codes, _taken(part_codes, of_rows)
                 levels[part] = own.level if own else 0

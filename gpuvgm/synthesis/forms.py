@@ -8,7 +8,7 @@ repeat: of some remainders by a period there are far more rows than of their nei
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, TypeAlias
@@ -19,7 +19,9 @@ from scipy.special import xlogy
 
 from gpuvgm.arrays import distinct_values, mixed
 from gpuvgm.columns.rules import finite, whole
+from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.numbers import start_finder
 
 MULTIPLES = (1, 2, 3, 4, 5, 6, 8, 12, 15, 25)  # of powers of ten: periods that are tried
 CLOCK = (24, 60, 300, 900, 1440, 1800, 3600, 86_400)  # periods, too
@@ -135,25 +137,31 @@ class Forms:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(of_piece > 0, np.clip(shares * weight / of_piece, 0, 1), shares)
 
-    def place(self, numbers: Floats, low: Floats, high: Floats) -> Floats:
-        """Numbers on steps, for numbers that lie evenly in pieces from `low` to `high`; some stay between steps.
+    def placing(self, low: Floats, high: Floats, engine: Engine) -> Callable[[Floats, Ints], Floats]:
+        """Return what puts numbers on steps that lie evenly in pieces from `low` to `high`; some stay between steps.
 
-        A number goes to the step below which as much weight of its piece lies.
+        It takes the numbers, and the piece of each. A number goes to the step below which as much weight of its piece
+        lies.
         """
         first, start = self._split(low)
         last, stop = self._split(high)
         begin, period_weight = self._sum_below(start), self._below[-1]
         weight = (last - first) * period_weight + self._sum_below(stop) - begin
-        target = begin + (numbers - low) / (high - low) * weight
-        periods = np.floor(target / period_weight)
-        remainders = np.searchsorted(self._below, target - periods * period_weight, side="right") - 1
-        steps = (first + periods) * self.period + np.clip(remainders, 0, self.period - 1) - self.base % self.period
-        if self.moments == "YYYYMMDD":
-            steps -= _are_missing_leap_days((steps + self.base) * self.step) / self.step
-        if not self.rows_between:
-            return self.on_step(steps * self.step)
-        stays = mixed(numbers.view(np.uint64), 0) * 2.0**-64 < self.share_between
-        return np.where(stays, numbers, self.on_step(steps * self.step))
+        width, remainder_of = high - low, start_finder(self._below, engine)
+
+        def place(numbers: Floats, pieces: Ints) -> Floats:
+            target = begin[pieces] + (numbers - low[pieces]) / width[pieces] * weight[pieces]
+            periods = np.floor(target / period_weight)
+            remainders = np.clip(remainder_of(target - periods * period_weight), 0, self.period - 1)
+            steps = (first[pieces] + periods) * self.period + remainders - self.base % self.period
+            if self.moments == "YYYYMMDD":
+                steps -= _are_missing_leap_days((steps + self.base) * self.step) / self.step
+            if not self.rows_between:
+                return self.on_step(steps * self.step)
+            stays = mixed(numbers.view(np.uint64), 0) * 2.0**-64 < self.share_between
+            return np.where(stays, numbers, self.on_step(steps * self.step))
+
+        return place
 
     def on_step(self, numbers: Floats) -> Floats:
         """The nearest steps, as the floats that their decimal digits stand for."""

@@ -113,7 +113,7 @@ class Structure:
         of_parts |= {part: namespace_of(codes[0][0]).asarray(own) for part, own in keys.items()}
         return [*(own for own, _ in codes), *(of_parts[part] for part in self.parts)]
 
-    def codes_of_parts(self, place: int, codes: Codes, readings: Floats) -> dict[int, Codes]:
+    def codes_of_parts(self, place: int, codes: Codes, readings: Floats, engine: Engine) -> dict[int, Codes]:
         """Codes of the parts of a column by place, of its bins and the places drawn in them."""
         own, xp = self.parts_of.get(place, ()), namespace_of(readings)
         bins, names = self.bins[place], [self.parts[part - len(self.bins)].name for part in own]
@@ -121,7 +121,8 @@ class Structure:
             return {}
         separate = xp.zeros(len(bins), np.bool_)
         separate[xp.asarray(bins.codes[: len(bins.codes) - len(bins.edges) - 1])] = True
-        return dict(zip(own, bins.clock.codes(names, *bins.clock.places(readings), separate[codes]), strict=True))
+        days, cells = bins.clock.places(readings, engine)
+        return dict(zip(own, bins.clock.codes(names, days, cells, separate[codes]), strict=True))
 
     def size_of(self, place: int) -> int:
         """Codes of a column, or of a part."""

@@ -18,8 +18,9 @@ from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
+from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import is_moment_type
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.grid import Floats, Ints
 
 LEAST_ROWS = 100  # of a sample, with both datetimes
 OUT_OF_ORDER = 0.002  # of these rows at most
@@ -28,6 +29,25 @@ BACK = 1.25  # by which distances back are longer: what began in a window may en
 ROUNDING = 1e-9  # of a step, by which a number may be too small
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
+MOST_STARTS = (1 << 16) - 2  # that an engine's codes tell apart
+
+
+def start_finder(starts: Floats, engine: Engine | None = None) -> Callable[[Floats], Ints]:
+    """Return what finds the last of ascending starts that is not above a number: its place, -1 where all are above.
+
+    An engine finds those of many numbers several times as fast as `searchsorted` does.
+    """
+    if engine is None or len(starts) > MOST_STARTS:
+        return lambda numbers: _last_not_above(starts, numbers)
+    edges, places = np.nextafter(starts, -np.inf), np.arange(len(starts) + 2, dtype=np.uint16)
+    places[-1] = len(starts)  # NaN comes last
+    return lambda numbers: engine.find_bins(numbers, edges, places).astype(np.int64) - 1
+
+
+def _last_not_above(starts: Floats, numbers: Floats) -> Ints:
+    xp = namespace_of(numbers)
+    places: Ints = xp.searchsorted(xp.asarray(starts), numbers, side="right") - 1
+    return places
 
 
 def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Modal | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,8 @@ class Sampler:
         """Node of each modelled column, and the function that makes its values."""
         columns = self.model.by_name
         nodes = enumerate(self.network.structure.bins)
-        return {bins.name: (place, value_maker(columns, bins, self.conditions.get(place))) for place, bins in nodes}
+        make = partial(value_maker, columns, engine=get_engine(self.engine))
+        return {bins.name: (place, make(bins, drawn=self.conditions.get(place))) for place, bins in nodes}
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,17 +19,18 @@ from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import is_text_type, joined_arrays, plain_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, start_finder
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
 
 
-def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, drawn: Bins | None = None) -> Values:
+def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine, drawn: Bins | None = None) -> Values:
     """Return a function that makes a column's values from drawn pieces, given the other columns.
 
     Parameters
@@ -37,6 +39,8 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, drawn: Bins | N
         All columns.
     bins : Bins
         Bins of the column.
+    engine : Engine
+        Finds the pieces of numbers.
     drawn : Bins, optional
         The pieces that are drawn from, where they are others.
     """
@@ -49,9 +53,9 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, drawn: Bins | N
     values = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     value_of_bin = dict(zip(separate_bins.tolist(), values, strict=True))
     if bins.clock is not None:
-        numbers_of = bins.clock.numbers
+        numbers_of = partial(bins.clock.numbers, engine=engine)
         return lambda codes, readings, _: _draw_numbers(column, value_of_bin, codes, numbers_of(readings))
-    place, round_ = _placing(drawn or bins, len(column.modal_values)), _rounding(drawn or bins)
+    place, round_ = _placing(drawn or bins, len(column.modal_values), engine), _rounding(drawn or bins)
     if origin is None:
         return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, round_(place(numbers)))
 
@@ -65,27 +69,36 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, drawn: Bins | N
     return beside_origin
 
 
-def _placing(bins: Bins, modal_values: int) -> Callable[[Floats], Floats]:
+def _placing(bins: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:
     """Return what puts numbers on the steps that come more often than others, within the pieces that are drawn."""
     forms = bins.forms
     if forms is None:
         return lambda numbers: numbers
     drawn = bins.ordinary_pieces(modal_values) & (bins.mass > 0)
-    points = bins.low[drawn & (bins.low == bins.high)]
+    points = np.unique(bins.low[drawn & (bins.low == bins.high)])
     intervals = np.flatnonzero(drawn & (bins.low < bins.high))
     intervals = intervals[np.argsort(bins.low[intervals], kind="stable")]
+    if not len(intervals):
+        return lambda numbers: numbers
     low, high, dust = bins.low[intervals], bins.high[intervals], DUST * forms.step
+    start_of, point_of = start_finder(low, engine), start_finder(points, engine)
+    place_in = forms.placing(low, high, engine)
 
     def piece_of(numbers: Floats) -> tuple[Ints, NDArray[np.bool_]]:
-        pieces = np.maximum(np.searchsorted(low, numbers, side="right") - 1, 0)
+        pieces = np.maximum(start_of(numbers), 0)
         return pieces, (numbers >= low[pieces] - dust) & (numbers <= high[pieces] + dust)
 
     def place(numbers: Floats) -> Floats:
-        pieces, inside = piece_of(numbers)
-        placed = forms.place(numbers, low[pieces], high[pieces])
-        return np.where(inside & piece_of(placed)[1] & ~np.isin(numbers, points), placed, numbers)
+        pieces, is_placed = piece_of(numbers)
+        placed = place_in(numbers, pieces)
+        # A step may lie in the piece beside it, or in none.
+        left = np.flatnonzero(is_placed & ((placed < low[pieces]) | (placed > high[pieces])))
+        is_placed[left] = piece_of(placed[left])[1]
+        if len(points):
+            is_placed &= points[np.maximum(point_of(numbers), 0)] != numbers
+        return np.where(is_placed, placed, numbers)
 
-    return place if len(intervals) else lambda numbers: numbers
+    return place
 
 
 def _rounding(bins: Bins) -> Callable[[Floats], Floats]:
@@ -177,7 +190,7 @@ def unmodelled_columns(
             missing = numbers[form.key.group, len(form.key.above) + 1]
             lacks = missing >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
             values = _new_values(column, form, own, seed)
-            arrays[column.name] = values.take(pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
+            arrays[column.name] = taken(values, pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
     return arrays
 
 
