@@ -78,7 +78,8 @@ def _grid_rows(model: TableModel, sample: pa.Table) -> pa.Table:
     if sample.num_rows <= GRID_ROWS:
         return sample
     places = even_steps(sample.num_rows, GRID_ROWS)
-    return taken(sample.select([column.name for column in model.numeric]), places)
+    rows: pa.Table = taken(sample.select([column.name for column in model.numeric]), places)
+    return rows
 
 
 def _sample_correlations(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -590,20 +590,31 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
     low, high = values.outer
     further, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
-    of_value, heavy = np.searchsorted(edges, values.numbers), values.heavy
-    takes_next = values.repeat and values.are_list
+    heavy, takes_next = values.heavy, values.repeat and values.are_list
+    points, where = np.unique(values.numbers[heavy], return_inverse=True)
+    point_rows = np.bincount(where, values.rows[heavy], len(points))
+    spans = zip(
+        _spans(np.searchsorted(values.numbers, edges, side="right"), len(heavy)),
+        _spans(np.searchsorted(points, edges, side="right"), len(points)),
+        _spans(np.searchsorted(of_piece, np.arange(1, len(edges) + 1)), len(of_piece)),
+        strict=True,
+    )
     bins = []
-    for place in range(len(edges) + 1):
-        in_interval, within = of_value == place, of_piece == place
-        is_point = in_interval & heavy
-        if takes_next and not is_point.any():  # what is next in the list
-            distance = np.abs(values.numbers - np.mean(values.numbers[in_interval]))
-            is_point = np.arange(len(distance)) == np.argmin(np.where(heavy, distance, np.inf))
-        numbers, where = np.unique(values.numbers[is_point], return_inverse=True)
-        mass = np.concatenate((np.bincount(where, values.rows[is_point], len(numbers)), further.mass[within]))
+    for own, own_points, within in spans:
+        numbers, counts = points[own_points], point_rows[own_points]
+        if takes_next and not len(numbers):  # what is next in the list
+            distance = np.abs(values.numbers - np.mean(values.numbers[own]))
+            nearest = np.argmin(np.where(heavy, distance, np.inf))
+            numbers, counts = values.numbers[[nearest]], values.rows[[nearest]]
+        mass: Floats = np.concatenate((counts, further.mass[within]))
         ends = [np.concatenate((numbers, side[within])) for side in (further.low, further.high)]
-        bins.append(_BinPieces(int(np.sum(values.rows[in_interval])), mass / np.sum(mass), *ends))
+        bins.append(_BinPieces(int(np.sum(values.rows[own])), mass / np.sum(mass), *ends))
     return bins
+
+
+def _spans(firsts: Ints, stop: int) -> Iterator[slice]:
+    """What lies before, between and behind some places."""
+    return (slice(*span) for span in pairwise([0, *firsts.tolist(), stop]))
 
 
 def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[_BinPieces, Ints]:

@@ -377,16 +377,18 @@ class _Beside:
 
         All rows together must gain as much as these: else none do.
         """
-        of_days = self.rows.sum(axis=1, keepdims=True)
-        expected, has_rows = of_days * self.shares, self.has_both & (of_days[:, 0] > 0)  # others tell nothing
+        of_days = self.rows.sum(axis=1)
+        has_rows = self.has_both & (of_days > 0)  # others tell nothing
+        halves = [np.flatnonzero(has_rows & (fold == one)) for one in (0, 1)]
+        one_hot = [(codes[half] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64) for half in halves]
+        rows = [is_code @ self.rows[half] for is_code, half in zip(one_hot, halves, strict=True)]
         gain = np.zeros(self.rows.shape[1])
-        for half in (0, 1):
-            learnt, judged = (np.flatnonzero(has_rows & (fold == one)) for one in (1 - half, half))
-            one_hot = (codes[learnt] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64)
-            ratio = (one_hot @ self.rows[learnt] + 1) / (one_hot @ expected[learnt] + 1)
-            both = self.shares[judged] * ratio[codes[judged]]
-            more = both / both.sum(axis=1, keepdims=True) / self.shares[judged]
-            gain += np.sum(self.rows[judged] * np.log(more), axis=0)
+        for learnt, judged in ((1, 0), (0, 1)):
+            shares = self.shares[halves[judged]]
+            expected = (one_hot[learnt] * of_days[halves[learnt]]) @ self.shares[halves[learnt]]
+            ratio = (rows[learnt] + 1) / (expected + 1)
+            together = np.einsum("ij,ij->i", shares, ratio[codes[halves[judged]]])
+            gain += np.sum(rows[judged] * np.log(ratio), axis=0) - np.log(together) @ self.rows[halves[judged]]
         return np.minimum(gain, np.sum(gain))
 
 

@@ -63,8 +63,7 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
     leave_one_out, occurring = table, counts > 0
     likelihood = _likelihood(counts, table, occurring)
     for groups in levels:
-        rows = np.zeros((int(groups.max(initial=0)) + 1, counts.shape[1]))
-        np.add.at(rows, groups, counts)
+        rows = _of_groups(counts, groups)
         n = rows[groups]
         totals, kinds = (
             np.repeat(np.add.reduceat(part, starts, axis=1), sizes, axis=1)[groups]
@@ -76,6 +75,16 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
         mass = WEIGHTS[best] * np.maximum(kinds, 1)
         table, leave_one_out, likelihood = (n + mass * table) / (totals + mass), trials[best], likelihoods[best]
     return ConditionalTable(table, leave_one_out, likelihood)
+
+
+def _of_groups(counts: Ints, groups: Ints) -> Floats:
+    """Sums of the rows of counts in each group, 0 where a group has none."""
+    sums = np.zeros((int(groups.max(initial=0)) + 1, counts.shape[1]))
+    if len(groups):
+        order = np.argsort(groups, kind="stable")
+        first = np.flatnonzero(np.diff(groups[order], prepend=-1))
+        sums[groups[order[first]]] = np.add.reduceat(counts[order], first, axis=0)
+    return sums
 
 
 def counts_of_keys(rows: Ints, rows_per_key: float) -> Ints:

@@ -76,7 +76,7 @@ class NodeTrees:
 
     @cached_property
     def _levels(self) -> list[Ints]:
-        """Nodes by depth, the roots first."""
+        """Nodes by depth, the roots first; below them all left ones, then those on their right."""
         levels, nodes = [], self.trees.root.astype(np.int64)
         while len(nodes):
             levels.append(nodes)
@@ -100,8 +100,8 @@ class NodeTrees:
         """
         sums, above = counts.copy(), self._above
         for nodes in self._levels[:0:-1]:
-            for rows in sums:
-                np.add.at(rows, above[nodes], rows[nodes])
+            left, right = np.split(nodes, 2)
+            sums[:, above[left]] += sums[:, left] + sums[:, right]
         weight = max(weights, key=lambda weight: self._likelihood(counts, sums, weight))
         return self._backed_off(sums[1], sums[0] + sums[1], weight)
 
