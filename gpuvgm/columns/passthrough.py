@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +31,7 @@ from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.records import ArrowType
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import is_text_type
+from gpuvgm.summary.grid import Ints
 
 _LONGEST = 256  # bytes of a text that are hashed
 _FACTORS = mixed(np.arange(_LONGEST, dtype=np.uint64), 0) | np.uint64(1)
@@ -157,13 +161,17 @@ def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
 
 
 def _hashes_of_few(values: pa.Array[Any]) -> NDArray[np.uint64]:
-    """Hashes of a few texts, those of one length at once."""
     binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
     binary = binary.cast(pa.large_binary())
     offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
-    lengths = np.minimum(np.diff(offsets), _LONGEST)
-    body = binary.buffers()[2]
-    body_bytes, sums = np.frombuffer(body or b"", np.uint8), np.empty(len(lengths), np.uint64)
+    body_bytes = np.frombuffer(binary.buffers()[2] or b"", np.uint8)
+    return mixed(_text_sums(offsets, body_bytes, _FACTORS), 0)
+
+
+def _text_sums_in_numpy(offsets: Ints, body_bytes: NDArray[np.uint8], factors: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Sums of the bytes of texts that lie between offsets, of those of one length at once."""
+    lengths = np.minimum(np.diff(offsets), len(factors))
+    sums = np.empty(len(lengths), np.uint64)
     for length in np.flatnonzero(np.bincount(lengths)):
         rows = np.flatnonzero(lengths == length)
         if len(rows) == len(lengths) and len(rows) * length == offsets[-1] - offsets[0]:  # none is cut off
@@ -171,5 +179,11 @@ def _hashes_of_few(values: pa.Array[Any]) -> NDArray[np.uint64]:
         else:
             letters = body_bytes[offsets[rows, None] + np.arange(length)].astype(np.uint64)
         # Each byte counts one more, so that zero bytes count too.
-        sums[rows] = letters @ _FACTORS[:length] + (_FACTORS[:length].sum() + np.uint64(length))
-    return mixed(sums, 0)
+        sums[rows] = letters @ factors[:length] + (factors[:length].sum() + np.uint64(length))
+    return sums
+
+
+_Sums = Callable[[Ints, NDArray[np.uint8], NDArray[np.uint64]], NDArray[np.uint64]]
+_text_sums: _Sums = (
+    _text_sums_in_numpy if find_spec("gpuvgm._native") is None else import_module("gpuvgm._native").text_sums
+)

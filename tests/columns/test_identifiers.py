@@ -13,7 +13,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.columns.identifiers import IdStatistics
-from gpuvgm.columns.passthrough import hashes_of_text
+from gpuvgm.columns.passthrough import _text_sums_in_numpy, hashes_of_text
 from gpuvgm.errors import ColumnsFailed, InputError
 
 ROWS = 3_000
@@ -237,6 +237,19 @@ def test_hashes_of_text_are_those_of_each_text_alone(texts: list[str]) -> None:
         9710566718592210515,
         17946319960015203405,
     ]
+
+
+def test_native_sums_of_text_are_those_of_numpy() -> None:
+    native, draws = pytest.importorskip("gpuvgm._native").text_sums, np.random.default_rng(0)
+    lengths = np.concatenate((draws.integers(0, 40, 500), [0, 255, 256, 257, 3000]))
+    offsets = np.concatenate(([7], 7 + np.cumsum(lengths))).astype(np.int64)
+    texts = draws.integers(0, 256, offsets[-1] + 3).astype(np.uint8)
+    factors = draws.integers(0, 2**64, 256, dtype=np.uint64)
+    np.testing.assert_array_equal(native(offsets, texts, factors), _text_sums_in_numpy(offsets, texts, factors))
+    assert len(native(offsets[:1], texts, factors)) == 0
+    for broken in (offsets[::-1].copy(), offsets + 10, offsets - 8, offsets[:0]):
+        with pytest.raises(ValueError, match="offsets"):
+            native(broken, texts, factors)
 
 
 def test_hashes_of_text_take_little_memory_and_do_not_depend_on_pieces() -> None:
