@@ -168,16 +168,16 @@ def _hashes_of_few(values: pa.Array[Any]) -> NDArray[np.uint64]:
     return mixed(_text_sums(offsets, body_bytes, _FACTORS), 0)
 
 
-def _text_sums_in_numpy(offsets: Ints, body_bytes: NDArray[np.uint8], factors: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _text_sums_in_numpy(offsets: Ints, texts: NDArray[np.uint8], factors: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Sums of the bytes of texts that lie between offsets, of those of one length at once."""
     lengths = np.minimum(np.diff(offsets), len(factors))
     sums = np.empty(len(lengths), np.uint64)
     for length in np.flatnonzero(np.bincount(lengths)):
         rows = np.flatnonzero(lengths == length)
         if len(rows) == len(lengths) and len(rows) * length == offsets[-1] - offsets[0]:  # none is cut off
-            letters = body_bytes[offsets[0] : offsets[-1]].reshape(len(rows), length).astype(np.uint64)
+            letters = texts[offsets[0] : offsets[-1]].reshape(len(rows), length).astype(np.uint64)
         else:
-            letters = body_bytes[offsets[rows, None] + np.arange(length)].astype(np.uint64)
+            letters = texts[offsets[rows, None] + np.arange(length)].astype(np.uint64)
         # Each byte counts one more, so that zero bytes count too.
         sums[rows] = letters @ factors[:length] + (factors[:length].sum() + np.uint64(length))
     return sums
