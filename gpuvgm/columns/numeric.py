@@ -318,7 +318,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         config, rows, most = request.config, y, SEED_ROWS  # as exact EM starts, where the sample is all rows
         if config.effort != "research":
             rows, most = ascending(y), SEEDING_ROWS  # the order of rows decides nothing
-        rows = rows[random_places(len(rows), most).astype(np.int64)].astype(np.float64)
+        if len(rows) > most:
+            rows = rows[random_places(len(rows), most).astype(np.int64)]
         starts = (k_means_seeds(rows, config.n_components, config.random_state)[0],)
     grid = build_grid(frame, Masses.of_sample(y), centres_of(starts))
     kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip
