@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -127,20 +127,15 @@ class DeviceColumn:
 
     def to_arrow(self) -> pa.Array[Any]:
         """Return the rows in the memory of the host."""
-        values = to_numpy(self.values)
-        if pa.types.is_boolean(self.type):
-            values = values.astype(np.bool_, copy=False)
-        mask = None if self.missing is None else to_numpy(self.missing)
-        if pa.types.is_decimal(self.type) and self.dictionary is None:
-            return decimals(values, self.type, mask)
-        array: pa.Array[Any] = pa.array(values, mask=mask)
-        if self.dictionary is not None:
-            if not pa.types.is_dictionary(self.type):
-                return self.dictionary.take(array).cast(self.type)
-            dictionary_type: Any = self.type
-            words: Any = pa.DictionaryArray.from_arrays(array.cast(dictionary_type.index_type), self.dictionary)
-            return words if words.type == self.type else words.cast(self.type)  # type: ignore[no-any-return]
-        return array if array.type == self.type else array.view(self.type)
+        values, mask = to_numpy(self.values), None if self.missing is None else to_numpy(self.missing)
+        if self.dictionary is None:
+            return _array_of(values, self.type, mask)
+        places: pa.Array[Any] = pa.array(values, mask=mask)
+        if not pa.types.is_dictionary(self.type):
+            return self.dictionary.take(places).cast(self.type)
+        dictionary_type: Any = self.type
+        words: Any = pa.DictionaryArray.from_arrays(places.cast(dictionary_type.index_type), self.dictionary)
+        return words if words.type == self.type else words.cast(self.type)  # type: ignore[no-any-return]
 
     def slice(self, first_row: int, length: int) -> DeviceColumn:
         """Consecutive rows."""
@@ -188,13 +183,34 @@ def is_plain(type_: pa.DataType) -> bool:
 
 def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:
     """Return a column of stored values: an Arrow array on the host, a `DeviceColumn` on a device."""
-    column = DeviceColumn(values, type_, missing)
-    return column if is_on_device(values) else column.to_arrow()
+    return DeviceColumn(values, type_, missing) if is_on_device(values) else _array_of(values, type_, missing)
+
+
+def _array_of(values: NDArray[Any], type_: pa.DataType, missing: NDArray[np.bool_] | None) -> pa.Array[Any]:
+    """Return an Arrow array of values of the host that are stored as those of a `DeviceColumn`."""
+    if pa.types.is_decimal(type_):
+        return decimals(values, type_, missing)
+    if pa.types.is_boolean(type_):
+        values = values.astype(np.bool_, copy=False)
+    array: pa.Array[Any] = pa.array(values, mask=missing)
+    return array if array.type == type_ else array.view(type_)
 
 
 def on_host(column: Column) -> pa.Array[Any]:
     """The column in the memory of the host."""
     return column.to_arrow() if isinstance(column, DeviceColumn) else column
+
+
+class RowReader(Protocol):
+    """A codec, a column or a counter, which says where it works on rows."""
+
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Return whether rows of a type are worked on where they lie on a device."""
+
+
+def usable_rows(reader: RowReader, column: Column) -> Column:
+    """Rows where their reader works on them: those of a device stay there, or come to the host."""
+    return column if isinstance(column, DeviceColumn) and reader.works_on_device(column.type) else on_host(column)
 
 
 def is_on_device(array: Array) -> bool:
@@ -210,10 +226,10 @@ def beside(array: Array, other: Array) -> Array:
     return array if is_on_device(array) else xp.asarray(array)
 
 
-def in_both(first: Array, second: Array) -> Array:
-    """Rows that two masks have in common, on the device of one that lies on a device."""
-    target = second if is_on_device(second) else first
-    return beside(first, target) & beside(second, target)
+def together(*arrays: Array) -> list[Array]:
+    """Move arrays to the device of the first one that lies on a device."""
+    target = next(filter(is_on_device, arrays), arrays[0])
+    return [beside(array, target) for array in arrays]
 
 
 def widened(numbers: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, to_numpy
 from gpuvgm.columns.base import (
     MISSING,
     Category,
@@ -33,6 +33,7 @@ from gpuvgm.columns.categories import (
     array_of,
     categories_of,
     check_categories,
+    coded_values,
     parse_categories,
     plain_values,
     value_type,
@@ -572,17 +573,18 @@ class CategoryEncoder:
         positions = self._column.index.find(part.values)
         unknown = positions < 0
         if self._column.unknown == "error" and unknown.any():
-            self._refuse(on_host(part.values), part.first_row, to_numpy(unknown))
+            self._refuse(part, to_numpy(unknown))
         return positions
 
-    def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
-        value = values[int(np.argmax(unknown))].as_py()
+    def _refuse(self, part: Slice, unknown: NDArray[np.bool_]) -> None:
+        entries, places = coded_values(part.values.slice(int(np.argmax(unknown)), 1))
+        value = entries[int(places[0])].as_py()
         # NaN does not equal itself.
         blank = value is None or value != value or (isinstance(value, str) and not value.strip())
         problem = "values are missing" if blank else f"values (such as {shown(value)}) are no category"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
         remedy = 'fit with rows that have them, declare categories, or fit with unknown="ignore"'
-        refuse_rows(self._column, unknown, first_row, self._options.place, f"{problem} {where}", remedy)
+        refuse_rows(self._column, unknown, part.first_row, self._options.place, f"{problem} {where}", remedy)
 
 
 class IntervalEncoder(CategoryEncoder):

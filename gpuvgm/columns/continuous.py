@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
     MISSING,
     Coded,
@@ -395,7 +395,7 @@ class MixtureEncoder:
     def _by_codec(self, part: Slice, values: Column) -> Coded:
         """Scalars and codes of rows whose numbers the codec makes, or that have no modes but modal ones."""
         column, table = self._column, self._plain_table
-        numbers, which = ordinary_numbers(column.codec, column.modal_values, values)
+        numbers, which = ordinary_numbers(column.codec, column.modal_values, values, self._engine)
         xp = namespace_of(numbers)
         scalar, code = self._arrays(numbers)
         if table is None:
@@ -428,7 +428,7 @@ class MixtureEncoder:
 
     def _draw(self, part: Slice, rows: Array) -> Draw:
         options = self._options
-        uniforms = None if part.uniforms is None else beside(part.uniforms, rows)
+        uniforms = None if part.uniforms is None else namespace_of(rows).asarray(part.uniforms)
         return Draw(options.seed, self._column_id, options.first_row + part.first_row, uniforms, options.most_probable)
 
     def _coded(self, part: Slice, scalar: Floats, code: Modes, counts: Ints) -> Coded:
@@ -443,7 +443,7 @@ class MixtureEncoder:
         column = self._column
         infinite, missing, outside, clipped, off_step = counts.reshape(-1, 2)
         if infinite[0] or column.missing_code < 0 and missing[0]:
-            numbers, which = ordinary_numbers(column.codec, column.modal_values, rows_for(column.codec, part.values))
+            numbers, which = ordinary_numbers(column.codec, column.modal_values, part.values, self._engine)
             self._check(numbers, which, part.first_row)
         return Unseen.counted(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
 
@@ -500,7 +500,7 @@ class MixtureDecoder:
             refuse_code(column, first_row + wrong, int(part.code[wrong]))
         array: Column
         if rules is None:
-            array = self._with_modal(codec.decode(out, complete=complete), part.code)
+            array = codec.decode(out, complete=complete)
         elif is_stored:
             if missing is None and not complete:  # scalars that are NaN
                 missing = xp.empty(len(part.code), np.bool_)
@@ -509,16 +509,18 @@ class MixtureDecoder:
         else:
             assert isinstance(codec.plain, FloatCodec)
             array = codec.plain.column_of(out, complete=complete)
+        code = part.code if isinstance(array, DeviceColumn) else to_numpy(part.code)
+        if rules is None:
+            array = self._with_modal(array, code)
         if not self._check:
             return Values(array)
         numbers, _ = ordinary_numbers(codec, (), array, self._engine)
-        return Values(array, within_bounds(column, numbers, beside(part.code, numbers)))
+        return Values(array, within_bounds(column, numbers, code))
 
     def _with_modal(self, array: Column, code: Modes) -> Column:
-        """A decoded column with its modal values."""
-        codes = code if isinstance(array, DeviceColumn) else to_numpy(code)
+        """A decoded column with its modal values; the codes lie where it does."""
         for place, value in self._table.modal:
-            has_code = codes == place
+            has_code = code == place
             if has_code.any():
                 array = with_value(self._column.codec, array, has_code, value)
         return array
@@ -531,6 +533,6 @@ def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArra
     """
     modal = np.zeros(column.width, np.bool_)
     modal[column.mode_codes()[: len(column.modal_values)]] = True
-    is_valid: NDArray[np.bool_] = beside(modal, code)[code]
+    is_valid: NDArray[np.bool_] = namespace_of(code).asarray(modal)[code]
     is_valid |= column.in_range(numbers)
     return is_valid

@@ -26,6 +26,7 @@ from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     NumericColumn,
     error_of,
+    ordinary_numbers,
     range_of,
     refuse_infinite_rows,
     refuse_missing_rows,
@@ -114,12 +115,12 @@ class GeneralColumn(NumericColumn):
         return not isinstance(self.codec, CurvedCodec) and NumericColumn.works_on_device(self, type_)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """Return a function that encodes parts of the column; a range needs no engine."""
-        return partial(self._encode, options.place)
+        """Return a function that encodes parts of the column; the engine makes numbers of those of its device alone."""
+        return partial(self._encode, engine, options.place)
 
-    def _encode(self, place: Place, part: Slice) -> Coded:
+    def _encode(self, engine: Engine, place: Place, part: Slice) -> Coded:
         """Scalars of a part: 2 (x - low) / (high - low) - 1, in float64."""
-        numbers = widened(self.codec.encode(part.values))
+        numbers = widened(ordinary_numbers(self.codec, (), part.values, engine)[0])
         xp = namespace_of(numbers)
         if not xp.isfinite(numbers).all():
             infinite = xp.isinf(numbers)

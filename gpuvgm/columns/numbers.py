@@ -207,7 +207,7 @@ def ordinary_numbers(
     values : pyarrow.Array or DeviceColumn
         The rows.
     engine : Engine, optional
-        Takes logarithms and the like of rows that lie on its device; without one these rows come to the host.
+        Takes logarithms and the like of rows that lie on its device; not needed where there are none.
 
     Returns
     -------

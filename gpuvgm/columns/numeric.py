@@ -147,7 +147,7 @@ class NumberPlan(MixturePlan, ColumnPlan):
             if not summary.off_step:
                 return summary
             return self._with_strays(summary, values, ordinary_numbers(self.codec, self.modal, values, engine)[0])
-        numbers, which = ordinary_numbers(self.codec, self.modal, values)
+        numbers, which = ordinary_numbers(self.codec, self.modal, values, engine)
         summary = engine.summarise(numbers, self.grid)
         summary = replace(summary, ends=ends_of(self.codec, values, numbers, summary.minimum, summary.maximum))
         summary = self._with_strays(summary, values, numbers)
@@ -238,7 +238,7 @@ class LowestPlan(ColumnPlan):
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
         values = _readable_rows(self, values, first_row)
-        numbers, _ = ordinary_numbers(self.codec, self.modal, values)
+        numbers, _ = ordinary_numbers(self.codec, self.modal, values, engine)
         finite = numbers[namespace_of(numbers).isfinite(numbers)]
         low, high = (float(finite.min()) + 0.0, float(finite.max())) if len(finite) else (np.inf, -np.inf)  # no -0.0
         ends = ends_of(self.codec, values, numbers, low, high)
@@ -318,7 +318,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         config, rows, most = request.config, y, SEED_ROWS  # as exact EM starts, where the sample is all rows
         if config.effort != "research":
             rows, most = ascending(y), SEEDING_ROWS  # the order of rows decides nothing
-        rows = rows[random_places(len(rows), most).astype(np.int64)].astype(np.float64)
+        if len(rows) > most:
+            rows = rows[random_places(len(rows), most).astype(np.int64)]
         starts = (k_means_seeds(rows, config.n_components, config.random_state)[0],)
     grid = build_grid(frame, Masses.of_sample(y), centres_of(starts))
     kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip

@@ -385,7 +385,7 @@ class Engine:
         ----------
         parts : sequence of (scalar, code, width)
             For each column its scalars and its codes, shape (rows,) or None, and its number of one-hot columns; a code
-            that it does not have leaves the row's block zero.
+            that it does not have leaves the row's block zero. They may lie elsewhere than the matrix.
         out : ndarray of shape (rows, width), float32 or float64
             The matrix, C-contiguous.
         """

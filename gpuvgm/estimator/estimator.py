@@ -395,7 +395,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
             source: Any = frame
             if frame is None and not isinstance(self.executor, LocalExecutor | None):
                 host = read_rows(self, x, reset=reset)
-                source = any_source(host.array) if host.on_host and not host.lazy else None
+                source = None if host.foreign or host.lazy else any_source(host.array)
             executor = None if source is None else executor_for(self.executor, source)
             if executor is not None:
                 with (
@@ -654,7 +654,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
     def _engine(self, rows: Rows) -> Engine:
         if rows.spread and self.engine == "cuda":  # the workers' engine, which this process need not have
             return get_engine("auto")
-        if rows.on_host:
+        if not rows.foreign:
             return get_engine(choose_engine(self.engine))
         if self.engine == "native":
             raise InputError('engine "native" runs arrays in main memory; use engine="auto" for those on a device')
@@ -671,11 +671,11 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
     def _in_threads(self, rows: Rows) -> Iterator[Rows]:
         """The rows, with threads for those of the host; a device's current stream is that of the caller's thread."""
         threads = local_executor(self).threads
-        if threads == 1 or not rows.on_host:
+        if threads == 1:
             yield rows
             return
         with ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute") as pool:
-            yield replace(rows, pool=pool)
+            yield rows.with_threads(pool)
 
 
 def _as_attribute(values: Floats, form: CovarianceType, features: int) -> Floats:

@@ -14,9 +14,7 @@ from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.estimator.reading import check_features
 from gpuvgm.execution.dask_frames import whole_rows
 from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Rows
-
-DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
+from gpuvgm.mixture.rows import Rows
 
 
 def labels(densities: Array) -> Array:
@@ -64,9 +62,8 @@ def of_rows(engine: Engine, rows: Rows, posterior: Posterior, function: Callable
         One of `labels`, `log_densities`, `probabilities`.
     """
     table: GaussianTable = posterior.gaussian_table(np.zeros(rows.features))
-    wide = max(table.components, rows.features)
-    block_values = BLOCK_VALUES if rows.on_host else max(1, DENSITY_VALUES // wide) * rows.features
-    blocks = list(rows.each(lambda _, x, weight: function(engine.log_prob(x, table)), block_values))
+    values = rows.density_values(table.components)
+    blocks = list(rows.each(lambda _, x, weight: function(engine.log_prob(x, table)), values))
     return namespace_of(blocks[0]).concat(blocks, axis=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -75,13 +75,7 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
     """
     weight = checked_weight(x, sample_weight, reset=reset)
     rows = read_rows(estimator, x, reset=reset)
-    if weight is None:
-        return rows
-    if not rows.on_host:
-        return replace(rows, weight=namespace_of(rows.array).asarray(weight))
-    if not rows.whole or np.all(weight > 0):
-        return replace(rows, weight=weight)
-    return replace(rows, array=rows.array[weight > 0], weight=weight[weight > 0])
+    return rows if weight is None else rows.weighted(weight)
 
 
 def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
@@ -140,7 +134,7 @@ def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
     if not bool(xp.all(xp.isfinite(x))):
         raise InputError("Input X contains NaN or infinity: only finite numbers can be fitted")
     check_features(estimator, x.shape, names, reset=reset)
-    return Rows(x)
+    return Rows.of(x)
 
 
 def check_frame(estimator: Any, frame: Source, *, reset: bool) -> tuple[int, int]:

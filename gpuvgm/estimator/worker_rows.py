@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
@@ -67,8 +67,7 @@ class RowsOnWorkers(Rows):
 
 def _rows_of(chunks: HeldChunks, choice: Choice | None = None) -> Rows:
     """The rows of a partition."""
-    array = chunks.numbers if chunks.numbers.ndim == 2 else chunks.numbers[:, None]
-    return Rows(array, chunks.weight, first_row=chunks.first * CHUNK_ROWS, choice=choice)
+    return replace(Rows.of(chunks.numbers, chunks.weight), first_row=chunks.first * CHUNK_ROWS, choice=choice)
 
 
 def _nodes(

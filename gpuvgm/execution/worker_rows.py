@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, beside, namespace_of, to_numpy
+from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.execution.dask import HeldPartitions, HeldShares, Passing
 
@@ -52,7 +52,7 @@ def in_whole_chunks(partitions: HeldPartitions, weight: Floats | None = None) ->
 
 
 def _held_chunks(numbers: Array, first: int, weight: Floats | None) -> HeldChunks:
-    return HeldChunks(numbers, first, None if weight is None else beside(weight, numbers))
+    return HeldChunks(numbers, first, None if weight is None else namespace_of(numbers).asarray(weight))
 
 
 def completions(counts: Sequence[int]) -> list[Passing]:

@@ -112,6 +112,10 @@ class Block:
         """One column, wherever it lies."""
         return self.table.column(name)
 
+    def host_column(self, name: str) -> pa.Array[Any]:
+        """One column in the memory of the host, for what works nowhere else."""
+        return on_host(self.table.column(name))
+
     def halves(self) -> list[Block]:
         """Both halves of the block."""
         half = self.rows // 2

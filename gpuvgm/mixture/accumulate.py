@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from gpuvgm.arrays import Array, beside, is_on_device, namespace_of, to_numpy
+from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import Engine, copied_to, in_row_order, runs_on_device
+from gpuvgm.engines import Engine
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
@@ -57,7 +57,7 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame) -> Accumulate:
     frame : Frame
         Coordinates of the posterior.
     """
-    local_rows = _rows_near(engine, rows)
+    local_rows = rows.near(engine)
 
     def accumulate(posterior: Posterior) -> Statistics:
         table = posterior.kernel_table(frame)
@@ -69,8 +69,7 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame) -> Accumulate:
 
 def _column_sums(table: KernelTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
     """Sums of an E-step over some rows of one feature where they lie."""
-    numbers = column_for(engine, x)
-    return engine.e_step(numbers, None if weight is None else beside(weight, numbers), None, table)
+    return engine.e_step(*column_for(engine, x, weight), None, table)
 
 
 def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
@@ -85,7 +84,7 @@ def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
     centre : ndarray of shape (D,)
         Origin of the posterior's coordinates.
     """
-    local_rows = _rows_near(engine, rows)
+    local_rows = rows.near(engine)
 
     def accumulate(posterior: Posterior) -> Statistics:
         return sums_over(engine, local_rows, posterior.gaussian_table(centre))
@@ -106,21 +105,6 @@ def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable) -> float:
 def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
     """Sums of an E-step over some rows of several features."""
     return engine.e_step_features(x, weight, table)
-
-
-def _rows_near(engine: Engine, rows: Rows) -> Rows:
-    """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit.
-
-    Those that lie there are brought in row order once, not in every E-step.
-    """
-    if rows.stay(engine):
-        return replace(rows, array=in_row_order(engine, rows.array))
-    if not runs_on_device(engine) or not rows.on_host or not rows.whole:
-        return rows
-    array = copied_to(engine, rows.array)
-    weight = None if rows.weight is None or array is None else copied_to(engine, rows.weight)
-    fits = array is not None and (weight is None) == (rows.weight is None)
-    return replace(rows, array=array, weight=weight) if fits else rows
 
 
 # -- mean and variance, three ways. Each adds in an order of its own, so that last bits differ.
@@ -306,7 +290,7 @@ def start_statistics(
     if isinstance(start, PointStart):
         second = _shared_squares(start, moments, centre) if form == "tied" else second
         return Statistics(start.reference, np.ones(k), first, second, 0.0)
-    if rows.spread or not rows.on_host:
+    if rows.spread or rows.foreign:
         return _start_where_rows_lie(engine, rows, start, centre, diagonal=diagonal)
     one_by_one = replace(rows, pool=None)  # they are drawn in row order
     for part, x, weight in one_by_one.each(lambda *block: block):
@@ -481,10 +465,9 @@ def _summarise_part(
     grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole_weights: bool
 ) -> Summary | WeightedSums:
     """Sums of some rows over the cells of a grid; `whole_weights` says whether all weights are whole numbers."""
-    numbers = column_for(engine, x)
+    numbers, weight = column_for(engine, x, weight)
     if weight is None:
         return engine.summarise(numbers, grid)
-    weight = beside(weight, numbers)
     numbers, weight = numbers[weight > 0], weight[weight > 0]
     if whole_weights:
         return summarise_repeated(engine, numbers, weight, grid)

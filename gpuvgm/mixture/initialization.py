@@ -171,7 +171,8 @@ def lloyd_k_means(
     mean = x.mean(axis=0)
     rows = _RowParts(x - mean, pool)  # so that distances by products keep their digits
     centres = _first_centres(rows, components, random)
-    result = _iterate(rows, centres, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
+    variance = np.mean(np.mean(rows.x**2, axis=0))  # as of `np.var`, which subtracts the mean itself
+    result = _iterate(rows, centres, float(variance * _TOLERANCE))
     return (centres, None) if result is None else (result[0] + mean, result[1])
 
 
@@ -198,43 +199,56 @@ def _squares(x: Floats) -> Floats:
 
 def _first_centres(rows: _RowParts, components: int, random: np.random.RandomState) -> Floats:
     """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
-    x = rows.x
+    x, kernels = rows.x, native_kernels()
     weight, squares, trials = np.ones(len(x)), _squares(x), 2 + int(np.log(components))
     cumulative = np.cumsum(weight / weight.sum())
-    centres = x[np.searchsorted(cumulative / cumulative[-1], random.random_sample(1), "right")]  # as `choice` draws
+    cumulative /= cumulative[-1]
+    centres = x[np.searchsorted(cumulative, random.random_sample(1), "right")]  # as `choice` draws
     # of a single row BLAS sums the products in another order than of several
     nearest = np.maximum((-2 * (centres @ x.T) + _squares(centres)[:, None]) + squares, 0)
-    potential = nearest @ weight
+    potential, nearest = nearest @ weight, nearest.ravel()
+    distances = np.empty((trials, len(x)))
     while len(centres) < components:
         draws = random.uniform(size=trials) * potential
-        candidates = x[np.minimum(np.searchsorted(np.cumsum(nearest), draws), len(x) - 1)]
-        distances = _distances_with(candidates, rows, squares, nearest.ravel())
+        order = np.argsort(draws)
+        candidates = np.empty((trials, x.shape[1]))
+        candidates[order] = x[kernels.first_reaching(nearest, draws[order])]
+        _write_distances_with(candidates, rows, squares, nearest, distances)
         potentials = distances @ weight.reshape(-1, 1)
         best = np.argmin(potentials)
-        nearest, potential = distances[best], potentials[best]
+        nearest[:], potential = distances[best], potentials[best]
         centres = np.append(centres, candidates[best : best + 1], axis=0)
     return centres
 
 
-def _distances_with(candidates: Floats, rows: _RowParts, squares: Floats, nearest: Floats) -> Floats:
-    """Squared distances of rows to the nearest of some centres and one of the candidates, shape (candidates, rows)."""
+def _write_distances_with(
+    candidates: Floats, rows: _RowParts, squares: Floats, nearest: Floats, distances: Floats
+) -> None:
+    """Write squared distances of rows to the nearest of some centres and one of the candidates, (candidates, rows)."""
     x, lengths, closer = rows.x, _squares(candidates), native_kernels().closer
-    distances = np.empty((len(candidates), len(x)))
     rows.each(lambda part: closer(x[part], squares[part], nearest[part], candidates, lengths, distances[:, part]))
-    return distances
 
 
 def _iterate(rows: _RowParts, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
     """Centres and labels; None where a centre loses its rows."""
-    labels, kernels = np.full(len(rows.x), -1, np.int32), native_kernels()
+    labels, kernels, largest = np.full(len(rows.x), -1, np.int32), native_kernels(), float(np.max(np.abs(rows.x)))
+    counts_in_line = np.zeros(len(centres), np.int64)
 
     def label(centres: Floats) -> bool:
         squares = _squares(centres)
         return any(rows.each(lambda part: kernels.nearest_centres(rows.x[part], centres, squares, labels[part])))
 
-    for _ in range(_MOST_ITERATIONS):
+    def label_and_sum(centres: Floats) -> tuple[bool, NDArray[Any], Floats]:
+        if rows.x.shape[1] == 1:  # in one pass, faster than threads share the first half of it
+            is_changed, sums = kernels.label_and_sum(
+                rows.x, centres, _squares(centres), largest, labels, counts_in_line
+            )
+            return is_changed, counts_in_line, sums
         is_changed = label(centres)
-        counts, sums = kernels.sums_by_centre(rows.x, labels, len(centres))
+        return is_changed, *kernels.sums_by_centre(rows.x, labels, len(centres))
+
+    for _ in range(_MOST_ITERATIONS):
+        is_changed, counts, sums = label_and_sum(centres)
         if not counts.all():
             return None
         # Times the reciprocal, and with roots that are squared again: scikit-learn's roundings.
@@ -243,7 +257,7 @@ def _iterate(rows: _RowParts, centres: Floats, tolerance: float) -> tuple[Floats
             return centres, labels
         if (np.sqrt(((previous - centres) ** 2).sum(axis=1)) ** 2).sum() <= tolerance:
             break
-    label(centres)  # labels must be those of the last centres
+    label_and_sum(centres)  # labels must be those of the last centres
     return centres, labels
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
+from gpuvgm.arrays import Array, beside, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import ChunkSums, Engine, add_chunks, runs_on_device
+from gpuvgm.engines import ChunkSums, Engine, add_chunks, copied_to, in_row_order, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -25,6 +25,7 @@ BlockSums = Callable[[Engine, slice, Array, Array | None], Array]
 
 BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
 DEVICE_BLOCK_VALUES = 1 << 27  # of a block on a device: an E-step over it outlasts launch and wait by far
+DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
 SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
 REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
 HELD_OUT_BITS = 3  # one row in 2^3
@@ -53,12 +54,12 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows and their weights.
+    """Rows of the host and their weights; those of another namespace are `DeviceRows`.
 
     Parameters
     ----------
     array : array of shape (rows, D)
-        float32 or float64 of any namespace, or anything with a shape whose slices NumPy can read.
+        float32 or float64, or anything with a shape whose slices NumPy can read.
     weight : array of shape (rows,), float64, optional
         Positive weights.
     lazy : bool
@@ -80,13 +81,16 @@ class Rows:
     first_row: int = 0
     choice: Choice | None = None
     pool: Executor | None = None
-    spread: ClassVar[bool] = False
+    spread: ClassVar[bool] = False  # whether workers hold the rows
+    foreign: ClassVar[bool] = False  # whether they lie in another namespace
+    block_values: ClassVar[int] = BLOCK_VALUES
     TYPES: ClassVar = (np.float64, np.float32)
 
     @classmethod
-    def of(cls, x: NDArray[Any], weight: Floats | None = None) -> Rows:
-        """Rows of an array in memory; one of one dimension has one feature."""
-        return cls(x if x.ndim == 2 else x[:, None], weight, whole=True)
+    def of(cls, x: Array, weight: Array | None = None) -> Rows:
+        """Rows of an array in memory, of any namespace; one of one dimension has one feature."""
+        array = x if x.ndim == 2 else x[:, None]
+        return DeviceRows(array, weight) if is_on_device(x) else cls(array, weight, whole=True)
 
     @property
     def count(self) -> int:
@@ -104,14 +108,32 @@ class Rows:
         weight = self.weights(slice(0, self.count))
         return float(self.count) if weight is None else float(namespace_of(weight).sum(weight))
 
-    @property
-    def on_host(self) -> bool:
-        """Return whether blocks are NumPy arrays."""
-        return self.lazy or (isinstance(self.array, np.ndarray) and namespace_of(self.array) is np)
-
     def stay(self, engine: Engine) -> bool:
         """Return whether the rows lie on the device that an engine works on."""
-        return runs_on_device(engine) and not self.on_host
+        return False
+
+    def near(self, engine: Engine) -> Rows:
+        """The rows where an engine reads them fastest: those in memory are copied to its device, if they fit."""
+        if not runs_on_device(engine) or not self.whole:
+            return self
+        array = copied_to(engine, self.array)
+        weight = None if self.weight is None or array is None else copied_to(engine, self.weight)
+        fits = array is not None and (weight is None) == (self.weight is None)
+        return DeviceRows(array, weight, first_row=self.first_row, choice=self.choice) if fits else self
+
+    def weighted(self, weight: Array) -> Rows:
+        """The rows with a weight each, those in memory without the ones of weight 0."""
+        if not self.whole or np.all(weight > 0):
+            return replace(self, weight=weight)
+        return replace(self, array=self.array[weight > 0], weight=weight[weight > 0])
+
+    def with_threads(self, pool: Executor) -> Rows:
+        """The rows, whose blocks are shared out to threads."""
+        return replace(self, pool=pool)
+
+    def density_values(self, components: int) -> int:
+        """Numbers of a block of rows that get a density of each component."""
+        return self.block_values
 
     def parts(self, values: int = BLOCK_VALUES) -> list[slice]:
         """Slices of blocks of about so many numbers: whole chunks each, but for the last."""
@@ -126,8 +148,6 @@ class Rows:
         InputError
             For a value that is not finite in an array on disk.
         """
-        if not self.on_host:
-            return self.array[part, :]
         block = np.asarray(self.array[part])
         if block.dtype not in self.TYPES:
             block = block.astype(np.float64)
@@ -158,8 +178,7 @@ class Rows:
         if self.choice is None:
             return block_weight
         choice = self.choice(self.numbers(part)).astype(np.float64)
-        weight = choice if block_weight is None else choice * to_numpy(block_weight)
-        return weight if self.on_host else namespace_of(self.array).asarray(weight)
+        return choice if block_weight is None else choice * to_numpy(block_weight)
 
     def numbers(self, part: slice) -> slice:
         """Numbers of a block's rows among those of a cluster."""
@@ -193,7 +212,7 @@ class Rows:
             return function(self.numbers(part), self.read(part), self.weights(part))
 
         parts = self.parts(values) or [slice(0, 0)]
-        return self.pool.map(apply, parts) if self.pool is not None and self.on_host else map(apply, parts)
+        return map(apply, parts) if self.pool is None else self.pool.map(apply, parts)
 
     def sample(self, most: int) -> Rows:
         """At most so many rows as NumPy arrays, one at a random place in each of as many equal parts.
@@ -209,22 +228,65 @@ class Rows:
 
     def pick(self, places: Ints) -> NDArray[Any]:
         """Some rows, ascending, on the host; no others leave a device."""
-        values = BLOCK_VALUES if self.on_host else DEVICE_BLOCK_VALUES  # a device is waited for once
-        return np.concatenate(list(self.each(partial(_rows_at, places), values)))
+        return np.concatenate(list(self.each(partial(_rows_at, places), self.block_values)))
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).
 
         All of an array in memory; rows with whole weights are repeated if these are not too many. Else a sample.
         """
-        if not self.whole or (self.weight is not None and not self.on_host):
+        if not self.whole:
             return self.sample(SEED_ROWS), None
         if self.weight is None:
-            return self, slice(None) if self.on_host else None
+            return self, slice(None)
         if not are_whole(self.weight) or self.total > max(self.count, REPEATED_ROWS):
             return self, slice(None)
         times = self.weight.astype(np.int64)
         return Rows.of(np.repeat(self.array, times, axis=0)), np.cumsum(times) - times
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRows(Rows):
+    """Rows in an array of another namespace than NumPy's, which are worked on where they lie.
+
+    Parameters are those of `Rows`. A device's current stream is that of the caller's thread, so that there is no pool.
+    """
+
+    foreign: ClassVar[bool] = True
+    block_values: ClassVar[int] = DEVICE_BLOCK_VALUES  # a device is waited for once
+
+    def stay(self, engine: Engine) -> bool:
+        """Return whether the rows lie on the device that an engine works on."""
+        return runs_on_device(engine)
+
+    def near(self, engine: Engine) -> Rows:
+        """The rows, brought in row order once, not in every E-step."""
+        return replace(self, array=in_row_order(engine, self.array)) if runs_on_device(engine) else self
+
+    def weighted(self, weight: Array) -> Rows:
+        """The rows with a weight each, which is copied to where they lie."""
+        return replace(self, weight=namespace_of(self.array).asarray(weight))
+
+    def with_threads(self, pool: Executor) -> Rows:
+        """The rows: no threads share their blocks."""
+        return self
+
+    def density_values(self, components: int) -> int:
+        """Numbers of a block of rows that get a density of each component."""
+        return max(1, DENSITY_VALUES // max(components, self.features)) * self.features
+
+    def read(self, part: slice) -> Array:
+        """A block of rows."""
+        return self.array[part, :]
+
+    def weights(self, part: slice) -> Array | None:
+        """Weights of a block of rows, where these lie."""
+        weight = Rows.weights(self, part)
+        return None if weight is None else namespace_of(self.array).asarray(weight)
+
+    def for_seeding(self) -> tuple[Rows, Any]:
+        """A sample of the rows; see `Rows.for_seeding`."""
+        return self.sample(SEED_ROWS), None
 
 
 def sums_of(
@@ -263,11 +325,11 @@ def first_feature(x: Array) -> Floats:
     return np.ascontiguousarray(to_numpy(x)[:, 0], dtype=np.float64)
 
 
-def column_for(engine: Engine, x: Array) -> Array:
-    """The only feature of rows where an engine works on them: on its device if they lie there, else on the host."""
-    if runs_on_device(engine) and is_on_device(x):
-        return namespace_of(x).ascontiguousarray(x[:, 0])
-    return first_feature(x)
+def column_for(engine: Engine, x: Array, weight: Array | None) -> tuple[Array, Array | None]:
+    """The only feature of rows, and their weights, where an engine works: on its device if they lie there, or here."""
+    stays = runs_on_device(engine) and is_on_device(x)
+    numbers = namespace_of(x).ascontiguousarray(x[:, 0]) if stays else first_feature(x)
+    return numbers, None if weight is None else beside(weight, numbers)
 
 
 def merged(values: Iterable[T]) -> T:

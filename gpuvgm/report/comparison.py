@@ -13,11 +13,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, beside, namespace_of, on_host
+from gpuvgm.arrays import Column, beside, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryCounts, value_type
-from gpuvgm.columns.codecs import Codec
+from gpuvgm.columns.codecs import Codec, FloatCodec
+from gpuvgm.columns.codecs.arrays import floats
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.histograms import Histogram
@@ -430,8 +431,12 @@ class NumberPair(Pair):
         self._column, self._counter = column, NumberCounter(engine, column, sample)
         self._few_floats = self._counter.few_floats
 
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Those of text and wide decimals are counted and kept on the host."""
+        return self._counter.codec.works_on_device(type_)
+
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
-        """Count consecutive rows, and keep their numbers or codes; of text and wide decimals on the host."""
+        """Count consecutive rows, and keep their numbers or codes."""
         numbers = self._counter.numbers_of(values)
         if self._few_floats is not None:
             numbers = self._few_floats.nearest(numbers, values.type)
@@ -497,15 +502,15 @@ class CategoryPair(Pair):
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
-        floats = [category for category in column.categories if isinstance(category, float)]
-        self._few_floats = FewFloats(np.sort(np.array(floats))) if floats else None
+        few = [category for category in column.categories if isinstance(category, float)]
+        self._few_floats = FewFloats(np.sort(np.array(few))) if few else None
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Count consecutive rows, and keep their numbers or codes."""
         codes = self._codes.find(values)
         if self._few_floats is not None and (codes == self._codes.unknown).any():
             values = self._rounded(values)
-            codes = beside(self._codes.find(values), codes)
+            codes = self._codes.find(values)
         return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
 
     def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
@@ -513,13 +518,11 @@ class CategoryPair(Pair):
         return np.asarray(rows == self._codes.missing)
 
     def _rounded(self, values: Column) -> Column:
-        """Values with the categories for floats that are a rounding away from one; on the host."""
-        host_values = on_host(values)
-        if self._few_floats is None or not pa.types.is_floating(host_values.type):
+        """Values with the categories for floats that are a rounding away from one, where they lie."""
+        if self._few_floats is None or not pa.types.is_floating(values.type):
             return values
-        numbers = host_values.to_numpy(zero_copy_only=False).astype(np.float64)
-        near = self._few_floats.nearest(numbers, host_values.type)
-        return pa.array(near, from_pandas=True).cast(value_type(self._column.type), safe=False)
+        near = self._few_floats.nearest(widened(floats(values)), values.type)
+        return FloatCodec(value_type(self._column.type)).column_of(near)
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
@@ -575,10 +578,13 @@ class UnmodelledPair(Pair):
     def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
         self._column = column
 
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """All come to the host."""
+        return False
+
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
-        """Lengths and hashes of consecutive rows, which come to the host."""
-        rows = on_host(values)
-        hashes, lengths = self._column.hashes(rows), self._column.lengths(rows)
+        """Lengths and hashes of consecutive rows."""
+        hashes, lengths = self._column.hashes(values), self._column.lengths(values)
         places = np.minimum(lengths[(hashes != 0) & (lengths >= 0)], LONGEST)
         return _ColumnRows(rows_of_places(places, LONGEST + 1), (hashes,)), None
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial, reduce
 from itertools import islice
+from operator import and_
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, in_both, namespace_of, to_numpy
+from gpuvgm.arrays import Column, namespace_of, to_numpy, together, usable_rows
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.columns.model import TableModel
@@ -117,6 +118,10 @@ class TableCounts(Counts):
 class Counter(ABC):
     """Counts the rows of one column."""
 
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Return whether rows of a type are counted where they lie on a device; if not, they come to the host."""
+        return True
+
     @abstractmethod
     def count(self, values: Column, first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
         """Counts of consecutive rows, which come to the host, and which of the rows are valid (None: all)."""
@@ -146,12 +151,12 @@ def _count_block(
     valid: list[NDArray[np.bool_]] = []
     for name, counter in counters.items():
         try:
-            counts[name], valid_here = counter.count(table.column(name), block.first_row)
+            counts[name], valid_here = counter.count(usable_rows(counter, table.column(name)), block.first_row)
         except UnreadText as problem:
             raise problem.at(name, place(block.first_row + problem.row), "correct them first") from None
         if valid_here is not None:
             valid.append(valid_here)
-    invalid = block.rows - int(reduce(in_both, valid).sum()) if valid else 0
+    invalid = block.rows - int(reduce(and_, together(*valid)).sum()) if valid else 0
     return TableCounts(block.rows, counts, FirstRows.of(block, counters), invalid)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, namespace_of, on_host, widened
+from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Coded, Decoder, Encoder, EncodingOptions, Slice
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, CurvedCodec
@@ -105,14 +105,13 @@ class NumberTrial(ColumnTrial):
         self._is_whole = pa.types.is_integer(column.type)
         self._different = _different_share(self._counter.numbers) if self._is_whole else 0.0
 
-    def count(self, values: Column, first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
-        """Counts of consecutive rows, and which of them lie in the training range as they came in (None: all).
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Rows are counted where they are encoded: text, wide decimals and ranges of logarithms on the host."""
+        return self._column.works_on_device(type_)
 
-        Rows are counted where they are encoded: text, wide decimals and ranges of logarithms on the host.
-        """
+    def count(self, values: Column, first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
+        """Counts of consecutive rows, and which of them lie in the training range as they came in (None: all)."""
         column = self._column
-        if not column.works_on_device(values.type):
-            values = on_host(values)
         coded = self._encode(Slice(values, first_row))
         decoded = self._decode(coded, first_row).array
         x, y = (self._counter.numbers_of(rows) for rows in (values, decoded))

@@ -259,8 +259,12 @@ class _NumberCheck(Counter):
         # An edge belongs to the interval below it, and a mark does not lie below itself.
         self._edges = np.nextafter(marks, -np.inf)
 
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Those of text and wide decimals are counted on the host."""
+        return bool(self._column.codec.works_on_device(type_))
+
     def count(self, values: Column, first_row: int) -> tuple[_ColumnCounts, None]:
-        """Counts of consecutive rows, where these lie; those of text and wide decimals are counted on the host."""
+        """Counts of consecutive rows, where these lie."""
         column, codec = self._column, self._column.codec
         unread: Any = None
         if isinstance(codec.plain, OfText):

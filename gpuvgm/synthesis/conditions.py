@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import parse_categories, value_type
@@ -131,8 +130,8 @@ def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
         raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}')
 
 
-def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArray[np.bool_]]:
-    """Return a function that marks the rows of a column that meet a condition, which is as for `restricted`.
+def row_finder(column: FittedColumn, condition: Any) -> Callable[[Any], NDArray[np.bool_]]:
+    """Return a function that marks rows of a column, on the host, that meet a condition; see `restricted` for these.
 
     Raises
     ------
@@ -155,13 +154,13 @@ def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
     return tuple(read_intervals(_numeric(column), condition))
 
 
-def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Column], NDArray[np.bool_]]:
-    """Return a function that marks rows that meet a condition, of what `read_condition` gives."""
+def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Any], NDArray[np.bool_]]:
+    """Return a function that marks rows of the host that meet a condition, of what `read_condition` gives."""
     if isinstance(column, CategoricalColumn):
-        return lambda values: np.isin(column.index.find(on_host(values)), met)
+        return lambda values: np.isin(column.index.find(values), met)
     numeric = _numeric(column)
 
-    def meets(values: Column) -> NDArray[np.bool_]:
+    def meets(values: Any) -> NDArray[np.bool_]:
         numbers = all_numbers(numeric, values)
         matches = [
             np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])

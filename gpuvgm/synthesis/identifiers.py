@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
 from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
@@ -333,16 +332,14 @@ def lacking_keys(
     keys : iterable of str
         First columns of keys.
     values : callable
-        Gives the rows of a column.
+        Gives the rows of a column, on the host.
     """
     levels, lacking = levels_of_keys(forms), dict[Part, NDArray[np.uint16]]()
     for name in keys:
         layout, level = forms[name].key, forms[name].level
         assert layout is not None
         masks = [
-            np.logical_and.reduce(
-                [np.asarray(plain_values_of(on_host(values(column))).is_null()) for column in columns]
-            )
+            np.logical_and.reduce([np.asarray(plain_values_of(values(column)).is_null()) for column in columns])
             for columns in columns_of_levels(levels, layout)
         ]
         lacking[Part(name, "missing")] = codes_of_lacking(masks, level)
@@ -387,10 +384,10 @@ class IdentifierCounts:
         attributes: Mapping[str, str],
         values: Callable[[str], Any],
     ) -> IdentifierCounts:
-        """What some rows hold, given the fitted columns, attributes of keys, and the values of a column."""
+        """What some rows hold, given the fitted columns, attributes of keys, and a column's values on the host."""
         claims = _claims_of(forms, attributes)
         names = dict.fromkeys([*forms, *(other for others in claims.values() for other in others)])
-        arrays = {name: on_host(values(name)) for name in names}
+        arrays = {name: values(name) for name in names}
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
         with_claims = {name: forms[name] for name in claims}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import beside, mixed, namespace_of, on_host
+from gpuvgm.arrays import beside, mixed, namespace_of
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.categories import value_type
@@ -246,7 +246,7 @@ def _chosen(mask: Mask, values: Any, others: Any) -> Any:
     if mask.all():
         return values
     places = np.flatnonzero(mask)
-    return replaced_rows(others, places, taken(on_host(values), places))
+    return replaced_rows(others, places, taken(values, places))
 
 
 # -- laws of rows
@@ -285,17 +285,17 @@ class Rule:
 
     def outcome(self, rows: Rows) -> Outcome:
         """What rows say of the law."""
-        own = rows(self.law.target)
+        names = (*self.law.operands, self.law.target)
         if self.law.sign == "->":
-            numbers = self._decided(rows, known=True)
-            codes = beside(codes_of(self.target, own), numbers)
+            operand, codes = self._read(codes_of, names, rows)
+            numbers = self.decided(operand, known=True)
             xp = namespace_of(numbers)
             is_known = ~xp.isnan(numbers)
             apart = is_known & xp.isinf(codes) & ~xp.isinf(numbers)
             broken = is_known & ~apart & (numbers != codes)
             return Outcome(broken, apart, is_known & ~apart & ~broken)
-        expected = self._amounts(rows)
-        numbers = beside(numbers_in(self.target, own), expected)
+        *sides, numbers = self._read(numbers_in, names, rows)
+        expected = self._amounts(sides)
         xp = namespace_of(numbers)
         if self.law.sign == "<=":
             none = xp.zeros(len(numbers), np.bool_)
@@ -308,16 +308,16 @@ class Rule:
     def numbers(self, rows: Rows) -> Floats:
         """Numbers of the target that the operands decide; NaN, or `MISSING`, where they decide that it is missing."""
         if self.law.sign == "->":
-            return self._decided(rows, known=False)
-        return self._amounts(rows)
+            return self.decided(*self._read(codes_of, self.law.operands, rows), known=False)
+        return self._amounts(self._read(numbers_in, self.law.operands, rows))
 
-    def _decided(self, rows: Rows, *, known: bool) -> Floats:
-        """The numbers of the operand's values; of others NaN, or that of another value, always the same."""
-        name = self.law.operands[0]
-        return self.decided(codes_of(self.columns[name], rows(name)), known=known)
+    def _read(self, read: Callable[[FittedColumn, Any], Floats], names: Sequence[str], rows: Rows) -> list[Floats]:
+        """What a function reads of columns, where the first of them lies."""
+        first, *others = (read(self.columns[name], rows(name)) for name in names)
+        return [first, *(beside(numbers, first) for numbers in others)]
 
     def decided(self, codes: Floats, *, known: bool) -> Floats:
-        """Numbers of the target by codes of the operand; see `numbers`."""
+        """Numbers of the target by codes of the operand; of other codes NaN if `known`, else those of another value."""
         xp = namespace_of(codes)
         keys, values = map(xp.asarray, self._table)
         places = xp.minimum(xp.searchsorted(keys, codes), len(keys) - 1)
@@ -346,11 +346,9 @@ class Rule:
     def _table(self) -> tuple[Floats, Floats]:
         return np.array(self.law.keys), np.array(self.law.values)
 
-    def _amounts(self, rows: Rows) -> Floats:
-        """The left side in numbers of the target."""
+    def _amounts(self, sides: Sequence[Floats]) -> Floats:
+        """The left side in numbers of the target, of those of the operands."""
         units = [_Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
-        sides = [numbers_in(self.columns[name], rows(name)) for name in self.law.operands]
-        sides = [beside(side, sides[0]) for side in sides]
         assert all(units)
         *of_sides, own = [unit for unit in units if unit is not None]
         if self.law.sign == "*":
@@ -473,7 +471,7 @@ class LawKeeper:
         arrays: dict[str, Any] = {}
 
         def current(name: str) -> Any:
-            return arrays[name] if name in arrays else on_host(rows(name))
+            return arrays[name] if name in arrays else rows(name)
 
         none = unordered = beyond = np.zeros(len(current(self.laws[0].target)), np.bool_)
         for _ in (None, *self._orders):  # as often as a value may move along them, and once to see
@@ -698,7 +696,7 @@ class LawSearch:
     def _few_rows(self) -> dict[str, Any]:
         """Few rows of the columns of numbers, shuffled."""
         amounts = {name: column for name, column in self.columns.items() if _Unit.of(column) is not None}
-        return {name: taken(on_host(self.rows(name)), self._shuffled[:FEW_ROWS]) for name in amounts}
+        return {name: taken(self.rows(name), self._shuffled[:FEW_ROWS]) for name in amounts}
 
     def _few(self, name: str) -> Any:
         return self._few_rows[name]

@@ -1079,7 +1079,7 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
         forms = IdentifierForm.of_columns(model, thinned(many), many, refuted)
         read = {name: form for name, form in forms.items() if form.is_read}
         blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
-        counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]
+        counts = [IdentifierCounts.of(columns, read, {}, block.host_column) for block in blocks]
         if not counts:
             return forms
         merged = reduce(IdentifierCounts.merge, counts)
@@ -1120,10 +1120,10 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
-        lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.column)
+        lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.host_column)
         codes = structure.with_parts([find(block.column) for find in finders], lacking)
         joint = structure.counts(codes, block.rows, row_engine)
-        identifiers = IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column)
+        identifiers = IdentifierCounts.of(columns, plan.forms, plan.attributes, block.host_column)
         return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws))
 
     return count

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, on_host
+from gpuvgm.arrays import Column
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
@@ -135,25 +135,25 @@ def _draw_numbers(
     return array
 
 
-def within_range(column: FittedColumn, values: Column) -> Any:
-    """Values of a column of numbers, with those outside the training range at its ends; modal ones stay."""
+def within_range(column: FittedColumn, values: Any) -> Any:
+    """Values of a column of numbers of the host, with those outside the training range at its ends; modal ones stay."""
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return values
-    plain, array = column.codec.plain, on_host(values)
-    numbers = numbers_of_rows(column, array)[0]  # NaN for modal and missing ones
+    plain = column.codec.plain
+    numbers = numbers_of_rows(column, values)[0]  # NaN for modal and missing ones
     clipped = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
     outside = np.flatnonzero(clipped - numbers)
     outside = outside[~np.isnan(numbers[outside])]
     if not len(outside):
         return values
-    return replaced_rows(array, outside, plain.decode(clipped[outside]))
+    return replaced_rows(values, outside, plain.decode(clipped[outside]))
 
 
 def replaced_rows(values: Any, places: Ints, others: Any) -> Any:
-    """Values with others at some places, in their own type."""
+    """Values of the host with others at some places, in their own type."""
     order = np.arange(len(values))
     order[places] = len(values) + np.arange(len(places))
-    return taken(joined_arrays([on_host(values), on_host(others).cast(values.type)], values.type), order)
+    return taken(joined_arrays([values, others.cast(values.type)], values.type), order)
 
 
 def unmodelled_columns(

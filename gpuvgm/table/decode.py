@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import and_
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, in_both, is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, together
 from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Modes, refuse_code
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
@@ -49,11 +50,13 @@ class Decoded:
 def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
     """Decode the columns that the rows have."""
     arrays: dict[str, Column] = {}
-    valid: Array | None = None
+    masks: list[Array] = []
     for name, part in encoded.columns.items():
         values = decoders[name](part, encoded.first_row)
         arrays[name] = values.array
-        valid = values.valid if valid is None else valid if values.valid is None else in_both(valid, values.valid)
+        if values.valid is not None:
+            masks.append(values.valid)
+    valid = reduce(and_, together(*masks)) if masks else None
     return Decoded(table_of_columns(arrays, encoded.rows), valid)
 
 
@@ -61,9 +64,8 @@ def joined_valid(parts: Sequence[Decoded]) -> Array:
     """The masks of valid rows of all blocks as one array."""
     if not parts:
         return np.empty(0, np.bool_)
-    masks = [np.ones(len(part.table), np.bool_) if part.valid is None else part.valid for part in parts]
-    target = next((mask for mask in masks if is_on_device(mask)), masks[0])
-    return namespace_of(target).concatenate([beside(mask, target) for mask in masks])
+    masks = together(*(np.ones(len(part.table), np.bool_) if part.valid is None else part.valid for part in parts))
+    return namespace_of(masks[0]).concatenate(masks)
 
 
 def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemplate:
@@ -136,8 +138,7 @@ class CompactReader:
             return Coded(scalar)
         if column.width:
             code = _codes(column, block, self._names.mode(column.name))
-            target = scalar if scalar is not None and is_on_device(scalar) else code
-            return Coded(None if scalar is None else beside(scalar, target), beside(code, target))
+            return Coded(code=code) if scalar is None else Coded(*together(scalar, code))
         xp = np if scalar is None else namespace_of(scalar)
         return Coded(scalar, xp.zeros(block.rows, dtype=column.code_dtype))
 
@@ -170,7 +171,7 @@ def _array_of_column(block: Block, name: str) -> Array:
     """A column of a block as an array on its own device; missing values are NaN."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn) or not column.is_array:
-        return floats(as_numbers(plain_values_of(on_host(column)), "numeric"))
+        return floats(as_numbers(plain_values_of(block.host_column(name)), "numeric"))
     if column.missing is None:
         return column.values
     values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Column, column_of, namespace_of, to_numpy
 from gpuvgm.columns.base import Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
@@ -41,13 +41,13 @@ _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.f
 class Encoded:
     """Encoded rows: scalars and codes of each column, or the values of passthrough columns.
 
-    `originals` holds the original columns that the result has too.
+    `originals` holds the original columns that the result has too, on the host.
     """
 
     first_row: int
     rows: int
     columns: dict[str, Coded]
-    originals: Mapping[str, Column] = field(default_factory=dict)
+    originals: Mapping[str, pa.Array[Any]] = field(default_factory=dict)
 
     @property
     def unseen(self) -> UnseenRows:
@@ -189,10 +189,6 @@ def refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
         )
 
 
-def _beside_or_none(array: Array | None, target: Array) -> Array | None:
-    return None if array is None else beside(array, target)
-
-
 @dataclass(frozen=True, slots=True)
 class CompactLayout:
     """Columns `<column>.scalar` and `<column>.mode`, as far as a column has them; passthrough columns keep their name.
@@ -236,10 +232,7 @@ class CompactLayout:
 
 def _as_column(values: Any, missing: Any = None) -> Column:
     """Scalars or modes as a column on their own device."""
-    if is_on_device(values):
-        return DeviceColumn(values, pa.from_numpy_dtype(values.dtype), missing)
-    array: pa.Array[Any] = pa.array(values, mask=missing)
-    return array
+    return column_of(values, pa.from_numpy_dtype(values.dtype), missing)
 
 
 class OnehotLayout:
@@ -301,7 +294,7 @@ class OnehotLayout:
             part = encoded.columns[column.name]
             if not column.all_known and not column.has_codes:
                 refuse_unknown(column.name, part.scalar, encoded.first_row)
-            parts.append((_beside_or_none(part.scalar, out), _beside_or_none(part.code, out), column.width))
+            parts.append((part.scalar, part.code, column.width))
         self._engine.fill_onehot(parts, out)
         return out
 
@@ -337,9 +330,7 @@ class KeptLayout:
     def part(self, encoded: Encoded, matrix: Floats | None = None) -> pa.RecordBatch:
         """A block as Arrow columns, in the memory of the host."""
         batch = self.encoded.batch(self.encoded.part(encoded))
-        return pa.RecordBatch.from_arrays(
-            [*map(on_host, encoded.originals.values()), *batch.columns], schema=self.schema
-        )
+        return pa.RecordBatch.from_arrays([*encoded.originals.values(), *batch.columns], schema=self.schema)
 
     def batch(self, part: pa.RecordBatch) -> pa.RecordBatch:
         """The block itself, which is a batch already."""
@@ -453,7 +444,7 @@ class Coding:
                 columns[name] = self._call_naming(name, block, encoder, rows)
             for name, counts in _pending_counts(columns):
                 columns[name] = self._call_naming(name, block, columns[name].with_counts, counts)
-            originals = {name: block.column(name) for name in self.originals}
+            originals = {name: block.host_column(name) for name in self.originals}
             encoded = Encoded(block.first_row, block.rows, columns, originals)
             return form.part(encoded, whole), encoded.unseen
 

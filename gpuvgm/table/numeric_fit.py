@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.arrays import Array, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.columns.numeric import (
@@ -33,7 +33,7 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io import Block
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
-from gpuvgm.mixture.rows import SEED_ROWS, Rows, first_feature
+from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
     ColumnFit,
@@ -201,21 +201,20 @@ def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
     """
     plan = column.plan
     if run.executor.spread:
-        with rows_on_workers(partial(partition_numbers, plan), run.blocks([plan.name]), run) as workers:
+        with rows_on_workers(partial(partition_numbers, run.engine, plan), run.blocks([plan.name]), run) as workers:
             return fit_over_workers(get_engine(run.here.engine), workers, column)
     row_bytes = EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)  # k-means on all rows has many copies of them
     if run.room is not None and column.sums.rows * row_bytes > run.room:
         return _fit_over_blocks(run, column)
     engine, parts = get_engine(run.engine), list[Floats]()
-    run.executor.map_blocks(partial(_numbers_of, plan), run.blocks([plan.name]), parts.append)
+    run.executor.map_blocks(partial(_numbers_of, engine, plan), run.blocks([plan.name]), parts.append)
     numbers = widened(namespace_of(parts[0]).concatenate(parts)) if parts else np.empty(0)
     parts.clear()
-    start = None
-    if _starts_from_rows(plan) and not (is_on_device(numbers) and len(numbers) > SEED_ROWS):
+    rows, start = Rows.of(numbers), None
+    if _starts_from_rows(plan) and (rows.whole or rows.count <= SEED_ROWS):
         column, start = _start_from_rows(to_numpy(numbers), column)
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        rows = replace(Rows.of(numbers), pool=pool)
-        return _fit_exact_rows(engine, column, rows, start)
+        return _fit_exact_rows(engine, column, rows.with_threads(pool), start)
 
 
 def _fit_exact_rows(engine: Engine, column: NumberFit, rows: Rows, start: Statistics | None = None) -> NumberFit:
@@ -252,25 +251,27 @@ def _fit_over_blocks(run: Run, column: NumberFit) -> NumberFit:
     if _starts_from_rows(plan):
         _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
 
+    engine = get_engine(run.engine)
+
     def numbers_of(block: Block) -> Floats:
-        return np.asarray(to_numpy(_numbers_of(plan, block)), dtype=np.float64)[:, None]
+        return np.asarray(to_numpy(_numbers_of(engine, plan, block)), dtype=np.float64)[:, None]
 
     assert isinstance(run.executor, LocalExecutor)
     blocks = partial(run.blocks, [plan.name])
     rows = RowsOfSource(np.empty((0, 1)), blocks=blocks, numbers_of=numbers_of, executor=run.executor)
-    return _fit_exact_rows(get_engine(run.engine), column, rows)
+    return _fit_exact_rows(engine, column, rows)
 
 
-def _numbers_of(plan: NumberPlan, block: Block) -> Floats:
+def _numbers_of(engine: Engine, plan: NumberPlan, block: Block) -> Floats:
     """Numbers of a block's rows where they lie, NaN for those without one."""
-    return ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+    return ordinary_numbers(plan.codec, plan.modal, block.column(plan.name), engine)[0]
 
 
-def partition_numbers(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
+def partition_numbers(engine: str, plan: NumberPlan, blocks: Iterator[Block]) -> Array:
     """The numbers of a partition, shape (rows,), float64, where they lie; NaN for rows without one."""
     parts = []
     for block in blocks:
-        numbers = _numbers_of(plan, block)
+        numbers = _numbers_of(get_engine(engine), plan, block)
         xp = namespace_of(numbers)
         parts.append(xp.asarray(numbers, dtype=xp.float64))
     return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
@@ -283,7 +284,7 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
 
 def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
     """The numbers of a block, on the host."""
-    return first_feature(x)
+    return np.asarray(to_numpy(x)[:, 0])
 
 
 def _start_from_rows(numbers: Floats, column: NumberFit) -> tuple[NumberFit, Statistics]:
@@ -325,7 +326,7 @@ def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: boo
 
 def _first_infinite(run: Run, plan: NumberPlan) -> int:
     for block in run.here.blocks([plan.name]):
-        numbers = _numbers_of(plan, block)
+        numbers = _numbers_of(get_engine(run.here.engine), plan, block)
         found = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
         if len(found):
             return int(block.first_row + found[0])

@@ -18,7 +18,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import is_on_device, mixed, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import is_on_device, mixed, namespace_of, to_numpy
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES
 from gpuvgm.columns.rules import choice, whole
@@ -441,7 +441,7 @@ class TrainingRows:
                 for block in any_source(part).blocks(names, rows):
                     records = np.zeros(block.rows, dtype)
                     for name in names:
-                        records[name] = self._numbers(name, block.column(name), dtype[name])
+                        records[name] = self._numbers(name, block.host_column(name), dtype[name])
                     for scalar, name in intervals.items():
                         refuse_unknown(name, records[scalar], first_row)
                     add(records)
@@ -467,7 +467,7 @@ class TrainingRows:
 
     def _numbers(self, name: str, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Scalars or codes of a block; null or NaN, which stands for no category, becomes one past the last code."""
-        numbers: NDArray[Any] = np.asarray(on_host(values).to_numpy(zero_copy_only=False))
+        numbers: NDArray[Any] = np.asarray(values.to_numpy(zero_copy_only=False))
         if dtype.kind == "f" or numbers.dtype.kind != "f":
             return numbers
         widths = {mode: width for _, mode, width in self._parts}

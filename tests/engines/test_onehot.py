@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import Engine, OnehotPart, ReadPart
+from tests.engines.kernels.building import needs_compiler
+from tests.harness.device.module import up
 
 WIDTHS = st.lists(st.tuples(st.booleans(), st.integers(0, 300)), min_size=1, max_size=4)
 
@@ -116,3 +121,23 @@ def test_wrong_shapes_are_refused_by_the_extension(
     arguments = ([part], matrix) if name == "fill_onehot" else (matrix, [part])
     with pytest.raises(ValueError, match=message):
         getattr(native, name)(*arguments)
+
+
+@needs_compiler
+@pytest.mark.parametrize("on_device", [False, True])
+def test_parts_may_lie_elsewhere_than_the_matrix(strict_cupy: Any, on_device: bool) -> None:
+    """Columns that only the host encodes, such as text, stand in matrices of the device."""
+    widths = [(True, 3), (False, 300), (True, 0), (True, 5)]
+    given_ = parts(widths, 50, 1)
+    expected = np.empty((50, 311))
+    get_engine("reference").fill_onehot(given_, expected)
+    for moved in (0, 1):  # of two columns
+        mixed = [
+            (scalar, code, width)
+            if place % 2 == moved
+            else (None if scalar is None else up(scalar), None if code is None else up(code), width)
+            for place, (scalar, code, width) in enumerate(given_)
+        ]
+        out = up(np.empty((50, 311))) if on_device else np.empty((50, 311))
+        get_engine("cuda").fill_onehot(mixed, out)
+        np.testing.assert_array_equal(to_numpy(out), expected)

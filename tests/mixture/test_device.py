@@ -144,7 +144,7 @@ def test_weights_of_cupy_stay_on_the_device(strict_cupy: Any, algorithm: str) ->
 @pytest.mark.parametrize("weight", [np.tile([0.0, 1.0, 2.0], 3000), np.random.default_rng(4).random(9000)])
 def test_samples_of_a_device_are_those_of_the_host(strict_cupy: Any, weight: np.ndarray) -> None:
     x = blobs(np.random.default_rng(3), len(weight), 1)
-    found, expected = Rows(up(x), up(weight)).sample(1000), Rows(x, weight).sample(1000)
+    found, expected = Rows.of(up(x), up(weight)).sample(1000), Rows(x, weight).sample(1000)
     assert np.array_equal(found.array, expected.array)
 
 

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from gpuvgm import _native
 from gpuvgm.mixture import initialization
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
+from gpuvgm.mixture.rows import SEED_ROWS, random_places
 
 
 def test_other_threads_run_k_means_on_one_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +47,7 @@ def _rows(features: int = 1) -> dict[str, np.ndarray]:
         "heavy tails": random.standard_cauchy((1000, features)),
         "tiny": normal[:513] * 1e-160,
         "huge": normal[:300] * 1e150,
+        "by columns": np.asfortranarray(normal + 0.1),
         "few rows": normal[:7],
         "one row": normal[:1],
     }
@@ -121,6 +123,64 @@ def test_every_instruction_set_finds_the_nearest_centres(instruction_set: str, c
     assert np.array_equal(out[:, 1:-1], np.minimum(distances.T, 50.0))
 
 
+def near_midpoints(centres: np.ndarray) -> np.ndarray:
+    """Numbers about the midpoints of all centres, a few roundings away."""
+    middles = ((centres[:, None] + centres) / 2).ravel()
+    steps = np.spacing(np.maximum(np.abs(middles), np.max(np.abs(centres)))) * np.arange(-9, 10)[:, None] / 2
+    return np.concatenate([(middles + steps).ravel(), centres])
+
+
+@pytest.mark.parametrize("components", [1, 2, 7, 20])
+@pytest.mark.parametrize("scale", [1.0, 1e-160, 1e150, 1e-9])
+@pytest.mark.parametrize("instruction_set", _native.instruction_sets())
+def test_rows_of_one_feature_are_labelled_and_summed_in_one_pass(
+    instruction_set: str, scale: float, components: int
+) -> None:
+    """With the labels that all centres give, where the roundings of the distances decide too, and sums in row order."""
+    random, kernels = np.random.default_rng(6), _native.Kernels(instruction_set)
+    first = random.normal(size=components) * scale
+    shifted = first + random.normal(size=components) * scale * 0.01
+    stages = [
+        first,
+        np.nextafter(first, np.inf),
+        shifted,
+        shifted,
+        np.where(np.arange(components) % 3, shifted, first[0]),
+    ]
+    rows = np.concatenate([random.normal(size=2000) * scale, *map(near_midpoints, stages), random.normal(size=7) * 1e6])
+    x, largest = random.permutation(rows)[:, None], float(np.max(np.abs(rows)))
+    labels, counts, expected = (
+        np.full(len(x), -1, np.int32),
+        np.zeros(components, np.int64),
+        np.full(len(x), -1, np.int32),
+    )
+    with np.errstate(over="ignore", under="ignore"):
+        for centres in stages:
+            squares = centres**2
+            changes = kernels.nearest_centres(x, centres[:, None], squares, expected)
+            changed, sums = kernels.label_and_sum(x, centres[:, None], squares, largest, labels, counts)
+            assert changed == changes and np.array_equal(labels, expected)
+            assert np.array_equal(counts, np.bincount(expected, minlength=components))
+            assert np.array_equal(sums, kernels.sums_by_centre(x, expected, components)[1])
+
+
+def test_all_places_of_a_sample_that_is_no_smaller_are_the_rows() -> None:
+    """Numbers of the same stream for fewer rows; so such a sample need not be drawn."""
+    places = random_places(SEED_ROWS, SEED_ROWS).astype(np.int64)
+    assert np.array_equal(places, np.arange(SEED_ROWS))
+    assert np.array_equal(random_places(1000, SEED_ROWS), random_places(SEED_ROWS, SEED_ROWS)[:1000])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3000])
+def test_rows_that_a_sum_reaches_are_those_of_its_running_sums(rows: int) -> None:
+    random = np.random.default_rng(7)
+    x = random.random(rows) * (random.random(rows) < 0.3)
+    ends = np.cumsum(x)
+    parts = np.sort(np.concatenate([[0.0], ends[:: max(rows // 50, 1)], random.uniform(0, 1.1 * ends[-1] + 0.1, 40)]))
+    expected = np.minimum(np.searchsorted(ends, parts), rows - 1)
+    assert _native.Kernels("baseline").first_reaching(x, parts) == expected.tolist()
+
+
 def test_loops_refuse_what_does_not_fit() -> None:
     kernels = _native.Kernels("baseline")
     x, labels = np.zeros((4, 2)), np.zeros(4, np.int32)
@@ -130,6 +190,17 @@ def test_loops_refuse_what_does_not_fit() -> None:
         kernels.nearest_centres(x, np.zeros((3, 2)), np.zeros(3), labels[:3])
     with pytest.raises(ValueError, match="the label of a centre"):
         kernels.sums_by_centre(x, labels + 3, 3)
+    line, counts = x[:, :1].copy(), np.zeros(3, np.int64)
+    for rows, their_labels, their_counts in (
+        (x, labels, counts),
+        (line, labels + 3, counts),
+        (line, labels, counts[:2]),
+    ):
+        with pytest.raises(ValueError, match="one label a row"):
+            kernels.label_and_sum(rows, rows[:3], np.zeros(3), 1.0, their_labels, their_counts)
+    for parts in (np.array([2.0, 1.0]), None):
+        with pytest.raises(ValueError, match="ascending parts"):
+            kernels.first_reaching(np.empty(0) if parts is None else np.ones(3), np.ones(1) if parts is None else parts)
     with pytest.raises(ValueError, match="one result a row"):
         kernels.closer(x, np.zeros(4), np.zeros(4), x[:1], np.zeros(1), np.empty((1, 3)))
 

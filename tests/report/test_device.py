@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
+from gpuvgm.arrays import DeviceColumn
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import summary
 from gpuvgm.execution import sampling
@@ -94,6 +95,21 @@ def test_the_host_touches_no_rows(device: Any, name: str, judge: str) -> None:
     apart = device.ledger.stages["apart"]
     allowed = max(frames[0][name].nbytes // 50, 1)
     assert judging.bytes_down - apart.bytes_down <= allowed and judging.bytes_up - apart.bytes_up <= allowed
+
+
+def test_rounded_categories_are_compared_where_they_lie(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Float32 numbers that are a rounding away from a category of float64 count as it."""
+    random = np.random.default_rng(6)
+    original, rounded = (random.choice([0.1, 0.7, 2.3, np.nan], ROWS) for _ in range(2))
+    frames = [pd.DataFrame({"few": values}) for values in (original, rounded.astype(np.float32))]
+    model = TableTransformer({"few": "categorical"}, engine="native").fit(frames[0])
+    expected = model.evaluate(host_table(frames[0]), compare=host_table(frames[1])).to_dict()
+    assert expected["columns"]["few"]["new_rows"] == 0
+    model.set_params(engine="auto")
+    given, to_arrow, lengths = [*map(DataFrame.from_pandas, frames)], DeviceColumn.to_arrow, list[int]()
+    monkeypatch.setattr(DeviceColumn, "to_arrow", lambda self: lengths.append(len(self)) or to_arrow(self))
+    assert model.evaluate(given[0], compare=given[1]).to_dict() == expected
+    assert lengths and max(lengths) <= 4 * 128
 
 
 def host_table(frame: pd.DataFrame) -> pa.Table:

@@ -236,8 +236,28 @@ def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyP
     assert rows.kernels and rows.bytes_down < 2 * ROWS  # of 56 bytes a row
     assert not device.uploads
     ranged = TableTransformer({"logs": {"kind": "general", "log": True}}, engine="cuda", **SETTINGS)
-    with pytest.raises(AssertionError, match="copied to the host"):  # a range has no kernel
-        ranged.fit({"logs": given["logs"]}).transform({"logs": given["logs"]})
+    encoded = ranged.fit({"logs": given["logs"]}).transform({"logs": given["logs"]})
+    assert_same(encoded, ranged.transform({"logs": arrays()["logs"]}))
+    assert is_strict(encoded["logs.scalar"])
+    with pytest.raises(AssertionError, match="copied to the host"):
+        DeviceColumn(given["logs"], pa.float64()).to_arrow()
+
+
+def test_exact_fits_of_logarithms_read_the_rows_where_they_lie(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
+    monkeypatch.setattr(sampling, "RUN_ROWS", 64)
+    logs = np.exp(np.random.default_rng(5).normal(2, 1, 1 << 16))
+    settings: dict[str, Any] = {"algorithm": "exact", "effort": "auto", "max_iter": 5, "block_rows": 1 << 14}
+    transformer = TableTransformer({"logs": {"kind": "continuous", "log": True}}, engine="cuda", **settings)
+    to_arrow, lengths = DeviceColumn.to_arrow, list[int]()
+    with monkeypatch.context() as patch:
+        patch.setattr(DeviceColumn, "to_arrow", lambda self: lengths.append(len(self)) or to_arrow(self))
+        found = transformer.fit({"logs": up(logs)})
+    assert lengths and max(lengths) <= 4 * 64
+    host_model = TableTransformer({"logs": {"kind": "continuous", "log": True}}, engine="native", **settings)
+    (mixture,), (expected,) = (model.columns_.values() for model in (found, host_model.fit({"logs": logs})))
+    assert mixture.fit.algorithm == expected.fit.algorithm == "exact"
+    np.testing.assert_allclose(mixture.means, expected.means, rtol=1e-9)
 
 
 def skewed(random: np.random.Generator) -> np.ndarray:

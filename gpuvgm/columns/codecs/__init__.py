@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, on_host, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, to_numpy, usable_rows
 from gpuvgm.columns.codecs.asinh import AsinhCodec
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec, rounding_in, rounding_variance, unit_of
@@ -123,11 +123,8 @@ def _own_ends(values: Column, rows: NDArray[np.bool_]) -> tuple[Number, Number]:
 
 def rows_for(codec: Codec, values: Column) -> Column:
     """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
-    inner = codec.plain
-    if isinstance(inner, OfText):
-        return inner.values_of(values)
-    is_usable = not isinstance(values, DeviceColumn) or codec.works_on_device(values.type)
-    return values if is_usable else on_host(values)
+    inner, rows = codec.plain, usable_rows(codec, values)
+    return inner.values_of(rows) if isinstance(inner, OfText) else rows
 
 
 def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:
@@ -136,11 +133,12 @@ def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column
         return column.replaced(rows, value)
     inner = codec.plain
     word = inner.word_of(value)
+    single: Any  # a row of the host
     if word is not None:
         single = pa.array([word], column.type)
     elif isinstance(inner, FloatCodec):
         single = replace(inner, integer=False, step=None).decode(np.array([value], np.float64))
     else:
         single = inner.without_step().with_base(int(value)).decode(np.zeros(1))
-    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), on_host(single)[0], column).cast(column.type)
+    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], column).cast(column.type)
     return replaced

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of
 from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
@@ -85,7 +85,8 @@ def as_numbers(column: Column, fitted: object) -> Column:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column
     if pa.types.is_decimal(kind):
-        return _of_decimals(on_host(column))
+        decimal_column: Any = column  # only codecs of decimals work on those of a device
+        return _of_decimals(decimal_column)
     if pa.types.is_boolean(kind):
         if isinstance(column, DeviceColumn):
             return DeviceColumn(column.values.view(np.uint8), pa.uint8(), column.missing)
@@ -161,10 +162,11 @@ def cached_parts(rows: Array) -> Iterator[slice]:
 
 def in_parts(function: Callable[[Array], Array], rows: Array, dtype: DTypeLike = np.float64) -> Array:
     """Apply an elementwise function in parts that fit a processor's cache; returns an array of `dtype`."""
-    if len(rows) <= CACHED_ROWS or is_on_device(rows):
+    parts = [*cached_parts(rows)]
+    if len(parts) < 2:
         return function(rows)
     results: Array = np.empty(len(rows), dtype)
-    for part in cached_parts(rows):
+    for part in parts:
         results[part] = function(rows[part])
     return results
 

@@ -141,8 +141,8 @@ class Codec(ABC):
     def encode(self, column: Column) -> Floats:
         """Numbers of a column, shape (rows,); NaN where a value is missing.
 
-        Columns on a device that `works_on_device` is true of give numbers there (float32 where the column has that
-        precision); others are taken to the host.
+        Columns on a device are such that `works_on_device` is true of, see `gpuvgm.columns.codecs.rows_for`, and give
+        numbers there (float32 where the column has that precision).
         The column's type may differ from the codec's if its values mean the same.
 
         Raises

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.arrays import Column, to_numpy
 from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
 from gpuvgm.columns.codecs.base import Bools, Codec, Number
 from gpuvgm.columns.codecs.decimals import DecimalCodec
@@ -153,8 +153,8 @@ class CurvedCodec(Codec):
         return self.inner.off_step(column, self.inner.encode(column))
 
     def encode(self, column: Column) -> Floats:
-        """Numbers of a column, on the host; NaN for missing values."""
-        numbers = self.shifted.encode(on_host(column))
+        """Numbers of rows of the host, NaN for missing values; an engine makes those of a device, see `row_rules`."""
+        numbers = self.shifted.encode(column)
         if isinstance(self.inner, FloatCodec) and self.origin:
             with np.errstate(over="ignore"):
                 numbers = numbers - self.origin
@@ -211,7 +211,7 @@ class CurvedCodec(Codec):
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""
-        return self.inner.equals(on_host(column), value)
+        return self.inner.equals(column, value)
 
     def show(self, value: Number) -> str:
         """The value, not its number."""

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, decimals, on_host, to_numpy
+from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, decimals, to_numpy
 from gpuvgm.columns.codecs.arrays import (
     WIDE,
     WIDEST,
@@ -103,9 +103,9 @@ class DecimalCodec(WholeCodec):
         """Rows that are no multiple of the step; see `Codec.off_step`."""
         if self.step == 1:
             return None
-        if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
+        if isinstance(column, DeviceColumn):
             return off_multiples(column, filled(column.stored()), self.step)
-        exact = self._with_scale(on_host(column))
+        exact = self._with_scale(column)
         if exact is None:
             return ~np.isnan(numbers)
         zeros = self._zeros
@@ -120,9 +120,8 @@ class DecimalCodec(WholeCodec):
         InputError
             For a column that does not hold numbers.
         """
-        if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
+        if isinstance(column, DeviceColumn):
             return differences(column.stored(), self.base)  # type: ignore[no-any-return]
-        column = on_host(column)
         exact = self._with_scale(column)
         if exact is None:
             return self._rounded_numbers(column)
@@ -147,7 +146,7 @@ class DecimalCodec(WholeCodec):
         if pa.types.is_decimal(column.type):
             numbers = decimal_floats(column)
         else:
-            numbers = floats(on_host(as_numbers(column, self.type))).astype(np.float64)
+            numbers = floats(as_numbers(column, self.type)).astype(np.float64)
         with np.errstate(over="ignore"):
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 
@@ -205,9 +204,8 @@ class DecimalCodec(WholeCodec):
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value; for floating-point rows, the float nearest to it."""
-        if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
+        if isinstance(column, DeviceColumn):
             return equal_rows(column.stored(), value)
-        column = on_host(column)
         if isinstance(value, float) and not value.is_integer():
             return np.zeros(len(column), np.bool_)
         if not pa.types.is_decimal(column.type):

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import Column, on_host, to_numpy
+from gpuvgm.arrays import Column, to_numpy
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value
@@ -662,8 +662,8 @@ class OfText(WholeCodec):
         """Ends of what can be read again."""
         return self.text.limits
 
-    def values_of(self, column: Column) -> Column:
-        """Values of rows of text; other columns as they are.
+    def values_of(self, column: Any) -> Any:
+        """Values of rows of text of the host; other columns as they are.
 
         Raises
         ------
@@ -672,9 +672,8 @@ class OfText(WholeCodec):
         """
         values, wrong = self.split(column)
         if wrong.any():
-            column = on_host(column)
             row = int(np.argmax(wrong))
-            wrong_texts: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[: MOST_WORDS + 1]
+            wrong_texts = column.filter(pa.array(wrong)).cast(pa.string()).unique()[: MOST_WORDS + 1]
             examples = wrong_texts.to_pylist()
             wrong_rows = int(wrong.sum())
             problem = f"values are not written as {self.text.example!r} is, such as {examples[0][:60]!r}"
@@ -682,9 +681,8 @@ class OfText(WholeCodec):
             raise UnreadText(message, row, tuple(examples))
         return values
 
-    def split(self, column: Column) -> tuple[Column, Bools]:
+    def split(self, column: Any) -> tuple[Any, Bools]:
         """Values of rows as `values_of` gives them, null where text is written otherwise; and these rows."""
-        column = on_host(column)
         if not is_text_type(plain_values_of(column[:0]).type):
             return column, np.zeros(len(column), np.bool_)
         values, wrong = self.text.read(column)
@@ -692,9 +690,9 @@ class OfText(WholeCodec):
             values = pc.if_else(pa.array(wrong), pa.scalar(None, values.type), values)
         return values, wrong
 
-    def written(self, values: Column) -> Column:
+    def written(self, values: Any) -> Column:
         """Text of values in their own type."""
-        text: Column = self.text.write(on_host(values))
+        text: Column = self.text.write(values)
         return text
 
     def encode(self, column: Column) -> Floats:
@@ -714,8 +712,7 @@ class OfText(WholeCodec):
         if word is None:
             return super().equals(values, value)  # type: ignore[safe-super]
         word_value = self.text.read(pa.array([word]))[0][0]
-        host_values: Any = on_host(values)
-        return np.asarray(pc.fill_null(pc.equal(host_values, word_value), False))  # noqa: FBT003
+        return np.asarray(pc.fill_null(pc.equal(values, word_value), False))  # noqa: FBT003
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Text of the values that numbers stand for."""

@@ -229,8 +229,10 @@ class CudaEngine(Engine):
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
         if not self.device.is_resident(out):
-            self._host.fill_onehot(parts, out)  # the bus is slower than the host's memory
+            # The bus is slower than the host's memory.
+            self._host.fill_onehot([(_down(scalar), _down(code), width) for scalar, code, width in parts], out)
             return
+        parts = [(self._up(scalar), self._up(code), width) for scalar, code, width in parts]
         rows.fill_onehot(self.device, parts, out)
 
     @ranged
@@ -344,6 +346,10 @@ def started(host: Engine) -> CudaEngine:
 def _first(row: np.uint64) -> int:
     """Row number in the contract's form: -1 where there is none."""
     return -1 if int(row) == rows.NO_ROW else int(row)
+
+
+def _down(array: Any) -> Any:
+    return None if array is None else to_numpy(array)
 
 
 def _uploaded_piece(lane: Lane, array: NDArray[Any] | None, piece: slice) -> Any:

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
 from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
@@ -62,7 +61,7 @@ class SampledTable:
         arrays = {}
         for column in model.encoded if names is None else [model[name] for name in names]:
             values = column.decoder(engine, check=False)(parts[column.name], 0).array
-            arrays[column.name] = on_host(within_range(column, values) if self.enforce else values)
+            arrays[column.name] = within_range(column, values) if self.enforce else values
         return arrays
 
     def rows(self, matrix: Matrix, first_row: int, seed: int) -> pa.RecordBatch:

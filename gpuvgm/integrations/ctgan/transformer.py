@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import column_of, namespace_of
 from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Values
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, value_type
+from gpuvgm.columns.codecs.arrays import floats
 from gpuvgm.columns.codecs.texts import form_of
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Flavor, Standardize
@@ -480,8 +480,8 @@ class _BooleanColumn(MixtureColumn):
 
         def booleans(part: Coded, first_row: int) -> Values:
             values = numbers(part, first_row)
-            array: Any = on_host(values.array)
-            return replace(values, array=pc.greater(array, pa.scalar(0, array.type)))
+            shares = floats(values.array)  # NaN for missing ones
+            return replace(values, array=column_of(shares > 0, pa.bool_(), namespace_of(shares).isnan(shares)))
 
         return booleans
 

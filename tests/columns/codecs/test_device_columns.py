@@ -13,7 +13,10 @@ from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, on_host, to_numpy, widened
 from gpuvgm.columns.codecs import LogCodec, codec_for, ends_of, rows_for, with_value
 from gpuvgm.columns.continuous import within_bounds
+from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
+from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import decimal_type
 from tests.harness.device.module import is_strict, up
 
@@ -143,25 +146,32 @@ def test_decimals_that_another_codec_or_type_was_fitted_to_come_to_the_host() ->
     scaled = decimal_type(64, 9, 3)
     for type_ in (pa.int64(), pa.float64(), scaled, pa.decimal128(30, 2)):
         codec = codec_for("x", type_, pa.chunked_array([array.cast(type_)]))
-        assert isinstance(rows_for(codec, given), pa.Array)
-        for rows in (given, rows_for(codec, given)):
-            np.testing.assert_array_equal(codec.encode(rows), codec.encode(array))
-            np.testing.assert_array_equal(codec.equals(rows, 7), codec.equals(array, 7))
+        rows = rows_for(codec, given)
+        assert isinstance(rows, pa.Array)
+        np.testing.assert_array_equal(codec.encode(rows), codec.encode(array))
+        np.testing.assert_array_equal(codec.equals(rows, 7), codec.equals(array, 7))
 
 
+@needs_compiler
 @pytest.mark.parametrize("type_", [pa.float64(), pa.int64()])
-def test_logarithms_and_wide_decimals_by_array_code_come_to_the_host(type_: pa.DataType) -> None:
-    """Engines work on logarithms where rows lie."""
+def test_wide_decimals_come_to_the_host_and_logarithms_of_an_engine_stay(type_: pa.DataType) -> None:
     array = pa.array([1, 2, None, 400], type_)
-    log = LogCodec.around(codec_for("x", type_, pa.chunked_array([array])), None, 1)
+    given = resident(array)
     decimal = codec_for("x", pa.decimal128(21, 2), pa.chunked_array([array.cast(pa.decimal128(21, 2))]))
-    for codec, is_usable in ((log, True), (decimal, False)):
-        assert isinstance(rows_for(codec, resident(array)), DeviceColumn) == is_usable
-        numbers = codec.encode(resident(array))
-        assert type(numbers) is np.ndarray
-        np.testing.assert_array_equal(numbers, codec.encode(array))
-        assert codec.decode(up(numbers)).equals(codec.decode(numbers))
-        np.testing.assert_array_equal(codec.equals(resident(array), 2), codec.equals(array, 2))
+    rows = rows_for(decimal, given)
+    assert isinstance(rows, pa.Array)
+    np.testing.assert_array_equal(decimal.encode(rows), decimal.encode(array))
+    np.testing.assert_array_equal(decimal.equals(rows, 2), decimal.equals(array, 2))
+    log = LogCodec.around(codec_for("x", type_, pa.chunked_array([array])), None, 1)
+    assert rows_for(log, given) is given
+    numbers, which = ordinary_numbers(log, (2,), given, get_engine("cuda"))
+    expected, expected_which = ordinary_numbers(log, (2,), array)
+    assert is_strict(numbers) and is_strict(which)
+    np.testing.assert_array_equal(to_numpy(numbers), expected)
+    np.testing.assert_array_equal(to_numpy(which), expected_which)
+    np.testing.assert_array_equal(log.equals(given, 2).get(), log.equals(array, 2))
+    for codec, values in ((decimal, decimal.encode(array)), (log, log.encode(array))):
+        assert codec.decode(up(values)).equals(codec.decode(values))
 
 
 def test_one_value_in_some_rows() -> None:

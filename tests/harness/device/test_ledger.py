@@ -118,7 +118,7 @@ def test_rows_in_column_order_without_room_for_a_copy(strict_cupy: Any, monkeypa
     monkeypatch.setattr(rows_module, "DEVICE_BLOCK_VALUES", 2 * CHUNK_ROWS)
     strict_cupy.hardware.memory = strict_cupy.hardware.used[0] + host.nbytes // 2
     table = GaussianTable(np.zeros(2), np.zeros((1, 2)), np.ones((1, 2)), np.zeros(1))
-    rows = accumulate._rows_near(engine, Rows(there))
+    rows = Rows.of(there).near(engine)
     assert not rows.array.flags.c_contiguous
     assert accumulate.sums_over(engine, rows, table).counts == len(host)
 

@@ -35,7 +35,7 @@ def start_of(kind: str, rows: int, features: int) -> Start:
 
 
 def sums_of(x: Any, weight: Any, kind: str, form: str) -> Statistics:
-    rows, engine = Rows(x, weight), get_engine("cuda")
+    rows, engine = Rows.of(x, weight), get_engine("cuda")
     start = start_of(kind, *x.shape)
     return start_statistics(engine, rows, start, np.full(x.shape[1], 0.25), form, moments_of(engine, rows))
 
@@ -96,7 +96,7 @@ def test_more_rows_cost_no_more_operations_and_waits(strict_cupy: Any, features:
 
 def test_a_sample_of_the_rows_waits_once(strict_cupy: Any) -> None:
     x = np.random.default_rng(0).normal(size=(1 << 19, 2))
-    there, here = (Rows(rows) for rows in (up(x), x))
+    there, here = (Rows.of(rows) for rows in (up(x), x))
     with strict_cupy.hardware.ledger.stage("sample") as entry:
         found = there.sample(1000)
     np.testing.assert_array_equal(found.array, here.sample(1000).array)

@@ -18,6 +18,7 @@ const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
     gpuvgm::e_step_rows,     gpuvgm::e_step_cells,    gpuvgm::count_most_probable,
     gpuvgm::e_step_features, gpuvgm::log_prob,        gpuvgm::encode,
     gpuvgm::decode,          gpuvgm::summarise,       gpuvgm::log_rows,
-    gpuvgm::exp_rows,        gpuvgm::nearest_centres, gpuvgm::sums_by_centre,
-    gpuvgm::closer,          gpuvgm::draw_rows,       gpuvgm::find_bins,
+    gpuvgm::exp_rows,        gpuvgm::nearest_centres, gpuvgm::label_and_sum,
+    gpuvgm::sums_by_centre,  gpuvgm::closer,          gpuvgm::draw_rows,
+    gpuvgm::find_bins,
 };

@@ -8,6 +8,7 @@ namespace gpuvgm {
 constexpr int64_t CHUNK_ROWS = 4096;  // rows whose sums are taken together
 constexpr int64_t WINDOW_ROWS =
     (int64_t(1) << 22) - 4096;  // rows whose count and first moment fit one 64-bit word of a cell
+constexpr int SPARE = 8;        // places behind sums
 constexpr int64_t OUTER_CELLS = int64_t(1) << 22;
 
 // Parameters of the components; y = x * scale - centre, means and precisions are those of y, to base 2.
@@ -155,6 +156,10 @@ struct HostKernels {
     // Labels of the nearest centres; squares: of the centres. Returns whether a label changed.
     bool (*nearest_centres)(const double* x, int64_t rows, int features, const double* centres, const double* squares,
                             int components, int32_t* labels);
+    // Both labels and sums of rows of one feature, none of which is larger than `largest`; counts: those of the labels.
+    // sums: (components + SPARE,).
+    bool (*label_and_sum)(const double* x, int64_t rows, const double* centres, const double* squares, int components,
+                          double largest, int32_t* labels, int64_t* counts, double* sums);
     // Adds rows and their sum a centre; sums: (components, features).
     void (*sums_by_centre)(const double* x, int64_t rows, int features, const int32_t* labels, double* counts,
                            double* sums);

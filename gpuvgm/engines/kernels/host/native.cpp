@@ -187,6 +187,26 @@ bool nearest_centres(const Kernels& kernels, Matrix x, Matrix centres, Reals squ
                                          (int)centres.shape(0), labels.data());
 }
 
+// Whether a label changed, and the sum of each centre's rows, of one feature; changes labels and their counts.
+auto label_and_sum(const Kernels& kernels, Matrix x, Matrix centres, Reals squares, double largest, Labels labels,
+                   nb::ndarray<int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> counts) {
+    check_centres(x, centres, squares);
+    const size_t components = centres.shape(0);
+    const auto is_none = [=](int32_t label) { return label < -1 || label >= (int32_t)components; };
+    if (x.shape(1) != 1 || labels.shape(0) != x.shape(0) || counts.shape(0) != components ||
+        std::any_of(labels.data(), labels.data() + labels.shape(0), is_none)) {
+        throw std::invalid_argument("one label a row of one feature is needed, of a centre or -1, and counts of all");
+    }
+    std::vector<double> sums(components + SPARE);
+    bool changed;
+    {
+        nb::gil_scoped_release unlocked;
+        changed = kernels.loops.label_and_sum(x.data(), x.shape(0), centres.data(), squares.data(), (int)components,
+                                              largest, labels.data(), counts.data(), sums.data());
+    }
+    return nb::make_tuple(changed, owned(std::move(sums), {components, 1}));
+}
+
 // Rows and their sum a centre.
 auto sums_by_centre(const Kernels& kernels, Matrix x, Labels labels, int components) {
     const size_t rows = x.shape(0), features = x.shape(1);
@@ -215,6 +235,26 @@ void closer(const Kernels& kernels, Matrix x, Reals row_squares, Reals nearest, 
     nb::gil_scoped_release unlocked;
     kernels.loops.closer(x.data(), row_squares.data(), rows, (int)x.shape(1), nearest.data(), candidates.data(),
                          squares.data(), (int)count, out.data(), out.stride(0));
+}
+
+// For each of some parts of a sum, ascending, the first row at which the rows' sum from the first on reaches it; the
+// last row where it never does.
+auto first_reaching(const Kernels&, Reals x, Reals parts) {
+    const size_t rows = x.shape(0), count = parts.shape(0);
+    if (!rows || !std::is_sorted(parts.data(), parts.data() + count)) {
+        throw std::invalid_argument("rows are needed, and ascending parts of their sum");
+    }
+    std::vector<int64_t> places(count, rows - 1);
+    nb::gil_scoped_release unlocked;
+    double sum = 0.0;
+    size_t reached = 0;
+    for (size_t row = 0; row < rows && reached < count; ++row) {
+        sum += x.data()[row];
+        for (; reached < count && sum >= parts.data()[reached]; ++reached) {
+            places[reached] = row;
+        }
+    }
+    return places;
 }
 
 auto distinct(Words keys) {
@@ -305,9 +345,13 @@ NB_MODULE(_native, m) {
         .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
         .def("nearest_centres", &nearest_centres, "x"_a, "centres"_a, "squares"_a, "labels"_a,
              "Labels of the nearest centres; whether one changed.")
+        .def("label_and_sum", &label_and_sum, "x"_a, "centres"_a, "squares"_a, "largest"_a, "labels"_a, "counts"_a,
+             "Both for one feature.")
         .def("sums_by_centre", &sums_by_centre, "x"_a, "labels"_a, "components"_a, "Rows and their sum a centre.")
         .def("closer", &closer, "x"_a, "row_squares"_a, "nearest"_a, "candidates"_a, "squares"_a, "out"_a,
              "Squared distances with one more centre.")
+        .def("first_reaching", &first_reaching, "x"_a, "parts"_a,
+             "Rows at which the sum of the rows reaches parts of it.")
         .def("summarise", &summarise, "x"_a, "frame"_a, "windows"_a, "midpoints"_a, "parents"_a, "inner_cells"_a,
              "rules"_a);
     bind_rows(m, kernels);
