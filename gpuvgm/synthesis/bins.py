@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -304,6 +304,11 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
     column, first = columns[bins.name], columns[bins.since]
     assert isinstance(column, NumericColumn) and isinstance(first, NumericColumn)
     return Origin(column, first, bins.back)
+
+
+def origins_of(bins: Iterable[Bins]) -> dict[str, str]:
+    """Columns of datetimes that are counted from others, each with that one."""
+    return {one.name: one.since for one in bins if one.since is not None}
 
 
 def _bins_of_categories(column: CategoricalColumn) -> Bins:

@@ -7,7 +7,7 @@ words are compared with, so that all engines draw the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -78,6 +78,26 @@ class KeyTable:
         return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in self.ranges])
 
 
+@dataclass(frozen=True, slots=True)
+class ComputedColumn:
+    """A column that a law computes: when its turn comes, its bins are those of the computed values.
+
+    Parameters
+    ----------
+    sources : tuple of int
+        Columns that its values are made of.
+    is_drawn : bool
+        Whether trees draw it first, as the law leaves some rows to them.
+    codes : callable
+        Gives its bins, and the codes of its parts by place, of bins and places of these columns by node; and of its own
+        where it is drawn.
+    """
+
+    sources: tuple[int, ...]
+    is_drawn: bool
+    codes: Callable[[Mapping[int, tuple[Codes, Floats]]], tuple[Codes, dict[int, Codes]]]
+
+
 @dataclass(frozen=True)  # no slots: keys are cached
 class Drawing:
     """Draws rows.
@@ -90,11 +110,36 @@ class Drawing:
         Bins of nodes with a condition, restricted to the pieces that meet it.
     engine : Engine
         Engine whose loops draw.
+    computed : mapping of int to ComputedColumn
+        Columns that laws compute, by node.
     """
 
     network: Network
     conditions: Mapping[int, Bins]
     engine: Engine
+    computed: Mapping[int, ComputedColumn] = field(default_factory=dict)
+
+    def _in_turn(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
+        """Columns that are computed in an order of all columns: all that their values are made of come before them."""
+        in_turn, drawn, late = dict[int, ComputedColumn](), set[int](), set[int]()
+        for place in order:
+            column = self.computed.get(place)
+            if column is not None and drawn.issuperset(column.sources) and late.isdisjoint(column.sources):
+                in_turn[place] = column
+            elif column is not None:
+                late.add(place)
+            drawn.add(place)
+        return in_turn
+
+    @cached_property
+    def _in_turn_of_trees(self) -> dict[int, ComputedColumn]:
+        return self._in_turn(self.network.structure.order)
+
+    @cached_property
+    def _sources(self) -> frozenset[int]:
+        """Columns that values of others are computed of."""
+        columns = self._in_turn_of_trees.items()
+        return frozenset(other for place, column in columns for other in (place, *column.sources))
 
     @cached_property
     def messages(self) -> Messages:
@@ -147,18 +192,25 @@ class Drawing:
     def trees(self) -> ConditionedTrees:
         """Trees of the columns up to the last one with a condition."""
         evidence = {place: _share_of_bins(bins) for place, bins in self.conditions.items()}
-        return ConditionedTrees(self.network, evidence, self._codes, self.engine)
+        return ConditionedTrees(self.network, evidence, self._codes, self.engine, frozenset(self._in_turn_of_trees))
 
     def _codes(self, place: int, drawn: Mapping[int, Any], first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
-        structure = self.network.structure
+        structure, computed = self.network.structure, self._in_turn_of_trees.get(place)
         draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
+        made = {other: (drawn[other], drawn[~other]) for other in computed.sources} if computed is not None else {}
+        if computed is not None and not computed.is_drawn:
+            codes, parts = self._computed(place, made, by_trees=True)
+            return {place: codes, ~place: np.zeros(rows)} | parts
         asked = [drawn[other] for other in structure.trees[place].asked]
         codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
-        if place not in structure.parts_of:
+        if place not in structure.parts_of and place not in self._sources:
             return {place: codes}
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
-        return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
+        if computed is None:
+            return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
+        codes, parts = self._computed(place, made | {place: (codes, readings)}, by_trees=True)
+        return {place: codes, ~place: readings} | parts
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
         """Bins of a column, by its trees."""
@@ -199,20 +251,20 @@ class Drawing:
         by_trees = not self.conditions or (not tables and self.trees.is_exact)
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
+        in_turn = self._in_turn_of_trees if by_trees else self._in_turn(order)
         bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws, also of parts
-        levels = dict[int, int]()
+        levels, inside = dict[int, int](), dict[int, Floats]()
         columns: dict[int, tuple[Codes, Floats]] = {}
         for place in order:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             if own:
                 bins |= {key: own.lacking for key in structure.keys_asked if key in others}
-            former = [
-                _taken(bins[other], own.above.get(levels.get(other, own.level))) if own else bins_of_rows[other]
-                for other in others
-            ]
-            number, draws = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]]()
-            ranges, at = own.ranges if own else ((first_row, rows),), 0
-            for first, count in ranges:
+            above = {other: own.above.get(levels.get(other, own.level)) if own else None for other in [*bins]}
+            former = [_taken(bins[other], above[other]) if own else bins_of_rows[other] for other in others]
+            computed, draws = in_turn.get(place), list[tuple[Codes, Floats]]()
+            number, at = column_number(structure.nodes[place].name), 0
+            ranges = own.ranges if own else ((first_row, rows),)
+            for first, count in ranges if computed is None or computed.is_drawn else ():
                 draw, codes = (
                     Draw(own.seed if own else seed, number, first),
                     [one[at : at + count] for one in former],
@@ -224,16 +276,33 @@ class Drawing:
                 else:
                     draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
                 at += count
-            drawn_codes, places = map(_joined, zip(*draws, strict=True))
-            of_rows, coded = own.places if own else None, {place: drawn_codes}
-            if by_trees:
-                coded |= structure.codes_of_parts(place, drawn_codes, places)
+            if draws:
+                drawn_codes, places = map(_joined, zip(*draws, strict=True))
+                coded = structure.codes_of_parts(place, drawn_codes, places) if by_trees else {}
+            if computed is not None:
+                made = {
+                    other: (_taken(bins[other], above[other]), _taken(inside[other], above[other]))
+                    for other in computed.sources
+                } | ({place: (drawn_codes, places)} if computed.is_drawn else {})
+                drawn_codes, coded = self._computed(place, made, by_trees=by_trees)
+                places = places if computed.is_drawn else np.zeros(len(drawn_codes))
+            of_rows, coded, inside[place] = own.places if own else None, coded | {place: drawn_codes}, places
             for part, part_codes in coded.items():
                 bins[part], bins_of_rows[part] = part_codes, _taken(part_codes, of_rows)
                 levels[part] = own.level if own else 0
             codes = to_numpy(bins_of_rows[place])
             columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_taken(places, of_rows))
         return [columns[place] for place in range(len(structure.nodes))]
+
+    def _computed(
+        self, place: int, drawn: Mapping[int, tuple[Codes, Floats]], *, by_trees: bool
+    ) -> tuple[Codes, dict[int, Codes]]:
+        """Bins of a computed column, on the host, and codes of its parts, of what is drawn of others."""
+        pairs = {other: (to_numpy(codes), to_numpy(places)) for other, (codes, places) in drawn.items()}
+        if by_trees:
+            return self.computed[place].codes(pairs)
+        pairs = {other: (self._any_bin(other, codes), places) for other, (codes, places) in pairs.items()}
+        return self.network.structure.in_network(place, self.computed[place].codes(pairs)[0]), {}
 
 
 def _share_of_bins(bins: Bins) -> Floats:

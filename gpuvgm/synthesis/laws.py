@@ -30,11 +30,11 @@ from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
+from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, Bins
 from gpuvgm.synthesis.conditions import restricted_to, row_finder
 from gpuvgm.synthesis.numbers import Rows, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
-from gpuvgm.synthesis.trees import ORDER_GROUPS
+from gpuvgm.synthesis.trees import order_of
 from gpuvgm.synthesis.values import replaced_rows
 
 _LOG = logging.getLogger("gpuvgm")
@@ -48,7 +48,6 @@ MOST_KEYS = 1 << 14  # values that decide another column
 LEAST_REPEATS = 20  # rows of each such value on average, of a column of numbers
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NOISE = 1e-9  # of a number without a step
-MORE, TOLD = 1.1, 0.05 * 2**20  # times that a column tells more of another one, and nats a row, as trees count them
 WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
@@ -105,16 +104,6 @@ class Law:
     def decides(self) -> bool:
         """Whether the target is computed."""
         return self.sign != "<="
-
-    @property
-    def is_learnt(self) -> bool:
-        """Whether trees draw the target nearly as it is computed, so that other columns may depend on it."""
-        return self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
-
-    def barred(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield pairs of columns of which the first may not depend on the second, as that is computed."""
-        if self.decides and not self.is_learnt:
-            yield from ((name, self.target) for name in names if name != self.target)
 
     @property
     def forms(self) -> Iterator[Law]:
@@ -404,19 +393,22 @@ class LawKeeper:
         The columns.
     laws : sequence of Law
         The laws.
+    origins : mapping of str to str
+        Columns of datetimes that are counted from others, each with that one.
     """
 
     columns: Mapping[str, FittedColumn]
     laws: Sequence[Law]
+    origins: Mapping[str, str]
 
     @cached_property
     def _orders(self) -> list[Rule]:
         return [Rule(law, self.columns) for law in self.laws if not law.decides]
 
     @cached_property
-    def _deciding(self) -> list[Rule]:
-        """Laws that compute, each after those that its operands are computed by."""
-        return [Rule(law, self.columns) for law in _in_order(self.laws)]
+    def _deciding(self) -> dict[str, Rule]:
+        """Laws that compute, by their target, each after those that its operands are computed by."""
+        return {law.target: Rule(law, self.columns) for law in _in_order(self.laws)}
 
     @cached_property
     def changed(self) -> frozenset[str]:
@@ -427,7 +419,15 @@ class LawKeeper:
     @property
     def computed(self) -> frozenset[str]:
         """Columns whose values are computed."""
-        return frozenset(law.target for law in self.laws if law.decides)
+        return frozenset(self._deciding)
+
+    def sources(self, name: str) -> set[str]:
+        """Columns that the values of a column are made of in the end."""
+        return Dependence(made_of=made_of(self.laws)).counted_from(self.origins).sources(name)
+
+    def is_circular(self, name: str) -> bool:
+        """Whether a computed column is made of what is counted from it."""
+        return name in self.sources(name)
 
     def restricted(self, bins: Mapping[str, Bins], name: str, condition: Any) -> dict[str, Bins]:
         """Bins such that a computed column may meet a condition: those of the values that decide it.
@@ -452,9 +452,9 @@ class LawKeeper:
 
     def root(self, name: str) -> tuple[str, Floats, Floats] | None:
         """The column that decides another one, in the end, with its codes and those of the other; None without one."""
-        rules, path = {rule.law.target: rule for rule in self._deciding if rule.law.sign == "->"}, list[Rule]()
-        while name in rules:
-            path.append(rules[name])
+        path = list[Rule]()
+        while name in self._deciding and self._deciding[name].law.sign == "->":
+            path.append(self._deciding[name])
             name = path[-1].law.operands[0]
         if not path:
             return None
@@ -468,27 +468,58 @@ class LawKeeper:
             codes = rule.decided(codes, known=False)
         return name, keys, codes
 
-    def keep(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
-        """Columns of drawn rows as the laws have them; rows that break an order, and rows beyond a column's range."""
+    def ordered(self, rows: Rows, names: Collection[str] | None = None) -> tuple[dict[str, Any], Mask | bool]:
+        """Columns of orders with values swapped where they are not in order, and rows that break an order still.
+
+        Of some columns alone, and those that they are in order with.
+        """
+        beside = None if names is None else set[str]().union(*map(self._in_order_with.sources, names))
+        rules = [rule for rule in self._orders if beside is None or rule.law.target in beside]
         arrays: dict[str, Any] = {}
 
         def current(name: str) -> Any:
             return arrays[name] if name in arrays else on_host(rows(name))
 
-        none = unordered = beyond = np.zeros(len(current(self.laws[0].target)), np.bool_)
-        for _ in (None, *self._orders):  # as often as a value may move along them, and once to see
-            unordered = none
-            for rule in self._orders:
+        unordered: Mask | bool = False
+        for _ in (None, *rules):  # as often as a value may move along them, and once to see
+            unordered = False
+            for rule in rules:
                 swapped, broken = _swapped(rule, current)
                 arrays |= swapped
                 unordered = unordered | broken
-            if not unordered.any():
+            if not np.any(unordered):
                 break
-        for rule in self._deciding:
-            name = rule.law.target
-            arrays[name], is_beyond = _computed(rule, current)
-            beyond = beyond | is_beyond
-        return arrays, unordered, beyond
+        return arrays, unordered
+
+    @cached_property
+    def _in_order_with(self) -> Dependence:
+        return Dependence(made_of=made_of([rule.law for rule in self._orders]))
+
+    def values(self, name: str, rows: Rows, drawn: Rows) -> tuple[Any, Mask]:
+        """Values of a computed column, and which of them lie beyond its range.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        rows : callable
+            Gives the values of what it is computed from.
+        drawn : callable
+            Gives what was drawn of it; asked only where that says which rows are missing.
+        """
+        rule = self._deciding[name]
+        ordered, _ = self.ordered(rows, rule.law.operands)
+        return _computed(rule, lambda one: ordered[one] if one in ordered else rows(one), drawn)
+
+
+def made_of(laws: Iterable[Law]) -> dict[str, set[str]]:
+    """Columns that values of others are made of by laws: what computes them, and what they are in order with."""
+    columns: dict[str, set[str]] = {}
+    for law in laws:
+        columns.setdefault(law.target, set()).update(law.operands)
+        if not law.decides:
+            columns.setdefault(law.operands[0], set()).add(law.target)
+    return columns
 
 
 def _in_order(laws: Iterable[Law]) -> list[Law]:
@@ -528,16 +559,17 @@ def _swapped(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
     return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}, broken
 
 
-def _computed(rule: Rule, rows: Rows) -> tuple[Any, Mask]:
+def _computed(rule: Rule, rows: Rows, drawn: Rows) -> tuple[Any, Mask]:
     """Values of a law's target, and which of them lie beyond its range."""
-    drawn, numbers = rows(rule.law.target), rule.numbers(rows)
-    decided = np.ones(len(numbers), np.bool_)
-    if rule.law.apart:  # which values are missing is drawn
-        decided = ~np.isnan(numbers) & ~np.isinf(codes_of(rule.target, drawn))
-    low, high = rule.range
+    numbers, (low, high) = rule.numbers(rows), rule.range
+    values = values_of_codes(rule.target, numbers)
     # An infinite number is a missing one.
-    beyond = decided & np.isfinite(numbers) & ((numbers < low) | (numbers > high))
-    return _chosen(decided, values_of_codes(rule.target, numbers), drawn), beyond
+    beyond = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
+    if not rule.law.apart:
+        return values, beyond
+    own = drawn(rule.law.target)  # which values are missing is drawn
+    decided = ~np.isnan(numbers) & ~np.isinf(codes_of(rule.target, own))
+    return _chosen(decided, values, own), beyond & decided
 
 
 # -- which laws there are
@@ -592,7 +624,7 @@ class LawSearch:
             forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
             for search in (self._deciders, self._sums, self._products, self._orders):
                 for forms in search():
-                    self._choose(chosen, [form for form in forms if not self._hides(form)], forbidden)
+                    self._choose(chosen, forms, forbidden)
         return _without_implied(chosen)
 
     def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
@@ -612,30 +644,14 @@ class LawSearch:
         is_free = law.target not in {*decided, *drawn, *_sources(law.operands, decided)}
         return is_free and all(self.dependence.allows(law.target, name) for name in law.operands)
 
-    def _hides(self, law: Law) -> bool:
-        """Return whether another column depends on a sum or product more than on what it is computed of.
-
-        Trees do not see the computed number, so that the other column would be drawn less well.
-        """
-        column: Any = self.columns[law.target]
-        if law.sign not in AMOUNTS or is_datetime_type(column.type):
-            return False
-        others = [self._groups[name] for name in self.columns if name not in (*law.operands, law.target)]
-        target, operands = self._groups[law.target], [self._groups[name] for name in law.operands]
-        return any(
-            other.information(target) > MORE * max(other.information(operand) for operand in operands)
-            for other in others
-            if other.information(target) > TOLD * len(other.codes)
-        )
-
     @cached_property
-    def _groups(self) -> dict[str, AskedColumn]:
-        """Groups of the values of few rows, by column."""
-        groups = {}
+    def _order(self) -> list[str]:
+        """The columns in the order in which they would be drawn without laws, by few rows."""
+        ranks = {}
         for name, codes in self._codes.items():
             distinct, places = np.unique(codes[self._shuffled[:FEW_ROWS]], return_inverse=True)
-            groups[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False).grouped(ORDER_GROUPS)
-        return groups
+            ranks[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False)
+        return order_of(ranks, replace(self.dependence, first=tuple(self.drawn)))
 
     # -- columns that decide others
 
@@ -650,14 +666,20 @@ class LawSearch:
         return np.random.default_rng(0).permutation(len(some))
 
     def _deciders(self) -> Iterator[list[Law]]:
-        """Yield laws of columns that others decide, the last column first: by the one with the fewest values."""
+        """Yield laws of columns that others decide, the one drawn last first: by the one with the fewest values.
+
+        Numbers decide categories only where these do not decide them, because new numbers may be drawn.
+        """
         groups = {name: keys for name in self.columns if (keys := self._keys(name)) is not None}
         fewest_first = sorted(groups, key=lambda name: len(groups[name].distinct))
-        for target in reversed([*self.columns]):
-            for name in fewest_first:
-                law = self._decided(target, name, groups[name]) if name != target else None
-                if law is not None:
-                    yield [law]
+        pairs = ((name, target) for name in fewest_first for target in self.columns if name != target)
+        laws = [law for name, target in pairs if (law := self._decided(target, name, groups[name])) is not None]
+
+        def rank(law: Law) -> tuple[bool, int]:
+            is_category = [isinstance(self.columns[name], CategoricalColumn) for name in (*law.operands, law.target)]
+            return is_category == [False, True], -self._order.index(law.target)
+
+        yield from ([law] for law in sorted(laws, key=rank))
 
     def _keys(self, name: str) -> _Keys | None:
         """The values of a column, and those of the rows; None where they may lie anywhere."""
@@ -762,14 +784,12 @@ class LawSearch:
                         yield Law("-", (name, other), targets[at], span)
 
     def _sums(self) -> Iterator[list[Law]]:
-        """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
-        place = {name: at for at, name in enumerate(self.columns)}
+        """Yield the forms of equal columns and of sums that compute a wide column, the one that is drawn last first."""
         for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
             if self._holds(law):
                 numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
                 scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
                 widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
-                different = {name: len(np.unique(own)) for name, own in numbers.items()}
                 wide = [
                     form
                     for form in law.forms
@@ -777,7 +797,7 @@ class LawSearch:
                     and isinstance(self.columns[form.target], NumericColumn)
                     and self._holds(form)
                 ]
-                yield sorted(wide, key=lambda form: (-different[form.target], -place[form.target]))
+                yield sorted(wide, key=lambda form: -self._order.index(form.target))
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""

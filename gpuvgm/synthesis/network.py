@@ -142,7 +142,7 @@ class Structure:
         """Bins of the network of parents, with their groups."""
         return tuple(Axis(bins.merged(groups)) for bins, groups in zip(self.bins, self.groups, strict=True))
 
-    def _in_network(self, place: int, codes: Codes) -> Codes:
+    def in_network(self, place: int, codes: Codes) -> Codes:
         """Bins of the network of parents from the bins of rows, where these lie."""
         groups = self.groups[place]
         if len(groups) == len(self.axes[place]):
@@ -177,7 +177,7 @@ class Structure:
         engine : Engine
             Engine that counts, where the bins lie.
         """
-        counts, merged = [], [self._in_network(place, codes[place]) for place in range(len(self.bins))]
+        counts, merged = [], [self.in_network(place, codes[place]) for place in range(len(self.bins))]
         for column_codes, parents, axis in zip(merged, self.parents, self.axes, strict=True):
             first = len(self.axes[parents[0]]) if parents else 1
             second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)

@@ -49,6 +49,7 @@ from gpuvgm.synthesis.bins import (
     coded_columns,
     coded_parts,
     origin_of,
+    origins_of,
     part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
@@ -77,6 +78,7 @@ from gpuvgm.synthesis.laws import (
     check_laws,
     columns_to_restrict,
     laws_under,
+    made_of,
     merged_laws,
     tell_of_broken,
 )
@@ -741,11 +743,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
-        rows, encoded = thinned(many), [column.name for column in model.columns if column.is_encoded]
+        rows = thinned(many)
         forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
-            dependence = self._dependence(encoded, forms, attributes, laws)
+            dependence = self._dependence(forms, attributes, laws)
             plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
@@ -776,20 +778,19 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     def _dependence(
         self,
-        names: Sequence[str],
         forms: Mapping[str, IdentifierForm],
         attributes: Mapping[str, str],
         laws: Sequence[Law],
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
         levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self._conditioned)
-        barred = frozenset(pair for law in laws for pair in law.barred(names))
+        computed, sources = frozenset(law.target for law in laws if law.decides), made_of(laws)
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
             lacking = lacking_keys(forms, dict.fromkeys(attributes.values()), rows_of(rows))
             some = {part.column: codes for part, codes in lacking.items() if codes.any()}
-            return Dependence(levels, one_of_each, first, attributes, some, barred)
+            return Dependence(levels, one_of_each, first, attributes, some, computed, sources)
 
         return of_rows
 
@@ -837,8 +838,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         few = thinned(rows)
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)
-        codes = coded_columns(by_name, bins, rows_of(rows), engine)
-        of_rows = of_few if few is rows else dependence(rows)
+        codes, origins = coded_columns(by_name, bins, rows_of(rows), engine), origins_of(bins.values())
+        of_few, of_rows = (one.counted_from(origins) for one in (of_few, of_few if few is rows else dependence(rows)))
         clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
         on_clocks = {
             name: bins_on_clock(
@@ -907,7 +908,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         bins = {bins_.name: bins_ for bins_ in network.structure.bins}
         check_names(conditions, bins)
         laws = laws_under(self._laws, conditions) if not self.attributes_ else self._laws
-        keeper = LawKeeper(columns, laws)
+        keeper = LawKeeper(columns, laws, origins_of(bins.values()))
         restricted_bins, tested = dict(bins), {}
         for name, condition in conditions.items():
             if name in keeper.computed:

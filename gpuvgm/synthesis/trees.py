@@ -174,6 +174,14 @@ def grow_all(
         return tuple(order), tuple(pool.map(grow, range(len(names))))
 
 
+def order_of(columns: Mapping[str, AskedColumn], dependence: Dependence) -> list[str]:
+    """Order of columns without parts, as `grow_all` has it."""
+    names = [*columns]
+    told = _told([*columns.values()], range(len(names)))
+    first = [names.index(name) for name in dependence.first]
+    return [names[place] for place in _order_of(told, dependence.mask(names), first)]
+
+
 def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     """Ranges of codes, each cut where its halves have most nearly the same rows; columns as in `Trees`.
 
