@@ -88,6 +88,8 @@ class ComputedColumn:
         Columns that its values are made of.
     is_drawn : bool
         Whether trees draw it first, as the law leaves some rows to them.
+    is_learnt : bool
+        Whether trees draw it nearly so, too.
     codes : callable
         Gives its bins, and the codes of its parts by place, of bins and places of these columns by node; and of its own
         where it is drawn.
@@ -95,6 +97,7 @@ class ComputedColumn:
 
     sources: tuple[int, ...]
     is_drawn: bool
+    is_learnt: bool
     codes: Callable[[Mapping[int, tuple[Codes, Floats]]], tuple[Codes, dict[int, Codes]]]
 
 
@@ -110,35 +113,23 @@ class Drawing:
         Bins of nodes with a condition, restricted to the pieces that meet it.
     engine : Engine
         Engine whose loops draw.
-    computed : mapping of int to ComputedColumn
-        Columns that laws compute, by node.
+    computed : callable
+        Gives the columns that are computed in their turn, by node, in an order of the nodes.
     """
 
     network: Network
     conditions: Mapping[int, Bins]
     engine: Engine
-    computed: Mapping[int, ComputedColumn] = field(default_factory=dict)
-
-    def _in_turn(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
-        """Columns that are computed in an order of all columns: all that their values are made of come before them."""
-        in_turn, drawn, late = dict[int, ComputedColumn](), set[int](), set[int]()
-        for place in order:
-            column = self.computed.get(place)
-            if column is not None and drawn.issuperset(column.sources) and late.isdisjoint(column.sources):
-                in_turn[place] = column
-            elif column is not None:
-                late.add(place)
-            drawn.add(place)
-        return in_turn
+    computed: Callable[[Sequence[int]], Mapping[int, ComputedColumn]] = lambda _: {}
 
     @cached_property
-    def _in_turn_of_trees(self) -> dict[int, ComputedColumn]:
-        return self._in_turn(self.network.structure.order)
+    def _of_trees_in_turn(self) -> Mapping[int, ComputedColumn]:
+        return self.computed(self.network.structure.order)
 
     @cached_property
     def _sources(self) -> frozenset[int]:
         """Columns that values of others are computed of."""
-        columns = self._in_turn_of_trees.items()
+        columns = self._of_trees_in_turn.items()
         return frozenset(other for place, column in columns for other in (place, *column.sources))
 
     @cached_property
@@ -192,15 +183,16 @@ class Drawing:
     def trees(self) -> ConditionedTrees:
         """Trees of the columns up to the last one with a condition."""
         evidence = {place: _share_of_bins(bins) for place, bins in self.conditions.items()}
-        return ConditionedTrees(self.network, evidence, self._codes, self.engine, frozenset(self._in_turn_of_trees))
+        computed = frozenset(place for place, column in self._of_trees_in_turn.items() if not column.is_learnt)
+        return ConditionedTrees(self.network, evidence, self._codes, self.engine, computed)
 
     def _codes(self, place: int, drawn: Mapping[int, Any], first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
-        structure, computed = self.network.structure, self._in_turn_of_trees.get(place)
+        structure, computed = self.network.structure, self._of_trees_in_turn.get(place)
         draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
         made = {other: (drawn[other], drawn[~other]) for other in computed.sources} if computed is not None else {}
         if computed is not None and not computed.is_drawn:
-            codes, parts = self._computed(place, made, by_trees=True)
+            codes, parts = self._computed(computed, place, made, by_trees=True)
             return {place: codes, ~place: np.zeros(rows)} | parts
         asked = [drawn[other] for other in structure.trees[place].asked]
         codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
@@ -209,7 +201,7 @@ class Drawing:
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
         if computed is None:
             return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
-        codes, parts = self._computed(place, made | {place: (codes, readings)}, by_trees=True)
+        codes, parts = self._computed(computed, place, made | {place: (codes, readings)}, by_trees=True)
         return {place: codes, ~place: readings} | parts
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
@@ -251,7 +243,7 @@ class Drawing:
         by_trees = not self.conditions or (not tables and self.trees.is_exact)
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
-        in_turn = self._in_turn_of_trees if by_trees else self._in_turn(order)
+        in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
         bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws, also of parts
         levels, inside = dict[int, int](), dict[int, Floats]()
         columns: dict[int, tuple[Codes, Floats]] = {}
@@ -284,7 +276,7 @@ class Drawing:
                     other: (_taken(bins[other], above[other]), _taken(inside[other], above[other]))
                     for other in computed.sources
                 } | ({place: (drawn_codes, places)} if computed.is_drawn else {})
-                drawn_codes, coded = self._computed(place, made, by_trees=by_trees)
+                drawn_codes, coded = self._computed(computed, place, made, by_trees=by_trees)
                 places = places if computed.is_drawn else np.zeros(len(drawn_codes))
             of_rows, coded, inside[place] = own.places if own else None, coded | {place: drawn_codes}, places
             for part, part_codes in coded.items():
@@ -295,14 +287,14 @@ class Drawing:
         return [columns[place] for place in range(len(structure.nodes))]
 
     def _computed(
-        self, place: int, drawn: Mapping[int, tuple[Codes, Floats]], *, by_trees: bool
+        self, column: ComputedColumn, place: int, drawn: Mapping[int, tuple[Codes, Floats]], *, by_trees: bool
     ) -> tuple[Codes, dict[int, Codes]]:
         """Bins of a computed column, on the host, and codes of its parts, of what is drawn of others."""
         pairs = {other: (to_numpy(codes), to_numpy(places)) for other, (codes, places) in drawn.items()}
         if by_trees:
-            return self.computed[place].codes(pairs)
+            return column.codes(pairs)
         pairs = {other: (self._any_bin(other, codes), places) for other, (codes, places) in pairs.items()}
-        return self.network.structure.in_network(place, self.computed[place].codes(pairs)[0]), {}
+        return self.network.structure.in_network(place, column.codes(pairs)[0]), {}
 
 
 def _share_of_bins(bins: Bins) -> Floats:

@@ -30,7 +30,7 @@ from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, Bins
+from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted_to, row_finder
 from gpuvgm.synthesis.numbers import Rows, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
@@ -104,6 +104,11 @@ class Law:
     def decides(self) -> bool:
         """Whether the target is computed."""
         return self.sign != "<="
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether trees draw the target nearly as it is computed, whichever of both columns comes first."""
+        return self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
 
     @property
     def forms(self) -> Iterator[Law]:
@@ -421,6 +426,23 @@ class LawKeeper:
         """Columns whose values are computed."""
         return frozenset(self._deciding)
 
+    def in_turn(self, order: Sequence[str]) -> LawKeeper:
+        """The same with the laws alone that can be kept when the turn of their target comes, in an order of columns.
+
+        Then all that it is made of is drawn, and final: of columns that trees draw nearly as they are computed, what is
+        drawn is as good.
+        """
+        place = {name: at for at, name in enumerate(order)}
+        laws, late = [rule.law for rule in self._orders], set[str]()
+        for name, rule in self._deciding.items():
+            keeper = replace(self, laws=(*laws, rule.law))
+            sources = keeper.sources(name)
+            if late.isdisjoint(sources) and all(place[one] < place[name] for one in sources):
+                laws.append(rule.law)
+            elif not rule.law.is_learnt:
+                late.add(name)
+        return replace(self, laws=laws)
+
     def sources(self, name: str) -> set[str]:
         """Columns that the values of a column are made of in the end."""
         return Dependence(made_of=made_of(self.laws)).counted_from(self.origins).sources(name)
@@ -622,7 +644,7 @@ class LawSearch:
             self._choose(chosen, [law], refuted)
         if "auto" in texts and len(self._shuffled) >= LEAST_ROWS:
             forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
-            for search in (self._deciders, self._sums, self._products, self._orders):
+            for search in (self._deciders, self._products, self._sums, self._orders):  # sums have several forms
                 for forms in search():
                     self._choose(chosen, forms, forbidden)
         return _without_implied(chosen)
@@ -784,7 +806,7 @@ class LawSearch:
                         yield Law("-", (name, other), targets[at], span)
 
     def _sums(self) -> Iterator[list[Law]]:
-        """Yield the forms of equal columns and of sums that compute a wide column, the one that is drawn last first."""
+        """Yield the forms of equal columns and of sums that compute a wide column; see `_rank`."""
         for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
             if self._holds(law):
                 numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
@@ -797,7 +819,11 @@ class LawSearch:
                     and isinstance(self.columns[form.target], NumericColumn)
                     and self._holds(form)
                 ]
-                yield sorted(wide, key=lambda form: -self._order.index(form.target))
+                yield sorted(wide, key=self._rank)
+
+    def _rank(self, form: Law) -> tuple[bool, int]:
+        """Which form of a law is best: where what is missing says itself, and the column that is drawn last."""
+        return bool(Rule(form, self.columns).outcome(self._few).apart.any()), -self._order.index(form.target)
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""

@@ -161,27 +161,29 @@ class Sampler:
         """Drawing of bins and of places in them."""
         return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed)
 
-    @cached_property
-    def _computed(self) -> dict[int, ComputedColumn]:
-        """Columns whose bins are those of computed values, by node."""
-        structure, keeper = self.network.structure, self._keeper
+    def _computed(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
+        """Columns that are computed in their turn, in an order of the nodes."""
+        structure = self.network.structure
         places = {bins.name: place for place, bins in enumerate(structure.bins)}
+        keeper = self._keeper.in_turn([structure.bins[place].name for place in order])
         return {
             places[law.target]: ComputedColumn(
-                tuple(places[name] for name in keeper.sources(law.target)),
-                is_drawn=law.apart > 0,
-                codes=partial(self._computed_codes, structure.bins[places[law.target]]),
+                tuple(sorted(places[name] for name in keeper.sources(law.target))),
+                law.apart > 0,
+                law.is_learnt,
+                partial(self._computed_codes, keeper, structure.bins[places[law.target]]),
             )
-            for law in self.laws
+            for law in keeper.laws
             if law.decides
         }
 
-    def _computed_codes(self, bins: Bins, drawn: Mapping[int, tuple[Codes, Floats]]) -> tuple[Codes, dict[int, Codes]]:
+    def _computed_codes(
+        self, keeper: LawKeeper, bins: Bins, drawn: Mapping[int, tuple[Codes, Floats]]
+    ) -> tuple[Codes, dict[int, Codes]]:
         """Bins of the values of a computed column, and codes of its parts by place."""
         structure = self.network.structure
-        values = SampledColumns(self._values, drawn, self._keeper)
         find = code_finder(self.model.by_name, bins, structure.parts, get_engine(self.engine))
-        codes, parts = find(values.kept)
+        codes, parts = find(SampledColumns(self._values, drawn, keeper).kept)
         places = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
         return codes, {places[part]: own for part, own in parts.items()}
 

@@ -784,7 +784,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
         levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self._conditioned)
-        computed, sources = frozenset(law.target for law in laws if law.decides), made_of(laws)
+        ordering = [law for law in laws if not law.is_learnt]
+        computed, sources = frozenset(law.target for law in ordering if law.decides), made_of(ordering)
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
@@ -1143,7 +1144,9 @@ def _scorer(
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
     part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
     rules, place_of = [Rule(law, columns) for law in laws], {bins.name: at for at, bins in enumerate(structure.bins)}
-    # Where others depend on a computed column, they say how likely its value was.
+    keeper = LawKeeper(columns, laws, origins_of(structure.bins))
+    in_turn = keeper.in_turn([structure.bins[place].name for place in structure.order]).computed
+    # Where others depend on a column that is not computed in its turn, they say how likely its value was.
     asked = {place for trees in structure.trees for place in trees.asked}
 
     def score(block: Block) -> Floats:
@@ -1152,7 +1155,6 @@ def _scorer(
         outcomes = [rule.outcome(rows) for rule in rules]
         pairs = zip(laws, outcomes, strict=True)
         certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
-        unasked = {place: own for place, own in certain.items() if place not in asked}
         log_density = np.zeros(block.rows)
         for place, (_, density) in enumerate(codes_and_densities):
             log_density += np.where(certain[place], 0.0, density) if place in certain else density
@@ -1161,7 +1163,18 @@ def _scorer(
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
         lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
         codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
-        return network.log_probability(codes, block.rows, engine_of_rows, unasked) + log_density
+        known = {
+            place: np.where(own, 0.0, np.nan)
+            for place, own in certain.items()
+            if structure.bins[place].name in in_turn or place not in asked
+        }
+        for law in laws:
+            place = place_of[law.target]
+            if law.apart and place in known and structure.bins[place].has_missing:  # trees say whether there is a value
+                missing = np.full(block.rows, structure.bins[place].codes[0], np.uint16)
+                is_missing = network.log_shares(place, codes | {place: missing}, engine_of_rows)
+                known[place] += np.log1p(-np.exp(is_missing))
+        return network.log_probability(codes, block.rows, engine_of_rows, known) + log_density
 
     return score
 

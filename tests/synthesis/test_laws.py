@@ -101,12 +101,82 @@ def test_laws_are_found_told_and_kept(table: pd.DataFrame, fitted: Any, sample: 
     )
 
 
-def test_what_others_depend_on_most_is_drawn(table: pd.DataFrame) -> None:
-    """Taxes depend on the net amount more than on price and pieces: trees are to see it."""
-    part = table[["price", "pieces", "net", "tax"]]
-    assert "price * pieces = net" not in gpuvgm.TableSynthesizer().fit(part).fit_report_.laws
-    alone = gpuvgm.TableSynthesizer().fit(part.drop(columns="tax"))
-    assert "price * pieces = net" in alone.fit_report_.laws
+def _bands(rows: int = 3000) -> pd.DataFrame:
+    """Sums of a product and a charge that some rows lack, before what depends on these alone."""
+    random = np.random.default_rng(12)
+    price, pieces, charge = random.gamma(4, 5, rows).round(2), random.integers(1, 30, rows), random.integers(0, 90, rows)
+    net = (price * pieces).round(2)
+    charge = pd.Series(charge.astype(float)).where(random.random(rows) > 0.3)
+    booked = pd.to_datetime("2023-01-02") + pd.to_timedelta(random.integers(0, 350, rows), unit="D")
+    days = random.integers(0, 900, rows)
+    due = booked + pd.to_timedelta(days, unit="D")
+    return pd.DataFrame(
+        {
+            "band": np.searchsorted([60, 120, 240, 480, 960], net).astype(str),
+            "net": net,
+            "price": price,
+            "charged": np.where(charge.isna(), "none", np.where(charge + net > 400, "much", "little")),
+            "sum": (charge + net).round(2),
+            "pieces": pieces,
+            "charge": charge,
+            "due on": np.where(due.dayofweek >= 5, "weekend", "workday"),
+            "booked": booked,
+            "days": days,
+            "due": due,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def bands() -> pd.DataFrame:
+    """Training rows whose computed columns others depend on."""
+    return _bands()
+
+
+@pytest.fixture(scope="module")
+def fitted_bands(bands: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    """A synthesizer of them."""
+    return gpuvgm.TableSynthesizer(laws=["auto", "booked + days = due in days"]).fit(bands)
+
+
+def _agree(rows: pd.DataFrame) -> dict[str, float]:
+    """Share of rows that keep each law, and in which others agree with computed columns."""
+    bands = np.searchsorted([60, 120, 240, 480, 960], rows["net"]).astype(str)
+    lacks = rows["charge"].isna()
+    much = np.where(lacks, "none", np.where(rows["charge"] + rows["net"] > 400, "much", "little"))
+    shares = {
+        "price * pieces = net": (rows["price"] * rows["pieces"] - rows["net"]).abs() < 0.00501,
+        "sum": (rows["net"] + rows["charge"]).round(2).fillna(-1) == rows["sum"].fillna(-1),
+        "due": rows["booked"] + pd.to_timedelta(rows["days"], unit="D") == rows["due"],
+        "band": bands == rows["band"],
+        "charged": much == rows["charged"],
+        "due on": (rows["due"].dt.dayofweek >= 5) == (rows["due on"] == "weekend"),
+    }
+    return {name: float(np.mean(share)) for name, share in shares.items()}
+
+
+def test_later_columns_are_drawn_given_computed_values(bands: pd.DataFrame, fitted_bands: Any) -> None:
+    """Bins of a product, of a sum with missing rows, and the weekday of a computed date."""
+    assert "price * pieces = net" in fitted_bands.fit_report_.laws
+    assert {"sum", "due"} <= {law.target for law in fitted_bands.laws_}
+    structure = fitted_bands.network_.structure
+    order = [structure.bins[place].name for place in structure.order]
+    for law in fitted_bands.laws_:
+        assert all(order.index(name) < order.index(law.target) for name in law.operands if law.decides)
+    agree, without = (_agree(model.sample(5000)) for model in (fitted_bands, _without_turns(fitted_bands)))
+    assert [agree[name] for name in ("price * pieces = net", "sum", "due")] == [1, 1, 1]
+    assert min(agree["band"], agree["charged"], agree["due on"]) > 0.96
+    assert [without[name] for name in ("price * pieces = net", "sum", "due")] == [1, 1, 1]
+    assert max(without["band"], without["charged"], without["due on"]) < 0.93
+    assert fitted_bands.sample(5000)["charge"].isna().mean() == pytest.approx(bands["charge"].isna().mean(), abs=0.02)
+
+
+def _without_turns(fitted: Any) -> Any:
+    """A synthesizer that computes columns after all are drawn: with another order in its file they have no turn."""
+    structure = fitted.network_.structure
+    names = [bins.name for bins in structure.bins]
+    law_targets = [names.index(law.target) for law in fitted.laws_]
+    raise NotImplementedError
 
 
 def test_columns_keep_types_ranges_and_what_is_missing(table: pd.DataFrame, sample: pd.DataFrame) -> None:
