@@ -94,7 +94,8 @@ def likeliest_bins(
         name, first = origin.column.name, bins_by_name[origin.first.name]
         is_known = name in bins_since_origin or name in _origins_of(first.name, bins_since_origin)
         counted = dependence.counted_from({name: first.name})
-        if is_known or not dependence.allows(name, first.name) or counted.is_circular:
+        is_made = name in dependence.computed or counted.is_circular
+        if is_known or is_made or not dependence.allows(name, first.name):
             continue
         numbers = numbers_since(origin.column, origin, rows)[0]
         bins, codes = (

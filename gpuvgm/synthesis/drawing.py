@@ -190,19 +190,17 @@ class Drawing:
         """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
         structure, computed = self.network.structure, self._of_trees_in_turn.get(place)
         draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
-        made = {other: (drawn[other], drawn[~other]) for other in computed.sources} if computed is not None else {}
+        beside = {one: drawn[one] for other in computed.sources for one in (other, ~other)} if computed else {}
         if computed is not None and not computed.is_drawn:
-            codes, parts = self._computed(computed, place, made, by_trees=True)
-            return {place: codes, ~place: np.zeros(rows)} | parts
+            return self._by_law(computed, place, beside, by_trees=True)
         asked = [drawn[other] for other in structure.trees[place].asked]
         codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
         if place not in structure.parts_of and place not in self._sources:
             return {place: codes}
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
-        if computed is None:
-            return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
-        codes, parts = self._computed(computed, place, made | {place: (codes, readings)}, by_trees=True)
-        return {place: codes, ~place: readings} | parts
+        if computed is not None:
+            return self._by_law(computed, place, beside | {place: codes, ~place: readings}, by_trees=True)
+        return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
         """Bins of a column, by its trees."""
@@ -244,23 +242,17 @@ class Drawing:
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
         in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
-        bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws, also of parts
-        levels, inside = dict[int, int](), dict[int, Floats]()
-        columns: dict[int, tuple[Codes, Floats]] = {}
+        former, columns = _Former(), dict[int, tuple[Codes, Floats]]()
         for place in order:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             if own:
-                bins |= {key: own.lacking for key in structure.keys_asked if key in others}
-            above = {other: own.above.get(levels.get(other, own.level)) if own else None for other in [*bins]}
-            former = [_taken(bins[other], above[other]) if own else bins_of_rows[other] for other in others]
-            computed, draws = in_turn.get(place), list[tuple[Codes, Floats]]()
-            number, at = column_number(structure.nodes[place].name), 0
+                former.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})
+            asked, computed = [former.beside(other, own) for other in others], in_turn.get(place)
+            number, draws, at = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]](), 0
             ranges = own.ranges if own else ((first_row, rows),)
             for first, count in ranges if computed is None or computed.is_drawn else ():
-                draw, codes = (
-                    Draw(own.seed if own else seed, number, first),
-                    [one[at : at + count] for one in former],
-                )
+                draw = Draw(own.seed if own else seed, number, first)
+                codes = [one[at : at + count] for one in asked]
                 if ~place in decided:
                     draws.append((decided[place], decided[~place]))
                 elif place in decided:
@@ -268,33 +260,54 @@ class Drawing:
                 else:
                     draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
                 at += count
-            if draws:
-                drawn_codes, places = map(_joined, zip(*draws, strict=True))
-                coded = structure.codes_of_parts(place, drawn_codes, places) if by_trees else {}
+            drawn = dict(zip((place, ~place), map(_joined, zip(*draws, strict=True)), strict=bool(draws)))
             if computed is not None:
-                made = {
-                    other: (_taken(bins[other], above[other]), _taken(inside[other], above[other]))
-                    for other in computed.sources
-                } | ({place: (drawn_codes, places)} if computed.is_drawn else {})
-                drawn_codes, coded = self._computed(computed, place, made, by_trees=by_trees)
-                places = places if computed.is_drawn else np.zeros(len(drawn_codes))
-            of_rows, coded, inside[place] = own.places if own else None, coded | {place: drawn_codes}, places
-            for part, part_codes in coded.items():
-                bins[part], bins_of_rows[part] = part_codes, _taken(part_codes, of_rows)
-                levels[part] = own.level if own else 0
-            codes = to_numpy(bins_of_rows[place])
-            columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_taken(places, of_rows))
+                beside = {one: former.beside(one, own) for other in computed.sources for one in (other, ~other)}
+                drawn = self._by_law(computed, place, beside | drawn, by_trees=by_trees)
+            elif by_trees:
+                drawn |= structure.codes_of_parts(place, drawn[place], drawn[~place])
+            former.add(drawn, own)
+            codes, places = (to_numpy(former.of_rows[one]) for one in (place, ~place))
+            columns[place] = codes if by_trees else self._any_bin(place, codes), places
         return [columns[place] for place in range(len(structure.nodes))]
 
-    def _computed(
-        self, column: ComputedColumn, place: int, drawn: Mapping[int, tuple[Codes, Floats]], *, by_trees: bool
-    ) -> tuple[Codes, dict[int, Codes]]:
-        """Bins of a computed column, on the host, and codes of its parts, of what is drawn of others."""
-        pairs = {other: (to_numpy(codes), to_numpy(places)) for other, (codes, places) in drawn.items()}
+    def _by_law(
+        self, column: ComputedColumn, place: int, drawn: Mapping[int, Any], *, by_trees: bool
+    ) -> dict[int, Any]:
+        """Bins of a computed column, on the host, its places where it was drawn, and the codes of its parts.
+
+        Of what is drawn of others, and of it: as `ConditionedTrees` has bins and places.
+        """
+        places, pairs = {~one for one in drawn if one < 0}, dict[int, tuple[Codes, Floats]]()
+        for one in places:
+            codes = to_numpy(drawn[one])
+            pairs[one] = codes if by_trees else self._any_bin(one, codes), to_numpy(drawn[~one])
+        codes, parts = column.codes(pairs)
+        within = drawn[~place] if column.is_drawn else np.zeros(len(codes))
         if by_trees:
-            return column.codes(pairs)
-        pairs = {other: (self._any_bin(other, codes), places) for other, (codes, places) in pairs.items()}
-        return self.network.structure.in_network(place, column.codes(pairs)[0]), {}
+            return {place: codes, ~place: within} | parts
+        return {place: self.network.structure.in_network(place, codes), ~place: within}
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What is drawn of columns and parts, by place as in `ConditionedTrees`: for their own keys, and for the rows."""
+
+    of_keys: dict[int, Any] = field(default_factory=dict)
+    of_rows: dict[int, Any] = field(default_factory=dict)
+    levels: dict[int, int] = field(default_factory=dict)
+
+    def add(self, drawn: Mapping[int, Any], own: KeyTable | None) -> None:
+        """Add what is drawn for each key of a table, or for each row."""
+        for place, values in drawn.items():
+            self.of_keys[place], self.levels[place] = values, own.level if own else 0
+            self.of_rows[place] = _taken(values, own.places if own else None)
+
+    def beside(self, place: int, own: KeyTable | None) -> Any:
+        """What is drawn of a place, for each key of a table that belongs to one of its keys, or for each row."""
+        if own is None:
+            return self.of_rows[place]
+        return _taken(self.of_keys[place], own.above.get(self.levels.get(place, own.level)))
 
 
 def _share_of_bins(bins: Bins) -> Floats:

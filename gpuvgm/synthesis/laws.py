@@ -380,6 +380,21 @@ class Rule:
         return float(np.nanmin(ends)), float(np.nanmax(ends))
 
     @property
+    def is_on_steps(self) -> bool:
+        """Whether a sum or difference of any values of the operands lies on the target's steps."""
+        if not isinstance(self.target, NumericColumn) or not self.target.codec.plain.spacing:
+            return isinstance(self.target, NumericColumn)
+        step = self._step(self.law.target)
+        steps = [self._step(name) / step for name in self.law.operands]
+        return all(ratio > HALF and abs(ratio - round(ratio)) < NOISE * ratio for ratio in steps)
+
+    def _step(self, name: str) -> float:
+        """Distance of a column's neighbouring values; infinite for categories."""
+        column, unit = self.columns[name], _Unit.of(self.columns[name], self.law.span)
+        is_number = isinstance(column, NumericColumn) and unit is not None
+        return float(unit.factor) * column.codec.plain.spacing if is_number else np.inf
+
+    @property
     def swaps(self) -> bool:
         """Whether the two columns of an order can take each other's values."""
         one, other = (self.columns[name] for name in (*self.law.operands, self.law.target))
@@ -941,8 +956,8 @@ def columns_to_restrict(laws: Sequence[Law], names: Sequence[str]) -> tuple[str,
     return tuple(dict.fromkeys(names))
 
 
-def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
-    """Laws that compute none of some columns, where others of a sum can be computed instead."""
+def laws_under(laws: Sequence[Law], names: Collection[str], columns: Mapping[str, FittedColumn]) -> tuple[Law, ...]:
+    """Laws that compute none of some columns, where others of a sum, of steps as fine, can be computed instead."""
     chosen = list(laws)
     for at, law in enumerate(laws):
         if law.sign in AMOUNTS and law.target in names:
@@ -951,6 +966,7 @@ def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
                 form
                 for form in law.forms
                 if form.target not in {*names, *others, *_sources(form.operands, others)}
+                and Rule(form, columns).is_on_steps
                 and not any(form.target in (*one.operands, one.target) for one in chosen if not one.decides)
             )
             if (form := next(forms, None)) is not None:  # which of its values are missing, the law does not say

@@ -908,7 +908,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns: dict[str, Any] = model.by_name
         bins = {bins_.name: bins_ for bins_ in network.structure.bins}
         check_names(conditions, bins)
-        laws = laws_under(self._laws, conditions) if not self.attributes_ else self._laws
+        laws = laws_under(self._laws, conditions, columns) if not self.attributes_ else self._laws
         keeper = LawKeeper(columns, laws, origins_of(bins.values()))
         restricted_bins, tested = dict(bins), {}
         for name, condition in conditions.items():
