@@ -381,18 +381,17 @@ class Rule:
 
     @property
     def is_on_steps(self) -> bool:
-        """Whether a sum or difference of any values of the operands lies on the target's steps."""
-        if not isinstance(self.target, NumericColumn) or not self.target.codec.plain.spacing:
+        """Whether sums or differences of any values of the operands lie on the target's steps."""
+        own, *steps = (self._step(name) for name in (self.law.target, *self.law.operands))
+        if not own:
             return isinstance(self.target, NumericColumn)
-        step = self._step(self.law.target)
-        steps = [self._step(name) / step for name in self.law.operands]
-        return all(ratio > HALF and abs(ratio - round(ratio)) < NOISE * ratio for ratio in steps)
+        return all(step >= own / 2 and abs(step / own - np.rint(step / own)) < NOISE * step / own for step in steps)
 
     def _step(self, name: str) -> float:
-        """Distance of a column's neighbouring values; infinite for categories."""
+        """Distance of a column's neighbouring values in a common unit; 0 where they lie anywhere, or are categories."""
         column, unit = self.columns[name], _Unit.of(self.columns[name], self.law.span)
-        is_number = isinstance(column, NumericColumn) and unit is not None
-        return float(unit.factor) * column.codec.plain.spacing if is_number else np.inf
+        step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
+        return 0.0 if unit is None else float(unit.factor) * step
 
     @property
     def swaps(self) -> bool:

@@ -159,8 +159,8 @@ def grow_all(
     told = _told(asked_of, owners)
     computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in dependence.computed}
     least = TOLD * max(map(len, (own.codes for own in asked_of)), default=0)
-    in_order = _with_followers(told, allowed, computed, least)
-    order = _order_of(told, in_order, [names.index(name) for name in dependence.first])
+    first = [names.index(name) for name in dependence.first]
+    order = _order_of(told, _with_followers(told, allowed, computed, first, least), first)
     rank = {place: at for at, place in enumerate(order)}
 
     def grow(place: int) -> NodeTrees:
@@ -221,7 +221,7 @@ def _told(columns: Sequence[AskedColumn], owners: Sequence[int]) -> Ints:
 
 
 def _with_followers(
-    told: Ints, allowed: NDArray[np.bool_], computed: Mapping[int, Sequence[int]], least: float
+    told: Ints, allowed: NDArray[np.bool_], computed: Mapping[int, Sequence[int]], first: Sequence[int], least: float
 ) -> NDArray[np.bool_]:
     """Which columns may depend on which, so that a computed one comes before those that it tells most of.
 
@@ -235,6 +235,8 @@ def _with_followers(
         Whether the column of each row may depend on that of each place.
     computed : mapping of int to sequence of int
         Columns that laws compute, each with those that it is made of.
+    first : sequence of int
+        Columns that follow none.
     least : float
         What a column that follows is told at least.
     """
@@ -242,7 +244,7 @@ def _with_followers(
     for target, sources in computed.items():
         of_target = told[target].astype(np.float64)
         followers = (of_target > MORE * told[sources].max(axis=0)) & (of_target > least) & allowed[:, target]
-        followers[[target, *sources]] = False
+        followers[[target, *sources, *first]] = False
         for place in np.flatnonzero(followers & ~_before(allowed, target)).tolist():
             allowed[target, place] = False
     return allowed
