@@ -1,7 +1,8 @@
 """Laws between columns: sums, products, orders and columns that decide others, which samples keep in every row.
 
 A law that a sample of the rows suggests is proven on all of them: the scan that counts the rows counts those that break
-it, too. The column on its right is computed from those on its left; columns in order are swapped where they are not.
+it, too. The column on its right is computed from those on its left; columns in order are made equal, or swapped,
+where they are not.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class Law:
         What numbers count that are the time between dates.
     keys, values : tuple of float
         Of "->": numbers of the operand, ascending, and those of the target; see `codes_of`.
+    ties : bool
+        Of "<=": whether both are often equal.
     breaches : int
         Rows that break it.
     apart : int
@@ -87,6 +90,7 @@ class Law:
     span: Span = ""
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    ties: bool = False
     breaches: Count = 0
     apart: Count = 0
 
@@ -144,7 +148,12 @@ class Law:
             raise ValueError(f'the law "{self}" is not of modelled columns')
         if len(self.operands) != (2 if self.sign in ("+", "-", "*") else 1) or len(self.keys) != len(self.values):
             raise ValueError(f'the law "{self}" has other parts than such laws')
-        if (self.sign == "->") != bool(self.keys) or list(self.keys) != sorted({*self.keys}):
+        if (
+            (self.sign == "->") != bool(self.keys)
+            or self.ties
+            and self.decides
+            or list(self.keys) != sorted({*self.keys})
+        ):
             raise ValueError(f'the numbers of "{self}" do not ascend')
         _check_kinds(self, columns)
 
@@ -505,7 +514,7 @@ class LawKeeper:
         return name, keys, codes
 
     def ordered(self, rows: Rows, names: Collection[str] | None = None) -> tuple[dict[str, Any], Mask | bool]:
-        """Columns of orders with values swapped where they are not in order, and rows that break an order still.
+        """Columns of orders, put in order, and rows that break an order still.
 
         Of some columns alone, and those that they are in order with.
         """
@@ -520,8 +529,8 @@ class LawKeeper:
         for _ in (None, *rules):  # as often as a value may move along them, and once to see
             unordered = False
             for rule in rules:
-                swapped, broken = _swapped(rule, current)
-                arrays |= swapped
+                changed, broken = _put_in_order(rule, current)
+                arrays |= changed
                 unordered = unordered | broken
             if not np.any(unordered):
                 break
@@ -585,13 +594,18 @@ def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None
         raise ValueError("two laws compute the same column")
 
 
-def _swapped(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
-    """Both columns of an order, with values swapped in the rows that break it, if they can be; and these rows."""
+def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
+    """Columns of an order, put in order in the rows that break it if they can be; and these rows.
+
+    There the target is the operand if both are often equal; or else they are swapped.
+    """
     broken = rule.outcome(rows).broken
     if not broken.any() or not rule.swaps:
         return {}, broken
     name, other = *rule.law.operands, rule.law.target
     one, another = rows(name), rows(other)
+    if rule.law.ties:
+        return {other: _chosen(broken, one, another)}, broken
     return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}, broken
 
 
@@ -855,7 +869,14 @@ class LawSearch:
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
             in_order = not np.any(numbers - others > off) and bool(np.any(others - numbers > off))
             if in_order and self._holds(Law("<=", (name,), other)):
-                yield [Law("<=", (name,), other)]
+                yield [self._with_ties(Law("<=", (name,), other))]
+
+    def _with_ties(self, order: Law) -> Law:
+        """An order that knows whether both columns are often equal."""
+        (_, numbers), (_, others) = (self._numbers[name] for name in (*order.operands, order.target))
+        both = ~np.isnan(numbers - others)
+        equal = np.abs(numbers - others) <= NOISE * np.abs(others)
+        return replace(order, ties=bool(np.sum(equal & both) >= LEAST_SHARE * np.sum(both) > 0))
 
     # -- laws that users write
 
@@ -886,7 +907,7 @@ class LawSearch:
         """A law that a user wrote, which is of columns that have such laws; with the values that a column decides."""
         _check_kinds(law, self.columns)
         if law.sign != "->":
-            return law
+            return self._with_ties(law) if law.sign == "<=" else law
         codes, own = (self._codes[name] for name in (*law.operands, law.target))
         keys = _Keys(*np.unique(codes, return_inverse=True))
         values, usual = keys.values(own), keys.usual(own)
