@@ -127,12 +127,6 @@ class Drawing:
         return self.computed(self.network.structure.order)
 
     @cached_property
-    def _sources(self) -> frozenset[int]:
-        """Columns that values of others are computed of."""
-        columns = self._of_trees_in_turn.items()
-        return frozenset(other for place, column in columns for other in (place, *column.sources))
-
-    @cached_property
     def messages(self) -> Messages:
         """Factors that the conditions imply for each column.
 
@@ -195,7 +189,7 @@ class Drawing:
             return self._by_law(computed, place, beside, by_trees=True)
         asked = [drawn[other] for other in structure.trees[place].asked]
         codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
-        if place not in structure.parts_of and place not in self._sources:
+        if place not in structure.parts_of and computed is None and place not in _sources(self._of_trees_in_turn):
             return {place: codes}
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
         if computed is not None:
@@ -242,6 +236,7 @@ class Drawing:
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
         in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
+        sources = _sources(in_turn)
         former, columns = _Former(), dict[int, tuple[Codes, Floats]]()
         for place in order:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
@@ -260,15 +255,17 @@ class Drawing:
                 else:
                     draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
                 at += count
-            drawn = dict(zip((place, ~place), map(_joined, zip(*draws, strict=True)), strict=bool(draws)))
+            drawn = dict[int, Any]()
+            if draws:
+                drawn[place], drawn[~place] = map(_joined, zip(*draws, strict=True))
             if computed is not None:
                 beside = {one: former.beside(one, own) for other in computed.sources for one in (other, ~other)}
                 drawn = self._by_law(computed, place, beside | drawn, by_trees=by_trees)
             elif by_trees:
                 drawn |= structure.codes_of_parts(place, drawn[place], drawn[~place])
-            former.add(drawn, own)
-            codes, places = (to_numpy(former.of_rows[one]) for one in (place, ~place))
+            codes, places = (to_numpy(_taken(drawn[one], own.places if own else None)) for one in (place, ~place))
             columns[place] = codes if by_trees else self._any_bin(place, codes), places
+            former.add(drawn if place in sources else {one: drawn[one] for one in drawn if one >= 0}, own)
         return [columns[place] for place in range(len(structure.nodes))]
 
     def _by_law(
@@ -308,6 +305,11 @@ class _Former:
         if own is None:
             return self.of_rows[place]
         return _taken(self.of_keys[place], own.above.get(self.levels.get(place, own.level)))
+
+
+def _sources(columns: Mapping[int, ComputedColumn]) -> frozenset[int]:
+    """Columns that values of computed ones are made of."""
+    return frozenset(place for column in columns.values() for place in column.sources)
 
 
 def _share_of_bins(bins: Bins) -> Floats:
