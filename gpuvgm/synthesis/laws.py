@@ -32,7 +32,7 @@ from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
-from gpuvgm.synthesis.conditions import restricted_to, row_finder
+from gpuvgm.synthesis.conditions import restricted, restricted_to, row_finder
 from gpuvgm.synthesis.numbers import Rows, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.synthesis.trees import order_of
@@ -475,9 +475,9 @@ class LawKeeper:
         return name in self.sources(name)
 
     def restricted(self, bins: Mapping[str, Bins], name: str, condition: Any) -> dict[str, Bins]:
-        """Bins such that a computed column may meet a condition: those of the values that decide it.
+        """Bins such that a computed column may meet a condition: those of the values that decide it, or its own.
 
-        Where it is a sum or a product there are none: drawn rows are to be tested.
+        Drawn rows are to be tested.
 
         Raises
         ------
@@ -493,7 +493,7 @@ class LawKeeper:
                 law = next(law for law in self.laws if law.target == name)
                 raise InputError(f'conditions: column "{name}": no row meets {condition!r} and keeps the law "{law}"')
             return {first: own}
-        return {}
+        return {name: restricted(target, bins[name], condition)} if root is None else {}
 
     def root(self, name: str) -> tuple[str, Floats, Floats] | None:
         """The column that decides another one, in the end, with its codes and those of the other; None without one."""

@@ -54,7 +54,13 @@ from gpuvgm.synthesis.bins import (
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
 from gpuvgm.synthesis.clock import Part
-from gpuvgm.synthesis.conditions import check_names, read_condition, restricted, restricted_since
+from gpuvgm.synthesis.conditions import (
+    bins_with_mass,
+    check_names,
+    read_condition,
+    restricted,
+    restricted_since,
+)
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
@@ -920,6 +926,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
             if bins[name].since is not None or name in keeper.changed:
                 tested[name] = read_condition(columns[name], condition)
+        in_turn = keeper.in_turn([network.structure.bins[place].name for place in network.structure.order]).computed
+        for name in keeper.computed:  # tests say whether values meet a condition, bins whether they may
+            whole = bins_with_mass(bins[name], restricted_bins[name])
+            restricted_bins[name] = whole if name in in_turn and restricted_bins[name] is not bins[name] else bins[name]
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }

@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis import synthesizer
+from gpuvgm.synthesis import conditioned, synthesizer
 from gpuvgm.synthesis.laws import Law
 
 ROWS = 2500
@@ -190,10 +190,30 @@ def test_conditions_and_computed_values(condition: dict[str, Any], threshold: fl
 def test_rows_under_conditions_are_those_of_all_rows_that_meet_them(fitted_bands: Any) -> None:
     """Columns before and after a computed one have the distributions that they have in samples."""
     every = fitted_bands.sample(60_000)
-    for name, value in (("band", "3"), ("charged", "much")):
-        expected, rows = every[every[name] == value], fitted_bands.sample(6000, conditions={name: value})
+    meets = {"band": every["band"] == "3", "charged": every["charged"] == "much", "pieces": every["pieces"] == 7}
+    meets |= {name: every[name].between(100.5, 203) for name in ("net", "sum")}
+    asked = {"band": "3", "charged": "much", "pieces": 7, "net": (100.5, 203), "sum": (100.5, 203)}
+    for name, condition in asked.items():
+        expected, rows = every[meets[name]], fitted_bands.sample(6000, conditions={name: condition})
         for other in ("price", "pieces", "net", "sum"):
-            assert ks_2samp(expected[other].dropna(), rows[other].dropna()).statistic < 0.035
+            assert ks_2samp(expected[other].dropna(), rows[other].dropna()).pvalue > 1e-4
+        shares = [one["charged"].value_counts(normalize=True) for one in (expected, rows)]
+        assert shares[0].sub(shares[1], fill_value=0).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("condition", [{"band": "4"}, {"charged": "much", "pieces": 7}, {"net": (100, 200)}])
+def test_laws_hold_in_rows_of_the_network(
+    condition: dict[str, Any], fitted_bands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From which rows are drawn that hardly any row is like."""
+    monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", 0)
+    monkeypatch.setattr(conditioned, "LEAST_WITH_VALUES", 2.0)
+    rows = fitted_bands.sample(600, conditions=condition)
+    shares = _shares_of_bands(rows)
+    assert shares["net"] == shares["sum"] == 1
+    assert shares["band"] > 0.8
+    parts = [fitted_bands.sample(9, conditions=condition), fitted_bands.sample(591, first_row=9, conditions=condition)]
+    assert pd.concat(parts, ignore_index=True).equals(rows)
 
 
 def test_calendars_of_computed_dates() -> None:
