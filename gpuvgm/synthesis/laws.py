@@ -779,7 +779,8 @@ class LawSearch:
         """Return whether few rows obey a law, and would not if a column on its left had the values of other rows."""
         rule = Rule(law, self.columns)
         outcome = rule.outcome(self._few)
-        rows = np.count_nonzero(~outcome.apart)
+        present = [~np.isnan(self._numbers[name][1]) for name in (*law.operands, law.target)]
+        rows = np.count_nonzero(np.all(present, axis=0))
         if outcome.broken.any() or rows < LEAST_ROWS:
             return False
         least = max(LEAST_BROKEN, LEAST_SHARE * rows)

@@ -532,6 +532,15 @@ def test_columns_in_order_that_are_often_equal(laws: str) -> None:
     assert rows["billed"].equals(others["billed"].where(~wrong, others["paid"]))
 
 
+def test_columns_that_are_never_there_together_have_no_laws() -> None:
+    """No row says anything of them, as where a panel has other columns in other years."""
+    random = np.random.default_rng(7)
+    year = random.integers(0, 3, 3000)
+    one, two, three = (pd.Series(random.integers(1, 90, 3000).astype(float)) for _ in range(3))
+    table = pd.DataFrame({"one": one.where(year == 0), "two": two.where(year == 0), "three": three.where(year == 1)})
+    assert gpuvgm.TableSynthesizer().fit(table).laws_ == ()
+
+
 def test_equal_columns_are_in_no_order() -> None:
     """Rows drawn until both orders hold would have other values than the table; one is computed of the other."""
     random = np.random.default_rng(5)
