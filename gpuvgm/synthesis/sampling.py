@@ -27,7 +27,7 @@ from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
 
-SHORT_RANGE = 64  # rows
+SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
@@ -77,7 +77,7 @@ class MadeRows:
 
 
 def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
-    """Ranges with all rows that a mask marks, and few others: a range of one row takes nearly as long as one of 64."""
+    """Ranges with all rows that a mask marks, and few others: a range of one row takes nearly as long as one of 1,000."""
     marked = np.flatnonzero(mask)
     breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
     firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
