@@ -77,7 +77,7 @@ class MadeRows:
 
 
 def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
-    """Ranges with all rows that a mask marks, and few others: a range of one row takes nearly as long as one of 1,000."""
+    """Ranges with all rows that a mask marks, and others: a range of one row takes nearly as long as one of 1,000."""
     marked = np.flatnonzero(mask)
     breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
     firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
