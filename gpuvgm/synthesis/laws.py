@@ -146,14 +146,10 @@ class Law:
         names = (*self.operands, self.target)
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
-        if len(self.operands) != (2 if self.sign in ("+", "-", "*") else 1) or len(self.keys) != len(self.values):
+        has_two = self.sign in ("+", "-", "*")
+        if len(self.operands) != 1 + has_two or len(self.keys) != len(self.values) or self.ties and self.decides:
             raise ValueError(f'the law "{self}" has other parts than such laws')
-        if (
-            (self.sign == "->") != bool(self.keys)
-            or self.ties
-            and self.decides
-            or list(self.keys) != sorted({*self.keys})
-        ):
+        if (self.sign == "->") != bool(self.keys) or list(self.keys) != sorted({*self.keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
         _check_kinds(self, columns)
 

@@ -619,6 +619,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
         [Law("+", ("net",), "gross")],
         [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
         [Law("<=", ("product",), "net")],
+        [Law("=", ("net",), "gross", ties=True)],
         [Law("=", ("net",), "gross"), Law("=", ("gross",), "net")],
         [Law("=", ("net",), "gross"), Law("=", ("tax",), "gross")],
     ):
