@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import distinct_values, namespace_of
+from gpuvgm.arrays import distinct_values, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
@@ -306,6 +306,11 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
     return Origin(column, first, bins.back)
 
 
+def origins_of(bins: Iterable[Bins]) -> dict[str, str]:
+    """Columns of datetimes that are counted from others, each with that one."""
+    return {one.name: one.since for one in bins if one.since is not None}
+
+
 def _bins_of_categories(column: CategoricalColumn) -> Bins:
     counts = np.array(column.counts, np.int64)
     codes = np.minimum(np.arange(len(counts)), MOST_CATEGORIES - 1)
@@ -409,7 +414,7 @@ class _TrainingValues:
         """Values of a summary's cells."""
         codec, cells = column.codec, summary.cells()
         plain = codec.plain
-        decoded = codec.decode(summary.grid.frame.invert(cells.mean))
+        decoded = on_host(codec.decode(summary.grid.frame.invert(cells.mean)))
         numbers = plain.encode(rows_for(codec, decoded))
         ends = (0.0, 0.0)
         if column.minimum is not None and column.maximum is not None:

@@ -27,7 +27,9 @@ from gpuvgm.synthesis.streams import column_number, seed_of_attempt
 MOST_COMBINATIONS = 1 << 20  # of bins, whose shares are computed
 PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
 LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
-LEAST_WITH_PARTS = 1 / 4096  # where trees ask for parts of datetimes, which a table of shares would lack
+LEAST_WITH_VALUES = (
+    1 / 4096
+)  # where trees ask for parts of datetimes, or computed columns: a table of shares lacks them
 CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
 RARE_SHARE = 1 / 512  # of them, below which many candidates are slower than further draws
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
@@ -50,12 +52,15 @@ class ConditionedTrees:
         with parts it gives the codes of these, too, and as ~place the places in the bins. The bins may be drawn before.
     engine : Engine
         Engine that computes probabilities.
+    computed : frozenset of int
+        Columns whose bins are those of values that laws compute.
     """
 
     network: Network
     evidence: Mapping[int, Floats]
     draw: DrawCodes
     engine: Engine
+    computed: frozenset[int] = frozenset()
 
     @cached_property
     def places(self) -> tuple[int, ...]:
@@ -86,7 +91,7 @@ class ConditionedTrees:
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
         bins = self.network.structure.bins
-        if self._ask_parts:
+        if self._needs_values:
             return None
         options = [
             np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
@@ -102,10 +107,12 @@ class ConditionedTrees:
         return codes, Lottery.of(shares, np.zeros(1, np.int64))
 
     @property
-    def _ask_parts(self) -> bool:
-        """Whether trees ask for parts of datetimes."""
+    def _needs_values(self) -> bool:
+        """Whether trees ask for parts of datetimes, or columns are computed."""
         structure = self.network.structure
-        return any(asked >= len(structure.bins) for place in self.places for asked in structure.trees[place].asked)
+        return not self.computed.isdisjoint(self.places) or any(
+            asked >= len(structure.bins) for place in self.places for asked in structure.trees[place].asked
+        )
 
     @cached_property
     def _first(self) -> Lottery:
@@ -119,7 +126,7 @@ class ConditionedTrees:
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
         met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
-        least = LEAST_WITH_PARTS if self._ask_parts else LEAST_SHARE
+        least = LEAST_WITH_VALUES if self._needs_values else LEAST_SHARE
         on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
         return 0 if met < least * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 

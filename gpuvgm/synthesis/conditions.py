@@ -63,6 +63,12 @@ def restricted_to(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
     return _restrict_numbers(_numeric(column), bins, [*numbers, *[None] * int(np.isinf(codes).any())])
 
 
+def bins_with_mass(bins: Bins, restricted_bins: Bins) -> Bins:
+    """Bins of a column of which a condition leaves some mass, as they are without it."""
+    has_mass = np.add.reduceat(restricted_bins.mass, restricted_bins.first[:-1]) > 0
+    return replace(bins, mass=np.where(np.repeat(has_mass, np.diff(bins.first)), bins.mass, 0.0))
+
+
 def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     """Bins with mass; InputError where none has any."""
     if not np.any(bins.mass > 0):

@@ -93,7 +93,9 @@ def likeliest_bins(
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]
         is_known = name in bins_since_origin or name in _origins_of(first.name, bins_since_origin)
-        if is_known or not dependence.allows(name, first.name):
+        counted = dependence.counted_from({name: first.name})
+        is_made = name in dependence.computed or counted.is_circular
+        if is_known or is_made or not dependence.allows(name, first.name):
             continue
         numbers = numbers_since(origin.column, origin, rows)[0]
         bins, codes = (
@@ -102,7 +104,7 @@ def likeliest_bins(
         )
         likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
         if likelihood(bins) > likelihood(bins_by_name[name]) - MOST_LOST * len(numbers):
-            bins_since_origin[name] = bins
+            bins_since_origin[name], dependence = bins, counted
     return bins_by_name | bins_since_origin
 
 

@@ -7,7 +7,7 @@ words are compared with, so that all engines draw the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -78,6 +78,29 @@ class KeyTable:
         return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in self.ranges])
 
 
+@dataclass(frozen=True, slots=True)
+class ComputedColumn:
+    """A column that a law computes: when its turn comes, its bins are those of the computed values.
+
+    Parameters
+    ----------
+    sources : tuple of int
+        Columns that its values are made of.
+    is_drawn : bool
+        Whether trees draw it first, as the law leaves some rows to them.
+    is_learnt : bool
+        Whether trees draw it nearly so, too.
+    codes : callable
+        Gives its bins, and the codes of its parts by place, of bins and places of these columns by node; and of its own
+        where it is drawn.
+    """
+
+    sources: tuple[int, ...]
+    is_drawn: bool
+    is_learnt: bool
+    codes: Callable[[Mapping[int, tuple[Codes, Floats]]], tuple[Codes, dict[int, Codes]]]
+
+
 @dataclass(frozen=True)  # no slots: keys are cached
 class Drawing:
     """Draws rows.
@@ -90,11 +113,18 @@ class Drawing:
         Bins of nodes with a condition, restricted to the pieces that meet it.
     engine : Engine
         Engine whose loops draw.
+    computed : callable
+        Gives the columns that are computed in their turn, by node, in an order of the nodes.
     """
 
     network: Network
     conditions: Mapping[int, Bins]
     engine: Engine
+    computed: Callable[[Sequence[int]], Mapping[int, ComputedColumn]] = lambda _: {}
+
+    @cached_property
+    def _of_trees_in_turn(self) -> Mapping[int, ComputedColumn]:
+        return self.computed(self.network.structure.order)
 
     @cached_property
     def messages(self) -> Messages:
@@ -147,17 +177,23 @@ class Drawing:
     def trees(self) -> ConditionedTrees:
         """Trees of the columns up to the last one with a condition."""
         evidence = {place: _share_of_bins(bins) for place, bins in self.conditions.items()}
-        return ConditionedTrees(self.network, evidence, self._codes, self.engine)
+        computed = frozenset(place for place, column in self._of_trees_in_turn.items() if not column.is_learnt)
+        return ConditionedTrees(self.network, evidence, self._codes, self.engine, computed)
 
     def _codes(self, place: int, drawn: Mapping[int, Any], first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
-        structure = self.network.structure
+        structure, computed = self.network.structure, self._of_trees_in_turn.get(place)
         draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
+        beside = {one: drawn[one] for other in computed.sources for one in (other, ~other)} if computed else {}
+        if computed is not None and not computed.is_drawn:
+            return self._by_law(computed, place, beside, by_trees=True)
         asked = [drawn[other] for other in structure.trees[place].asked]
         codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
-        if place not in structure.parts_of:
+        if place not in structure.parts_of and computed is None and place not in _sources(self._of_trees_in_turn):
             return {place: codes}
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+        if computed is not None:
+            return self._by_law(computed, place, beside | {place: codes, ~place: readings}, by_trees=True)
         return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings, self.engine)
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
@@ -199,24 +235,19 @@ class Drawing:
         by_trees = not self.conditions or (not tables and self.trees.is_exact)
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
-        bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws, also of parts
-        levels = dict[int, int]()
-        columns: dict[int, tuple[Codes, Floats]] = {}
+        in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
+        sources = _sources(in_turn)
+        former, columns = _Former(), dict[int, tuple[Codes, Floats]]()
         for place in order:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             if own:
-                bins |= {key: own.lacking for key in structure.keys_asked if key in others}
-            former = [
-                _taken(bins[other], own.above.get(levels.get(other, own.level))) if own else bins_of_rows[other]
-                for other in others
-            ]
-            number, draws = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]]()
-            ranges, at = own.ranges if own else ((first_row, rows),), 0
-            for first, count in ranges:
-                draw, codes = (
-                    Draw(own.seed if own else seed, number, first),
-                    [one[at : at + count] for one in former],
-                )
+                former.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})
+            asked, computed = [former.beside(other, own) for other in others], in_turn.get(place)
+            number, draws, at = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]](), 0
+            ranges = own.ranges if own else ((first_row, rows),)
+            for first, count in ranges if computed is None or computed.is_drawn else ():
+                draw = Draw(own.seed if own else seed, number, first)
+                codes = [one[at : at + count] for one in asked]
                 if ~place in decided:
                     draws.append((decided[place], decided[~place]))
                 elif place in decided:
@@ -224,16 +255,61 @@ class Drawing:
                 else:
                     draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
                 at += count
-            drawn_codes, places = map(_joined, zip(*draws, strict=True))
-            of_rows, coded = own.places if own else None, {place: drawn_codes}
-            if by_trees:
-                coded |= structure.codes_of_parts(place, drawn_codes, places, self.engine)
-            for part, part_codes in coded.items():
-                bins[part], bins_of_rows[part] = part_codes, _taken(part_codes, of_rows)
-                levels[part] = own.level if own else 0
-            codes = to_numpy(bins_of_rows[place])
-            columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_taken(places, of_rows))
+            drawn = dict[int, Any]()
+            if draws:
+                drawn[place], drawn[~place] = map(_joined, zip(*draws, strict=True))
+            if computed is not None:
+                beside = {one: former.beside(one, own) for other in computed.sources for one in (other, ~other)}
+                drawn = self._by_law(computed, place, beside | drawn, by_trees=by_trees)
+            elif by_trees:
+                drawn |= structure.codes_of_parts(place, drawn[place], drawn[~place], self.engine)
+            codes, places = (to_numpy(_taken(drawn[one], own.places if own else None)) for one in (place, ~place))
+            columns[place] = codes if by_trees else self._any_bin(place, codes), places
+            former.add(drawn if place in sources else {one: drawn[one] for one in drawn if one >= 0}, own)
         return [columns[place] for place in range(len(structure.nodes))]
+
+    def _by_law(
+        self, column: ComputedColumn, place: int, drawn: Mapping[int, Any], *, by_trees: bool
+    ) -> dict[int, Any]:
+        """Bins of a computed column, on the host, its places where it was drawn, and the codes of its parts.
+
+        Of what is drawn of others, and of it: as `ConditionedTrees` has bins and places.
+        """
+        places, pairs = {~one for one in drawn if one < 0}, dict[int, tuple[Codes, Floats]]()
+        for one in places:
+            codes = to_numpy(drawn[one])
+            pairs[one] = codes if by_trees else self._any_bin(one, codes), to_numpy(drawn[~one])
+        codes, parts = column.codes(pairs)
+        within = drawn[~place] if column.is_drawn else np.zeros(len(codes))
+        if by_trees:
+            return {place: codes, ~place: within} | parts
+        return {place: self.network.structure.in_network(place, codes), ~place: within}
+
+
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What is drawn of columns and parts, by place as in `ConditionedTrees`: for their own keys, and for the rows."""
+
+    of_keys: dict[int, Any] = field(default_factory=dict)
+    of_rows: dict[int, Any] = field(default_factory=dict)
+    levels: dict[int, int] = field(default_factory=dict)
+
+    def add(self, drawn: Mapping[int, Any], own: KeyTable | None) -> None:
+        """Add what is drawn for each key of a table, or for each row."""
+        for place, values in drawn.items():
+            self.of_keys[place], self.levels[place] = values, own.level if own else 0
+            self.of_rows[place] = _taken(values, own.places if own else None)
+
+    def beside(self, place: int, own: KeyTable | None) -> Any:
+        """What is drawn of a place, for each key of a table that belongs to one of its keys, or for each row."""
+        if own is None:
+            return self.of_rows[place]
+        return _taken(self.of_keys[place], own.above.get(self.levels.get(place, own.level)))
+
+
+def _sources(columns: Mapping[int, ComputedColumn]) -> frozenset[int]:
+    """Columns that values of computed ones are made of."""
+    return frozenset(place for column in columns.values() for place in column.sources)
 
 
 def _share_of_bins(bins: Bins) -> Floats:

@@ -1,7 +1,8 @@
 """Laws between columns: sums, products, orders and columns that decide others, which samples keep in every row.
 
 A law that a sample of the rows suggests is proven on all of them: the scan that counts the rows counts those that break
-it, too. The column on its right is computed from those on its left; columns in order are swapped where they are not.
+it, too. The column on its right is computed from those on its left; columns in order are made equal, or swapped,
+where they are not.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
-from gpuvgm.synthesis.conditions import restricted_to, row_finder
+from gpuvgm.synthesis.conditions import restricted, restricted_to, row_finder
 from gpuvgm.synthesis.numbers import Rows, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
-from gpuvgm.synthesis.trees import ORDER_GROUPS
+from gpuvgm.synthesis.trees import order_of
 from gpuvgm.synthesis.values import replaced_rows
 
 _LOG = logging.getLogger("gpuvgm")
@@ -48,7 +49,6 @@ MOST_KEYS = 1 << 14  # values that decide another column
 LEAST_REPEATS = 20  # rows of each such value on average, of a column of numbers
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NOISE = 1e-9  # of a number without a step
-MORE, TOLD = 1.1, 0.05 * 2**20  # times that a column tells more of another one, and nats a row, as trees count them
 WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
@@ -76,6 +76,8 @@ class Law:
         What numbers count that are the time between dates.
     keys, values : tuple of float
         Of "->": numbers of the operand, ascending, and those of the target; see `codes_of`.
+    ties : bool
+        Of "<=": whether both are often equal.
     breaches : int
         Rows that break it.
     apart : int
@@ -88,6 +90,7 @@ class Law:
     span: Span = ""
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    ties: bool = False
     breaches: Count = 0
     apart: Count = 0
 
@@ -108,13 +111,8 @@ class Law:
 
     @property
     def is_learnt(self) -> bool:
-        """Whether trees draw the target nearly as it is computed, so that other columns may depend on it."""
+        """Whether trees draw the target nearly as it is computed, whichever of both columns comes first."""
         return self.sign == "->" and len(self.keys) <= MOST_CATEGORIES
-
-    def barred(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Yield pairs of columns of which the first may not depend on the second, as that is computed."""
-        if self.decides and not self.is_learnt:
-            yield from ((name, self.target) for name in names if name != self.target)
 
     @property
     def forms(self) -> Iterator[Law]:
@@ -148,7 +146,8 @@ class Law:
         names = (*self.operands, self.target)
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
-        if len(self.operands) != (2 if self.sign in ("+", "-", "*") else 1) or len(self.keys) != len(self.values):
+        has_two = self.sign in ("+", "-", "*")
+        if len(self.operands) != 1 + has_two or len(self.keys) != len(self.values) or self.ties and self.decides:
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if (self.sign == "->") != bool(self.keys) or list(self.keys) != sorted({*self.keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
@@ -384,6 +383,20 @@ class Rule:
         return float(np.nanmin(ends)), float(np.nanmax(ends))
 
     @property
+    def is_on_steps(self) -> bool:
+        """Whether sums or differences of any values of the operands lie on the target's steps."""
+        own, *steps = (self._step(name) for name in (self.law.target, *self.law.operands))
+        if not own:
+            return isinstance(self.target, NumericColumn)
+        return all(step >= own / 2 and abs(step / own - np.rint(step / own)) < NOISE * step / own for step in steps)
+
+    def _step(self, name: str) -> float:
+        """Distance of a column's neighbouring values in a common unit; 0 where they lie anywhere, or are categories."""
+        column, unit = self.columns[name], _Unit.of(self.columns[name], self.law.span)
+        step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
+        return 0.0 if unit is None else float(unit.factor) * step
+
+    @property
     def swaps(self) -> bool:
         """Whether the two columns of an order can take each other's values."""
         one, other = (self.columns[name] for name in (*self.law.operands, self.law.target))
@@ -402,19 +415,22 @@ class LawKeeper:
         The columns.
     laws : sequence of Law
         The laws.
+    origins : mapping of str to str
+        Columns of datetimes that are counted from others, each with that one.
     """
 
     columns: Mapping[str, FittedColumn]
     laws: Sequence[Law]
+    origins: Mapping[str, str]
 
     @cached_property
     def _orders(self) -> list[Rule]:
         return [Rule(law, self.columns) for law in self.laws if not law.decides]
 
     @cached_property
-    def _deciding(self) -> list[Rule]:
-        """Laws that compute, each after those that its operands are computed by."""
-        return [Rule(law, self.columns) for law in _in_order(self.laws)]
+    def _deciding(self) -> dict[str, Rule]:
+        """Laws that compute, by their target, each after those that its operands are computed by."""
+        return {law.target: Rule(law, self.columns) for law in _in_order(self.laws)}
 
     @cached_property
     def changed(self) -> frozenset[str]:
@@ -425,12 +441,37 @@ class LawKeeper:
     @property
     def computed(self) -> frozenset[str]:
         """Columns whose values are computed."""
-        return frozenset(law.target for law in self.laws if law.decides)
+        return frozenset(self._deciding)
+
+    def in_turn(self, order: Sequence[str]) -> LawKeeper:
+        """The same with the laws alone that can be kept when the turn of their target comes, in an order of columns.
+
+        Then all that it is made of is drawn, and final: of columns that trees draw nearly as they are computed, what is
+        drawn is as good.
+        """
+        place = {name: at for at, name in enumerate(order)}
+        laws, late = [rule.law for rule in self._orders], set[str]()
+        for name, rule in self._deciding.items():
+            keeper = replace(self, laws=(*laws, rule.law))
+            sources = keeper.sources(name)
+            if late.isdisjoint(sources) and all(place[one] < place[name] for one in sources):
+                laws.append(rule.law)
+            elif not rule.law.is_learnt:
+                late.add(name)
+        return replace(self, laws=laws)
+
+    def sources(self, name: str) -> set[str]:
+        """Columns that the values of a column are made of in the end."""
+        return Dependence(made_of=made_of(self.laws)).counted_from(self.origins).sources(name)
+
+    def is_circular(self, name: str) -> bool:
+        """Whether a computed column is made of what is counted from it."""
+        return name in self.sources(name)
 
     def restricted(self, bins: Mapping[str, Bins], name: str, condition: Any) -> dict[str, Bins]:
-        """Bins such that a computed column may meet a condition: those of the values that decide it.
+        """Bins such that a computed column may meet a condition: those of the values that decide it, or its own.
 
-        Where it is a sum or a product there are none: drawn rows are to be tested.
+        Drawn rows are to be tested.
 
         Raises
         ------
@@ -446,13 +487,13 @@ class LawKeeper:
                 law = next(law for law in self.laws if law.target == name)
                 raise InputError(f'conditions: column "{name}": no row meets {condition!r} and keeps the law "{law}"')
             return {first: own}
-        return {}
+        return {name: restricted(target, bins[name], condition)} if root is None else {}
 
     def root(self, name: str) -> tuple[str, Floats, Floats] | None:
         """The column that decides another one, in the end, with its codes and those of the other; None without one."""
-        rules, path = {rule.law.target: rule for rule in self._deciding if rule.law.sign == "->"}, list[Rule]()
-        while name in rules:
-            path.append(rules[name])
+        path = list[Rule]()
+        while name in self._deciding and self._deciding[name].law.sign == "->":
+            path.append(self._deciding[name])
             name = path[-1].law.operands[0]
         if not path:
             return None
@@ -466,27 +507,58 @@ class LawKeeper:
             codes = rule.decided(codes, known=False)
         return name, keys, codes
 
-    def keep(self, rows: Rows) -> tuple[dict[str, Any], Mask, Mask]:
-        """Columns of drawn rows as the laws have them; rows that break an order, and rows beyond a column's range."""
+    def ordered(self, rows: Rows, names: Collection[str] | None = None) -> tuple[dict[str, Any], Mask | bool]:
+        """Columns of orders, put in order, and rows that break an order still.
+
+        Of some columns alone, and those that they are in order with.
+        """
+        beside = None if names is None else set[str]().union(*map(self._in_order_with.sources, names))
+        rules = [rule for rule in self._orders if beside is None or rule.law.target in beside]
         arrays: dict[str, Any] = {}
 
         def current(name: str) -> Any:
             return arrays[name] if name in arrays else rows(name)
 
-        none = unordered = beyond = np.zeros(len(current(self.laws[0].target)), np.bool_)
-        for _ in (None, *self._orders):  # as often as a value may move along them, and once to see
-            unordered = none
-            for rule in self._orders:
-                swapped, broken = _swapped(rule, current)
-                arrays |= swapped
+        unordered: Mask | bool = False
+        for _ in (None, *rules):  # as often as a value may move along them, and once to see
+            unordered = False
+            for rule in rules:
+                changed, broken = _put_in_order(rule, current)
+                arrays |= changed
                 unordered = unordered | broken
-            if not unordered.any():
+            if not np.any(unordered):
                 break
-        for rule in self._deciding:
-            name = rule.law.target
-            arrays[name], is_beyond = _computed(rule, current)
-            beyond = beyond | is_beyond
-        return arrays, unordered, beyond
+        return arrays, unordered
+
+    @cached_property
+    def _in_order_with(self) -> Dependence:
+        return Dependence(made_of=made_of([rule.law for rule in self._orders]))
+
+    def values(self, name: str, rows: Rows, drawn: Rows) -> tuple[Any, Mask]:
+        """Values of a computed column, and which of them lie beyond its range.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        rows : callable
+            Gives the values of what it is computed from.
+        drawn : callable
+            Gives what was drawn of it; asked only where that says which rows are missing.
+        """
+        rule = self._deciding[name]
+        ordered, _ = self.ordered(rows, rule.law.operands)
+        return _computed(rule, lambda one: ordered[one] if one in ordered else rows(one), drawn)
+
+
+def made_of(laws: Iterable[Law]) -> dict[str, set[str]]:
+    """Columns that values of others are made of by laws: what computes them, and what they are in order with."""
+    columns: dict[str, set[str]] = {}
+    for law in laws:
+        columns.setdefault(law.target, set()).update(law.operands)
+        if not law.decides:
+            columns.setdefault(law.operands[0], set()).add(law.target)
+    return columns
 
 
 def _in_order(laws: Iterable[Law]) -> list[Law]:
@@ -516,26 +588,32 @@ def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None
         raise ValueError("two laws compute the same column")
 
 
-def _swapped(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
-    """Both columns of an order, with values swapped in the rows that break it, if they can be; and these rows."""
+def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
+    """Columns of an order, put in order in the rows that break it if they can be; and these rows.
+
+    There the target is the operand if both are often equal; or else they are swapped.
+    """
     broken = rule.outcome(rows).broken
     if not broken.any() or not rule.swaps:
         return {}, broken
     name, other = *rule.law.operands, rule.law.target
     one, another = rows(name), rows(other)
+    if rule.law.ties:
+        return {other: _chosen(broken, one, another)}, broken
     return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}, broken
 
 
-def _computed(rule: Rule, rows: Rows) -> tuple[Any, Mask]:
+def _computed(rule: Rule, rows: Rows, drawn: Rows) -> tuple[Any, Mask]:
     """Values of a law's target, and which of them lie beyond its range."""
-    drawn, numbers = rows(rule.law.target), rule.numbers(rows)
-    decided = np.ones(len(numbers), np.bool_)
-    if rule.law.apart:  # which values are missing is drawn
-        decided = ~np.isnan(numbers) & ~np.isinf(codes_of(rule.target, drawn))
-    low, high = rule.range
+    numbers, (low, high) = rule.numbers(rows), rule.range
+    values = values_of_codes(rule.target, numbers)
     # An infinite number is a missing one.
-    beyond = decided & np.isfinite(numbers) & ((numbers < low) | (numbers > high))
-    return _chosen(decided, values_of_codes(rule.target, numbers), drawn), beyond
+    beyond = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
+    if not rule.law.apart:
+        return values, beyond
+    own = drawn(rule.law.target)  # which values are missing is drawn
+    decided = ~np.isnan(numbers) & ~np.isinf(codes_of(rule.target, own))
+    return _chosen(decided, values, own), beyond & decided
 
 
 # -- which laws there are
@@ -588,9 +666,9 @@ class LawSearch:
             self._choose(chosen, [law], refuted)
         if "auto" in texts and len(self._shuffled) >= LEAST_ROWS:
             forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
-            for search in (self._deciders, self._sums, self._products, self._orders):
+            for search in (self._deciders, self._products, self._sums, self._orders):  # sums have several forms
                 for forms in search():
-                    self._choose(chosen, [form for form in forms if not self._hides(form)], forbidden)
+                    self._choose(chosen, forms, forbidden)
         return _without_implied(chosen)
 
     def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
@@ -610,30 +688,14 @@ class LawSearch:
         is_free = law.target not in {*decided, *drawn, *_sources(law.operands, decided)}
         return is_free and all(self.dependence.allows(law.target, name) for name in law.operands)
 
-    def _hides(self, law: Law) -> bool:
-        """Return whether another column depends on a sum or product more than on what it is computed of.
-
-        Trees do not see the computed number, so that the other column would be drawn less well.
-        """
-        column: Any = self.columns[law.target]
-        if law.sign not in AMOUNTS or is_datetime_type(column.type):
-            return False
-        others = [self._groups[name] for name in self.columns if name not in (*law.operands, law.target)]
-        target, operands = self._groups[law.target], [self._groups[name] for name in law.operands]
-        return any(
-            other.information(target) > MORE * max(other.information(operand) for operand in operands)
-            for other in others
-            if other.information(target) > TOLD * len(other.codes)
-        )
-
     @cached_property
-    def _groups(self) -> dict[str, AskedColumn]:
-        """Groups of the values of few rows, by column."""
-        groups = {}
+    def _order(self) -> list[str]:
+        """The columns in the order in which they would be drawn without laws, by few rows."""
+        ranks = {}
         for name, codes in self._codes.items():
             distinct, places = np.unique(codes[self._shuffled[:FEW_ROWS]], return_inverse=True)
-            groups[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False).grouped(ORDER_GROUPS)
-        return groups
+            ranks[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False)
+        return order_of(ranks, replace(self.dependence, first=tuple(self.drawn)))
 
     # -- columns that decide others
 
@@ -648,14 +710,20 @@ class LawSearch:
         return np.random.default_rng(0).permutation(len(some))
 
     def _deciders(self) -> Iterator[list[Law]]:
-        """Yield laws of columns that others decide, the last column first: by the one with the fewest values."""
+        """Yield laws of columns that others decide, the one drawn last first: by the one with the fewest values.
+
+        Numbers decide categories only where these do not decide them, because new numbers may be drawn.
+        """
         groups = {name: keys for name in self.columns if (keys := self._keys(name)) is not None}
         fewest_first = sorted(groups, key=lambda name: len(groups[name].distinct))
-        for target in reversed([*self.columns]):
-            for name in fewest_first:
-                law = self._decided(target, name, groups[name]) if name != target else None
-                if law is not None:
-                    yield [law]
+        pairs = ((name, target) for name in fewest_first for target in self.columns if name != target)
+        laws = [law for name, target in pairs if (law := self._decided(target, name, groups[name])) is not None]
+
+        def rank(law: Law) -> tuple[bool, int]:
+            is_category = [isinstance(self.columns[name], CategoricalColumn) for name in (*law.operands, law.target)]
+            return is_category == [False, True], -self._order.index(law.target)
+
+        yield from ([law] for law in sorted(laws, key=rank))
 
     def _keys(self, name: str) -> _Keys | None:
         """The values of a column, and those of the rows; None where they may lie anywhere."""
@@ -705,7 +773,8 @@ class LawSearch:
         """Return whether few rows obey a law, and would not if a column on its left had the values of other rows."""
         rule = Rule(law, self.columns)
         outcome = rule.outcome(self._few)
-        rows = np.count_nonzero(~outcome.apart)
+        present = [~np.isnan(self._numbers[name][1]) for name in (*law.operands, law.target)]
+        rows = np.count_nonzero(np.all(present, axis=0))
         if outcome.broken.any() or rows < LEAST_ROWS:
             return False
         least = max(LEAST_BROKEN, LEAST_SHARE * rows)
@@ -760,14 +829,12 @@ class LawSearch:
                         yield Law("-", (name, other), targets[at], span)
 
     def _sums(self) -> Iterator[list[Law]]:
-        """Yield the forms of equal columns and of sums: of the wide columns first the one with the most values."""
-        place = {name: at for at, name in enumerate(self.columns)}
+        """Yield the forms of equal columns and of sums that compute a wide column; see `_rank`."""
         for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
             if self._holds(law):
                 numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
                 scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
                 widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
-                different = {name: len(np.unique(own)) for name, own in numbers.items()}
                 wide = [
                     form
                     for form in law.forms
@@ -775,7 +842,11 @@ class LawSearch:
                     and isinstance(self.columns[form.target], NumericColumn)
                     and self._holds(form)
                 ]
-                yield sorted(wide, key=lambda form: (-different[form.target], -place[form.target]))
+                yield sorted(wide, key=self._rank)
+
+    def _rank(self, form: Law) -> tuple[bool, int]:
+        """Which form of a law is best: where what is missing says itself, and the column that is drawn last."""
+        return bool(Rule(form, self.columns).outcome(self._few).apart.any()), -self._order.index(form.target)
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""
@@ -793,7 +864,14 @@ class LawSearch:
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
             in_order = not np.any(numbers - others > off) and bool(np.any(others - numbers > off))
             if in_order and self._holds(Law("<=", (name,), other)):
-                yield [Law("<=", (name,), other)]
+                yield [self._with_ties(Law("<=", (name,), other))]
+
+    def _with_ties(self, order: Law) -> Law:
+        """An order that knows whether both columns are often equal."""
+        (_, numbers), (_, others) = (self._numbers[name] for name in (*order.operands, order.target))
+        both = ~np.isnan(numbers - others)
+        equal = np.abs(numbers - others) <= NOISE * np.abs(others)
+        return replace(order, ties=bool(np.sum(equal & both) >= LEAST_SHARE * np.sum(both) > 0))
 
     # -- laws that users write
 
@@ -824,7 +902,7 @@ class LawSearch:
         """A law that a user wrote, which is of columns that have such laws; with the values that a column decides."""
         _check_kinds(law, self.columns)
         if law.sign != "->":
-            return law
+            return self._with_ties(law) if law.sign == "<=" else law
         codes, own = (self._codes[name] for name in (*law.operands, law.target))
         keys = _Keys(*np.unique(codes, return_inverse=True))
         values, usual = keys.values(own), keys.usual(own)
@@ -893,8 +971,8 @@ def columns_to_restrict(laws: Sequence[Law], names: Sequence[str]) -> tuple[str,
     return tuple(dict.fromkeys(names))
 
 
-def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
-    """Laws that compute none of some columns, where others of a sum can be computed instead."""
+def laws_under(laws: Sequence[Law], names: Collection[str], columns: Mapping[str, FittedColumn]) -> tuple[Law, ...]:
+    """Laws that compute none of some columns, where others of a sum, of steps as fine, can be computed instead."""
     chosen = list(laws)
     for at, law in enumerate(laws):
         if law.sign in AMOUNTS and law.target in names:
@@ -903,6 +981,7 @@ def laws_under(laws: Sequence[Law], names: Collection[str]) -> tuple[Law, ...]:
                 form
                 for form in law.forms
                 if form.target not in {*names, *others, *_sources(form.operands, others)}
+                and Rule(form, columns).is_on_steps
                 and not any(form.target in (*one.operands, one.target) for one in chosen if not one.decides)
             )
             if (form := next(forms, None)) is not None:  # which of its values are missing, the law does not say

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns.text import html_table
@@ -143,7 +142,7 @@ class Structure:
         """Bins of the network of parents, with their groups."""
         return tuple(Axis(bins.merged(groups)) for bins, groups in zip(self.bins, self.groups, strict=True))
 
-    def _in_network(self, place: int, codes: Codes) -> Codes:
+    def in_network(self, place: int, codes: Codes) -> Codes:
         """Bins of the network of parents from the bins of rows, where these lie."""
         groups = self.groups[place]
         if len(groups) == len(self.axes[place]):
@@ -178,7 +177,7 @@ class Structure:
         engine : Engine
             Engine that counts, where the bins lie.
         """
-        counts, merged = [], [self._in_network(place, codes[place]) for place in range(len(self.bins))]
+        counts, merged = [], [self.in_network(place, codes[place]) for place in range(len(self.bins))]
         for column_codes, parents, axis in zip(merged, self.parents, self.axes, strict=True):
             first = len(self.axes[parents[0]]) if parents else 1
             second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
@@ -358,18 +357,21 @@ class Network:
         codes: Mapping[int, Codes],
         rows: int,
         engine: Engine,
-        certain: Mapping[int, NDArray[np.bool_]] | None = None,
+        known: Mapping[int, Floats] | None = None,
     ) -> Floats:
         """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask.
 
-        Columns are left out of rows where they are certain.
+        Of some columns it may be known for some rows, and is NaN there for others.
         """
-        sums = np.zeros(rows)
-        for place, own in codes.items():
-            if place >= len(self.nodes):  # parts are known where their datetimes are
-                continue
-            node = self.structure.trees[place]
-            asked = [codes[other] for other in node.asked]
-            own_sums = engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
-            sums += np.where(certain[place], 0.0, own_sums) if certain and place in certain else own_sums
+        sums, known = np.zeros(rows), known or {}
+        for place in codes:
+            if place < len(self.nodes):  # parts are known where their datetimes are
+                by_trees = self.log_shares(place, codes, engine)
+                sums += np.where(np.isnan(known[place]), by_trees, known[place]) if place in known else by_trees
         return sums
+
+    def log_shares(self, place: int, codes: Mapping[int, Codes], engine: Engine) -> Floats:
+        """Logarithm of the probability of rows' bins of a column, in nats, given those that its trees ask."""
+        node = self.structure.trees[place]
+        asked = [codes[other] for other in node.asked]
+        return engine.log_shares_in_trees(codes[place], node.trees, asked, self._log_shares[place])

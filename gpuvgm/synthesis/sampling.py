@@ -17,17 +17,17 @@ from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
 from gpuvgm.io.arrow import joined_arrays, taken
-from gpuvgm.summary.grid import Ints
-from gpuvgm.synthesis.bins import Bins
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
 from gpuvgm.synthesis.conditions import finder_of
-from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
+from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
 
-SHORT_RANGE = 64  # rows
+SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
@@ -77,7 +77,7 @@ class MadeRows:
 
 
 def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
-    """Ranges with all rows that a mask marks, and few others: a range of one row takes nearly as long as one of 64."""
+    """Ranges with all rows that a mask marks, and others: a range of one row takes nearly as long as one of 1,000."""
     marked = np.flatnonzero(mask)
     breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
     firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
@@ -159,7 +159,33 @@ class Sampler:
     @cached_property
     def drawing(self) -> Drawing:
         """Drawing of bins and of places in them."""
-        return Drawing(self.network, self.conditions, get_engine(self.engine))
+        return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed)
+
+    def _computed(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
+        """Columns that are computed in their turn, in an order of the nodes."""
+        structure = self.network.structure
+        places = {bins.name: place for place, bins in enumerate(structure.bins)}
+        keeper = self._keeper.in_turn([structure.bins[place].name for place in order])
+        return {
+            places[law.target]: ComputedColumn(
+                tuple(sorted(places[name] for name in keeper.sources(law.target))),
+                law.apart > 0,
+                law.is_learnt,
+                partial(self._computed_codes, keeper, structure.bins[places[law.target]]),
+            )
+            for law in keeper.laws
+            if law.decides
+        }
+
+    def _computed_codes(
+        self, keeper: LawKeeper, bins: Bins, drawn: Mapping[int, tuple[Codes, Floats]]
+    ) -> tuple[Codes, dict[int, Codes]]:
+        """Bins of the values of a computed column, and codes of its parts by place."""
+        structure = self.network.structure
+        find = code_finder(self.model.by_name, bins, structure.parts, get_engine(self.engine))
+        codes, parts = find(SampledColumns(self._values, drawn, keeper).kept)
+        places = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
+        return codes, {places[part]: own for part, own in parts.items()}
 
     @cached_property
     def _values(self) -> dict[str, tuple[int, Values]]:
@@ -228,17 +254,17 @@ class Sampler:
     @cached_property
     def _keeper(self) -> LawKeeper:
         """What makes rows keep the laws."""
-        return LawKeeper(self.model.by_name, self.laws)
+        return LawKeeper(self.model.by_name, self.laws, origins_of(self.network.structure.bins))
 
     def _made(self, drawn: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
         """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""
-        values = SampledColumns(self._values, drawn.nodes)
-        arrays = {name: values(name) for name in self._values}
+        values = SampledColumns(self._values, dict(enumerate(drawn.nodes)), self._keeper)
         unmet = np.zeros(len(drawn.nodes[0][0]) if drawn.nodes else 0, np.bool_)
-        if self.laws and len(unmet):
-            kept, broken, beyond = self._keeper.keep(values)
-            arrays |= kept
-            unmet = unmet | broken | (beyond if attempt < MOST_WITHIN else False)
+        arrays, unordered = self._keeper.ordered(values)
+        arrays |= {name: values.kept(name) for name in self._values if name not in arrays}
+        unmet |= unordered
+        for beyond in values.beyond.values() if attempt < MOST_WITHIN else ():
+            unmet |= beyond
         for name, test in self._tests.items():
             unmet = unmet | ~test(arrays[name])
         return MadeRows(arrays, drawn.keys), unmet
@@ -254,17 +280,34 @@ class SampledColumns:
     ----------
     ways : mapping of str to (int, callable)
         Node of each column, and the function that makes its values.
-    drawn : sequence of (ndarray, ndarray)
+    drawn : mapping of int to (ndarray, ndarray)
         Bins and places of the rows, by node.
+    keeper : LawKeeper
+        Laws, which columns are computed by.
     """
 
     ways: Mapping[str, tuple[int, Values]]
-    drawn: Drawn
+    drawn: Mapping[int, tuple[Codes, Floats]]
+    keeper: LawKeeper
     cache: dict[str, Any] = field(default_factory=dict)
+    computed: dict[str, Any] = field(default_factory=dict)
+    beyond: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __call__(self, name: str) -> Any:
-        """The values of a column."""
+        """The values of a column, as others are counted from it: those drawn where it is computed of these."""
+        return self.kept(name) if name in self.keeper.computed and not self.keeper.is_circular(name) else self.own(name)
+
+    def own(self, name: str) -> Any:
+        """The values of a column as they are drawn."""
         if name not in self.cache:
             place, values = self.ways[name]
             self.cache[name] = values(*self.drawn[place], self)
         return self.cache[name]
+
+    def kept(self, name: str) -> Any:
+        """The values of a column, computed if it is by a law."""
+        if name not in self.keeper.computed:
+            return self.own(name)
+        if name not in self.computed:
+            self.computed[name], self.beyond[name] = self.keeper.values(name, self.kept, self.own)
+        return self.computed[name]

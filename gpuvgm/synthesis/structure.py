@@ -7,7 +7,7 @@ meet in a table are neighbours of each other and sums over tables are exact.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -98,8 +98,10 @@ class Dependence:
         First column of the keys that determine each attribute.
     lacking : mapping of str to ndarray of shape (rows,), uint16
         By first column of keys, which ones each row of the sample lacks that lacks these; of those that some lack.
-    barred : frozenset of (str, str)
-        Columns, each with one that it may not depend on, as a law computes that.
+    computed : frozenset of str
+        Columns that laws compute. What their values are made of comes before them.
+    made_of : mapping of str to set of str
+        Columns that the values of each are made of: what computes it, its origin, those that it is in order with.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
@@ -107,11 +109,32 @@ class Dependence:
     first: tuple[str, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     lacking: Mapping[str, Codes] = field(default_factory=dict)
-    barred: frozenset[tuple[str, str]] = frozenset()
+    computed: frozenset[str] = frozenset()
+    made_of: Mapping[str, Set[str]] = field(default_factory=dict)
+
+    def counted_from(self, origins: Mapping[str, str]) -> Dependence:
+        """The same, with columns of datetimes that are counted from others."""
+        made_of = {name: {*self.made_of.get(name, ()), first} for name, first in origins.items()}
+        return replace(self, made_of={**self.made_of, **made_of})
+
+    def sources(self, name: str) -> set[str]:
+        """Columns that the values of a column are made of in the end; itself where it is made of itself."""
+        sources, remaining = set[str](), [*self.made_of.get(name, ())]
+        while remaining:
+            one = remaining.pop()
+            if one not in sources:
+                sources.add(one)
+                remaining += self.made_of.get(one, ())
+        return sources
+
+    @property
+    def is_circular(self) -> bool:
+        """Whether a computed column is made of itself."""
+        return any(name in self.sources(name) for name in self.computed)
 
     def allows(self, name: str, other: str) -> bool:
         """Return whether a column may depend on another one."""
-        if (name, other) in self.barred:
+        if other in self.computed and name in self.sources(other):
             return False
         if name not in self.levels:
             return True
@@ -128,7 +151,7 @@ class Dependence:
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
-        if not self.levels and not self.barred:
+        if not self.levels and not self.computed:
             return np.ones((len(names), len(names)), np.bool_)
         return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
 

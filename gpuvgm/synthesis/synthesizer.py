@@ -49,11 +49,18 @@ from gpuvgm.synthesis.bins import (
     coded_columns,
     coded_parts,
     origin_of,
+    origins_of,
     part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
 from gpuvgm.synthesis.clock import Part
-from gpuvgm.synthesis.conditions import check_names, read_condition, restricted, restricted_since
+from gpuvgm.synthesis.conditions import (
+    bins_with_mass,
+    check_names,
+    read_condition,
+    restricted,
+    restricted_since,
+)
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
@@ -77,6 +84,7 @@ from gpuvgm.synthesis.laws import (
     check_laws,
     columns_to_restrict,
     laws_under,
+    made_of,
     merged_laws,
     tell_of_broken,
 )
@@ -741,11 +749,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
-        rows, encoded = thinned(many), [column.name for column in model.columns if column.is_encoded]
+        rows = thinned(many)
         forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
-            dependence = self._dependence(encoded, forms, attributes, laws)
+            dependence = self._dependence(forms, attributes, laws)
             plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
@@ -776,20 +784,20 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     def _dependence(
         self,
-        names: Sequence[str],
         forms: Mapping[str, IdentifierForm],
         attributes: Mapping[str, str],
         laws: Sequence[Law],
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
         levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self._conditioned)
-        barred = frozenset(pair for law in laws for pair in law.barred(names))
+        ordering = [law for law in laws if not law.is_learnt]
+        computed, sources = frozenset(law.target for law in ordering if law.decides), made_of(ordering)
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
             lacking = lacking_keys(forms, dict.fromkeys(attributes.values()), rows_of(rows))
             some = {part.column: codes for part, codes in lacking.items() if codes.any()}
-            return Dependence(levels, one_of_each, first, attributes, some, barred)
+            return Dependence(levels, one_of_each, first, attributes, some, computed, sources)
 
         return of_rows
 
@@ -837,8 +845,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         few = thinned(rows)
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)
-        codes = coded_columns(by_name, bins, rows_of(rows), engine)
-        of_rows = of_few if few is rows else dependence(rows)
+        codes, origins = coded_columns(by_name, bins, rows_of(rows), engine), origins_of(bins.values())
+        of_few, of_rows = (one.counted_from(origins) for one in (of_few, of_few if few is rows else dependence(rows)))
         clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
         on_clocks = {
             name: bins_on_clock(
@@ -906,8 +914,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns: dict[str, Any] = model.by_name
         bins = {bins_.name: bins_ for bins_ in network.structure.bins}
         check_names(conditions, bins)
-        laws = laws_under(self._laws, conditions) if not self.attributes_ else self._laws
-        keeper = LawKeeper(columns, laws)
+        laws = laws_under(self._laws, conditions, columns) if not self.attributes_ else self._laws
+        keeper = LawKeeper(columns, laws, origins_of(bins.values()))
         restricted_bins, tested = dict(bins), {}
         for name, condition in conditions.items():
             if name in keeper.computed:
@@ -918,6 +926,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
             if bins[name].since is not None or name in keeper.changed:
                 tested[name] = read_condition(columns[name], condition)
+        in_turn = keeper.in_turn([network.structure.bins[place].name for place in network.structure.order]).computed
+        for name in keeper.computed:  # tests say whether values meet a condition, bins whether they may
+            whole = bins_with_mass(bins[name], restricted_bins[name])
+            restricted_bins[name] = whole if name in in_turn and restricted_bins[name] is not bins[name] else bins[name]
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
@@ -1142,7 +1154,9 @@ def _scorer(
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
     part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
     rules, place_of = [Rule(law, columns) for law in laws], {bins.name: at for at, bins in enumerate(structure.bins)}
-    # Where others depend on a computed column, they say how likely its value was.
+    keeper = LawKeeper(columns, laws, origins_of(structure.bins))
+    in_turn = keeper.in_turn([structure.bins[place].name for place in structure.order]).computed
+    # Where others depend on a column that is not computed in its turn, they say how likely its value was.
     asked = {place for trees in structure.trees for place in trees.asked}
 
     def score(block: Block) -> Floats:
@@ -1151,7 +1165,6 @@ def _scorer(
         outcomes = [rule.outcome(rows) for rule in rules]
         pairs = zip(laws, outcomes, strict=True)
         certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
-        unasked = {place: own for place, own in certain.items() if place not in asked}
         log_density = np.zeros(block.rows)
         for place, (_, density) in enumerate(codes_and_densities):
             log_density += np.where(certain[place], 0.0, density) if place in certain else density
@@ -1160,7 +1173,18 @@ def _scorer(
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
         lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
         codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
-        return network.log_probability(codes, block.rows, engine_of_rows, unasked) + log_density
+        known = {
+            place: np.where(own, 0.0, np.nan)
+            for place, own in certain.items()
+            if structure.bins[place].name in in_turn or place not in asked
+        }
+        for law in laws:
+            place = place_of[law.target]
+            if law.apart and place in known and structure.bins[place].has_missing:  # trees say whether there is a value
+                missing = np.full(block.rows, structure.bins[place].codes[0], np.uint16)
+                is_missing = network.log_shares(place, codes | {place: missing}, engine_of_rows)
+                known[place] += np.log1p(-np.exp(is_missing))
+        return network.log_probability(codes, block.rows, engine_of_rows, known) + log_density
 
     return score
 

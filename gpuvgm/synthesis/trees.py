@@ -23,6 +23,7 @@ from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
 ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
+MORE, TOLD = 1.1, 0.05 * 2**20  # times that a computed column tells more than its sources, and nats a row, as counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,10 @@ def grow_all(
     owners = [*range(len(names)), *(names.index(part.column) if part.column in columns else -1 for part in parts)]
     keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
     told = _told(asked_of, owners)
-    order = _order_of(told, allowed, [names.index(name) for name in dependence.first])
+    computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in dependence.computed}
+    least = TOLD * max(map(len, (own.codes for own in asked_of)), default=0)
+    first = [names.index(name) for name in dependence.first]
+    order = _order_of(told, _with_followers(told, allowed, computed, first, least), first)
     rank = {place: at for at, place in enumerate(order)}
 
     def grow(place: int) -> NodeTrees:
@@ -172,6 +176,14 @@ def grow_all(
 
     with ThreadPoolExecutor(threads) as pool:
         return tuple(order), tuple(pool.map(grow, range(len(names))))
+
+
+def order_of(columns: Mapping[str, AskedColumn], dependence: Dependence) -> list[str]:
+    """Order of columns without parts, as `grow_all` has it."""
+    names = [*columns]
+    told = _told([*columns.values()], range(len(names)))
+    first = [names.index(name) for name in dependence.first]
+    return [names[place] for place in _order_of(told, dependence.mask(names), first)]
 
 
 def halved_ranges(rows: Ints) -> NDArray[np.int32]:
@@ -206,6 +218,47 @@ def _told(columns: Sequence[AskedColumn], owners: Sequence[int]) -> Ints:
             if min(at, beside) < count and i != j and min(i, j) >= 0:
                 told[i, j] = told[j, i] = max(told[i, j], groups[at].information(groups[beside]))
     return told
+
+
+def _with_followers(
+    told: Ints, allowed: NDArray[np.bool_], computed: Mapping[int, Sequence[int]], first: Sequence[int], least: float
+) -> NDArray[np.bool_]:
+    """Which columns may depend on which, so that a computed one comes before those that it tells most of.
+
+    They are drawn given what is computed: given its sources alone they would be drawn less well, and these given them.
+
+    Parameters
+    ----------
+    told : ndarray of shape (columns, columns)
+        As `_told` gives it.
+    allowed : ndarray of shape (columns, columns), bool
+        Whether the column of each row may depend on that of each place.
+    computed : mapping of int to sequence of int
+        Columns that laws compute, each with those that it is made of.
+    first : sequence of int
+        Columns that follow none.
+    least : float
+        What a column that follows is told at least.
+    """
+    allowed = allowed.copy()
+    for target, sources in computed.items():
+        of_target = told[target].astype(np.float64)
+        followers = (of_target > MORE * told[sources].max(axis=0)) & (of_target > least) & allowed[:, target]
+        followers[[target, *sources, *first]] = False
+        for place in np.flatnonzero(followers & ~_before(allowed, target)).tolist():
+            allowed[target, place] = False
+    return allowed
+
+
+def _before(allowed: NDArray[np.bool_], place: int) -> NDArray[np.bool_]:
+    """Columns that come before another one in any order."""
+    first = allowed & ~allowed.T
+    before, remaining = np.zeros(len(allowed), np.bool_), [place]
+    while remaining:
+        more = first[remaining.pop()] & ~before
+        before |= more
+        remaining += np.flatnonzero(more).tolist()
+    return before
 
 
 def _order_of(told: Ints, allowed: NDArray[np.bool_], first: Sequence[int]) -> list[int]:

@@ -75,6 +75,21 @@ def test_rows_of_the_host_are_drawn_on_the_device(strict_cupy: Any) -> None:
     assert {launch[0] for launch in strict_cupy.hardware.launches} == {"gpuvgm_draw_rows", "gpuvgm_draw_in_trees"}
 
 
+def test_computed_columns_are_those_of_the_host(strict_cupy: Any) -> None:
+    """Their bins are found on the host, and what depends on them is drawn on the device."""
+    random, rows = np.random.default_rng(4), orders()
+    rows["price"] = random.gamma(4, 5, ROWS).round(2)
+    rows["net"] = (rows["price"] * rows["pieces"]).round(2)
+    rows["size"] = np.where(rows["net"] > 100, "large", "small")
+    expected, found = (gpuvgm.TableSynthesizer(engine=engine).fit(rows) for engine in ("native", "cuda"))
+    assert "pieces * price = net" in {*map(str, found.laws_)} and found.laws_ == expected.laws_
+    for conditions in (None, {"size": "large", "pieces": (1, 4)}):
+        strict_cupy.hardware.launches.clear()
+        assert found.sample(1_000, conditions=conditions).equals(expected.sample(1_000, conditions=conditions))
+        assert "gpuvgm_draw_in_trees" in {launch[0] for launch in strict_cupy.hardware.launches}
+    np.testing.assert_array_equal(found.score_samples(rows[:500]), expected.score_samples(rows[:500]))
+
+
 @pytest.mark.parametrize("engine", ["cuda", "auto"])
 def test_the_host_touches_no_rows_by_default(
     strict_cupy: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch, engine: str

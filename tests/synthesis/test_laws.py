@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy.stats import ks_2samp
 from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis import synthesizer
+from gpuvgm.synthesis import conditioned, synthesizer
 from gpuvgm.synthesis.laws import Law
 
 ROWS = 2500
@@ -101,12 +102,192 @@ def test_laws_are_found_told_and_kept(table: pd.DataFrame, fitted: Any, sample: 
     )
 
 
-def test_what_others_depend_on_most_is_drawn(table: pd.DataFrame) -> None:
-    """Taxes depend on the net amount more than on price and pieces: trees are to see it."""
-    part = table[["price", "pieces", "net", "tax"]]
-    assert "price * pieces = net" not in gpuvgm.TableSynthesizer().fit(part).fit_report_.laws
-    alone = gpuvgm.TableSynthesizer().fit(part.drop(columns="tax"))
-    assert "price * pieces = net" in alone.fit_report_.laws
+def _bands(rows: int = 3000) -> pd.DataFrame:
+    """Products and sums, which some rows lack, and what depends on these alone."""
+    random = np.random.default_rng(12)
+    price, pieces, charge = (
+        random.gamma(4, 5, rows).round(2),
+        random.integers(1, 30, rows),
+        random.integers(0, 90, rows),
+    )
+    net, charge = (price * pieces).round(2), pd.Series(charge.astype(float)).where(random.random(rows) > 0.3)
+    rows_ = {"net": net, "price": price, "sum": (charge + net).round(2), "pieces": pieces, "charge": charge}
+    return pd.DataFrame({"band": _bands_of(net), **rows_, "charged": _charged(net, charge)})
+
+
+def _bands_of(net: Any) -> np.ndarray:
+    return np.searchsorted([60, 120, 240, 480, 960], net).astype(str)
+
+
+def _charged(net: Any, charge: Any) -> np.ndarray:
+    return np.where(charge.isna(), "none", np.where(charge + net > 400, "much", "little"))
+
+
+@pytest.fixture(scope="module")
+def bands() -> pd.DataFrame:
+    """Training rows whose computed columns others depend on."""
+    return _bands()
+
+
+@pytest.fixture(scope="module")
+def fitted_bands(bands: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    """A synthesizer of them."""
+    return gpuvgm.TableSynthesizer().fit(bands)
+
+
+def _shares_of_bands(rows: pd.DataFrame) -> dict[str, float]:
+    """Share of rows that keep each law, and in which other columns agree with computed ones."""
+    agree = {
+        "net": (rows["price"] * rows["pieces"] - rows["net"]).abs() < 0.00501,
+        "sum": (rows["net"] + rows["charge"]).round(2).fillna(-1) == rows["sum"].fillna(-1),
+        "band": _bands_of(rows["net"]) == rows["band"],
+        "charged": _charged(rows["net"], rows["charge"]) == rows["charged"],
+    }
+    return {name: float(np.mean(share)) for name, share in agree.items()}
+
+
+def test_later_columns_are_drawn_given_computed_values(bands: pd.DataFrame, fitted_bands: Any) -> None:
+    assert {*fitted_bands.fit_report_.laws} == {"price * pieces = net", "net + charge = sum"}
+    structure = fitted_bands.network_.structure
+    order = [structure.bins[place].name for place in structure.order]
+    for operands, target, follower in (("price", "pieces"), "net", "band"), (("net", "charge"), "sum", "charged"):
+        places = [order.index(name) for name in (*operands, target, follower)]
+        assert max(places[:2]) < places[2] < places[3]
+    rows = fitted_bands.sample(5000)
+    shares = _shares_of_bands(rows)
+    assert shares["net"] == shares["sum"] == 1
+    assert shares["band"] > 0.97 and shares["charged"] > 0.99
+    assert rows["sum"].isna().mean() == pytest.approx(bands["sum"].isna().mean(), abs=0.02)
+    parts = [fitted_bands.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 700), (700, 5000))]
+    assert pd.concat(parts, ignore_index=True).equals(rows)
+
+
+@pytest.mark.parametrize(
+    ("condition", "threshold"),
+    [
+        ({"band": "5"}, 0.95),
+        ({"band": ["0", "1"], "charged": "none"}, 0.97),
+        ({"charged": "much", "price": (10, 12)}, 0.9),
+        ({"net": (100, 200)}, 0.97),
+        ({"sum": (100, 200)}, 0.97),
+        ({"pieces": 7}, 0.97),
+    ],
+)
+def test_conditions_and_computed_values(condition: dict[str, Any], threshold: float, fitted_bands: Any) -> None:
+    """Before computed columns, on them, and on what depends on them, in three columns' bins and many."""
+    rows = fitted_bands.sample(600, conditions=condition)
+    shares = _shares_of_bands(rows)
+    assert shares["net"] == shares["sum"] == 1
+    assert min(shares.values()) > threshold
+    for name, asked in condition.items():
+        assert (rows[name].between(*asked) if isinstance(asked, tuple) else rows[name].isin(np.atleast_1d(asked))).all()
+    parts = [
+        fitted_bands.sample(stop - start, first_row=start, conditions=condition) for start, stop in ((0, 9), (9, 600))
+    ]
+    assert pd.concat(parts, ignore_index=True).equals(rows)
+
+
+def test_rows_under_conditions_are_those_of_all_rows_that_meet_them(fitted_bands: Any) -> None:
+    """Columns before and after a computed one have the distributions that they have in samples."""
+    every = fitted_bands.sample(60_000)
+    meets = {"band": every["band"] == "3", "charged": every["charged"] == "much", "pieces": every["pieces"] == 7}
+    meets |= {name: every[name].between(100.5, 203) for name in ("net", "sum")}
+    asked = {"band": "3", "charged": "much", "pieces": 7, "net": (100.5, 203), "sum": (100.5, 203)}
+    for name, condition in asked.items():
+        expected, rows = every[meets[name]], fitted_bands.sample(6000, conditions={name: condition})
+        for other in ("price", "pieces", "net", "sum"):
+            assert ks_2samp(expected[other].dropna(), rows[other].dropna()).pvalue > 1e-4
+        shares = [one["charged"].value_counts(normalize=True) for one in (expected, rows)]
+        assert shares[0].sub(shares[1], fill_value=0).abs().max() < 0.04
+
+
+@pytest.mark.parametrize("condition", [{"band": "4"}, {"charged": "much", "pieces": 7}, {"net": (100, 200)}])
+def test_laws_hold_in_rows_of_the_network(
+    condition: dict[str, Any], fitted_bands: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From which rows are drawn that hardly any row is like."""
+    monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", 0)
+    monkeypatch.setattr(conditioned, "LEAST_WITH_VALUES", 2.0)
+    rows = fitted_bands.sample(600, conditions=condition)
+    shares = _shares_of_bands(rows)
+    assert shares["net"] == shares["sum"] == 1
+    assert shares["band"] > 0.8
+    parts = [fitted_bands.sample(9, conditions=condition), fitted_bands.sample(591, first_row=9, conditions=condition)]
+    assert pd.concat(parts, ignore_index=True).equals(rows)
+
+
+def test_calendars_of_computed_dates() -> None:
+    """A date is computed of another one, and what depends on its weekday is drawn given that."""
+    random = np.random.default_rng(3)
+    booked = pd.Timestamp("2023-01-02") + pd.to_timedelta(random.integers(0, 400, 8000), unit="D")
+    days = random.integers(0, 600, 8000)
+    due = booked + pd.to_timedelta(days, unit="D")
+    desk = np.where(due.day_of_week >= 5, "night", np.where(random.random(8000) < 0.5, "north", "south"))
+    table = pd.DataFrame({"booked": booked, "days": days, "due": due, "desk": desk})
+    fitted = gpuvgm.TableSynthesizer(laws="booked + days = due in days").fit(table)
+    assert {part.column for part in fitted.network_.structure.parts} == {"due"}
+    for condition in (None, {"desk": "night"}, {"desk": "north", "days": (300, 400)}):
+        rows = fitted.sample(500, conditions=condition)
+        assert (rows["booked"] + pd.to_timedelta(rows["days"], unit="D") == rows["due"]).all()
+        assert ((rows["due"].dt.day_of_week >= 5) == (rows["desk"] == "night")).mean() > 0.99
+
+
+def test_computed_attributes_of_keys() -> None:
+    """They are computed once for each key; of them and of columns of rows others are computed for each row."""
+    random = np.random.default_rng(3)
+    base, bonus, customer = (
+        random.gamma(4, 50, 1500).round(),
+        random.gamma(2, 40, 1500).round(),
+        random.integers(0, 1500, 6000),
+    )
+    total = pd.Series(base + bonus).where(random.random(1500) > 0.15)
+    spent = random.gamma(3, 20, 6000).round(2)
+    left = (base[customer] + spent).round(2)
+    table = pd.DataFrame(
+        {
+            "customer": [f"user{number}@mail{number % 7}.com" for number in customer],
+            "grade": np.searchsorted([200, 300, 400], total[customer]).astype(str),
+            "total": total[customer].to_numpy(),
+            "base": base[customer],
+            "bonus": bonus[customer],
+            "left": left,
+            "spent": spent,
+            "flag": np.where(left > 260, "high", "low"),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert {law.target for law in fitted.laws_ if law.decides} == {"base", "left"}
+    assert {"total", "base", "bonus", "grade"} == {*fitted.attributes_}
+    rows = fitted.sample(5000)
+    assert (rows.groupby("customer")[[*fitted.attributes_]].nunique(dropna=False) == 1).all(axis=None)
+    assert (rows["total"].isna() | (rows["base"] + rows["bonus"] == rows["total"])).all()
+    assert ((rows["base"] + rows["spent"]).round(2) == rows["left"]).all()
+    assert rows["total"].isna().mean() == pytest.approx(table["total"].isna().mean(), abs=0.03)
+    assert ((rows["left"] > 260) == (rows["flag"] == "high")).mean() > 0.985
+    parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 3), (3, 900), (900, 5000))]
+    assert pd.concat(parts, ignore_index=True).equals(rows)
+
+
+def test_densities_of_all_rows_add_up() -> None:
+    """Also where a sum is missing apart from its parts, and others depend on it."""
+    random = np.random.default_rng(1)
+    one, two = random.integers(0, 4, 3000), random.integers(0, 3, 3000)
+    total = pd.Series((one * 10 + two).astype(float)).where(random.random(3000) > 0.2)
+    other = np.where(total > 15, "b", np.where(random.random(3000) < 0.1, "b", "a"))
+    table = pd.DataFrame({"ten": one * 10, "two": two, "total": total, "other": other})
+    fitted = gpuvgm.TableSynthesizer(columns={"total": "continuous"}, laws="ten + two = total").fit(table)
+    (law,) = fitted.laws_
+    assert law.apart == total.isna().sum()
+    every = [
+        (ten, two, total, other)
+        for ten in range(0, 40, 10)
+        for two in range(3)
+        for total in (ten + two, None)
+        for other in "ab"
+    ]
+    scores = fitted.score_samples(pd.DataFrame(every, columns=["ten", "two", "total", "other"]))
+    assert np.exp(scores).sum() == pytest.approx(1, abs=1e-9)
+    assert np.isneginf(fitted.score_samples(pd.DataFrame({"ten": [10], "two": [2], "total": [13.0], "other": ["a"]})))
 
 
 def test_columns_keep_types_ranges_and_what_is_missing(table: pd.DataFrame, sample: pd.DataFrame) -> None:
@@ -309,8 +490,8 @@ def test_time_between_dates() -> None:
     table.loc[::9, ["nights", "end"]] = [np.nan, pd.NaT]
     fitted = gpuvgm.TableSynthesizer().fit(table)
     texts = {str(law) for law in fitted.laws_}
-    assert texts & {"start + nights = end in days", "end - nights = start in days"}
-    assert texts & {"begun + took = over", "over - took = begun"}
+    assert texts & {"nights + start = end in days", "end - nights = start in days"}
+    assert texts & {"took + begun = over", "over - took = begun"}
     rows = fitted.sample(2000)
     whole = rows[["start", "nights", "end"]].dropna()
     assert len(whole) == pytest.approx(2000 * 8 / 9, rel=0.05)
@@ -335,15 +516,44 @@ def test_categories_that_decide_others_leave_the_order_of_columns() -> None:
     assert rows[["town", "income"]].equals(others[["town", "income"]])
 
 
+@pytest.mark.parametrize("laws", ["auto", "paid <= billed"])
+def test_columns_in_order_that_are_often_equal(laws: str) -> None:
+    """What is drawn the wrong way round is equal, as nearly a third of the table."""
+    random = np.random.default_rng(5)
+    billed = random.gamma(3, 50, 3000).round(2)
+    paid = np.where(random.random(3000) < 0.3, billed, (billed * random.random(3000)).round(2))
+    table = pd.DataFrame({"billed": billed, "paid": paid})
+    (law,) = (fitted := gpuvgm.TableSynthesizer(laws=laws).fit(table)).laws_
+    assert str(law) == "paid <= billed" and law.ties
+    rows, others = fitted.sample(4000), gpuvgm.TableSynthesizer(laws="off").fit(table).sample(4000)
+    wrong = others["paid"] > others["billed"]
+    assert wrong.mean() > 0.05
+    assert rows["paid"].equals(others["paid"])
+    assert rows["billed"].equals(others["billed"].where(~wrong, others["paid"]))
+
+
+def test_columns_that_are_never_there_together_have_no_laws() -> None:
+    """No row says anything of them, as where a panel has other columns in other years."""
+    random = np.random.default_rng(7)
+    year = random.integers(0, 3, 3000)
+    one, two, three = (pd.Series(random.integers(1, 90, 3000).astype(float)) for _ in range(3))
+    table = pd.DataFrame({"one": one.where(year == 0), "two": two.where(year == 0), "three": three.where(year == 1)})
+    assert gpuvgm.TableSynthesizer().fit(table).laws_ == ()
+
+
 def test_equal_columns_are_in_no_order() -> None:
-    """Rows drawn until both orders hold would have other values than the table."""
+    """Rows drawn until both orders hold would have other values than the table; one is computed of the other."""
     random = np.random.default_rng(5)
     grade = random.normal(50, 15, 4000).round(1)
     table = pd.DataFrame({"grade": grade, "again": grade, "mark": (grade + random.normal(0, 1, 4000)).round(1)})
     table.loc[random.random(4000) < 0.5, "again"] = np.nan
-    table["seen"] = np.where(table["again"].isna(), "once", "twice")  # so that neither is computed
+    table["seen"] = np.where(table["again"].isna(), "once", "twice")
     fitted = gpuvgm.TableSynthesizer().fit(table)
-    assert fitted.laws_ == ()
+    assert [str(law) for law in fitted.laws_] == ["grade = again"]
+    rows = fitted.sample(3000)
+    assert (rows["again"].isna() | (rows["again"] == rows["grade"])).all()
+    assert (rows["again"].isna() == (rows["seen"] == "once")).mean() > 0.99
+    assert gpuvgm.TableSynthesizer(laws="auto; not grade = again").fit(table).laws_ == ()
 
 
 def test_independent_columns_have_no_laws() -> None:
@@ -409,6 +619,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
         [Law("+", ("net",), "gross")],
         [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
         [Law("<=", ("product",), "net")],
+        [Law("=", ("net",), "gross", ties=True)],
         [Law("=", ("net",), "gross"), Law("=", ("gross",), "net")],
         [Law("=", ("net",), "gross"), Law("=", ("tax",), "gross")],
     ):
