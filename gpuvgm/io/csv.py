@@ -187,8 +187,10 @@ def comma_numbers(column: Text) -> Text:
     return parse(pc.replace_substring(pc.ascii_trim_whitespace(present), ",", "."), FLOAT.type)
 
 
-def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[CsvPart]:
+def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_text: bool = False) -> list[CsvPart]:
     """Open CSV files that form one table, with one delimiter, or each with that of its header.
+
+    With `as_text` all columns are text, whatever their values.
 
     Raises
     ------
@@ -201,7 +203,7 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     readings: list[Readings] = []
     text: set[str] = set()
     for path, mark in files:
-        readings.append(readings_of_file(path, mark, text))
+        readings.append(readings_of_file(path, mark, None if as_text else text))
         text.update(name for name, choices in readings[-1].items() if not choices)
     types = types_of_columns(files, readings)
     return [
@@ -228,14 +230,14 @@ def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> l
     return [(path, splits(header) if mark is None else mark) for path, header, mark in headers]
 
 
-def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
-    """Possible readings of a file's columns; none of columns of text, in this file or in others."""
+def readings_of_file(path: Location, delimiter: str, text: Collection[str] | None) -> Readings:
+    """Possible readings of a file's columns; none of columns of text, in this file or in others: of all for None."""
     with damage_as(partial(csv_problem, path, delimiter, ())), pa.input_stream(arrow_input(path)) as file:
         header = header_of(first_text(file), delimiter)
         names = parse_rows(pa.py_buffer(header), delimiter).column_names
     check_unique(str(path), names)
     usual_readings = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
-    readings: Readings = {name: () if name in text else usual_readings for name in names}
+    readings: Readings = {name: () if text is None or name in text else usual_readings for name in names}
     doubtful = [name for name in names if readings[name]]
     while doubtful:
         doubtful = narrow(readings, path, delimiter, doubtful, len(header))

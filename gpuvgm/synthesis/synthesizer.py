@@ -82,11 +82,12 @@ from gpuvgm.synthesis.laws import (
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
+from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer, is_private
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
-from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
+from gpuvgm.table.base import fit_for_samples, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.hold_out import HoldOut
@@ -694,7 +695,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         settings["attributes"] = self.attributes_
         settings["proven"] = tuple(map(document_of, self.laws_))
         # Read again before it is written, so that no file appears that cannot be loaded.
-        save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
+        self.transformer_._save_generator(
+            settings, write_network(network), path, lambda model: _of_model(model, path)
+        )
 
     # -- what a fit is made of
 
@@ -1165,8 +1168,8 @@ def _scorer(
     return score
 
 
-def load(path: Path_) -> TableTransformer | TableSynthesizer:
-    """Read a model that `TableTransformer.save` or `TableSynthesizer.save` wrote.
+def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
+    """Read a model that `save` of a transformer or a synthesizer wrote.
 
     Parameters
     ----------
@@ -1175,7 +1178,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
 
     Returns
     -------
-    TableTransformer or TableSynthesizer
+    TableTransformer, TableSynthesizer or PrivateSynthesizer
         The model that was saved.
 
     Raises
@@ -1194,7 +1197,8 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
     True
     """
-    return _of_model(load_model(fspath(path)), path)
+    model = load_model(fspath(path))
+    return PrivateSynthesizer.of_model(model, path) if is_private(model) else _of_model(model, path)
 
 
 def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:

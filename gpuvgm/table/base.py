@@ -1094,6 +1094,29 @@ class BaseTransformer(NamedParameters):
         summaries_to_save = fitted.summaries if summaries else {}
         return replace(fitted, settings=settings, summaries=summaries_to_save)
 
+    def _save_generator(
+        self,
+        settings: Mapping[str, Any],
+        network: bytes,
+        path: Path_,
+        load: Callable[[TableModel], object] = lambda _: None,
+    ) -> None:
+        """Write the columns of a generator, without summaries, and its network; raises as `save`.
+
+        Parameters
+        ----------
+        settings : mapping
+            The generator's own, as JSON can hold them.
+        network : bytes
+            Its network.
+        path : path
+            Where to.
+        load : callable
+            What loading makes of the model; nothing is written where it fails.
+        """
+        model = self._stored(summaries=False)
+        save_model(replace(model, settings=model.settings | {"synthesizer": settings}, network=network), path, load)
+
     def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.
 
@@ -1290,32 +1313,6 @@ def fit_for_samples(
     return transformer
 
 
-def save_generator(
-    transformer: BaseTransformer,
-    settings: Mapping[str, Any],
-    network: bytes,
-    path: Path_,
-    load: Callable[[TableModel], object] = lambda _: None,
-) -> None:
-    """Write the columns of a generator, without summaries, and its network; raises as `TableTransformer.save`.
-
-    Parameters
-    ----------
-    transformer : TableTransformer
-        The fitted columns.
-    settings : mapping
-        The generator's own, as JSON can hold them.
-    network : bytes
-        Its network.
-    path : path
-        Where to.
-    load : callable
-        What loading makes of the model; nothing is written where it fails.
-    """
-    model = transformer._stored(summaries=False)
-    save_model(replace(model, settings=model.settings | {"synthesizer": settings}, network=network), path, load)
-
-
 def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:
     """Read the transformer of a model, or of a synthesizer; raises as `gpuvgm.load` does.
 
@@ -1333,6 +1330,11 @@ def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer
 
 def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:
     """The transformer of a model that was read from a file."""
+    if (model.settings.get("synthesizer") or {}).get("with") == "private":
+        raise InputError(
+            f"{fspath(path)}: a private synthesizer, which has no encoded columns: load it with gpuvgm.load, and draw "
+            "rows with `gpuvgm sample`"
+        )
     settings = {name: value for name, value in model.settings.items() if name != "synthesizer"}
     dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
     labels = settings.pop("labels", {})

@@ -40,7 +40,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.conditions import categories_that_meet
 from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
 from gpuvgm.synthesis.synthesizer import forms_of_table
-from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
+from gpuvgm.table.base import fit_for_samples, transformer_of
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model
 from gpuvgm.table.training import Place, TrainingRows
@@ -180,9 +180,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             "hyperparameters": {name: value for name, value in plain.items() if name != "verbose"},
         }
         weights = {name: tensor.cpu().numpy() for name, tensor in self._network().state_dict().items()}
-        save_generator(
-            self._table.transformer, synthesizer_settings, write_weights(weights | self._extra_arrays()), path
-        )
+        body = write_weights(weights | self._extra_arrays())
+        self._table.transformer._save_generator(synthesizer_settings, body, path)
 
     @classmethod
     def _of_model(cls, path: Any) -> Any:

@@ -1,0 +1,150 @@
+"""What noise costs: zero-concentrated differential privacy (Bun & Steinke 2016), in exact fractions.
+
+Counts of rows in T tables, each row in one cell of each, change by at most k in a cell of each when k rows are added or
+removed, so that noise of variance s makes them rho-zCDP with rho = T k^2 / (2 s) (Canonne, Kamath & Steinke 2020,
+theorem 14). What is released one after the other adds up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from math import log1p
+
+from gpuvgm.errors import InputError
+from gpuvgm.synthesis.private.noise import variance_of
+
+MOST_EPSILON, MOST_DELTA = Fraction(20), Fraction(1, 10**5)
+_DIGITS = 60
+_DUST = Decimal("1e-40")  # by which what is computed with so many digits is off, at most
+_PARTS = 1 << 80  # of which rho is a whole number
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Tables of counts that were released with one noise.
+
+    Parameters
+    ----------
+    name : str
+        What was counted.
+    tables : int
+        Number of tables; each row is in one cell of each.
+    scale, factor : int
+        Their product is the variance parameter of the noise.
+    rows_per_person : int
+        Rows by which neighbouring tables differ, at most.
+    """
+
+    name: str
+    tables: int
+    scale: int
+    factor: int
+    rows_per_person: int
+
+    @classmethod
+    def within(cls, name: str, tables: int, rho: Fraction, rows_per_person: int) -> Release:
+        """The release with the least noise that costs no more than `rho`."""
+        least = tables * rows_per_person**2 / (2 * rho) if tables else Fraction(1)
+        return cls(name, tables, *variance_of(least), rows_per_person)
+
+    @property
+    def variance(self) -> int:
+        """Variance parameter of the noise of each count."""
+        return self.scale * self.factor
+
+    @property
+    def rho(self) -> Fraction:
+        """What it costs."""
+        return Fraction(self.tables * self.rows_per_person**2, 2 * self.variance)
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A promise of (epsilon, delta)-differential privacy for persons.
+
+    Parameters
+    ----------
+    epsilon, delta : Fraction
+        The promise.
+    rows_per_person : int
+        Rows that a person has, at most.
+    """
+
+    epsilon: Fraction
+    delta: Fraction
+    rows_per_person: int = 1
+
+    @classmethod
+    def of(cls, epsilon: object, delta: object, rows_per_person: object) -> Promise:
+        """Read a promise.
+
+        Raises
+        ------
+        InputError
+            For what is no number, and where the promise would be none.
+        """
+        promise = cls(_number(epsilon, "epsilon"), _number(delta, "delta"), _whole(rows_per_person))
+        if not 0 < promise.epsilon <= MOST_EPSILON:
+            raise InputError(f"epsilon must be more than 0 and at most 20, got {epsilon!r}: above 3 it is weak already")
+        if not 0 < promise.delta <= MOST_DELTA:
+            raise InputError(f"delta must be more than 0 and at most 1e-5, got {delta!r}: 1e-9 suits most tables")
+        return promise
+
+    @property
+    def rho(self) -> Fraction:
+        """The largest zCDP that keeps the promise, to 2^-80 or less of what is due: never more."""
+        low, high = 0, int(self.epsilon * _PARTS)
+        while high - low > max(low >> 40, 1):
+            middle = (low + high) // 2
+            if delta_of(Fraction(middle, _PARTS), self.epsilon) <= self.delta:
+                low = middle
+            else:
+                high = middle
+        if not low:
+            raise InputError("epsilon is too small for noise that can be drawn")
+        return Fraction(low, _PARTS)
+
+
+def delta_of(rho: Fraction, epsilon: Fraction) -> Fraction:
+    """An upper bound of the delta with which rho-zCDP is (epsilon, delta)-differentially private.
+
+    It is exp((a - 1) (a rho - epsilon)) (1 - 1 / a)^a / (a - 1) for every a > 1 (Canonne, Kamath & Steinke 2020,
+    proposition 12 and corollary 13), so that an a that is only nearly the best gives a bound too. The bound is computed
+    with 60 digits and rounded up.
+    """
+    a = _order(float(rho), float(epsilon))
+    with localcontext(Context(prec=_DIGITS)):
+        order, one = Decimal(a), Decimal(1)
+        exponent = (order - one) * (order * _decimal(rho) - _decimal(epsilon)) + order * (one - one / order).ln()
+        return Fraction(exponent.exp() / (order - one) * (one + _DUST))
+
+
+def _order(rho: float, epsilon: float) -> float:
+    """Nearly the a that gives the least bound: there the derivative of its logarithm is 0."""
+    low, high = 1 + 1e-9, (epsilon + 1) / (2 * rho) + 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        if (2 * middle - 1) * rho - epsilon + log1p(-1 / middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _decimal(number: Fraction) -> Decimal:
+    return Decimal(number.numerator) / Decimal(number.denominator)
+
+
+def _number(value: object, name: str) -> Fraction:
+    try:
+        return Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{name} must be a number, got {value!r}") from None
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1 << 20:
+        raise InputError(f"rows_per_person must be a whole number from 1 to {1 << 20:,}, got {value!r}")
+    return value

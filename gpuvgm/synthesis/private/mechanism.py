@@ -1,0 +1,397 @@
+"""The one exit for rows: counts of cells and of pairs of bins, which leave with noise alone.
+
+This module alone sees rows. What it gives is `Released`, whatever the rows hold: integers with discrete Gaussian noise,
+and what they cost. Nothing else leaves it: rows that do not fit what is declared count in some declared cell, problems
+are told without what they tell of rows, and the log, warnings and progress are silent as long as rows are read.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.columns.options import is_null
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError, listed
+from gpuvgm.execution.context import RunSettings
+from gpuvgm.execution.memory import Need
+from gpuvgm.execution.sources import any_source
+from gpuvgm.io import Source, open_source
+from gpuvgm.io.arrow import is_plain_number_type, is_text_type, plain_values_of
+from gpuvgm.io.frames import is_loaded
+from gpuvgm.io.text_types import parse_or_null
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Codes
+from gpuvgm.synthesis.private.account import Promise, Release
+from gpuvgm.synthesis.private.declared import CategoryColumn, Counted, Domain, NumberColumn
+from gpuvgm.synthesis.private.noise import discrete_gaussian
+
+MOST_COUNTED = 1 << 62  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
+FAN = 16  # cells of a level that make one of the next
+COARSEST = 64  # cells of the last level, at most
+CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
+Tables = list[Ints]
+_MICROSECONDS = {"s": 10**6, "ms": 10**3, "us": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """All that is learnt of rows.
+
+    Parameters
+    ----------
+    columns : tuple of ndarray, int64
+        Noisy counts of each column's levels: of its cells, of runs of 16 of them, and so on.
+    pairs : tuple of ndarray of shape (bins, bins), int64
+        Noisy counts of the bins of every two columns, in their order.
+    releases : tuple of Release
+        What both cost.
+    """
+
+    columns: tuple[Ints, ...]
+    pairs: tuple[Ints, ...]
+    releases: tuple[Release, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where and how rows are read."""
+
+    executor: Any = None
+    memory: int | str | None = None
+    threads: int | None = None
+
+    def scan(self, table: Source, names: Sequence[str], count: Callable[[], Callable[[Any], Tables]]) -> Tables | None:
+        """Counts of all rows of some columns; None where there are no rows."""
+        settings = RunSettings("auto", self.executor, self.memory, self.threads, _tell_nothing)
+        with settings.run("count", table, lambda: Need.fit(table.schema)) as run:
+            return run.executor.map_merge(run.prepared(count), run.blocks(names), _sums)
+
+
+def level_sizes(column: Counted) -> list[int]:
+    """Cells of each level of a column."""
+    sizes = [column.cells]
+    while column.is_ordered and sizes[-1] > COARSEST:
+        sizes.append(-(-sizes[-1] // FAN))
+    return sizes
+
+
+def release(
+    source: Any,
+    domain: Domain,
+    releases: tuple[Release, ...],
+    bins_of: Callable[[tuple[Ints, ...]], Mapping[str, Codes]],
+    machine: Machine,
+) -> Released:
+    """Count the rows of a table in two scans, and add noise.
+
+    Parameters
+    ----------
+    source : object
+        As for `TableTransformer.fit`, but it must be one that can be read twice.
+    domain : Domain
+        The columns.
+    releases : tuple of Release
+        Noise of the counts of columns, and of pairs.
+    bins_of : callable
+        Gives the bin of each cell of each column, from the noisy counts of columns alone.
+    machine : Machine
+        Where and how rows are read.
+
+    Raises
+    ------
+    InputError
+        For columns that are not there, sources that can be read only once, and those that cannot be read; without a
+        reason, which would tell of rows.
+    """
+    _check_place(source)
+    released = absent = None
+    with _silence():
+        try:
+            table, cells_of = _opened(source, domain.counted)
+            absent = [name for name in domain.counted if name not in table.schema.names]
+            if not absent and table.repeatable:
+                released = _released(table, domain.counted, cells_of, releases, bins_of, machine)
+        except Exception:  # noqa: BLE001 - its message, its cause and its frames would tell of rows
+            table = None
+    # Raised here, so that no problem of a row is the context of what is raised.
+    if absent:
+        raise InputError(f"there is no column {listed(absent)}, which the domain declares; leave out what is not there")
+    if table is not None and not table.repeatable:
+        raise InputError("the rows can be read only once, and are to be read twice: give a table, or files")
+    if released is None:
+        raise InputError(
+            "the table cannot be read; the reason is not told, as it would tell of its rows: those who may see them "
+            "find it with gpuvgm.TableTransformer().fit, which is not private"
+        )
+    return released
+
+
+def _released(
+    table: Source,
+    columns: Mapping[str, Counted],
+    cells_of: CellsOf,
+    releases: tuple[Release, ...],
+    bins_of: Callable[[tuple[Ints, ...]], Mapping[str, Codes]],
+    machine: Machine,
+) -> Released:
+    names = [*columns]
+    counts = machine.scan(table, names, partial(_column_counter, columns, cells_of))
+    if counts is None:
+        counts = [np.zeros(column.cells, np.int64) for column in columns.values()]
+    levels = [level for own, column in zip(counts, columns.values(), strict=True) for level in _levels(own, column)]
+    noisy = _noisy(levels, releases[0])
+    if len(releases) < 2:
+        return Released(noisy, (), releases)
+    bins = bins_of(noisy)
+    pairs = machine.scan(table, names, partial(_pair_counter, columns, cells_of, bins))
+    if pairs is None:
+        pairs = [np.zeros(shape, np.int64) for shape in pair_shapes(bins)]
+    return Released(noisy, _noisy(pairs, releases[1]), releases)
+
+
+def pair_shapes(bins: Mapping[str, Codes]) -> list[tuple[int, int]]:
+    """Bins of every two columns."""
+    return [(first, second) for first, second in combinations([int(own.max()) + 1 for own in bins.values()], 2)]
+
+
+def _noisy(tables: Tables, spent: Release) -> tuple[Ints, ...]:
+    """Counts with noise: the only step from rows to what is released."""
+    noise = discrete_gaussian(spent.scale, spent.factor, sum(table.size for table in tables))
+    parts = np.split(noise, np.cumsum([table.size for table in tables])[:-1])
+    return tuple(table + part.reshape(table.shape) for table, part in zip(tables, parts, strict=True))
+
+
+# -- how rows are read without a word of them
+
+
+def _tell_nothing(*_: Any) -> None:
+    """Progress would tell how many rows there are."""
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Let neither log nor warnings tell of rows."""
+    log = logging.getLogger("gpuvgm")
+    log.addFilter(_drop)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.removeFilter(_drop)
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False
+
+
+def _check_place(source: Any) -> None:
+    """Refuse a path of nothing: that there is no file tells of no row."""
+    if isinstance(source, (str, PathLike)) and "://" not in str(source) and not {*"*?["} & {*str(source)}:
+        if not Path(source).expanduser().exists():
+            raise InputError(f"{source}: there is no such file or folder")
+
+
+def _opened(source: Any, columns: Mapping[str, Counted]) -> tuple[Source, CellsOf]:
+    """A source in which rows of any kind can be read, and what gives the cells of a column of them."""
+    if is_loaded("dask.dataframe", "DataFrame", source):
+        frame = source[[label for label in source.columns if str(label) in columns]]
+        cells = partial(_frame_of_cells, columns)
+        return any_source(frame.map_partitions(cells, meta=cells(frame._meta))), _as_they_are
+    if is_loaded("pandas", "DataFrame", source):
+        labels = [label for label in source.columns if str(label) in columns]
+        source = {str(label): _array_of(source[label]) for label in labels} or {"": np.empty(0)}
+    elif isinstance(source, Mapping):
+        source = {str(name): _without_objects(values) for name, values in source.items() if str(name) in columns}
+    if isinstance(source, (str, PathLike, list, tuple)):
+        return open_source(source, any_source, as_text=True), _cells
+    return any_source(source), _cells
+
+
+def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
+    """Cells of a partition of Dask's frames, as a frame."""
+    frame = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
+    arrays = {str(label): _array_of(frame[label]) for label in frame.columns}
+    return type(frame)({name: _cells(columns[name], own) for name, own in arrays.items()}, index=frame.index)
+
+
+def _array_of(values: Any) -> Any:
+    """A column of pandas as an array of Arrow; objects as text, whatever they are."""
+    if values.dtype != object:
+        try:
+            array = pa.array(values, from_pandas=True)
+        except Exception:  # noqa: BLE001 - Arrow has no type for it
+            return _texts_of(values)
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return _texts_of(values)
+
+
+def _without_objects(values: Any) -> Any:
+    """An array of a dictionary; objects as text."""
+    array = np.asanyarray(values) if isinstance(values, (list, tuple)) else values
+    is_series = hasattr(array, "iloc")
+    return _array_of(array) if is_series or getattr(array, "dtype", None) == object else array
+
+
+def _texts_of(values: Any) -> Any:
+    lacks = [is_null(value) or (isinstance(value, float) and value != value) for value in values]
+    texts = [None if lack else _text_of(value) for value, lack in zip(values, lacks, strict=True)]
+    return pa.array(texts, pa.large_string())
+
+
+def _text_of(value: Any) -> bytes:
+    try:
+        return str(value).encode("utf-8", "replace")
+    except Exception:  # noqa: BLE001 - objects may do anything
+        return b""
+
+
+# -- cells of rows
+
+
+CellsOf = Callable[[Counted, Any], Codes]
+
+
+def _as_they_are(_: Counted, values: Any) -> Codes:
+    return np.asarray(values.to_numpy(zero_copy_only=False))
+
+
+def _cells(column: Counted, values: Any) -> Codes:
+    """The cell of each row, of any values: those that are no value of the column lie in a declared cell too."""
+    if pa.types.is_dictionary(values.type):
+        lacking = column.cells - 1 if column.missing else column.rest
+        entries = np.append(_cells(column, values.dictionary), np.uint16(lacking))
+        places = values.indices.cast(pa.int64()).fill_null(len(entries) - 1)
+        return np.asarray(entries[places.to_numpy()])
+    plain = plain_values_of(values)
+    if isinstance(column, NumberColumn):
+        return _number_cells(column, _steps(column, plain) if column.ticks else _numbers(plain))
+    return _category_cells(column, plain)
+
+
+def _number_cells(column: NumberColumn, numbers: Floats) -> Codes:
+    """Cells of numbers, of which those beyond the bounds lie in the outermost ones; NaN is missing."""
+    codes = np.append(np.arange(column.ordinary), column.cells - 1 if column.missing else column.rest)
+    cells = get_engine().find_bins(numbers, column.edges[1:-1], codes.astype(np.uint16))
+    for place, value in enumerate(column.special, column.ordinary):
+        cells[numbers == value] = place
+    return cells
+
+
+def _category_cells(column: CategoryColumn, values: Any) -> Codes:
+    """Cells of categories."""
+    first = column.categories[0]
+    if isinstance(first, str):
+        found = _places(_texts(values), pa.array(column.categories, pa.large_string()))
+    else:
+        numbers = parse_or_null(values, pa.bool_()) if isinstance(first, bool) and is_text_type(values.type) else values
+        found = _places(pa.array(_numbers(numbers)), pa.array(column.categories).cast(pa.float64()))
+    lacks = np.asarray(values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False))
+    found[found < 0] = column.rest
+    found[lacks] = column.cells - 1 if column.missing else column.rest
+    return found.astype(np.uint16)
+
+
+def _places(values: Any, entries: Any) -> Ints:
+    """Place of each value among entries; -1 for none."""
+    return np.asarray(pc.index_in(values, value_set=entries, skip_nulls=True).fill_null(-1).to_numpy()).astype(np.int64)
+
+
+def _texts(values: Any) -> Any:
+    """Values as text; null where they have none."""
+    if not is_text_type(values.type) and not is_plain_number_type(values.type) and not pa.types.is_boolean(values.type):
+        return pa.nulls(len(values), pa.large_string())
+    return values.cast(pa.large_string())
+
+
+def _numbers(values: Any) -> Floats:
+    """Values as numbers; NaN where they are none."""
+    type_ = values.type
+    if is_text_type(type_):
+        values = parse_or_null(pc.utf8_trim_whitespace(values.cast(pa.large_string())), pa.float64())
+    elif not is_plain_number_type(type_) and not pa.types.is_boolean(type_) and not pa.types.is_decimal(type_):
+        return np.full(len(values), np.nan)
+    return np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+
+
+def _steps(column: NumberColumn, values: Any) -> Floats:
+    """Dates and datetimes as steps from the lower bound; NaN where they are none. Those with a zone count in UTC."""
+    if is_text_type(values.type):
+        texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+        zoned = parse_or_null(texts, pa.timestamp("us", "UTC"))
+        values = pc.coalesce(parse_or_null(texts, pa.timestamp("us")), zoned.cast(pa.timestamp("us")))
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.timestamp("s" if pa.types.is_date32(values.type) else "ms"))
+    if not pa.types.is_timestamp(values.type):
+        return np.full(len(values), np.nan)
+    lacks: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
+    ticks = np.array(values.cast(pa.int64()).fill_null(0).to_numpy())
+    if values.type.unit == "ns":
+        moments = ticks // 1000
+    else:
+        factor = _MICROSECONDS[values.type.unit]
+        moments = np.clip(ticks, -(2**62) // factor, 2**62 // factor) * factor
+    last = column.start + int(column.high) * column.ticks
+    steps = (np.clip(moments, column.start, last) - column.start + column.ticks // 2) // column.ticks
+    return np.where(lacks, np.nan, steps.astype(np.float64))
+
+
+# -- counts
+
+
+def _column_counter(columns: Mapping[str, Counted], cells_of: CellsOf) -> Callable[[Any], Tables]:
+    """Return what counts the cells of each column in a block."""
+
+    def count(block: Any) -> Tables:
+        return [
+            np.bincount(cells_of(column, block.batch.column(name)), minlength=column.cells)
+            for name, column in columns.items()
+        ]
+
+    return count
+
+
+def _pair_counter(
+    columns: Mapping[str, Counted], cells_of: CellsOf, bins: Mapping[str, Codes]
+) -> Callable[[Any], Tables]:
+    """Return what counts the bins of every two columns in a block."""
+    shapes = pair_shapes(bins)
+
+    def count(block: Any) -> Tables:
+        codes = np.array([bins[name][cells_of(column, block.batch.column(name))] for name, column in columns.items()])
+        tables = [np.zeros(first * second, np.int64) for first, second in shapes]
+        for start in range(0, codes.shape[1], CHUNK):
+            part = codes[:, start : start + CHUNK].astype(np.int64)
+            for table, (first, second), (_, width) in zip(tables, combinations(part, 2), shapes, strict=True):
+                table += np.bincount(first * width + second, minlength=len(table))
+        return [table.reshape(shape) for table, shape in zip(tables, shapes, strict=True)]
+
+    return count
+
+
+def _levels(counts: Ints, column: Counted) -> Tables:
+    """Counts of a column's cells, of runs of them, and so on."""
+    levels = [counts]
+    for _ in level_sizes(column)[1:]:
+        runs = np.pad(levels[-1], (0, -len(levels[-1]) % FAN)).reshape(-1, FAN)
+        levels.append(np.array([min(sum(run), MOST_COUNTED) for run in runs.tolist()]))
+    return levels
+
+
+def _sums(first: Tables, second: Tables) -> Tables:
+    """Counts of both sets of rows; the limit keeps sums in 64 bits, in any order."""
+    return [np.minimum(own + other, MOST_COUNTED) for own, other in zip(first, second, strict=True)]
