@@ -185,7 +185,7 @@ def _numeric(column: FittedColumn) -> NumericColumn:
     return column
 
 
-def as_list(condition: Any) -> list[Any]:
+def _as_list(condition: Any) -> list[Any]:
     """Values of a condition as a list; a range counts as one value."""
     is_single = isinstance(condition, (str, tuple)) or not isinstance(condition, (Collection, np.ndarray))
     return [_or_none(value) for value in ([condition] if is_single else condition)]
@@ -209,7 +209,7 @@ def read_intervals(column: NumericColumn, condition: Any) -> list[Interval | Non
         For what is no value of the column.
     """
     with _name_column(column):
-        intervals = [_interval(column, value) for value in as_list(condition)]
+        intervals = [_interval(column, value) for value in _as_list(condition)]
     merged: list[Interval] = []
     for low, high in sorted(interval for interval in intervals if interval is not None):
         if merged and low <= merged[-1][1]:
@@ -236,22 +236,21 @@ def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
     if isinstance(condition, tuple):
         if not is_plain_number_type(type_):
             raise ValueError("its categories are no numbers, and have no range: list them")
-        low, high = (None if end is None else parse_categories([end], type_)[0] for end in two_ends(condition))
+        low, high = (None if end is None else parse_categories([end], type_)[0] for end in _two_ends(condition))
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [
             place
             for category, place in numbers.items()
             if (low is None or category >= low) and (high is None or category <= high)
         ]
-    categories = [_category_value(value, type_) for value in as_list(condition)]
+    categories = [_category_value(value, type_) for value in _as_list(condition)]
     unknown = [value for value in categories if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
     return [places[value] for value in categories]
 
 
-def two_ends(ends: tuple[Any, ...]) -> tuple[Any, Any]:
-    """Ends of a range; ValueError where there are others than two."""
+def _two_ends(ends: tuple[Any, ...]) -> tuple[Any, Any]:
     if len(ends) != 2:
         raise ValueError(f"a range has two ends, (low, high), got {ends!r}")
     return ends[0], ends[1]
@@ -266,7 +265,7 @@ def _category_value(value: Any, type_: pa.DataType) -> Any:
 
 def _interval(column: NumericColumn, value: Any) -> Interval | None:
     """Ends of the numbers that a value or a range stands for; None for missing values."""
-    low, high = two_ends(value) if isinstance(value, tuple) else (value, value)
+    low, high = _two_ends(value) if isinstance(value, tuple) else (value, value)
     if low is None and high is None and not isinstance(value, tuple):
         return None
     plain = column.codec.plain

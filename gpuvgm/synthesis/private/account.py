@@ -31,33 +31,30 @@ class Release:
         What was counted.
     tables : int
         Number of tables; each row is in one cell of each.
-    scale, factor : int
-        Their product is the variance parameter of the noise.
-    rows_per_person : int
+    variance : int
+        Variance parameter of the noise of each count.
+    scale : int
+        Scale that it is drawn by, a factor of the variance.
+    rows : int
         Rows by which neighbouring tables differ, at most.
     """
 
     name: str
     tables: int
+    variance: int
     scale: int
-    factor: int
-    rows_per_person: int
+    rows: int
 
     @classmethod
-    def within(cls, name: str, tables: int, rho: Fraction, rows_per_person: int) -> Release:
+    def within(cls, name: str, tables: int, rho: Fraction, rows: int) -> Release:
         """The release with the least noise that costs no more than `rho`."""
-        least = tables * rows_per_person**2 / (2 * rho) if tables else Fraction(1)
-        return cls(name, tables, *variance_of(least), rows_per_person)
-
-    @property
-    def variance(self) -> int:
-        """Variance parameter of the noise of each count."""
-        return self.scale * self.factor
+        scale, factor = variance_of(tables * rows**2 / (2 * rho))
+        return cls(name, tables, scale * factor, scale, rows)
 
     @property
     def rho(self) -> Fraction:
         """What it costs."""
-        return Fraction(self.tables * self.rows_per_person**2, 2 * self.variance)
+        return Fraction(self.tables * self.rows**2, 2 * self.variance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +65,13 @@ class Promise:
     ----------
     epsilon, delta : Fraction
         The promise.
-    rows_per_person : int
+    rows : int
         Rows that a person has, at most.
     """
 
     epsilon: Fraction
     delta: Fraction
-    rows_per_person: int = 1
+    rows: int = 1
 
     @classmethod
     def of(cls, epsilon: object, delta: object, rows_per_person: object) -> Promise:

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec
 from gpuvgm.columns.options import is_null
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
@@ -35,8 +36,8 @@ from gpuvgm.io.frames import is_loaded
 from gpuvgm.io.text_types import parse_or_null
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
-from gpuvgm.synthesis.private.account import Promise, Release
-from gpuvgm.synthesis.private.declared import CategoryColumn, Counted, Domain, NumberColumn
+from gpuvgm.synthesis.private.account import Release
+from gpuvgm.synthesis.private.declared import UNITS, Counted, DeclaredCategories, DeclaredNumbers
 from gpuvgm.synthesis.private.noise import discrete_gaussian
 
 MOST_COUNTED = 1 << 62  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
@@ -44,7 +45,8 @@ FAN = 16  # cells of a level that make one of the next
 COARSEST = 64  # cells of the last level, at most
 CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
 Tables = list[Ints]
-_MICROSECONDS = {"s": 10**6, "ms": 10**3, "us": 1}
+Machine = tuple[Any, int | None]
+BinsOf = Callable[[tuple[Ints, ...]], Mapping[str, Codes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +68,19 @@ class Released:
     releases: tuple[Release, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Where and how rows are read."""
-
-    executor: Any = None
-    memory: int | str | None = None
-    threads: int | None = None
-
-    def scan(self, table: Source, names: Sequence[str], count: Callable[[], Callable[[Any], Tables]]) -> Tables | None:
-        """Counts of all rows of some columns; None where there are no rows."""
-        settings = RunSettings("auto", self.executor, self.memory, self.threads, _tell_nothing)
-        with settings.run("count", table, lambda: Need.fit(table.schema)) as run:
-            return run.executor.map_merge(run.prepared(count), run.blocks(names), _sums)
-
-
 def level_sizes(column: Counted) -> list[int]:
     """Cells of each level of a column."""
     sizes = [column.cells]
-    while column.is_ordered and sizes[-1] > COARSEST:
+    while isinstance(column, DeclaredNumbers) and sizes[-1] > COARSEST:
         sizes.append(-(-sizes[-1] // FAN))
     return sizes
 
 
 def release(
     source: Any,
-    domain: Domain,
+    columns: Mapping[str, Counted],
     releases: tuple[Release, ...],
-    bins_of: Callable[[tuple[Ints, ...]], Mapping[str, Codes]],
+    bins_of: BinsOf,
     machine: Machine,
 ) -> Released:
     """Count the rows of a table in two scans, and add noise.
@@ -102,14 +89,14 @@ def release(
     ----------
     source : object
         As for `TableTransformer.fit`, but it must be one that can be read twice.
-    domain : Domain
+    columns : mapping of str to Counted
         The columns.
     releases : tuple of Release
         Noise of the counts of columns, and of pairs.
     bins_of : callable
         Gives the bin of each cell of each column, from the noisy counts of columns alone.
-    machine : Machine
-        Where and how rows are read.
+    machine : (executor, threads)
+        Where rows are read; see `TableTransformer`.
 
     Raises
     ------
@@ -121,10 +108,10 @@ def release(
     released = absent = None
     with _silence():
         try:
-            table, cells_of = _opened(source, domain.counted)
-            absent = [name for name in domain.counted if name not in table.schema.names]
+            table, cells_of = _opened(source, columns)
+            absent = [name for name in columns if name not in table.schema.names]
             if not absent and table.repeatable:
-                released = _released(table, domain.counted, cells_of, releases, bins_of, machine)
+                released = _released(table, columns, cells_of, releases, bins_of, machine)
         except Exception:  # noqa: BLE001 - its message, its cause and its frames would tell of rows
             table = None
     # Raised here, so that no problem of a row is the context of what is raised.
@@ -145,22 +132,28 @@ def _released(
     columns: Mapping[str, Counted],
     cells_of: CellsOf,
     releases: tuple[Release, ...],
-    bins_of: Callable[[tuple[Ints, ...]], Mapping[str, Codes]],
+    bins_of: BinsOf,
     machine: Machine,
 ) -> Released:
-    names = [*columns]
-    counts = machine.scan(table, names, partial(_column_counter, columns, cells_of))
-    if counts is None:
-        counts = [np.zeros(column.cells, np.int64) for column in columns.values()]
+    no_counts = [np.zeros(column.cells, np.int64) for column in columns.values()]
+    counts = _scan(table, machine, partial(_column_counter, columns, cells_of), [*columns]) or no_counts
     levels = [level for own, column in zip(counts, columns.values(), strict=True) for level in _levels(own, column)]
     noisy = _noisy(levels, releases[0])
     if len(releases) < 2:
         return Released(noisy, (), releases)
     bins = bins_of(noisy)
-    pairs = machine.scan(table, names, partial(_pair_counter, columns, cells_of, bins))
-    if pairs is None:
-        pairs = [np.zeros(shape, np.int64) for shape in pair_shapes(bins)]
+    no_counts = [np.zeros(shape, np.int64) for shape in pair_shapes(bins)]
+    pairs = _scan(table, machine, partial(_pair_counter, columns, cells_of, bins), [*columns]) or no_counts
     return Released(noisy, _noisy(pairs, releases[1]), releases)
+
+
+def _scan(table: Source, machine: Machine, count: Callable[[], Any], names: Sequence[str]) -> Tables | None:
+    """Counts of all rows of some columns; None where there are no rows."""
+    executor, threads = machine
+    settings = RunSettings("auto", executor, None, threads, _tell_nothing)
+    with settings.run("count", table, lambda: Need.fit(table.schema)) as run:
+        counts: Tables | None = run.executor.map_merge(run.prepared(count), run.blocks(names), _sums)
+        return counts
 
 
 def pair_shapes(bins: Mapping[str, Codes]) -> list[tuple[int, int]]:
@@ -170,7 +163,7 @@ def pair_shapes(bins: Mapping[str, Codes]) -> list[tuple[int, int]]:
 
 def _noisy(tables: Tables, spent: Release) -> tuple[Ints, ...]:
     """Counts with noise: the only step from rows to what is released."""
-    noise = discrete_gaussian(spent.scale, spent.factor, sum(table.size for table in tables))
+    noise = discrete_gaussian(spent.scale, spent.variance // spent.scale, sum(table.size for table in tables))
     parts = np.split(noise, np.cumsum([table.size for table in tables])[:-1])
     return tuple(table + part.reshape(table.shape) for table, part in zip(tables, parts, strict=True))
 
@@ -273,49 +266,47 @@ def _as_they_are(_: Counted, values: Any) -> Codes:
 def _cells(column: Counted, values: Any) -> Codes:
     """The cell of each row, of any values: those that are no value of the column lie in a declared cell too."""
     if pa.types.is_dictionary(values.type):
-        lacking = column.cells - 1 if column.missing else column.rest
-        entries = np.append(_cells(column, values.dictionary), np.uint16(lacking))
+        entries = np.append(_cells(column, values.dictionary), np.uint16(_lacking(column)))
         places = values.indices.cast(pa.int64()).fill_null(len(entries) - 1)
         return np.asarray(entries[places.to_numpy()])
     plain = plain_values_of(values)
-    if isinstance(column, NumberColumn):
-        return _number_cells(column, _steps(column, plain) if column.ticks else _numbers(plain))
-    return _category_cells(column, plain)
+    return _number_cells(column, plain) if isinstance(column, DeclaredNumbers) else _category_cells(column, plain)
 
 
-def _number_cells(column: NumberColumn, numbers: Floats) -> Codes:
-    """Cells of numbers, of which those beyond the bounds lie in the outermost ones; NaN is missing."""
-    codes = np.append(np.arange(column.ordinary), column.cells - 1 if column.missing else column.rest)
-    cells = get_engine().find_bins(numbers, column.edges[1:-1], codes.astype(np.uint16))
-    for place, value in enumerate(column.special, column.ordinary):
+def _lacking(column: Counted) -> int:
+    """Cell of missing values; without one that of what is no value."""
+    return column.cells - 1 if column.has_missing else column.rest
+
+
+def _number_cells(column: DeclaredNumbers, values: Any) -> Codes:
+    """Cells of numbers, of which those beyond the bounds lie in the outermost ones."""
+    codec = column.codec
+    numbers = _moments(codec, values) if isinstance(codec, DatetimeCodec) else _numbers(values)
+    codes = np.append(np.arange(column.ordinary), _lacking(column)).astype(np.uint16)
+    cells = get_engine().find_bins(numbers, column.edges[1:-1], codes)
+    for place, value in enumerate(column.modal_numbers, column.ordinary):
         cells[numbers == value] = place
     return cells
 
 
-def _category_cells(column: CategoryColumn, values: Any) -> Codes:
+def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
     """Cells of categories."""
-    first = column.categories[0]
-    if isinstance(first, str):
-        found = _places(_texts(values), pa.array(column.categories, pa.large_string()))
+    if pa.types.is_string(column.type):
+        rows, type_ = _texts(values), pa.large_string()
     else:
-        numbers = parse_or_null(values, pa.bool_()) if isinstance(first, bool) and is_text_type(values.type) else values
-        found = _places(pa.array(_numbers(numbers)), pa.array(column.categories).cast(pa.float64()))
-    lacks = np.asarray(values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False))
-    found[found < 0] = column.rest
-    found[lacks] = column.cells - 1 if column.missing else column.rest
-    return found.astype(np.uint16)
-
-
-def _places(values: Any, entries: Any) -> Ints:
-    """Place of each value among entries; -1 for none."""
-    return np.asarray(pc.index_in(values, value_set=entries, skip_nulls=True).fill_null(-1).to_numpy()).astype(np.int64)
+        of_text = pa.types.is_boolean(column.type) and is_text_type(values.type)
+        rows, type_ = pa.array(_numbers(parse_or_null(values, pa.bool_()) if of_text else values)), pa.float64()
+    entries = pa.array([*column.categories][: column.cells - column.has_missing]).cast(type_)
+    found = pc.index_in(rows, value_set=entries, skip_nulls=True).fill_null(column.rest)
+    lacks = values.is_null(nan_is_null=True)
+    return np.asarray(pc.if_else(lacks, _lacking(column), found).to_numpy(zero_copy_only=False).astype(np.uint16))
 
 
 def _texts(values: Any) -> Any:
     """Values as text; null where they have none."""
-    if not is_text_type(values.type) and not is_plain_number_type(values.type) and not pa.types.is_boolean(values.type):
-        return pa.nulls(len(values), pa.large_string())
-    return values.cast(pa.large_string())
+    if is_text_type(values.type) or is_plain_number_type(values.type) or pa.types.is_boolean(values.type):
+        return values.cast(pa.large_string())
+    return pa.nulls(len(values), pa.large_string())
 
 
 def _numbers(values: Any) -> Floats:
@@ -328,8 +319,8 @@ def _numbers(values: Any) -> Floats:
     return np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
-def _steps(column: NumberColumn, values: Any) -> Floats:
-    """Dates and datetimes as steps from the lower bound; NaN where they are none. Those with a zone count in UTC."""
+def _moments(codec: DatetimeCodec, values: Any) -> Floats:
+    """Dates and datetimes as numbers; NaN where they are none. Those with a zone count in UTC."""
     if is_text_type(values.type):
         texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
         zoned = parse_or_null(texts, pa.timestamp("us", "UTC"))
@@ -338,16 +329,11 @@ def _steps(column: NumberColumn, values: Any) -> Floats:
         values = values.cast(pa.timestamp("s" if pa.types.is_date32(values.type) else "ms"))
     if not pa.types.is_timestamp(values.type):
         return np.full(len(values), np.nan)
-    lacks: NDArray[np.bool_] = values.is_null().to_numpy(zero_copy_only=False)
-    ticks = np.array(values.cast(pa.int64()).fill_null(0).to_numpy())
-    if values.type.unit == "ns":
-        moments = ticks // 1000
-    else:
-        factor = _MICROSECONDS[values.type.unit]
-        moments = np.clip(ticks, -(2**62) // factor, 2**62 // factor) * factor
-    last = column.start + int(column.high) * column.ticks
-    steps = (np.clip(moments, column.start, last) - column.start + column.ticks // 2) // column.ticks
-    return np.where(lacks, np.nan, steps.astype(np.float64))
+    lacks = values.is_null().to_numpy(zero_copy_only=False)
+    ticks, factor = np.array(values.cast(pa.int64()).fill_null(0).to_numpy()), UNITS.get(values.type.unit)
+    ticks = ticks // 1000 if factor is None else np.clip(ticks, -(2**61) // factor, 2**61 // factor) * factor
+    unit = UNITS["d"] if pa.types.is_date(codec.type) else 1
+    return np.where(lacks, np.nan, (ticks // unit - codec.base).astype(np.float64))
 
 
 # -- counts

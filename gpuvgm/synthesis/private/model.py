@@ -22,11 +22,11 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.network import JointCounts, Network, NodeTables, Structure
 from gpuvgm.synthesis.private.account import Promise, Release
-from gpuvgm.synthesis.private.declared import Counted, Domain
+from gpuvgm.synthesis.private.declared import Counted, DeclaredNumbers, Domain
 from gpuvgm.synthesis.private.mechanism import FAN, Released, level_sizes
 from gpuvgm.synthesis.structure import Node
 
-SHARE_OF_COLUMNS = (1, 4)  # of the promise, that counts of columns cost; pairs cost the rest
+PARTS = 4  # of the promise, of which counts of columns cost one, and pairs the others
 BINS, LEAST_BINS = 64, 4  # of a column
 TAILS = (0.001, 0.002, 0.005, 0.01, 0.02)  # shares of the rows beyond further borders of bins, at both ends
 TOLERANCE = 0.25  # of the rows, about, that noise may put into the bins of a pair
@@ -36,86 +36,71 @@ DUST = 1e-9  # rows of a cell without any
 KEPT = 5e-4  # of what is expected without a pair's counts, at least
 ROUNDS = {"nearest": 15, "pair": 25, "triple": 12}
 Pair = tuple[int, int]
+Tables = dict[Pair, Floats]
 
 
 def releases_of(domain: Domain, promise: Promise) -> tuple[Release, ...]:
     """Noise with which counts of columns, and of pairs, keep a promise together."""
     columns = [*domain.counted.values()]
     tables, pairs = sum(len(level_sizes(column)) for column in columns), len(columns) * (len(columns) - 1) // 2
-    rho, rows = promise.rho, promise.rows_per_person
-    if not pairs:
-        return (Release.within("columns", tables, rho, rows),)
-    part, parts = SHARE_OF_COLUMNS
-    of_columns = Release.within("columns", tables, rho * part / parts, rows)
-    return of_columns, Release.within("pairs", pairs, rho - of_columns.rho, rows)
+    rho, rows = promise.rho, promise.rows
+    first = Release.within("columns", tables, rho / PARTS if pairs else rho, rows)
+    return (first, Release.within("pairs", pairs, rho - first.rho, rows)) if pairs else (first,)
 
 
-@dataclass(frozen=True)  # no slots: counts are cached
-class NoisyColumns:
+@dataclass(frozen=True, slots=True)
+class ColumnCounts:
     """Counts of columns, made of noisy ones.
 
     Parameters
     ----------
-    domain : Domain
-        The columns.
-    counts : tuple of ndarray
-        Noisy counts, as `Released.columns`.
-    releases : tuple of Release
-        Their noise, and that of pairs.
+    rows : float
+        About how many rows there are.
+    masses : list of ndarray
+        Rows of each column's cells.
+    bins : dict of str to ndarray
+        Bin of each cell, by column.
     """
 
-    domain: Domain
-    counts: tuple[Ints, ...]
-    releases: tuple[Release, ...]
+    rows: float
+    masses: list[Floats]
+    bins: dict[str, Codes]
 
-    @property
-    def columns(self) -> list[Counted]:
-        """The columns that rows are counted by."""
-        return [*self.domain.counted.values()]
+    @classmethod
+    def of(cls, domain: Domain, counts: Sequence[Ints], releases: Sequence[Release]) -> ColumnCounts:
+        """Counts and bins of what was released of columns; see `Released.columns`."""
+        remaining, columns = iter(counts), domain.counted
+        levels = [[next(remaining).astype(np.float64) for _ in level_sizes(own)][::-1] for own in columns.values()]
+        weights = np.array([1 / len(own[0]) for own in levels])  # a sum of more counts has more noise
+        rows = max(1.0, float(np.sum(weights * [own[0].sum() for own in levels]) / np.sum(weights)))
+        masses = [_top_down(own, rows) for own in levels]
+        noise, of_pairs = (sqrt(spent.variance) for spent in (releases[0], releases[-1]))
+        most = int(np.clip(sqrt(TOLERANCE * rows / (MEAN_NOISE * of_pairs)), LEAST_BINS, BINS))
+        tails = [share for share in TAILS if share * rows > 20 * of_pairs + 8]
+        bins = {
+            name: _intervals(column, mass, most, tails)
+            if isinstance(column, DeclaredNumbers)
+            else _frequent(mass, most, SURE * noise)
+            for (name, column), mass in zip(columns.items(), masses, strict=True)
+        }
+        return cls(rows, masses, bins)
 
-    @cached_property
-    def levels(self) -> list[list[Floats]]:
-        """Noisy counts of each column, the coarsest level first."""
-        counts = iter(self.counts)
-        return [[next(counts).astype(np.float64) for _ in level_sizes(column)][::-1] for column in self.columns]
 
-    @cached_property
-    def rows(self) -> float:
-        """Number of rows, by the coarsest counts of all columns."""
-        sums = [float(levels[0].sum()) for levels in self.levels]
-        weights = [1 / len(levels[0]) for levels in self.levels]
-        return max(1.0, sum(own * weight for own, weight in zip(sums, weights, strict=True)) / sum(weights))
+def _intervals(column: DeclaredNumbers, mass: Floats, most: int, tails: Sequence[float]) -> Codes:
+    """Bins of neighbouring cells with about equal shares, narrower in the tails; special values have their own."""
+    own = mass[: column.ordinary] + DUST
+    middles = (np.cumsum(own) - own / 2) / own.sum()
+    borders = np.unique(np.concatenate((np.arange(1, most) / most, tails, 1 - np.array(tails))))
+    bins = np.unique(np.searchsorted(borders, middles, side="right"), return_inverse=True)[1]
+    return np.append(bins, bins[-1] + 1 + np.arange(len(column.modal_values))).astype(np.uint16)
 
-    @cached_property
-    def masses(self) -> list[Floats]:
-        """Rows of each column's cells."""
-        return [_top_down(levels, self.rows) for levels in self.levels]
 
-    @property
-    def most_bins(self) -> int:
-        """Bins of a column, as many as the noise of pairs allows."""
-        if len(self.releases) < 2:
-            return BINS
-        bins = sqrt(TOLERANCE * self.rows / (MEAN_NOISE * sqrt(self.releases[1].variance)))
-        return int(min(max(bins, LEAST_BINS), BINS))
-
-    @cached_property
-    def bins(self) -> dict[str, Codes]:
-        """Bin of each cell, by column."""
-        return {column.name: self._bins(column, mass) for column, mass in zip(self.columns, self.masses, strict=True)}
-
-    def _bins(self, column: Counted, mass: Floats) -> Codes:
-        if column.is_ordered:
-            noise = sqrt(self.releases[-1].variance)
-            tails = [share for share in TAILS if share * self.rows > 20 * noise + 8]
-            bins = _grouped(mass[: column.ordinary], self.most_bins, tails)
-            others = np.arange(column.cells - column.ordinary)
-            return np.append(bins, bins[-1] + 1 + others).astype(np.uint16)
-        order = np.argsort(-mass, kind="stable")
-        sure = int(np.sum(mass > SURE * sqrt(self.releases[0].variance)))
-        bins = np.empty(len(mass), np.uint16)
-        bins[order] = np.minimum(np.arange(len(mass)), min(self.most_bins, max(1, sure)))
-        return bins
+def _frequent(mass: Floats, most: int, noise: float) -> Codes:
+    """Bins of the most frequent categories, and one for all others."""
+    bins = np.empty(len(mass), np.uint16)
+    last = min(most, max(1, int(np.sum(mass > noise))))
+    bins[np.argsort(-mass, kind="stable")] = np.minimum(np.arange(len(mass)), last)
+    return bins
 
 
 @dataclass(frozen=True)
@@ -138,19 +123,17 @@ class GivenNetwork(Network):
 
 def network_of(domain: Domain, released: Released) -> GivenNetwork:
     """The network of what was released."""
-    columns = NoisyColumns(domain, released.columns, released.releases)
-    tree = _Pairs.of(columns, released.pairs)
-    order, parents = tree.order()
-    tables = tree.estimated(order, parents)
-    seconds = tree.second_parents(order, parents, tables)
-    names, bins = [*domain.counted], tree.bins(columns)
+    columns, own = [*domain.counted.values()], ColumnCounts.of(domain, released.columns, released.releases)
+    pairs = _Pairs.of(own, released)
+    order, parents = pairs.tree()
+    tables = pairs.tables_of(order, parents)
     nodes, given = [], []
     for child in order:
-        own = parents.get(child)
-        others = [] if own is None else [own, *([seconds[child]] if child in seconds else [])]
-        nodes.append(Node(names[child], tuple(names[other] for other in others), (0.0,) * len(others)))
-        table = _joint(child, others, tables, tree.shares)
+        nodes.append(Node(columns[child].name, tuple(columns[at].name for at in parents[child]), (0.0,) * len(parents[child])))
+        table = _joint(child, parents[child], tables, pairs.shares)
         given.append(NodeTables(table, np.ones((len(table), table.shape[2]))))
+    every = zip(columns, own.bins.values(), own.masses, pairs.shares, strict=True)
+    bins = [_bins_of(*one) for one in every]
     structure = Structure(tuple(bins[child] for child in order), tuple(nodes), tuple(range(len(order))), ())
     return GivenNetwork(structure, JointCounts(0, (), (), ()), given=tuple(given))
 
@@ -161,130 +144,104 @@ class _Pairs:
 
     Parameters
     ----------
-    codes : list of ndarray
-        Bin of each cell, by column.
-    masses, shares : list of ndarray
-        Rows of each cell, and of each bin.
+    shares : list of ndarray
+        Rows of each column's bins.
     noisy : dict
         Noisy counts by pair, both ways.
     deviation : float
         Standard deviation of their noise.
     """
 
-    codes: list[Codes]
-    masses: list[Floats]
     shares: list[Floats]
-    noisy: dict[Pair, Floats]
+    noisy: Tables
     deviation: float
-    rows: float
 
     @classmethod
-    def of(cls, columns: NoisyColumns, pairs: Sequence[Ints]) -> _Pairs:
+    def of(cls, columns: ColumnCounts, released: Released) -> _Pairs:
         """Counts of columns by all that was released of them, weighted by its noise."""
-        codes = [*columns.bins.values()]
-        noisy = {}
-        for (first, second), table in zip(combinations(range(len(codes)), 2), pairs, strict=True):
-            noisy[first, second] = table.astype(np.float64)
-            noisy[second, first] = noisy[first, second].T
-        variance = columns.releases[-1].variance
-        own = 1 / (2 * columns.releases[0].variance)
-        masses, shares = [], []
-        for place, (bins, cells) in enumerate(zip(codes, columns.masses, strict=True)):
-            mass = cells + DUST
-            start = np.bincount(bins, mass)
-            weight, sums = own, start * own
+        noisy: Tables = {}
+        for (first, second), table in zip(combinations(range(len(columns.bins)), 2), released.pairs, strict=True):
+            noisy[first, second], noisy[second, first] = table.astype(np.float64), table.T.astype(np.float64)
+        own, variance = 1 / (2 * released.releases[0].variance), released.releases[-1].variance
+        shares = []
+        for place, (bins, mass) in enumerate(zip(columns.bins.values(), columns.masses, strict=True)):
+            weight, sums = own, np.bincount(bins, mass) * own
             for (first, _), table in noisy.items():
                 if first == place:
                     weight += 1 / (table.shape[1] * variance)
                     sums = sums + table.sum(axis=1) / (table.shape[1] * variance)
-            share = _project(sums / weight, columns.rows)
-            shares.append(share)
-            masses.append(mass * (share / start)[bins])
-        return cls(codes, masses, shares, noisy, sqrt(variance), columns.rows)
-
-    def bins(self, columns: NoisyColumns) -> list[Bins]:
-        """Bins of the columns, with cells as their pieces."""
-        return [
-            _bins_of(column, codes, mass, share)
-            for column, codes, mass, share in zip(columns.columns, self.codes, self.masses, self.shares, strict=True)
-        ]
-
-    def distance(self, pair: Pair, expected: Floats) -> int:
-        """How many rows more than by noise a table of a pair differs from what is expected."""
-        table = self.noisy[pair]
-        return int(np.abs(table - np.rint(expected)).sum()) - int(self.deviation * table.size)
+            shares.append(_project_rows(sums[None] / weight, np.array([columns.rows]))[0])
+        return cls(shares, noisy, sqrt(variance))
 
     def independent(self, pair: Pair) -> Floats:
         """Rows of a pair if its columns were independent."""
-        first, second = pair
-        return self.shares[first][:, None] * self.shares[second] / self.rows
+        first, second = (self.shares[place] for place in pair)
+        return first[:, None] * second / first.sum()
 
-    def order(self) -> tuple[list[int], dict[int, int]]:
+    def distance(self, pair: Pair, expected: Floats) -> int:
+        """How many rows more than by noise a table of a pair differs from what is expected."""
+        return int(np.abs(self.noisy[pair] - np.rint(expected)).sum()) - int(self.deviation * expected.size)
+
+    def tree(self) -> tuple[list[int], dict[int, list[int]]]:
         """Columns in the order in which they are drawn, and the first parent of each but the first one."""
-        places = range(len(self.shares))
+        places, edges = range(len(self.shares)), list[Pair]()
         distances = {pair: self.distance(pair, self.independent(pair)) for pair in combinations(places, 2)}
-        part, edges = {place: {place} for place in places}, list[Pair]()
-        for first, second in sorted(distances, key=lambda pair: -distances[pair]):
-            if part[first] is not part[second]:
-                edges.append((first, second))
-                joined = part[first] | part[second]
+        part = {place: {place} for place in places}
+        for pair in sorted(distances, key=lambda pair: -distances[pair]):
+            if part[pair[0]] is not part[pair[1]]:
+                edges.append(pair)
+                joined = part[pair[0]] | part[pair[1]]
                 part.update(dict.fromkeys(joined, joined))
         near = {place: [sum(edge) - place for edge in edges if place in edge] for place in places}
-        order, parents = [max(places, key=lambda place: len(near[place]))], dict[int, int]()
-        for parent in order:
+        order = [max(places, key=lambda place: len(near[place]))]
+        parents: dict[int, list[int]] = {order[0]: []}
+        for parent in order:  # which grows
             for child in near[parent]:
-                if child not in order:
+                if child not in parents:
                     order.append(child)
-                    parents[child] = parent
+                    parents[child] = [parent]
         return order, parents
 
-    def table(self, pair: Pair, expected: Floats) -> Floats:
-        """Rows of a pair: not negative, with the sums of its columns."""
-        first, second = (self.shares[place] for place in pair)
-        nearest = np.maximum(_nearest(self.noisy[pair], first, second), KEPT * expected)
-        return _fitted(nearest, [((0,), first), ((1,), second)], ROUNDS["pair"])
-
-    def estimated(self, order: Sequence[int], parents: Mapping[int, int]) -> dict[Pair, Floats]:
-        """Rows of the pairs of each column and its first parent, both ways."""
-        tables: dict[Pair, Floats] = {}
+    def tables_of(self, order: Sequence[int], parents: dict[int, list[int]]) -> Tables:
+        """Rows of the pairs that are drawn from, both ways; second parents are added."""
+        tables: Tables = {}
         for child in order[1:]:
-            pair = parents[child], child
-            tables[pair] = self.table(pair, self.independent(pair))
-            tables[pair[::-1]] = tables[pair].T
+            pair = parents[child][0], child
+            self._add(tables, pair, self.independent(pair))
+        for at, child in enumerate(order):
+            expected = {}
+            for other in order[:at]:
+                parent = parents[child][0]
+                if other != parent and (other in parents[parent] or parent in parents[other]):
+                    given = _conditional(tables[parent, child])
+                    expected[other, child] = (tables[other, parent][:, :, None] * given).sum(axis=1)
+            distances = {pair: self.distance(pair, table) for pair, table in expected.items()}
+            best = max(distances, key=lambda pair: distances[pair], default=None)
+            if best is not None and distances[best] > 0:
+                parents[child].append(best[0])
+                self._add(tables, best, expected[best])
         return tables
 
-    def second_parents(
-        self, order: Sequence[int], parents: Mapping[int, int], tables: dict[Pair, Floats]
-    ) -> dict[int, int]:
-        """The second parent of each column that has one, whose pairs are added to the tables."""
-        adjacent, seconds = {frozenset(edge) for edge in parents.items()}, dict[int, int]()
-        for at, child in enumerate(order[2:], 2):
-            parent, best, chosen = parents[child], 0, None
-            for other in order[:at]:
-                if other != parent and frozenset((other, parent)) in adjacent:
-                    expected = (tables[other, parent][:, :, None] * _conditional(tables[parent, child])).sum(axis=1)
-                    distance = self.distance((other, child), expected)
-                    if distance > best:
-                        best, chosen = distance, (other, expected)
-            if chosen is not None:
-                other, expected = chosen
-                seconds[child] = other
-                adjacent.add(frozenset((child, other)))
-                tables[other, child] = self.table((other, child), expected)
-                tables[child, other] = tables[other, child].T
-        return seconds
+    def _add(self, tables: Tables, pair: Pair, expected: Floats) -> None:
+        """Add the rows of a pair: not negative, with the sums of its columns."""
+        first, second = (self.shares[place] for place in pair)
+        nearest = np.maximum(_nearest(self.noisy[pair], first, second), KEPT * expected)
+        tables[pair] = _fitted(nearest, [((0,), first), ((1,), second)], ROUNDS["pair"])
+        tables[pair[::-1]] = tables[pair].T
 
 
 def _bins_of(column: Counted, codes: Codes, mass: Floats, share: Floats) -> Bins:
     """Bins of a column, whose pieces are its cells."""
     by_bin = np.argsort(codes, kind="stable")
-    low, high = column.pieces
+    low, high = (ends[by_bin] for ends in column.ends)
     first = np.append(np.searchsorted(codes[by_bin], np.arange(len(share))), len(codes))
     weights = mass[by_bin] + DUST
     weights /= np.add.reduceat(weights, first[:-1])[codes[by_bin]]
-    own = np.arange(len(share))
+    missing = isinstance(column, DeclaredNumbers) and column.has_missing
+    special = len(column.modal_values) if isinstance(column, DeclaredNumbers) else 0
+    own = np.roll(np.arange(len(share)), special)  # special values come first there
     rows = np.rint(share).astype(np.int64)
-    return Bins(column.name, np.empty(0), own, rows, first, weights, low[by_bin], high[by_bin], has_missing=False)
+    return Bins(column.name, np.empty(0), own, rows, first, weights, low, high, has_missing=missing)
 
 
 def _joint(child: int, others: Sequence[int], tables: Mapping[Pair, Floats], shares: Sequence[Floats]) -> Floats:
@@ -304,13 +261,11 @@ def _conditional(table: Floats) -> Floats:
     return table / np.maximum(table.sum(axis=1, keepdims=True), DUST)
 
 
-def _project(values: Floats, total: float) -> Floats:
-    """The nearest values that are not negative, of a given sum."""
-    return _project_rows(values[None], np.array([total]))[0]
-
-
 def _project_rows(values: Floats, totals: Floats) -> Floats:
-    """The same for every row of a table: a constant is taken from all, what is left below 0 is 0."""
+    """The nearest rows of a table without negative values, of given sums.
+
+    A constant is taken from all values of a row, and what is left below 0 is 0 (Duchi et al. 2008).
+    """
     ordered = -np.sort(-values, axis=1)
     constants = (np.cumsum(ordered, axis=1) - totals[:, None]) / np.arange(1, values.shape[1] + 1)
     last = np.maximum((ordered > constants).sum(axis=1) - 1, 0)
@@ -341,17 +296,9 @@ def _fitted(table: Floats, margins: Sequence[tuple[tuple[int, ...], Floats]], ro
 
 def _top_down(levels: Sequence[Floats], total: float) -> Floats:
     """Counts of the finest level, in which the cells of each run share its count."""
-    counts = _project(levels[0], total)
+    counts = _project_rows(levels[0][None], np.array([total]))[0]
     for level in levels[1:]:
         lacking = -len(level) % FAN  # cells of the last run that there are not
         padded = np.pad(level, (0, lacking), constant_values=-1e300).reshape(-1, FAN)
         counts = _project_rows(padded, counts).ravel()[: len(level)]
     return counts
-
-
-def _grouped(mass: Floats, most: int, tails: Sequence[float]) -> Ints:
-    """Groups of neighbours with about equal shares, narrower in the tails."""
-    own = mass + DUST
-    middles = (np.cumsum(own) - own / 2) / own.sum()
-    borders = np.unique(np.concatenate((np.arange(1, most) / most, tails, 1 - np.array(tails))))
-    return np.unique(np.searchsorted(borders, middles, side="right"), return_inverse=True)[1]

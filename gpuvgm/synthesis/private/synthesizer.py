@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import asdict, replace
 from hashlib import sha256
 from os import PathLike, fspath
 from typing import Any, Self
@@ -16,9 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
-from gpuvgm.columns.schema import TableSchema
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
@@ -26,37 +22,24 @@ from gpuvgm.engines import EngineName
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted
 from gpuvgm.execution.context import executor_for
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io import TableLike, restore
+from gpuvgm.io import TableLike
 from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.grid import Ints
+from gpuvgm.synthesis.bins import Codes
+from gpuvgm.synthesis.conditions import check_names, restricted
 from gpuvgm.synthesis.private.account import Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
-from gpuvgm.synthesis.private.mechanism import Machine, Released, level_sizes, pair_shapes, release
-from gpuvgm.synthesis.private.model import GivenNetwork, NoisyColumns, network_of, releases_of
-from gpuvgm.synthesis.private.sampling import PrivateRows
+from gpuvgm.synthesis.private.mechanism import Released, level_sizes, pair_shapes, release
+from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
+from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.model_file import save_model
-from gpuvgm.table.write import RunSummary
 
 Path_ = str | PathLike[str]
 NAME = "private"
 UNIT = "a person, who has at most rows_per_person rows"
 NEIGHBOURS = "tables that differ by all rows of one person, which one has and the other one lacks"
 _ROWS = whole()
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What a file holds beside the noisy counts."""
-
-    domain: dict[str, Any]
-    epsilon: str
-    delta: str
-    rows_per_person: int
-    rho: str
-    unit: str
-    neighbours: str
-    releases: tuple[Release, ...]
-    variances: tuple[int, ...]
 
 
 class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -97,7 +80,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         of persons.
     rows_per_person : int
         Rows that a person has in the table, at most. This is declared, not checked. Noise grows with it.
-    executor, memory, threads : optional
+    engine, executor, threads : optional
         As for `TableTransformer`.
 
     Attributes
@@ -121,7 +104,8 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
     ... }
     >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9).fit(table)
     >>> rows = synthesizer.sample(1000)
-    >>> bool(np.mean((rows["age"] < 65) == (rows["group"] == "working")) > 0.9)
+    >>> age, group = rows["age"].to_numpy(), rows["group"].to_numpy(zero_copy_only=False)
+    >>> bool(np.mean((age < 65) == (group == "working")) > 0.9)
     True
     """
 
@@ -138,7 +122,6 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         rows_per_person: int = 1,
         engine: EngineName = "auto",
         executor: Any = None,
-        memory: int | str | None = None,
         threads: int | None = None,
     ) -> None:
         self.domain = domain
@@ -147,7 +130,6 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         self.rows_per_person = rows_per_person
         self.engine = engine
         self.executor = executor
-        self.memory = memory
         self.threads = threads
 
     def fit(self, source: TableLike, y: Any = None) -> Self:
@@ -175,23 +157,24 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         """
         domain, promise = Domain.of(self.domain), Promise.of(self.epsilon, self.delta, self.rows_per_person)
         releases = releases_of(domain, promise)
-        LocalExecutor(self.threads)  # refuses wrong numbers, before all reasons are withheld
+        LocalExecutor(self.threads)  # refuses wrong numbers, as reasons are withheld from here on
         if hasattr(self, "_begun"):
             raise InputError("this object has been fitted, and each fit costs its own epsilon: make another one")
-        machine = Machine(self.executor, self.memory, self.threads)
         self._begun = True
-        released = release(source, domain, releases, lambda noisy: NoisyColumns(domain, noisy, releases).bins, machine)
+
+        def bins_of(counts: Sequence[Ints]) -> Mapping[str, Codes]:
+            return ColumnCounts.of(domain, counts, releases).bins
+
+        released = release(source, domain.counted, releases, bins_of, (self.executor, self.threads))
         self._take(domain, promise, released)
-        self._flavour = _flavour_of(source)
         return self
 
     def _take(self, domain: Domain, promise: Promise, released: Released) -> None:
         """Make the model of what was released."""
-        self._begun, self._flavour = True, "path"
+        self._begun = True
         self._domain, self._promise, self._released = domain, promise, released
-        self.ledger_ = released.releases
-        self.network_ = network_of(domain, released)
-        self.rows_ = round(NoisyColumns(domain, released.columns, released.releases).rows)
+        self.ledger_, self.network_ = released.releases, network_of(domain, released)
+        self.rows_ = round(ColumnCounts.of(domain, released.columns, released.releases).rows)
 
     def sample(
         self,
@@ -222,39 +205,44 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
 
         Returns
         -------
-        object
-            A table of the kind that was fitted; of a model from a file a pyarrow Table. With `out` a `RunSummary`.
+        pyarrow.Table or RunSummary
+            The rows; with `out` what was written.
 
         Raises
         ------
         InputError
             For conditions that no row of the model can meet.
         """
-        rows = self._rows({str(label): condition for label, condition in (conditions or {}).items()})
-        part, row_seed, schema = RowRange(first_row, _ROWS(n, "n")), int(seed), self._domain.schema
+        sampler = self._sampler({str(label): condition for label, condition in (conditions or {}).items()})
+        part, row_seed, schema = RowRange(first_row, _ROWS(n, "n")), int(seed), sampler.schema
         part.check(row_seed)
         if out is not None:
-            return self._write(rows, part, row_seed, out, flavor=flavor, resume=resume)
+            restricted = repr([(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()])
+            digest = sha256(restricted.encode() + _tables_of(self._released)).hexdigest()
+            metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
+            generator = Generator(sampler.rows, schema, row_seed, BLOCK_ROWS, metadata, flavor)
+            executor = executor_for(self.executor, EncodedTable("the sample", "path", schema)) or LocalExecutor(self.threads)
+            return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
         batches: list[pa.RecordBatch] = []
         LocalExecutor(self.threads).map_blocks(
-            lambda block: rows.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
+            lambda block: sampler.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
         )
-        return restore(pa.Table.from_batches(batches, schema), EncodedTable("the sample", self._flavour, schema))
+        return pa.Table.from_batches(batches, schema)
 
-    def _rows(self, conditions: Mapping[str, Any]) -> PrivateRows:
+    def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:
+        """Sampler of rows that meet conditions; refuses those that no row can meet."""
         self._check_fitted()
-        return PrivateRows.that_meet(self._domain, self.network_, conditions, self.engine)
-
-    def _write(
-        self, rows: PrivateRows, part: RowRange, seed: int, out: Path_, *, flavor: Flavor | None, resume: bool
-    ) -> RunSummary:
-        conditions = repr([(place, bins.mass.tolist()) for place, bins in rows.conditions.items()])
-        digest = sha256(conditions.encode() + _tables_of(self._released)).hexdigest()
-        metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
-        generator = Generator(rows.rows, self._domain.schema, seed, BLOCK_ROWS, metadata, flavor)
-        cluster = executor_for(self.executor, EncodedTable("the sample", "path", self._domain.schema))
-        executor = LocalExecutor(self.threads) if cluster is None else cluster
-        return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
+        model, columns = self._domain.model, self._domain.counted
+        check_names(conditions, columns)
+        places = {bins.name: (place, bins) for place, bins in enumerate(self.network_.structure.bins)}
+        restrictions = {}
+        for name, condition in conditions.items():
+            place, bins = places[name]
+            restrictions[place] = restricted(columns[name], bins, condition)
+        sampler = Sampler(model, self.network_, restrictions, {}, {}, self.engine)
+        if restrictions:
+            _ = sampler.drawing.messages  # before a file is begun
+        return sampler
 
     def evaluate(self, source: TableLike, *, n: int | None = None, seed: int = 0) -> Any:
         """Compare rows that are drawn with those of a table. This needs raw rows, and what it gives is not private.
@@ -293,78 +281,65 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             Where to.
         """
         self._check_fitted()
-        promise, releases = self._promise, self._released.releases
-        record = _Record(
-            self._domain.document,
-            str(promise.epsilon),
-            str(promise.delta),
-            promise.rows_per_person,
-            str(sum((spent.rho for spent in releases), Fraction(0))),
-            UNIT,
-            NEIGHBOURS,
-            releases,
-            tuple(spent.variance for spent in releases),
-        )
-        settings = {"synthesizer": {"with": NAME, **document_of(record)}}
-        schema = TableSchema(())
-        model = TableModel((), 0, 0, {}, schema, settings=settings, network=_tables_of(self._released))
+        model = replace(self._domain.model, columns=(), settings={"synthesizer": self.to_dict()})
+        model = replace(model, network=_tables_of(self._released))
         save_model(model, path, lambda read: type(self).of_model(read, path))
 
     @classmethod
     def of_model(cls, model: TableModel, path: Path_) -> Self:
         """The synthesizer of a stored model; see `gpuvgm.load`."""
+        document = model.settings["synthesizer"]
         try:
-            settings = {name: value for name, value in model.settings["synthesizer"].items() if name != "with"}
-            record = read_record(_Record, settings, "the synthesizer")
-            promise = Promise.of(record.epsilon, record.delta, record.rows_per_person)
-            domain = Domain.of(record.domain)
-            released = _released_of(model.network, domain, record.releases)
-            if str(sum((spent.rho for spent in record.releases), Fraction(0))) != record.rho:
-                raise ValueError("its noise does not cost what it says")
-            if Fraction(record.rho) > promise.rho:
-                raise ValueError("its noise does not keep its promise")
-            synthesizer = cls(
-                record.domain,
+            promise = Promise.of(*(document[name] for name in ("epsilon", "delta", "rows_per_person")))
+            domain, releases = Domain.of(document["domain"]), tuple(Release(**own) for own in document["releases"])
+            made = cls(
+                domain.document,
                 epsilon=float(promise.epsilon),
                 delta=float(promise.delta),
-                rows_per_person=promise.rows_per_person,
+                rows_per_person=promise.rows,
             )
-            synthesizer._take(domain, promise, released)
+            made._take(domain, promise, _released_of(model.network, domain, releases))
+            if made.to_dict() != document or sum(spent.rho for spent in releases) > promise.rho:
+                raise ValueError("its noise does not keep its promise")
         except (ValueError, LookupError, TypeError, ArithmeticError, *ARROW_PROBLEMS) as problem:
             raise ModelFileError(f"{fspath(path)}: is inconsistent ({problem}); write it again") from problem
-        return synthesizer
+        return made
+
+    def to_dict(self) -> dict[str, Any]:
+        """What the file says: domain, promise, unit, neighbours, and what was spent on what."""
+        self._check_fitted()
+        promise = self._promise
+        return {
+            "with": NAME,
+            "domain": self._domain.document,
+            "epsilon": str(promise.epsilon),
+            "delta": str(promise.delta),
+            "rows_per_person": promise.rows,
+            "unit": UNIT,
+            "neighbours": NEIGHBOURS,
+            "rho": str(sum(own.rho for own in self.ledger_)),
+            "releases": [asdict(spent) for spent in self.ledger_],
+        }
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
             raise NotFittedError("this PrivateSynthesizer is not fitted yet: call fit, or load a model")
 
+    def describe(self) -> str:
+        """The promise and what it cost, in words."""
+        self._check_fitted()
+        promise, noise = self._promise, [f"{spent.name} {spent.variance:,}" for spent in self.ledger_]
+        return (
+            f"({float(promise.epsilon):g}, {float(promise.delta):g})-differentially private for persons with at most "
+            f"{counted(promise.rows, 'row')} (rho {float(sum(own.rho for own in self.ledger_)):.3g}; variance of the "
+            f"noise: {', '.join(noise)}); experimental"
+        )
+
     def __str__(self) -> str:
-        lines = [repr(self)]
-        if hasattr(self, "network_"):
-            rho = float(sum((spent.rho for spent in self.ledger_), Fraction(0)))
-            lines.append(
-                f"({float(self._promise.epsilon):g}, {float(self._promise.delta):g})-differentially private for persons "
-                f"with at most {counted(self._promise.rows_per_person, 'row')}: rho {rho:.4g}"
-            )
-        return "\n".join(lines)
+        return "\n".join([repr(self), *([self.describe()] if hasattr(self, "network_") else [])])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
-
-
-def is_private(model: TableModel) -> bool:
-    """Return whether a stored model is that of a private synthesizer."""
-    settings = model.settings.get("synthesizer")
-    return isinstance(settings, dict) and settings.get("with") == NAME
-
-
-def _flavour_of(source: Any) -> str:
-    """Kind of table that samples come as: that of the object, whatever it holds."""
-    module, name = type(source).__module__.partition(".")[0], type(source).__name__
-    if isinstance(source, Mapping):
-        return "dict"
-    kinds = {("pandas", "DataFrame"): "pandas", ("dask", "DataFrame"): "pandas", ("polars", "DataFrame"): "polars"}
-    return kinds.get((module, name), "path")
 
 
 def _tables_of(released: Released) -> bytes:
@@ -379,22 +354,13 @@ def _tables_of(released: Released) -> bytes:
 
 
 def _released_of(body: bytes, domain: Domain, releases: tuple[Release, ...]) -> Released:
-    """What was released, from the bytes of an Arrow file.
-
-    Raises
-    ------
-    ValueError
-        Where the tables are not those of the domain.
-    """
+    """What was released, from the bytes of an Arrow file; ValueError where it does not fit the domain."""
     stored = pa.ipc.open_file(pa.BufferReader(body)).read_all().column("counts")
     tables = [np.array(table.values.to_numpy()) for table in stored]
     sizes = [size for column in domain.counted.values() for size in level_sizes(column)]
-    columns, others = tuple(tables[: len(sizes)]), tables[len(sizes) :]
+    columns = tuple(tables[: len(sizes)])
     if [len(table) for table in columns] != sizes:
         raise ValueError("its counts do not fit its domain")
-    bins = NoisyColumns(domain, columns, releases).bins
-    shapes = pair_shapes(bins) if len(releases) > 1 else []
-    if [len(table) for table in others] != [first * second for first, second in shapes]:
-        raise ValueError("its counts of pairs do not fit its bins")
-    pairs = tuple(table.reshape(shape) for table, shape in zip(others, shapes, strict=True))
+    shapes = pair_shapes(ColumnCounts.of(domain, columns, releases).bins) if len(releases) > 1 else []
+    pairs = tuple(table.reshape(shape) for table, shape in zip(tables[len(sizes) :], shapes, strict=True))
     return Released(columns, pairs, releases)
