@@ -40,7 +40,7 @@ from gpuvgm.synthesis.private.account import Release
 from gpuvgm.synthesis.private.declared import UNITS, Counted, DeclaredCategories, DeclaredNumbers
 from gpuvgm.synthesis.private.noise import discrete_gaussian
 
-MOST_COUNTED = 1 << 62  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
+MOST_COUNTED = 1 << 61  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
 FAN = 16  # cells of a level that make one of the next
 COARSEST = 64  # cells of the last level, at most
 CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
@@ -205,11 +205,9 @@ def _opened(source: Any, columns: Mapping[str, Counted]) -> tuple[Source, CellsO
         frame = source[[label for label in source.columns if str(label) in columns]]
         cells = partial(_frame_of_cells, columns)
         return any_source(frame.map_partitions(cells, meta=cells(frame._meta))), _as_they_are
-    if is_loaded("pandas", "DataFrame", source):
-        labels = [label for label in source.columns if str(label) in columns]
+    if isinstance(source, Mapping) or is_loaded("pandas", "DataFrame", source):
+        labels = [label for label in source.keys() if str(label) in columns]  # noqa: SIM118 - frames have no others
         source = {str(label): _array_of(source[label]) for label in labels} or {"": np.empty(0)}
-    elif isinstance(source, Mapping):
-        source = {str(name): _without_objects(values) for name, values in source.items() if str(name) in columns}
     if isinstance(source, (str, PathLike, list, tuple)):
         return open_source(source, any_source, as_text=True), _cells
     return any_source(source), _cells
@@ -223,21 +221,15 @@ def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
 
 
 def _array_of(values: Any) -> Any:
-    """A column of pandas as an array of Arrow; objects as text, whatever they are."""
-    if values.dtype != object:
-        try:
-            array = pa.array(values, from_pandas=True)
-        except Exception:  # noqa: BLE001 - Arrow has no type for it
-            return _texts_of(values)
-        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    return _texts_of(values)
-
-
-def _without_objects(values: Any) -> Any:
-    """An array of a dictionary; objects as text."""
-    array = np.asanyarray(values) if isinstance(values, (list, tuple)) else values
-    is_series = hasattr(array, "iloc")
-    return _array_of(array) if is_series or getattr(array, "dtype", None) == object else array
+    """A column of a frame or a dictionary as it is; as text where it holds objects, whatever they are."""
+    values = values if hasattr(values, "dtype") or hasattr(values, "type") else np.asanyarray(values)
+    if getattr(values, "dtype", None) == object:
+        return _texts_of(values)
+    try:
+        array = pa.array(values, from_pandas=True) if hasattr(values, "iloc") else values
+    except Exception:  # noqa: BLE001 - Arrow has no type for it
+        return _texts_of(values)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _texts_of(values: Any) -> Any:

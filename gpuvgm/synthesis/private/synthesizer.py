@@ -291,16 +291,16 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         document = model.settings["synthesizer"]
         try:
             promise = Promise.of(*(document[name] for name in ("epsilon", "delta", "rows_per_person")))
-            domain, releases = Domain.of(document["domain"]), tuple(Release(**own) for own in document["releases"])
+            domain = Domain.of(document["domain"])
             made = cls(
                 domain.document,
                 epsilon=float(promise.epsilon),
                 delta=float(promise.delta),
                 rows_per_person=promise.rows,
             )
-            made._take(domain, promise, _released_of(model.network, domain, releases))
-            if made.to_dict() != document or sum(spent.rho for spent in releases) > promise.rho:
-                raise ValueError("its noise does not keep its promise")
+            made._take(domain, promise, _released_of(model.network, domain, releases_of(domain, promise)))
+            if made.to_dict() != document:
+                raise ValueError("its noise is not that of its promise")
         except (ValueError, LookupError, TypeError, ArithmeticError, *ARROW_PROBLEMS) as problem:
             raise ModelFileError(f"{fspath(path)}: is inconsistent ({problem}); write it again") from problem
         return made
