@@ -31,9 +31,9 @@ from gpuvgm.cli.console import (
 )
 from gpuvgm.cli.options import (
     FIT,
-    PRIVACY,
     LIMITS,
     MACHINE,
+    PRIVACY,
     VALUES,
     BlockRows,
     Columns,

@@ -157,7 +157,11 @@ def sample_rows(
         raise ModuleNotFoundError(told, name=problem.name) from problem
     network.set_random_state(contents.seed if seed is None else seed)
     summary = network.sample(
-        contents.rows if rows is None else rows, conditions=conditions, out=out, flavor=writing["flavor"], progress=machine["progress"]
+        contents.rows if rows is None else rows,
+        conditions=conditions,
+        out=out,
+        flavor=writing["flavor"],
+        progress=machine["progress"],
     )
     return summary, network.condition_share_ if conditions else None
 

@@ -183,8 +183,8 @@ class Drawing:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
-        those of the trees that meet them; where hardly any does, columns are drawn for keys, or there are no trees, rows
-        are drawn from the network of parents.
+        those of the trees that meet them; where hardly any does, columns are drawn for keys, or there are no trees,
+        rows are drawn from the network of parents.
 
         Parameters
         ----------

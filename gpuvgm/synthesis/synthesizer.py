@@ -695,9 +695,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         settings["attributes"] = self.attributes_
         settings["proven"] = tuple(map(document_of, self.laws_))
         # Read again before it is written, so that no file appears that cannot be loaded.
-        self.transformer_._save_generator(
-            settings, write_network(network), path, lambda model: _of_model(model, path)
-        )
+        self.transformer_._save_generator(settings, write_network(network), path, lambda model: _of_model(model, path))
 
     # -- what a fit is made of
 

@@ -87,11 +87,11 @@ class DeclaredNumbers(NumericColumn):
         step = self.codec.spacing
         first, last = (ceil(low / step - DUST), floor(high / step + DUST)) if step else (0, CELLS)
         if last - first < CELLS:
-            return np.arange(first, last + 2) * step - step / 2
+            return np.asarray(np.arange(first, last + 2) * step - step / 2, np.float64)
         low, high = (low, high) if not self.unit else (np.arcsinh(low / self.unit), np.arcsinh(high / self.unit))
         even = np.linspace(low, high, CELLS + 1)
         edges = np.sinh(even) * self.unit if self.unit else even
-        edges = np.array([float(f"{edge:.{DIGITS}g}") for edge in edges.tolist()])
+        edges = np.array([float(f"{edge:.{DIGITS}g}") for edge in edges.tolist()], np.float64)
         if not step:
             return np.unique(edges)
         inner = np.rint(edges[1:-1] / step)
@@ -200,9 +200,11 @@ class Domain:
 
 def _column_of(name: str, own: Any) -> Counted | IdColumn:
     """The column of a declaration."""
-    where, kind = f'domain: column "{name}"', own.get("kind") if isinstance(own, Mapping) else None
+    where, kind = f'domain: column "{name}"', str(own.get("kind")) if isinstance(own, Mapping) else ""
     if kind not in OPTIONS:
-        raise InputError(f"{where}: declare its kind, {listed(OPTIONS)}; leave out free text and identifiers of persons")
+        raise InputError(
+            f"{where}: declare its kind, {listed(OPTIONS)}; leave out free text and identifiers of persons"
+        )
     options = dict(OPTIONS[kind]) | {option: value for option, value in own.items() if option != "kind"}
     if unknown := [option for option in options if option not in OPTIONS[kind]]:
         raise InputError(f'{where}: "{unknown[0]}" is no option of a {kind}; there are {listed(OPTIONS[kind])}')
@@ -211,14 +213,13 @@ def _column_of(name: str, own: Any) -> Counted | IdColumn:
     if not isinstance(options.get("missing", False), bool):
         raise InputError(f"{where}: missing must be true or false, got {options['missing']!r}")
     try:
-        return _READERS[kind](name, **options)
+        column: Counted | IdColumn = _READERS[kind](name, **options)
     except (ValueError, TypeError, OverflowError) as problem:
         raise InputError(f"{where}: {problem}") from None
+    return column
 
 
-def _number_column(
-    name: str, *, step: Any, scale: Any, unit: Any, special: Any, **ends: Any
-) -> DeclaredNumbers:
+def _number_column(name: str, *, step: Any, scale: Any, unit: Any, special: Any, **ends: Any) -> DeclaredNumbers:
     exact = Decimal(str(FloatCodec(pa.float64()).parse(step)))
     if exact < 0 or scale not in ("linear", "log") or FloatCodec(pa.float64()).parse(unit) <= 0:
         raise ValueError('a step must not be negative, a scale is "linear" or "log", and a unit is positive')
@@ -228,7 +229,9 @@ def _number_column(
     return _between(name, codec, special=special, unit=float(unit) if scale == "log" else 0.0, **ends)
 
 
-def _datetime_column(name: str, *, low: Any, high: Any, missing: bool, step: Any = "1d", tz: Any = None) -> DeclaredNumbers:
+def _datetime_column(
+    name: str, *, low: Any, high: Any, missing: bool, step: Any = "1d", tz: Any = None
+) -> DeclaredNumbers:
     number, unit = re.fullmatch(r"(\d*)(\D*)", str(step)).groups()  # type: ignore[union-attr]  # matches any text
     if unit not in UNITS or not number or not int(number):
         raise ValueError(f'step must be a whole number of {listed(UNITS)}, such as "15min", got {step!r}')
@@ -243,7 +246,7 @@ def _date_column(name: str, *, low: Any, **options: Any) -> DeclaredNumbers:
     return _between(name, codec, low=low, **options)
 
 
-def _between(
+def _between(  # noqa: PLR0913 - options of a declaration
     name: str, codec: Codec, *, low: Any, high: Any, missing: bool, special: Any = (), unit: float = 0.0
 ) -> DeclaredNumbers:
     if not isinstance(special, Sequence) or isinstance(special, str):
@@ -263,7 +266,11 @@ def _category_column(name: str, *, categories: Any, other: Any, missing: bool) -
     kinds = {type(category) for category in every}
     if kinds not in ({str}, {int}, {bool}):
         raise ValueError("categories, and what stands for others, must be all texts, or all whole numbers")
-    if len({*every}) < len(every) or len(every) > MOST_CATEGORIES or (kinds == {int} and max(map(abs, every)) > LARGEST):
+    if (
+        len({*every}) < len(every)
+        or len(every) > MOST_CATEGORIES
+        or (kinds == {int} and max(map(abs, every)) > LARGEST)
+    ):
         raise ValueError(f"categories must differ, {MOST_CATEGORIES:,} at most, and numbers be at most 2^53")
     type_ = pa.string() if kinds == {str} else pa.int64() if kinds == {int} else pa.bool_()
     entries = (*every, *[MISSING] * missing)

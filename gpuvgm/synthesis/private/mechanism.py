@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec
 from gpuvgm.columns.options import is_null
@@ -223,7 +222,7 @@ def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
 def _array_of(values: Any) -> Any:
     """A column of a frame or a dictionary as it is; as text where it holds objects, whatever they are."""
     values = values if hasattr(values, "dtype") or hasattr(values, "type") else np.asanyarray(values)
-    if getattr(values, "dtype", None) == object:
+    if getattr(getattr(values, "dtype", None), "hasobject", False):
         return _texts_of(values)
     try:
         array = pa.array(values, from_pandas=True) if hasattr(values, "iloc") else values
@@ -283,12 +282,12 @@ def _number_cells(column: DeclaredNumbers, values: Any) -> Codes:
 
 def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
     """Cells of categories."""
-    if pa.types.is_string(column.type):
-        rows, type_ = _texts(values), pa.large_string()
-    else:
+    rows: Any = _texts(values)
+    if not pa.types.is_string(column.type):
         of_text = pa.types.is_boolean(column.type) and is_text_type(values.type)
-        rows, type_ = pa.array(_numbers(parse_or_null(values, pa.bool_()) if of_text else values)), pa.float64()
-    entries = pa.array([*column.categories][: column.cells - column.has_missing]).cast(type_)
+        rows = pa.array(_numbers(parse_or_null(values, pa.bool_()) if of_text else values))
+    declared: Any = column.categories[: column.cells - column.has_missing]
+    entries: Any = pa.array(declared).cast(rows.type)
     found = pc.index_in(rows, value_set=entries, skip_nulls=True).fill_null(column.rest)
     lacks = values.is_null(nan_is_null=True)
     return np.asarray(pc.if_else(lacks, _lacking(column), found).to_numpy(zero_copy_only=False).astype(np.uint16))

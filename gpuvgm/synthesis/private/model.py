@@ -129,7 +129,9 @@ def network_of(domain: Domain, released: Released) -> GivenNetwork:
     tables = pairs.tables_of(order, parents)
     nodes, given = [], []
     for child in order:
-        nodes.append(Node(columns[child].name, tuple(columns[at].name for at in parents[child]), (0.0,) * len(parents[child])))
+        nodes.append(
+            Node(columns[child].name, tuple(columns[at].name for at in parents[child]), (0.0,) * len(parents[child]))
+        )
         table = _joint(child, parents[child], tables, pairs.shares)
         given.append(NodeTables(table, np.ones((len(table), table.shape[2]))))
     every = zip(columns, own.bins.values(), own.masses, pairs.shares, strict=True)
@@ -165,18 +167,17 @@ class _Pairs:
         own, variance = 1 / (2 * released.releases[0].variance), released.releases[-1].variance
         shares = []
         for place, (bins, mass) in enumerate(zip(columns.bins.values(), columns.masses, strict=True)):
-            weight, sums = own, np.bincount(bins, mass) * own
-            for (first, _), table in noisy.items():
-                if first == place:
-                    weight += 1 / (table.shape[1] * variance)
-                    sums = sums + table.sum(axis=1) / (table.shape[1] * variance)
-            shares.append(_project_rows(sums[None] / weight, np.array([columns.rows]))[0])
+            of_pairs = [table for (first, _), table in noisy.items() if first == place]
+            weights = [own, *(1 / (table.shape[1] * variance) for table in of_pairs)]
+            sums = [np.bincount(bins, mass), *(table.sum(axis=1) for table in of_pairs)]
+            mean = np.sum(np.array(weights)[:, None] * sums, axis=0) / np.sum(weights)
+            shares.append(_project_rows(mean[None], np.array([columns.rows]))[0])
         return cls(shares, noisy, sqrt(variance))
 
     def independent(self, pair: Pair) -> Floats:
         """Rows of a pair if its columns were independent."""
         first, second = (self.shares[place] for place in pair)
-        return first[:, None] * second / first.sum()
+        return np.asarray(first[:, None] * second / first.sum())
 
     def distance(self, pair: Pair, expected: Floats) -> int:
         """How many rows more than by noise a table of a pair differs from what is expected."""
@@ -258,7 +259,7 @@ def _joint(child: int, others: Sequence[int], tables: Mapping[Pair, Floats], sha
 
 def _conditional(table: Floats) -> Floats:
     """Probabilities of the columns of a table given its rows."""
-    return table / np.maximum(table.sum(axis=1, keepdims=True), DUST)
+    return np.asarray(table / np.maximum(table.sum(axis=1, keepdims=True), DUST))
 
 
 def _project_rows(values: Floats, totals: Floats) -> Floats:
@@ -300,5 +301,5 @@ def _top_down(levels: Sequence[Floats], total: float) -> Floats:
     for level in levels[1:]:
         lacking = -len(level) % FAN  # cells of the last run that there are not
         padded = np.pad(level, (0, lacking), constant_values=-1e300).reshape(-1, FAN)
-        counts = _project_rows(padded, counts).ravel()[: len(level)]
-    return counts
+        counts = np.asarray(_project_rows(padded, counts).ravel()[: len(level)])
+    return np.asarray(counts)

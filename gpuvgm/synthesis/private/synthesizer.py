@@ -221,7 +221,9 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             digest = sha256(restricted.encode() + _tables_of(self._released)).hexdigest()
             metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
             generator = Generator(sampler.rows, schema, row_seed, BLOCK_ROWS, metadata, flavor)
-            executor = executor_for(self.executor, EncodedTable("the sample", "path", schema)) or LocalExecutor(self.threads)
+            executor = executor_for(self.executor, EncodedTable("the sample", "path", schema)) or LocalExecutor(
+                self.threads
+            )
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
         batches: list[pa.RecordBatch] = []
         LocalExecutor(self.threads).map_blocks(

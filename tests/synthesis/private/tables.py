@@ -48,7 +48,9 @@ def odd_rows():
     """Rows with missing, huge and unknown values, and with objects of any type."""
     return pd.DataFrame(
         {
-            "age": pd.Series([None, "98765432", Decimal("12.5"), 10**400, b"s3cr3t", [1, 2], float("inf")], dtype=object),
+            "age": pd.Series(
+                [None, "98765432", Decimal("12.5"), 10**400, b"s3cr3t", [1, 2], float("inf")], dtype=object
+            ),
             "amount": [1e300, -1e300, np.inf, -np.inf, np.nan, 4711.25, 0.0],
             "score": [np.nan] * 7,
             "city": pd.Series(["Zürich-17", None, "Bern", 7, "s3cr3t\ud800", float("nan"), ""], dtype=object),

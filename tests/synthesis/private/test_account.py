@@ -37,7 +37,10 @@ def test_the_bound_is_below_the_older_one():
 
 
 @given(
-    st.integers(1, 5000), st.integers(1, 1000), st.fractions(Fraction(1, 10**4), Fraction(5)), st.sampled_from(["a", "b"])
+    st.integers(1, 5000),
+    st.integers(1, 1000),
+    st.fractions(Fraction(1, 10**4), Fraction(5)),
+    st.sampled_from(["a", "b"]),
 )
 def test_releases_cost_no_more_than_they_may(tables, rows, rho, name):
     release = Release.within(name, tables, rho, rows)

@@ -88,7 +88,7 @@ def test_values_that_are_no_numbers_are_missing_or_the_least(values):
 
 def test_special_values_have_cells_of_their_own_whatever_the_bounds():
     column = COLUMNS["amount"]
-    assert cells_of("amount", [0.0, 99.5, -0.0, 99.51]) [:3] == [column.ordinary, column.ordinary + 1, column.ordinary]
+    assert cells_of("amount", [0.0, 99.5, -0.0, 99.51])[:3] == [column.ordinary, column.ordinary + 1, column.ordinary]
     beyond = Domain.of({"x": {"kind": "number", "low": 0, "high": 1, "special": [-999]}}).counted["x"]
     assert mechanism._cells(beyond, pa.array([-999.0, -998.0])).tolist() == [beyond.ordinary, 0]
 
@@ -231,8 +231,11 @@ def test_neighbours_change_each_table_by_one_row_in_one_cell(rows, one_more):
     with pytest.MonkeyPatch.context() as patch:
         before, after = counts_of(frame_of(rows), patch), counts_of(frame_of([*rows, one_more]), patch)
     levels = sum(len(mechanism.level_sizes(column)) for column in COLUMNS.values())
-    assert len(before) == len(after) == levels + len(COLUMNS) * (len(COLUMNS) - 1) // 2 == sum(
-        release.tables for release in RELEASES
+    assert (
+        len(before)
+        == len(after)
+        == levels + len(COLUMNS) * (len(COLUMNS) - 1) // 2
+        == sum(release.tables for release in RELEASES)
     )
     for table, other in zip(before, after, strict=True):
         assert sorted((other - table).ravel().tolist())[-2:] == [0, 1]
@@ -250,7 +253,9 @@ def test_counts_are_the_same_for_any_source(monkeypatch, tmp_path):
     arrow = pa.Table.from_pandas(frame, preserve_index=False)
     (tmp_path / "folder").mkdir()
     for part in range(3):
-        pa.parquet.write_table(arrow.slice(part * 1700, 1700), tmp_path / "folder" / f"{part}.parquet", row_group_size=99)
+        pa.parquet.write_table(
+            arrow.slice(part * 1700, 1700), tmp_path / "folder" / f"{part}.parquet", row_group_size=99
+        )
     frame.to_csv(tmp_path / "rows.csv", index=False)
     with pa.ipc.new_file(tmp_path / "rows.arrow", arrow.schema) as writer:
         writer.write_table(arrow, max_chunksize=777)
@@ -446,6 +451,8 @@ def test_a_row_that_stops_the_user_stops_the_fit():
 def test_the_progress_of_a_run_is_not_told(monkeypatch):
     told = []
     settings_of = mechanism.RunSettings
-    monkeypatch.setattr(mechanism, "RunSettings", lambda *arguments: told.append(arguments[4]) or settings_of(*arguments))
+    monkeypatch.setattr(
+        mechanism, "RunSettings", lambda *arguments: told.append(arguments[4]) or settings_of(*arguments)
+    )
     synthesizer().fit(ordinary_rows(5))
     assert told == [mechanism._tell_nothing] * 2

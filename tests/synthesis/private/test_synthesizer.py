@@ -465,7 +465,9 @@ def test_what_is_loaded_is_what_was_saved(synthesizer, tmp_path):
 def test_the_file_holds_the_promise_and_what_it_cost_and_nothing_of_the_source(synthesizer, tmp_path):
     synthesizer.save(tmp_path / "folder")
     document = json.loads((tmp_path / "folder" / "model.json").read_text())
-    assert {part: document[part] for part in ("rows", "seed", "source", "columns", "schema", "summaries", "failed")} == {
+    assert {
+        part: document[part] for part in ("rows", "seed", "source", "columns", "schema", "summaries", "failed")
+    } == {
         "rows": 0,
         "seed": 0,
         "source": {},
