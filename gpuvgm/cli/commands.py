@@ -764,7 +764,7 @@ def info(
 
     contents = load_model(model)
     if contents.generator == "private":
-        made = PrivateSynthesizer.of_model(contents, model)
+        made = PrivateSynthesizer._of_model(contents, model)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
     if contents.failed:
         unfinished = ColumnsFailed(contents.failed, len(contents.columns))

@@ -1196,7 +1196,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
     True
     """
     model = load_model(fspath(path))
-    return PrivateSynthesizer.of_model(model, path) if model.generator == NAME else _of_model(model, path)
+    return PrivateSynthesizer._of_model(model, path) if model.generator == NAME else _of_model(model, path)
 
 
 def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:

@@ -80,7 +80,9 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         of persons.
     rows_per_person : int
         Rows that a person has in the table, at most. This is declared, not checked. Noise grows with it.
-    engine, executor, threads : optional
+    engine : str
+        Engine that draws rows, as for `TableTransformer`.
+    executor, threads : optional
         As for `TableTransformer`.
 
     Attributes
@@ -154,6 +156,14 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         InputError
             For a domain or a promise that is none, columns that are not there, a second fit, and a table that cannot be
             read. No message tells of a row.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> domain = {"colour": {"kind": "category", "categories": ["red", "blue"]}}
+        >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9)
+        >>> synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).sample(5).num_rows
+        5
         """
         domain, promise = Domain.of(self.domain), Promise.of(self.epsilon, self.delta, self.rows_per_person)
         releases = releases_of(domain, promise)
@@ -198,10 +208,16 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         conditions : mapping, optional
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
             Rows have the exact distribution that the model has under all conditions together.
-        out, first_row, flavor, resume : optional
-            As for `TableSynthesizer.sample`.
+        out : path, optional
+            File or folder to write, as for `TableSynthesizer.sample`.
+        first_row : int
+            Number of the first row; of a folder a multiple of 2^26, the rows of a file.
         seed : int
             0 to 2^64 - 1. It is no secret.
+        flavor : {"spark"}, optional
+            For `out`: as for `TableTransformer.transform`.
+        resume : bool
+            Keep the complete files of a folder whose writing was interrupted.
 
         Returns
         -------
@@ -212,6 +228,15 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         ------
         InputError
             For conditions that no row of the model can meet.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> domain = {"colour": {"kind": "category", "categories": ["red", "blue"]}}
+        >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9)
+        >>> rows = synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).sample(2, conditions={"colour": "red"})
+        >>> rows["colour"].to_pylist()
+        ['red', 'red']
         """
         sampler = self._sampler({str(label): condition for label, condition in (conditions or {}).items()})
         part, row_seed, schema = RowRange(first_row, _ROWS(n, "n")), int(seed), sampler.schema
@@ -264,6 +289,15 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         -------
         Comparison
             As `TableTransformer.evaluate` returns with `compare`.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> domain = {"colour": {"kind": "category", "categories": ["red", "blue"]}}
+        >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9)
+        >>> table = {"colour": ["red", "red", "blue"] * 1000}
+        >>> bool(synthesizer.fit(table).evaluate(table).columns["colour"].score > 0.9)
+        True
         """
         from gpuvgm.table.transformer import TableTransformer
 
@@ -281,14 +315,23 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         ----------
         path : path
             Where to.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> domain = {"colour": {"kind": "category", "categories": ["red", "blue"]}}
+        >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9)
+        >>> synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).save("private.gpuvgm")
+        >>> gpuvgm.load("private.gpuvgm").sample(3).equals(synthesizer.sample(3))
+        True
         """
         self._check_fitted()
         model = replace(self._domain.model, columns=(), settings={"synthesizer": self.to_dict()})
         model = replace(model, network=_tables_of(self._released))
-        save_model(model, path, lambda read: type(self).of_model(read, path))
+        save_model(model, path, lambda read: type(self)._of_model(read, path))
 
     @classmethod
-    def of_model(cls, model: TableModel, path: Path_) -> Self:
+    def _of_model(cls, model: TableModel, path: Path_) -> Self:
         """The synthesizer of a stored model; see `gpuvgm.load`."""
         document = model.settings["synthesizer"]
         try:
@@ -308,7 +351,21 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         return made
 
     def to_dict(self) -> dict[str, Any]:
-        """What the file says: domain, promise, unit, neighbours, and what was spent on what."""
+        """Give what the file says: domain, promise, unit, neighbours, and what was spent on what.
+
+        Returns
+        -------
+        dict
+            As JSON has it, fractions as text.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> domain = {"colour": {"kind": "category", "categories": ["red", "blue"]}}
+        >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9)
+        >>> synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).to_dict()["delta"]
+        '1/1000000000'
+        """
         self._check_fitted()
         promise = self._promise
         return {
@@ -328,7 +385,22 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             raise NotFittedError("this PrivateSynthesizer is not fitted yet: call fit, or load a model")
 
     def describe(self) -> str:
-        """The promise and what it cost, in words."""
+        """Describe the promise and what it cost.
+
+        Returns
+        -------
+        str
+            A line of text.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> domain = {"colour": {"kind": "category", "categories": ["red", "blue"]}}
+        >>> synthesizer = gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-9)
+        >>> text = synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).describe()
+        >>> text.partition("; ")[0]
+        '(1, 1e-09)-differentially private for persons with at most 1 row (rho 0.0143'
+        """
         self._check_fitted()
         promise, noise = self._promise, [f"{spent.name} {spent.variance:,}" for spent in self.ledger_]
         return (
