@@ -27,7 +27,8 @@ from gpuvgm.synthesis.private.mechanism import FAN, Released, level_sizes
 from gpuvgm.synthesis.structure import Node
 
 PARTS = 4  # of the promise, of which counts of columns cost one, and pairs the others
-BINS, LEAST_BINS = 64, 4  # of a column
+BINS, LEAST_BINS = 64, 4  # of a column of numbers
+FREQUENT = 2  # times as many bins of categories, most of which have few rows
 TAILS = (0.001, 0.002, 0.005, 0.01, 0.02)  # shares of the rows beyond further borders of bins, at both ends
 TOLERANCE = 0.25  # of the rows, about, that noise may put into the bins of a pair
 MEAN_NOISE = 0.8  # of a standard deviation, is the mean size of a normal variable
@@ -80,7 +81,7 @@ class ColumnCounts:
         bins = {
             name: _intervals(column, mass, most, tails)
             if isinstance(column, DeclaredNumbers)
-            else _frequent(mass, most, SURE * noise)
+            else _frequent(mass, FREQUENT * most, SURE * noise)
             for (name, column), mass in zip(columns.items(), masses, strict=True)
         }
         return cls(rows, masses, bins)
