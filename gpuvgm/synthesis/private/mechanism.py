@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from numbers import Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from gpuvgm.synthesis.private.noise import discrete_gaussian
 MOST_COUNTED = 1 << 61  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
 FAN = 16  # cells of a level that make one of the next
 COARSEST = 64  # cells of the last level, at most
+HUGE = 10**300  # beyond all bounds, and yet a float
 CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
 Tables = list[Ints]
 Machine = tuple[Any, int | None]
@@ -104,16 +106,18 @@ def release(
         reason, which would tell of rows.
     """
     _check_place(source)
-    released = absent = None
+    released = absent = stop = None
     with _silence():
         try:
             table, cells_of = _opened(source, columns)
             absent = [name for name in columns if name not in table.schema.names]
             if not absent and table.repeatable:
                 released = _released(table, columns, cells_of, releases, bins_of, machine)
-        except Exception:  # noqa: BLE001 - its message, its cause and its frames would tell of rows
-            table = None
+        except BaseException as problem:  # noqa: BLE001 - its message, its context and its frames would tell of rows
+            table, stop = None, type(problem)
     # Raised here, so that no problem of a row is the context of what is raised.
+    if stop is not None and not issubclass(stop, Exception):  # the user's wish
+        raise stop
     if absent:
         raise InputError(f"there is no column {listed(absent)}, which the domain declares; leave out what is not there")
     if table is not None and not table.repeatable:
@@ -221,7 +225,9 @@ def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
 
 def _array_of(values: Any) -> Any:
     """A column of a frame or a dictionary as it is; as text where it holds objects, whatever they are."""
-    values = values if hasattr(values, "dtype") or hasattr(values, "type") else np.asanyarray(values)
+    if not hasattr(values, "dtype") and not hasattr(values, "type"):  # a list
+        array = np.asanyarray(values)
+        values = array if array.dtype.kind in "biufM" else np.array([*values, None], object)[:-1]
     if getattr(getattr(values, "dtype", None), "hasobject", False):
         return _texts_of(values)
     try:
@@ -232,16 +238,23 @@ def _array_of(values: Any) -> Any:
 
 
 def _texts_of(values: Any) -> Any:
-    lacks = [is_null(value) or (isinstance(value, float) and value != value) for value in values]
-    texts = [None if lack else _text_of(value) for value, lack in zip(values, lacks, strict=True)]
-    return pa.array(texts, pa.large_string())
+    """Objects as text, each by its own value: no other row decides what a row is."""
+    return pa.array([_text_of(value) for value in values], pa.large_string())
 
 
-def _text_of(value: Any) -> bytes:
+def _text_of(value: Any) -> bytes | None:
     try:
-        return str(value).encode("utf-8", "replace")
+        if is_null(value) or value != value:
+            return None
+        text = _number_text(value) if isinstance(value, Real) else str(value)
+        return text.encode("utf-8", "replace")
     except Exception:  # noqa: BLE001 - objects may do anything
         return b""
+
+
+def _number_text(number: Any) -> str:
+    """All digits of a number, the same whatever its type."""
+    return f"{float(min(max(number, -HUGE), HUGE)):.17g}"
 
 
 # -- cells of rows
@@ -295,9 +308,10 @@ def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
 
 def _texts(values: Any) -> Any:
     """Values as text; null where they have none."""
-    if is_text_type(values.type) or is_plain_number_type(values.type) or pa.types.is_boolean(values.type):
+    if is_text_type(values.type):
         return values.cast(pa.large_string())
-    return pa.nulls(len(values), pa.large_string())
+    distinct, places = np.unique(_numbers(values), return_inverse=True)
+    return _texts_of(distinct).take(pa.array(places))
 
 
 def _numbers(values: Any) -> Floats:
@@ -314,6 +328,7 @@ def _moments(codec: DatetimeCodec, values: Any) -> Floats:
     """Dates and datetimes as numbers; NaN where they are none. Those with a zone count in UTC."""
     if is_text_type(values.type):
         texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
+        texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")  # of nanoseconds
         zoned = parse_or_null(texts, pa.timestamp("us", "UTC"))
         values = pc.coalesce(parse_or_null(texts, pa.timestamp("us")), zoned.cast(pa.timestamp("us")))
     if pa.types.is_date(values.type):

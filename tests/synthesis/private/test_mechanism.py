@@ -110,6 +110,7 @@ def test_every_value_between_the_bounds_lies_in_the_cell_that_draws_it():
         (pa.array(["Köln"], pa.string_view()), [2]),
         ([1, None], [3, 4]),
         ([1.5, np.nan], [3, 4]),
+        (pa.array([Decimal("1.5")]), [3]),
         ([True, False], [3, 3]),
         ([datetime.date(2000, 1, 1)], [3]),
         ([b"Bern"], [3]),
@@ -197,6 +198,37 @@ def test_cells_are_the_same_for_any_partitions(name):
     parts = [mechanism._cells(COLUMNS[name], values.slice(at, 1)) for at in range(len(values))]
     assert np.array_equal(whole, np.concatenate(parts))
     assert whole.max() < COLUMNS[name].cells
+
+
+SAME = [0.1, 1.0, 7.0, -2.5, 1e300, 3.0]
+
+
+@pytest.mark.parametrize("name", ["age", "amount", "score", "level", "city", "active"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int8", "bool", "Int64", "object"])
+def test_what_a_row_is_does_not_depend_on_other_rows(name, dtype):
+    """A row that makes objects of a column, such as a text among numbers, leaves all others where they are."""
+    column = COLUMNS[name]
+    if name == "city":
+        column = Domain.of({"city": {"kind": "category", "categories": ["7", "1", "0"], "other": "?"}}).counted["city"]
+    with np.errstate(all="ignore"):
+        typed = pd.Series([1, 7, 0, 3]) if "nt" in dtype else pd.Series(SAME)
+        typed = typed.astype(dtype)
+    mixed = pd.Series([*typed, "s3cr3t"], dtype=object)
+    alone, beside = (mechanism._cells(column, mechanism._array_of(own)) for own in (typed.to_frame()[0], mixed))
+    if dtype not in ("bool", "Int64"):
+        alone = mechanism._cells(column, pa.array(typed.to_numpy())) if dtype != "object" else alone
+    assert alone.tolist() == beside[:-1].tolist()
+    listed = mechanism._cells(column, pa.array(mechanism._array_of([*typed.tolist(), "s3cr3t"])))
+    assert listed[:-1].tolist() == alone.tolist()
+
+
+def test_a_moment_is_the_same_in_a_column_of_objects():
+    moments = pd.Series(
+        pd.to_datetime(["2024-01-05 10:15:00.123456789", "2024-01-31", "2023-05-05 01:02:03.5"], format="ISO8601")
+    )
+    mixed = pd.Series([*moments, "s3cr3t"], dtype=object)
+    alone, beside = (mechanism._cells(COLUMNS["seen"], mechanism._array_of(own)) for own in (moments, mixed))
+    assert alone.tolist() == beside[:-1].tolist()
 
 
 # -- neighbours
@@ -446,6 +478,22 @@ def test_a_row_that_stops_the_user_stops_the_fit():
     frame.at[1, "city"] = Interrupting()
     with pytest.raises(KeyboardInterrupt):
         synthesizer().fit(frame)
+
+
+def test_a_wish_to_stop_tells_nothing_of_the_row_at_which_it_came():
+    class Interrupting:
+        def __str__(self):
+            try:
+                raise ValueError("s3cr3t")
+            except ValueError:
+                raise KeyboardInterrupt("s3cr3t")  # noqa: B904 - as where a key is pressed while a text is parsed
+
+    frame = ordinary_rows(5).astype({"city": object})
+    frame.at[1, "city"] = Interrupting()
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        synthesizer().fit(frame)
+    assert stopped.value.__context__ is None
+    assert stopped.value.args == ()
 
 
 def test_the_progress_of_a_run_is_not_told(monkeypatch):
