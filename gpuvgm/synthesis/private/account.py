@@ -10,8 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
-from math import log1p
 
+import numpy as np
+
+from gpuvgm.columns.rules import whole
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.private.noise import variance_of
 
@@ -19,6 +21,8 @@ MOST_EPSILON, MOST_DELTA = Fraction(20), Fraction(1, 10**5)
 _DIGITS = 60
 _DUST = Decimal("1e-40")  # by which what is computed with so many digits is off, at most
 _PARTS = 1 << 80  # of which rho is a whole number
+_ORDERS = 1 + np.geomspace(1e-4, 1e12, 1 << 12)  # that bounds are tried with
+_ROWS = whole(1, 1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class Promise:
         InputError
             For what is no number, and where the promise would be none.
         """
-        promise = cls(_number(epsilon, "epsilon"), _number(delta, "delta"), _whole(rows_per_person))
+        promise = cls(_number(epsilon, "epsilon"), _number(delta, "delta"), _ROWS(rows_per_person, "rows_per_person"))
         if not 0 < promise.epsilon <= MOST_EPSILON:
             raise InputError(f"epsilon must be more than 0 and at most 20, got {epsilon!r}: above 3 it is weak already")
         if not 0 < promise.delta <= MOST_DELTA:
@@ -111,23 +115,11 @@ def delta_of(rho: Fraction, epsilon: Fraction) -> Fraction:
     proposition 12 and corollary 13), so that an a that is only nearly the best gives a bound too. The bound is computed
     with 60 digits and rounded up.
     """
-    a = _order(float(rho), float(epsilon))
+    logarithms = (_ORDERS - 1) * (_ORDERS * float(rho) - float(epsilon)) + _ORDERS * np.log1p(-1 / _ORDERS)
+    order, one = Decimal(float(_ORDERS[np.argmin(logarithms - np.log(_ORDERS - 1))])), Decimal(1)
     with localcontext(Context(prec=_DIGITS)):
-        order, one = Decimal(a), Decimal(1)
         exponent = (order - one) * (order * _decimal(rho) - _decimal(epsilon)) + order * (one - one / order).ln()
         return Fraction(exponent.exp() / (order - one) * (one + _DUST))
-
-
-def _order(rho: float, epsilon: float) -> float:
-    """Nearly the a that gives the least bound: there the derivative of its logarithm is 0."""
-    low, high = 1 + 1e-9, (epsilon + 1) / (2 * rho) + 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        if (2 * middle - 1) * rho - epsilon + log1p(-1 / middle) < 0:
-            low = middle
-        else:
-            high = middle
-    return high
 
 
 def _decimal(number: Fraction) -> Decimal:
@@ -139,9 +131,3 @@ def _number(value: object, name: str) -> Fraction:
         return Fraction(str(value))
     except (ValueError, ZeroDivisionError):
         raise InputError(f"{name} must be a number, got {value!r}") from None
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 1 << 20:
-        raise InputError(f"rows_per_person must be a whole number from 1 to {1 << 20:,}, got {value!r}")
-    return value

@@ -17,6 +17,7 @@ from itertools import combinations
 from numbers import Real
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ MOST_COUNTED = 1 << 61  # rows of a cell: more count as so many, so that neither
 FAN = 16  # cells of a level that make one of the next
 COARSEST = 64  # cells of the last level, at most
 HUGE = 10**300  # beyond all bounds, and yet a float
+_ONE_AT_A_TIME = Lock()
 CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
 Tables = list[Ints]
 Machine = tuple[Any, int | None]
@@ -180,19 +182,15 @@ def _tell_nothing(*_: Any) -> None:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Let neither log nor warnings tell of rows."""
-    log = logging.getLogger("gpuvgm")
-    log.addFilter(_drop)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    """Let neither log nor warnings tell of rows; one fit at a time, as both are those of the process."""
+    log, drop = logging.getLogger("gpuvgm"), lambda _: False
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        log.addFilter(drop)
+        try:
             yield
-    finally:
-        log.removeFilter(_drop)
-
-
-def _drop(_: logging.LogRecord) -> bool:
-    return False
+        finally:
+            log.removeFilter(drop)
 
 
 def _check_place(source: Any) -> None:
@@ -218,7 +216,6 @@ def _opened(source: Any, columns: Mapping[str, Counted]) -> tuple[Source, CellsO
 
 def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
     """Cells of a partition of Dask's frames, as a frame."""
-    frame = frame.to_pandas() if hasattr(frame, "to_pandas") else frame
     arrays = {str(label): _array_of(frame[label]) for label in frame.columns}
     return type(frame)({name: _cells(columns[name], own) for name, own in arrays.items()}, index=frame.index)
 
@@ -243,18 +240,15 @@ def _texts_of(values: Any) -> Any:
 
 
 def _text_of(value: Any) -> bytes | None:
+    """All digits of a number, whatever its type; anything else as it writes itself."""
     try:
         if is_null(value) or value != value:
             return None
-        text = _number_text(value) if isinstance(value, Real) else str(value)
+        is_number = isinstance(value, Real)
+        text = f"{float(min(max(value, -HUGE), HUGE)):.17g}" if is_number else str(value)
         return text.encode("utf-8", "replace")
     except Exception:  # noqa: BLE001 - objects may do anything
         return b""
-
-
-def _number_text(number: Any) -> str:
-    """All digits of a number, the same whatever its type."""
-    return f"{float(min(max(number, -HUGE), HUGE)):.17g}"
 
 
 # -- cells of rows

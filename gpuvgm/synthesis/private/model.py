@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, permutations
 from math import sqrt
 
 import numpy as np
@@ -126,18 +126,14 @@ def network_of(domain: Domain, released: Released) -> GivenNetwork:
     """The network of what was released."""
     columns, own = [*domain.counted.values()], ColumnCounts.of(domain, released.columns, released.releases)
     pairs = _Pairs.of(own, released)
-    order, parents = pairs.tree()
-    tables = pairs.tables_of(order, parents)
+    parents, tables = pairs.joined()
     nodes, given = [], []
-    for child in order:
-        nodes.append(
-            Node(columns[child].name, tuple(columns[at].name for at in parents[child]), (0.0,) * len(parents[child]))
-        )
-        table = _joint(child, parents[child], tables, pairs.shares)
+    for child, others in parents.items():
+        nodes.append(Node(columns[child].name, tuple(columns[other].name for other in others), (0.0,) * len(others)))
+        table = _joint(child, others, tables, pairs.shares)
         given.append(NodeTables(table, np.ones((len(table), table.shape[2]))))
-    every = zip(columns, own.bins.values(), own.masses, pairs.shares, strict=True)
-    bins = [_bins_of(*one) for one in every]
-    structure = Structure(tuple(bins[child] for child in order), tuple(nodes), tuple(range(len(order))), ())
+    bins = [*map(_bins_of, columns, own.bins.values(), own.masses, pairs.shares)]
+    structure = Structure(tuple(bins[child] for child in parents), tuple(nodes), tuple(range(len(nodes))), ())
     return GivenNetwork(structure, JointCounts(0, (), (), ()), given=tuple(given))
 
 
@@ -184,45 +180,33 @@ class _Pairs:
         """How many rows more than by noise a table of a pair differs from what is expected."""
         return int(np.abs(self.noisy[pair] - np.rint(expected)).sum()) - int(self.deviation * expected.size)
 
-    def tree(self) -> tuple[list[int], dict[int, list[int]]]:
-        """Columns in the order in which they are drawn, and the first parent of each but the first one."""
-        places, edges = range(len(self.shares)), list[Pair]()
-        distances = {pair: self.distance(pair, self.independent(pair)) for pair in combinations(places, 2)}
-        part = {place: {place} for place in places}
-        for pair in sorted(distances, key=lambda pair: -distances[pair]):
-            if part[pair[0]] is not part[pair[1]]:
-                edges.append(pair)
-                joined = part[pair[0]] | part[pair[1]]
-                part.update(dict.fromkeys(joined, joined))
-        near = {place: [sum(edge) - place for edge in edges if place in edge] for place in places}
-        order = [max(places, key=lambda place: len(near[place]))]
-        parents: dict[int, list[int]] = {order[0]: []}
-        for parent in order:  # which grows
-            for child in near[parent]:
-                if child not in parents:
-                    order.append(child)
-                    parents[child] = [parent]
-        return order, parents
+    def joined(self) -> tuple[dict[int, list[int]], Tables]:
+        """Parents of each column, in the order in which they are drawn, and the rows of the pairs that this takes.
 
-    def tables_of(self, order: Sequence[int], parents: dict[int, list[int]]) -> Tables:
-        """Rows of the pairs that are drawn from, both ways; second parents are added."""
-        tables: Tables = {}
-        for child in order[1:]:
-            pair = parents[child][0], child
+        The column that differs most from independence of all others comes first; then always the one that does so most
+        from one before it, which is its first parent (Prim 1957).
+        """
+        places, tables = range(len(self.shares)), Tables()
+        distances = {pair: self.distance(pair, self.independent(pair)) for pair in permutations(places, 2)}
+        first = max(places, key=lambda place: sum(distances[pair] for pair in distances if pair[0] == place))
+        parents: dict[int, list[int]] = {first: []}
+        while len(parents) < len(places):
+            pairs = ((parent, child) for parent in parents for child in places if child not in parents)
+            parent, child = pair = max(pairs, key=lambda pair: distances[pair])
             self._add(tables, pair, self.independent(pair))
-        for at, child in enumerate(order):
-            expected = {}
-            for other in order[:at]:
-                parent = parents[child][0]
-                if other != parent and (other in parents[parent] or parent in parents[other]):
-                    given = _conditional(tables[parent, child])
-                    expected[other, child] = (tables[other, parent][:, :, None] * given).sum(axis=1)
-            distances = {pair: self.distance(pair, table) for pair, table in expected.items()}
-            best = max(distances, key=lambda pair: distances[pair], default=None)
-            if best is not None and distances[best] > 0:
+            given = _conditional(tables[pair])
+            expected = {
+                (other, child): np.asarray((tables[other, parent][:, :, None] * given).sum(axis=1))
+                for other in parents
+                if (other, parent) in tables
+            }
+            gains = {pair: self.distance(pair, table) for pair, table in expected.items()}
+            best = max(gains, key=lambda pair: gains[pair], default=None)
+            parents[child] = [parent]
+            if best is not None and gains[best] > 0:
                 parents[child].append(best[0])
                 self._add(tables, best, expected[best])
-        return tables
+        return parents, tables
 
     def _add(self, tables: Tables, pair: Pair, expected: Floats) -> None:
         """Add the rows of a pair: not negative, with the sums of its columns."""
