@@ -199,7 +199,7 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_tex
     """
     if delimiter is not None:
         check_delimiter(delimiter)
-    files = files_with_delimiters(paths, delimiter)
+    files = files_with_delimiters(paths, delimiter, by_header=as_text)
     readings: list[Readings] = []
     text: set[str] = set()
     for path, mark in files:
@@ -217,9 +217,11 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_tex
     ]
 
 
-def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> list[tuple[Location, str]]:
+def files_with_delimiters(
+    paths: Sequence[Location], delimiter: str | None, *, by_header: bool = False
+) -> list[tuple[Location, str]]:
     """Files and their delimiters; a file of a header alone has one that gives the names of the first with rows."""
-    headers = [(path, *delimiter_of(path, delimiter)) for path in read_ahead(paths)]
+    headers = [(path, *delimiter_of(path, delimiter, by_header=by_header)) for path in read_ahead(paths)]
     names, usual = next(
         ((fields(header, mark), mark) for _, header, mark in headers if mark is not None), ([], DELIMITERS[0])
     )
@@ -326,10 +328,10 @@ def _may_be_thousands(
     return bool(candidates) and all(groups in part for part in candidates)
 
 
-def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str | None]:
+def delimiter_of(path: Location, delimiter: str | None = None, *, by_header: bool = False) -> tuple[str, str | None]:
     """Header and delimiter of a file: the one given, or one that splits header and first row into equally many.
 
-    Commas are preferred; None where no delimiter splits both, as in a file without rows.
+    Commas are preferred; None where no delimiter splits both, as in a file without rows. With `by_header` no row is asked.
 
     Raises
     ------
@@ -341,7 +343,9 @@ def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str
     if re.fullmatch("sep=.", lines[0]):
         raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
-        delimiter = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(lines)
+        delimiter = (
+            "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(lines[: 2 - by_header] * 2)
+        )
     elif len(fields(lines[0], delimiter)) < 2:
         raise InputError(
             f"{path}: the delimiter {delimiter!r} does not split the header {lines[0][:SHOWN]!r}; give the one that "
