@@ -331,7 +331,8 @@ def _may_be_thousands(
 def delimiter_of(path: Location, delimiter: str | None = None, *, by_header: bool = False) -> tuple[str, str | None]:
     """Header and delimiter of a file: the one given, or one that splits header and first row into equally many.
 
-    Commas are preferred; None where no delimiter splits both, as in a file without rows. With `by_header` no row is asked.
+    Commas are preferred; None where no delimiter splits both, as in a file without rows. With `by_header` no row is
+    asked.
 
     Raises
     ------
@@ -344,7 +345,9 @@ def delimiter_of(path: Location, delimiter: str | None = None, *, by_header: boo
         raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
         delimiter = (
-            "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(lines[: 2 - by_header] * 2)
+            "\t"
+            if path.name.lower().endswith((".tsv", ".tsv.gz"))
+            else _delimiter_of(lines[:1] * 2 if by_header else lines)
         )
     elif len(fields(lines[0], delimiter)) < 2:
         raise InputError(

@@ -209,10 +209,10 @@ class _Pairs:
         return parents, tables
 
     def _add(self, tables: Tables, pair: Pair, expected: Floats) -> None:
-        """Add the rows of a pair: not negative, with the sums of its columns."""
+        """Add the rows of a pair: not negative, with the sums of its columns; counts as small as noise count as 0."""
         first, second = (self.shares[place] for place in pair)
-        nearest = np.maximum(_nearest(self.noisy[pair], first, second), KEPT * expected)
-        tables[pair] = _fitted(nearest, [((0,), first), ((1,), second)], ROUNDS["pair"])
+        nearest = _nearest(self.noisy[pair], first, second) * (self.noisy[pair] > self.deviation)
+        tables[pair] = _fitted(np.maximum(nearest, KEPT * expected), [((0,), first), ((1,), second)], ROUNDS["pair"])
         tables[pair[::-1]] = tables[pair].T
 
 
