@@ -758,12 +758,13 @@ def info(
 ) -> CommandOutcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import load_model
 
     contents = load_model(model)
     if contents.generator == "private":
+        from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
+
         made = PrivateSynthesizer._of_model(contents, model)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
     if contents.failed:
