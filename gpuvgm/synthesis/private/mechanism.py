@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec
 from gpuvgm.columns.options import is_null
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.errors import InputError, listed
 from gpuvgm.execution.context import RunSettings
 from gpuvgm.execution.memory import Need
@@ -155,7 +155,8 @@ def _released(
 def _scan(table: Source, machine: Machine, count: Callable[[], Any], names: Sequence[str]) -> Tables | None:
     """Counts of all rows of some columns; None where there are no rows."""
     executor, threads = machine
-    settings = RunSettings("auto", executor, None, threads, _tell_nothing)
+    engine = "native" if native_is_built() else "reference"  # of the host, to which rows of devices come
+    settings = RunSettings(engine, executor, None, threads, _tell_nothing)
     with settings.run("count", table, lambda: Need.fit(table.schema)) as run:
         counts: Tables | None = run.executor.map_merge(run.prepared(count), run.blocks(names), _sums)
         return counts

@@ -7,6 +7,7 @@ import io
 import logging
 import traceback
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import numpy as np
@@ -504,3 +505,20 @@ def test_the_progress_of_a_run_is_not_told(monkeypatch):
     )
     synthesizer().fit(ordinary_rows(5))
     assert told == [mechanism._tell_nothing] * 2
+
+
+def test_fits_side_by_side_are_silent_until_each_has_ended(monkeypatch, caplog):
+    log, noisy = logging.getLogger("gpuvgm"), mechanism._noisy
+
+    def telling(tables, release):
+        log.warning("a word of the rows")
+        return noisy(tables, release)
+
+    monkeypatch.setattr(mechanism, "_noisy", telling)
+    with ThreadPoolExecutor(3) as pool:
+        made = [*pool.map(lambda seed: synthesizer().fit(ordinary_rows(50, seed)), range(6))]
+    assert len(made) == 6
+    assert "a word" not in caplog.text
+    assert not any(record.name == "gpuvgm" for record in caplog.records)
+    log.warning("another word")
+    assert "another word" in caplog.text
