@@ -116,6 +116,10 @@ class GivenNetwork(Network):
 
     given: tuple[NodeTables, ...] = ()
 
+    def _texts(self) -> list[tuple[str, str]]:
+        """Each column, and its parents."""
+        return [(node.name, ", ".join(node.parents)) for node in self.nodes]
+
     @cached_property
     def tables(self) -> tuple[NodeTables, ...]:
         """Probabilities of each node."""

@@ -357,6 +357,13 @@ def test_independent_columns_stay_so_when_both_depend_on_a_third():
         assert np.abs(table - np.outer(table.sum(1), table.sum(0))).sum() < 0.05
 
 
+def test_the_network_is_shown_with_parents_alone(synthesizer):
+    lines = str(synthesizer.network_).splitlines()
+    assert {line.split()[0] for line in lines} == {*COLUMNS}
+    assert sum(len(line.split()) > 1 for line in lines) == len(COLUMNS) - 1
+    assert "+" not in str(synthesizer.network_)
+
+
 def test_rows_are_functions_of_seed_and_number(synthesizer, tmp_path):
     rows = synthesizer.sample(5000, seed=7)
     assert synthesizer.sample(1000, first_row=3000, seed=7).equals(rows.slice(3000, 1000))
