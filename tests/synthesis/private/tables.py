@@ -26,7 +26,7 @@ SECRETS = ("s3cr3t", "Zürich-17", "98765432", "1e+300", "31415", "4711.25")
 
 
 def ordinary_rows(rows=300, seed=0):
-    """Rows that are as declared."""
+    """Rows that are as declared, and some of other cities."""
     draw = np.random.default_rng(seed)
     age = draw.integers(18, 90, rows)
     return pd.DataFrame(
@@ -34,7 +34,7 @@ def ordinary_rows(rows=300, seed=0):
             "age": np.where(draw.random(rows) < 0.1, np.nan, age),
             "amount": np.where(draw.random(rows) < 0.3, 0, draw.lognormal(3, 1, rows).round(2)),
             "score": draw.normal(0, 0.5, rows),
-            "city": draw.choice(["Bern", "Graz", "Köln"], rows),
+            "city": draw.choice(["Bern", "Graz", "Köln", "Paris"], rows),
             "level": draw.integers(1, 4, rows),
             "active": age > 50,
             "born": pd.to_datetime("1950-01-01") + pd.to_timedelta(draw.integers(0, 20_000, rows), unit="D"),
