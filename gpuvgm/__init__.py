@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gpuvgm.execution.cluster import cluster
     from gpuvgm.execution.dask import DaskExecutor
     from gpuvgm.summary.summary import Summary
+    from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
     from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
     from gpuvgm.table.conditions import Conditions
     from gpuvgm.table.training import TrainingRows
@@ -26,6 +27,7 @@ __all__ = [
     "BayesianGaussianMixture",
     "Conditions",
     "DaskExecutor",
+    "PrivateSynthesizer",
     "Summary",
     "TableSynthesizer",
     "TableTransformer",
@@ -41,6 +43,7 @@ _HOMES = {
     "BayesianGaussianMixture": "gpuvgm.estimator.estimator",
     "Conditions": "gpuvgm.table.conditions",
     "DaskExecutor": "gpuvgm.execution.dask",
+    "PrivateSynthesizer": "gpuvgm.synthesis.private.synthesizer",
     "Summary": "gpuvgm.summary.summary",
     "TableSynthesizer": "gpuvgm.synthesis.synthesizer",
     "TableTransformer": "gpuvgm.table.transformer",

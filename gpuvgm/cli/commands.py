@@ -33,6 +33,7 @@ from gpuvgm.cli.options import (
     FIT,
     LIMITS,
     MACHINE,
+    PRIVACY,
     VALUES,
     BlockRows,
     Columns,
@@ -333,9 +334,30 @@ def train(
     epochs: Annotated[int | None, option("--epochs", "Epochs of ctgan (by default 300) or tvae.", FIT, min=1)] = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
-    seed: Annotated[int, option("--seed", "Random seed of the training, and of sample by default.", FIT, min=0)] = 0,
+    seed: Annotated[
+        int | None, option("--seed", "Random seed of the training, and of sample by default; by default 0.", FIT, min=0)
+    ] = None,
     memory: Memory = None,
     threads: Threads = None,
+    private: Annotated[
+        str | None,
+        option(
+            "--private",
+            "Train a differentially private generator of the columns that this JSON file declares; experimental.",
+            PRIVACY,
+            metavar="DOMAIN.json",
+        ),
+    ] = None,
+    epsilon: Annotated[
+        float | None, option("--epsilon", "With --private: the promise, at most 20; above 3 it is weak.", PRIVACY)
+    ] = None,
+    delta: Annotated[
+        float | None,
+        option("--delta", "With --private: the probability with which it may fail, such as 1e-9.", PRIVACY),
+    ] = None,
+    rows_per_person: Annotated[
+        int, option("--rows-per-person", "With --private: rows that a person has, at most.", PRIVACY, min=1)
+    ] = 1,
     hold_out: Annotated[
         float,
         option(
@@ -369,14 +391,25 @@ def train(
 
     A network whose training was interrupted continues with --resume. sample draws rows from MODEL.
     """
-    from gpuvgm.cli.synthesize import train_generator
+    from gpuvgm.cli.synthesize import train_generator, train_private
     from gpuvgm.synthesis.identifiers import describe_unmodelled
 
+    promise = {"epsilon": epsilon, "delta": delta, "rows_per_person": rows_per_person}
+    if private is not None:
+        others = {"--with": with_ != "counts", "--epochs": epochs is not None, "--columns": columns is not None}
+        others |= {"--delimiter": delimiter is not None, "--seed": seed is not None, "--hold-out": hold_out > 0}
+        others |= {"--safer": safer, "--laws": laws != "auto", "--resume": resume, "--memory": memory is not None}
+        with executor_of(terminal, scheduler, workers, threads) as executor:
+            machine: Any = {"executor": executor, "threads": threads}
+            made = train_private(private, source, model, promise, others, **machine)
+        return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
+    if epsilon is not None or delta is not None or rows_per_person > 1:
+        raise InputError("--epsilon, --delta and --rows-per-person are for --private DOMAIN.json, which is not given")
     if resume and with_ == "counts":
         terminal.tell("--resume: counts have nothing to go on with; they begin again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed}
+        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed or 0}
         settings |= {"hold_out": hold_out, "safer": safer, "laws": laws}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
@@ -729,6 +762,11 @@ def info(
     from gpuvgm.table.model_file import load_model
 
     contents = load_model(model)
+    if contents.generator == "private":
+        from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
+
+        made = PrivateSynthesizer._of_model(contents, model)
+        return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
     if contents.failed:
         unfinished = ColumnsFailed(contents.failed, len(contents.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")

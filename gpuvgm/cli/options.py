@@ -36,7 +36,7 @@ PREFIX = "GPUVGM"
 OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE", "GPUVGM_TOKEN"}
 CONFIG_FILE = "gpuvgm.config_file"
 MACHINE, OUTPUT, LIMITS = "Machine", "Output and settings", "Limits"  # groups of options in the help
-FIT, VALUES = "Fit", "Values"
+FIT, PRIVACY, VALUES = "Fit", "Privacy", "Values"
 _NEEDS_FILE = 'For names that contain a comma, "=" or "{" use a file: --columns SPEC.toml'
 EPILOG = (
     "Every option can also be set by an environment variable (--block-rows: GPUVGM_BLOCK_ROWS) or in a TOML file "

@@ -10,6 +10,7 @@ from typing import Any
 from gpuvgm.cli.options import GeneratorName
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import location_of
+from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
 
@@ -73,6 +74,40 @@ def train_generator(
     return generator
 
 
+def train_private(
+    domain: str, source: str, model: str, promise: Mapping[str, Any], others: Mapping[str, bool], **machine: Any
+) -> PrivateSynthesizer:
+    """Train a private generator on a table, and write it.
+
+    Parameters
+    ----------
+    domain : str
+        File of JSON with the declared columns.
+    source : str
+        Path or URL of the table.
+    model : str
+        Path or URL of the generator to write.
+    promise : mapping
+        epsilon, delta and rows_per_person, of which the first two must be given.
+    others : mapping of str to bool
+        Options of other generators, and whether each is given.
+    **machine
+        Executor and threads.
+
+    Raises
+    ------
+    InputError
+        For options of other generators, which learn of rows what the promise forbids.
+    """
+    foreign = [option for option, is_set in others.items() if is_set]
+    if foreign:
+        raise InputError(f"{foreign[0]} is not for --private: all that is learnt of rows is counts with noise")
+    check_target(model)
+    generator = PrivateSynthesizer(domain, **promise, **machine).fit(source)
+    generator.save(model)
+    return generator
+
+
 def sample_rows(
     model: str,
     rows: int | None,
@@ -101,10 +136,14 @@ def sample_rows(
         For a neural network, where ctgan is not installed.
     """
     contents = load_model(model)
-    rows = contents.rows if rows is None else rows
-    name = contents.settings.get("synthesizer", {}).get("with")
-    if name is None:
+    name = contents.generator
+    if name in (None, "private"):
         generator = load(model)
+        if isinstance(generator, PrivateSynthesizer):
+            generator.set_params(executor=machine["executor"], threads=machine["threads"])
+            rows = generator.rows_ if rows is None else rows
+            return generator.sample(rows, conditions=conditions, seed=seed or 0, out=out, **writing), None
+        rows = contents.rows if rows is None else rows
         if not isinstance(generator, TableSynthesizer):
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
@@ -118,7 +157,11 @@ def sample_rows(
         raise ModuleNotFoundError(told, name=problem.name) from problem
     network.set_random_state(contents.seed if seed is None else seed)
     summary = network.sample(
-        rows, conditions=conditions, out=out, flavor=writing["flavor"], progress=machine["progress"]
+        contents.rows if rows is None else rows,
+        conditions=conditions,
+        out=out,
+        flavor=writing["flavor"],
+        progress=machine["progress"],
     )
     return summary, network.condition_share_ if conditions else None
 

@@ -125,6 +125,12 @@ class TableModel:
         return self.by_name[name]
 
     @property
+    def generator(self) -> str | None:
+        """Name of the generator that a file holds: "ctgan", "tvae" or "private"; None for others."""
+        settings = self.settings.get("synthesizer")
+        return settings.get("with") if isinstance(settings, dict) else None
+
+    @property
     def by_name(self) -> dict[str, FittedColumn]:
         """The columns by their names, a new dict each time."""
         return {column.name: column for column in self.columns}

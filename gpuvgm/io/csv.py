@@ -187,8 +187,10 @@ def comma_numbers(column: Text) -> Text:
     return parse(pc.replace_substring(pc.ascii_trim_whitespace(present), ",", "."), FLOAT.type)
 
 
-def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[CsvPart]:
+def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_text: bool = False) -> list[CsvPart]:
     """Open CSV files that form one table, with one delimiter, or each with that of its header.
+
+    With `as_text` all columns are text, whatever their values.
 
     Raises
     ------
@@ -197,11 +199,11 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     """
     if delimiter is not None:
         check_delimiter(delimiter)
-    files = files_with_delimiters(paths, delimiter)
+    files = files_with_delimiters(paths, delimiter, by_header=as_text)
     readings: list[Readings] = []
     text: set[str] = set()
     for path, mark in files:
-        readings.append(readings_of_file(path, mark, text))
+        readings.append(readings_of_file(path, mark, None if as_text else text))
         text.update(name for name, choices in readings[-1].items() if not choices)
     types = types_of_columns(files, readings)
     return [
@@ -215,9 +217,11 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     ]
 
 
-def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> list[tuple[Location, str]]:
+def files_with_delimiters(
+    paths: Sequence[Location], delimiter: str | None, *, by_header: bool = False
+) -> list[tuple[Location, str]]:
     """Files and their delimiters; a file of a header alone has one that gives the names of the first with rows."""
-    headers = [(path, *delimiter_of(path, delimiter)) for path in read_ahead(paths)]
+    headers = [(path, *delimiter_of(path, delimiter, by_header=by_header)) for path in read_ahead(paths)]
     names, usual = next(
         ((fields(header, mark), mark) for _, header, mark in headers if mark is not None), ([], DELIMITERS[0])
     )
@@ -228,14 +232,14 @@ def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> l
     return [(path, splits(header) if mark is None else mark) for path, header, mark in headers]
 
 
-def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
-    """Possible readings of a file's columns; none of columns of text, in this file or in others."""
+def readings_of_file(path: Location, delimiter: str, text: Collection[str] | None) -> Readings:
+    """Possible readings of a file's columns; none of columns of text, in this file or in others: of all for None."""
     with damage_as(partial(csv_problem, path, delimiter, ())), pa.input_stream(arrow_input(path)) as file:
         header = header_of(first_text(file), delimiter)
         names = parse_rows(pa.py_buffer(header), delimiter).column_names
     check_unique(str(path), names)
     usual_readings = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
-    readings: Readings = {name: () if name in text else usual_readings for name in names}
+    readings: Readings = {name: () if text is None or name in text else usual_readings for name in names}
     doubtful = [name for name in names if readings[name]]
     while doubtful:
         doubtful = narrow(readings, path, delimiter, doubtful, len(header))
@@ -324,10 +328,11 @@ def _may_be_thousands(
     return bool(candidates) and all(groups in part for part in candidates)
 
 
-def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str | None]:
+def delimiter_of(path: Location, delimiter: str | None = None, *, by_header: bool = False) -> tuple[str, str | None]:
     """Header and delimiter of a file: the one given, or one that splits header and first row into equally many.
 
-    Commas are preferred; None where no delimiter splits both, as in a file without rows.
+    Commas are preferred; None where no delimiter splits both, as in a file without rows. With `by_header` no row is
+    asked.
 
     Raises
     ------
@@ -339,7 +344,11 @@ def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str
     if re.fullmatch("sep=.", lines[0]):
         raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
-        delimiter = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(lines)
+        delimiter = (
+            "\t"
+            if path.name.lower().endswith((".tsv", ".tsv.gz"))
+            else _delimiter_of(lines[:1] * 2 if by_header else lines)
+        )
     elif len(fields(lines[0], delimiter)) < 2:
         raise InputError(
             f"{path}: the delimiter {delimiter!r} does not split the header {lines[0][:SHOWN]!r}; give the one that "

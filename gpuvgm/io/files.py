@@ -591,7 +591,7 @@ def told_apart(
     return new, [*unmatched]
 
 
-def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
+def file_source(paths: Paths, delimiter: str | None = None, *, as_text: bool = False) -> FileSource:
     """Open files, globs and folders as one source.
 
     Raises
@@ -612,7 +612,7 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
         check_name(str(path))
         if size == 0:
             raise InputError(f"{path}: {_why_empty(path)}")
-    file_parts = [as_recorded(part, entries) for part in open_parts(files, delimiter)]
+    file_parts = [as_recorded(part, entries) for part in open_parts(files, delimiter, as_text=as_text)]
     parts = tuple(with_keys(file_parts, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
     if len(parts) > 1:
@@ -657,10 +657,10 @@ def _why_empty(path: Location) -> str:
     return "is a pipe or a device, and files are read more than once; write its rows to a file first"
 
 
-def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[Part]:
+def open_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_text: bool = False) -> list[Part]:
     """Open every file by its format, those of one format together; the order is kept."""
     formats = [format_of(path) for path in paths]
-    openers: Mapping[str, Opener] = {**OPENERS, "csv": partial(csv_parts, delimiter=delimiter)}
+    openers: Mapping[str, Opener] = {**OPENERS, "csv": partial(csv_parts, delimiter=delimiter, as_text=as_text)}
     if delimiter is not None and "csv" not in formats:
         raise InputError(f"{paths[0]}: a delimiter is given, but this is not a CSV file; leave it out")
     parts: dict[Location, Part] = {}

@@ -54,7 +54,9 @@ _OF_LIBRARIES: tuple[tuple[str, str, Callable[[Any], Source]], ...] = (
 )
 
 
-def open_source(source: object, open_part: Opener | None = None, *, delimiter: str | None = None) -> Source:
+def open_source(
+    source: object, open_part: Opener | None = None, *, delimiter: str | None = None, as_text: bool = False
+) -> Source:
     """Open anything that holds a table.
 
     Parameters
@@ -72,6 +74,8 @@ def open_source(source: object, open_part: Opener | None = None, *, delimiter: s
         Opens what an iterator gives; by default this function.
     delimiter : str, optional
         The character between two fields of CSV files; by default the one that splits each file's header.
+    as_text : bool
+        Whether the columns of CSV files are text, whatever their values, which are not read before.
 
     Returns
     -------
@@ -87,15 +91,15 @@ def open_source(source: object, open_part: Opener | None = None, *, delimiter: s
     if isinstance(source, Source):
         return source
     if isinstance(source, (str, os.PathLike)):
-        return file_source([source], delimiter)
+        return file_source([source], delimiter, as_text=as_text)
     if isinstance(source, (list, tuple)):
-        return _from_list(source, delimiter)
+        return _from_list(source, delimiter, as_text=as_text)
     return _from_memory(source, open_part or open_source)
 
 
-def _from_list(parts: Any, delimiter: str | None) -> Source:
+def _from_list(parts: Any, delimiter: str | None, *, as_text: bool) -> Source:
     if parts and all(isinstance(part, (str, os.PathLike)) for part in parts):
-        return file_source(parts, delimiter)
+        return file_source(parts, delimiter, as_text=as_text)
     if not parts:
         raise InputError("an empty list was given as source; give at least one path")
     raise InputError("a list as source must hold paths only; for a list of frames pass iter(frames)")

@@ -219,8 +219,8 @@ class Drawing:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
-        those of the trees that meet them; where hardly any does, or columns are drawn for keys, rows are drawn from the
-        network of parents.
+        those of the trees that meet them; where hardly any does, columns are drawn for keys, or there are no trees,
+        rows are drawn from the network of parents.
 
         Parameters
         ----------
@@ -232,7 +232,7 @@ class Drawing:
             By node, the keys of columns that are drawn for each key.
         """
         structure, tables = self.network.structure, keys or {}
-        by_trees = not self.conditions or (not tables and self.trees.is_exact)
+        by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
         in_turn = self._of_trees_in_turn if by_trees else self.computed(order)

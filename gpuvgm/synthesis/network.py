@@ -69,7 +69,8 @@ class Structure:
     order : tuple of int
         Places of the columns in the order in which rows are drawn.
     trees : tuple of NodeTrees
-        Trees of each column, which ask columns that come before it in that order, and parts of such columns.
+        Trees of each column, which ask columns that come before it in that order, and parts of such columns; none where
+        rows are drawn from the network of parents alone.
     parts : tuple of Part
         Parts of datetimes, and keys that rows may lack, that trees may ask for. Their places are those after the nodes.
     """
@@ -139,8 +140,9 @@ class Structure:
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
-        """Bins of the network of parents, with their groups."""
-        return tuple(Axis(bins.merged(groups)) for bins, groups in zip(self.bins, self.groups, strict=True))
+        """Bins of the network of parents, with their groups; all bins where no trees draw them."""
+        merged = (bins.merged(groups) for bins, groups in zip(self.bins, self.groups, strict=True))
+        return tuple(Axis(bins, is_grouped=bool(self.trees)) for bins in merged)
 
     def in_network(self, place: int, codes: Codes) -> Codes:
         """Bins of the network of parents from the bins of rows, where these lie."""

@@ -49,9 +49,10 @@ class Node:
 
 @dataclass(frozen=True)  # no slots: groups are cached
 class Axis:
-    """Bins of a column and their groups, as tables use them."""
+    """Bins of a column and their groups, as tables use them; or each bin as a group of its own."""
 
     bins: Bins
+    is_grouped: bool = True
 
     def __len__(self) -> int:
         return len(self.bins)
@@ -59,12 +60,12 @@ class Axis:
     @cached_property
     def child(self) -> Ints:
         """Groups of a child."""
-        return self.bins.groups(CHILD_GROUPS)
+        return self.bins.groups(CHILD_GROUPS) if self.is_grouped else np.arange(len(self))
 
     @cached_property
     def parent(self) -> Ints:
         """Groups as one of two parents."""
-        return self.bins.groups(PARENT_GROUPS)
+        return self.bins.groups(PARENT_GROUPS) if self.is_grouped else np.arange(len(self))
 
     @cached_property
     def starts(self) -> Ints:

@@ -90,15 +90,16 @@ from gpuvgm.synthesis.laws import (
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
+from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
-from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
+from gpuvgm.table.base import transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.hold_out import HoldOut
-from gpuvgm.table.model_file import document_digest, load_model
+from gpuvgm.table.model_file import load_model
 from gpuvgm.table.transformer import TableTransformer
 from gpuvgm.table.write import RunSummary
 
@@ -702,7 +703,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         settings["attributes"] = self.attributes_
         settings["proven"] = tuple(map(document_of, self.laws_))
         # Read again before it is written, so that no file appears that cannot be loaded.
-        save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
+        self.transformer_._save_generator(settings, write_network(network), path, lambda model: _of_model(model, path))
 
     # -- what a fit is made of
 
@@ -722,7 +723,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns = self.columns
         if not isinstance(columns, TableTransformer):
             transformer = TableTransformer(columns, random_state=self.random_state, **self._machine)
-            return fit_for_samples(transformer, table, self._keys(table))
+            return transformer._fit_for_samples(table, self._keys(table))
         model = columns._fitted()
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
@@ -938,7 +939,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     def _digest(self, sampler: Sampler) -> str:
         conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
-        text = document_digest(self.transformer_.model_)
+        text = self.transformer_._digest()
         text += repr((conditions, sorted(sampler.tested.items()), sampler.laws))
         return sha256(text.encode() + write_network(self.network_)).hexdigest()
 
@@ -1189,8 +1190,8 @@ def _scorer(
     return score
 
 
-def load(path: Path_) -> TableTransformer | TableSynthesizer:
-    """Read a model that `TableTransformer.save` or `TableSynthesizer.save` wrote.
+def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
+    """Read a model that `save` of a transformer or a synthesizer wrote.
 
     Parameters
     ----------
@@ -1199,7 +1200,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
 
     Returns
     -------
-    TableTransformer or TableSynthesizer
+    TableTransformer, TableSynthesizer or PrivateSynthesizer
         The model that was saved.
 
     Raises
@@ -1218,7 +1219,8 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
     True
     """
-    return _of_model(load_model(fspath(path)), path)
+    model = load_model(fspath(path))
+    return PrivateSynthesizer._of_model(model, path) if model.generator == NAME else _of_model(model, path)
 
 
 def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:

@@ -87,7 +87,7 @@ from gpuvgm.table.encode import (
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.hold_out import HoldOut
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_model, save_model
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
 
 if TYPE_CHECKING:
@@ -1094,6 +1094,51 @@ class BaseTransformer(NamedParameters):
         summaries_to_save = fitted.summaries if summaries else {}
         return replace(fitted, settings=settings, summaries=summaries_to_save)
 
+    def _fit_for_samples(self, source: Any, keys: Mapping[str, str] = MappingProxyType({})) -> Self:
+        """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
+
+        Parameters
+        ----------
+        source : object
+            As for `TableTransformer.fit`, which says what is raised.
+        keys : mapping of str to str
+            Columns that are keys, with the reasons.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+        """
+        self._fit(source, silent=True, keys=keys)
+        return self
+
+    def _digest(self) -> str:
+        """Digest of every parameter of every column."""
+        return document_digest(self._fitted())
+
+    def _save_generator(
+        self,
+        settings: Mapping[str, Any],
+        network: bytes,
+        path: Path_,
+        load: Callable[[TableModel], object] = lambda _: None,
+    ) -> None:
+        """Write the columns of a generator, without summaries, and its network; raises as `save`.
+
+        Parameters
+        ----------
+        settings : mapping
+            The generator's own, as JSON can hold them.
+        network : bytes
+            Its network.
+        path : path
+            Where to.
+        load : callable
+            What loading makes of the model; nothing is written where it fails.
+        """
+        model = self._stored(summaries=False)
+        save_model(replace(model, settings=model.settings | {"synthesizer": settings}, network=network), path, load)
+
     def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.
 
@@ -1267,55 +1312,6 @@ def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, 
 Transformer = TypeVar("Transformer", bound=BaseTransformer)
 
 
-def fit_for_samples(
-    transformer: Transformer, source: Any, keys: Mapping[str, str] = MappingProxyType({})
-) -> Transformer:
-    """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
-
-    Parameters
-    ----------
-    transformer : TableTransformer
-        With the columns and settings.
-    source : object
-        As for `TableTransformer.fit`, which says what is raised.
-    keys : mapping of str to str
-        Columns that are keys, with the reasons.
-
-    Returns
-    -------
-    TableTransformer
-        The transformer itself.
-    """
-    transformer._fit(source, silent=True, keys=keys)
-    return transformer
-
-
-def save_generator(
-    transformer: BaseTransformer,
-    settings: Mapping[str, Any],
-    network: bytes,
-    path: Path_,
-    load: Callable[[TableModel], object] = lambda _: None,
-) -> None:
-    """Write the columns of a generator, without summaries, and its network; raises as `TableTransformer.save`.
-
-    Parameters
-    ----------
-    transformer : TableTransformer
-        The fitted columns.
-    settings : mapping
-        The generator's own, as JSON can hold them.
-    network : bytes
-        Its network.
-    path : path
-        Where to.
-    load : callable
-        What loading makes of the model; nothing is written where it fails.
-    """
-    model = transformer._stored(summaries=False)
-    save_model(replace(model, settings=model.settings | {"synthesizer": settings}, network=network), path, load)
-
-
 def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:
     """Read the transformer of a model, or of a synthesizer; raises as `gpuvgm.load` does.
 
@@ -1333,6 +1329,11 @@ def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer
 
 def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:
     """The transformer of a model that was read from a file."""
+    if model.generator == "private":
+        raise InputError(
+            f"{fspath(path)}: a private synthesizer, which has no encoded columns: load it with gpuvgm.load, and draw "
+            "rows with `gpuvgm sample`"
+        )
     settings = {name: value for name, value in model.settings.items() if name != "synthesizer"}
     dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
     labels = settings.pop("labels", {})

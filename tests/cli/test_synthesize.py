@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from contextlib import nullcontext
 from unittest.mock import Mock
 
@@ -15,6 +16,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.cli import synthesize
+from gpuvgm.errors import InputError
 from gpuvgm.io import CsvSink
 from gpuvgm.table.write import RunSummary
 from tests.cli.running import document, invoke
@@ -143,7 +145,7 @@ def test_rare_conditions_are_a_warning_that_names_the_option(model, tmp_path):
 
 
 def test_without_ctgan_a_sample_says_what_the_model_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesize, "load_model", lambda _: Mock(settings={"synthesizer": {"with": "tvae"}}, rows=5))
+    monkeypatch.setattr(synthesize, "load_model", lambda _: Mock(generator="tvae", rows=5))
     missing = ModuleNotFoundError("gpuvgm.integrations.ctgan needs CTGAN", name="ctgan")
     monkeypatch.setattr(synthesize, "_network", Mock(side_effect=missing))
     told = invoke("sample", "m.gpuvgm", tmp_path / "rows", code=3).stderr
@@ -346,7 +348,7 @@ def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
 
 
 def test_networks_draw_from_the_first_row_on(tmp_path, monkeypatch):
-    stored = Mock(settings={"synthesizer": {"with": "tvae"}})
+    stored = Mock(generator="tvae")
     monkeypatch.setattr(synthesize, "load_model", lambda _: stored)
     network = Mock(**{"load.return_value.sample.return_value": RunSummary(str(tmp_path / "rows"), 5, 1, 1, 0.1)})
     monkeypatch.setattr(synthesize, "_network", lambda *_: network)
@@ -374,3 +376,126 @@ def test_infinities_of_databases_are_not_written_as_csv(tmp_path):
 
         invoke("sample", tmp_path / "m.gpuvgm", tmp_path / "rows.csv", "--where", f"{name} <= 2100-01-01")
         (tmp_path / "rows.csv").unlink()
+
+
+# -- private generators
+
+PEOPLE = {
+    "age": {"kind": "number", "low": 0, "high": 120, "step": 1},
+    "city": {"kind": "category", "categories": ["Rome", "New York"], "other": "elsewhere", "missing": True},
+    "joined": {"kind": "date", "low": "2000-01-01", "high": "2030-01-01"},
+}
+
+
+@pytest.fixture(scope="module")
+def domain(table):
+    path = table.with_name("domain.json")
+    path.write_text(json.dumps(PEOPLE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def private_model(table, domain):
+    path = table.with_name("private.gpuvgm")
+    text = invoke("train", table, "--model", path, *private_options(domain)).stdout
+    assert "private.gpuvgm: (1, 1e-09)-differentially private for persons with at most 1 row" in text
+    assert "experimental" in text
+    assert "rows" not in text.replace("1 row", "")
+    assert f"{ROWS:,}" not in text
+    return path
+
+
+def private_options(domain):
+    return "--private", domain, "--epsilon", 1, "--delta", 1e-9
+
+
+def test_private_rows_hold_what_is_declared(private_model, tmp_path):
+    text = invoke("sample", private_model, tmp_path / "rows.parquet", "--rows", 500, "--where", "age >= 65").stdout
+    assert "500 rows" in text
+    rows = pq.read_table(tmp_path / "rows.parquet")
+    assert rows.column_names == [*PEOPLE]
+    assert pc.min(rows["age"]).as_py() >= 65
+    assert set(rows["city"].to_pylist()) <= {"Rome", "New York", "elsewhere", None}
+
+
+def test_by_default_as_many_private_rows_are_drawn_as_noisy_counts_say(private_model, tmp_path):
+    invoke("sample", private_model, tmp_path / "rows.parquet")
+    rows = pq.read_metadata(tmp_path / "rows.parquet").num_rows
+    assert rows == gpuvgm.load(private_model).rows_
+    assert 0 < abs(rows - ROWS) + 1 < 1000
+
+
+def test_the_document_of_a_private_model_has_its_promise_and_nothing_of_the_rows(table, domain, private_model):
+    told = document("train", table, "--model", table.with_name("other.gpuvgm"), *private_options(domain))
+    shown = document("info", private_model)
+    assert told["epsilon"] == shown["epsilon"] == "1"
+    assert shown["neighbours"] == told["neighbours"]
+    assert {*told} - {"run"} == {*shown} - {"run"} == {"model", *gpuvgm.load(private_model).to_dict()}
+    assert told["run"]["stages"] == []
+    assert "experimental" in invoke("info", private_model).stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--with", "ctgan"),
+        ("--epochs", 3),
+        ("--columns", "age"),
+        ("--delimiter", ";"),
+        ("--seed", 0),
+        ("--hold-out", 0.1),
+        ("--safer",),
+        ("--laws", "off"),
+        ("--resume",),
+        ("--memory", "1GiB"),
+    ],
+)
+def test_options_that_learn_of_rows_are_not_for_private_generators(table, domain, options):
+    text = invoke(
+        "train", table, "--model", table.with_name("x.gpuvgm"), *private_options(domain), *options, code=2
+    ).stderr
+    assert f"{options[0]} is not for --private" in text
+    assert not table.with_name("x.gpuvgm").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--epsilon", 1), "delta must be a number"),
+        (("--delta", 1e-9), "epsilon must be a number"),
+        (("--epsilon", 30, "--delta", 1e-9), "at most 20"),
+        (("--epsilon", 1, "--delta", 0.1), "at most 1e-5"),
+    ],
+)
+def test_promises_that_are_none_are_refused(table, domain, options, message):
+    place = table.with_name("x.gpuvgm")
+    assert message in invoke("train", table, "--model", place, "--private", domain, *options, code=2).stderr
+    assert not place.exists()
+
+
+def test_a_promise_without_a_domain_is_refused(table):
+    for option in (("--epsilon", 1), ("--delta", 1e-9), ("--rows-per-person", 2)):
+        text = invoke("train", table, "--model", table.with_name("x.gpuvgm"), *option, code=2).stderr
+        assert "--private DOMAIN.json" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("transform", "{table}", "{folder}/out.parquet", "--model", "{model}"),
+        ("evaluate", "{table}", "--model", "{model}"),
+        ("validate", "{table}", "--model", "{model}"),
+        ("inverse", "{table}", "{folder}/out.parquet", "--model", "{model}"),
+        ("fit", "{table}", "--model", "{model}", "--add"),
+    ],
+)
+def test_other_commands_refuse_a_private_model_by_name(table, private_model, tmp_path, command):
+    words = [word.format(table=table, model=private_model, folder=tmp_path) for word in command]
+    assert "a private synthesizer" in invoke(*words, code=2).stderr
+    assert gpuvgm.load(private_model).rows_
+
+
+def test_a_service_refuses_a_private_model_by_name(private_model, tmp_path):
+    models = pytest.importorskip("gpuvgm.service.models")
+    with pytest.raises(InputError, match="private synthesizer"):
+        models.load_models(private_model)

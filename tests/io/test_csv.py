@@ -472,3 +472,43 @@ def test_a_line_for_excel_is_no_header(tmp_path):
     path = write(tmp_path, "sep=;\na;b\n1;2\n")
     with pytest.raises(InputError, match=r"the first line, sep=;, is for Excel alone; delete it"):
         open_source(path)
+
+
+def test_columns_are_text_where_values_are_not_to_decide(tmp_path, caplog):
+    path = tmp_path / "rows.csv"
+    path.write_text("code;amount;day;empty\n+49;1,5;2024-01-05;\n1E5;-;05.01.2024;\n")
+    assert str(open_source(path).schema.field("empty").type) == "null"
+    assert "may be codes" in caplog.text
+    caplog.clear()
+    source = open_source(path, as_text=True)
+    assert [str(field.type) for field in source.schema] == ["string"] * 4
+    (block,) = source.blocks(source.schema.names, 10)
+    assert block.batch.to_pydict() == {
+        "code": ["+49", "1E5"],
+        "amount": ["1,5", "-"],
+        "day": ["2024-01-05", "05.01.2024"],
+        "empty": [None, None],
+    }
+    assert not caplog.records
+
+
+def test_values_are_not_read_before_they_are_asked_for(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n" + "x,y,z\n")
+    with pytest.raises(InputError, match="row 2"):
+        open_source(path)
+    source = open_source([path], as_text=True)
+    assert source.schema.names == ["a", "b"]
+    with pytest.raises(InputError, match="row 2"):
+        list(source.blocks(["a"], 10))
+
+
+def test_no_row_decides_the_delimiter_of_text(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b;c\n1,2;3;4\n")
+    assert open_source(path).schema.names == ["a", "b;c"]
+    names = set()
+    for row in ("1,2", "1;2;3", "1;2", ""):
+        path.write_text(f"a;b;c,d\n{row}\n")
+        names.add(tuple(open_source(path, as_text=True).schema.names))
+    assert len(names) == 1

@@ -40,7 +40,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.conditions import categories_that_meet
 from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
 from gpuvgm.synthesis.synthesizer import forms_of_table
-from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
+from gpuvgm.table.base import transformer_of
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model
 from gpuvgm.table.training import Place, TrainingRows
@@ -180,16 +180,15 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             "hyperparameters": {name: value for name, value in plain.items() if name != "verbose"},
         }
         weights = {name: tensor.cpu().numpy() for name, tensor in self._network().state_dict().items()}
-        save_generator(
-            self._table.transformer, synthesizer_settings, write_weights(weights | self._extra_arrays()), path
-        )
+        body = write_weights(weights | self._extra_arrays())
+        self._table.transformer._save_generator(synthesizer_settings, body, path)
 
     @classmethod
     def _of_model(cls, path: Any) -> Any:
         """A model from a file without pickle."""
         table_model = load_model(path)
         settings = table_model.settings.get("synthesizer")
-        if not isinstance(settings, dict) or settings.get("with") != cls.__name__.lower():
+        if not isinstance(settings, dict) or table_model.generator != cls.__name__.lower():
             raise InputError(f"{fspath(path)}: no model that {cls.__name__}.save wrote")
         table = transformer_of(TableTransformer, table_model, path)
         transformer = DataTransformer()
@@ -275,7 +274,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         if columns is not None and "columns" in settings:
             raise InputError("columns are given twice: leave them out of encoding")
         settings["n_components"] = settings.pop("max_clusters", 10)
-        table = fit_for_samples(TableTransformer(**{"columns": columns, **settings}), source)
+        table = TableTransformer(**{"columns": columns, **settings})._fit_for_samples(source)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         return table
 

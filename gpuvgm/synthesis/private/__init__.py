@@ -1,0 +1,1 @@
+"""Tables from noisy counts: a generator with a stated (epsilon, delta), in which one module alone sees rows."""
