@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import distinct_values, namespace_of, on_host
+from gpuvgm.arrays import distinct_values, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
@@ -414,7 +414,7 @@ class _TrainingValues:
         """Values of a summary's cells."""
         codec, cells = column.codec, summary.cells()
         plain = codec.plain
-        decoded = on_host(codec.decode(summary.grid.frame.invert(cells.mean)))
+        decoded = codec.decode(summary.grid.frame.invert(cells.mean))
         numbers = plain.encode(rows_for(codec, decoded))
         ends = (0.0, 0.0)
         if column.minimum is not None and column.maximum is not None:
