@@ -28,7 +28,8 @@ from gpuvgm.columns.codecs.datetimes import DatetimeCodec
 from gpuvgm.columns.options import is_null
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.errors import InputError, listed
-from gpuvgm.execution.context import RunSettings
+from gpuvgm.execution.context import RunSettings, executor_for
+from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io import Source, open_source
@@ -104,22 +105,29 @@ def release(
     Raises
     ------
     InputError
-        For columns that are not there, sources that can be read only once, and those that cannot be read; without a
-        reason, which would tell of rows.
+        For a cluster, columns that are not there, sources that can be read only once, and those that cannot be read;
+        without a reason, which would tell of rows.
     """
     _check_place(source)
     released = absent = stop = None
+    is_spread = machine[0] is not None and not isinstance(machine[0], LocalExecutor)
     with _silence():
         try:
             table, cells_of = _opened(source, columns)
+            is_spread = is_spread or executor_for(None, table) is not None
             absent = [name for name in columns if name not in table.schema.names]
-            if not absent and table.repeatable:
+            if not is_spread and not absent and table.repeatable:
                 released = _released(table, columns, cells_of, releases, bins_of, machine)
         except BaseException as problem:  # noqa: BLE001 - its message, its context and its frames would tell of rows
             table, stop = None, type(problem)
     # Raised here, so that no problem of a row is the context of what is raised.
     if stop is not None and not issubclass(stop, Exception):  # the user's wish
         raise stop
+    if is_spread:
+        raise InputError(
+            "rows are read in this process alone, as the workers of a cluster log what they cannot read, with its "
+            "values: leave executor out, close the client, or give files"
+        )
     if absent:
         raise InputError(f"there is no column {listed(absent)}, which the domain declares; leave out what is not there")
     if table is not None and not table.repeatable:

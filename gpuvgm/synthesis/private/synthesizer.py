@@ -83,7 +83,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
     engine : str
         Engine that draws rows, as for `TableTransformer`.
     executor, threads : optional
-        As for `TableTransformer`.
+        As for `TableTransformer`, but a cluster may draw rows alone: workers log what they cannot read, with values.
 
     Attributes
     ----------
