@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
@@ -126,6 +127,32 @@ def learn_clock(column: NumericColumn, numbers: Floats) -> tuple[Clock, bool] | 
         return None
     often = moments_with_own_counts(days.clock(present)[0], present)
     return days.clock(present[~np.isin(present, often)])
+
+
+def gain_of_days(column: NumericColumn, numbers: Floats) -> float:
+    """Nats a row that days tell which weekdays, or days of a month, they are: 3.4 where all are the last of a month.
+
+    Parameters
+    ----------
+    column : NumericColumn
+        A column of dates or timestamps.
+    numbers : ndarray of shape (rows,)
+        As for `learn_clock`.
+    """
+    present = numbers[~np.isnan(numbers)]
+    days = _Days.of(column, present) if len(present) >= LEAST_ROWS else None
+    if days is None or len(days.starts) - 1 < LEAST_DAYS:
+        return 0.0
+    count = len(days.starts) - 1
+    day = np.clip(np.searchsorted(days.starts, present, side="right") - 1, 0, count - 1)
+    gain = 0.0
+    for name, codes in parts_of_days(days.first, count).items():
+        if name in OF_DAYS:
+            of_days = np.bincount(codes) / count
+            rows = np.bincount(codes[day], minlength=len(of_days)) / len(present)
+            chance = (np.count_nonzero(of_days) - 1) / (2 * len(present))  # Miller 1955
+            gain = max(gain, float(np.sum(rel_entr(rows, of_days))) - chance)
+    return gain
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
-from gpuvgm.synthesis.numbers import Rows, numbers_since, possible_origins
+from gpuvgm.synthesis.calendar import gain_of_days
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, numbers_since, possible_origins
 from gpuvgm.synthesis.structure import ANY_COLUMNS, Axis, Dependence, joint_counts
 from gpuvgm.synthesis.tables import backed_off
 
@@ -103,7 +104,9 @@ def likeliest_bins(
             bin_finder(columns, first, engine)(rows),
         )
         likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
-        if likelihood(bins) > likelihood(bins_by_name[name]) - MOST_LOST * len(numbers):
+        # Bins know no calendar yet, which datetimes that are counted from others would lose.
+        of_calendar = gain_of_days(origin.column, numbers_of_rows(origin.column, rows(name))[0])
+        if likelihood(bins) > likelihood(bins_by_name[name]) + (of_calendar - MOST_LOST) * len(numbers):
             bins_since_origin[name], dependence = bins, counted
     return bins_by_name | bins_since_origin
 
