@@ -92,6 +92,7 @@ from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
+from gpuvgm.synthesis.sequences import tell_of_sequences
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
@@ -762,6 +763,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
             if again == (forms, attributes) and not any(law.decides for law in against):
                 tell_of_numbers(model, attributes, many)
+                tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
                 structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
