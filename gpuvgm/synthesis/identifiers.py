@@ -84,6 +84,8 @@ class IdentifierForm:
         Of a key: which rows have the same one.
     level : int
         Level of the keys of the column in that layout.
+    missing : int
+        Of 2^32 rows, how many have no value, as in a sample; of keys their layout knows more.
     """
 
     kind: Literal["number", "uuid", "shape", "missing"]
@@ -96,6 +98,7 @@ class IdentifierForm:
     check: Literal["", "iban", "luhn"] = ""
     key: KeyLayout | None = None
     level: Annotated[int, whole()] = 0
+    missing: Annotated[int, whole(0, 2**32)] = 0
 
     @classmethod
     def of_columns(
@@ -130,7 +133,12 @@ class IdentifierForm:
             name: replace(forms[name] or cls("missing"), key=layout, level=level)
             for name, (layout, level) in levels.items()
         }
-        return {name: form for name, form in forms.items() if form is not None}
+        lacking = {name: plain_column(many.column(name)).null_count for name in forms}
+        return {
+            name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))
+            for name, form in forms.items()
+            if form is not None
+        }
 
     @property
     def tokens(self) -> Pattern:
@@ -167,12 +175,17 @@ class IdentifierForm:
         pattern = self.pattern.replace(PART, classes)
         form = replace(self, pattern=pattern, unseen=())
         if self.length >= LONGEST:
-            return IdentifierForm("missing", key=self.key, level=self.level)
+            return IdentifierForm("missing", key=self.key, level=self.level, missing=self.missing)
         place, token = max(
             ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
         )
         more = token * (self.length + 1 - form.tokens.characters)
         return replace(form, pattern=pattern[:place] + more + pattern[place:])
+
+    def lacking(self, name: str, rows: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
+        """Which rows of some numbers have no value, of what is no key: drawn, in the table's share."""
+        words = philox_words(rows, column_number(f"{name}/missing"), seed)[0]
+        return np.asarray(words < np.uint64(self.missing))
 
     def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Values by their numbers, those of rows or of keys, as text."""

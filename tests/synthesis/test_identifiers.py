@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.errors import InferenceWarning
 from gpuvgm.synthesis.identifiers import IdentifierForm, identifier_form
 from gpuvgm.synthesis.seen import MOST_PARTS, Pattern, SeenValues
 
@@ -131,3 +134,28 @@ def test_rare_texts_are_no_codes() -> None:
     form = identifier_form(pa.chunked_array([values]))
     assert form is not None
     assert "ZQ" not in repr(form)
+
+
+LACKING = {
+    "number": np.arange(4_000) * 10,
+    "running": [f"C{i:05d}" for i in range(4_000)],
+    "shape": [phone(i) for i in range(4_000)],
+    "uuid": [str(UUID(int=i * 7919 << 64 | i)) for i in range(4_000)],
+}
+
+
+@pytest.mark.parametrize("declared", [None, dict.fromkeys(LACKING, "id")])
+def test_as_many_identifiers_are_missing_as_in_the_table(declared: Any, reloaded: Any) -> None:
+    missing = np.random.default_rng(3).random(4_000) < 0.3
+    columns = {name: pa.array(values, mask=missing) for name, values in LACKING.items()}
+    table = pa.table(columns).append_column("x", pa.array(NUMBERS[:4_000] % 40))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer(declared, random_state=0, threads=1).fit(table)
+    sample = fitted.sample(4_000)
+    for name in LACKING if declared else list(LACKING)[1:]:  # such numbers are modelled
+        present = sample[name].drop_null().to_pylist()
+        assert sample[name].null_count / 4_000 == pytest.approx(missing.mean(), abs=0.03)
+        assert len({*present}) == len(present) and not {*present} & {*table[name].to_pylist()}
+    assert reloaded(fitted).sample(4_000).equals(sample)
+    assert fitted.sample(4_000, first_row=1_000).slice(0, 500).equals(sample.slice(1_000, 500))
