@@ -143,8 +143,6 @@ def can_identify(type_: pa.DataType) -> bool:
 
 def are_unique(column: Column) -> bool:
     """Whether all values are there and different."""
-    if pa.types.is_string_view(column.type):
-        column = column.cast(pa.large_string())  # Arrow counts no views
     for part in (column.slice(0, FIRST_ROWS), column):
         if part.null_count or len(_counts_of(part)) < len(part):
             return False
@@ -285,7 +283,7 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
 
 def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     """Categorical, or an identifier or passed on where nearly every value is another one; blank text is missing."""
-    text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
+    text = column.drop_null()
     parts = pa.table([text], ["text"]).to_batches(max_chunksize=TRIMMED_ROWS)
     is_blank = pa.chunked_array([are_blank(part.column(0)) for part in parts], pa.bool_())
     has_blank = bool(pc.any(is_blank).as_py())

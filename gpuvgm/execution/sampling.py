@@ -331,6 +331,4 @@ def _order(column: Column) -> NDArray[np.int64] | None:
 def _sortable(column: Column) -> Column:
     """The column in a type that Arrow sorts by the same order."""
     column = plain_column(column)
-    if pa.types.is_float16(column.type):
-        return column.cast(pa.float32())
-    return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
+    return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column

@@ -187,19 +187,18 @@ LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 
 
 def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """The values that a column stands for: without dictionaries, runs and extension types."""
+    """The values that a column stands for: without dictionaries, runs, views and extension types."""
     type_: Any = plain_type(column.type)
     return column if type_ == column.type else pa.chunked_array([plain_values_of(c) for c in column.chunks], type_)
 
 
 def plain_type(type_: Any) -> pa.DataType:
-    """Type of the values that a column stands for; text in dictionaries is never a view."""
+    """Type of the values that a column stands for; never a view, of which Arrow drops, filters and takes no rows."""
     if pa.types.is_dictionary(type_):
         return plain_type(_taken_type(type_.value_type))
     if pa.types.is_run_end_encoded(type_):
         return plain_type(type_.value_type)
-    storage_type: pa.DataType = plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else type_
-    return storage_type
+    return plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else _taken_type(type_)
 
 
 def plain_values_of(values: Array) -> Array:
@@ -207,8 +206,22 @@ def plain_values_of(values: Array) -> Array:
     if pa.types.is_dictionary(values.type):
         return plain_values_of(out_of_dictionary(values))
     if pa.types.is_run_end_encoded(values.type):
-        return plain_values_of(pc.call_function("run_end_decode", [values]))
-    return plain_values_of(values.storage) if isinstance(values.type, pa.BaseExtensionType) else values
+        return plain_values_of(pc.call_function("run_end_decode", [_runs_of_no_view(values)]))
+    if isinstance(values.type, pa.BaseExtensionType):
+        return plain_values_of(values.storage)
+    return values.cast(_taken_type(values.type)) if is_view(values.type) else values
+
+
+def _runs_of_no_view(values: Array) -> Array:
+    """An array of runs whose values Arrow decodes, which it does not for views."""
+    type_: Any = values.type
+    if not is_view(type_.value_type):
+        return values
+    entries = values.values.cast(_taken_type(type_.value_type))
+    runs: Any = pa.run_end_encoded(type_.run_end_type, entries.type)
+    return pa.RunEndEncodedArray.from_buffers(
+        runs, len(values), [None], offset=values.offset, children=(values.run_ends, entries)
+    )
 
 
 def out_of_dictionary(values: Array) -> Array:

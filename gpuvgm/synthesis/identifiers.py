@@ -58,6 +58,9 @@ MADE = {
 _CLASS_OF_LETTER = {ord(letter): f"\\{name}" for name, members in CLASSES.items() for letter in members}
 LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
 LEAST_OF_CODES = 0.1
+_LEADING_ZERO = r"(?<![0-9\\])(0*)0(?=\\0)"  # that all numbers have, before the other digits, in a pattern
+LEAST_OF_EACH = 5  # values that a code has, or it may name someone
+MOST_NUMBERS = 64  # of neighbouring digits that are codes, such as years and prefixes of phone numbers
 LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
 
 
@@ -84,6 +87,8 @@ class IdentifierForm:
         Of a key: which rows have the same one.
     level : int
         Level of the keys of the column in that layout.
+    missing : int
+        Of 2^32 rows, how many have no value, as in a sample; of keys their layout knows more.
     """
 
     kind: Literal["number", "uuid", "shape", "missing"]
@@ -96,6 +101,7 @@ class IdentifierForm:
     check: Literal["", "iban", "luhn"] = ""
     key: KeyLayout | None = None
     level: Annotated[int, whole()] = 0
+    missing: Annotated[int, whole(0, 2**32)] = 0
 
     @classmethod
     def of_columns(
@@ -130,7 +136,12 @@ class IdentifierForm:
             name: replace(forms[name] or cls("missing"), key=layout, level=level)
             for name, (layout, level) in levels.items()
         }
-        return {name: form for name, form in forms.items() if form is not None}
+        lacking = {name: plain_column(many.column(name)).null_count for name in forms}
+        return {
+            name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))
+            for name, form in forms.items()
+            if form is not None
+        }
 
     @property
     def tokens(self) -> Pattern:
@@ -167,12 +178,17 @@ class IdentifierForm:
         pattern = self.pattern.replace(PART, classes)
         form = replace(self, pattern=pattern, unseen=())
         if self.length >= LONGEST:
-            return IdentifierForm("missing", key=self.key, level=self.level)
+            return IdentifierForm("missing", key=self.key, level=self.level, missing=self.missing)
         place, token = max(
             ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
         )
         more = token * (self.length + 1 - form.tokens.characters)
         return replace(form, pattern=pattern[:place] + more + pattern[place:])
+
+    def lacking(self, name: str, rows: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
+        """Which rows of some numbers have no value, of what is no key: drawn, in the table's share."""
+        words = philox_words(rows, column_number(f"{name}/missing"), seed)[0]
+        return np.asarray(words < np.uint64(self.missing))
 
     def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Values by their numbers, those of rows or of keys, as text."""
@@ -250,7 +266,9 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
         return IdentifierForm("uuid")
     check = check_of(texts) if is_key else ""
     if is_key and (
-        shape := (None if check else _running_numbers(texts)) or _common_shape(texts) or _usual_shape(texts)
+        shape := (None if check else _running_numbers(texts))
+        or _common_shape(texts, numbers=not check)
+        or _usual_shape(texts, numbers=not check)
     ):
         return _with_check_places(shape, check) if check else shape
     return (
@@ -295,8 +313,8 @@ def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
     """Texts that so many values have that they are codes: none of rare ones, and none at all where there are many."""
     if len(counts) > 1 and len(counts) * LEAST_ROWS_OF_CODE > counts.total():
         return ()
-    most = max(counts.values(), default=0)
-    return tuple(sorted(text for text, count in counts.items() if count >= LEAST_OF_CODES * most))
+    least = max(LEAST_OF_CODES * max(counts.values(), default=0), LEAST_OF_EACH if len(counts) > 1 else 1)
+    return tuple(sorted(text for text, count in counts.items() if count >= least))
 
 
 def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int], list[str]]:
@@ -462,32 +480,54 @@ def _shape_of_texts(texts: list[str]) -> IdentifierForm | None:
     return _common_shape(texts) or (None if _hold_spaces(texts) else _usual_shape(texts))
 
 
-def _common_shape(texts: list[str]) -> IdentifierForm | None:
+def _common_shape(texts: list[str], *, numbers: bool = True) -> IdentifierForm | None:
     """Letters and digits at the places where all texts have such; None where lengths differ, or other letters.
 
-    Neighbouring letters that are the same in many values are codes, which stay together.
+    Neighbouring letters that are the same in many values are codes, which stay together; and with `numbers` so are
+    neighbouring digits of which there are few, such as years, where the others leave room for new values. Where they do
+    not, one leading zero of all numbers may.
     """
     if not texts or len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
         return None
     classes = [_class_of({*letters}) for letters in zip(*texts, strict=True)]
     if "?" in classes or not any(len(name) == 2 for name in classes):
         return None
-    codes = []
-    for first, stop in reversed(_runs_of_letters(classes)):
+    words = _runs(classes, letters=True)
+    shapes = [_with_codes(classes, texts, words)]
+    if numbers:
+        runs = [
+            run for run in _runs(classes, letters=False) if len({text[slice(*run)] for text in texts}) <= MOST_NUMBERS
+        ]
+        shapes.insert(0, _with_codes(classes, texts, sorted([*runs, *words])))
+    wider = [replace(shape, pattern=re.sub(_LEADING_ZERO, r"\1\\0", shape.pattern)) for shape in shapes]
+    ways = (way for pair in zip(shapes, wider, strict=True) for way in pair)
+    return next((way for way in ways if _leaves_room(way, texts)), shapes[-1])
+
+
+def _leaves_room(form: IdentifierForm, texts: list[str]) -> bool:
+    """Return whether a form has as many values as there are texts with a part that none of these has."""
+    return unseen_part(form.tokens, SeenValues.of(form.tokens, pa.array(texts))) is not None
+
+
+def _with_codes(classes: Sequence[str], texts: list[str], runs: Sequence[tuple[int, int]]) -> IdentifierForm:
+    """The shape of classes, in which neighbouring places, ascending, are codes where texts have such there."""
+    tokens, codes = [*classes], []
+    for first, stop in reversed(runs):
         found = _codes_of(Counter(text[first:stop] for text in texts))
         if found:
-            classes[first:stop] = [*found[0]] if len(found) == 1 else [CODE]
+            tokens[first:stop] = [*found[0]] if len(found) == 1 else [CODE]
             codes.append(found)
-    return IdentifierForm("shape", "".join(classes), tuple(found for found in reversed(codes) if len(found) > 1))
+    return IdentifierForm("shape", "".join(tokens), tuple(found for found in reversed(codes) if len(found) > 1))
 
 
-def _runs_of_letters(classes: Sequence[str]) -> list[tuple[int, int]]:
-    """First and last place of neighbouring letters, of which some are not the same in all texts."""
-    marks = "".join("." if name[-1] == "0" or not name[-1].isalpha() else name[0] for name in classes)
+def _runs(classes: Sequence[str], *, letters: bool) -> list[tuple[int, int]]:
+    """First and last place of neighbouring letters, or digits, of which some are not the same in all texts."""
+    is_one = str.isalpha if letters else str.isdecimal
+    marks = "".join(name[0] if is_one(name[-1]) else "." for name in classes)
     return [match.span() for match in re.finditer(r"[^.]+", marks) if "\\" in match[0]]
 
 
-def _usual_shape(texts: list[str]) -> IdentifierForm | None:
+def _usual_shape(texts: list[str], *, numbers: bool = True) -> IdentifierForm | None:
     """Most frequent shape of letters, digits and signs between the common prefix and suffix of all texts.
 
     None where no two texts share it, or it has few values.
@@ -502,7 +542,7 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
     values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
     if len(alike) < 2 or values < len(texts):
         return None
-    common = _common_shape(alike) if len(alike) >= LEAST_ALIKE else None
+    common = _common_shape(alike, numbers=numbers) if len(alike) >= LEAST_ALIKE else None
     return common or IdentifierForm("shape", f"{before}{shape}{after}")
 
 

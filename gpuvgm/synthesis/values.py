@@ -165,6 +165,9 @@ def unmodelled_columns(
 ) -> dict[str, Any]:
     """Rows of columns that are not modelled: new values in their forms, running numbers, or else missing values.
 
+    Of what has a form, as many rows are missing as in the table: those of keys as `KeyLayout` says, others drawn by
+    themselves.
+
     Parameters
     ----------
     columns : sequence of FittedColumn
@@ -195,11 +198,15 @@ def unmodelled_columns(
 
 
 def _values_of_rows(column: FittedColumn, form: IdentifierForm | None, part: RowRange, seed: int) -> Any:
-    """New values of consecutive rows."""
+    """New values of consecutive rows, of which those are missing that the table's share of such is drawn for."""
     if form is None:
         coded = column.absent(part.first_row, part.rows)
         return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough
-    return _new_values(column, form, np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64), seed)
+    numbers = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
+    values = _new_values(column, form, numbers, seed)
+    if not form.missing or not part.rows:
+        return values
+    return taken(values, pa.array(np.arange(part.rows), mask=form.lacking(column.name, numbers, seed)))
 
 
 def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int) -> Any:

@@ -169,7 +169,8 @@ Told = tuple[str, tuple[str, ...]]  # a warning, and what it is about
 
 def warnings_of(model: TableModel) -> list[Told]:
     """Warnings of choices that the user may not want, each with its remedy."""
-    return [*_column_warnings(model, '"id", "pass" or "drop"', ()), *_network_warnings(model, '"pass" or "drop"')]
+    kinds = '"id", "pass" or "drop"'
+    return [*_column_warnings(model, kinds, kinds, ()), *_network_warnings(model, '"pass" or "drop"')]
 
 
 def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[Told]:
@@ -178,11 +179,14 @@ def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bo
     Columns in `skip` are named by another warning. Warnings of scalars and widths are for networks: a generator from
     counts has bins instead.
     """
-    return [*_column_warnings(model, '"id" or "drop"', skip), *(_network_warnings(model, '"drop"') if network else ())]
+    kinds = '"id" or "drop"'
+    of_codes = f'{{"key": True}} for new ones that come back in as many rows, {kinds}'
+    network_warnings = _network_warnings(model, '"drop"') if network else ()
+    return [*_column_warnings(model, kinds, of_codes, skip), *network_warnings]
 
 
-def _column_warnings(model: TableModel, kinds: str, skip: Collection[str]) -> list[Told]:
-    """Warnings for any model; `kinds` are those to declare for columns that it should not learn."""
+def _column_warnings(model: TableModel, kinds: str, of_codes: str, skip: Collection[str]) -> list[Told]:
+    """Warnings for any model; `kinds` are those to declare for columns that it should not learn, or for codes."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
     word_columns = {column.name for column in model.numeric if column.codec.plain.word_values}
     integer_columns = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
@@ -201,7 +205,7 @@ def _column_warnings(model: TableModel, kinds: str, skip: Collection[str]) -> li
         _warning(
             [spec for spec in inferred if spec.name in codes],
             "by their names these numbers may be codes:",
-            f'declare the kind "categorical", {kinds} if they are',
+            f'declare the kind "categorical", {of_codes} if they are',
         ),
     ]
     return [told for told in texts if told[0]]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -11,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.synthesis.identifiers import IdentifierForm, identifier_form
+from gpuvgm.errors import InferenceWarning
+from gpuvgm.synthesis.identifiers import IdentifierForm, _common_shape, identifier_form
 from gpuvgm.synthesis.seen import MOST_PARTS, Pattern, SeenValues
 
 ROWS = 20_000
@@ -131,3 +135,61 @@ def test_rare_texts_are_no_codes() -> None:
     form = identifier_form(pa.chunked_array([values]))
     assert form is not None
     assert "ZQ" not in repr(form)
+
+
+LACKING = {
+    "number": np.arange(4_000) * 10,
+    "running": [f"C{i:05d}" for i in range(4_000)],
+    "shape": [phone(i) for i in range(4_000)],
+    "uuid": [str(UUID(int=i * 7919 << 64 | i)) for i in range(4_000)],
+}
+
+
+@pytest.mark.parametrize("declared", [None, dict.fromkeys(LACKING, "id")])
+def test_as_many_identifiers_are_missing_as_in_the_table(declared: Any, reloaded: Any) -> None:
+    missing = np.random.default_rng(3).random(4_000) < 0.3
+    columns = {name: pa.array(values, mask=missing) for name, values in LACKING.items()}
+    table = pa.table(columns).append_column("x", pa.array(NUMBERS[:4_000] % 40))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer(declared, random_state=0, threads=1).fit(table)
+    sample = fitted.sample(4_000)
+    for name in LACKING if declared else list(LACKING)[1:]:  # such numbers are modelled
+        present = sample[name].drop_null().to_pylist()
+        assert sample[name].null_count / 4_000 == pytest.approx(missing.mean(), abs=0.03)
+        assert len({*present}) == len(present) and not {*present} & {*table[name].to_pylist()}
+    assert reloaded(fitted).sample(4_000).equals(sample)
+    assert fitted.sample(4_000, first_row=1_000).slice(0, 500).equals(sample.slice(1_000, 500))
+
+
+YEARS, PREFIXES = range(2015, 2024), ("0151", "0160", "0170")
+PARTS = {
+    "years": (
+        [f"CLM/{YEARS[i % 9]}/{n:05d}" for i, n in enumerate(NUMBERS)],
+        rf"CLM/({'|'.join(map(str, YEARS))})/\d{{5}}",
+    ),
+    "prefixes": ([f"{PREFIXES[i % 3]}/{n * 37:06d}" for i, n in enumerate(NUMBERS)], r"(0151|0160|0170)/\d{6}"),
+    "leading zero": ([f"{'MH'[n % 2]}O{n // 2 % 10_000:08d}" for n in NUMBERS], r"[MH]O000[1-9]\d{4}"),
+    "no room": ([f"{2000 + n // 1000}/{n % 1000:03d}" for n in NUMBERS], r"20[2-9]\d/\d{3}"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_few_numbers_of_a_form_are_kept_where_others_leave_room(name: str) -> None:
+    values, pattern = PARTS[name]
+    form = identifier_form(pa.chunked_array([values]), is_key=name == "prefixes") if name != "leading zero" else None
+    form = form or _common_shape(sorted({*values}))
+    assert form is not None
+    refined = form.refined(SeenValues.of(form.tokens, pa.array(values)))
+    made = refined.values("x", np.arange(5_000, dtype=np.uint64), 0).to_pylist()
+    assert all(re.fullmatch(pattern, text) for text in made)
+    assert len({*made}) == len(made) and not {*made} & {*values}
+
+
+def test_numbers_that_less_than_five_values_have_are_no_codes() -> None:
+    """A year of one row may name someone."""
+    values = [f"CLM/{1931 if i == 7 else YEARS[i % 2]}/{i * 97:06d}" for i in range(44)]
+    form = identifier_form(pa.chunked_array([values]))
+    assert form is not None and form.codes == (("2015", "2016"),)
+    few = identifier_form(pa.chunked_array([[f"CLM/{2015 + i % 8}/{i * 97:06d}" for i in range(44)]]))
+    assert few is not None and not few.codes

@@ -152,6 +152,15 @@ def test_whole_numbers_are_keys_where_declared(table: Any) -> None:
     assert rows_per_key_differ(numbers["account"], sample) <= 0.02
 
 
+def test_the_warning_of_whole_numbers_that_come_back_names_what_keeps_them_so() -> None:
+    patients = np.random.default_rng(0).integers(0, 900, 2_000) * 7_919
+    table = pd.DataFrame({"patient_id": patients, "x": np.arange(2_000) % 40})
+    with pytest.warns(InferenceWarning, match='"patient_id".*: declare the kind "categorical", {"key": True} for new'):
+        gpuvgm.TableSynthesizer(threads=1).fit(table)
+    told = gpuvgm.TableSynthesizer({"patient_id": {"key": True}}, threads=1).fit(table).sample(2_000)
+    assert told["patient_id"].nunique() == pytest.approx(table["patient_id"].nunique(), rel=0.05)
+
+
 def test_whole_numbers_that_each_key_has_others_of_are_named(table: Any) -> None:
     who = pd.factorize(table["customer"])[0]
     rows = table[["mail", "amount"]].assign(member=10_007 * who + 5, points=who % 50)

@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.io.arrow import plain_column, plain_type, plain_values_of
 from gpuvgm.synthesis.structure import SAMPLE_ROWS
 from gpuvgm.synthesis.values import missing_values
 from tests.io.arrow_types import ALL
@@ -212,3 +214,47 @@ def test_views_of_text_in_tables_with_keys(rows: int) -> None:
     assert of_views.evaluate(views, n=100).to_dict() == of_text.evaluate(text, n=100).to_dict()
     encoded = gpuvgm.TableTransformer(effort="research", threads=1)
     assert encoded.fit(views).evaluate(views).to_dict() == encoded.fit(text).evaluate(text).to_dict()
+
+
+DIFFERENT = range(600)
+VIEWED = {
+    "numbered": [f"C{i:05d}" for i in DIFFERENT],
+    "uuids": [str(UUID(int=i * 7919 << 64 | i)) for i in DIFFERENT],
+    "plates": [f"B-AB {i * 37 % 8_999}" for i in DIFFERENT],
+    "sentences": [f"thing number {i} was here" for i in DIFFERENT],
+    "codes": [f"c{i % 5}" for i in DIFFERENT],
+    "amounts": [f"{i % 90}.50" for i in DIFFERENT],
+    "amounts and words": ["none" if i % 7 == 0 else f"{i % 90}.50" for i in DIFFERENT],
+    "dates": [f"2024-01-{i % 28 + 1:02d}" for i in DIFFERENT],
+}
+
+
+@pytest.mark.parametrize("name", VIEWED)
+def test_views_of_text_with_missing_values_are_read_as_text_is(name: str) -> None:
+    texts = [None if i % 5 == 0 else text for i, text in enumerate(VIEWED[name])]
+    of_text = pa.table({name: pa.array(texts), "size": pa.array(np.arange(600) % 40)})
+    of_views = of_text.set_column(0, name, pa.array(texts, pa.string_view()))
+    frame = polars.DataFrame({name: texts, "size": np.arange(600) % 40})
+    first, *others = (gpuvgm.TableSynthesizer(threads=1).fit(one) for one in (of_text, of_views, frame))
+    for other, table in zip(others, (of_views, frame), strict=True):
+        for conditions in (None, {"size": 3}):
+            expected, rows = (one.sample(50, conditions=conditions) for one in (first, other))
+            assert pa.table(rows).cast(expected.schema).equals(expected)
+        assert other.evaluate(table, n=100).to_dict() == first.evaluate(of_text, n=100).to_dict()
+        assert np.array_equal(other.score_samples(table), first.score_samples(of_text))
+        assert other.validate(table).to_dict() == first.validate(of_text).to_dict()
+    expected, encoded = (gpuvgm.TableTransformer(threads=1).fit(one) for one in (of_text, of_views))
+    rows = encoded.inverse_transform(encoded.transform(of_views))
+    assert rows.schema.field(name).type == pa.string_view()
+    assert rows.cast(of_text.schema).equals(expected.inverse_transform(expected.transform(of_text)))
+
+
+@pytest.mark.parametrize(("type_", "text"), [(pa.string_view(), str), (pa.binary_view(), str.encode)])
+def test_values_that_columns_stand_for_are_no_views(type_: Any, text: Any) -> None:
+    values = [text("a"), None, text("b")]
+    views = pa.array(values, type_)
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([2, 3, 7], pa.int32()), views)
+    for array, expected in ((views, values), (views[1:], values[1:]), (runs[1:4], [values[at] for at in (0, 1, 2)])):
+        plain = plain_values_of(array)
+        assert plain.drop_null().to_pylist() == [value for value in expected if value is not None]
+        assert plain_type(array.type) == plain.type == plain_column(pa.chunked_array([array])).type

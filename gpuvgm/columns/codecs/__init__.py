@@ -23,6 +23,7 @@ from gpuvgm.columns.codecs.steps import MOST_STRAYS, are_dust, step_text, with_l
 from gpuvgm.columns.codecs.texts import OfText, UnreadText
 from gpuvgm.columns.codecs.types import check_value, codec_for, read_column, value_codec_of
 from gpuvgm.columns.records import read_record
+from gpuvgm.io.arrow import is_view, plain_values_of
 from gpuvgm.summary.grid import Floats
 
 __all__ = [
@@ -140,5 +141,8 @@ def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column
         single = replace(inner, integer=False, step=None).decode(np.array([value], np.float64))
     else:
         single = inner.without_step().with_base(int(value)).decode(np.zeros(1))
-    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], column).cast(column.type)
+    others: Any = column
+    if is_view(column.type):  # of which Arrow replaces none
+        others, single = plain_values_of(column), plain_values_of(single)
+    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], others).cast(column.type)
     return replaced
