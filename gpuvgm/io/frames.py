@@ -213,8 +213,8 @@ class ArraySource(Source):
             where = f'{self.name}: column "{name}", row {row}'
             if isinstance(problem, UnicodeError):
                 raise InputError(
-                    f"{where} holds text with half of a character, which UTF-8 cannot hold ({reason(problem)}); replace "
-                    "such halves: column.str.encode('utf-8', 'replace').str.decode('utf-8')"
+                    f"{where} holds text with half of a character, which UTF-8 cannot hold ({reason(problem)}); "
+                    "replace such halves: column.str.encode('utf-8', 'replace').str.decode('utf-8')"
                 ) from problem
             rows_before = " of the rows before" if row else ""
             raise InputError(

@@ -25,6 +25,7 @@ from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import is_text_type, plain_values_of
 from gpuvgm.io.text_types import parse_or_null
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 
 Text = Any  # an Arrow array of texts
@@ -97,6 +98,13 @@ APART = 1 << 10  # between what stands for words: float64 tells them apart
 #: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
 PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
 FIRST_ROWS = 1_000  # that are looked at before all of a sample
+#: Zones with summer time, whose clock tells the offsets of texts: one for all zones that have the same ones.
+ZONES = (
+    *("Europe/London", "Europe/Berlin", "Europe/Athens", "America/New_York", "America/Chicago", "America/Denver"),
+    *("America/Los_Angeles", "America/Halifax", "America/St_Johns", "Australia/Sydney", "Australia/Adelaide"),
+    *("Pacific/Auckland", "America/Santiago"),
+)
+ENDS_OF_ZONES = 3_653, 47_481  # 1980 to 2099, when offsets are whole minutes
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
 #: Years of two digits are those from 1969 to 2068, as POSIX reads them.
 ENDS_OF_SHORT_YEARS, SHORT_YEARS_OF_2000 = (-365, 36_159), "[0-5][0-9]|6[0-8]"
@@ -319,7 +327,7 @@ class MomentText(TextForm):
     letters : int
         Letters of a text without its suffix, as ISO 8601 writes it.
     suffix : str
-        Time zone, the same of all.
+        Time zone, the same of all; one of the offsets where the values have a zone, which tells that of each.
     order, mark : str
         Order of year, month and day, and what stands between them.
     padded : bool
@@ -375,7 +383,13 @@ class MomentText(TextForm):
             return DatetimeCodec(self.value, 0).limits
         first, last = ENDS_OF_NANOSECONDS if unit == 1 else (FIRST_DAY, LAST_DAY)
         first, last = ENDS_OF_SHORT_YEARS if self.has_short_year else (first, last)
+        first, last = ENDS_OF_ZONES if self._zone else (first, last)
         return first * DAY // unit, (last + 1) * DAY // unit - self.last_digit
+
+    @property
+    def _zone(self) -> str | None:
+        """Zone of the values, which tells the offset of each text."""
+        return self.value.tz if pa.types.is_timestamp(self.value) else None
 
     @property
     def _has_day(self) -> bool:
@@ -392,19 +406,26 @@ class MomentText(TextForm):
 
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
-        is_afternoon, iso = None, text
+        is_afternoon, iso, suffix = None, text, re.escape(self.suffix)
+        if self._zone:
+            blank, mark = self._offset_marks
+            suffix = rf"{blank}[+-]\d\d{mark}\d\d"
         if self.prefix or self.weekday:
             before = "|".join(WEEKDAYS.get(self.weekday, ()))
             iso = pc.replace_substring_regex(iso, rf"\A{re.escape(self.prefix)}(?:{before})", "")
         if self.half:
-            first, second = (re.escape(half) + re.escape(self.suffix) for half in (self.half, HALVES[self.half]))
-            is_afternoon = pc.match_substring_regex(iso, rf"{second}\z")
-            iso = pc.replace_substring_regex(iso, rf"(?:{first}|{second})\z", self.suffix)
+            first, second = map(re.escape, (self.half, HALVES[self.half]))
+            is_afternoon = pc.match_substring_regex(iso, rf"{second}{suffix}\z")
+            iso = pc.replace_substring_regex(iso, rf"(?:{first}|{second})({suffix})\z", r"\1")
         iso = self._as_iso(iso)
         clock = re.sub(r"\d", r"\\d", re.escape("00:00:00.000000000"[: self._clock]))
-        shape = (r"\d{4}-\d\d-\d\d" + self._iso_separator) * self._has_day + clock + re.escape(self.suffix)
+        shape = (r"\d{4}-\d\d-\d\d" + self._iso_separator) * self._has_day + clock + suffix
         plain = pc.if_else(pc.match_substring_regex(iso, rf"\A{shape}\z"), iso, pa.scalar(None, text.type))
-        values = parse_or_null(pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type)
+        if self._zone:  # the offset stays with the time, as it tells the moment
+            plain = pc.replace_substring_regex(plain, r" ([+-][\d:]+)\z", r"\1")
+        else:
+            plain = pc.utf8_slice_codeunits(plain, 0, self.letters)
+        values = parse_or_null(plain, self.value)
         if is_afternoon is not None:
             values = self._moved(values, np.where(pc.fill_null(is_afternoon, False), self._half_day, 0))  # noqa: FBT003
         low, high = map(pa.scalar, self.limits)
@@ -430,7 +451,8 @@ class MomentText(TextForm):
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
-        shown, half = self._on_clock(values) if self.half else (values, "")
+        local: Any = pc.local_timestamp(values) if self._zone else values
+        shown, half = self._on_clock(local) if self.half else (local, "")
         text: Any = pc.utf8_slice_codeunits(shown.cast(pa.string()), 0, self.letters)
         if self.separator == "T":
             text = pc.utf8_replace_slice(text, DAY_LETTERS, DAY_LETTERS + 1, "T")
@@ -443,9 +465,25 @@ class MomentText(TextForm):
             order = self._with_marks({"y": r"\1", "m": r"\2", "d": r"\3"}, self._marks) + self.separator
             year = r"\d\d(\d\d)" if self.has_short_year else r"(\d{4})"
             text = pc.replace_substring_regex(text, rf"\A{year}-([A-Za-z]+|\d\d?)-(\d\d?){self._iso_separator}", order)
-        around = [self.prefix, self._weekdays(values), text, half, self.suffix]
+        suffix = self._offsets(values, local) if self._zone else self.suffix
+        around = [self.prefix, self._weekdays(local), text, half, suffix]
         parts = [part for part in around if not isinstance(part, str) or part]
         return pc.binary_join_element_wise(*parts, "") if len(parts) > 1 else text
+
+    @property
+    def _offset_marks(self) -> tuple[str, str]:
+        """Blank before offsets from UTC, and what stands between their hours and minutes."""
+        return " " * self.suffix.startswith(" "), ":" * (":" in self.suffix)
+
+    def _offsets(self, values: Text, local: Text) -> Text:
+        """Offsets from UTC, as texts have them behind the time."""
+        minutes = (filled(stored(local)) - filled(stored(values))) // (60 * SECOND // nanoseconds_of(self.value_type))
+        blank, mark = self._offset_marks
+        texts = [
+            f"{blank}{'-' if offset < 0 else '+'}{abs(offset) // 60:02}{mark}{abs(offset) % 60:02}"
+            for offset in minutes.tolist()
+        ]
+        return pa.array(texts, pa.string())
 
     def _on_clock(self, values: Text) -> tuple[Text, Text]:
         """Values at the hour that a clock of twelve hours shows, from 1 to 12, and the half of the day of each."""
@@ -689,14 +727,35 @@ def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentTe
         named = ORDERS[2:] if plain.startswith(name, len(match["prefix"])) else ORDERS[1:2]
         possible = named if named[0] == "mdy" or not first.has_short_year else ORDERS[:2]
     orders = [order for order in possible if order == PARSES.get(parse or "")] or possible
-    for padded in (True, False) if not match["fraction"] else (True,):
-        forms = [
-            replace(first, order=order, padded=padded, month=month) for order in orders for month in months or [""]
-        ]
-        fitting = _with_likely_years([form for form in forms if form.can_hold(texts)], texts)
-        if fitting:
-            return fitting[0] if len(fitting) == 1 else None
+    for value_type in _with_zones(first, texts):
+        for padded in (True, False) if not match["fraction"] else (True,):
+            forms = [
+                replace(first, value=value_type, order=order, padded=padded, month=month)
+                for order in orders
+                for month in months or [""]
+            ]
+            fitting = _with_likely_years([form for form in forms if form.can_hold(texts)], texts)
+            if fitting:
+                return fitting[0] if len(fitting) == 1 else None
     return None
+
+
+def _with_zones(form: MomentText, texts: Text) -> list[Any]:
+    """The type of the values, or those with the zones that texts of several offsets may be of."""
+    if not re.fullmatch(r" ?[+-]\d\d:?\d\d", form.suffix) or pc.all(pc.ends_with(texts, form.suffix)).as_py():
+        return [form.value]
+    offsets: Any = pc.utf8_slice_codeunits(texts, -len(form.suffix), 2**31 - 1).unique()
+    types: list[Any] = [pa.timestamp(form.value.unit, zone) for zone in ZONES if len(offsets) == 2]
+    return [type_ for type_ in types if _is_known(type_)]
+
+
+def _is_known(type_: Any) -> bool:
+    """Return whether the system's data of time zones has the one of a type."""
+    try:
+        pc.local_timestamp(pa.array([0], type_))
+    except ARROW_PROBLEMS:
+        return False
+    return True
 
 
 def _with_likely_years(forms: list[MomentText], texts: Text) -> list[MomentText]:
