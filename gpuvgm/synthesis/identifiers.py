@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns.codecs.texts import are_like_moments
+from gpuvgm.columns.codecs.texts import values_in
 from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
@@ -482,7 +482,7 @@ def _whole_form(texts: list[str]) -> IdentifierForm | None:
     """The form of texts whose digits cannot be drawn one by one: addresses, dates and times; None for others."""
     if texts and all(re.fullmatch(_ADDRESS, text) for text in texts):
         return IdentifierForm("address")
-    return IdentifierForm("moment") if texts and are_like_moments(pa.array(texts)) else None
+    return IdentifierForm("moment") if texts and values_in(pa.array(texts)) == "dates or times" else None
 
 
 def _shape_of_texts(texts: list[str]) -> IdentifierForm | None:

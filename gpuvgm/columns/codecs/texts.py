@@ -84,7 +84,7 @@ _ZONE = "(?: ?(?:Z|[A-Za-z]{3,4}|[+-][0-9:]+))?"
 #: Days of which no part is beyond those of a calendar, and times, in any order and with any marks.
 _LIKE_MOMENT = rf"\[?{_WEEKDAY}(?:{_DAY})(?:(?:[ T:]|, ){_CLOCK}{_ZONE})?\]?|{_CLOCK}{_ZONE}"
 #: What texts may hold, and the pattern of those that do, in any form.
-_CONTENTS = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
+_CONTENTS = {"dates or times": _LIKE_MOMENT, "numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?"}
 ORDERS = ("ymd", "dmy", "mdy")
 DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
 LEAST_SHARE = 0.9  # of texts that are alike, so that the others are strays
@@ -111,7 +111,6 @@ ENDS_OF_SHORT_YEARS, SHORT_YEARS_OF_2000 = (-365, 36_159), "[0-5][0-9]|6[0-8]"
 NEARER = (
     4  # times as near as with the year at the other end lie days that are read rightly, where years have two digits
 )
-MOST_MOMENTS_SHARE = 0.95  # of texts that look like dates or times, so that none is made up in their form
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
 
@@ -406,7 +405,8 @@ class MomentText(TextForm):
 
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
-        is_afternoon, iso, suffix = None, text, re.escape(self.suffix)
+        is_afternoon: Any = None
+        iso, suffix = text, re.escape(self.suffix)
         if self._zone:
             blank, mark = self._offset_marks
             suffix = rf"{blank}[+-]\d\d{mark}\d\d"
@@ -427,7 +427,8 @@ class MomentText(TextForm):
             plain = pc.utf8_slice_codeunits(plain, 0, self.letters)
         values = parse_or_null(plain, self.value)
         if is_afternoon is not None:
-            values = self._moved(values, np.where(pc.fill_null(is_afternoon, False), self._half_day, 0))  # noqa: FBT003
+            is_later: Any = pc.fill_null(is_afternoon, False)  # noqa: FBT003
+            values = self._moved(values, np.asarray(is_later) * self._half_day)
         low, high = map(pa.scalar, self.limits)
         is_in_range = pc.and_(pc.greater_equal(comparable(values), low), pc.less_equal(comparable(values), high))
         return pc.if_else(is_in_range, values, pa.scalar(None, values.type))
@@ -467,7 +468,7 @@ class MomentText(TextForm):
             text = pc.replace_substring_regex(text, rf"\A{year}-([A-Za-z]+|\d\d?)-(\d\d?){self._iso_separator}", order)
         suffix = self._offsets(values, local) if self._zone else self.suffix
         around = [self.prefix, self._weekdays(local), text, half, suffix]
-        parts = [part for part in around if not isinstance(part, str) or part]
+        parts: list[Any] = [part for part in around if not isinstance(part, str) or part]
         return pc.binary_join_element_wise(*parts, "") if len(parts) > 1 else text
 
     @property
@@ -621,11 +622,6 @@ def are_like_values(texts: Text) -> bool:
     return _are_like(texts, f"{_LIKE_NUMBER}|{_LIKE_MOMENT}")
 
 
-def are_like_moments(texts: Text) -> bool:
-    """Return whether nearly all texts are dates or times, in any form."""
-    return _are_like(texts, _LIKE_MOMENT, MOST_MOMENTS_SHARE)
-
-
 def values_in(texts: Text) -> str:
     """Content of most texts, in any form: "numbers", "dates or times", or "" for others."""
     return next((content for content, pattern in _CONTENTS.items() if _are_like(texts, pattern)), "")
@@ -655,9 +651,9 @@ def unread_values(texts: Text) -> str:
     return f'if they are {content}, convert them: "{first}" is not read as such'
 
 
-def _are_like(texts: Text, pattern: str, least_share: float = LEAST_SHARE) -> bool:
+def _are_like(texts: Text, pattern: str) -> bool:
     """Return whether most texts match a pattern as a whole."""
-    return bool(pc.mean(_match(texts, pattern).cast(pa.float64())).as_py() >= least_share)
+    return bool(pc.mean(_match(texts, pattern).cast(pa.float64())).as_py() >= LEAST_SHARE)
 
 
 def _match(texts: Text, pattern: str) -> Any:
