@@ -210,10 +210,17 @@ class ArraySource(Source):
             raise
         except (*ARROW_PROBLEMS, TypeError, ValueError, OverflowError) as problem:
             row = first_failure(column, start, stop)
+            where = f'{self.name}: column "{name}", row {row}'
+            if isinstance(problem, UnicodeError):
+                raise InputError(
+                    f"{where} holds text with half of a character, which UTF-8 cannot hold ({reason(problem)}); "
+                    "replace such halves: column.str.encode('utf-8', 'replace').str.decode('utf-8')"
+                ) from problem
+            rows_before = " of the rows before" if row else ""
             raise InputError(
-                f'{self.name}: column "{name}", row {row} does not fit the type {column.type} of the rows before '
-                f"({reason(problem)}); convert the column to one type: for categories column.astype(str), for numbers "
-                "pandas.to_numeric(column, errors='coerce'), which makes all else missing"
+                f"{where} does not fit the type {column.type}{rows_before} ({reason(problem)}); convert the column to "
+                "one type: for categories column.astype(str), for numbers pandas.to_numeric(column, errors='coerce'), "
+                "which makes all else missing"
             ) from problem
 
 

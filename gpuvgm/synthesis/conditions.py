@@ -76,8 +76,22 @@ def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
         if isinstance(column, NumericColumn) and column.minimum is not None and column.maximum is not None:
             ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), step_text(column.codec)
             range_text = f"; its values reach from {' to '.join(ends)}" + (f" in steps of {step}" if step else "")
-        raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}{range_text}')
+        raise InputError(
+            f'conditions: column "{column.name}": no value of the model meets {_in_words(condition)}{range_text}'
+        )
     return bins
+
+
+def _in_words(condition: Any) -> str:
+    """A condition as a command line has it."""
+    return " or ".join(map(_value_in_words, _as_list(condition)))
+
+
+def _value_in_words(value: Any) -> str:
+    if not isinstance(value, tuple):
+        return "missing values" if value is None else f"= {value}"
+    ends = zip((">=", "<="), value, strict=True)
+    return " and ".join(f"{sign} {end}" for sign, end in ends if end is not None) or "any value"
 
 
 def restricted_since(
@@ -299,7 +313,8 @@ def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interva
     modal_of_piece = _modal_of_pieces(column, bins)
     is_modal = ~np.isposinf(modal_of_piece)
     if clock is not None:
-        half, modal_of_piece = 0.0, np.where(is_modal, clock.readings(modal_of_piece), np.inf)
+        modal_readings = clock.readings(np.where(is_modal, modal_of_piece, np.nan))
+        half, modal_of_piece = 0.0, np.where(is_modal, modal_readings, np.inf)
         intervals = [interval and clock.interval(*interval) for interval in intervals]
     parts = [_restrict_bin(bins, modal_of_piece, is_modal, interval, half) for interval in intervals]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")

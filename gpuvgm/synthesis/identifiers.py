@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.columns.codecs.texts import values_in
 from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
@@ -52,9 +53,13 @@ MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
 MADE = {
     "number": "running numbers",
     "uuid": "new UUIDs",
+    "address": "addresses of no host",
     "shape": "random letters and digits",
+    "moment": "missing values",
     "missing": "missing values",
 }
+_ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}"  # of version 4 of the Internet Protocol
+FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on are of no host
 _CLASS_OF_LETTER = {ord(letter): f"\\{name}" for name, members in CLASSES.items() for letter in members}
 LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
 LEAST_OF_CODES = 0.1
@@ -70,9 +75,10 @@ class IdentifierForm:
 
     Parameters
     ----------
-    kind : {"number", "uuid", "shape", "missing"}
-        Numbers that run on after the largest of the table; random UUIDs; letters and digits drawn at the places where
-        all values have such, or most, no two rows the same while there are enough; or missing values, for sentences.
+    kind : {"number", "uuid", "address", "shape", "moment", "missing"}
+        Numbers that run on after the largest of the table; random UUIDs; IPv4 addresses that no host has; letters and
+        digits drawn at the places where all values have such, or most, no two rows the same while there are enough; or
+        missing values, for dates and times that are not read, and for sentences.
     pattern, codes, unseen : str, tuple of tuple of str, tuple of str
         See `Pattern`.
     width : int
@@ -91,7 +97,7 @@ class IdentifierForm:
         Of 2^32 rows, how many have no value, as in a sample; of keys their layout knows more.
     """
 
-    kind: Literal["number", "uuid", "shape", "missing"]
+    kind: Literal["number", "uuid", "address", "shape", "moment", "missing"]
     pattern: str = ""
     codes: tuple[tuple[str, ...], ...] = ()
     unseen: tuple[str, ...] = ()
@@ -155,6 +161,8 @@ class IdentifierForm:
 
     def refined(self, seen: SeenValues) -> IdentifierForm:
         """The form that makes none of the values of some rows, nor any that it did not make before."""
+        if not self.pattern:
+            return self
         if self.kind == "number":
             return self if seen.largest is None else replace(self, largest=max(self.largest, seen.largest))
         form = replace(self, length=max(self.length, seen.longest, 1))
@@ -192,8 +200,10 @@ class IdentifierForm:
 
     def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Values by their numbers, those of rows or of keys, as text."""
-        if self.kind == "missing" or not len(counter):
+        if MADE[self.kind] == MADE["missing"] or not len(counter):
             return pa.nulls(len(counter), pa.string())
+        if self.kind == "address":
+            return _unused_addresses(counter, name, seed)
         if self.kind == "uuid":
             return _random_uuids(counter, name, seed)
         parts: list[Any] = _drawn_texts(self.tokens.choices, counter, name, seed)
@@ -218,6 +228,15 @@ def _random_uuids(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array
     c = c & np.uint64(0x3FFFFFFF) | np.uint64(0x80000000)
     texts = [f"{w:08x}{x:08x}{y:08x}{z:08x}" for w, x, y, z in zip(*(p.tolist() for p in (a, b, c, d)), strict=True)]
     return pa.array([f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts], pa.string())
+
+
+def _unused_addresses(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
+    """IPv4 addresses of rows that no host has, no two rows the same up to 2^28."""
+    count = (1 << 32) - FIRST_UNUSED
+    numbers = shuffled(counter % np.uint64(count), count, name, seed).astype(np.uint32) + np.uint32(FIRST_UNUSED)
+    parts = [pa.array(numbers >> np.uint32(shift) & np.uint32(255)).cast(pa.string()) for shift in (24, 16, 8, 0)]
+    texts: pa.Array[Any] = pc.binary_join_element_wise(*parts, ".")
+    return texts
 
 
 def _drawn_texts(
@@ -264,6 +283,8 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
         return IdentifierForm("uuid")
+    if whole_form := _whole_form(texts):
+        return whole_form
     check = check_of(texts) if is_key else ""
     if is_key and (
         shape := (None if check else _running_numbers(texts))
@@ -475,9 +496,16 @@ def _hold_spaces(texts: list[str]) -> bool:
     return any(" " in text.strip() for text in texts)
 
 
+def _whole_form(texts: list[str]) -> IdentifierForm | None:
+    """The form of texts whose digits cannot be drawn one by one: addresses, dates and times; None for others."""
+    if texts and all(re.fullmatch(_ADDRESS, text) for text in texts):
+        return IdentifierForm("address")
+    return IdentifierForm("moment") if texts and values_in(pa.array(texts)) == "dates or times" else None
+
+
 def _shape_of_texts(texts: list[str]) -> IdentifierForm | None:
     """The shape that all texts have, or that most of several single words have; None where they have none."""
-    return _common_shape(texts) or (None if _hold_spaces(texts) else _usual_shape(texts))
+    return _whole_form(texts) or _common_shape(texts) or (None if _hold_spaces(texts) else _usual_shape(texts))
 
 
 def _common_shape(texts: list[str], *, numbers: bool = True) -> IdentifierForm | None:
@@ -568,7 +596,7 @@ def tell_of_samples(
     Where the user fitted the columns, that fit has warned of its choices.
     """
     ways = ways_of_unmodelled(model, forms)
-    lost = _left_out(model, ways)
+    lost = _left_out(model, forms)
     if lost:
         warn(describe_left_out(model, forms), InferenceWarning, ("lost", *lost))
     if model.real_values:
@@ -608,18 +636,32 @@ def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.T
 
 def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
     """What samples have no values of though it is not declared so, and what would bring some; else empty."""
-    names = _left_out(model, ways_of_unmodelled(model, forms))
-    if not names:
-        return ""
-    return (
-        f"samples have no values of {listed(names)}, which the model does not see: declare "
-        '"categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
-    )
+    names = _left_out(model, forms)
+    moments = [name for name in names if name in forms and forms[name].kind == "moment"]
+    others = [name for name in names if name not in moments]
+    told = []
+    if moments:
+        told.append(
+            f"samples have no values of {listed(moments)}, which look like dates or times but are not read as such, so "
+            'that none is made up: convert them first, or declare parse="day_first" or parse="month_first" where '
+            "only that is open"
+        )
+    if others:
+        told.append(
+            f"samples have no values of {listed(others)}, which the model does not see: declare "
+            '"categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
+        )
+    return "; ".join(told)
 
 
-def _left_out(model: TableModel, ways: Mapping[str, str]) -> list[str]:
+def _left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
     """Columns of which samples have no values, but those that are declared so."""
-    return [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
+    ways, moments = ways_of_unmodelled(model, forms), {name for name, form in forms.items() if form.kind == "moment"}
+    return [
+        one.name
+        for one in model.schema.columns
+        if ways.get(one.name) == MADE["missing"] and (not one.is_declared or one.name in moments)
+    ]
 
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:

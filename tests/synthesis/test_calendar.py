@@ -306,3 +306,17 @@ def test_parts_without_a_clock_are_refused(fitted: gpuvgm.TableSynthesizer) -> N
     structure = replace(network.structure, parts=(*network.structure.parts, Part("amount", "weekday")))
     with pytest.raises(ValueError, match="no clock"):
         structure.check(network.counts)
+
+
+def test_conditions_on_seconds_in_microseconds_overflow_nowhere() -> None:
+    """Pieces of no single value, which stand as infinite, have no reading of a clock."""
+    random = np.random.default_rng(0)
+    days = pd.date_range("2023-01-01", periods=731)
+    days = days[days.day_of_week < 5]
+    seconds = pd.to_timedelta(random.integers(28_800, 64_800, ROWS), unit="s")
+    frame = pd.DataFrame({"booked": (days[random.integers(0, len(days), ROWS)] + seconds).astype("datetime64[us]")})
+    frame["x"] = random.normal(size=ROWS)
+    condition = {"booked": ("2024-12-01", "2024-12-24")}
+    drawn = gpuvgm.TableSynthesizer().fit(frame).sample(500, conditions=condition)["booked"]
+    assert drawn.min() >= pd.Timestamp("2024-12-01")
+    assert drawn.max() <= pd.Timestamp("2024-12-24")

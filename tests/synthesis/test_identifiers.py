@@ -46,6 +46,11 @@ COLUMNS = {
         r"[a-z]{4}\d@(web|mail)\.com",
     ),
     "full": ([f"{n % 100:02d}/{n // 100 % 100:02d}" for n in NUMBERS], r"\d\d/\d{3}"),
+    "address": (
+        texts(lambda i: f"10.{NUMBERS[i] // 256}.{NUMBERS[i] % 256}.{DIGITS[i][0]}"),
+        r"2[45]\d(\.([1-9]?\d|1\d\d|2[0-4]\d|25[0-5])){3}",
+    ),
+    "uuid": (texts(lambda i: str(UUID(int=int(NUMBERS[i]), version=4))), r"[-0-9a-f]{36}"),
     "uneven": (texts(lambda i: f"{NUMBERS[i]}" if i % 2 else f"a{NUMBERS[i]}x{i % 7}"), None),
 }
 
@@ -193,3 +198,34 @@ def test_numbers_that_less_than_five_values_have_are_no_codes() -> None:
     assert form is not None and form.codes == (("2015", "2016"),)
     few = identifier_form(pa.chunked_array([[f"CLM/{2015 + i % 8}/{i * 97:06d}" for i in range(44)]]))
     assert few is not None and not few.codes
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda i: f"{i // 3600 + 24}:{i // 60 % 60:02d}:{i % 60:02d}",
+        lambda i: f"2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}T{i // 28 % 24:02d}:00:00+0{i % 2 + 1}:30",
+        lambda i: f"{i % 28 + 1:02d}.{i % 12 + 1:02d}.2024" if i % 3 else f"2024-{i % 12 + 1:02d}-{i % 28 + 1:02d}",
+        lambda i: f"{i % 12 + 1}.{i // 12 % 12 + 1}.{1600 + i // 144}",
+        lambda i: f"Mo. {i % 28 + 1}. Jan 2024 {i % 24}:{i // 24 % 60:02d} Uhr",
+    ],
+    ids=["durations", "offsets", "two forms", "an open order", "a foreign weekday"],
+)
+@pytest.mark.parametrize("options", [{}, {"when": "id"}], ids=["inferred", "declared"])
+def test_no_date_or_time_is_made_up_digit_by_digit(make: Any, options: dict[str, str]) -> None:
+    frame = pd.DataFrame({"when": texts(make)[:3_000], "x": NUMBERS[:3_000] % 40})
+    if frame["when"].nunique() > 1_000:
+        with pytest.warns(gpuvgm.errors.InferenceWarning, match="look like dates or times .* convert them first"):
+            fitted = gpuvgm.TableSynthesizer(options).fit(frame)
+        assert fitted.sample(50)["when"].isna().all()
+    form = identifier_form(pa.chunked_array([frame["when"].tolist()]), is_key=True)
+    assert form is not None
+    assert form.kind == "moment"
+
+
+@pytest.mark.parametrize("text", ["V{0}.{1}.2024", "{0}.{1}.{0}", "{0}-{1}", "{0}:{1}:{1}:{0}"])
+def test_codes_with_the_marks_of_dates_and_times_are_made(text: str) -> None:
+    column = pa.chunked_array([[text.format(i % 90 + 10, i // 90 + 10) for i in range(3_000)]])
+    form = identifier_form(column)
+    assert form is not None
+    assert form.kind in ("shape", "number")

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from gpuvgm.arrays import Column, to_numpy
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.moments import DAY, SECOND
@@ -25,6 +25,7 @@ from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import is_text_type, plain_values_of
 from gpuvgm.io.text_types import parse_or_null
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 
 Text = Any  # an Arrow array of texts
@@ -50,23 +51,40 @@ MONTHS = {
     "Jan": [name[:3] for name in _MONTHS],
     "JAN": [name[:3].upper() for name in _MONTHS],
 }
+_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+#: Beginnings of texts with names of weekdays, by the one of Monday.
+WEEKDAYS = {
+    f"{name('Monday')}{mark}": [f"{name(day)}{mark}" for day in _WEEKDAYS]
+    for name in (str, lambda day: day[:3])
+    for mark in (", ", " ")
+}
+#: Halves of the day as they are written behind a time, by the first.
+HALVES = {
+    blank + half: blank + half.translate(str.maketrans("aA", "pP"))
+    for blank in ("", " ")
+    for half in ("AM", "am", "a.m.")
+}
 _MOMENT = re.compile(
-    r"(?P<day>(?P<first>\d{1,4})(?P<mark>[-/. ])\d{1,2}(?P<last>(?P=mark)|, )\d{1,4})?(?P<separator>[T ])?"
-    rf"(?P<time>{_CLOCK_TEXT})?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
+    r"(?P<prefix>\[?)(?P<day>(?P<first>\d{1,4})(?P<mark>[-/. ])\d{1,2}(?P<last>(?P=mark)|, )(?P<third>\d{1,4}))?"
+    rf"(?P<separator>[T :]|, )?(?P<time>{_CLOCK_TEXT})?(?P<half> ?(?:[AP]M|[ap]m|[ap]\.m\.))?"
+    r"(?P<zone>(?: ?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?\]?)"
 )
 _LIKE_NUMBER = (
     "[+-]?(?:(?:0|[1-9][0-9., '\u00a0\u202f]*)(?:[.,][0-9]+)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?:[ \u00a0]?%)?"
 )
 _MONEY = f"(?:[{_BLANK}]?(?:{_SIGNS})[{_BLANK}]?)"
 _MONTH = f"(?i:{'|'.join(name[:3] for name in _MONTHS)})[a-z]*"
-_DAY = (
-    "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}"
-    f"|(?:[0-9]{{1,4}}[-/. ]{_MONTH}|{_MONTH}[-/. ][0-9]{{1,2}})[-/. ,]{{1,2}}[0-9]{{1,4}}"
-)
-_CLOCK = "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
-_LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
+_D, _M, _Y = "(?:0?[1-9]|[12][0-9]|3[01])", "(?:0?[1-9]|1[0-2])", "(?:[12][0-9])?[0-9]{2}"
+_DAY = "|".join(
+    "[-./]".join(order) for order in ((_Y, _M, _D), (_D, _M, _Y), (_M, _D, _Y))
+) + f"|(?:[0-9]{{1,4}}[-/. ]{{1,2}}{_MONTH}|{_MONTH}[-/. ][0-9]{{1,2}})[-/. ,]{{1,2}}[0-9]{{1,4}}"  # fmt: skip
+_WEEKDAY = "(?:[A-Za-z]{2,9}[., ]{1,2})?"  # of any language
+_CLOCK = "[0-9]{1,3}:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?(?: ?[AaPp][.]?[Mm][.]?)?"
+_ZONE = "(?: ?(?:Z|[A-Za-z]{3,4}|[+-][0-9:]+))?"
+#: Days of which no part is beyond those of a calendar, and times, in any order and with any marks.
+_LIKE_MOMENT = rf"\[?{_WEEKDAY}(?:{_DAY})(?:(?:[ T:]|, ){_CLOCK}{_ZONE})?\]?|{_CLOCK}{_ZONE}"
 #: What texts may hold, and the pattern of those that do, in any form.
-_CONTENTS = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
+_CONTENTS = {"dates or times": _LIKE_MOMENT, "numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?"}
 ORDERS = ("ymd", "dmy", "mdy")
 DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
 LEAST_SHARE = 0.9  # of texts that are alike, so that the others are strays
@@ -80,7 +98,19 @@ APART = 1 << 10  # between what stands for words: float64 tells them apart
 #: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
 PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
 FIRST_ROWS = 1_000  # that are looked at before all of a sample
+#: Zones with summer time, whose clock tells the offsets of texts: one for all zones that have the same ones.
+ZONES = (
+    *("Europe/London", "Europe/Berlin", "Europe/Athens", "America/New_York", "America/Chicago", "America/Denver"),
+    *("America/Los_Angeles", "America/Halifax", "America/St_Johns", "Australia/Sydney", "Australia/Adelaide"),
+    *("Pacific/Auckland", "America/Santiago"),
+)
+ENDS_OF_ZONES = 3_653, 47_481  # 1980 to 2099, when offsets are whole minutes
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
+#: Years of two digits are those from 1969 to 2068, as POSIX reads them.
+ENDS_OF_SHORT_YEARS, SHORT_YEARS_OF_2000 = (-365, 36_159), "[0-5][0-9]|6[0-8]"
+NEARER = (
+    4  # times as near as with the year at the other end lie days that are read rightly, where years have two digits
+)
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
 
@@ -283,7 +313,7 @@ class NumberText(TextForm):
 
 @dataclass(frozen=True, slots=True)
 class MomentText(TextForm):
-    """Form of dates and times in text: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00", "Jan 5, 2013".
+    """Form of dates and times in text: "2013-01-01T05:00:00Z", "05:00", "31.1.13 5:00", "Jan 5, 2013", "5:00 PM".
 
     Parameters are those of `TextForm`, and:
 
@@ -296,7 +326,7 @@ class MomentText(TextForm):
     letters : int
         Letters of a text without its suffix, as ISO 8601 writes it.
     suffix : str
-        Time zone, the same of all.
+        Time zone, the same of all; one of the offsets where the values have a zone, which tells that of each.
     order, mark : str
         Order of year, month and day, and what stands between them.
     padded : bool
@@ -305,10 +335,18 @@ class MomentText(TextForm):
         January's name, where months are written by their names (see `MONTHS`); "" for numbers.
     last_mark : str
         Separator before the last of year, month and day; "" for `mark`.
+    has_short_year : bool
+        Whether years have two digits; see `ENDS_OF_SHORT_YEARS`.
+    half : str
+        What stands behind the time before noon, where the clock has twelve hours (see `HALVES`); "" for 24 hours.
+    weekday : str
+        Monday as it begins a text, where weekdays do (see `WEEKDAYS`).
+    prefix : str
+        Stands before every text.
     """
 
     value: NumberType
-    separator: Annotated[str, one_of("", " ", "T")]
+    separator: Annotated[str, one_of("", " ", "T", ":", ", ")]
     letters: Annotated[int, whole(CLOCK_LETTERS, 40)]
     suffix: str = ""
     order: Annotated[str, one_of(*ORDERS)] = "ymd"
@@ -316,6 +354,10 @@ class MomentText(TextForm):
     padded: bool = True
     month: Annotated[str, one_of("", *MONTHS)] = ""
     last_mark: Annotated[str, one_of("", ", ")] = ""
+    has_short_year: bool = False
+    half: Annotated[str, one_of("", *HALVES)] = ""
+    weekday: Annotated[str, one_of("", *WEEKDAYS)] = ""
+    prefix: Annotated[str, one_of("", "[")] = ""
     name: ClassVar[str] = "moment"
 
     @property
@@ -339,7 +381,14 @@ class MomentText(TextForm):
         if pa.types.is_time(self.value_type):
             return DatetimeCodec(self.value, 0).limits
         first, last = ENDS_OF_NANOSECONDS if unit == 1 else (FIRST_DAY, LAST_DAY)
+        first, last = ENDS_OF_SHORT_YEARS if self.has_short_year else (first, last)
+        first, last = ENDS_OF_ZONES if self._zone else (first, last)
         return first * DAY // unit, (last + 1) * DAY // unit - self.last_digit
+
+    @property
+    def _zone(self) -> str | None:
+        """Zone of the values, which tells the offset of each text."""
+        return self.value.tz if pa.types.is_timestamp(self.value) else None
 
     @property
     def _has_day(self) -> bool:
@@ -352,18 +401,48 @@ class MomentText(TextForm):
     @property
     def _clock(self) -> int:
         """Letters of the time."""
-        return self.letters - (DAY_LETTERS + len(self.separator)) * self._has_day
+        return self.letters - (DAY_LETTERS + bool(self.separator)) * self._has_day
 
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
-        iso = self._as_iso(text)
+        is_afternoon: Any = None
+        iso, suffix = text, re.escape(self.suffix)
+        if self._zone:
+            blank, mark = self._offset_marks
+            suffix = rf"{blank}[+-]\d\d{mark}\d\d"
+        if self.prefix or self.weekday:
+            before = "|".join(WEEKDAYS.get(self.weekday, ()))
+            iso = pc.replace_substring_regex(iso, rf"\A{re.escape(self.prefix)}(?:{before})", "")
+        if self.half:
+            first, second = map(re.escape, (self.half, HALVES[self.half]))
+            is_afternoon = pc.match_substring_regex(iso, rf"{second}{suffix}\z")
+            iso = pc.replace_substring_regex(iso, rf"(?:{first}|{second})({suffix})\z", r"\1")
+        iso = self._as_iso(iso)
         clock = re.sub(r"\d", r"\\d", re.escape("00:00:00.000000000"[: self._clock]))
-        shape = (r"\d{4}-\d\d-\d\d" + self.separator) * self._has_day + clock + re.escape(self.suffix)
+        shape = (r"\d{4}-\d\d-\d\d" + self._iso_separator) * self._has_day + clock + suffix
         plain = pc.if_else(pc.match_substring_regex(iso, rf"\A{shape}\z"), iso, pa.scalar(None, text.type))
-        values = parse_or_null(pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type)
+        if self._zone:  # the offset stays with the time, as it tells the moment
+            plain = pc.replace_substring_regex(plain, r" ([+-][\d:]+)\z", r"\1")
+        else:
+            plain = pc.utf8_slice_codeunits(plain, 0, self.letters)
+        values = parse_or_null(plain, self.value)
+        if is_afternoon is not None:
+            is_later: Any = pc.fill_null(is_afternoon, False)  # noqa: FBT003
+            values = self._moved(values, np.asarray(is_later) * self._half_day)
         low, high = map(pa.scalar, self.limits)
         is_in_range = pc.and_(pc.greater_equal(comparable(values), low), pc.less_equal(comparable(values), high))
         return pc.if_else(is_in_range, values, pa.scalar(None, values.type))
+
+    @property
+    def _half_day(self) -> int:
+        """Half a day in the unit of the values."""
+        return int(DAY // nanoseconds_of(self.value_type) // 2)
+
+    @staticmethod
+    def _moved(values: Text, steps: Any) -> Text:
+        """Values later by some steps of their unit."""
+        integers = stored(values)
+        return pc.add(integers, pa.array(steps.astype(integers.type.to_pandas_dtype()))).view(values.type)
 
     def can_hold(self, texts: Text) -> bool:
         """Return whether all texts are written so, over no more moments than float64 distinguishes."""
@@ -373,7 +452,9 @@ class MomentText(TextForm):
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
-        text: Any = pc.utf8_slice_codeunits(values.cast(pa.string()), 0, self.letters)
+        local: Any = pc.local_timestamp(values) if self._zone else values
+        shown, half = self._on_clock(local) if self.half else (local, "")
+        text: Any = pc.utf8_slice_codeunits(shown.cast(pa.string()), 0, self.letters)
         if self.separator == "T":
             text = pc.utf8_replace_slice(text, DAY_LETTERS, DAY_LETTERS + 1, "T")
         for number, name in enumerate(MONTHS.get(self.month, ()), 1):
@@ -382,9 +463,42 @@ class MomentText(TextForm):
             text = pc.replace_substring_regex(text, r"-0(\d)", r"-\1")
             text = pc.replace_substring_regex(text, r"(\A|[T ])0(\d):", r"\1\2:")
         if self._is_ordered:
-            order = self._with_marks({"y": r"\1", "m": r"\2", "d": r"\3"}, self._marks)
-            text = pc.replace_substring_regex(text, r"\A(\d{4})-([A-Za-z]+|\d\d?)-(\d\d?)", order)
-        return pc.binary_join_element_wise(text, self.suffix, "") if self.suffix else text
+            order = self._with_marks({"y": r"\1", "m": r"\2", "d": r"\3"}, self._marks) + self.separator
+            year = r"\d\d(\d\d)" if self.has_short_year else r"(\d{4})"
+            text = pc.replace_substring_regex(text, rf"\A{year}-([A-Za-z]+|\d\d?)-(\d\d?){self._iso_separator}", order)
+        suffix = self._offsets(values, local) if self._zone else self.suffix
+        around = [self.prefix, self._weekdays(local), text, half, suffix]
+        parts: list[Any] = [part for part in around if not isinstance(part, str) or part]
+        return pc.binary_join_element_wise(*parts, "") if len(parts) > 1 else text
+
+    @property
+    def _offset_marks(self) -> tuple[str, str]:
+        """Blank before offsets from UTC, and what stands between their hours and minutes."""
+        return " " * self.suffix.startswith(" "), ":" * (":" in self.suffix)
+
+    def _offsets(self, values: Text, local: Text) -> Text:
+        """Offsets from UTC, as texts have them behind the time."""
+        minutes = (filled(stored(local)) - filled(stored(values))) // (60 * SECOND // nanoseconds_of(self.value_type))
+        blank, mark = self._offset_marks
+        texts = [
+            f"{blank}{'-' if offset < 0 else '+'}{abs(offset) // 60:02}{mark}{abs(offset) % 60:02}"
+            for offset in minutes.tolist()
+        ]
+        return pa.array(texts, pa.string())
+
+    def _on_clock(self, values: Text) -> tuple[Text, Text]:
+        """Values at the hour that a clock of twelve hours shows, from 1 to 12, and the half of the day of each."""
+        half_day = self._half_day
+        hours = filled(stored(values)) % (2 * half_day) // (half_day // 12)
+        steps = np.where(hours == 0, half_day, np.where(hours > 12, -half_day, 0))
+        return self._moved(values, steps), pc.if_else(pa.array(hours >= 12), HALVES[self.half], self.half)
+
+    def _weekdays(self, values: Text) -> Text:
+        """Weekdays of values as they begin their texts; empty where none do."""
+        if not self.weekday:
+            return ""
+        days = filled(stored(values)) // (DAY // nanoseconds_of(self.value_type))
+        return pa.array(WEEKDAYS[self.weekday]).take(pa.array((days + 3) % 7))  # 1970 began on a Thursday
 
     def _as_iso(self, text: Text) -> Text:
         """Rewrite text in ISO 8601; text in another form may become anything."""
@@ -392,13 +506,24 @@ class MomentText(TextForm):
             text = pc.replace_substring(text, name, f"{number:02}", max_replacements=1)
         if self._is_ordered:
             marks = [*map(re.escape, self._marks)]
-            fields = self._with_marks({"y": r"(\d{4})", "m": r"(\d\d?)", "d": r"(\d\d?)"}, marks)
+            year = r"(\d\d)" if self.has_short_year else r"(\d{4})"
+            fields = self._with_marks({"y": year, "m": r"(\d\d?)", "d": r"(\d\d?)"}, marks)
             iso = "-".join(rf"\{self.order.index(letter) + 1}" for letter in "ymd")
-            text = pc.replace_substring_regex(text, rf"\A{fields}", iso)
+            text = pc.replace_substring_regex(
+                text, rf"\A{fields}{re.escape(self.separator)}", iso + self._iso_separator
+            )
+        if self.has_short_year:
+            text = pc.replace_substring_regex(text, rf"\A({SHORT_YEARS_OF_2000})-", r"20\1-")
+            text = pc.replace_substring_regex(text, r"\A(\d\d)-", r"19\1-")
         if not self.padded:
             text = pc.replace_substring_regex(text, r"-(\d)\b", r"-0\1")
             text = pc.replace_substring_regex(text, r"(\A|[T ])(\d):", r"\10\2:")  # one digit names a group
-        return text
+        return pc.replace_substring_regex(text, r"(\A|[T ])12:", r"\100:") if self.half else text
+
+    @property
+    def _iso_separator(self) -> str:
+        """Between day and time in ISO 8601."""
+        return "T" if self.separator == "T" else " " * bool(self.separator)
 
     def _with_marks(self, parts: Mapping[str, str], marks: Sequence[str]) -> str:
         """Year, month and day in their order, with the marks between them."""
@@ -408,7 +533,9 @@ class MomentText(TextForm):
     @property
     def _is_ordered(self) -> bool:
         """True if days are written otherwise than in ISO 8601."""
-        return (self.order, self.mark) != ("ymd", "-")
+        return (self.order, self.mark, self.has_short_year) != ("ymd", "-", False) or len(
+            self.separator.strip("T ")
+        ) > 0
 
 
 def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Sequence[str] = ()) -> TextForm | None:
@@ -558,44 +685,100 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
 def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentText | None:
     """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
+    weekday, plain = _without_weekday(example)
     match = _moment_in(example)
     if match is None:
         return None
-    name, months = _month_in(example)
+    name, months = _month_in(plain)
     if (match["mark"] == " " or match["last"] == ", ") and not months:
         return None
     has_both = bool(match["day"] and match["time"])
     if bool(match["separator"]) != has_both or (match["zone"] and not has_both):
         return None
-    suffix = match["zone"] or ""
+    if (match["half"] and not match["time"]) or (weekday and not match["day"]):
+        return None
     unit = UNITS[-(-len(match["fraction"] or "") // 3) * 3]
     arrow: Any = pa  # the stubs want literal units
     time = arrow.time32 if unit in ("s", "ms") else arrow.time64
     value = arrow.timestamp(unit) if has_both else pa.date32() if match["day"] else time(unit)
     clock = re.sub(r"\A(\d):", r"0\1:", match["time"] or "")
     letters = len(clock) + (DAY_LETTERS + has_both) * bool(match["day"])
+    is_year_first = len(match["first"] or "1234") == YEAR_LETTERS
     first = MomentText(
         type_,
         example,
         value,
         match["separator"] or "",
         letters,
-        suffix,
+        match["zone"],
         mark=match["mark"] or "-",
         last_mark=", " if match["last"] == ", " else "",
+        has_short_year=not is_year_first and len(match["third"]) < YEAR_LETTERS,
+        half=_first_half(match["half"] or ""),
+        weekday=weekday,
+        prefix=match["prefix"],
     )
-    possible = ORDERS[:1] if len(match["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
-    if months and possible != ORDERS[:1]:
-        possible = ORDERS[2:] if example.startswith(name) else ORDERS[1:2]
+    possible = ORDERS[:1] if is_year_first else ORDERS if first.has_short_year else ORDERS[1:]
+    if months and not is_year_first:
+        named = ORDERS[2:] if plain.startswith(name, len(match["prefix"])) else ORDERS[1:2]
+        possible = named if named[0] == "mdy" or not first.has_short_year else ORDERS[:2]
     orders = [order for order in possible if order == PARSES.get(parse or "")] or possible
-    for padded in (True, False) if not match["fraction"] else (True,):
-        forms = [
-            replace(first, order=order, padded=padded, month=month) for order in orders for month in months or [""]
-        ]
-        fitting = [form for form in forms if form.can_hold(texts)]
-        if fitting:
-            return fitting[0] if len(fitting) == 1 else None
+    for value_type in _with_zones(first, texts):
+        for padded in (True, False) if not match["fraction"] else (True,):
+            forms = [
+                replace(first, value=value_type, order=order, padded=padded, month=month)
+                for order in orders
+                for month in months or [""]
+            ]
+            fitting = _with_likely_years([form for form in forms if form.can_hold(texts)], texts)
+            if fitting:
+                return fitting[0] if len(fitting) == 1 else None
     return None
+
+
+def _with_zones(form: MomentText, texts: Text) -> list[Any]:
+    """The type of the values, or those with the zones that texts of several offsets may be of."""
+    if not re.fullmatch(r" ?[+-]\d\d:?\d\d", form.suffix) or pc.all(pc.ends_with(texts, form.suffix)).as_py():
+        return [form.value]
+    offsets: Any = pc.utf8_slice_codeunits(texts, -len(form.suffix), 2**31 - 1).unique()
+    types: list[Any] = [pa.timestamp(form.value.unit, zone) for zone in ZONES if len(offsets) == 2]
+    return [type_ for type_ in types if _is_known(type_)]
+
+
+def _is_known(type_: Any) -> bool:
+    """Return whether the system's data of time zones has the one of a type."""
+    try:
+        pc.local_timestamp(pa.array([0], type_))
+    except ARROW_PROBLEMS:
+        return False
+    return True
+
+
+def _with_likely_years(forms: list[MomentText], texts: Text) -> list[MomentText]:
+    """Of forms with the year of two digits at either end those whose days lie far nearer; all where none do."""
+    spans: dict[bool, list[int]] = {True: [], False: []}
+    for form in forms:
+        ends: Any = pc.min_max(comparable(form.parsed(texts)))
+        spans[form.order == "ymd"].append(ends["max"].as_py() - ends["min"].as_py())
+    if not all(spans.values()):
+        return forms
+    first, last = min(spans[True]), min(spans[False])
+    is_clear = NEARER * min(first, last) < max(first, last)
+    return [form for form in forms if not is_clear or (form.order == "ymd") == (first < last)]
+
+
+def _first_half(half: str) -> str:
+    """How the hours before noon are marked, where some half of the day is."""
+    return half.translate(str.maketrans("pP", "aA"))
+
+
+def _without_weekday(text: str) -> tuple[str, str]:
+    """Monday as it would begin a text that begins with a weekday ("" for others), and the text without it."""
+    for monday, names in WEEKDAYS.items():
+        beginning = next((name for name in names if text.startswith(name)), "")
+        if beginning:
+            return monday, text.removeprefix(beginning)
+    return "", text
 
 
 def _month_in(text: str) -> tuple[str, list[str]]:
@@ -606,6 +789,7 @@ def _month_in(text: str) -> tuple[str, list[str]]:
 
 def _moment_in(text: str) -> re.Match[str] | None:
     """Parts of a text that is a date or a time, its month as a number; None for others."""
+    text = _without_weekday(text)[1]
     name, months = _month_in(text)
     parts = _MOMENT.fullmatch(text.replace(name, "01", 1) if months else text)
     return parts if parts and (parts["day"] or parts["time"]) else None
