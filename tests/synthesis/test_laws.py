@@ -256,13 +256,15 @@ def test_computed_attributes_of_keys() -> None:
         }
     )
     fitted = gpuvgm.TableSynthesizer().fit(table)
-    assert {law.target for law in fitted.laws_ if law.decides} == {"base", "left"}
+    assert {law.target for law in fitted.laws_ if law.decides} == {"base", "left", "grade"}
     assert {"total", "base", "bonus", "grade"} == {*fitted.attributes_}
     rows = fitted.sample(5000)
     assert (rows.groupby("customer")[[*fitted.attributes_]].nunique(dropna=False) == 1).all(axis=None)
     assert (rows["total"].isna() | (rows["base"] + rows["bonus"] == rows["total"])).all()
     assert ((rows["base"] + rows["spent"]).round(2) == rows["left"]).all()
     assert rows["total"].isna().mean() == pytest.approx(table["total"].isna().mean(), abs=0.03)
+    assert (rows.groupby("total")["grade"].nunique() == 1).all()
+    assert (np.searchsorted([200, 300, 400], rows["total"]).astype(str) == rows["grade"]).mean() > 0.985
     assert ((rows["left"] > 260) == (rows["flag"] == "high")).mean() > 0.985
     parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 3), (3, 900), (900, 5000))]
     assert pd.concat(parts, ignore_index=True).equals(rows)
@@ -440,6 +442,79 @@ def test_numbers_decide_too() -> None:
     assert (rows["born"] <= rows["hired"]).all()
 
 
+@pytest.mark.parametrize(("rows", "customers"), [(8000, 900), (30_000, 2000)])
+def test_numbers_of_customers_decide_too(rows: int, customers: int) -> None:
+    """Each number has few rows, fewer than five in some, whose zips are those of others; but no number has two."""
+    random = np.random.default_rng(3)
+    names, zips = np.arange(customers).astype(str), random.integers(10_000, 99_999, customers)
+    numbers = 10_000 + 7 * np.arange(customers)
+    at = random.integers(0, customers, rows)
+    table = pd.DataFrame(
+        {
+            "number": numbers[at],
+            "name": np.char.add("Firm ", names)[at],
+            "zip": zips[at],
+            "paid": random.gamma(2, 9, rows),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert {str(law) for law in fitted.laws_} == {"name -> number", "number -> zip"}
+    drawn = fitted.sample(5000)
+    assert (drawn.groupby("number")["zip"].nunique() == 1).all()
+    right = pd.Series(zips, numbers).reindex(drawn["number"]).to_numpy() == drawn["zip"].to_numpy()
+    assert right.mean() > 0.97
+    assert (drawn.groupby("name")[["number", "zip"]].nunique() == 1).all(axis=None)
+
+
+def test_thresholds_of_numbers_with_few_rows_are_no_evidence() -> None:
+    """Where one threshold parts them, ten rows tell whether the number there decides; ten thresholds tell more."""
+    random = np.random.default_rng(4)
+    amount = random.integers(0, 300, 3000)
+    table = pd.DataFrame({"amount": amount, "is_large": amount >= 90, "other": random.normal(size=3000)})
+    assert gpuvgm.TableSynthesizer().fit(table).laws_ == ()
+    table["band"] = np.array(list("abcdefghij"))[amount // 30]
+    assert {str(law) for law in gpuvgm.TableSynthesizer().fit(table).laws_} == {"amount -> band", "band -> is_large"}
+
+
+def _taxed(rows: int = 4000) -> pd.DataFrame:
+    """Net amounts, and taxes on them at a rate in percent."""
+    random = np.random.default_rng(6)
+    rate, net = random.choice([19, 7, 0], rows, p=[0.6, 0.3, 0.1]), random.lognormal(5, 1.3, rows).round(2)
+    return pd.DataFrame({"net": net, "rate": rate, "tax": (net * rate / 100).round(2), "day": np.arange(rows) % 28})
+
+
+def test_products_with_a_rate_in_percent(reloaded: Any) -> None:
+    table = _taxed().assign(thousandths=lambda rows: rows["rate"] * 10 + 0.0)
+    fitted = gpuvgm.TableSynthesizer(laws="auto; not net * thousandths / 1000 = tax").fit(table)
+    assert {*fitted.fit_report_.laws} >= {"net * rate / 100 = tax"}
+    rows = fitted.sample(3000)
+    assert rows.equals(reloaded(fitted).sample(3000))
+    assert ((rows["net"] * rows["rate"] / 100 - rows["tax"]).abs() < 0.00501).all()
+    assert rows["tax"].nunique() > 1000 and {*rows["rate"]} == {0, 7, 19}
+    scores = fitted.score_samples(table.assign(tax=table["tax"].where(table["day"] > 0, table["tax"] + 0.01)))
+    assert np.isneginf(scores[table["day"] == 0]).all() and np.isfinite(scores[table["day"] > 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("law", "power"),
+    [("net * rate / 100 = tax", -2), ("net * share = tax", 0), ("dozens * net * 10 = total", 1)],
+)
+def test_products_with_powers_of_ten_are_declared(law: str, power: int) -> None:
+    table = _taxed().assign(share=lambda rows: rows["rate"] / 100, dozens=lambda rows: rows["day"] % 3)
+    table["total"] = [
+        Decimal(f"{net:.2f}") * dozens * 10 for net, dozens in zip(table["net"], table["dozens"], strict=True)
+    ]
+    fitted = gpuvgm.TableSynthesizer(laws=law).fit(table)
+    assert [(str(one), one.power, one.breaches) for one in fitted.laws_] == [(law, power, 0)]
+    assert clone(fitted).fit(table).laws_ == fitted.laws_
+    assert fitted.laws_[0].counted(fitted.transformer_.model_.by_name, _rows_of(fitted.sample(500))).holds
+
+
+def _rows_of(table: pd.DataFrame) -> Any:
+    rows = pa.Table.from_pandas(table, preserve_index=False)
+    return lambda name: rows.column(name).combine_chunks()
+
+
 def test_numbers_of_all_types() -> None:
     """Decimals, large whole numbers and dates of other units; a column that equals another one."""
     random = np.random.default_rng(5)
@@ -602,6 +677,8 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("closed - opened = net", "dates and times have orders, and a time between"),
         ("opened + closed = net in days", "dates and times have orders, and a time between"),
         ("net + tax = gross; gross - tax = net", '"gross - tax = net" cannot be kept beside the others: "net" is'),
+        ("net * tax / 20 = gross", "is no law of the modelled columns"),
+        ("net + tax / 100 = gross", "is no law of the modelled columns"),
         (3, 'laws must be "auto", "off" or texts of laws, got 3'),
     ],
 )
@@ -620,6 +697,8 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
         [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
         [Law("<=", ("product",), "net")],
         [Law("=", ("net",), "gross", ties=True)],
+        [Law("+", ("net", "tax"), "gross", power=-2)],
+        [Law("*", ("price", "pieces"), "net", power=10**9)],
         [Law("=", ("net",), "gross"), Law("=", ("gross",), "net")],
         [Law("=", ("net",), "gross"), Law("=", ("tax",), "gross")],
     ):
