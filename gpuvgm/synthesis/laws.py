@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from gpuvgm.arrays import beside, mixed, namespace_of
 from gpuvgm.columns.base import FittedColumn
@@ -45,6 +46,9 @@ LEAST_BROKEN = 20  # of these rows, that break a law where a column has the valu
 LEAST_SHARE = 0.02  # of these rows, that do
 FEW_ROWS = 20_000  # between which sums, products and orders are looked for
 PROBED = 24  # rows that a law is tried on first
+LEAST_ADDENDS = 3  # of sums that are found by weights, not by trying all pairs
+SOLVED = 1000  # rows from which weights of addends are learnt
+NEAR = 0.1  # how far these are from 1 at most, before they are tested
 MOST_COLUMNS = 64  # of numbers, between which sums and products are looked for
 MOST_KEYS = 1 << 14  # values that decide another column
 PROBED_KEYS = 480  # rows that a column that decides another is tried on first
@@ -70,10 +74,11 @@ class Law:
     Parameters
     ----------
     sign : {"=", "+", "-", "*", "<=", "->"}
-        What makes the target of the operands: the same number, a sum, difference or product to the target's step; or
-        "<=", where it is no less; or "->", where each value of the operand has one of the target.
+        What makes the target of the operands: the same number, a sum, a difference (of the first one and all others)
+        or a product, to the target's step; or "<=", where it is no less; or "->", where each value of the operand has
+        one of the target.
     operands : tuple of str
-        One or two columns.
+        One or two columns; of sums and differences, two or more.
     target : str
         The column on the right.
     span : {"", "days", "hours", "minutes", "seconds"}
@@ -130,11 +135,14 @@ class Law:
         first, *others = self.operands
         if self.sign == "=":
             yield replace(self, operands=(self.target,), target=first)
-        for other in others:
-            back: Sign = "+" if self.sign == "-" else "-"
-            if self.sign in ("+", "-"):
-                yield replace(self, sign=back, operands=(self.target, other), target=first)
-                yield replace(self, sign="-", operands=(self.target, first)[:: -1 if back == "+" else 1], target=other)
+        if self.sign == "+":
+            yield replace(self, sign="-", operands=(self.target, *others), target=first)
+        if self.sign == "-":
+            yield replace(self, sign="+", operands=(self.target, *others), target=first)
+        for at, other in enumerate(others if self.sign in ("+", "-") else ()):
+            remaining = (*others[:at], *others[at + 1 :])
+            operands = (self.target, first, *remaining) if self.sign == "+" else (first, self.target, *remaining)
+            yield replace(self, sign="-", operands=operands, target=other)
 
     @property
     def uncounted(self) -> Law:
@@ -155,8 +163,13 @@ class Law:
         names = (*self.operands, self.target)
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
-        has_two = self.sign in ("+", "-", "*")
-        if len(self.operands) != 1 + has_two or len(self.keys) != len(self.values) or self.ties and self.decides:
+        is_summed, count = self.sign in ("+", "-"), len(self.operands)
+        if (
+            (count < 2 if is_summed else count != 1 + (self.sign == "*"))
+            or len(self.keys) != len(self.values)
+            or self.ties
+            and self.decides
+        ):
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if self.power and self.sign != "*":
             raise ValueError(f'the law "{self}" has a factor, but is no product')
@@ -367,9 +380,9 @@ class Rule:
             )
             of_both: Floats = product * other / float(own.factor / Fraction(10) ** self.law.power) - own.base
             return of_both
-        signs = (1, -1 if self.law.sign == "-" else 1)
+        signs = (1, *([-1 if self.law.sign == "-" else 1] * (len(of_sides) - 1)))
         # Bases are added exactly: only differences between numbers may be rounded.
-        weights = [sign * unit.factor / own.factor for sign, unit in zip(signs, of_sides, strict=False)]
+        weights = [sign * unit.factor / own.factor for sign, unit in zip(signs, of_sides, strict=True)]
         shift = sum((weight * unit.base for weight, unit in zip(weights, of_sides, strict=True)), Fraction(-own.base))
         total: Floats = float(weights[0]) * sides[0]
         for weight, side in zip(weights[1:], sides[1:], strict=True):
@@ -851,23 +864,70 @@ class LawSearch:
 
     def _sums(self) -> Iterator[list[Law]]:
         """Yield the forms of equal columns and of sums that compute a wide column; see `_rank`."""
+        found = set[str]()
         for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
             if self._holds(law):
-                numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
-                scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
-                widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
-                wide = [
-                    form
-                    for form in law.forms
-                    if widths[form.target] >= WIDE * max(widths.values())
-                    and isinstance(self.columns[form.target], NumericColumn)
-                    and self._holds(form)
-                ]
-                yield sorted(wide, key=self._rank)
+                found |= {law.target} if law.sign != "-" else set()
+                yield self._wide_forms(law)
+        yield from map(self._wide_forms, self._long_sums(found))
 
-    def _rank(self, form: Law) -> tuple[bool, int]:
-        """Which form of a law is best: where what is missing says itself, and the column that is drawn last."""
-        return bool(Rule(form, self.columns).outcome(self._few).apart.any()), -self._order.index(form.target)
+    def _wide_forms(self, law: Law) -> list[Law]:
+        """The forms of a law that compute a column which is not narrow beside the others, the best first."""
+        numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
+        scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
+        widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
+        wide = [
+            form
+            for form in law.forms
+            if widths[form.target] >= WIDE * max(widths.values())
+            and isinstance(self.columns[form.target], NumericColumn)
+            and self._holds(form)
+        ]
+        return sorted(wide, key=self._rank)
+
+    def _rank(self, form: Law) -> tuple[bool, bool, int]:
+        """Which form of a law is best: where what is missing says itself, and the column that is drawn last.
+
+        Of three addends and more none is computed: it would often lie beyond its range.
+        """
+        is_addend = len(form.operands) >= LEAST_ADDENDS and form.sign == "-"
+        says_missing = not Rule(form, self.columns).outcome(self._few).apart.any()
+        return is_addend, not says_missing, -self._order.index(form.target)
+
+    def _long_sums(self, sums: Collection[str]) -> Iterator[Law]:
+        """Yield sums of three columns and more, whose least squares on few rows have a weight of 1 for each addend.
+
+        Weights are not negative, as by `scipy.optimize.nnls`. What is a sum already is no addend, for weights might be
+        shared between both.
+        """
+        names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
+        targets, found, more = [name for name in names if isinstance(self.columns[name], NumericColumn)], {*sums}, True
+        while more:
+            more = False
+            for target in (name for name in targets if name not in found):
+                addends = self._addends(target, [name for name in names if name not in found and name != target])
+                law = Law("+", addends, target)
+                if len(addends) >= LEAST_ADDENDS and self._holds(law):
+                    found.add(target)
+                    more = True
+                    yield law
+
+    def _addends(self, target: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Columns with a weight of 1 or near it, where the weighted sum of all is nearest to a column."""
+        own = self._numbers[target][1][:SOLVED]
+        rows = np.flatnonzero(np.isfinite(own))
+        if len(names) < LEAST_ADDENDS or len(rows) <= len(names):  # of no columns, nnls would overrun its memory
+            return ()
+        numbers = np.array([*(self._numbers[name][1][rows] for name in names), own[rows]]).T
+        numbers = np.where(np.isfinite(numbers), numbers, 0)
+        scales = np.maximum(np.max(np.abs(numbers), axis=0, initial=0), np.finfo(np.float64).tiny)
+        triangle: Any = np.linalg.qr(numbers / scales, mode="r")
+        try:
+            weights, _ = nnls(triangle[:, :-1], triangle[:, -1])
+        except RuntimeError:  # it has not converged
+            return ()
+        near = np.abs(weights * scales[-1] / scales[:-1] - 1) < NEAR
+        return tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""
@@ -1004,6 +1064,8 @@ def _left_sides(text: str) -> Iterator[tuple[Sign, tuple[str, ...], int]]:
     signs: tuple[Sign, ...] = ("+", "-", "*")
     for sign in signs:
         yield from ((sign, pair, 0) for pair in _splits(text, sign))
+        if len(parts := text.split(f" {sign} ")) > 2 and sign != "*":
+            yield sign, tuple(map(str.strip, parts)), 0
     scaled = re.fullmatch(rf"(.*) ([*/]) 1(0{{1,{MOST_POWER}}})", text)
     if scaled:
         power = len(scaled[3]) * (1 if scaled[2] == "*" else -1)

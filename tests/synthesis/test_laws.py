@@ -510,6 +510,75 @@ def test_products_with_powers_of_ten_are_declared(law: str, power: int) -> None:
     assert fitted.laws_[0].counted(fitted.transformer_.model_.by_name, _rows_of(fitted.sample(500))).holds
 
 
+TASKS = ["task 1", "task 2", "task 3"]
+
+
+def _exams(rows: int = 3000) -> pd.DataFrame:
+    """Points of three tasks, of which absent students have none; sums of them, and of what is a sum already."""
+    random = np.random.default_rng(7)
+    points = pd.DataFrame({name: random.integers(0, 41, rows) / 2 for name in TASKS})
+    points.loc[random.random(rows) < 0.1] = np.nan
+    total, bonus, home = points.sum(axis=1, skipna=False), random.integers(0, 5, rows), random.integers(0, 31, rows)
+    oral = random.integers(0, 21, rows)
+    others = {"bonus": bonus, "home": home, "work": home + bonus, "oral": oral, "credit": oral + home + bonus}
+    return points.assign(total=total, twice=2 * total, **others, age=random.integers(18, 40, rows))
+
+
+def test_sums_of_three_and_more() -> None:
+    table = _exams()
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    sums = {law.target: law for law in fitted.laws_ if law.sign in ("+", "-")}
+    assert str(sums["total"]) == "task 1 + task 2 + task 3 = total" and len(sums) == 3
+    rows = fitted.sample(4000)
+    assert rows[TASKS].sum(axis=1, skipna=False).equals(rows["total"])
+    assert rows["total"].isna().mean() == pytest.approx(0.1, abs=0.03)
+    assert (rows["home"] + rows["bonus"] == rows["work"]).all()
+    assert (rows["work"] + rows["oral"] == rows["credit"]).all()
+    rows = fitted.sample(400, conditions={"total": (30, 33), "task 2": (5, 10)})
+    assert rows["total"].between(30, 33).all() and rows["task 2"].between(5, 10).all()
+    assert rows[TASKS].sum(axis=1).equals(rows["total"])
+
+
+def test_twelve_months_make_a_year(reloaded: Any) -> None:
+    """They are all found although they go with each other, and with what is a mean of them."""
+    random = np.random.default_rng(9)
+    months = [f"month {number}" for number in range(1, 13)]
+    sales = (random.lognormal(4, 0.5, (3000, 1)) * random.lognormal(0, 0.3, (3000, 12))).round(2)
+    table = pd.DataFrame(sales, columns=months).assign(staff=random.integers(1, 50, 3000))
+    table = table.assign(
+        year=sales.sum(axis=1).round(2), mean=(sales.mean(axis=1) + random.normal(0, 3, 3000)).round(1)
+    )
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert f"{' + '.join(months)} = year" in fitted.fit_report_.laws
+    rows = fitted.sample(2000)
+    assert ((rows[months].sum(axis=1) - rows["year"]).abs() < 0.00501).all()
+
+
+@pytest.mark.parametrize(
+    ("law", "target"), [("task 3 + task 2 + task 1 = total", "total"), ("total - task 1 - task 3 = task 2", "task 2")]
+)
+def test_sums_of_three_are_declared(law: str, target: str) -> None:
+    fitted = gpuvgm.TableSynthesizer(laws=law).fit(_exams())
+    (found,) = fitted.laws_
+    assert str(found) == law and found.target == target and found.holds
+    assert len({*map(str, found.forms)}) == 4 == len({form.target for form in found.forms})
+    rows = _rows_of(fitted.sample(1000))
+    assert all(form.counted(fitted.transformer_.model_.by_name, rows).breaches == 0 for form in found.forms)
+
+
+def test_weights_that_are_no_sum_are_no_law() -> None:
+    random = np.random.default_rng(1)
+    parts = random.integers(0, 100, (3000, 3))
+    noise = random.integers(0, 2, 3000)
+    table = pd.DataFrame(parts, columns=["a", "b", "c"]).assign(
+        noisy=parts.sum(axis=1) + noise,
+        mean=parts.mean(axis=1),
+        weighted=parts @ [1, 1, 2],
+        positive=noise * parts[:, 0],
+    )
+    assert not [law for law in gpuvgm.TableSynthesizer().fit(table).laws_ if law.sign in ("+", "-", "=")]
+
+
 def _rows_of(table: pd.DataFrame) -> Any:
     rows = pa.Table.from_pandas(table, preserve_index=False)
     return lambda name: rows.column(name).combine_chunks()
@@ -678,6 +747,9 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("opened + closed = net in days", "dates and times have orders, and a time between"),
         ("net + tax = gross; gross - tax = net", '"gross - tax = net" cannot be kept beside the others: "net" is'),
         ("net * tax / 20 = gross", "is no law of the modelled columns"),
+        ("net + tax + product = gross", 'column "product" is not modelled as numbers'),
+        ("net + tax + opened = closed", "dates and times have orders, and a time between"),
+        ("net * tax * pieces = gross", "is no law of the modelled columns"),
         ("net + tax / 100 = gross", "is no law of the modelled columns"),
         (3, 'laws must be "auto", "off" or texts of laws, got 3'),
     ],
@@ -694,6 +766,9 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     for laws in (
         [Law("<=", ("net",), "nothing")],
         [Law("+", ("net",), "gross")],
+        [Law("*", ("price", "pieces", "tax"), "net")],
+        [Law("+", ("net", "tax", "tax"), "gross")],
+        [Law("<=", ("net", "tax"), "gross")],
         [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
         [Law("<=", ("product",), "net")],
         [Law("=", ("net",), "gross", ties=True)],
