@@ -901,33 +901,19 @@ class LawSearch:
         shared between both.
         """
         names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
+        if len(names) <= LEAST_ADDENDS:
+            return
         targets, found, more = [name for name in names if isinstance(self.columns[name], NumericColumn)], {*sums}, True
+        squares = _LeastSquares.of({name: self._numbers[name][1][:SOLVED] for name in names})
         while more:
             more = False
             for target in (name for name in targets if name not in found):
-                addends = self._addends(target, [name for name in names if name not in found and name != target])
+                addends = squares.addends(target, [name for name in names if name not in found and name != target])
                 law = Law("+", addends, target)
                 if len(addends) >= LEAST_ADDENDS and self._holds(law):
                     found.add(target)
                     more = True
                     yield law
-
-    def _addends(self, target: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Columns with a weight of 1 or near it, where the weighted sum of all is nearest to a column."""
-        own = self._numbers[target][1][:SOLVED]
-        rows = np.flatnonzero(np.isfinite(own))
-        if len(names) < LEAST_ADDENDS or len(rows) <= len(names):  # of no columns, nnls would overrun its memory
-            return ()
-        numbers = np.array([*(self._numbers[name][1][rows] for name in names), own[rows]]).T
-        numbers = np.where(np.isfinite(numbers), numbers, 0)
-        scales = np.maximum(np.max(np.abs(numbers), axis=0, initial=0), np.finfo(np.float64).tiny)
-        triangle: Any = np.linalg.qr(numbers / scales, mode="r")
-        try:
-            weights, _ = nnls(triangle[:, :-1], triangle[:, -1])
-        except RuntimeError:  # it has not converged
-            return ()
-        near = np.abs(weights * scales[-1] / scales[:-1] - 1) < NEAR
-        return tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""
@@ -1045,6 +1031,53 @@ class _Keys:
         values, with_one = self.values(own), np.bincount(self.of_rows[np.isfinite(own)], minlength=len(self.distinct))
         differs = np.isfinite(values[1:]) & np.isfinite(values[:-1]) & (values[1:] != values[:-1])
         return int(np.sum(np.maximum(with_one[:-1] - 1, 0)[differs]))
+
+
+@dataclass(frozen=True, slots=True)
+class _LeastSquares:
+    """Columns of numbers, of which some may be sums of others.
+
+    Parameters
+    ----------
+    places : dict of str to int
+        Which column of `numbers` each is.
+    numbers : ndarray of shape (rows, columns)
+        Their numbers, each divided by its scale; NaN where there is none.
+    scales : ndarray of shape (columns,)
+        Their largest absolute numbers.
+    triangles : dict of bytes to ndarray of shape (columns or fewer, columns)
+        By rows, R of the QR decomposition of the numbers there, 0 for NaN: distances are the same, of few rows.
+    """
+
+    places: dict[str, int]
+    numbers: Floats
+    scales: Floats
+    triangles: dict[bytes, Floats]
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Floats]) -> _LeastSquares:
+        """The columns."""
+        numbers = np.stack(list(columns.values()), axis=1)
+        numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+        scales = np.maximum(np.max(np.abs(np.nan_to_num(numbers)), axis=0), np.finfo(np.float64).tiny)
+        return cls({name: at for at, name in enumerate(columns)}, numbers / scales, scales, {})
+
+    def addends(self, target: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Columns with a weight of 1 or near it, where the weighted sum of some is nearest to another column."""
+        own, others = self.places[target], [self.places[name] for name in names]
+        rows = ~np.isnan(self.numbers[:, own])
+        if len(names) < LEAST_ADDENDS or np.sum(rows) <= len(names):  # of no columns, nnls would overrun its memory
+            return ()
+        if rows.tobytes() not in self.triangles:
+            triangle: Any = np.linalg.qr(np.nan_to_num(self.numbers[rows]), mode="r")
+            self.triangles[rows.tobytes()] = triangle
+        triangle = self.triangles[rows.tobytes()]
+        try:
+            weights, _ = nnls(triangle[:, others], triangle[:, own])
+        except RuntimeError:  # it has not converged
+            return ()
+        near = np.abs(weights * self.scales[own] / self.scales[others] - 1) < NEAR
+        return tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
 
 
 def texts_of(wanted: str | Sequence[str]) -> list[str]:

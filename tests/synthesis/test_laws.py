@@ -569,12 +569,13 @@ def test_sums_of_three_are_declared(law: str, target: str) -> None:
 def test_weights_that_are_no_sum_are_no_law() -> None:
     random = np.random.default_rng(1)
     parts = random.integers(0, 100, (3000, 3))
-    noise = random.integers(0, 2, 3000)
+    noise, rare = random.integers(0, 2, 3000), np.where(random.random(3000) < 0.001, random.normal(size=3000), np.nan)
     table = pd.DataFrame(parts, columns=["a", "b", "c"]).assign(
         noisy=parts.sum(axis=1) + noise,
         mean=parts.mean(axis=1),
         weighted=parts @ [1, 1, 2],
         positive=noise * parts[:, 0],
+        rare=rare,
     )
     assert not [law for law in gpuvgm.TableSynthesizer().fit(table).laws_ if law.sign in ("+", "-", "=")]
 
