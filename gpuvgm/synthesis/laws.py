@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations, permutations
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from gpuvgm.arrays import beside, mixed, namespace_of
 from gpuvgm.columns.base import FittedColumn
@@ -27,6 +28,7 @@ from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
+from gpuvgm.columns.rules import whole
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
@@ -44,12 +46,18 @@ LEAST_BROKEN = 20  # of these rows, that break a law where a column has the valu
 LEAST_SHARE = 0.02  # of these rows, that do
 FEW_ROWS = 20_000  # between which sums, products and orders are looked for
 PROBED = 24  # rows that a law is tried on first
+LEAST_ADDENDS = 3  # of sums that are found by weights, not by trying all pairs
+SOLVED = 1000  # rows from which weights of addends are learnt
+NEAR = 0.1  # how far these are from 1 at most, before they are tested
 MOST_COLUMNS = 64  # of numbers, between which sums and products are looked for
 MOST_KEYS = 1 << 14  # values that decide another column
-LEAST_REPEATS = 20  # rows of each such value on average, of a column of numbers
+PROBED_KEYS = 480  # rows that a column that decides another is tried on first
+PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat others if it decides any
+REPEATS = 0.02  # of these rows, that do
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NOISE = 1e-9  # of a number without a step
 WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
+MOST_POWER = 6  # of ten, as a factor of a product
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
 Sign = Literal["=", "+", "-", "*", "<=", "->"]
@@ -66,14 +74,17 @@ class Law:
     Parameters
     ----------
     sign : {"=", "+", "-", "*", "<=", "->"}
-        What makes the target of the operands: the same number, a sum, difference or product to the target's step; or
-        "<=", where it is no less; or "->", where each value of the operand has one of the target.
+        What makes the target of the operands: the same number, a sum, a difference (of the first one and all others)
+        or a product, to the target's step; or "<=", where it is no less; or "->", where each value of the operand has
+        one of the target.
     operands : tuple of str
-        One or two columns.
+        One or two columns; of sums and differences, two or more.
     target : str
         The column on the right.
     span : {"", "days", "hours", "minutes", "seconds"}
         What numbers count that are the time between dates.
+    power : int
+        Of "*": the power of ten that the product is multiplied with, -2 where an operand is in percent.
     keys, values : tuple of float
         Of "->": numbers of the operand, ascending, and those of the target; see `codes_of`.
     ties : bool
@@ -88,6 +99,7 @@ class Law:
     operands: tuple[str, ...]
     target: str
     span: Span = ""
+    power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
     ties: bool = False
@@ -97,7 +109,9 @@ class Law:
     def __str__(self) -> str:
         if self.sign in ("<=", "->"):
             return f"{self.operands[0]} {self.sign} {self.target}"
-        return f"{f' {self.sign} '.join(self.operands)} = {self.target}{f' in {self.span}' if self.span else ''}"
+        factor = f" {'*' if self.power > 0 else '/'} {10 ** abs(self.power)}" if self.power else ""
+        left = f" {self.sign} ".join(self.operands) + factor
+        return f"{left} = {self.target}{f' in {self.span}' if self.span else ''}"
 
     @property
     def holds(self) -> bool:
@@ -121,11 +135,14 @@ class Law:
         first, *others = self.operands
         if self.sign == "=":
             yield replace(self, operands=(self.target,), target=first)
-        for other in others:
-            back: Sign = "+" if self.sign == "-" else "-"
-            if self.sign in ("+", "-"):
-                yield replace(self, sign=back, operands=(self.target, other), target=first)
-                yield replace(self, sign="-", operands=(self.target, first)[:: -1 if back == "+" else 1], target=other)
+        if self.sign == "+":
+            yield replace(self, sign="-", operands=(self.target, *others), target=first)
+        if self.sign == "-":
+            yield replace(self, sign="+", operands=(self.target, *others), target=first)
+        for at, other in enumerate(others if self.sign in ("+", "-") else ()):
+            remaining = (*others[:at], *others[at + 1 :])
+            operands = (self.target, first, *remaining) if self.sign == "+" else (first, self.target, *remaining)
+            yield replace(self, sign="-", operands=operands, target=other)
 
     @property
     def uncounted(self) -> Law:
@@ -146,9 +163,16 @@ class Law:
         names = (*self.operands, self.target)
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
-        has_two = self.sign in ("+", "-", "*")
-        if len(self.operands) != 1 + has_two or len(self.keys) != len(self.values) or self.ties and self.decides:
+        is_summed, count = self.sign in ("+", "-"), len(self.operands)
+        if (
+            (count < 2 if is_summed else count != 1 + (self.sign == "*"))
+            or len(self.keys) != len(self.values)
+            or self.ties
+            and self.decides
+        ):
             raise ValueError(f'the law "{self}" has other parts than such laws')
+        if self.power and self.sign != "*":
+            raise ValueError(f'the law "{self}" has a factor, but is no product')
         if (self.sign == "->") != bool(self.keys) or list(self.keys) != sorted({*self.keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
         _check_kinds(self, columns)
@@ -354,11 +378,11 @@ class Rule:
             product, other = (
                 float(unit.factor) * (side + unit.base) for unit, side in zip(of_sides, sides, strict=True)
             )
-            of_both: Floats = product * other / float(own.factor) - own.base
+            of_both: Floats = product * other / float(own.factor / Fraction(10) ** self.law.power) - own.base
             return of_both
-        signs = (1, -1 if self.law.sign == "-" else 1)
+        signs = (1, *([-1 if self.law.sign == "-" else 1] * (len(of_sides) - 1)))
         # Bases are added exactly: only differences between numbers may be rounded.
-        weights = [sign * unit.factor / own.factor for sign, unit in zip(signs, of_sides, strict=False)]
+        weights = [sign * unit.factor / own.factor for sign, unit in zip(signs, of_sides, strict=True)]
         shift = sum((weight * unit.base for weight, unit in zip(weights, of_sides, strict=True)), Fraction(-own.base))
         total: Floats = float(weights[0]) * sides[0]
         for weight, side in zip(weights[1:], sides[1:], strict=True):
@@ -726,27 +750,31 @@ class LawSearch:
         yield from ([law] for law in sorted(laws, key=rank))
 
     def _keys(self, name: str) -> _Keys | None:
-        """The values of a column, and those of the rows; None where they may lie anywhere."""
+        """The values of a column, and those of the rows; None where they are too many, or come back in too few rows."""
         codes, is_category = self._codes[name], isinstance(self.columns[name], CategoricalColumn)
-        probe = codes[self._shuffled[: LEAST_REPEATS * LEAST_ROWS]]
-        if not is_category and len(np.unique(probe)) * 2 > len(probe):
+        probe = codes[self._shuffled[:PROBED_REPEATS]]
+        if not is_category and len(np.unique(probe)) > (1 - REPEATS) * len(probe):
             return None
-        distinct, of_rows = np.unique(codes, return_inverse=True)
-        come_back = is_category or len(distinct) * LEAST_REPEATS <= len(codes)
-        return _Keys(distinct, of_rows) if come_back and len(distinct) <= MOST_KEYS else None
+        keys = _Keys(*np.unique(codes, return_inverse=True))
+        come_back = is_category or np.mean(keys.usual(np.zeros(len(codes)))[keys.of_rows]) >= LISTED
+        return keys if come_back and len(keys.distinct) <= MOST_KEYS else None
 
     def _decided(self, target: str, name: str, keys: _Keys) -> Law | None:
         """The law that a column decides another one, if the rows obey it and tell of it."""
-        codes, few = self._codes[target], self._shuffled[: LEAST_REPEATS * PROBED]
+        codes, few = self._codes[target], self._shuffled[:PROBED_KEYS]
         for some, own in ((keys.at(few), codes[few]), (keys, codes)):
             values = some.values(own)
             if np.any(np.isfinite(own) & (values[some.of_rows] != own)):
                 return None
         others, usual = codes[self._shuffled], keys.usual(codes)
         broken = np.count_nonzero(np.isfinite(others) & (values[keys.of_rows] != others))
+        if isinstance(self.columns[name], NumericColumn):
+            broken = np.minimum(broken, keys.told_from_next(codes))
         if broken < LEAST_BROKEN or np.mean(usual[keys.of_rows]) < LISTED:
             return None
-        return Law("->", (name,), target, "", tuple(keys.distinct[usual].tolist()), tuple(values[usual].tolist()))
+        return Law(
+            "->", (name,), target, keys=tuple(keys.distinct[usual].tolist()), values=tuple(values[usual].tolist())
+        )
 
     # -- sums, products and orders
 
@@ -812,6 +840,12 @@ class LawSearch:
             for at in np.flatnonzero(~np.any(np.abs(results - own) > tolerances, axis=1)):
                 if targets[at] not in operands:
                     yield Law(sign, operands, targets[at])
+            if sign == "*":
+                powers = _powers(results, own)
+                off = np.abs(results * 10.0 ** powers[:, None] - own) > tolerances
+                for at in np.flatnonzero((powers != 0) & ~np.any(off, axis=1)):
+                    if targets[at] not in operands:
+                        yield Law(sign, operands, targets[at], power=int(powers[at]))
 
     def _times_between(self) -> Iterator[Law]:
         """Yield laws of two dates and the time between them, that the first few rows obey."""
@@ -830,23 +864,56 @@ class LawSearch:
 
     def _sums(self) -> Iterator[list[Law]]:
         """Yield the forms of equal columns and of sums that compute a wide column; see `_rank`."""
+        found = set[str]()
         for law in (*self._candidates("="), *self._candidates("+"), *self._times_between()):
             if self._holds(law):
-                numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
-                scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
-                widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
-                wide = [
-                    form
-                    for form in law.forms
-                    if widths[form.target] >= WIDE * max(widths.values())
-                    and isinstance(self.columns[form.target], NumericColumn)
-                    and self._holds(form)
-                ]
-                yield sorted(wide, key=self._rank)
+                found |= {law.target} if law.sign != "-" else set()
+                yield self._wide_forms(law)
+        yield from map(self._wide_forms, self._long_sums(found))
 
-    def _rank(self, form: Law) -> tuple[bool, int]:
-        """Which form of a law is best: where what is missing says itself, and the column that is drawn last."""
-        return bool(Rule(form, self.columns).outcome(self._few).apart.any()), -self._order.index(form.target)
+    def _wide_forms(self, law: Law) -> list[Law]:
+        """The forms of a law that compute a column which is not narrow beside the others, the best first."""
+        numbers = {form.target: self._numbers[form.target][1] for form in law.forms}
+        scales = {name: SPANS.get(law.span, 1) if self._numbers[name][0] == NUMBER else 1 for name in numbers}
+        widths = {name: float(np.nanstd(own)) * scales[name] for name, own in numbers.items()}
+        wide = [
+            form
+            for form in law.forms
+            if widths[form.target] >= WIDE * max(widths.values())
+            and isinstance(self.columns[form.target], NumericColumn)
+            and self._holds(form)
+        ]
+        return sorted(wide, key=self._rank)
+
+    def _rank(self, form: Law) -> tuple[bool, bool, int]:
+        """Which form of a law is best: where what is missing says itself, and the column that is drawn last.
+
+        Of three addends and more none is computed: it would often lie beyond its range.
+        """
+        is_addend = len(form.operands) >= LEAST_ADDENDS and form.sign == "-"
+        says_missing = not Rule(form, self.columns).outcome(self._few).apart.any()
+        return is_addend, not says_missing, -self._order.index(form.target)
+
+    def _long_sums(self, sums: Collection[str]) -> Iterator[Law]:
+        """Yield sums of three columns and more, whose least squares on few rows have a weight of 1 for each addend.
+
+        Weights are not negative, as by `scipy.optimize.nnls`. What is a sum already is no addend, for weights might be
+        shared between both.
+        """
+        names = [name for name, (sort, _) in self._numbers.items() if sort == NUMBER][:MOST_COLUMNS]
+        if len(names) <= LEAST_ADDENDS:
+            return
+        targets, found, more = [name for name in names if isinstance(self.columns[name], NumericColumn)], {*sums}, True
+        squares = _LeastSquares.of({name: self._numbers[name][1][:SOLVED] for name in names})
+        while more:
+            more = False
+            for target in (name for name in targets if name not in found):
+                addends = squares.addends(target, [name for name in names if name not in found and name != target])
+                law = Law("+", addends, target)
+                if len(addends) >= LEAST_ADDENDS and self._holds(law):
+                    found.add(target)
+                    more = True
+                    yield law
 
     def _products(self) -> Iterator[list[Law]]:
         """Yield products."""
@@ -887,15 +954,13 @@ class LawSearch:
         for left, right in _splits(between[1] if between and span else text, "="):
             if left in self.columns and right in self.columns:
                 return self._complete(Law("=", (left,), right))
-            pairs: tuple[Sign, ...] = ("+", "-", "*")
-            for sign in pairs:
-                for pair in _splits(left, sign):
-                    if {*pair, right} <= {*self.columns}:
-                        return self._complete(Law(sign, pair, right, span))
+            for other, operands, power in _left_sides(left):
+                if {*operands, right} <= {*self.columns}:
+                    return self._complete(Law(other, operands, right, span, power))
         raise InputError(
             f"laws: {text!r} is no law of the modelled columns {', '.join(self.columns)}; laws are written "
-            '"a + b = c", "a - b = c", "a * b = c", "a = b", "a <= b", "a -> b" and "end - start = stay in days", '
-            "with blanks around the signs"
+            '"a + b = c", "a - b = c", "a * b = c", "a * b / 100 = c", "a = b", "a <= b", "a -> b" and '
+            '"end - start = stay in days", with blanks around the signs'
         )
 
     def _complete(self, law: Law) -> Law:
@@ -909,6 +974,28 @@ class LawSearch:
         if not usual.any():
             raise InputError(f'laws: "{law}": no value of "{law.operands[0]}" has {LISTED_ROWS} rows of the sample')
         return replace(law, keys=tuple(keys.distinct[usual].tolist()), values=tuple(values[usual].tolist()))
+
+
+def _powers(products: Floats, numbers: Floats) -> Ints:
+    """Powers of ten that make products nearest to numbers, on average.
+
+    Parameters
+    ----------
+    products : ndarray of shape (rows,)
+        Products of two columns, NaN where one is missing.
+    numbers : ndarray of shape (columns, rows)
+        Numbers of the columns that they may make.
+
+    Returns
+    -------
+    ndarray of shape (columns,), int64
+        The power for each column; 0 where all are zero.
+    """
+    both = ~np.isnan(products + numbers)
+    sums = [np.where(both, np.abs(some), 0).sum(axis=1) for some in (numbers, products)]
+    logarithms = [np.log10(np.where(np.minimum(*sums) > 0, some, 1)) for some in sums]
+    powers: Ints = np.rint(np.clip(logarithms[0] - logarithms[1], -MOST_POWER, MOST_POWER)).astype(np.int64)
+    return powers
 
 
 @dataclass(frozen=True, slots=True)
@@ -935,6 +1022,63 @@ class _Keys:
         )
         return np.where(with_one == 0, every, with_one) >= LISTED_ROWS
 
+    def told_from_next(self, own: Floats) -> int:
+        """Rows that agree with another of their value on a code of another column that the next value does not have.
+
+        Only these tell that numbers decide a column, not that it hardly differs between numbers as near: where a
+        threshold parts numbers with a few rows each, hardly any rows of one number could lie on both of its sides.
+        """
+        values, with_one = self.values(own), np.bincount(self.of_rows[np.isfinite(own)], minlength=len(self.distinct))
+        differs = np.isfinite(values[1:]) & np.isfinite(values[:-1]) & (values[1:] != values[:-1])
+        return int(np.sum(np.maximum(with_one[:-1] - 1, 0)[differs]))
+
+
+@dataclass(frozen=True, slots=True)
+class _LeastSquares:
+    """Columns of numbers, of which some may be sums of others.
+
+    Parameters
+    ----------
+    places : dict of str to int
+        Which column of `numbers` each is.
+    numbers : ndarray of shape (rows, columns)
+        Their numbers, each divided by its scale; NaN where there is none.
+    scales : ndarray of shape (columns,)
+        Their largest absolute numbers.
+    triangles : dict of bytes to ndarray of shape (columns or fewer, columns)
+        By rows, R of the QR decomposition of the numbers there, 0 for NaN: distances are the same, of few rows.
+    """
+
+    places: dict[str, int]
+    numbers: Floats
+    scales: Floats
+    triangles: dict[bytes, Floats]
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Floats]) -> _LeastSquares:
+        """The columns."""
+        numbers = np.stack(list(columns.values()), axis=1)
+        numbers = np.where(np.isfinite(numbers), numbers, np.nan)
+        scales = np.maximum(np.max(np.abs(np.nan_to_num(numbers)), axis=0), np.finfo(np.float64).tiny)
+        return cls({name: at for at, name in enumerate(columns)}, numbers / scales, scales, {})
+
+    def addends(self, target: str, names: Sequence[str]) -> tuple[str, ...]:
+        """Columns with a weight of 1 or near it, where the weighted sum of some is nearest to another column."""
+        own, others = self.places[target], [self.places[name] for name in names]
+        rows = ~np.isnan(self.numbers[:, own])
+        if len(names) < LEAST_ADDENDS or np.sum(rows) <= len(names):  # of no columns, nnls would overrun its memory
+            return ()
+        if rows.tobytes() not in self.triangles:
+            triangle: Any = np.linalg.qr(np.nan_to_num(self.numbers[rows]), mode="r")
+            self.triangles[rows.tobytes()] = triangle
+        triangle = self.triangles[rows.tobytes()]
+        try:
+            weights, _ = nnls(triangle[:, others], triangle[:, own])
+        except RuntimeError:  # it has not converged
+            return ()
+        near = np.abs(weights * self.scales[own] / self.scales[others] - 1) < NEAR
+        return tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
+
 
 def texts_of(wanted: str | Sequence[str]) -> list[str]:
     """Texts of laws, which a single text has between semicolons."""
@@ -946,6 +1090,19 @@ def _splits(text: str, sign: str) -> Iterator[tuple[str, str]]:
     parts = text.split(f" {sign} ")
     for at in range(1, len(parts)):
         yield f" {sign} ".join(parts[:at]).strip(), f" {sign} ".join(parts[at:]).strip()
+
+
+def _left_sides(text: str) -> Iterator[tuple[Sign, tuple[str, ...], int]]:
+    """Yield what the left side of a law that computes may be: a sign, columns and a power of ten."""
+    signs: tuple[Sign, ...] = ("+", "-", "*")
+    for sign in signs:
+        yield from ((sign, pair, 0) for pair in _splits(text, sign))
+        if len(parts := text.split(f" {sign} ")) > 2 and sign != "*":
+            yield sign, tuple(map(str.strip, parts)), 0
+    scaled = re.fullmatch(rf"(.*) ([*/]) 1(0{{1,{MOST_POWER}}})", text)
+    if scaled:
+        power = len(scaled[3]) * (1 if scaled[2] == "*" else -1)
+        yield from (("*", pair, power) for pair in _splits(scaled[1], "*"))
 
 
 def merged_laws(laws: Sequence[Law], others: Sequence[Law]) -> tuple[Law, ...]:

@@ -256,13 +256,15 @@ def test_computed_attributes_of_keys() -> None:
         }
     )
     fitted = gpuvgm.TableSynthesizer().fit(table)
-    assert {law.target for law in fitted.laws_ if law.decides} == {"base", "left"}
+    assert {law.target for law in fitted.laws_ if law.decides} == {"base", "left", "grade"}
     assert {"total", "base", "bonus", "grade"} == {*fitted.attributes_}
     rows = fitted.sample(5000)
     assert (rows.groupby("customer")[[*fitted.attributes_]].nunique(dropna=False) == 1).all(axis=None)
     assert (rows["total"].isna() | (rows["base"] + rows["bonus"] == rows["total"])).all()
     assert ((rows["base"] + rows["spent"]).round(2) == rows["left"]).all()
     assert rows["total"].isna().mean() == pytest.approx(table["total"].isna().mean(), abs=0.03)
+    assert (rows.groupby("total")["grade"].nunique() == 1).all()
+    assert (np.searchsorted([200, 300, 400], rows["total"]).astype(str) == rows["grade"]).mean() > 0.985
     assert ((rows["left"] > 260) == (rows["flag"] == "high")).mean() > 0.985
     parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 3), (3, 900), (900, 5000))]
     assert pd.concat(parts, ignore_index=True).equals(rows)
@@ -440,6 +442,149 @@ def test_numbers_decide_too() -> None:
     assert (rows["born"] <= rows["hired"]).all()
 
 
+@pytest.mark.parametrize(("rows", "customers"), [(8000, 900), (30_000, 2000)])
+def test_numbers_of_customers_decide_too(rows: int, customers: int) -> None:
+    """Each number has few rows, fewer than five in some, whose zips are those of others; but no number has two."""
+    random = np.random.default_rng(3)
+    names, zips = np.arange(customers).astype(str), random.integers(10_000, 99_999, customers)
+    numbers = 10_000 + 7 * np.arange(customers)
+    at = random.integers(0, customers, rows)
+    table = pd.DataFrame(
+        {
+            "number": numbers[at],
+            "name": np.char.add("Firm ", names)[at],
+            "zip": zips[at],
+            "paid": random.gamma(2, 9, rows),
+        }
+    )
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert {str(law) for law in fitted.laws_} == {"name -> number", "number -> zip"}
+    drawn = fitted.sample(5000)
+    assert (drawn.groupby("number")["zip"].nunique() == 1).all()
+    right = pd.Series(zips, numbers).reindex(drawn["number"]).to_numpy() == drawn["zip"].to_numpy()
+    assert right.mean() > 0.97
+    assert (drawn.groupby("name")[["number", "zip"]].nunique() == 1).all(axis=None)
+
+
+def test_thresholds_of_numbers_with_few_rows_are_no_evidence() -> None:
+    """Where one threshold parts them, ten rows tell whether the number there decides; ten thresholds tell more."""
+    random = np.random.default_rng(4)
+    amount = random.integers(0, 300, 3000)
+    table = pd.DataFrame({"amount": amount, "is_large": amount >= 90, "other": random.normal(size=3000)})
+    assert gpuvgm.TableSynthesizer().fit(table).laws_ == ()
+    table["band"] = np.array(list("abcdefghij"))[amount // 30]
+    assert {str(law) for law in gpuvgm.TableSynthesizer().fit(table).laws_} == {"amount -> band", "band -> is_large"}
+
+
+def _taxed(rows: int = 4000) -> pd.DataFrame:
+    """Net amounts, and taxes on them at a rate in percent."""
+    random = np.random.default_rng(6)
+    rate, net = random.choice([19, 7, 0], rows, p=[0.6, 0.3, 0.1]), random.lognormal(5, 1.3, rows).round(2)
+    return pd.DataFrame({"net": net, "rate": rate, "tax": (net * rate / 100).round(2), "day": np.arange(rows) % 28})
+
+
+def test_products_with_a_rate_in_percent(reloaded: Any) -> None:
+    table = _taxed().assign(thousandths=lambda rows: rows["rate"] * 10 + 0.0)
+    fitted = gpuvgm.TableSynthesizer(laws="auto; not net * thousandths / 1000 = tax").fit(table)
+    assert {*fitted.fit_report_.laws} >= {"net * rate / 100 = tax"}
+    rows = fitted.sample(3000)
+    assert rows.equals(reloaded(fitted).sample(3000))
+    assert ((rows["net"] * rows["rate"] / 100 - rows["tax"]).abs() < 0.00501).all()
+    assert rows["tax"].nunique() > 1000 and {*rows["rate"]} == {0, 7, 19}
+    scores = fitted.score_samples(table.assign(tax=table["tax"].where(table["day"] > 0, table["tax"] + 0.01)))
+    assert np.isneginf(scores[table["day"] == 0]).all() and np.isfinite(scores[table["day"] > 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("law", "power"),
+    [("net * rate / 100 = tax", -2), ("net * share = tax", 0), ("dozens * net * 10 = total", 1)],
+)
+def test_products_with_powers_of_ten_are_declared(law: str, power: int) -> None:
+    table = _taxed().assign(share=lambda rows: rows["rate"] / 100, dozens=lambda rows: rows["day"] % 3)
+    table["total"] = [
+        Decimal(f"{net:.2f}") * dozens * 10 for net, dozens in zip(table["net"], table["dozens"], strict=True)
+    ]
+    fitted = gpuvgm.TableSynthesizer(laws=law).fit(table)
+    assert [(str(one), one.power, one.breaches) for one in fitted.laws_] == [(law, power, 0)]
+    assert clone(fitted).fit(table).laws_ == fitted.laws_
+    assert fitted.laws_[0].counted(fitted.transformer_.model_.by_name, _rows_of(fitted.sample(500))).holds
+
+
+TASKS = ["task 1", "task 2", "task 3"]
+
+
+def _exams(rows: int = 3000) -> pd.DataFrame:
+    """Points of three tasks, of which absent students have none; sums of them, and of what is a sum already."""
+    random = np.random.default_rng(7)
+    points = pd.DataFrame({name: random.integers(0, 41, rows) / 2 for name in TASKS})
+    points.loc[random.random(rows) < 0.1] = np.nan
+    total, bonus, home = points.sum(axis=1, skipna=False), random.integers(0, 5, rows), random.integers(0, 31, rows)
+    oral = random.integers(0, 21, rows)
+    others = {"bonus": bonus, "home": home, "work": home + bonus, "oral": oral, "credit": oral + home + bonus}
+    return points.assign(total=total, twice=2 * total, **others, age=random.integers(18, 40, rows))
+
+
+def test_sums_of_three_and_more() -> None:
+    table = _exams()
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    sums = {law.target: law for law in fitted.laws_ if law.sign in ("+", "-")}
+    assert str(sums["total"]) == "task 1 + task 2 + task 3 = total" and len(sums) == 3
+    rows = fitted.sample(4000)
+    assert rows[TASKS].sum(axis=1, skipna=False).equals(rows["total"])
+    assert rows["total"].isna().mean() == pytest.approx(0.1, abs=0.03)
+    assert (rows["home"] + rows["bonus"] == rows["work"]).all()
+    assert (rows["work"] + rows["oral"] == rows["credit"]).all()
+    rows = fitted.sample(400, conditions={"total": (30, 33), "task 2": (5, 10)})
+    assert rows["total"].between(30, 33).all() and rows["task 2"].between(5, 10).all()
+    assert rows[TASKS].sum(axis=1).equals(rows["total"])
+
+
+def test_twelve_months_make_a_year(reloaded: Any) -> None:
+    """They are all found although they go with each other, and with what is a mean of them."""
+    random = np.random.default_rng(9)
+    months = [f"month {number}" for number in range(1, 13)]
+    sales = (random.lognormal(4, 0.5, (3000, 1)) * random.lognormal(0, 0.3, (3000, 12))).round(2)
+    table = pd.DataFrame(sales, columns=months).assign(staff=random.integers(1, 50, 3000))
+    table = table.assign(
+        year=sales.sum(axis=1).round(2), mean=(sales.mean(axis=1) + random.normal(0, 3, 3000)).round(1)
+    )
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert f"{' + '.join(months)} = year" in fitted.fit_report_.laws
+    rows = fitted.sample(2000)
+    assert ((rows[months].sum(axis=1) - rows["year"]).abs() < 0.00501).all()
+
+
+@pytest.mark.parametrize(
+    ("law", "target"), [("task 3 + task 2 + task 1 = total", "total"), ("total - task 1 - task 3 = task 2", "task 2")]
+)
+def test_sums_of_three_are_declared(law: str, target: str) -> None:
+    fitted = gpuvgm.TableSynthesizer(laws=law).fit(_exams())
+    (found,) = fitted.laws_
+    assert str(found) == law and found.target == target and found.holds
+    assert len({*map(str, found.forms)}) == 4 == len({form.target for form in found.forms})
+    rows = _rows_of(fitted.sample(1000))
+    assert all(form.counted(fitted.transformer_.model_.by_name, rows).breaches == 0 for form in found.forms)
+
+
+def test_weights_that_are_no_sum_are_no_law() -> None:
+    random = np.random.default_rng(1)
+    parts = random.integers(0, 100, (3000, 3))
+    noise, rare = random.integers(0, 2, 3000), np.where(random.random(3000) < 0.001, random.normal(size=3000), np.nan)
+    table = pd.DataFrame(parts, columns=["a", "b", "c"]).assign(
+        noisy=parts.sum(axis=1) + noise,
+        mean=parts.mean(axis=1),
+        weighted=parts @ [1, 1, 2],
+        positive=noise * parts[:, 0],
+        rare=rare,
+    )
+    assert not [law for law in gpuvgm.TableSynthesizer().fit(table).laws_ if law.sign in ("+", "-", "=")]
+
+
+def _rows_of(table: pd.DataFrame) -> Any:
+    rows = pa.Table.from_pandas(table, preserve_index=False)
+    return lambda name: rows.column(name).combine_chunks()
+
+
 def test_numbers_of_all_types() -> None:
     """Decimals, large whole numbers and dates of other units; a column that equals another one."""
     random = np.random.default_rng(5)
@@ -602,6 +747,11 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("closed - opened = net", "dates and times have orders, and a time between"),
         ("opened + closed = net in days", "dates and times have orders, and a time between"),
         ("net + tax = gross; gross - tax = net", '"gross - tax = net" cannot be kept beside the others: "net" is'),
+        ("net * tax / 20 = gross", "is no law of the modelled columns"),
+        ("net + tax + product = gross", 'column "product" is not modelled as numbers'),
+        ("net + tax + opened = closed", "dates and times have orders, and a time between"),
+        ("net * tax * pieces = gross", "is no law of the modelled columns"),
+        ("net + tax / 100 = gross", "is no law of the modelled columns"),
         (3, 'laws must be "auto", "off" or texts of laws, got 3'),
     ],
 )
@@ -617,9 +767,14 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     for laws in (
         [Law("<=", ("net",), "nothing")],
         [Law("+", ("net",), "gross")],
+        [Law("*", ("price", "pieces", "tax"), "net")],
+        [Law("+", ("net", "tax", "tax"), "gross")],
+        [Law("<=", ("net", "tax"), "gross")],
         [Law("->", ("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
         [Law("<=", ("product",), "net")],
         [Law("=", ("net",), "gross", ties=True)],
+        [Law("+", ("net", "tax"), "gross", power=-2)],
+        [Law("*", ("price", "pieces"), "net", power=10**9)],
         [Law("=", ("net",), "gross"), Law("=", ("gross",), "net")],
         [Law("=", ("net",), "gross"), Law("=", ("tax",), "gross")],
     ):
