@@ -167,7 +167,7 @@ def sections(lines: Sequence[str]) -> dict[str, list[str]]:
 
 def training_model(line: str) -> str:
     """The model that a line of results is of."""
-    return str(json.loads(line)["details"].get("model", ""))
+    return str(json.loads(line).get("details", {}).get("model", ""))
 
 
 def machine_text(lines: Iterable[str]) -> str:
