@@ -1076,7 +1076,8 @@ class _LeastSquares:
             weights, _ = nnls(triangle[:, others], triangle[:, own])
         except RuntimeError:  # it has not converged
             return ()
-        near = np.abs(weights * self.scales[own] / self.scales[others] - 1) < NEAR
+        with np.errstate(over="ignore"):  # of numbers of very different size
+            near = np.abs(weights * self.scales[own] / self.scales[others] - 1) < NEAR
         return tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
 
 
