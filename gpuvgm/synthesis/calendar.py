@@ -120,10 +120,8 @@ def learn_clock(column: NumericColumn, numbers: Floats) -> tuple[Clock, bool] | 
         Numbers of the plain codec, NaN for rows without one.
     """
     present = numbers[~np.isnan(numbers)]
-    days = _Days.of(column, present) if len(present) >= LEAST_ROWS else None
-    if days is None or not LEAST_DAYS <= len(days.starts) - 1 <= MOST_DAYS:
-        return None
-    if days.are_list(present) or days.are_loads(present):
+    days = _Days.of(column, present)
+    if days is None or days.are_list(present) or days.are_loads(present):
         return None
     often = moments_with_own_counts(days.clock(present)[0], present)
     return days.clock(present[~np.isin(present, often)])
@@ -140,12 +138,10 @@ def gain_of_days(column: NumericColumn, numbers: Floats) -> float:
         As for `learn_clock`.
     """
     present = numbers[~np.isnan(numbers)]
-    days = _Days.of(column, present) if len(present) >= LEAST_ROWS else None
-    if days is None or len(days.starts) - 1 < LEAST_DAYS:
+    days = _Days.of(column, present)
+    if days is None:
         return 0.0
-    count = len(days.starts) - 1
-    day = np.clip(np.searchsorted(days.starts, present, side="right") - 1, 0, count - 1)
-    gain = 0.0
+    count, day, gain = len(days.starts) - 1, days.day_of(present), 0.0
     for name, codes in parts_of_days(days.first, count).items():
         if name in OF_DAYS:
             of_days = np.bincount(codes) / count
@@ -171,7 +167,9 @@ class _Days:
 
     @classmethod
     def of(cls, column: NumericColumn, numbers: Floats) -> _Days | None:
-        """The days of some numbers; None where steps and days do not fit together."""
+        """The days of some numbers; None for few rows or days, and where steps and days do not fit together."""
+        if len(numbers) < LEAST_ROWS:
+            return None
         codec: Any = column.codec.plain
         unit, step = nanoseconds_of(codec.type), int(codec.spacing)
         length = DAY // unit
@@ -183,7 +181,11 @@ class _Days:
         first, starts = days_of(column, low, high)
         tick = min(step, length)
         fits = abs(first) <= FARTHEST_DAY and not np.any((starts.astype(np.int64) + codec.base) % tick)
-        return cls(first, starts, float(tick)) if fits else None
+        return cls(first, starts, float(tick)) if fits and LEAST_DAYS <= len(starts) - 1 <= MOST_DAYS else None
+
+    def day_of(self, numbers: Floats) -> Ints:
+        """Place of the day of each number."""
+        return np.clip(np.searchsorted(self.starts, numbers, side="right") - 1, 0, len(self.starts) - 2)
 
     def are_list(self, numbers: Floats) -> bool:
         """Return whether nearly all rows lie on less than half of the days, as of loads or reports."""
@@ -202,7 +204,7 @@ class _Days:
     def clock(self, numbers: Floats) -> tuple[Clock, bool]:
         """The clock of some rows, and whether it runs evenly."""
         longest = float(np.max(np.diff(self.starts)))
-        day = np.clip(np.searchsorted(self.starts, numbers, side="right") - 1, 0, len(self.starts) - 2)
+        day = self.day_of(numbers)
         time = np.clip(numbers - self.starts[day], 0, longest - self.tick)
         cells = _cells(time, self.tick, float(np.median(np.diff(self.starts))))
         cell = np.searchsorted(cells, time, side="right") - 1

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
 from gpuvgm.columns.model import TableModel
+from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
+from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io.arrow import joined_arrays, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
@@ -221,6 +223,14 @@ class Sampler:
         arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, made.keys)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+
+    def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
+        """Consecutive rows in blocks, drawn by the threads of an executor."""
+        batches: list[pa.RecordBatch] = []
+        executor.map_blocks(
+            lambda block: self.rows(block.first_row, block.rows, seed), part.ranges(BLOCK_ROWS), batches.append
+        )
+        return batches
 
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the seed, what each key has on the other one."""

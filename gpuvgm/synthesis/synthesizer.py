@@ -479,10 +479,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
             return self._write(sampler, part, row_seed, out, report, flavor=flavor, resume=resume)
-        batches: list[pa.RecordBatch] = []
-        LocalExecutor(self.threads, report).map_blocks(
-            lambda block: sampler.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
-        )
+        batches = sampler.batches(part, row_seed, LocalExecutor(self.threads, report))
         return restored_sample(self.transformer_, batches, sampler.schema)
 
     def _seed_of(self, first_row: int, n: int, seed: int | None) -> int:

@@ -250,11 +250,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
                 self.threads
             )
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
-        batches: list[pa.RecordBatch] = []
-        LocalExecutor(self.threads).map_blocks(
-            lambda block: sampler.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
-        )
-        return pa.Table.from_batches(batches, schema)
+        return pa.Table.from_batches(sampler.batches(part, row_seed, LocalExecutor(self.threads)), schema)
 
     def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:
         """Sampler of rows that meet conditions; refuses those that no row can meet."""
