@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 from rich.text import Text
 
 from gpuvgm.execution.stages import UNITS, Progress, speed
@@ -43,7 +44,15 @@ def draw_bars(console: Console | None = None) -> Iterator[Progress]:
         Console to draw on; by default standard error. Lines written there meanwhile appear above the bars.
     """
     console = console or Console(stderr=True, soft_wrap=True)  # the terminal breaks lines, as it does without bars
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), RateColumn(), TimeRemainingColumn())
+    # One line for each bar: rich leaves a line behind if the height changes while another thread writes above the bars.
+    one_line = Column(no_wrap=True)
+    columns = (
+        SpinnerColumn(table_column=one_line),
+        TextColumn("{task.description}", table_column=one_line),
+        BarColumn(),
+        RateColumn(table_column=one_line),
+        TimeRemainingColumn(table_column=one_line),
+    )
     tasks: dict[str, TaskID] = {}
 
     def show(stage: str, count: int, total: int | None) -> None:

@@ -21,9 +21,9 @@ from gpuvgm.table.description import jsonable
 from tests.cli.running import start
 
 
-def shown(*steps):
+def shown(*steps, width=200):
     """What is drawn of reports of progress."""
-    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     with draw_bars(console) as bars:
         for step in steps:
             bars(*step)
@@ -46,6 +46,13 @@ def shown(*steps):
 def test_bars(steps, parts):
     last = shown(*steps)
     assert [part for part in parts if not re.search(part.replace(" ", ".*"), last)] == []
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_a_bar_is_one_line_on_a_narrow_terminal(width):
+    drawn = shown(("count dependencies", 1_234_567, 20_000_000), ("fit", 7, None), width=width)
+    *_, frame = (part for part in drawn.split("\r") if "fit" in part or "count" in part)
+    assert len([line for line in frame.split("\n") if re.sub(r"\x1b\[[?\d;]*[A-Za-z]", "", line).strip()]) == 2
 
 
 @pytest.mark.parametrize(
