@@ -134,6 +134,15 @@ def test_values_with_floating_point_dust_are_drawn_without() -> None:
     assert np.max(np.abs(sample - sample.round(1))) < 1e-12
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_cents_of_short_floats_stay_cents(dtype: Any) -> None:
+    """Though the larger ones have no room for them."""
+    values = np.random.default_rng(4).lognormal(5, 2, 20_000).round(2).clip(0, 60_000).astype(dtype)
+    sample = _sample(values)
+    assert sample.dtype == dtype and sample.max() > 40_000
+    np.testing.assert_array_equal(sample, sample.astype(np.float64).round(2).astype(dtype))
+
+
 def test_times_are_full_and_half_hours() -> None:
     """Eight of ten appointments begin so; their minutes come so."""
     random = np.random.default_rng(5)

@@ -20,6 +20,7 @@ from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import STRAYS
 
@@ -30,7 +31,7 @@ FIRST = 64  # values that are tried before all of them
 MOST_PLACES = 22  # 10^22 is the largest power of ten that is a float
 LONGEST_STEP = 2**63  # of 64 bits
 MOSTLY = 0.5  # of numbers of so many significant digits, those that do not end in zeros
-ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
+ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats of 64 bits
 DUST, DUSTY_STEP = 8, 1_600  # distances of neighbouring floats: rounding adds so many at most, and a step has so many
 
 
@@ -95,12 +96,13 @@ class _DistinctValues:
         """The values on a step, with so many fewer strays allowed off a longer one."""
         return _DistinctValues(self.distinct[~off], self.counts[~off], self.most_strays - int(np.count_nonzero(off)))
 
-    def lie_on(self, off: NDArray[np.bool_], bits: float) -> bool:
-        """Return whether so few are off a step that it is no chance; one value is on it with probability 2^-bits."""
-        strays, values = int(np.count_nonzero(off)), len(off)
+    def lie_on(self, off: NDArray[np.bool_], bits: Floats | float) -> bool:
+        """Return whether so few are off a step that it is no chance; a value is on it with probability 2^-bits."""
+        strays, bits_on = int(np.count_nonzero(off)), np.broadcast_to(bits, len(off))[~off]
         if strays > self.most_strays or strays and self.counts[off].sum() > STRAY_ROWS * self.counts.sum():
             return False
-        return (values - strays - 1) * bits - strays * math.log2(values) >= CHANCE
+        evidence = np.sum(bits_on) - np.max(bits_on, initial=0.0)  # one value is on many steps
+        return bool(evidence - strays * math.log2(len(off)) >= CHANCE)
 
 
 def _integers(
@@ -158,33 +160,58 @@ def _common_step(values: _DistinctValues) -> tuple[int, NDArray[np.bool_]]:
 
 
 def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | None, NDArray[np.bool_]]:
-    """The step of floats as decimal text, None where they have none, and which of them are off it."""
+    """The step of floats as decimal text, None where they have none, and which of them are off it.
+
+    Floats that are further apart than the step are all on it, and tell nothing of it: of cents in 32 bits those below
+    100,000 tell that there are cents.
+    """
     distinct = values.distinct
     if len(distinct) < 2:
         return None, values.none
-    largest = codec.precision(np.max(np.abs(distinct)))
-    with np.errstate(over="ignore"):  # of the largest float
-        spacing = float(np.spacing(largest))
     first = distinct[:: -(-len(distinct) // FIRST)]
     step_and_strays: tuple[str | None, NDArray[np.bool_]] = None, values.none
     for places in range(MOST_PLACES + 1):
         unit = 1 / 10.0**places
-        if unit < ROOM * spacing:
-            break
-        if np.count_nonzero(_are_off(first, 10.0**places, codec)) > values.most_strays:
+        if codec.precision is np.float64 and unit < ROOM * _spacing(np.max(np.abs(distinct)), codec):
+            break  # multiples cannot be computed
+        if np.count_nonzero(_are_off(first, Fraction(1, 10**places), codec)) > values.most_strays:
             continue
-        off = _are_off(distinct, 10.0**places, codec)
-        if not values.lie_on(off, math.log2(unit / spacing)):
+        bits = np.log2(np.maximum(unit / _spacing(np.maximum(np.abs(distinct), unit), codec), 1.0))
+        if not values.lie_on(values.none, bits):
+            break  # nor would those of a shorter unit
+        off = _are_off(distinct, Fraction(1, 10**places), codec)
+        if not values.lie_on(off, bits):
             continue
         are_of_digits = _are_of_digits(distinct, off, codec)
-        on = values.on_step(off)
-        common, strays = _common_step(replace(on, distinct=np.rint(on.distinct * 10.0**places).astype(np.int64)))
-        off[~off] = strays
-        step_and_strays = _decimal_text(Fraction(common, 10**places)), off
+        step, off = _longest_step(values, off, bits > 0, places, codec)
+        step_and_strays = _decimal_text(step), off
         if not are_of_digits:
             break
         values = replace(values, most_strays=0)  # a finer step has all of them
     return step_and_strays
+
+
+def _longest_step(
+    values: _DistinctValues, off: NDArray[np.bool_], are_told: NDArray[np.bool_], places: int, codec: FloatCodec
+) -> tuple[Fraction, NDArray[np.bool_]]:
+    """The longest step of floats that have so many decimal places, but for those off, and which ones are off it.
+
+    Those told have neighbours less than a place apart, so that each can stand for one decimal number alone.
+    """
+    on = values.on_step(off)
+    told = replace(on, distinct=on.distinct[are_told[~off]], counts=on.counts[are_told[~off]])
+    common, _ = _common_step(replace(told, distinct=np.rint(told.distinct * 10.0**places).astype(np.int64)))
+    step = Fraction(common, 10**places)
+    off_step = _are_off(values.distinct, step, codec)
+    if np.any(off_step & ~off & ~are_told):
+        return Fraction(1, 10**places), off
+    return step, off_step
+
+
+def _spacing(sizes: Floats, codec: FloatCodec) -> Floats:
+    """Distance from floats to the next larger one, in the column's precision."""
+    with np.errstate(over="ignore", under="ignore"):  # of the largest float, and of units that 16 bits do not hold
+        return np.asarray(np.spacing(sizes.astype(codec.precision)), np.float64)
 
 
 def _are_of_digits(distinct: Floats, off: NDArray[np.bool_], codec: FloatCodec) -> bool:
@@ -211,10 +238,9 @@ def _digits(number: float, codec: FloatCodec) -> int:
     return len(np.format_float_scientific(codec.precision(number), trim="-").partition("e")[0].replace(".", ""))
 
 
-def _are_off(numbers: Floats, parts: float, codec: FloatCodec) -> NDArray[np.bool_]:
-    """Mask of numbers that are not the floats nearest to multiples of 1 / `parts`."""
-    nearest = (np.rint(numbers * parts) / parts).astype(codec.precision)
-    return np.asarray(nearest != numbers)
+def _are_off(numbers: Floats, step: Fraction, codec: FloatCodec) -> NDArray[np.bool_]:
+    """Mask of numbers that are not the floats nearest to multiples of a step."""
+    return Step(step.numerator, step.denominator, codec.precision.__name__).is_off(numbers)
 
 
 def _decimal_text(step: Fraction) -> str:

@@ -235,11 +235,36 @@ def test_the_ends_of_a_type_are_on_the_step(values: pa.Array[Any], ends: tuple[A
 def test_the_largest_float_overflows_nothing(dtype: Any) -> None:
     values = np.round(RANDOM.uniform(0, 9, 500), 1).astype(dtype)
     values[7] = np.finfo(dtype).max
-    assert learned(pa.array(values)).step is None
+    assert learned(pa.array(values)).step == (None if dtype is np.float64 else "0.1")
     on = learned(pa.array(np.round(RANDOM.uniform(0, 9, 500), 1).astype(dtype)))
     rows = pa.array(values)
     off = np.flatnonzero(on.off_step(rows, on.encode(rows))).tolist()
     assert off == ([7] if dtype is np.float64 else [])  # the largest float32 is a whole number
+
+
+@pytest.mark.parametrize(
+    ("numbers", "step"),
+    [
+        (np.round(SMOOTH * 3_000, 2), "0.01"),  # where the floats are .0078 apart, and further
+        (np.round(-SMOOTH * 3_000 * 20) / 20, "0.05"),
+        (np.append(np.round(SMOOTH, 3), 3e38), "0.001"),
+        (np.round(RANDOM.uniform(1e5, 1.3e5, 900), 2), "0.01"),  # each is on cents with a chance of 0.78
+        (np.round(RANDOM.uniform(1e5, 1.3e5, 90), 2), ""),
+        (np.round(RANDOM.uniform(2e5, 9e5, 900), 2), ""),  # as are all floats from 131,072 on
+        (np.append(np.round(SMOOTH * 20) / 20, np.round(RANDOM.uniform(1e5, 1.3e5, 900), 2)), "0.01"),
+        (RANDOM.uniform(0, 1e5, 900), ""),
+        (np.exp(RANDOM.normal(0, 20, ROWS)), ""),
+    ],
+)
+def test_floats_of_32_bits_need_not_tell_all_of_their_decimals(numbers: Any, step: str) -> None:
+    values = pa.array(numbers.astype(np.float32))
+    codec = learned(values)
+    assert step_text(codec) == step
+    assert codec.decode(codec.encode(values)).equals(values)
+
+
+def test_the_scale_of_floats_of_16_bits_is_that_of_the_small_ones() -> None:
+    assert step_text(learned(pa.array(np.round(SMOOTH, 2).astype(np.float16)))) == "0.01"
 
 
 def test_doubles_may_join_floats_on_a_step() -> None:
