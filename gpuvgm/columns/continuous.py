@@ -242,9 +242,14 @@ class MixtureColumn(NumericColumn):
             return np.inf, -np.inf
         low, high = self.codec.number(self.minimum), self.codec.number(self.maximum)
         base = self.codec.base
-        tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
-        widest = 0.0 if self.mixture is None else float(np.max(self._means_and_widths[1]) / self.mixture.frame.scale)
-        tolerance += FLOAT32_STEP * max(high - low, widest)  # the step of a float32 scalar
+        width, largest = min(high - low, np.finfo(float).max), max(abs(low + base), abs(high + base))
+        widest = width
+        if self.mixture is not None:
+            with np.errstate(over="ignore"):
+                of_mode = float(np.max(self._means_and_widths[1]) / self.mixture.frame.scale)
+            widest = max(width, min(of_mode, np.finfo(float).max))
+        # and the step of a float32 scalar
+        tolerance = BOUND_TOLERANCE * max(width, largest) + FLOAT32_STEP * widest
         return low - tolerance, high + tolerance
 
     def in_range(self, numbers: Floats) -> NDArray[np.bool_]:

@@ -268,7 +268,9 @@ def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float
     sample = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
     training, held_out = np.append(sample[::2], sample[-1:][len(sample) % 2 :]), sample[1::2]  # both ends are learnt
     # One row may lie anywhere.
-    floor = np.log(1 / len(sample)) - np.log(max(sample[-1] - sample[0], np.finfo(float).tiny))
+    with np.errstate(over="ignore"):
+        width = np.clip(sample[-1] - sample[0], np.finfo(float).tiny, np.finfo(float).max)
+    floor = np.log(1 / len(sample)) - np.log(width)
     best = _Trial.on(codec, training, components)
     plain = highest = float(np.mean(np.logaddexp(best.log_density(held_out), floor)))
     for size in _sizes(codec, sample):
@@ -282,9 +284,11 @@ def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float
 def _sizes(codec: Codec, numbers: Floats) -> list[float]:
     """Sizes where a scale may turn into a logarithm, the largest first; none for columns that need no such scale."""
     low, lower, middle, upper, high = np.quantile(numbers, [0.005, 0.25, 0.5, 0.75, 0.995])
-    quartile_range, full_range = upper - lower, numbers[-1] - numbers[0]
-    if not (max(high - middle, middle - low) > LEAST_TAIL * quartile_range or full_range > FAR_OUT * quartile_range):
-        return []
+    with np.errstate(over="ignore"):  # what is infinitely wide has no tail that is wider
+        quartile_range, full_range = upper - lower, numbers[-1] - numbers[0]
+        has_tail = max(high - middle, middle - low) > LEAST_TAIL * quartile_range
+        if not (has_tail or full_range > FAR_OUT * quartile_range):
+            return []
     unit = unit_of(codec)
     values = np.abs(numbers + codec.base) / unit
     smallest, small, size = np.quantile(values[values > 0], [0.001, 0.05, 0.5])

@@ -233,10 +233,13 @@ def axis_labels(type_: pa.DataType, histogram: Histogram) -> list[Label]:
     if not high > low:
         return []
 
-    is_log = histogram.logarithmic
+    is_log, exponent = histogram.logarithmic, -math.frexp(max(abs(low), abs(high)))[1]
+    scaled = np.ldexp(values, exponent)  # differences of the largest floats and slopes between the smallest are none
 
     def place(at: float) -> float:
-        return math.log(at / low) / math.log(high / low) if is_log else float(np.interp(at, values, places))
+        if is_log:
+            return math.log(at / low) / math.log(high / low)
+        return float(np.interp(math.ldexp(at, exponent), scaled, places))
 
     if tick_of(type_):
         moments = [
@@ -249,7 +252,8 @@ def axis_labels(type_: pa.DataType, histogram: Histogram) -> list[Label]:
         width = high - low if high < _DECADE * low else None
         return [Label(place(tick), number_text(tick, width)) for tick in logarithmic_ticks(low, high)]
     ticks = linear_ticks(low, high)
-    if np.max(np.abs((values - low) / (high - low) - places)) > _CURVED:
+    evenly = (scaled - scaled[0]) / (scaled[-1] - scaled[0])
+    if np.max(np.abs(evenly - places)) > _CURVED:
         curved = curved_ticks(place, low, high)
         ticks = curved if len(curved) > _FEW_TICKS else ticks
     return _spaced_labels([Label(place(tick), number_text(tick, high - low)) for tick in ticks])

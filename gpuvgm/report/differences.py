@@ -146,8 +146,9 @@ class FewFloats:
         xp = namespace_of(numbers)
         values, places = xp.asarray(self.values), xp.searchsorted(xp.asarray(self.values), numbers)
         low, high = values[xp.maximum(places - 1, 0)], values[xp.minimum(places, len(values) - 1)]
-        near = xp.where(numbers - low < high - numbers, low, high)
-        nearest: Floats = xp.where(xp.abs(numbers - near) <= self._rounding(type_), near, numbers)
+        with np.errstate(over="ignore"):  # of the largest floats
+            near = xp.where(numbers - low < high - numbers, low, high)
+            nearest: Floats = xp.where(xp.abs(numbers - near) <= self._rounding(type_), near, numbers)
         return nearest
 
     def _rounding(self, type_: pa.DataType) -> float:

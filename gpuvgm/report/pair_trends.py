@@ -177,10 +177,13 @@ def even_steps(rows: int, most: int) -> NDArray[np.int64]:
 def _correlation(first: Floats, second: Floats) -> tuple[float | None, int]:
     """Pearson's correlation of the rows that have both values, None where one of them is constant; and these rows."""
     have_both = np.isfinite(first) & np.isfinite(second)
-    x, y = first[have_both], second[have_both]
+    # Correlations do not change with scale: powers of two keep sums of huge numbers finite, the range their squares.
+    x, y = (
+        np.ldexp(values, -np.frexp(np.max(np.abs(values), initial=0.0))[1])
+        for values in (first[have_both], second[have_both])
+    )
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, len(x)
-    # Correlations do not change with scale; dividing by the range keeps squares of huge numbers finite.
     x, y = ((values - np.mean(values)) / np.ptp(values) for values in (x, y))
     return float(np.clip(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)), -1, 1)), len(x)
 

@@ -49,6 +49,7 @@ EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
 PIECES = 16  # of a stretch of a bin, in which the mixture says where values lie
 BESIDE = 5  # gaps between values, on either side of a gap, that say how far from a value others may lie
 WIDE = 4  # times as wide as those is a gap that no value is drawn in
+FAR_FLOATS = 1 << 10  # distances of neighbouring floats, beside a gap whose ends would be lost in rounding
 ROUNDING = 1e-6  # of a step, by which borders between pieces may be off
 ROOM = 4  # steps, about, around a value that lies alone
 Codes = NDArray[np.uint16]
@@ -330,7 +331,7 @@ def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_li
     modal_counts = np.rint(np.array(getattr(column, "modal_counts", ())) * values.share)
     counts = dict(zip(column.modal_values, modal_counts, strict=True))
     has_missing = MISSING in counts
-    middles = [np.mean(bin_.low) if len(bin_.low) else 0.0 for bin_ in inner]
+    middles = [_mean(bin_.low) for bin_ in inner]
     position = np.array([*[-np.inf] * has_missing, *np.nan_to_num(places), *middles], np.float64)
     order = np.argsort(position, kind="stable")
     rows = np.concatenate(
@@ -343,6 +344,13 @@ def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_li
     first = np.cumsum([0, *(len(bin_.mass) for bin_ in pieces)])
     mass, low, high = (np.concatenate([getattr(bin_, part) for bin_ in pieces]) for part in ("mass", "low", "high"))
     return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing, forms=values.forms)
+
+
+def _mean(numbers: Floats) -> float:
+    """Mean of numbers, also where their sum is beyond all floats; 0 of none."""
+    with np.errstate(over="ignore"):
+        mean = np.sum(numbers) / max(len(numbers), 1)
+    return float(mean if np.isfinite(mean) else np.sum(numbers / len(numbers)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,7 +457,7 @@ class _TrainingValues:
             lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
             edge_places = _apart(both_sides, lulls, rows_below, rows / interval_count / 2)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
-        middle = lower + (upper - lower) / 2
+        middle = lower + (upper / 2 - lower / 2)  # a difference of the largest floats is none
         if self.step:
             # Half-way between two steps, so that no value lies on an edge.
             middle = lower + (np.floor((middle - lower) / self.step) + 0.5) * self.step
@@ -483,7 +491,8 @@ class _TrainingValues:
     def are_list(self) -> bool:
         """Whether few values are nearly all, and lie on few of the steps between them: hardly any other is drawn."""
         numbers = np.unique(self.numbers[self._are_frequent] if self.are_few else self.numbers)
-        is_sparse = len(numbers) > 0 and bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(numbers))
+        least_range = SPARSE * self.step * len(numbers)
+        is_sparse = len(numbers) > 0 and bool(numbers[-1] / 2 - numbers[0] / 2 > least_range / 2)
         return is_sparse and (self.are_few or self.repeat)
 
     @property
@@ -539,21 +548,24 @@ class _TrainingValues:
 
     def _wide_gaps(self) -> tuple[Floats, Floats]:
         distinct = np.unique(self.numbers)
-        widths = np.diff(distinct)
+        with np.errstate(over="ignore"):  # of the largest floats
+            widths = np.diff(distinct)
         if len(widths) <= BESIDE:
             return np.empty(0), np.empty(0)
         widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
         near = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
         near = np.maximum(near, ROOM * self.step)
-        unit = np.exp2(np.floor(np.log2(near / 2)))
-        first, last = (np.floor(distinct[:-1] / unit) + 2) * unit, (np.ceil(distinct[1:] / unit) - 2) * unit
-        are_wide = widths > WIDE * near
-        return first[are_wide], last[are_wide]
+        are_wide = widths / WIDE > near
+        first, last, near = distinct[:-1][are_wide], distinct[1:][are_wide], near[are_wide]
+        near = np.exp2(np.floor(np.log2(np.maximum(near / 2, np.finfo(float).smallest_subnormal))))
+        before, after = (_told_apart(near, values) for values in (first, last))
+        return (np.floor(first / before) + 2) * before, (np.ceil(last / after) - 2) * after
 
     def law(self, borders: Floats) -> Floats:
         """Share of the mixture below borders, and its mirror image beyond the ends; themselves without a mixture."""
         low, high = self.ends
-        inner = np.where(borders < low, 2 * low - borders, np.where(borders > high, 2 * high - borders, borders))
+        with np.errstate(over="ignore"):  # the mirror image of what is beyond the largest floats is clipped
+            inner = np.where(borders < low, 2 * low - borders, np.where(borders > high, 2 * high - borders, borders))
         shares, (lowest, highest) = self._share_below(np.clip(inner, low, high)), self._share_below(np.array(self.ends))
         return np.where(borders < low, 2 * lowest - shares, np.where(borders > high, 2 * highest - shares, shares))
 
@@ -569,6 +581,12 @@ class _TrainingValues:
         ):
             shares += weight * ndtr((y - mean) / deviation)
         return shares
+
+
+def _told_apart(units: Floats, numbers: Floats) -> Floats:
+    """Powers of two, or larger ones where numbers of the size would lose them in rounding."""
+    spacing = np.spacing(np.abs(numbers) / 2)  # the largest float itself has none
+    return np.where(units < spacing, FAR_FLOATS * spacing, units)
 
 
 def _in_lulls(places: Ints, waits: Floats) -> Ints:
@@ -629,7 +647,9 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[_BinPieces, 
     """
     first, last = values.gaps()
     ends = values.between_steps(ends)
-    cuts = _merged(ends, np.concatenate((first, last)), ROUNDING * values.lattice)
+    # No piece is wider than the largest float.
+    zero = [0.0] if ends[-1] / 2 - ends[0] / 2 > np.finfo(float).max / 2 else []
+    cuts = _merged(ends, np.concatenate((first, last, zero)), ROUNDING * values.lattice)
     middles = cuts[:-1] + np.diff(cuts) / 2
     is_gap = np.searchsorted(first, middles) > np.searchsorted(last, middles)
     interval = np.searchsorted(ends[1:-1], cuts[:-1], side="right")

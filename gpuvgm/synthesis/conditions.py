@@ -337,7 +337,8 @@ def _restrict_bin(
         first, last = np.ceil(first / half / 2 - ROUNDING) * half * 2, np.floor(last / half / 2 + ROUNDING) * half * 2
     low = np.clip(bins.low, first - half, last + half)
     high = np.clip(bins.high, first - half, last + half)
-    ends = np.where(point, bins.low + np.maximum(1e-9 * np.abs(bins.low), 1), bins.high)  # points have no parts
+    with np.errstate(over="ignore"):
+        ends = np.where(point, bins.low + np.maximum(1e-9 * np.abs(bins.low), 1), bins.high)  # points have no parts
     below, above = (bins.share_below(end, bins.low, ends) for end in (low, high))
     mass = bins.mass * np.where(point, meets, above - below if first <= last else 0.0)
     return mass, np.where(point, bins.low, low), np.where(point, bins.high, high)

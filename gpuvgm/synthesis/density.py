@@ -166,7 +166,8 @@ class _BinDensity:
             places = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
             is_point = self._points[places] == numbers
             densities = np.where(is_point, self._shares[places] + densities * self._has_steps, densities)
-        distance = np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny)
+        with np.errstate(over="ignore"):  # of the largest numbers
+            distance = np.minimum(np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny), np.finfo(float).max)
         densities = np.clip(densities, np.finfo(float).tiny, np.finfo(float).max)
         return np.asarray(np.log(densities) - 2 * np.log1p(distance))
 

@@ -292,7 +292,8 @@ def _decimal_places(numbers: Floats, precision: Any) -> tuple[int, NDArray[np.bo
 
     Where the largest number has hardly any digits behind the point, none has.
     """
-    spacing = float(np.spacing(precision(np.max(np.abs(numbers)))))
+    with np.errstate(over="ignore"):  # of the largest float
+        spacing = float(np.spacing(precision(np.max(np.abs(numbers)))))
     masks = [
         np.abs(np.rint(numbers * 10.0**places) / 10.0**places - numbers) <= DUST * spacing
         for places in range(MOST_PLACES + 1)

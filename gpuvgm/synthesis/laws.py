@@ -836,13 +836,16 @@ class LawSearch:
         tolerances = self._tolerances(targets, own)
         for operands in combinations(names, 1 if sign == "=" else 2):
             parts = [numbers[name] for name in operands]
-            results = np.prod(parts, axis=0) if sign == "*" else np.sum(parts, axis=0)
-            for at in np.flatnonzero(~np.any(np.abs(results - own) > tolerances, axis=1)):
+            with np.errstate(over="ignore"):  # what is infinite is no number of the table
+                results = np.prod(parts, axis=0) if sign == "*" else np.sum(parts, axis=0)
+                are_off = np.any(np.abs(results - own) > tolerances, axis=1)
+            for at in np.flatnonzero(~are_off):
                 if targets[at] not in operands:
                     yield Law(sign, operands, targets[at])
             if sign == "*":
                 powers = _powers(results, own)
-                off = np.abs(results * 10.0 ** powers[:, None] - own) > tolerances
+                with np.errstate(over="ignore"):
+                    off = np.abs(results * 10.0 ** powers[:, None] - own) > tolerances
                 for at in np.flatnonzero((powers != 0) & ~np.any(off, axis=1)):
                     if targets[at] not in operands:
                         yield Law(sign, operands, targets[at], power=int(powers[at]))
@@ -929,15 +932,17 @@ class LawSearch:
             if sort != other_sort or highest[name] <= lowest[other]:
                 continue
             off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
-            in_order = not np.any(numbers - others > off) and bool(np.any(others - numbers > off))
+            with np.errstate(over="ignore"):
+                in_order = not np.any(numbers - others > off) and bool(np.any(others - numbers > off))
             if in_order and self._holds(Law("<=", (name,), other)):
                 yield [self._with_ties(Law("<=", (name,), other))]
 
     def _with_ties(self, order: Law) -> Law:
         """An order that knows whether both columns are often equal."""
         (_, numbers), (_, others) = (self._numbers[name] for name in (*order.operands, order.target))
-        both = ~np.isnan(numbers - others)
-        equal = np.abs(numbers - others) <= NOISE * np.abs(others)
+        both = ~(np.isnan(numbers) | np.isnan(others))
+        with np.errstate(over="ignore"):
+            equal = np.abs(numbers - others) <= NOISE * np.abs(others)
         return replace(order, ties=bool(np.sum(equal & both) >= LEAST_SHARE * np.sum(both) > 0))
 
     # -- laws that users write
@@ -991,8 +996,11 @@ def _powers(products: Floats, numbers: Floats) -> Ints:
     ndarray of shape (columns,), int64
         The power for each column; 0 where all are zero.
     """
-    both = ~np.isnan(products + numbers)
-    sums = [np.where(both, np.abs(some), 0).sum(axis=1) for some in (numbers, products)]
+    both = ~(np.isnan(products) | np.isnan(numbers))
+    with np.errstate(over="ignore"):
+        sums = [
+            np.minimum(np.where(both, np.abs(some), 0).sum(axis=1), np.finfo(float).max) for some in (numbers, products)
+        ]
     logarithms = [np.log10(np.where(np.minimum(*sums) > 0, some, 1)) for some in sums]
     powers: Ints = np.rint(np.clip(logarithms[0] - logarithms[1], -MOST_POWER, MOST_POWER)).astype(np.int64)
     return powers
