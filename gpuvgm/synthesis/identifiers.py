@@ -66,6 +66,7 @@ LEAST_OF_CODES = 0.1
 _LEADING_ZERO = r"(?<![0-9\\])(0*)0(?=\\0)"  # that all numbers have, before the other digits, in a pattern
 LEAST_OF_EACH = 5  # values that a code has, or it may name someone
 MOST_NUMBERS = 64  # of neighbouring digits that are codes, such as years and prefixes of phone numbers
+MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
 LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
 
 
@@ -95,6 +96,10 @@ class IdentifierForm:
         Level of the keys of the column in that layout.
     missing : int
         Of 2^32 rows, how many have no value, as in a sample; of keys their layout knows more.
+    domains : tuple of str
+        Of e-mail addresses: the domains that several have, one of which is drawn behind each value of the pattern.
+    domain_values : tuple of int
+        Addresses of each domain, in a sample.
     """
 
     kind: Literal["number", "uuid", "address", "shape", "moment", "missing"]
@@ -108,6 +113,8 @@ class IdentifierForm:
     key: KeyLayout | None = None
     level: Annotated[int, whole()] = 0
     missing: Annotated[int, whole(0, 2**32)] = 0
+    domains: tuple[str, ...] = ()
+    domain_values: tuple[Annotated[int, whole(1)], ...] = ()
 
     @classmethod
     def of_columns(
@@ -158,6 +165,13 @@ class IdentifierForm:
     def is_read(self) -> bool:
         """True if it depends on what rows hold."""
         return bool(self.pattern or self.key)
+
+    def seen(self, values: pa.Array[Any]) -> SeenValues:
+        """What some rows hold of the pattern: of e-mail addresses what is before any domain."""
+        if self.domains:
+            texts: Any = plain_values_of(values).cast(pa.large_string())
+            values = pc.replace_substring_regex(texts, r"@[^@]*\z", "")
+        return SeenValues.of(self.tokens, values)
 
     def refined(self, seen: SeenValues) -> IdentifierForm:
         """The form that makes none of the values of some rows, nor any that it did not make before."""
@@ -218,7 +232,16 @@ class IdentifierForm:
         texts: pa.Array[Any] = pc.binary_join_element_wise(*joined, "")
         if self.check:
             texts = pa.array([with_check_digits(str(text), self.check) for text in texts.to_pylist()], pa.string())
-        return texts
+        return self._with_domains(texts, name, counter, seed) if self.domains else texts
+
+    def _with_domains(self, texts: pa.Array[Any], name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
+        """E-mail addresses whose domains have the shares that they have in the table."""
+        words = philox_words(counter, column_number(f"{name}/domain"), seed)[0]
+        ends = np.cumsum(self.domain_values)
+        places = np.searchsorted(ends, words * (ends[-1] / 2.0**32), side="right")
+        domains: Any = pa.array(self.domains, pa.string()).take(pa.array(places))
+        addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, domains, "@")
+        return addresses
 
 
 def _random_uuids(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
@@ -283,8 +306,8 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
         return IdentifierForm("uuid")
-    if whole_form := _whole_form(texts):
-        return whole_form
+    if form := _whole_form(texts) or _form_of_mails(texts, is_key=is_key):
+        return form
     check = check_of(texts) if is_key else ""
     if is_key and (
         shape := (None if check else _running_numbers(texts))
@@ -297,6 +320,19 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
         or _shape_of_texts(texts)
         or (IdentifierForm("missing") if _hold_spaces(texts) else None)
     )
+
+
+def _form_of_mails(texts: list[str], *, is_key: bool) -> IdentifierForm | None:
+    """The form before the domains of e-mail addresses, with those that several have; None where they have one alone."""
+    addresses = [re.fullmatch(MAIL, text) for text in texts]
+    domains = Counter(address[2] for address in addresses if address)
+    listed_ones = sorted(domain for domain, count in domains.items() if count >= LEAST_OF_EACH)
+    if not all(addresses) or len(domains) == 1 or not listed_ones:
+        return None
+    form = identifier_form(pa.array([address[1] for address in addresses if address]), is_key=is_key)
+    if form is None or form.kind not in {"number", "shape"}:
+        return None
+    return replace(form, domains=tuple(listed_ones), domain_values=tuple(domains[one] for one in listed_ones))
 
 
 def _with_check_places(form: IdentifierForm, check: Any) -> IdentifierForm:
@@ -427,7 +463,7 @@ class IdentifierCounts:
         claims = _claims_of(forms, attributes)
         names = dict.fromkeys([*forms, *(other for others in claims.values() for other in others)])
         arrays = {name: values(name) for name in names}
-        seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
+        seen = {name: form.seen(arrays[name]) for name, form in forms.items() if form.pattern}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
         with_claims = {name: forms[name] for name in claims}
         keys, levels = {}, levels_of_keys(with_claims)
@@ -534,7 +570,7 @@ def _common_shape(texts: list[str], *, numbers: bool = True) -> IdentifierForm |
 
 def _leaves_room(form: IdentifierForm, texts: list[str]) -> bool:
     """Return whether a form has as many values as there are texts with a part that none of these has."""
-    return unseen_part(form.tokens, SeenValues.of(form.tokens, pa.array(texts))) is not None
+    return unseen_part(form.tokens, form.seen(pa.array(texts))) is not None
 
 
 def _with_codes(classes: Sequence[str], texts: list[str], runs: Sequence[tuple[int, int]]) -> IdentifierForm:
@@ -693,6 +729,8 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
     """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
     levels = levels_of_keys(forms)
     for form in forms.values():
+        if len(form.domains) != len(form.domain_values):
+            raise ValueError("domains of e-mail addresses have no shares")
         if form.key is not None:
             form.key.check()
             lacking = [level for level in range(len(form.key.above) + 1) if (form.key.group, level) not in levels]

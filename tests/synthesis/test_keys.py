@@ -115,6 +115,36 @@ def test_keys_keep_their_form_and_right_check_digits(fitted: Any) -> None:
     assert {*map(luhn, sample["card"])} == {0}
 
 
+@pytest.mark.parametrize("local", ["names", "numbers"])
+def test_domains_of_mails_come_in_their_shares_and_rare_ones_not_at_all(local: str, tmp_path: Any) -> None:
+    random = np.random.default_rng(3)
+    letters = random.integers(97, 123, (2_000, 6)).astype(np.uint8)
+    before = [f"{bytes(row.tolist()).decode()}{k}" if local == "names" else f"user{k}" for k, row in enumerate(letters)]
+    shares = {"webmail.example": 0.6, "post.example": 0.3, "a-provider.example.org": 0.08, "few.example": 0.02}
+    domains = random.choice([*shares], 2_000, p=[*shares.values()])
+    domains[:9] = ["own.example"] * 4 + ["sole.example", *["five.example"] * 4]
+    domains[9] = "five.example"
+    mails = np.array([f"{name}@{domain}" for name, domain in zip(before, domains, strict=True)])
+    synthesizer = gpuvgm.TableSynthesizer().fit({"mail": np.repeat(mails, 5), "amount": random.integers(1, 99, 10_000)})
+    synthesizer.save(tmp_path / "m.gpuvgm")
+    drawn = pd.Series(gpuvgm.load(tmp_path / "m.gpuvgm").sample(10_000)["mail"]).drop_duplicates()
+    assert len(drawn) == pytest.approx(2_000, rel=0.05) and not {*drawn} & {*mails}
+    assert not {*drawn.str.partition("@")[0]} & {*before}
+    found = drawn.str.partition("@")[2].value_counts(normalize=True)
+    assert {*found.index} <= {*shares, "five.example"}
+    for domain, share in shares.items():
+        assert found.get(domain, 0) == pytest.approx(share, abs=0.03)
+
+
+def test_mails_of_rare_domains_alone_have_none_of_them() -> None:
+    letters = np.random.default_rng(5).integers(97, 123, (75, 6)).astype(np.uint8)
+    domains = [f"{bytes(row.tolist()).decode()}.example" for row in letters]
+    mails = [f"user{k}@{domains[k // 4]}" for k in range(300)]
+    table = {"mail": np.repeat(mails, 5), "amount": np.arange(1_500) % 70}
+    drawn = gpuvgm.TableSynthesizer({"mail": {"key": True}}).fit(table).sample(1_000)["mail"]
+    assert not {mail.partition("@")[2] for mail in drawn} & {*domains}
+
+
 def test_rows_are_functions_of_the_seed_and_their_number(fitted: Any, reloaded: Any) -> None:
     sample = fitted.sample(2 * ROWS)
     part = fitted.sample(700, first_row=ROWS - 300).reset_index(drop=True)
