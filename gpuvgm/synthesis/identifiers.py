@@ -170,7 +170,7 @@ class IdentifierForm:
         """What some rows hold of the pattern: of e-mail addresses what is before any domain."""
         if self.domains:
             texts: Any = plain_values_of(values).cast(pa.large_string())
-            values = pc.replace_substring_regex(texts, r"@[^@]*\z", "")
+            values = pc.list_element(pc.split_pattern(texts, "@", max_splits=1), 0)
         return SeenValues.of(self.tokens, values)
 
     def refined(self, seen: SeenValues) -> IdentifierForm:
