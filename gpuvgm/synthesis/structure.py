@@ -297,8 +297,10 @@ class _ParentSearch:
         if (child, parent) not in self._gains:
             axis, parent_axis = self._axes[child], self._axes[parent]
             counts = joint_counts(self._codes[parent], self._codes[child], len(parent_axis), len(axis))
-            gain = _two_stages(axis, counts, parent_axis.levels) - _two_stages(axis, counts, parent_axis.levels[:1])
-            self._gains[child, parent] = gain
+            # Of a column's group, and of its bin in that group.
+            groups = backed_off(axis.grouped(counts), parent_axis.levels).likelihoods
+            inside = backed_off(counts, parent_axis.levels, axis.starts).likelihoods
+            self._gains[child, parent] = (groups[-1] + inside[-1]) - (groups[1] + inside[1])
         return self._gains[child, parent]
 
     def second_gain(self, child: int, first: int, second: int) -> float:
@@ -329,8 +331,3 @@ class _ParentSearch:
 def joint_counts(first: Ints, second: Ints, height: int, width: int) -> Ints:
     """Rows of each pair of bins of two columns, shape (height, width)."""
     return np.bincount(first * width + second, minlength=height * width).reshape(height, width)
-
-
-def _two_stages(axis: Axis, counts: Ints, levels: Sequence[Ints]) -> float:
-    """Leave-one-out log-likelihood of a column's group, and of its bin in that group."""
-    return backed_off(axis.grouped(counts), levels).likelihood + backed_off(counts, levels, axis.starts).likelihood
