@@ -484,6 +484,38 @@ class Engine:
         """
         return trees.grow_trees(to_numpy(target), ranges, asked, rules)
 
+    def joint_entropies(self, columns: Sequence[AskedColumn]) -> Ints:
+        """Sums of F, as trees have it, over the rows of each pair of codes.
+
+        Parameters
+        ----------
+        columns : sequence of AskedColumn
+            Columns of at most 1,024 codes.
+
+        Returns
+        -------
+        ndarray of shape (columns, columns), int64
+            The sum for each two columns; of a column with itself that over its codes.
+        """
+        return trees.joint_entropies(columns)
+
+    def information(self, columns: Sequence[AskedColumn]) -> Ints:
+        """Rows times mutual information of each two columns, in whole numbers of 2^-20 nats.
+
+        It is less its bias by chance (Miller 1955), so that it may be negative.
+
+        Parameters
+        ----------
+        columns : sequence of AskedColumn
+            As for `joint_entropies`.
+        """
+        joint = self.joint_entropies(columns)
+        single, kinds = np.diagonal(joint), np.array([np.count_nonzero(np.bincount(one.codes)) for one in columns])
+        freedom = np.multiply.outer(kinds - 1, kinds - 1)
+        of_all = trees.entropies(max((len(one.codes) for one in columns), default=0))[-1]
+        information: Ints = joint - np.add.outer(single, single) + of_all - freedom * trees.NAT // 2
+        return information
+
     def count_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes]) -> Ints:
         """Rows of both halves at the nodes that answer for them.
 

@@ -181,6 +181,11 @@ class NativeEngine(Engine):
         grown = _native.grow_trees(target, ranges, codes, sizes, categories, entropies(len(target)), rules.numbers)
         return Trees(ranges, *grown)
 
+    def joint_entropies(self, columns: Sequence[AskedColumn]) -> Ints:
+        """Sums of F of each two columns; see `Engine.joint_entropies`."""
+        codes, sizes = [column.codes for column in columns], [column.size for column in columns]
+        return _native.joint_entropies(codes, sizes, entropies(max(map(len, codes), default=0)))
+
     def count_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes]) -> Ints:
         """Rows at the nodes that answer for them; see `Engine.count_in_trees`."""
         return _native.count_in_trees(target, grown.walked, codes)

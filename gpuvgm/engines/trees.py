@@ -53,16 +53,6 @@ class AskedColumn:
         groups = np.unique(middle, return_inverse=True)[1].astype(np.uint16)
         return AskedColumn(groups[self.codes], int(groups.max(initial=0)) + 1, self.is_category)
 
-    def information(self, other: AskedColumn) -> int:
-        """Rows times mutual information, less its bias by chance (Miller 1955), in whole numbers of 2^-20 nats."""
-        shape = self.size, other.size
-        both = self.codes.astype(np.int64) * other.size + other.codes
-        counts = np.bincount(both, minlength=self.size * other.size).reshape(shape)
-        entropy, margins = entropies(len(self.codes)), (counts.sum(axis=1), counts.sum(axis=0))
-        joint, *single = (int(np.sum(entropy[part])) for part in (counts, *margins))
-        freedom = (np.count_nonzero(margins[0]) - 1) * (np.count_nonzero(margins[1]) - 1)
-        return max(0, joint - sum(single) + int(entropy[-1]) - int(freedom) * NAT // 2)
-
 
 @dataclass(frozen=True, slots=True)
 class GrowthRules:
@@ -154,6 +144,17 @@ def entropies(rows: int) -> Ints:
     n = np.arange(rows + 1, dtype=np.float64)
     entropy: Ints = np.rint(n * np.log(np.maximum(n, 1.0)) * NAT).astype(np.int64)
     return entropy
+
+
+def joint_entropies(columns: Sequence[AskedColumn]) -> Ints:
+    """Sums of F of each two columns; see `Engine.joint_entropies`."""
+    sums = np.zeros((len(columns), len(columns)), np.int64)
+    for i, one in enumerate(columns):
+        entropy = entropies(len(one.codes))
+        for j, other in enumerate(columns[: i + 1]):
+            counts = np.bincount(one.codes.astype(np.int64) * other.size + other.codes)
+            sums[i, j] = sums[j, i] = np.sum(entropy[counts])
+    return sums
 
 
 def grow_trees(target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:

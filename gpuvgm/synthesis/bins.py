@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
@@ -325,47 +325,60 @@ def _bins_of_categories(column: CategoricalColumn) -> Bins:
 def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_limit: int) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
     edges = values.edges(interval_limit)
-    inner = _interval_pieces(values, edges) if column.minimum is not None else []
+    inner = _interval_pieces(values, edges) if column.minimum is not None else _BinPieces.of_points(0)
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
     modal_counts = np.rint(np.array(getattr(column, "modal_counts", ())) * values.share)
     counts = dict(zip(column.modal_values, modal_counts, strict=True))
     has_missing = MISSING in counts
-    middles = [_mean(bin_.low) for bin_ in inner]
-    position = np.array([*[-np.inf] * has_missing, *np.nan_to_num(places), *middles], np.float64)
+    middles = _means(inner.low, inner.sizes)
+    position = np.concatenate(([-np.inf] * has_missing, np.nan_to_num(places), middles))
     order = np.argsort(position, kind="stable")
-    rows = np.concatenate(
-        ([counts[MISSING]] if has_missing else [], [counts[value] for value in modal], [bin_.rows for bin_ in inner])
-    ).astype(np.int64)
-    points = [_BinPieces.point(float(index)) for index in range(len(modal) + has_missing)]
-    pieces = [[*points, *inner][raw] for raw in order]
+    rows = np.concatenate(([counts[MISSING]] if has_missing else [], [counts[value] for value in modal], inner.rows))
     codes = np.empty(len(order), np.int64)
     codes[order] = np.arange(len(order))
-    first = np.cumsum([0, *(len(bin_.mass) for bin_ in pieces)])
-    mass, low, high = (np.concatenate([getattr(bin_, part) for bin_ in pieces]) for part in ("mass", "low", "high"))
+    points = _BinPieces.of_points(len(modal) + has_missing)
+    sizes = np.concatenate((points.sizes, inner.sizes))
+    first = np.concatenate(([0], np.cumsum(sizes[order])))
+    taken_pieces = np.repeat((np.cumsum(sizes) - sizes)[order] - first[:-1], sizes[order]) + np.arange(first[-1])
+    mass, low, high = (
+        np.concatenate(both)[taken_pieces]
+        for both in ((points.mass, inner.mass), (points.low, inner.low), (points.high, inner.high))
+    )
+    rows = rows.astype(np.int64)
     return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing, forms=values.forms)
 
 
-def _mean(numbers: Floats) -> float:
-    """Mean of numbers, also where their sum is beyond all floats; 0 of none."""
+def _means(numbers: Floats, sizes: Ints) -> Floats:
+    """Mean of the numbers of each bin, also where their sum is beyond all floats; 0 of none."""
+    counts = np.maximum(sizes, 1)
     with np.errstate(over="ignore"):
-        mean = np.sum(numbers) / max(len(numbers), 1)
-    return float(mean if np.isfinite(mean) else np.sum(numbers / len(numbers)))
+        means = _sums(numbers, sizes) / counts
+    return np.where(np.isfinite(means), means, _sums(numbers / np.repeat(counts, sizes), sizes))
 
 
 @dataclass(frozen=True, slots=True)
 class _BinPieces:
-    """The pieces of one bin."""
+    """The pieces of some bins, those of each after those of the one before, with the rows and pieces of each."""
 
-    rows: int
+    rows: Ints
+    sizes: Ints
     mass: Floats
     low: Floats
     high: Floats
 
     @classmethod
-    def point(cls, place: float) -> _BinPieces:
-        """A single value."""
-        return cls(0, np.ones(1), np.array([place]), np.array([place]))
+    def of_points(cls, count: int) -> _BinPieces:
+        """Single values, from 0 on."""
+        places = np.arange(count, dtype=np.float64)
+        return cls(np.zeros(count, np.int64), np.ones(count, np.int64), np.ones(count), places, places)
+
+
+def _sums(pieces: Floats, sizes: Ints) -> Floats:
+    """Sum of the pieces of each bin, as `np.sum` rounds it."""
+    first = np.cumsum(sizes) - sizes
+    sums: Floats = np.add.reduceat(np.insert(pieces, first, 0.0), first + np.arange(len(first)))
+    return sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -609,41 +622,33 @@ def _apart(places: Ints, others: Ints, rows_below: Ints, least_rows: float) -> I
     return np.sort(np.array(kept, np.int64))
 
 
-def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
+def _interval_pieces(values: _TrainingValues, edges: Floats) -> _BinPieces:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
     low, high = values.outer
-    further, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
+    *further, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
     heavy, takes_next = values.heavy, values.repeat and values.are_list
     points, where = np.unique(values.numbers[heavy], return_inverse=True)
     point_rows = np.bincount(where, values.rows[heavy], len(points))
-    spans = zip(
-        _spans(np.searchsorted(values.numbers, edges, side="right"), len(heavy)),
-        _spans(np.searchsorted(points, edges, side="right"), len(points)),
-        _spans(np.searchsorted(of_piece, np.arange(1, len(edges) + 1)), len(of_piece)),
-        strict=True,
-    )
-    bins = []
-    for own, own_points, within in spans:
-        numbers, counts = points[own_points], point_rows[own_points]
-        if takes_next and not len(numbers):  # what is next in the list
-            distance = np.abs(values.numbers - np.mean(values.numbers[own]))
-            nearest = np.argmin(np.where(heavy, distance, np.inf))
-            numbers, counts = values.numbers[[nearest]], values.rows[[nearest]]
-        mass: Floats = np.concatenate((counts, further.mass[within]))
-        ends = [np.concatenate((numbers, side[within])) for side in (further.low, further.high)]
-        bins.append(_BinPieces(int(np.sum(values.rows[own])), mass / np.sum(mass), *ends))
-    return bins
+    of_value, of_point = np.searchsorted(edges, values.numbers), np.searchsorted(edges, points)
+    if takes_next:
+        without = np.setdiff1d(np.arange(len(edges) + 1), of_point)
+        middles = [np.mean(values.numbers[of_value == interval]) for interval in without]
+        nearest = [np.argmin(np.where(heavy, np.abs(values.numbers - middle), np.inf)) for middle in middles]
+        next_ones = np.array(nearest, np.int64)
+        points, point_rows = np.append(points, values.numbers[next_ones]), np.append(point_rows, values.rows[next_ones])
+        of_point = np.append(of_point, without)
+    interval = np.concatenate((of_point, of_piece))
+    order, sizes = np.argsort(interval, kind="stable"), np.bincount(interval, minlength=len(edges) + 1)
+    rows = np.bincount(of_value, values.rows, len(edges) + 1).astype(np.int64)
+    of_points = (point_rows, points, points)
+    mass, low_ends, high_ends = (np.concatenate(both)[order] for both in zip(of_points, further, strict=True))
+    return _BinPieces(rows, sizes, mass / np.repeat(_sums(mass, sizes), sizes), low_ends, high_ends)
 
 
-def _spans(firsts: Ints, stop: int) -> Iterator[slice]:
-    """What lies before, between and behind some places."""
-    return (slice(*span) for span in pairwise([0, *firsts.tolist(), stop]))
+def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floats, Floats, Ints]:
+    """Mass and ends of pieces of intervals, and the interval of each.
 
-
-def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[_BinPieces, Ints]:
-    """Pieces of intervals between ends, with the rows of values without a count of their own; and their intervals.
-
-    An interval is cut where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
+    The mass is that of the rows of values without a count of their own. An interval is cut where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
     """
     first, last = values.gaps()
     ends = values.between_steps(ends)
@@ -673,7 +678,7 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[_BinPieces, 
     if values.forms is not None:
         weighted = share / np.bincount(part, share)[part] * values.forms.weight(low, high)
         share = np.where(np.bincount(part, weighted)[part] > 0, weighted, share)
-    return _BinPieces(0, rows[part] * (share / np.bincount(part, share)[part]), low, high), interval[part]
+    return rows[part] * (share / np.bincount(part, share)[part]), low, high, interval[part]
 
 
 def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
 from gpuvgm.columns.base import FittedColumn
@@ -29,7 +30,6 @@ from gpuvgm.synthesis.clock import (
     PARTS,
     Clock,
     Part,
-    PartCodes,
     PartName,
     days_of,
     moments_with_own_counts,
@@ -87,7 +87,7 @@ def clocks_and_parts(
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     """
-    clocks, parts = dict[str, Clock](), list[Part]()
+    clocks, parts, groups = dict[str, Clock](), list[Part](), dict[str, AskedColumn]()
     for name, column in columns.items():
         if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or bins[name].since is not None:
             continue
@@ -97,12 +97,18 @@ def clocks_and_parts(
         if learnt is None:
             continue
         clock, is_even = learnt
-        others = [
-            replace(own, codes=own.codes[evidence])
-            for other, own in codes.items()
-            if other != name and dependence.allows(other, name)
-        ]
-        chosen = chosen_parts(clock, clock.readings(numbers), others)
+        readings = clock.readings(numbers)
+        present = np.flatnonzero(~np.isnan(readings))
+        others = [other for other in codes if other != name and dependence.allows(other, name)]
+        if isinstance(evidence, slice) and len(present) == len(readings):
+            groups = groups or {other: own.grouped(MOST_GROUPS) for other, own in codes.items()}
+            grouped = [groups[other] for other in others]
+        else:
+            grouped = [
+                replace(codes[other], codes=codes[other].codes[evidence][present]).grouped(MOST_GROUPS)
+                for other in others
+            ]
+        chosen = chosen_parts(clock, readings[present], grouped)
         if chosen or not is_even:
             clocks[name] = clock
             parts += [Part(name, part) for part in chosen]
@@ -350,75 +356,128 @@ def chosen_parts(clock: Clock, readings: Floats, others: Sequence[AskedColumn]) 
     clock : Clock
         Clock of the column.
     readings : ndarray of shape (rows,)
-        Readings of a sample, NaN for rows without one.
+        Readings of the rows of a sample that have one.
     others : sequence of AskedColumn
-        Codes of the other columns.
+        Groups of codes of the other columns in these rows.
     """
-    present = np.flatnonzero(~np.isnan(readings))
-    days, cells = clock.places(readings[present])
-    grouped = [replace(column, codes=column.codes[present]).grouped(MOST_GROUPS) for column in others]
+    days, cells = clock.places(readings)
+    least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(readings))
+    of_days, times = np.bincount(days, minlength=len(clock.kinds)), _Times.of(clock, days, cells)
+    parts_by_far = {far: [name for name in clock.parts if FAR[name] == far] for far in {*FAR.values()}}
+    beside = [_Beside.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
     gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in PARTS}
-    for column in grouped:
-        rows = np.bincount(days * column.size + column.codes, minlength=len(clock.kinds) * column.size)
-        of_days = rows.reshape(-1, column.size).astype(np.float64)
-        beside = {far: _Beside.of(of_days, *far) for far in {*FAR.values()}}
-        for name, codes in clock.parts.items():
-            folds = _years if name == "month" else _weeks
-            gains[name].append(beside[FAR[name]].gain(codes, folds(clock.first, len(codes))))
-        gains["time"].append(_gain_of_times(days, cells, column, _weeks(clock.first, len(clock.kinds))))
+    for column in others:
+        rows = np.bincount(days * column.size + column.codes, minlength=len(of_days) * column.size)
+        by_day = rows.reshape(-1, column.size).astype(np.float64)
+        gains["time"].append(times.gain(column))
+        for one in beside:
+            for name, gain in one.gains(by_day, least).items():
+                gains[name].append(gain)
     of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
     best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
     is_best = {name: (gain == best) | (name not in OF_MONTH) for name, gain in of_codes.items()}
-    least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(present))
     return tuple(name for name in PARTS if np.any((of_codes[name] > least) & is_best[name]))
 
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """Rows of a column by day, and the shares of its codes in days before and after: trends tell nothing of a part.
+    """Days, and others before and after whose shares of codes they would have if parts told nothing, as trends do.
+
+    Each half of the weeks, or years, is judged by the other half.
 
     Parameters
     ----------
-    rows : ndarray of shape (days, codes)
-        Rows of each day.
-    shares : ndarray of shape (days, codes)
-        Shares of the codes, in the mean of the days before and after.
-    has_both : ndarray of shape (days,), bool
-        Whether there are as many days before as after.
+    names : sequence of str
+        Parts.
+    far : (int, int)
+        Nearest and farthest days beside.
+    days : slice
+        Those with as many days before as after.
+    near : ndarray of shape (days, 1)
+        Rows of the days beside each.
+    places : ndarray of shape (parts, days), int64
+        Place of each day's half and code of a part, among those of all parts.
+    firsts : ndarray of shape (parts,), int64
+        First place of each part.
+    opposite : ndarray of shape (places,), int64
+        Place of the same code in the other half.
+    sums, weighted : sparse array of shape (places, days)
+        Sums over the days of each place, and those by their rows.
     """
 
-    rows: Floats
-    shares: Floats
-    has_both: NDArray[np.bool_]
+    names: Sequence[str]
+    far: tuple[int, int]
+    days: slice
+    near: Floats
+    places: Ints
+    firsts: Ints
+    opposite: Ints
+    sums: Any
+    weighted: Any
 
     @classmethod
-    def of(cls, rows: Floats, nearest: int, farthest: int) -> _Beside:
-        """Rows by day beside those of days so far from each."""
-        days, sums = np.arange(len(rows)), np.concatenate((np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)))
-        has_both = (days >= farthest) & (days < len(rows) - farthest)
-        edges = [np.clip(days + far, 0, len(rows)) for far in (-farthest, -nearest + 1, nearest, farthest + 1)]
-        near = sums[edges[1]] - sums[edges[0]] + sums[edges[3]] - sums[edges[2]]
-        share = (rows.sum(axis=0) + 1) / (rows.sum() + rows.shape[1])
-        return cls(rows, (near + LEAST_SHARED * share) / (near.sum(axis=1, keepdims=True) + LEAST_SHARED), has_both)
+    def of(cls, clock: Clock, of_days: Ints, far: tuple[int, int], names: Sequence[str]) -> _Beside:
+        """Days of a clock, by the rows of each."""
+        days = slice(far[1], max(len(of_days) - far[1], far[1]))
+        places, opposite, firsts, stop = list[Ints](), list[Ints](), list[int](), 0
+        for name in names:
+            codes, folds = clock.parts[name].astype(np.int64), _years if name == "month" else _weeks
+            size = int(codes.max()) + 1
+            places.append((stop + folds(clock.first, len(codes)) * size + codes)[days])
+            opposite.append(stop + (np.arange(2 * size) + size) % (2 * size))
+            firsts.append(stop)
+            stop += 2 * size
+        rows, place = of_days[days], np.array(places)
+        at = place.ravel(), np.tile(np.arange(len(rows)), len(names))
+        sums, weighted = (
+            csr_array((np.tile(weights, len(names)), at), shape=(stop, len(rows)))
+            for weights in (np.ones(len(rows)), rows.astype(np.float64))
+        )
+        before = np.concatenate(([0.0], np.cumsum(of_days)))[:, None]
+        near = _sums_beside(before, days, far)
+        return cls(names, far, days, near, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
 
-    def gain(self, codes: PartCodes, fold: Ints) -> Floats:
-        """Nats that rows of each code gain by a part of their day, each half of the rows by the other half.
+    def gains(self, rows: Floats, least: float) -> dict[str, Floats]:
+        """Nats that rows of each code gain by each part of their day.
 
         All rows together must gain as much as these: else none do.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (days, codes)
+            Rows of a column by day.
+        least : float
+            Parts that cannot gain more have -inf.
         """
-        of_days = self.rows.sum(axis=1)
-        has_rows = self.has_both & (of_days > 0)  # others tell nothing
-        halves = [np.flatnonzero(has_rows & (fold == one)) for one in (0, 1)]
-        one_hot = [(codes[half] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64) for half in halves]
-        rows = [is_code @ self.rows[half] for is_code, half in zip(one_hot, halves, strict=True)]
-        gain = np.zeros(self.rows.shape[1])
-        for learnt, judged in ((1, 0), (0, 1)):
-            shares = self.shares[halves[judged]]
-            expected = (one_hot[learnt] * of_days[halves[learnt]]) @ self.shares[halves[learnt]]
-            ratio = (rows[learnt] + 1) / (expected + 1)
-            together = np.einsum("ij,ij->i", shares, ratio[codes[halves[judged]]])
-            gain += np.sum(rows[judged] * np.log(ratio), axis=0) - np.log(together) @ self.rows[halves[judged]]
-        return np.minimum(gain, np.sum(gain))
+        none = np.full(rows.shape[1], -np.inf)
+        if not len(self.near):
+            return dict.fromkeys(self.names, none)
+        before = np.concatenate((np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)))
+        share = (rows.sum(axis=0) + 1) / (rows.sum() + rows.shape[1])
+        shares = _sums_beside(before, self.days, self.far) + LEAST_SHARED * share
+        shares /= self.near + LEAST_SHARED
+        own = rows[self.days]
+        found, expected = self.sums @ own, self.weighted @ shares
+        ratio = ((found + 1) / (expected + 1))[self.opposite]
+        logarithms = np.log(ratio)
+        # Logarithms of mean ratios are no less than means of logarithms.
+        most = np.add.reduceat(np.sum((found - expected) * logarithms, axis=1), self.firsts)
+        alone = np.add.reduceat(found * logarithms, self.firsts, axis=0)
+        gains = dict.fromkeys(self.names, none)
+        for at in np.flatnonzero(most > least):
+            together = np.einsum("ij,ij->i", shares, ratio[self.places[at]])
+            gain = alone[at] - np.log(together) @ own
+            gains[self.names[at]] = np.minimum(gain, np.sum(gain))
+        return gains
+
+
+def _sums_beside(before: Floats, days: slice, far: tuple[int, int]) -> Floats:
+    """Sums over the days beside each of some, of the sums before each day."""
+    nearest, farthest = far
+    ends = (before[days.start + end : days.stop + end] for end in (1 - nearest, -farthest, farthest + 1, nearest))
+    earlier, none_earlier, later, none_later = ends
+    sums: Floats = earlier - none_earlier + later - none_later
+    return sums
 
 
 def _years(first: int, count: int) -> Ints:
@@ -427,14 +486,35 @@ def _years(first: int, count: int) -> Ints:
     return years
 
 
-def _gain_of_times(days: Ints, cells: Ints, column: AskedColumn, fold: Ints) -> Floats:
-    """As `_Beside.gain`, by the cells of rows; trends of days have nothing to do with them."""
-    part = AskedColumn(cells.astype(np.uint16), int(cells.max(initial=0)) + 1, is_category=False).grouped(MOST_GROUPS)
-    places = (fold[days] * part.size + part.codes) * column.size + column.codes
-    rows = np.bincount(places, minlength=2 * part.size * column.size).reshape(2, part.size, column.size)
-    gain = np.zeros(column.size)
-    for own, other in ((rows[0], rows[1]), (rows[1], rows[0])):
-        share = (other.sum(axis=0) + 1) / (other.sum() + column.size)
-        of_part = (other + LEAST_SHARED * share) / (other.sum(axis=1, keepdims=True) + LEAST_SHARED)
-        gain += np.sum(own * np.log(of_part / share), axis=0)
-    return np.minimum(gain, np.sum(gain))
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """Times of the day of rows, by which other columns are judged; trends of days have nothing to do with them.
+
+    Parameters
+    ----------
+    size : int
+        Groups of cells.
+    places : ndarray of shape (rows,), int64
+        Half and group of each row.
+    """
+
+    size: int
+    places: Ints
+
+    @classmethod
+    def of(cls, clock: Clock, days: Ints, cells: Ints) -> _Times:
+        """Times of rows with some days and cells."""
+        part = AskedColumn(cells.astype(np.uint16), int(cells.max(initial=0)) + 1, is_category=False)
+        groups = part.grouped(MOST_GROUPS)
+        return cls(groups.size, _weeks(clock.first, len(clock.kinds))[days] * groups.size + groups.codes)
+
+    def gain(self, column: AskedColumn) -> Floats:
+        """As `_Beside.gains`."""
+        places = self.places * column.size + column.codes
+        rows = np.bincount(places, minlength=2 * self.size * column.size).reshape(2, self.size, column.size)
+        gain = np.zeros(column.size)
+        for own, other in ((rows[0], rows[1]), (rows[1], rows[0])):
+            share = (other.sum(axis=0) + 1) / (other.sum() + column.size)
+            of_part = (other + LEAST_SHARED * share) / (other.sum(axis=1, keepdims=True) + LEAST_SHARED)
+            gain += np.sum(own * np.log(of_part / share), axis=0)
+        return np.minimum(gain, np.sum(gain))

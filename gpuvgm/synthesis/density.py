@@ -125,8 +125,8 @@ def _log_likelihood(
     """Leave-one-out log-likelihood of a column's rows, in nats, with or without another column as parent."""
     codes, densities = density_finder(columns, bins, engine)(rows)
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
-    likeliest = max(backed_off(counts, levels).likelihood for levels in (parent.levels, parent.levels[:1]))
-    return likeliest + float(np.sum(densities))
+    _, without, *_, given = backed_off(counts, parent.levels).likelihoods
+    return max(given, without) + float(np.sum(densities))
 
 
 class _BinDensity:

@@ -29,6 +29,7 @@ from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
 from gpuvgm.columns.rules import whole
+from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
@@ -657,12 +658,15 @@ class LawSearch:
         Which columns may depend on which.
     drawn : sequence of str
         Columns that are to have conditions, which no sum or product is then.
+    engine : Engine
+        Compute engine.
     """
 
     columns: Mapping[str, FittedColumn]
     rows: Rows
     dependence: Dependence
     drawn: Sequence[str]
+    engine: Engine
 
     def laws(self, wanted: str | Sequence[str], refuted: Set[str]) -> tuple[Law, ...]:
         """Laws of the rows.
@@ -719,7 +723,7 @@ class LawSearch:
         for name, codes in self._codes.items():
             distinct, places = np.unique(codes[self._shuffled[:FEW_ROWS]], return_inverse=True)
             ranks[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False)
-        return order_of(ranks, replace(self.dependence, first=tuple(self.drawn)))
+        return order_of(ranks, replace(self.dependence, first=tuple(self.drawn)), self.engine)
 
     # -- columns that decide others
 
@@ -740,7 +744,14 @@ class LawSearch:
         """
         groups = {name: keys for name in self.columns if (keys := self._keys(name)) is not None}
         fewest_first = sorted(groups, key=lambda name: len(groups[name].distinct))
-        pairs = ((name, target) for name in fewest_first for target in self.columns if name != target)
+        names, few = [*self.columns], self._shuffled[:PROBED_KEYS]
+        probes = np.array([codes[few] for codes in self._codes.values()])
+        pairs = (
+            (name, names[at])
+            for name in fewest_first
+            for at in np.flatnonzero(groups[name].at(few).may_decide(probes)).tolist()
+            if name != names[at]
+        )
         laws = [law for name, target in pairs if (law := self._decided(target, name, groups[name])) is not None]
 
         def rank(law: Law) -> tuple[bool, int]:
@@ -761,11 +772,10 @@ class LawSearch:
 
     def _decided(self, target: str, name: str, keys: _Keys) -> Law | None:
         """The law that a column decides another one, if the rows obey it and tell of it."""
-        codes, few = self._codes[target], self._shuffled[:PROBED_KEYS]
-        for some, own in ((keys.at(few), codes[few]), (keys, codes)):
-            values = some.values(own)
-            if np.any(np.isfinite(own) & (values[some.of_rows] != own)):
-                return None
+        codes = self._codes[target]
+        values = keys.values(codes)
+        if np.any(np.isfinite(codes) & (values[keys.of_rows] != codes)):
+            return None
         others, usual = codes[self._shuffled], keys.usual(codes)
         broken = np.count_nonzero(np.isfinite(others) & (values[keys.of_rows] != others))
         if isinstance(self.columns[name], NumericColumn):
@@ -928,14 +938,16 @@ class LawSearch:
         present = {name: numbers[~np.isnan(numbers)] for name, (_, numbers) in own.items()}
         lowest = {name: numbers.min(initial=np.inf) for name, numbers in present.items()}
         highest = {name: numbers.max(initial=-np.inf) for name, numbers in present.items()}
-        for (name, (sort, numbers)), (other, (other_sort, others)) in permutations(own.items(), 2):
-            if sort != other_sort or highest[name] <= lowest[other]:
-                continue
-            off = NOISE * np.abs(others)  # nanoseconds since 1970 are rounded
-            with np.errstate(over="ignore"):
-                in_order = not np.any(numbers - others > off) and bool(np.any(others - numbers > off))
-            if in_order and self._holds(Law("<=", (name,), other)):
-                yield [self._with_ties(Law("<=", (name,), other))]
+        names, probes = [*own], np.array([numbers[:PROBED] for _, numbers in own.values()])
+        for name, (sort, numbers) in own.items():
+            for other in (names[at] for at in np.flatnonzero(_are_in_order(numbers[:PROBED], probes))):
+                other_sort, others = own[other]
+                if name == other or sort != other_sort or highest[name] <= lowest[other]:
+                    continue
+                with np.errstate(over="ignore"):  # of the largest floats
+                    differ = bool(np.any(others - numbers > NOISE * np.abs(others)))
+                if differ and _are_in_order(numbers, others) and self._holds(Law("<=", (name,), other)):
+                    yield [self._with_ties(Law("<=", (name,), other))]
 
     def _with_ties(self, order: Law) -> Law:
         """An order that knows whether both columns are often equal."""
@@ -981,6 +993,12 @@ class LawSearch:
         return replace(law, keys=tuple(keys.distinct[usual].tolist()), values=tuple(values[usual].tolist()))
 
 
+def _are_in_order(lower: Floats, upper: Floats) -> Any:
+    """Whether no number is above another one by more than moments are rounded, along the last axis."""
+    with np.errstate(over="ignore"):  # of the largest floats
+        return ~np.any(lower - upper > NOISE * np.abs(upper), axis=-1)
+
+
 def _powers(products: Floats, numbers: Floats) -> Ints:
     """Powers of ten that make products nearest to numbers, on average.
 
@@ -1016,6 +1034,14 @@ class _Keys:
     def at(self, places: Ints) -> _Keys:
         """The same values, and which of them some rows have."""
         return _Keys(self.distinct, self.of_rows[places])
+
+    def may_decide(self, others: Floats) -> Mask:
+        """Which other columns, shape (columns, rows), have one code in rows of a key, as neighbours of these say."""
+        order = np.argsort(self.of_rows, kind="stable")
+        same = np.diff(self.of_rows[order]) == 0
+        one, next_one = others[:, order[:-1][same]], others[:, order[1:][same]]
+        decided: Mask = ~np.any(np.isfinite(one) & np.isfinite(next_one) & (one != next_one), axis=1)
+        return decided
 
     def values(self, own: Floats) -> Floats:
         """By each value the code of another column, in the last row that has one; `MISSING` where none has."""

@@ -24,6 +24,7 @@ from gpuvgm.summary.grid import Floats, Ints
 
 LEAST_ROWS = 100  # of a sample, with both datetimes
 OUT_OF_ORDER = 0.002  # of these rows at most
+PROBED = 1000  # rows by which most pairs of datetimes are found to be out of order
 FARTHEST = 1.2  # standard deviations of the datetimes: that of the time between
 BACK = 1.25  # by which distances back are longer: what began in a window may end after it
 ROUNDING = 1e-9  # of a step, by which a number may be too small
@@ -182,9 +183,11 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin
 
 def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
     """Root mean square of the time between, in standard deviations; infinite where it is no origin."""
+    if not origin.nests or _is_out_of_order(origin, numbers[:PROBED], first[:PROBED], len(numbers)):
+        return np.inf
     start = origin.scaled(first)
     has_both = ~np.isnan(numbers - start)
-    if np.count_nonzero(has_both) < LEAST_ROWS or not origin.nests:
+    if np.count_nonzero(has_both) < LEAST_ROWS:
         return np.inf
     numbers, start = numbers[has_both], start[has_both]
     between = origin.between(numbers, start)
@@ -194,6 +197,11 @@ def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
     if is_apart or is_far or np.mean(between < 0) > OUT_OF_ORDER:
         return np.inf
     return float(np.sqrt(np.mean(between**2))) / deviation * (BACK if origin.back else 1)
+
+
+def _is_out_of_order(origin: Origin, numbers: Floats, first: Floats, rows: int) -> bool:
+    """Return whether the first rows alone have too many out of order, of all rows."""
+    return bool(np.count_nonzero(origin.between(numbers, origin.scaled(first)) < 0) > OUT_OF_ORDER * rows)
 
 
 def _sort(column: NumericColumn) -> str:

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.engines import Engine
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off, left_out
@@ -26,6 +28,7 @@ SEARCHED = 64  # groups of a column's bins, at most, by which parents are chosen
 SAMPLE_ROWS = 20_000
 LEAST_KEYS = 8  # of a sample, in an interval of what each key has
 KeyPath = tuple[str, tuple[int, ...]]  # a group of keys, and a level with those above it
+_Option = tuple[tuple[float, ...], int, tuple[int, ...]]  # gains, a column and its parents
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +155,19 @@ class Dependence:
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
-        if not self.levels and not self.computed:
-            return np.ones((len(names), len(names)), np.bool_)
-        return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
+        allowed, place = np.ones((len(names), len(names)), np.bool_), {name: at for at, name in enumerate(names)}
+        for computed in self.computed & {*names}:
+            allowed[[place[name] for name in self.sources(computed) if name in place], place[computed]] = False
+        for name in {*self.levels} & {*names}:
+            allowed[place[name]] = [self.allows(name, other) for other in names]
+        return allowed
 
 
 ANY_COLUMNS = Dependence()
 
 
 def learn_structure(
-    bins: Sequence[Bins], codes: Sequence[Codes], dependence: Dependence = ANY_COLUMNS
+    bins: Sequence[Bins], codes: Sequence[Codes], engine: Engine, dependence: Dependence = ANY_COLUMNS
 ) -> tuple[Node, ...]:
     """Return the columns as nodes, in an order in which each comes after its parents.
 
@@ -171,6 +177,8 @@ def learn_structure(
         Bins of the columns.
     codes : sequence of ndarray of shape (rows,), uint16
         The bin of each row of a sample, by column.
+    engine : Engine
+        Engine that counts pairs of columns.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it; by default all.
     """
@@ -181,31 +189,34 @@ def learn_structure(
         rows_of_level: Ints | slice = slice(None) if level is None else dependence.rows[level]
         searches[level] = _ParentSearch([axis for axis, _ in searched], [code[rows_of_level] for _, code in searched])
     search_of = [searches[level] for level in levels]
-    candidates_of = {level: search.candidates(allowed) for level, search in searches.items()}
+    candidates_of = {level: search.candidates(allowed, engine) for level, search in searches.items()}
     candidates = [candidates_of[level][place] for place, level in enumerate(levels)]
+    dependents_of: list[list[int]] = [[] for _ in bins]
+    for child, parents in enumerate(candidates):
+        for parent in parents:
+            dependents_of[parent].append(child)
     parents_of: dict[int, tuple[int, ...]] = {}
-    nodes = []
+    best_of: dict[int, _Option] = {}  # of columns with a parent that gains, until another candidate comes
+    nodes, follows = [], allowed & ~allowed.T
     while len(parents_of) < len(bins):
-        ready = ready_columns(allowed, parents_of)
-        options = (
-            option
-            for child in ready
-            for option in _list_parents(
-                search_of[child], child, [p for p in candidates[child] if p in parents_of], parents_of
-            )
-        )
-        gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
+        ready = ready_columns(follows, parents_of)
+        options = (best_of[child] for child in ready if child in best_of)
+        gains, child, chosen = max(options, key=_total_gain, default=((), -1, ()))
         if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
-            remaining = [child for child in range(len(bins)) if child not in parents_of]
             child = max(
                 ready,
                 key=lambda candidate: sum(
                     search_of[dependent].gain(dependent, candidate)
-                    for dependent in remaining
-                    if candidate in candidates[dependent]
+                    for dependent in dependents_of[candidate]
+                    if dependent not in parents_of
                 ),
             )
         parents_of[child] = chosen
+        for dependent in dependents_of[child]:
+            if dependent not in parents_of:
+                placed = [parent for parent in candidates[dependent] if parent in parents_of]
+                found = [*_list_parents(search_of[dependent], dependent, placed, parents_of)]
+                best_of |= {dependent: max(found, key=_total_gain)} if found else {}
         rows = max(search_of[child].rows, 1)
         nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
@@ -219,17 +230,21 @@ def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
     return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups.astype(np.uint16)[codes]
 
 
-def ready_columns(allowed: NDArray[np.bool_], placed: Collection[int]) -> list[int]:
-    """Columns that may come next: all that they may depend on, but not the other way round, are placed."""
-    remaining = np.delete(np.arange(len(allowed)), [*placed])
-    own = allowed[np.ix_(remaining, remaining)]
-    ready: list[int] = remaining[~(own & ~own.T).any(axis=1)].tolist()
+def ready_columns(follows: NDArray[np.bool_], placed: Collection[int]) -> list[int]:
+    """Columns that may come next: all that they follow, which may depend on none of them, are placed."""
+    remaining = np.ones(len(follows), np.bool_)
+    remaining[[*placed]] = False
+    ready: list[int] = np.flatnonzero(remaining & ~(follows & remaining).any(axis=1)).tolist()
     return ready
+
+
+def _total_gain(option: _Option) -> float:
+    return sum(option[0])
 
 
 def _list_parents(
     search: _ParentSearch, child: int, candidates: Sequence[int], parents_of: dict[int, tuple[int, ...]]
-) -> Iterator[tuple[tuple[float, ...], int, tuple[int, ...]]]:
+) -> Iterator[_Option]:
     """Yield the parents of a column that gain, with the gain of each."""
     for first in candidates:
         gain = search.gain(child, first)
@@ -264,16 +279,14 @@ class _ParentSearch:
         self._gains: dict[tuple[int, ...], float] = {}
         self._leave_one_out: dict[tuple[int, int], Floats] = {}
 
-    def candidates(self, allowed: NDArray[np.bool_]) -> list[list[int]]:
+    def candidates(self, allowed: NDArray[np.bool_], engine: Engine) -> list[list[int]]:
         """For each column, those with the largest mutual information; between groups of bins, which is quick."""
-        columns = range(len(self._axes))
-        gain = np.full((len(columns), len(columns)), -np.inf)
-        for first in columns:
-            for second in range(first):
-                table = joint_counts(
-                    self._groups[first], self._groups[second], *(len(self._axes[i].starts) for i in (first, second))
-                )
-                gain[first, second] = gain[second, first] = _mutual_information(table)
+        groups = [
+            AskedColumn(groups.astype(np.uint16), len(axis.starts), is_category=False)
+            for axis, groups in zip(self._axes, self._groups, strict=True)
+        ]
+        gain = engine.information(groups).astype(np.float64)
+        np.fill_diagonal(gain, -np.inf)
         return [
             [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != first and allowed[first, p]]
             for first, row in enumerate(np.where(allowed, gain, -np.inf))
@@ -284,8 +297,10 @@ class _ParentSearch:
         if (child, parent) not in self._gains:
             axis, parent_axis = self._axes[child], self._axes[parent]
             counts = joint_counts(self._codes[parent], self._codes[child], len(parent_axis), len(axis))
-            gain = _two_stages(axis, counts, parent_axis.levels) - _two_stages(axis, counts, parent_axis.levels[:1])
-            self._gains[child, parent] = gain
+            # Of a column's group, and of its bin in that group.
+            groups = backed_off(axis.grouped(counts), parent_axis.levels).likelihoods
+            inside = backed_off(counts, parent_axis.levels, axis.starts).likelihoods
+            self._gains[child, parent] = (groups[-1] + inside[-1]) - (groups[1] + inside[1])
         return self._gains[child, parent]
 
     def second_gain(self, child: int, first: int, second: int) -> float:
@@ -316,19 +331,3 @@ class _ParentSearch:
 def joint_counts(first: Ints, second: Ints, height: int, width: int) -> Ints:
     """Rows of each pair of bins of two columns, shape (height, width)."""
     return np.bincount(first * width + second, minlength=height * width).reshape(height, width)
-
-
-def _mutual_information(counts: Ints) -> float:
-    """Mutual information of joint counts in nats, corrected for its bias by chance (Miller 1955)."""
-    rows = counts.sum()
-    row_sums, column_sums = counts.sum(axis=1), counts.sum(axis=0)
-    nonzero = np.nonzero(counts)
-    n = counts[nonzero]
-    information = float(np.sum(n * np.log(n * rows / (row_sums[nonzero[0]] * column_sums[nonzero[1]]))) / rows)
-    chance = int(np.count_nonzero(row_sums) - 1) * int(np.count_nonzero(column_sums) - 1) / (2 * int(rows))
-    return information - chance
-
-
-def _two_stages(axis: Axis, counts: Ints, levels: Sequence[Ints]) -> float:
-    """Leave-one-out log-likelihood of a column's group, and of its bin in that group."""
-    return backed_off(axis.grouped(counts), levels).likelihood + backed_off(counts, levels, axis.starts).likelihood

@@ -776,7 +776,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         columns = {column.name: column for column in model.columns if column.is_encoded}
         if self.laws == "off":
             return ()
-        return LawSearch(columns, rows_of(rows), Dependence(levels), self._conditioned).laws(self.laws, broken)
+        search = LawSearch(columns, rows_of(rows), Dependence(levels), self._conditioned, get_engine(self.engine))
+        return search.laws(self.laws, broken)
 
     @property
     def _conditioned(self) -> list[str]:
@@ -863,7 +864,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         bins |= on_clocks
         codes |= coded_columns(by_name, on_clocks, rows_of(rows), engine)
         thin = thin_places(rows.num_rows)
-        nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], of_few)
+        nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], engine, of_few)
         names = [node.name for node in nodes]
         keys = {
             Part(name, "missing"): AskedColumn(own, LACKING_CODES, is_category=True)

@@ -35,13 +35,14 @@ class ConditionalTable:
         Probabilities.
     leave_one_out : ndarray of shape (contexts, bins)
         Probabilities for a row that is left out of the counts.
-    likelihood : float
-        Log-likelihood of all rows, each left out of the counts for itself, in nats.
+    likelihoods : tuple of float
+        Log-likelihood of all rows, each left out of the counts for itself, in nats: without a level, by the first one,
+        by the first two, and so on.
     """
 
     table: Floats
     leave_one_out: Floats
-    likelihood: float
+    likelihoods: tuple[float, ...]
 
 
 def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None) -> ConditionalTable:
@@ -61,7 +62,7 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
     sizes = np.diff(np.append(starts, counts.shape[1]))
     table: Floats = np.broadcast_to(np.repeat(1.0 / sizes, sizes), counts.shape)
     leave_one_out, occurring = table, counts > 0
-    likelihood = _likelihood(counts, table, occurring)
+    likelihoods = [_likelihood(counts, table, occurring)]
     for groups in levels:
         rows = _of_groups(counts, groups)
         n = rows[groups]
@@ -70,11 +71,12 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
             for part in (rows, (rows > 0).astype(np.int64))
         )
         trials = [left_out(n, totals, kinds, weight, leave_one_out) for weight in WEIGHTS]
-        likelihoods = [_likelihood(counts, trial, occurring) for trial in trials]
-        best = int(np.argmax(likelihoods))
+        of_trials = [_likelihood(counts, trial, occurring) for trial in trials]
+        best = int(np.argmax(of_trials))
         mass = WEIGHTS[best] * np.maximum(kinds, 1)
-        table, leave_one_out, likelihood = (n + mass * table) / (totals + mass), trials[best], likelihoods[best]
-    return ConditionalTable(table, leave_one_out, likelihood)
+        table, leave_one_out = (n + mass * table) / (totals + mass), trials[best]
+        likelihoods.append(of_trials[best])
+    return ConditionalTable(table, leave_one_out, tuple(likelihoods))
 
 
 def _of_groups(counts: Ints, groups: Ints) -> Floats:

@@ -156,7 +156,7 @@ def grow_all(
     asked_of, count = [*columns.values(), *parts.values()], len(columns)
     owners = [*range(len(names)), *(names.index(part.column) if part.column in columns else -1 for part in parts)]
     keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
-    told = _told(asked_of, owners)
+    told = _told(asked_of, owners, engine)
     computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in dependence.computed}
     least = TOLD * max(map(len, (own.codes for own in asked_of)), default=0)
     first = [names.index(name) for name in dependence.first]
@@ -178,10 +178,10 @@ def grow_all(
         return tuple(order), tuple(pool.map(grow, range(len(names))))
 
 
-def order_of(columns: Mapping[str, AskedColumn], dependence: Dependence) -> list[str]:
+def order_of(columns: Mapping[str, AskedColumn], dependence: Dependence, engine: Engine) -> list[str]:
     """Order of columns without parts, as `grow_all` has it."""
     names = [*columns]
-    told = _told([*columns.values()], range(len(names)))
+    told = _told([*columns.values()], range(len(names)), engine)
     first = [names.index(name) for name in dependence.first]
     return [names[place] for place in _order_of(told, dependence.mask(names), first)]
 
@@ -209,14 +209,14 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     return np.array(ranges, np.int32).reshape(-1, 5)
 
 
-def _told(columns: Sequence[AskedColumn], owners: Sequence[int]) -> Ints:
+def _told(columns: Sequence[AskedColumn], owners: Sequence[int], engine: Engine) -> Ints:
     """What each two columns tell of each other: they or their parts, of which `owners` are the columns; -1 for none."""
-    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], max(owners, default=-1) + 1
-    told = np.zeros((count, count), np.int64)
-    for at, i in enumerate(owners):
-        for beside, j in enumerate(owners[:at]):
-            if min(at, beside) < count and i != j and min(i, j) >= 0:
-                told[i, j] = told[j, i] = max(told[i, j], groups[at].information(groups[beside]))
+    own = [column.grouped(ORDER_GROUPS) for column, owner in zip(columns, owners, strict=True) if owner >= 0]
+    count, information = max(owners, default=-1) + 1, np.maximum(engine.information(own), 0)
+    told = information[:count, :count].copy()
+    for of_part, owner in zip(information[count:, :count], (one for one in owners[count:] if one >= 0), strict=True):
+        told[owner] = told[:, owner] = np.maximum(told[owner], of_part)
+    np.fill_diagonal(told, 0)
     return told
 
 
@@ -268,9 +268,10 @@ def _order_of(told: Ints, allowed: NDArray[np.bool_], first: Sequence[int]) -> l
     most of, of those that may come next.
     """
     order: list[int] = []
+    follows, nearest, told_by_order = allowed & ~allowed.T, told.sum(axis=1), np.zeros(len(told), np.int64)
     while len(order) < len(told):
-        ready = ready_columns(allowed, order)
-        nearest = told[:, order].max(axis=1) if order else told.sum(axis=1)
+        ready = ready_columns(follows, order)
         preferred = [place for place in first if place in ready][:1] or ready
         order.append(max(preferred, key=lambda place: (nearest[place], -place)))
+        nearest = told_by_order = np.maximum(told_by_order, told[order[-1]])
     return order

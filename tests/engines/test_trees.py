@@ -46,6 +46,24 @@ def test_engines_grow_count_and_draw_the_same(candidate: Engine, rows: int, size
     assert_walks_are_equal(candidate, trees, size, 500)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 5, 1500])
+def test_engines_count_pairs_the_same(candidate: Engine, rows: int) -> None:
+    asked = columns(rows, 3)
+    sums = REFERENCE.joint_entropies(asked)
+    np.testing.assert_array_equal(candidate.joint_entropies(asked), sums)
+    np.testing.assert_array_equal(candidate.information(asked), REFERENCE.information(asked))
+    assert candidate.joint_entropies([]).shape == (0, 0)
+
+
+def test_information_is_that_of_the_joint_counts() -> None:
+    asked = columns(1500, 5)
+    counts = np.zeros((SIZES[0], SIZES[2]))
+    np.add.at(counts, (asked[0].codes, asked[2].codes), 1)
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    nats = np.sum(counts * np.log(counts / expected)) - (SIZES[0] - 1) * (SIZES[2] - 1) / 2
+    assert REFERENCE.information(asked)[0, 2] / NAT == pytest.approx(nats, abs=1e-4)
+
+
 @pytest.mark.parametrize("rows", [1, 70_001])
 def test_engines_walk_any_number_of_rows(candidate: Engine, rows: int) -> None:
     """C++ walks them in blocks."""

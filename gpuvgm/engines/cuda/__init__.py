@@ -261,6 +261,10 @@ class CudaEngine(Engine):
         )
         return counts
 
+    def joint_entropies(self, columns: Sequence[AskedColumn]) -> Ints:
+        """Sums of F of each two columns, on the host; see `Engine.joint_entropies`."""
+        return self._host.joint_entropies([replace(column, codes=to_numpy(column.codes)) for column in columns])
+
     def grow_trees(
         self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
     ) -> Trees:

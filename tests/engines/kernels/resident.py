@@ -69,6 +69,12 @@ class ResidentEngine:
             self.up(target), ranges, [replace(c, codes=self.up(c.codes)) for c in asked], rules
         )
 
+    def joint_entropies(self, columns):  # type: ignore[no-untyped-def]
+        return self.engine.joint_entropies([replace(c, codes=self.up(c.codes)) for c in columns])
+
+    def information(self, columns):  # type: ignore[no-untyped-def]
+        return self.engine.information(columns)
+
     def count_in_trees(self, target, grown, codes):  # type: ignore[no-untyped-def]
         return self.engine.count_in_trees(self.up(target), grown, [*map(self.up, codes)])
 

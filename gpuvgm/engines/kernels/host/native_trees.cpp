@@ -12,6 +12,7 @@ using Indices = Column<int32_t>;
 using Places = Column<int64_t>;
 using Ranges = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Nodes = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+constexpr int64_t MOST_JOINT_CODES = 1 << 10;
 using Grown = std::tuple<Ranges, Indices, Nodes, Bytes>;
 
 void check_rows(const CodeColumns& codes, size_t rows) {
@@ -94,6 +95,86 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
     std::copy_n((const int32_t*)trees.nodes.data(), nodes.size(), nodes.data());
     return std::make_tuple(owned(std::move(trees.root), {cut_count}), owned(std::move(nodes), {node_count, 4}),
                            owned(std::move(trees.sides), {side_count}));
+}
+
+// Rows of two columns' pairs of codes, in tables that neighbouring rows take in turn, as one would wait for itself.
+class PairTables {
+  public:
+    explicit PairTables(int64_t size) {
+        while ((int64_t(1) << shift) < size) {
+            ++shift;
+        }
+        tables.resize(TABLES << (2 * shift));
+    }
+
+    // Sum of F over the pairs of codes. first: the code of each row, moved to the left by `shift`.
+    int64_t entropy(const uint32_t* first, const uint16_t* second, int64_t rows, int64_t height, int64_t width,
+                    const int64_t* entropies) {
+        uint32_t* turns[TABLES];
+        for (int turn = 0; turn < TABLES; ++turn) {
+            turns[turn] = tables.data() + (int64_t(turn) << (2 * shift));
+            std::fill_n(turns[turn], height << shift, 0u);
+        }
+        int64_t row = 0;
+        for (; row + TABLES <= rows; row += TABLES) {
+            for (int turn = 0; turn < TABLES; ++turn) {
+                ++turns[turn][first[row + turn] | second[row + turn]];
+            }
+        }
+        for (; row < rows; ++row) {
+            ++turns[0][first[row] | second[row]];
+        }
+        int64_t sum = 0;
+        for (int64_t code = 0; code < height; ++code) {
+            for (int64_t at = code << shift; at < (code << shift) + width; ++at) {
+                uint32_t together = 0;
+                for (int turn = 0; turn < TABLES; ++turn) {
+                    together += turns[turn][at];
+                }
+                sum += entropies[together];
+            }
+        }
+        return sum;
+    }
+
+    int shift = 0;
+
+  private:
+    static constexpr int TABLES = 4;
+    std::vector<uint32_t> tables;
+};
+
+// For each two columns, and each with itself, the sum of F of the rows of each pair of codes.
+auto joint_entropies(CodeColumns codes, std::vector<int64_t> sizes, Places entropy) {
+    const size_t columns = codes.size(), rows = columns ? codes[0].shape(0) : 0;
+    check_rows(codes, rows);
+    if (sizes.size() != columns || entropy.shape(0) <= rows) {
+        throw std::invalid_argument("sizes and entropies do not fit the rows");
+    }
+    int64_t largest = 1;
+    for (size_t i = 0; i < columns; ++i) {
+        check_codes(codes[i], sizes[i]);
+        largest = std::max(largest, sizes[i]);
+    }
+    if (largest > MOST_JOINT_CODES) {
+        throw std::invalid_argument("columns have too many codes to count pairs of them");
+    }
+    std::vector<int64_t> sums(columns * columns);
+    {
+        nb::gil_scoped_release unlocked;
+        PairTables tables(largest);
+        std::vector<uint32_t> first(rows);
+        for (size_t i = 0; i < columns; ++i) {
+            for (size_t row = 0; row < rows; ++row) {
+                first[row] = uint32_t(codes[i].data()[row]) << tables.shift;
+            }
+            for (size_t j = 0; j <= i; ++j) {
+                sums[i * columns + j] = sums[j * columns + i] = tables.entropy(
+                    first.data(), codes[j].data(), (int64_t)rows, sizes[i], sizes[j], entropy.data());
+            }
+        }
+    }
+    return owned(std::move(sums), {columns, columns});
 }
 
 static_assert(sizeof(TreeNode) == 4 * sizeof(int32_t) && sizeof(CodeRange) == 5 * sizeof(int32_t));
@@ -196,6 +277,7 @@ void bind_trees(nb::module_& m) {
     using namespace nb::literals;
     m.def("grow_trees", &grow_trees, "target"_a, "ranges"_a, "codes"_a, "sizes"_a, "categories"_a, "entropy"_a,
           "rules"_a);
+    m.def("joint_entropies", &joint_entropies, "codes"_a, "sizes"_a, "entropy"_a);
     m.def("count_in_trees", &count_in_trees, "target"_a, "trees"_a, "codes"_a);
     m.def("draw_in_trees", &draw_in_trees, "trees"_a, "codes"_a, "shares"_a, "range"_a, "randomness"_a);
     m.def("log_shares_in_trees", &log_shares_in_trees, "target"_a, "trees"_a, "codes"_a, "log_shares"_a);

@@ -69,7 +69,7 @@ class Grower {
         const int64_t largest = sizes.empty() ? 1 : *std::max_element(sizes.begin(), sizes.end());
         counts.resize(2 * largest);
         occurring.resize((largest + 63) / 64);
-        present.reserve(largest);
+        present.resize(largest);
     }
 
     // Adds the tree of a range to `trees`, breadth first.
@@ -126,7 +126,8 @@ class Grower {
     };
     std::vector<uint32_t> counts;     // rows of each key; 0 between nodes
     std::vector<uint64_t> occurring;  // a bit for each code; 0 between nodes
-    std::vector<CodeRows> present;    // codes that a node's rows have, ascending
+    std::vector<CodeRows> present;    // codes that a node's rows have, ascending; so many of them
+    int64_t present_codes = 0;
     std::vector<int32_t> right;
 
     std::vector<uint8_t> sides_of(const TreeSplit& split) const {
@@ -161,7 +162,7 @@ class Grower {
 
     // Sets `present`. Of few rows the codes are noted, so that those which none of them has cost nothing.
     void tally(const uint16_t* keys, int64_t size, const int32_t* order, int64_t count) {
-        present.clear();
+        present_codes = 0;
         if (count >= size) {
             for (int64_t i = 0; i < count; ++i) {
                 ++counts[keys[order[i]]];
@@ -186,8 +187,13 @@ class Grower {
         }
     }
 
+    // Each part is written where it stays: an entry that is put together first would have to be read back from parts
+    // that are not written yet.
     void take(int64_t code) {
-        present.push_back({(int32_t)code, {counts[2 * code], counts[2 * code + 1]}});
+        CodeRows& here = present[present_codes++];
+        here.code = (int32_t)code;
+        here.rows[0] = counts[2 * code];
+        here.rows[1] = counts[2 * code + 1];
         counts[2 * code] = counts[2 * code + 1] = 0;
     }
 
@@ -200,7 +206,8 @@ class Grower {
         const int64_t step = std::max<int64_t>(1, count / rules.most_cuts);
         const int64_t least = log_likelihood(rules.entropy, count - all_ones, all_ones) + rules.penalty;
         int64_t zeros = 0, ones = 0, since = 0;
-        for (const CodeRows& here : present) {
+        for (int64_t place = 0; place < present_codes; ++place) {
+            const CodeRows& here = present[place];
             zeros += here.rows[0];
             ones += here.rows[1];
             since += here.rows[0] + here.rows[1];
@@ -219,15 +226,15 @@ class Grower {
     }
 
     void cut_categories(int feature, int64_t count, int64_t all_ones, TreeSplit& split) {
-        std::sort(present.begin(), present.end(), [](const CodeRows& a, const CodeRows& b) {
+        std::sort(present.begin(), present.begin() + present_codes, [](const CodeRows& a, const CodeRows& b) {
             const int64_t left = (int64_t)a.rows[1] * (b.rows[0] + b.rows[1]);
             const int64_t right = (int64_t)b.rows[1] * (a.rows[0] + a.rows[1]);
             return left != right ? left < right : a.code < b.code;
         });
         const int64_t least = log_likelihood(rules.entropy, count - all_ones, all_ones) + rules.penalty +
-                              rules.category_penalty * ((int64_t)present.size() - 2);
+                              rules.category_penalty * (present_codes - 2);
         int64_t zeros = 0, ones = 0;
-        for (size_t place = 0; place + 1 < present.size(); ++place) {
+        for (int64_t place = 0; place + 1 < present_codes; ++place) {
             zeros += present[place].rows[0];
             ones += present[place].rows[1];
             if (zeros + ones < rules.least_rows) {
@@ -239,8 +246,8 @@ class Grower {
             const int64_t gain = likelihood_of(zeros, ones, count - all_ones, all_ones) - least;
             if (gain > split.gain) {
                 split = {gain, feature, (int)place, {}};
-                for (const CodeRows& one : present) {
-                    split.order.push_back(one.code);
+                for (int64_t other = 0; other < present_codes; ++other) {
+                    split.order.push_back(present[other].code);
                 }
             }
         }
