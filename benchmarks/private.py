@@ -39,7 +39,7 @@ from benchmarks.samples_side import utility
 from gpuvgm.datasets.mixed_table import CITIES
 from gpuvgm.synthesis.private import mechanism
 from gpuvgm.synthesis.private.account import Promise, Release
-from gpuvgm.synthesis.private.declared import CELLS, Counted, DeclaredNumbers, Domain
+from gpuvgm.synthesis.private.declared import CELLS, FAN, Counted, DeclaredNumbers, Domain
 from gpuvgm.synthesis.private.model import ColumnCounts, releases_of
 
 ROWS, FITS, SURE = 60, 4000, 4  # standard errors that chance explains
@@ -117,9 +117,9 @@ def log_ratio(
     own = {name: int(mechanism._cells(column, pyarrow.array([CANARY[name]]))[0]) for name, column in columns.items()}
     ratio, counts = 0.0, iter(released.columns)
     for name, column in columns.items():
-        for level in range(len(mechanism.level_sizes(column))):
-            place = own[name] // mechanism.FAN**level
-            expected = np.sum(cells[name] // mechanism.FAN**level == place)
+        for level in range(len(column.level_sizes)):
+            place = own[name] // FAN**level
+            expected = np.sum(cells[name] // FAN**level == place)
             ratio += gain(next(counts)[place] - expected, rows, releases[0])
     for (first, second), noisy in zip(combinations(columns, 2), released.pairs, strict=True):
         place = bins[first][own[first]], bins[second][own[second]]
