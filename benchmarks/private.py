@@ -1,12 +1,15 @@
 """Private synthesizers: an audit, the accounting beside another library's, figures and times.
 
-``python -m benchmarks.private canary|accounting|tables|speed RESULTS [...]`` prints results and appends them to a file.
+``python -m benchmarks.private canary|accounting|tables|peers|speed RESULTS [...]`` prints results and appends them to
+a file.
 
 - ``canary RESULTS [FITS]``: 60 rows, and the same with the rows of one person more, thousands of fits each. Both are
   told apart by the likelihood ratio of all that is released, the best test that there is. How often it is right may not
   lie above what the promise allows, beyond chance; and a twin whose noise is half as wide has to be found.
 - ``accounting RESULTS PYTHON``: the epsilon of the same noise by Google's dp-accounting, which PYTHON can import.
 - ``tables RESULTS [EPSILON]``: pairs and utility on public tables, with domains declared beforehand.
+- ``peers RESULTS PYTHON [TABLE]``: processor time and pairs beside the MST of dpmm, which PYTHON can import, on the
+  same rows and declared cells; of all tables, or of one.
 - ``speed RESULTS [ROWS]``: processor time and memory of fits.
 """
 
@@ -36,7 +39,7 @@ from benchmarks.samples_side import utility
 from gpuvgm.datasets.mixed_table import CITIES
 from gpuvgm.synthesis.private import mechanism
 from gpuvgm.synthesis.private.account import Promise, Release
-from gpuvgm.synthesis.private.declared import Domain
+from gpuvgm.synthesis.private.declared import CELLS, FAN, Counted, DeclaredNumbers, Domain
 from gpuvgm.synthesis.private.model import ColumnCounts, releases_of
 
 ROWS, FITS, SURE = 60, 4000, 4  # standard errors that chance explains
@@ -114,9 +117,9 @@ def log_ratio(
     own = {name: int(mechanism._cells(column, pyarrow.array([CANARY[name]]))[0]) for name, column in columns.items()}
     ratio, counts = 0.0, iter(released.columns)
     for name, column in columns.items():
-        for level in range(len(mechanism.level_sizes(column))):
-            place = own[name] // mechanism.FAN**level
-            expected = np.sum(cells[name] // mechanism.FAN**level == place)
+        for level in range(len(column.level_sizes)):
+            place = own[name] // FAN**level
+            expected = np.sum(cells[name] // FAN**level == place)
             ratio += gain(next(counts)[place] - expected, rows, releases[0])
     for (first, second), noisy in zip(combinations(columns, 2), released.pairs, strict=True):
         place = bins[first][own[first]], bins[second][own[second]]
@@ -246,6 +249,131 @@ def utility_of(name: str, held_out: pd.DataFrame, drawn: pd.DataFrame) -> float:
     return float(utility(held_out, drawn.dropna(subset=[TARGETS[name]]), categories, TARGETS[name]))
 
 
+# -- beside another library
+
+PEER_BINS = 64  # of even width, of a column of numbers
+PEER_WAYS = ("bins", "bins and 500 steps", "PrivTree")
+MST = """
+import os
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+import json, sys, time, warnings
+from importlib.metadata import version
+import numpy as np, pandas as pd
+from dpmm.models.mst import MSTGM
+from dpmm.pipelines import MSTPipeline
+warnings.simplefilter("ignore")
+path, way, sizes, numbers = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4].split(",")
+with np.load(path) as file:
+    table = pd.DataFrame({name: file[name] for name in file.files})
+if way.startswith("bins"):
+    model = MSTGM(epsilon=1, delta=1e-6, n_jobs=1, n_iters=500 if "steps" in way else 5000)
+    model.set_domain(sizes)
+    model.set_random_state(np.random.RandomState())
+    fit = lambda: model.fit(table)
+else:
+    model = MSTPipeline(epsilon=0.9, proc_epsilon=0.1, delta=1e-6, n_jobs=1)
+    table = table.astype({name: "category" for name in table if name not in numbers})
+    ends = {name: {"lower": 0, "upper": sizes[name]} for name in numbers}
+    categories = {name: {"categories": [*range(sizes[name])]} for name in table if name not in numbers}
+    fit = lambda: model.fit(table, ends | categories)
+times = [time.process_time()]
+fit()
+times.append(time.process_time())
+drawn = model.generate(n_records=len(table))
+times.append(time.process_time())
+np.savez(path, **{name: drawn[name].to_numpy().astype(int) for name in drawn})
+print(json.dumps({"version": version("dpmm"), "seconds": [times[1] - times[0], times[2] - times[1]]}))
+"""
+
+
+def peers(python: str, *names: str) -> Iterator[Result]:
+    """Fits and samples of the same rows by MST and by ours, in turns, one thread each.
+
+    MST takes the numbers of declared cells: in even bins, with the 5,000 steps of its defaults and with a tenth of
+    them; or all of them with private bins of its own (PrivTree), on which its pipeline spends a tenth of epsilon. The
+    clock does not run while values are drawn from its bins.
+    """
+    for name in names or DOMAINS:
+        fitted, held_out = declared_rows(name, 20_000, 0)
+        _ours(name, fitted[:100])  # loads what it needs
+        for way in PEER_WAYS:
+            before = _ours(name, fitted)
+            drawn, peer = _mst(python, name, fitted, way)
+            ours = [before, _ours(name, fitted)]
+            result: Result = {
+                "case": "peers",
+                "table": name,
+                "rows": len(fitted),
+                "epsilon": 1,
+                "delta": 1e-6,
+                "cpu seconds of fit and sample": [[round(seconds, 3) for seconds in one[1]] for one in ours],
+                "pairs": [round(agreement(name, held_out, one[0]), 4) for one in ours],
+                "peer": f"MST with {way}",
+                **peer,
+            }
+            if drawn is not None:
+                seconds = [sum(own) for _, own in ours]
+                result["its pairs"] = round(agreement(name, held_out, drawn), 4)
+                result["ratio"] = round(sum(peer["its cpu seconds of fit and sample"]) / float(np.mean(seconds)), 1)
+            yield result
+
+
+def _ours(name: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[float]]:
+    """Rows that are drawn, and the processor time of the fit and of the sample."""
+    times = [time.process_time()]
+    made = gpuvgm.PrivateSynthesizer(DOMAINS[name], epsilon=1, delta=1e-6, threads=1).fit(rows)
+    times.append(time.process_time())
+    drawn = made.sample(len(rows))
+    times.append(time.process_time())
+    return drawn.to_pandas(), np.diff(times).tolist()
+
+
+def _mst(python: str, name: str, rows: pd.DataFrame, way: str) -> tuple[pd.DataFrame | None, Result]:
+    """Rows that MST draws, and what its process tells; no rows where it fails."""
+    columns = Domain.of(DOMAINS[name]).counted
+    bins = {own: _even_bins(column, CELLS if way == "PrivTree" else PEER_BINS) for own, column in columns.items()}
+    codes = {own: bins[own][mechanism._cells(column, _arrow(rows[own]))] for own, column in columns.items()}
+    sizes = json.dumps({own: int(places[-1]) + 1 for own, places in bins.items()})
+    numeric = ",".join(own for own, column in columns.items() if isinstance(column, DeclaredNumbers))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "codes.npz"
+        np.savez(path, **codes)  # type: ignore[arg-type]  # names of columns are no options of savez
+        output = subprocess.run([python, "-c", MST, str(path), way, sizes, numeric], capture_output=True, text=True)
+        if output.returncode:
+            return None, {"its error": output.stderr.strip().splitlines()[-1]}
+        told = json.loads(output.stdout.splitlines()[-1])
+        with np.load(path) as drawn:
+            values = {own: _values(column, bins[own], drawn[own]) for own, column in columns.items()}
+    times = [round(seconds, 3) for seconds in told["seconds"]]
+    return pd.DataFrame(values), {"dpmm": told["version"], "its cpu seconds of fit and sample": times}
+
+
+def _arrow(values: pd.Series) -> Any:
+    return pyarrow.array(values, from_pandas=True)
+
+
+def _even_bins(column: Counted, most: int) -> np.ndarray:
+    """Bin of each cell of a column: categories, special values and missing ones have their own."""
+    if not isinstance(column, DeclaredNumbers) or column.ordinary <= most:
+        return np.arange(column.cells)
+    return np.append(np.arange(column.ordinary) * most // column.ordinary, most + np.arange(len(column.modal_values)))
+
+
+def _values(column: Counted, bins: np.ndarray, codes: np.ndarray) -> Any:
+    """Values of a column for bins: each from any of its cells, and of any place there."""
+    random, first = np.random.default_rng(0), np.searchsorted(bins, np.arange(bins[-1] + 2))
+    codes = np.clip(codes, 0, bins[-1])
+    cells = random.integers(first[codes], first[codes + 1])
+    if not isinstance(column, DeclaredNumbers):
+        return np.array(column.categories, object)[cells]
+    numbers = random.uniform(*(ends[cells] for ends in column.ends))
+    step = column.codec.spacing
+    numbers = np.rint(numbers / step) * step if step else numbers
+    special = [*map(column.codec.number, column.modal_numbers), *[np.nan] * column.has_missing]
+    single = np.append(np.full(column.ordinary, np.nan), special)
+    return np.where(cells < column.ordinary, numbers, single[cells])
+
+
 # -- times
 
 
@@ -314,6 +442,7 @@ CASES: Mapping[str, tuple[Callable[..., Iterator[Result]], Callable[[str], Any]]
     "canary": (canary, int),
     "accounting": (accounting, str),
     "tables": (figures, float),
+    "peers": (peers, str),
     "speed": (speed, int),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial, reduce
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
 from gpuvgm.columns.model import TableModel
-from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.datasets.writing import Generator
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.context import executor_for
+from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.io.arrow import joined_arrays, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
@@ -28,6 +31,7 @@ from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
+from gpuvgm.table.decode import EncodedTable
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
@@ -223,6 +227,29 @@ class Sampler:
         arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, made.keys)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+
+    def generator(self, seed: int, model: tuple[str, bytes], flavor: Flavor | None) -> Generator:
+        """Generator of files of the rows, whose metadata tells samples of another model or under others apart.
+
+        Parameters
+        ----------
+        seed : int
+            The seed.
+        model : (str, bytes)
+            All that the model's columns and its network are made of.
+        flavor : {"spark"}, optional
+            See `Generator`.
+        """
+        conditions = [(place, bins.mass.tolist()) for place, bins in self.conditions.items()]
+        text = model[0] + repr((conditions, sorted(self.tested.items()), self.laws))
+        digest = sha256(text.encode() + model[1]).hexdigest()
+        described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
+        return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
+
+    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> Executor:
+        """Executor that writes files of the rows: the cluster that was chosen, or this process."""
+        cluster = executor_for(chosen, EncodedTable("the sample", "path", self.schema))
+        return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)
 
     def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
         """Consecutive rows in blocks, drawn by the threads of an executor."""

@@ -101,9 +101,14 @@ def write_network(network: Network) -> bytes:
     lists += [[[getattr(one, name.removeprefix("bin_")) for one in structure.bins]] for name in _BINS]
     schema = _SCHEMA.with_metadata({KEY: json.dumps(plain(document), allow_nan=False).encode()})
     columns = [pa.array(values, type_) for values, type_ in zip(lists, _SCHEMA.types, strict=True)]
+    return file_of(pa.Table.from_arrays(columns, schema=schema))
+
+
+def file_of(table: pa.Table) -> bytes:
+    """A table as the bytes of an Arrow file."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
     return sink.getvalue().to_pybytes()
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
-from hashlib import sha256
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
@@ -24,11 +23,11 @@ from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
+from gpuvgm.datasets.writing import FILE_ROWS, write_generated
 from gpuvgm.engines import EngineName, get_engine
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
-from gpuvgm.execution.context import Run, RunSettings, executor_for
+from gpuvgm.execution.context import Run, RunSettings
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import sample_runs
@@ -530,11 +529,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         flavor: Flavor | None,
         resume: bool,
     ) -> RunSummary:
-        metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
-        metadata |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
-        generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, metadata, flavor)
-        cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
-        executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
+        model = self.transformer_._digest(), write_network(self.network_)
+        generator = sampler.generator(seed, model, flavor)
+        for_pandas = metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
+        generator = replace(generator, described={**generator.described, **for_pandas})
+        executor = sampler.executor(self.executor, self.threads, report)
         return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
 
     def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
@@ -937,12 +936,6 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         }
         sampler = Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
         return replace(sampler, laws=laws)
-
-    def _digest(self, sampler: Sampler) -> str:
-        conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
-        text = self.transformer_._digest()
-        text += repr((conditions, sorted(sampler.tested.items()), sampler.laws))
-        return sha256(text.encode() + write_network(self.network_)).hexdigest()
 
     def _fitted(self) -> Network:
         if not hasattr(self, "network_"):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from math import ceil, floor
 from os import PathLike
 from pathlib import Path
@@ -32,6 +32,8 @@ from gpuvgm.summary.grid import Floats
 CELLS = 2048  # of a column of numbers, where its steps are more
 MOST_CATEGORIES = 1 << 15  # two bytes number them
 LARGEST = 2**53  # floats hold all whole numbers up to it
+FAN = 16  # cells of a level that make one of the next
+COARSEST = 64  # cells of the last level, at most
 DIGITS = 12  # of borders of cells, which so are the same on all machines
 DUST = 1e-9  # of a step, by which a bound may be off it
 UNITS = {"us": 1, "ms": 10**3, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}  # microseconds
@@ -114,6 +116,14 @@ class DeclaredNumbers(NumericColumn):
         return self.ordinary + len(self.modal_values)
 
     @property
+    def level_sizes(self) -> list[int]:
+        """Cells of each level: all of them, runs of some, and so on."""
+        sizes = [self.cells]
+        while sizes[-1] > COARSEST:
+            sizes.append(-(-sizes[-1] // FAN))
+        return sizes
+
+    @property
     def ends(self) -> tuple[Floats, Floats]:
         """Ends of what is drawn in each cell: equal for single values, which special ones have the number of."""
         low, high, step = self.edges[:-1], self.edges[1:], self.codec.spacing
@@ -144,6 +154,11 @@ class DeclaredCategories(CategoricalColumn):
     def cells(self) -> int:
         """Number of all cells."""
         return len(self.categories)
+
+    @property
+    def level_sizes(self) -> list[int]:
+        """Cells of each level, of which there is one: categories next to each other are no alike."""
+        return [self.cells]
 
     @property
     def ends(self) -> tuple[Floats, Floats]:
@@ -278,10 +293,6 @@ def _category_column(name: str, *, categories: Any, other: Any, missing: bool) -
     return DeclaredCategories(name, type_, entries, zeros, zeros, "ignore", None, True, NO_ROWS, rest=rest)  # noqa: FBT003
 
 
-def _boolean_column(name: str, *, missing: bool) -> DeclaredCategories:
-    return _category_column(name, categories=[False, True], other=None, missing=missing)
-
-
 def _running_column(name: str, *, first: Any) -> IdColumn:
     return IdColumn(name, pa.int64(), NO_ROWS, "sequence", int(IntegerCodec(pa.int64(), 0).parse(first)), 1)
 
@@ -291,6 +302,6 @@ _READERS: Mapping[str, Any] = {
     "date": _date_column,
     "datetime": _datetime_column,
     "category": _category_column,
-    "boolean": _boolean_column,
+    "boolean": partial(_category_column, categories=[False, True], other=None),
     "id": _running_column,
 }

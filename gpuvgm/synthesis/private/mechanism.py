@@ -39,12 +39,10 @@ from gpuvgm.io.text_types import parse_or_null
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.private.account import Release
-from gpuvgm.synthesis.private.declared import UNITS, Counted, DeclaredCategories, DeclaredNumbers
+from gpuvgm.synthesis.private.declared import FAN, UNITS, Counted, DeclaredCategories, DeclaredNumbers
 from gpuvgm.synthesis.private.noise import discrete_gaussian
 
 MOST_COUNTED = 1 << 61  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
-FAN = 16  # cells of a level that make one of the next
-COARSEST = 64  # cells of the last level, at most
 HUGE = 10**300  # beyond all bounds, and yet a float
 _ONE_AT_A_TIME = Lock()
 CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
@@ -70,14 +68,6 @@ class Released:
     columns: tuple[Ints, ...]
     pairs: tuple[Ints, ...]
     releases: tuple[Release, ...]
-
-
-def level_sizes(column: Counted) -> list[int]:
-    """Cells of each level of a column."""
-    sizes = [column.cells]
-    while isinstance(column, DeclaredNumbers) and sizes[-1] > COARSEST:
-        sizes.append(-(-sizes[-1] // FAN))
-    return sizes
 
 
 def release(
@@ -148,26 +138,31 @@ def _released(
     bins_of: BinsOf,
     machine: Machine,
 ) -> Released:
-    no_counts = [np.zeros(column.cells, np.int64) for column in columns.values()]
-    counts = _scan(table, machine, partial(_column_counter, columns, cells_of), [*columns]) or no_counts
+    shapes = [(column.cells,) for column in columns.values()]
+    counts = _scan(table, machine, partial(_column_counter, columns, cells_of), [*columns], shapes)
     levels = [level for own, column in zip(counts, columns.values(), strict=True) for level in _levels(own, column)]
     noisy = _noisy(levels, releases[0])
     if len(releases) < 2:
         return Released(noisy, (), releases)
     bins = bins_of(noisy)
-    no_counts = [np.zeros(shape, np.int64) for shape in pair_shapes(bins)]
-    pairs = _scan(table, machine, partial(_pair_counter, columns, cells_of, bins), [*columns]) or no_counts
+    pairs = _scan(table, machine, partial(_pair_counter, columns, cells_of, bins), [*columns], pair_shapes(bins))
     return Released(noisy, _noisy(pairs, releases[1]), releases)
 
 
-def _scan(table: Source, machine: Machine, count: Callable[[], Any], names: Sequence[str]) -> Tables | None:
-    """Counts of all rows of some columns; None where there are no rows."""
+def _scan(
+    table: Source,
+    machine: Machine,
+    count: Callable[[], Any],
+    names: Sequence[str],
+    shapes: Sequence[tuple[int, ...]],
+) -> Tables:
+    """Counts of all rows of some columns in tables of some shapes."""
     executor, threads = machine
     engine = "native" if native_is_built() else "reference"  # of the host, to which rows of devices come
     settings = RunSettings(engine, executor, None, threads, _tell_nothing)
     with settings.run("count", table, lambda: Need.fit(table.schema)) as run:
         counts: Tables | None = run.executor.map_merge(run.prepared(count), run.blocks(names), _sums)
-        return counts
+    return counts or [np.zeros(shape, np.int64) for shape in shapes]  # there may be no rows
 
 
 def pair_shapes(bins: Mapping[str, Codes]) -> list[tuple[int, int]]:
@@ -381,7 +376,7 @@ def _pair_counter(
 def _levels(counts: Ints, column: Counted) -> Tables:
     """Counts of a column's cells, of runs of them, and so on."""
     levels = [counts]
-    for _ in level_sizes(column)[1:]:
+    for _ in column.level_sizes[1:]:
         runs = np.pad(levels[-1], (0, -len(levels[-1]) % FAN)).reshape(-1, FAN)
         levels.append(np.array([min(sum(run), MOST_COUNTED) for run in runs.tolist()]))
     return levels

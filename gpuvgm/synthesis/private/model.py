@@ -22,8 +22,8 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.network import JointCounts, Network, NodeTables, Structure
 from gpuvgm.synthesis.private.account import Promise, Release
-from gpuvgm.synthesis.private.declared import Counted, DeclaredNumbers, Domain
-from gpuvgm.synthesis.private.mechanism import FAN, Released, level_sizes
+from gpuvgm.synthesis.private.declared import FAN, Counted, DeclaredNumbers, Domain
+from gpuvgm.synthesis.private.mechanism import Released
 from gpuvgm.synthesis.structure import Node
 
 PARTS = 4  # of the promise, of which counts of columns cost one, and pairs the others
@@ -43,7 +43,7 @@ Tables = dict[Pair, Floats]
 def releases_of(domain: Domain, promise: Promise) -> tuple[Release, ...]:
     """Noise with which counts of columns, and of pairs, keep a promise together."""
     columns = [*domain.counted.values()]
-    tables, pairs = sum(len(level_sizes(column)) for column in columns), len(columns) * (len(columns) - 1) // 2
+    tables, pairs = sum(len(column.level_sizes) for column in columns), len(columns) * (len(columns) - 1) // 2
     rho, rows = promise.rho, promise.rows
     first = Release.within("columns", tables, rho / PARTS if pairs else rho, rows)
     return (first, Release.within("pairs", pairs, rho - first.rho, rows)) if pairs else (first,)
@@ -71,7 +71,7 @@ class ColumnCounts:
     def of(cls, domain: Domain, counts: Sequence[Ints], releases: Sequence[Release]) -> ColumnCounts:
         """Counts and bins of what was released of columns; see `Released.columns`."""
         remaining, columns = iter(counts), domain.counted
-        levels = [[next(remaining).astype(np.float64) for _ in level_sizes(own)][::-1] for own in columns.values()]
+        levels = [[next(remaining).astype(np.float64) for _ in own.level_sizes][::-1] for own in columns.values()]
         weights = np.array([1 / len(own[0]) for own in levels])  # a sum of more counts has more noise
         rows = max(1.0, float(np.sum(weights * [own[0].sum() for own in levels]) / np.sum(weights)))
         masses = [_top_down(own, rows) for own in levels]

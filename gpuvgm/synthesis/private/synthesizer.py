@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from hashlib import sha256
 from os import PathLike, fspath
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
-from gpuvgm.config import BLOCK_ROWS, Flavor
+from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
+from gpuvgm.datasets.writing import FILE_ROWS, write_generated
 from gpuvgm.engines import EngineName
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted
-from gpuvgm.execution.context import executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io import TableLike
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -29,10 +27,10 @@ from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.conditions import check_names, restricted
 from gpuvgm.synthesis.private.account import Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
-from gpuvgm.synthesis.private.mechanism import Released, level_sizes, pair_shapes, release
+from gpuvgm.synthesis.private.mechanism import Released, pair_shapes, release
 from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
 from gpuvgm.synthesis.sampling import Sampler
-from gpuvgm.table.decode import EncodedTable
+from gpuvgm.synthesis.state import file_of
 from gpuvgm.table.model_file import save_model
 
 Path_ = str | PathLike[str]
@@ -239,30 +237,25 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         ['red', 'red']
         """
         sampler = self._sampler({str(label): condition for label, condition in (conditions or {}).items()})
-        part, row_seed, schema = RowRange(first_row, _ROWS(n, "n")), int(seed), sampler.schema
+        part, row_seed = RowRange(first_row, _ROWS(n, "n")), int(seed)
         part.check(row_seed)
         if out is not None:
-            restricted = repr([(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()])
-            digest = sha256(restricted.encode() + _tables_of(self._released)).hexdigest()
-            metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
-            generator = Generator(sampler.rows, schema, row_seed, BLOCK_ROWS, metadata, flavor)
-            executor = executor_for(self.executor, EncodedTable("the sample", "path", schema)) or LocalExecutor(
-                self.threads
-            )
+            generator = sampler.generator(row_seed, ("", _tables_of(self._released)), flavor)
+            executor = sampler.executor(self.executor, self.threads)
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
-        return pa.Table.from_batches(sampler.batches(part, row_seed, LocalExecutor(self.threads)), schema)
+        return pa.Table.from_batches(sampler.batches(part, row_seed, LocalExecutor(self.threads)), sampler.schema)
 
     def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:
         """Sampler of rows that meet conditions; refuses those that no row can meet."""
-        self._check_fitted()
-        model, columns = self._domain.model, self._domain.counted
+        check_is_fitted(self)
+        columns = self._domain.counted
         check_names(conditions, columns)
-        places = {bins.name: (place, bins) for place, bins in enumerate(self.network_.structure.bins)}
-        restrictions = {}
-        for name, condition in conditions.items():
-            place, bins = places[name]
-            restrictions[place] = restricted(columns[name], bins, condition)
-        sampler = Sampler(model, self.network_, restrictions, {}, {}, self.engine)
+        restrictions = {
+            place: restricted(columns[bins.name], bins, conditions[bins.name])
+            for place, bins in enumerate(self.network_.structure.bins)
+            if bins.name in conditions
+        }
+        sampler = Sampler(self._domain.model, self.network_, restrictions, {}, {}, self.engine)
         if restrictions:
             _ = sampler.drawing.messages  # before a file is begun
         return sampler
@@ -297,7 +290,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         """
         from gpuvgm.table.transformer import TableTransformer
 
-        self._check_fitted()
+        check_is_fitted(self)
         drawn = self.sample(min(self.rows_, 1_000_000) if n is None else n, seed=seed)
         names = [*self._domain.counted]
         return TableTransformer(names).fit(source).evaluate(source, compare=drawn)
@@ -321,7 +314,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> gpuvgm.load("private.gpuvgm").sample(3).equals(synthesizer.sample(3))
         True
         """
-        self._check_fitted()
+        check_is_fitted(self)
         model = replace(self._domain.model, columns=(), settings={"synthesizer": self.to_dict()})
         model = replace(model, network=_tables_of(self._released))
         save_model(model, path, lambda read: type(self)._of_model(read, path))
@@ -362,7 +355,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).to_dict()["delta"]
         '1/1000000000'
         """
-        self._check_fitted()
+        check_is_fitted(self)
         promise = self._promise
         return {
             "with": NAME,
@@ -375,10 +368,6 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             "rho": str(sum(own.rho for own in self.ledger_)),
             "releases": [asdict(spent) for spent in self.ledger_],
         }
-
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "network_"):
-            raise NotFittedError("this PrivateSynthesizer is not fitted yet: call fit, or load a model")
 
     def describe(self) -> str:
         """Describe the promise and what it cost.
@@ -397,7 +386,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> text.partition("; ")[0]
         '(1, 1e-09)-differentially private for persons with at most 1 row (rho 0.0143'
         """
-        self._check_fitted()
+        check_is_fitted(self)
         promise, noise = self._promise, [f"{spent.name} {spent.variance:,}" for spent in self.ledger_]
         return (
             f"({float(promise.epsilon):g}, {float(promise.delta):g})-differentially private for persons with at most "
@@ -415,19 +404,14 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
 def _tables_of(released: Released) -> bytes:
     """Noisy counts as the bytes of an Arrow file."""
     tables = [np.ravel(table) for table in (*released.columns, *released.pairs)]
-    column = pa.array(tables, pa.large_list(pa.int64()))
-    sink = pa.BufferOutputStream()
-    table = pa.table({"counts": column})
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
+    return file_of(pa.table({"counts": pa.array(tables, pa.large_list(pa.int64()))}))
 
 
 def _released_of(body: bytes, domain: Domain, releases: tuple[Release, ...]) -> Released:
     """What was released, from the bytes of an Arrow file; ValueError where it does not fit the domain."""
     stored = pa.ipc.open_file(pa.BufferReader(body)).read_all().column("counts")
     tables = [np.array(table.values.to_numpy()) for table in stored]
-    sizes = [size for column in domain.counted.values() for size in level_sizes(column)]
+    sizes = [size for column in domain.counted.values() for size in column.level_sizes]
     columns = tuple(tables[: len(sizes)])
     if [len(table) for table in columns] != sizes:
         raise ValueError("its counts do not fit its domain")

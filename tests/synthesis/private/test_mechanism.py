@@ -263,7 +263,7 @@ def frame_of(rows):
 def test_neighbours_change_each_table_by_one_row_in_one_cell(rows, one_more):
     with pytest.MonkeyPatch.context() as patch:
         before, after = counts_of(frame_of(rows), patch), counts_of(frame_of([*rows, one_more]), patch)
-    levels = sum(len(mechanism.level_sizes(column)) for column in COLUMNS.values())
+    levels = sum(len(column.level_sizes) for column in COLUMNS.values())
     assert (
         len(before)
         == len(after)
