@@ -38,7 +38,8 @@ MOST_BINS = 1 << 15  # of a column, so that two bytes number them, and halves of
 MOST_CATEGORIES = 1 << 8  # with a bin of their own, but for one: trees have a byte for each at every node
 NETWORK_BINS = 200  # of a column of numbers in the network of parents, whose tables have a row for each
 LEAST_ROWS = 8  # of a value that is drawn by its own count
-LISTED_ROWS = 5  # of one that is outermost, of few values, or without a step, where hardly any comes back by chance
+LISTED_ROWS = 5  # of one that is outermost, of few values, or far from others, where hardly any comes back by chance
+ROWS_OF_STEP = 0.5  # at most, around a value that is far from others
 LISTED = 0.95  # of a column's rows, that few values have
 ALONE = 0.02  # of datetimes, that no other row has, where new rows hardly bring new ones
 SPARSE = 2  # steps, at least, for each of these values
@@ -524,7 +525,15 @@ class _TrainingValues:
     def heavy(self) -> NDArray[np.bool_]:
         """Mask of the values that are drawn by their own counts."""
         are_enough = (self.rows >= self.least_rows) | np.isin(self.numbers, self.ends)
-        return self._are_frequent & (are_enough | self.are_few | self.are_list | (not self.step))
+        return self._are_frequent & (are_enough | self.are_few | self.are_list | self._are_apart)
+
+    @property
+    def _are_apart(self) -> NDArray[np.bool_]:
+        """Whether there are far fewer rows than steps around a value, so that hardly any comes back by chance."""
+        here, below = np.arange(len(self.rows)), np.concatenate(([0], np.cumsum(self.rows)))
+        first, last = np.maximum(here - BESIDE, 0), np.minimum(here + BESIDE, len(self.rows) - 1)
+        others = below[last + 1] - below[first] - self.rows
+        return np.asarray(others * self.step <= ROWS_OF_STEP * (self.numbers[last] - self.numbers[first]))
 
     def gaps(self) -> tuple[Floats, Floats]:
         """First and last numbers, ascending, of where no value lies but those drawn by their own counts.

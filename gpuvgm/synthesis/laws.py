@@ -56,8 +56,10 @@ PROBED_KEYS = 480  # rows that a column that decides another is tried on first
 PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat others if it decides any
 REPEATS = 0.02  # of these rows, that do
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
+NEAR_STEP = 1e-6  # of a step, by which numbers in order may be off
 NOISE = 1e-9  # of a number without a step
 WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
+FEW_VALUES = 0.5  # of another column's different values, of one that is drawn rather than computed
 MOST_POWER = 6  # of ten, as a factor of a product
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
@@ -325,7 +327,9 @@ class Rule:
             none = xp.zeros(len(numbers), np.bool_)
             return Outcome(numbers < expected - self._tolerance(expected), none, none)
         apart = xp.isnan(numbers) != xp.isnan(expected)
-        broken = xp.abs(numbers - expected) > self._tolerance(expected)
+        # A difference of nearly equal numbers is off by as much as they are.
+        largest = xp.maximum(xp.abs(expected), xp.abs(sides[0])) if self.law.sign in {"+", "-"} else xp.abs(expected)
+        broken = xp.abs(numbers - expected) > self._tolerance(largest)
         both_missing = xp.isnan(numbers) & xp.isnan(expected) & (self.law.apart == 0)
         return Outcome(broken, apart, ~apart & ~broken & (~xp.isnan(numbers) | both_missing))
 
@@ -391,12 +395,12 @@ class Rule:
         return total + float(shift) + 0.0
 
     def _tolerance(self, numbers: Floats) -> Floats | float:
-        """By how much numbers of the target may be off."""
+        """By how much numbers of the target may be off, by the largest numbers that they are made of."""
         assert isinstance(self.target, NumericColumn)
         plain = self.target.codec.plain
         if self.law.sign == "<=":
-            return 1e-6 * plain.spacing
-        return HALF * plain.spacing if plain.spacing else NOISE * abs(numbers)
+            return NEAR_STEP * plain.spacing
+        return HALF * plain.spacing if plain.spacing else NOISE * numbers
 
     @cached_property
     def range(self) -> tuple[float, float]:
@@ -420,6 +424,16 @@ class Rule:
         column, unit = self.columns[name], _Unit.of(self.columns[name], self.law.span)
         step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
         return 0.0 if unit is None else float(unit.factor) * step
+
+    def as_target(self, values: Any, way: Callable[[Floats], Floats]) -> Any:
+        """Values of an order's operand as those of the target, on the next of its steps some way."""
+        assert isinstance(self.target, NumericColumn)
+        numbers = self._amounts([numbers_in(self.columns[self.law.operands[0]], values)])
+        if step := self.target.codec.plain.spacing:
+            steps = numbers / step
+            nearest = np.rint(steps)
+            numbers = np.where(np.abs(steps - nearest) < NEAR_STEP, nearest, way(steps)) * step
+        return values_of_codes(self.target, numbers)
 
     @property
     def swaps(self) -> bool:
@@ -616,16 +630,19 @@ def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None
 def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
     """Columns of an order, put in order in the rows that break it if they can be; and these rows.
 
-    There the target is the operand if both are often equal; or else they are swapped.
+    There the target is the operand if both are often equal; or else they are swapped. On other steps they are rounded.
     """
     broken = rule.outcome(rows).broken
-    if not broken.any() or not rule.swaps:
+    if not broken.any():
         return {}, broken
     name, other = *rule.law.operands, rule.law.target
-    one, another = rows(name), rows(other)
+    own, others = one, another = rows(name), rows(other)
+    if not rule.swaps:
+        back = Rule(replace(rule.law, operands=(other,), target=name), rule.columns)
+        own, others = rule.as_target(one, np.ceil), back.as_target(another, np.floor)
     if rule.law.ties:
-        return {other: _chosen(broken, one, another)}, broken
-    return {name: _chosen(broken, another, one), other: _chosen(broken, one, another)}, broken
+        return {other: _chosen(broken, own, another)}, broken
+    return {name: _chosen(broken, others, one), other: _chosen(broken, own, another)}, broken
 
 
 def _computed(rule: Rule, rows: Rows, drawn: Rows) -> tuple[Any, Mask]:
@@ -898,14 +915,17 @@ class LawSearch:
         ]
         return sorted(wide, key=self._rank)
 
-    def _rank(self, form: Law) -> tuple[bool, bool, int]:
+    def _rank(self, form: Law) -> tuple[bool, bool, bool, int]:
         """Which form of a law is best: where what is missing says itself, and the column that is drawn last.
 
-        Of three addends and more none is computed: it would often lie beyond its range.
+        Of three addends and more none is computed: it would often lie beyond its range. Nor is a column with few
+        different values beside another one: sums would be others.
         """
         is_addend = len(form.operands) >= LEAST_ADDENDS and form.sign == "-"
         says_missing = not Rule(form, self.columns).outcome(self._few).apart.any()
-        return is_addend, not says_missing, -self._order.index(form.target)
+        distinct = [len(np.unique(self._numbers[name][1])) for name in (form.target, *form.operands)]
+        has_few_values = distinct[0] < FEW_VALUES * max(distinct)
+        return is_addend, not says_missing, has_few_values, -self._order.index(form.target)
 
     def _long_sums(self, sums: Collection[str]) -> Iterator[Law]:
         """Yield sums of three columns and more, whose least squares on few rows have a weight of 1 for each addend.

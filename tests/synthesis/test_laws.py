@@ -677,6 +677,41 @@ def test_columns_in_order_that_are_often_equal(laws: str) -> None:
     assert rows["billed"].equals(others["billed"].where(~wrong, others["paid"]))
 
 
+@pytest.mark.parametrize("type_", [np.int64, np.float64])
+@pytest.mark.parametrize("is_often_equal", [True, False])
+def test_columns_in_order_of_different_steps_keep_their_distributions(type_: Any, is_often_equal: bool) -> None:
+    """What is drawn the wrong way round is put in order; drawn again, it would prefer rows of one kind to others."""
+    random = np.random.default_rng(6)
+    is_late = random.random(4000) < 0.5
+    last = np.where(is_late, random.integers(300, 6000, 4000), random.integers(1, 60, 4000))
+    first = np.where(is_late, last - (not is_often_equal), np.floor(last * random.random(4000)))
+    first = np.maximum(first - 0.5 * (random.random(4000) < 0.3), 0)
+    table = pd.DataFrame({"first": first, "last": last.astype(type_)})
+    (law,) = (fitted := gpuvgm.TableSynthesizer().fit(table)).laws_
+    assert str(law) == "first <= last" and law.ties == is_often_equal
+    rows = fitted.sample(8000)
+    assert (rows["first"] <= rows["last"]).all()
+    assert (rows["first"] * 2 % 1 == 0).all() and rows["last"].dtype == type_ and (rows["last"] % 1 == 0).all()
+    assert (rows["first"] % 1).mean() == pytest.approx((first % 1).mean(), abs=0.05)
+    for name, values in table.items():
+        assert (rows[name] > values.median()).mean() == pytest.approx((values > values.median()).mean(), abs=0.03)
+
+
+def test_columns_with_few_different_values_are_drawn_and_others_computed() -> None:
+    """A score ends in two thousandths; centred on the mean of its group it has all digits, also near 0."""
+    random = np.random.default_rng(8)
+    group = random.integers(0, 40, 4000)
+    score = ((random.normal(0, 60, 4000) + 12 * (group % 7)).round() / 100 + 0.002).round(3)
+    mean = pd.Series(score).groupby(group).transform("mean").to_numpy()
+    mark = np.where(score - mean + random.normal(0, 0.2, 4000) > 0, "a", "b")  # so that centred scores come first
+    centred = np.where(np.arange(4000) % 500, score - mean, 1e-9)
+    dust = random.uniform(-1, 1, 4000) * 1e-15
+    table = pd.DataFrame({"score": score, "mean": score - centred, "centred": centred + dust, "mark": mark})
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert [str(law) for law in fitted.laws_] == ["score - mean = centred"]
+    assert (np.rint(fitted.sample(2000)["score"] * 1000) % 10 == 2).mean() > 0.99
+
+
 def test_columns_that_are_never_there_together_have_no_laws() -> None:
     """No row says anything of them, as where a panel has other columns in other years."""
     random = np.random.default_rng(7)

@@ -61,6 +61,17 @@ def test_few_values_come_as_often_as_in_the_table(rows: list[int], dtype: type) 
     np.testing.assert_allclose(shares, np.array(rows) / sum(rows), atol=0.04)
 
 
+def test_codes_that_lie_far_from_each_other_come_back() -> None:
+    """Codes of 90 schools among 70,000 whole numbers: five rows of one are no chance, and others are hardly drawn."""
+    random = np.random.default_rng(4)
+    codes, shares = random.choice(np.arange(20_000, 90_000), 90, replace=False), random.gamma(1.2, 1, 90)
+    table, others = random.choice(codes, (2, 900), p=shares / shares.sum())
+    values, rows = np.unique(table, return_counts=True)
+    listed = values[rows >= 5]
+    assert np.sum(rows[rows >= 5]) < 0.95 * 900  # no list, as `are_few` has it
+    assert np.isin(_sample(table), listed).mean() == pytest.approx(np.isin(others, listed).mean(), abs=0.03)
+
+
 def test_the_ends_of_few_rows_are_drawn_as_the_law_has_it() -> None:
     """Of 1, 2, 3, 4 in a row each the ends are drawn half as often as the normal law's middle, not a quarter."""
     sample = _sample(np.array([1, 2, 3, 4]))
