@@ -657,7 +657,8 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> _BinPieces:
 def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floats, Floats, Ints]:
     """Mass and ends of pieces of intervals, and the interval of each.
 
-    The mass is that of the rows of values without a count of their own. An interval is cut where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
+    The mass is that of the rows of values without a count of their own. An interval is cut
+    where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
     """
     first, last = values.gaps()
     ends = values.between_steps(ends)

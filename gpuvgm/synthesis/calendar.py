@@ -464,7 +464,7 @@ class _Beside:
         most = np.add.reduceat(np.sum((found - expected) * logarithms, axis=1), self.firsts)
         alone = np.add.reduceat(found * logarithms, self.firsts, axis=0)
         gains = dict.fromkeys(self.names, none)
-        for at in np.flatnonzero(most > least):
+        for at in np.flatnonzero(most > least).tolist():
             together = np.einsum("ij,ij->i", shares, ratio[self.places[at]])
             gain = alone[at] - np.log(together) @ own
             gains[self.names[at]] = np.minimum(gain, np.sum(gain))

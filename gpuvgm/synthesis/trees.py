@@ -7,6 +7,7 @@ a node has had few rows, the node above counts, too.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -195,13 +196,17 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
         Rows of each code.
     """
     ranges: list[list[int]] = []
-    sums = np.concatenate(([0], np.cumsum(rows)))
+    sums = [0, *np.cumsum(rows).tolist()]
     remaining = [(0, len(rows), -1, 0)]
     while remaining:
         low, high, above, half = remaining.pop()
         if high - low < 2:
             continue
-        middle = low + 1 + int(np.argmin(np.abs(2 * sums[low + 1 : high] - sums[low] - sums[high])))
+        both = sums[low] + sums[high]
+        middle = min(bisect_left(sums, both / 2, low + 1, high), high - 1)
+        if middle > low + 1 and both - 2 * sums[middle - 1] <= abs(2 * sums[middle] - both):
+            middle -= 1
+        middle = bisect_left(sums, sums[middle], low + 1, middle)  # the first of codes without rows
         if above >= 0:
             ranges[above][3 + half] = len(ranges)
         remaining += [(middle, high, len(ranges), 1), (low, middle, len(ranges), 0)]

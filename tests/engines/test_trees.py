@@ -46,6 +46,16 @@ def test_engines_grow_count_and_draw_the_same(candidate: Engine, rows: int, size
     assert_walks_are_equal(candidate, trees, size, 500)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_ranges_are_cut_where_their_halves_differ_least(seed: int) -> None:
+    """And of several such places, between which no rows lie, at the first."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, 1 + seed % 7, 1 + seed) * (random.random(1 + seed) < 0.7)
+    for low, middle, high, *_ in halved_ranges(rows).tolist():
+        differences = [abs(rows[low:at].sum() - rows[at:high].sum()) for at in range(low + 1, high)]
+        assert middle == low + 1 + int(np.argmin(differences))
+
+
 @pytest.mark.parametrize("rows", [0, 1, 5, 1500])
 def test_engines_count_pairs_the_same(candidate: Engine, rows: int) -> None:
     asked = columns(rows, 3)

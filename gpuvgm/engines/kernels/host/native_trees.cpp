@@ -169,8 +169,8 @@ auto joint_entropies(CodeColumns codes, std::vector<int64_t> sizes, Places entro
                 first[row] = uint32_t(codes[i].data()[row]) << tables.shift;
             }
             for (size_t j = 0; j <= i; ++j) {
-                sums[i * columns + j] = sums[j * columns + i] = tables.entropy(
-                    first.data(), codes[j].data(), (int64_t)rows, sizes[i], sizes[j], entropy.data());
+                sums[i * columns + j] = sums[j * columns + i] =
+                    tables.entropy(first.data(), codes[j].data(), (int64_t)rows, sizes[i], sizes[j], entropy.data());
             }
         }
     }
