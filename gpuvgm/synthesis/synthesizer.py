@@ -35,7 +35,7 @@ from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, TableLike, restore
-from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type, taken
+from gpuvgm.io.arrow import is_text_type, metadata_of_values, plain_type, taken
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
@@ -531,7 +531,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         resume: bool,
     ) -> RunSummary:
         metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
-        metadata |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
+        metadata |= metadata_of_values(self.transformer_.pandas_dtypes_, sampler.schema, sampler.model.source)
         generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, metadata, flavor)
         cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
         executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
