@@ -76,7 +76,7 @@ class CsvForm:
         if pa.types.is_floating(type_):
             mark = "," if name in self.commas else "."
             places = len(first.partition(mark)[2])
-            if 0 < places <= MOST_PLACES and _match(texts, rf"[+-]?\d+[{mark}]\d{{{places}}}"):
+            if 0 < places <= MOST_PLACES and _match(texts, rf"[+-]?\d*[{mark}]\d{{{places}}}"):
                 self.places[name] = places
         elif pa.types.is_boolean(type_):
             words = next((pair for pair in WORDS if first in pair), None)

@@ -80,6 +80,11 @@ def test_the_form_holds_no_rows(tmp_path: Path) -> None:
     assert CsvForm.from_json(json.loads(json.dumps(form))).to_json() == form
 
 
+def test_decimals_without_a_digit_before_the_mark_have_places(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("x,y\n.50,1\n-.25,2\n1.00,3\n")
+    assert open_source(tmp_path / "in.csv").fingerprint()["csv"]["places"] == {"x": 2}
+
+
 def _written(path: Path, form: CsvForm, **columns: Any) -> list[str]:
     table = pa.table(columns)
     with CsvSink(path, table.schema, form) as sink:
