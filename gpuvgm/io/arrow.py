@@ -20,6 +20,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 VALIDITY_BYTES = 1 / 8  # a bit of every value
 TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
+CSV_FORM = "gpuvgm.csv"  # key of metadata: how a CSV file is written
 _PANDAS = "pandas"  # key of metadata, whose values the developer guide of pandas explains
 _NULLABLE = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|\w+(\[[^\]]+\])?\[pyarrow\]")  # dtypes
 
@@ -34,14 +35,25 @@ def dtypes_of_pandas(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
         return {}
 
 
-def metadata_for_pandas(dtypes: Mapping[str, object], schema: pa.Schema) -> dict[str, str]:
-    """Metadata of a file whose columns pandas shall read with their nullable dtypes; none where none is nullable."""
+def metadata_of_values(dtypes: Mapping[str, object], schema: pa.Schema, source: Mapping[str, Any]) -> dict[str, str]:
+    """Metadata of files of values: nullable dtypes, with which pandas shall read columns, and the form of CSV.
+
+    Parameters
+    ----------
+    dtypes : mapping of str to dtype
+        Dtypes of columns in pandas.
+    schema : pyarrow.Schema
+        Columns of the files.
+    source : mapping
+        Fingerprint of what was fitted, which holds the form of a CSV file.
+    """
     nullable = {name: str(dtypes[name]) for name in schema.names if _NULLABLE.fullmatch(str(dtypes.get(name)))}
     columns = [
         {"name": name, "field_name": name, "pandas_type": "", "numpy_type": dtype, "metadata": None}
         for name, dtype in nullable.items()
     ]
-    return {_PANDAS: json.dumps({"index_columns": [], "columns": columns})} if columns else {}
+    for_pandas = {_PANDAS: json.dumps({"index_columns": [], "columns": columns})} if columns else {}
+    return for_pandas | ({CSV_FORM: json.dumps(source["csv"])} if "csv" in source else {})
 
 
 def is_text_type(type_: pa.DataType) -> bool:

@@ -20,7 +20,8 @@ import pyarrow as pa
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
-from gpuvgm.io.csv import csv_parts
+from gpuvgm.io.csv import CsvPart, csv_parts
+from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.device import cudf_tables, reads_with_cudf
 from gpuvgm.io.hive import folder_values, with_key_columns, with_keys
 from gpuvgm.io.ipc import ipc_part
@@ -447,12 +448,16 @@ class FileSource(Source):
         return pa.Table.from_batches([batch for run in batches for batch in run], schema=schema)
 
     def fingerprint(self) -> dict[str, Any]:
-        """File names, sizes and times of change, or ETags."""
-        files = [
+        """File names, sizes and times of change, or ETags; of CSV also how the first file is written."""
+        identity, first = {"kind": "files", "files": self._stamped_names()}, self.parts[0]
+        return identity | {"csv": CsvForm.of_part(first).to_json()} if isinstance(first, CsvPart) else identity
+
+    def _stamped_names(self) -> list[dict[str, Any]]:
+        """Each file with its size and time of change, or ETag."""
+        return [
             {"name": part.path.name, "bytes": size, "changed_ns" if isinstance(version, int) else "etag": version}
             for part, (size, version) in zip(self.parts, self.stamps, strict=True)
         ]
-        return {"kind": "files", "files": files}
 
     def metadata(self) -> dict[str, dict[str, str]]:
         """Key/value metadata of the Parquet files."""
@@ -487,7 +492,7 @@ class FileSource(Source):
         """The files that a fingerprint neither lists nor had added; None where there are none."""
         if known.get("kind") != "files":
             Source.new_since(self, known)
-        files = self.fingerprint()["files"]
+        files = self._stamped_names()
         new, missing_files = told_apart(known["files"], files)
         positions, _ = told_apart(known.get("added", ()), [files[i] for i in new])
         new = [new[i] for i in positions]
@@ -503,13 +508,13 @@ class FileSource(Source):
 
     def added_to(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """A fingerprint that also lists these files, as added to another source."""
-        return {**known, "added": [*known.get("added", ()), *self.fingerprint()["files"]]}
+        return {**known, "added": [*known.get("added", ()), *self._stamped_names()]}
 
     def note_changes(self, known: Mapping[str, Any]) -> None:
         """Log files with the name of one in a fingerprint that are different files."""
         if known.get("kind") != "files":
             return
-        new, missing_files = told_apart(known["files"], self.fingerprint()["files"])
+        new, missing_files = told_apart(known["files"], self._stamped_names())
         fitted_names = {file["name"] for file in missing_files}
         for position in new:
             if self.parts[position].path.name in fitted_names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import glob
 import hashlib
+import json
 import os
 import tempfile
 from abc import ABC, abstractmethod
@@ -23,9 +24,10 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of, remove_temporary, undisturbed
-from gpuvgm.io.arrow import is_moment_type, plain_type, row_bytes
+from gpuvgm.io.arrow import CSV_FORM, is_moment_type, plain_type, row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
+from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.files import FileSource, belongs
 from gpuvgm.io.lakes import refuse_to_write_into_lakes
 from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only
@@ -435,6 +437,8 @@ class CsvSink(Sink):
         The file to write, or its URL; compressed where it ends in ".csv.gz". An existing one is replaced at the end.
     schema : pyarrow.Schema
         Columns and types of every batch.
+    form : CsvForm, optional
+        How the file is written; by default as Arrow writes it.
 
     Attributes
     ----------
@@ -447,8 +451,8 @@ class CsvSink(Sink):
         For a column whose values CSV cannot hold.
     """
 
-    def __init__(self, path: Given, schema: pa.Schema) -> None:
-        place = location_of(path)
+    def __init__(self, path: Given, schema: pa.Schema, form: CsvForm | None = None) -> None:
+        place, self._form = location_of(path), form
         for at, field in enumerate(schema):
             if pa.types.is_string_view(field.type):  # which Arrow does not write
                 schema = schema.set(at, field.with_type(pa.large_string()))
@@ -470,14 +474,22 @@ class CsvSink(Sink):
                     "which Arrow does not write as text: write a .parquet file, or drop the column"
                 )
         with naming_file(self._place):
-            self._writer.write_batch(batch.replace_schema_metadata(None).cast(self._schema))
+            rows = batch.replace_schema_metadata(None).cast(self._schema)
+            if self._form is None:
+                self._writer.write_batch(rows)
+            else:
+                self._file.write(self._form.lines(rows))
 
     def _begin(self, exits: ExitStack) -> None:
         with naming_file(self._place):
             file: Any = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
             if self.path.name.lower().endswith(".gz"):
                 file = self._streams.enter_context(pa.CompressedOutputStream(file, "gzip"))
-            self._writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
+            self._file = file
+            if self._form is None:
+                self._writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
+            else:
+                file.write(self._form.header(self._schema.names))
 
     def _finish(self) -> None:
         with naming_file(self._place):
@@ -543,9 +555,14 @@ def is_csv(path: Location) -> bool:
 
 
 def decoded_sink(path: Location, schema: pa.Schema, metadata: Mapping[str, str], **options: Any) -> Sink:
-    """Open a file for values of the columns' own types: CSV by its name, else Parquet with metadata and options."""
+    """Open a file for values of the columns' own types: CSV by its name, else Parquet with metadata and options.
+
+    The form of CSV is in the metadata, if it is known.
+    """
     if is_csv(path):
-        return CsvSink(path, schema)
+        form = metadata.get(CSV_FORM)
+        return CsvSink(path, schema, None if form is None else CsvForm.from_json(json.loads(form)))
+    metadata = {key: value for key, value in metadata.items() if key != CSV_FORM}
     if path.name.lower().endswith(FOREIGN_ENDINGS):
         stem = _stem_of(path)
         raise InputError(

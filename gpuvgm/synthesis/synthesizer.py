@@ -34,7 +34,7 @@ from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, TableLike, restore
-from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type, taken
+from gpuvgm.io.arrow import is_text_type, metadata_of_values, plain_type, taken
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
@@ -531,8 +531,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     ) -> RunSummary:
         model = self.transformer_._digest(), write_network(self.network_)
         generator = sampler.generator(seed, model, flavor)
-        for_pandas = metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
-        generator = replace(generator, described={**generator.described, **for_pandas})
+        of_values = metadata_of_values(self.transformer_.pandas_dtypes_, sampler.schema, sampler.model.source)
+        generator = replace(generator, described={**generator.described, **of_values})
         executor = sampler.executor(self.executor, self.threads, report)
         return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
 

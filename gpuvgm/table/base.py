@@ -60,7 +60,7 @@ from gpuvgm.execution.sampling import RowSample
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Source, TableLike, frame_batches, joined, restore
-from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
+from gpuvgm.io.arrow import is_number_type, metadata_of_values
 from gpuvgm.io.scans import Lazily, ScanSource
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
@@ -841,7 +841,7 @@ class BaseTransformer(NamedParameters):
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 run_settings = decoding.asked(table) | {"part_rows": part_rows} | parquet.asked
-                schema = schema.with_metadata(metadata_for_pandas(self.pandas_dtypes_, schema))
+                schema = schema.with_metadata(metadata_of_values(self.pandas_dtypes_, schema, model.source))
                 parts = Parts(
                     target_of(table, out), schema, run_settings, _rows_of_part(part_rows), parquet, decoded=True
                 )

@@ -18,7 +18,7 @@ from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io.arrow import metadata_for_pandas
+from gpuvgm.io.arrow import metadata_of_values
 from gpuvgm.synthesis.conditions import check_names, row_finder
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.synthesizer import restored_sample
@@ -104,7 +104,9 @@ class SampledTable:
 
         executor = LocalExecutor(1, report)  # of one thread: outputs come one after the other
         if out is not None:
-            metadata = {"gpuvgm.kind": "sample"} | metadata_for_pandas(self.transformer.pandas_dtypes_, self.schema)
+            metadata = {"gpuvgm.kind": "sample"} | metadata_of_values(
+                self.transformer.pandas_dtypes_, self.schema, self.transformer.model_.source
+            )
             generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, metadata, flavor)
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=None)
         batches: list[pa.RecordBatch] = []

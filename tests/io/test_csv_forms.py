@@ -1,0 +1,134 @@
+"""CSV that is written as the CSV file is that was read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.io import CsvSink, open_source
+from gpuvgm.io.csv_forms import CsvForm
+
+ROWS = 600
+RANDOM = np.random.default_rng(2)
+
+
+def _table(delimiter: str, mark: str, line_end: str = "\n", quote: str = "") -> str:
+    """A file with one column of each form."""
+    moments = np.datetime64("2024-02-01T08:00:00") + RANDOM.integers(0, 10**6, ROWS)
+    rows = [
+        [
+            f"{quote}{RANDOM.choice(['a b', 'c'])}{quote}" if k % 3 else f'"x{delimiter}""y"""',
+            "" if k % 11 == 0 else f"{RANDOM.lognormal(4, 1.5):.2f}".replace(".", mark),
+            f"{RANDOM.integers(1, 9)}{mark}0",
+            str(RANDOM.choice([0.5, 1.25, 3.0])).replace(".", mark),
+            RANDOM.choice(["TRUE", "FALSE"]),
+            f"{moments[k]}Z",
+            f"{moments[k]}.{k % 1000:03d}".replace("T", " "),
+            str(moments[k])[:10],
+            str(RANDOM.integers(1, 50)),
+        ]
+        for k in range(ROWS)
+    ]
+    names = ["text", "amount", "whole", "free", "flag", "at", "fine", "day", "count"]
+    header = delimiter.join(f"{quote}{name}{quote}" for name in names)
+    return line_end.join([header, *map(delimiter.join, rows), ""])
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "mark", "line_end", "quote"),
+    [(";", ",", "\n", ""), ("\t", ".", "\r\n", ""), (",", ".", "\n", '"'), ("|", ",", "\n", "")],
+)
+def test_samples_and_decoded_rows_look_like_the_file(
+    tmp_path: Path, delimiter: str, mark: str, line_end: str, quote: str
+) -> None:
+    text = _table(delimiter, mark, line_end, quote)
+    (tmp_path / "in.csv").write_bytes(text.encode())
+    gpuvgm.TableSynthesizer(hold_out=0.1).fit(tmp_path / "in.csv").save(tmp_path / "m.gpuvgm")
+    gpuvgm.load(tmp_path / "m.gpuvgm").sample(300, out=tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_bytes().decode().split(line_end)
+    assert lines[0] == text.split(line_end)[0] and lines[-1] == "" and len(lines) == 302
+    at, point = re.escape(delimiter), re.escape(mark)
+    texts = rf'("x{at}""y"""|{quote}(a b|c){quote})'
+    numbers = rf"(\d+{point}\d\d)?{at}\d{point}0{at}(0{point}5|1{point}25|3){at}(TRUE|FALSE)"
+    times = r"2024-02-\d\dT\d\d:\d\d:\d\dZ" + at + r"2024-02-\d\d \d\d:\d\d:\d\d\.\d{3}" + at + r"2024-02-\d\d"
+    assert [line for line in lines[1:-1] if not re.fullmatch(rf"{texts}{at}{numbers}{at}{times}{at}\d+", line)] == []
+    transformer = gpuvgm.TableTransformer(effort="best").fit(tmp_path / "in.csv")
+    transformer.transform(tmp_path / "in.csv", out=tmp_path / "coded.parquet")
+    transformer.inverse_transform(tmp_path / "coded.parquet", out=tmp_path / "back.csv")
+    back, wrote = ((tmp_path / name).read_bytes().decode().split(line_end) for name in ("back.csv", "in.csv"))
+    whole = rf"(?<={at}3){point}0(?={at}(TRUE|FALSE))"  # of numbers with different decimal places
+    assert [re.sub(whole, "", line) for line in wrote] == back
+
+
+def test_the_form_holds_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(_table(";", ","))
+    form = open_source(tmp_path / "in.csv").fingerprint()["csv"]
+    assert form == {
+        "delimiter": ";", "line_end": "\n", "quoted": False, "commas": ["amount", "free", "whole"],
+        "places": {"amount": 2, "whole": 1}, "words": {"flag": ["TRUE", "FALSE"]},
+        "moments": {"at": ["T", 0], "fine": [" ", 3]},
+    }  # fmt: skip
+    assert CsvForm.from_json(json.loads(json.dumps(form))).to_json() == form
+
+
+def test_decimals_without_a_digit_before_the_mark_have_places(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("x,y\n.50,1\n-.25,2\n1.00,3\n")
+    assert open_source(tmp_path / "in.csv").fingerprint()["csv"]["places"] == {"x": 2}
+
+
+def _written(path: Path, form: CsvForm, **columns: Any) -> list[str]:
+    table = pa.table(columns)
+    with CsvSink(path, table.schema, form) as sink:
+        for batch in table.to_batches(2):
+            sink.write(batch)
+    return path.read_text().split("\n")[1:-1]
+
+
+def test_values_that_do_not_fit_the_form_keep_all_digits(tmp_path: Path) -> None:
+    form = CsvForm(";", "\n", quoted=False, commas=["x"], places={"x": 2, "y": 2}, moments={"t": ["T", 0]})
+    rows = _written(
+        tmp_path / "o.csv",
+        form,
+        x=[1.5, 12.345, 1e300, None, -0.0],
+        y=pa.array([1.5, np.inf, 2.0, 0.125, 7.0]),
+        t=pa.array([dt.datetime(2024, 1, 2, 3), dt.datetime(2024, 1, 2, 3, 4, 5, 600_000)] + [None] * 3),
+    )
+    assert rows == [
+        "1,50;1.5;2024-01-02T03:00:00", "12,345;inf;2024-01-02T03:04:05.600000", "1e+300;2.00;", ";0.125;", "0,00;7.00;"
+    ]  # fmt: skip
+
+
+def test_fields_that_hold_the_delimiter_are_quoted(tmp_path: Path) -> None:
+    columns = {"t": pa.array([dt.time(1, 2, 3), None]), "x": ["a:b", ' "c"'], "y": [1, 2]}
+    path = tmp_path / "o.csv"
+    assert _written(path, CsvForm(":", quoted=False), **columns) == ['"01:02:03.000000":"a:b":1', ':" ""c""":2']
+    assert open_source(path, delimiter=":").schema.names == ["t", "x", "y"]
+    assert _written(path, CsvForm(",", quoted=False), x=["", None], y=[1, 2]) == ['"",1', ",2"]
+    assert _written(path, CsvForm(","), x=["a", None], y=[1.0, 2.5]) == ['"a",1', ",2.5"]
+
+
+def test_a_changed_form_is_refused() -> None:
+    for document in ({"delimiter": "ab"}, {"separator": ";"}, {"delimiter": 3}):
+        with pytest.raises(InputError, match="the model was changed|it was changed"):
+            CsvForm.from_json(document)
+
+
+def test_other_files_know_no_form(tmp_path: Path) -> None:
+    synthesizer = gpuvgm.TableSynthesizer().fit({"x": np.round(RANDOM.normal(size=300), 2), "g": ["a", "b", "c"] * 100})
+    synthesizer.sample(30, out=tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text().startswith('"x","g"\n')
+
+
+def test_parquet_says_nothing_of_csv(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(_table(";", ","))
+    gpuvgm.TableSynthesizer().fit(tmp_path / "in.csv").sample(30, out=tmp_path / "out.parquet")
+    assert b"gpuvgm.csv" not in pa.parquet.read_schema(tmp_path / "out.parquet").metadata
