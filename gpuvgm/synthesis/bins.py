@@ -43,6 +43,7 @@ ROWS_OF_STEP = 0.5  # at most, around a value that is far from others
 LISTED = 0.95  # of a column's rows, that few values have
 ALONE = 0.02  # of datetimes, that no other row has, where new rows hardly bring new ones
 SPARSE = 2  # steps, at least, for each of these values
+SAME_SINGLE = 5e-15  # of a float of 32 bits, by which it may be off: by text with 15 digits
 SAME = 1e-10  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
 HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
@@ -212,6 +213,8 @@ def bins_of(
         seen = distinct_values(numbers)[0]
         single = _step_of_singles(column, seen)
         values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+    if single is not None:
+        values = values.with_singles(seen)
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
@@ -219,12 +222,24 @@ def bins_of(
 
 def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
     """The step of different floats of 64 bits that are all floats of 32 bits, "" if they have none; else None."""
-    with np.errstate(over="ignore"):  # beyond the largest float of 32 bits
-        are_singles = column.type == pa.float64() and len(seen) > 1 and bool(np.all(seen.astype(np.float32) == seen))
-    if not are_singles:
+    singles = nearest_singles(seen)
+    if column.type != pa.float64() or len(seen) < 2 or not np.all(are_same_singles(seen, singles)):
         return None
-    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([seen]), np.ones(len(seen), np.bool_))[0]
+    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([singles]), np.ones(len(seen), np.bool_))[
+        0
+    ]
     return codec.step or ""
+
+
+def nearest_singles(numbers: Floats) -> Floats:
+    """The nearest floats of 32 bits, as floats of 64 bits."""
+    with np.errstate(over="ignore"):  # beyond the largest float of 32 bits
+        return numbers.astype(np.float32).astype(np.float64)
+
+
+def are_same_singles(numbers: Floats, singles: Floats) -> NDArray[np.bool_]:
+    """Mask of the numbers that are these floats of 32 bits, but for what writing and reading of text adds."""
+    return np.asarray(np.abs(numbers - singles) <= SAME_SINGLE * np.abs(singles))
 
 
 def _exact(numbers: Floats, seen: Floats) -> Floats:
@@ -443,6 +458,21 @@ class _TrainingValues:
             ends = (plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
         return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
+
+    def with_singles(self, seen: Floats) -> _TrainingValues:
+        """The values, where those that are the same float of 32 bits are the least one that was seen."""
+        known, first = np.unique(nearest_singles(seen), return_index=True)
+
+        def least(numbers: Floats) -> Floats:
+            singles = nearest_singles(numbers)
+            place = np.minimum(np.searchsorted(known, singles), len(known) - 1)
+            return np.where(known[place] == singles, seen[first[place]], numbers)
+
+        numbers, where = np.unique(least(self.numbers), return_inverse=True)
+        rows = np.bincount(where, self.rows).astype(np.int64)
+        single = np.bincount(where, ~self.single) == 0
+        low, high = least(np.array(self.ends)).tolist()
+        return replace(self, numbers=numbers, rows=rows, single=single, ends=(low, high))
 
     def with_forms(self, numbers: Floats, base: int = 0, precision: Any | None = None) -> _TrainingValues:
         """The values with the forms of a sample's numbers, in which the number 0 stands for the base."""

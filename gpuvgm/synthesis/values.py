@@ -22,7 +22,7 @@ from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import is_text_type, joined_arrays, plain_type, taken
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes, origin_of
+from gpuvgm.synthesis.bins import Bins, Codes, are_same_singles, nearest_singles, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, start_finder
 
@@ -106,7 +106,13 @@ def _rounding(bins: Bins) -> Callable[[Floats], Floats]:
     if bins.single is None:
         return lambda numbers: numbers
     codec = FloatCodec(pa.float32(), step=bins.single or None)
-    return lambda numbers: codec.encode(codec.decode(numbers))
+
+    def rounded(numbers: Floats) -> Floats:
+        singles = codec.encode(codec.decode(numbers))
+        # A value of the table stays as it was read from text.
+        return np.where(are_same_singles(numbers, nearest_singles(numbers)), numbers, singles)
+
+    return rounded
 
 
 def _draw_numbers(

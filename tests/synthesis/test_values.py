@@ -72,6 +72,19 @@ def test_codes_that_lie_far_from_each_other_come_back() -> None:
     assert np.isin(_sample(table), listed).mean() == pytest.approx(np.isin(others, listed).mean(), abs=0.03)
 
 
+def test_floats_of_32_bits_that_text_was_made_of_and_read_from_stay_such() -> None:
+    """Readers of CSV are off by a last digit: of 40.6 in 32 bits comes 40.59999847412109, or ...412110."""
+    random = np.random.default_rng(6)
+    tenths = random.gamma(4, 9, 3000).round(1).clip(0, 100)
+    singles = tenths.astype(np.float32).astype(float)
+    table = np.where(random.random(3000) < 0.3, np.nextafter(singles, 200), singles)
+    sample = _sample(table)
+    assert np.all(np.abs(sample - sample.round(1)) < 1e-5)
+    values, rows = np.unique(table, return_counts=True)
+    listed = values[rows >= 8]
+    assert np.isin(sample, listed).mean() == pytest.approx(np.isin(table, listed).mean(), abs=0.05)
+
+
 def test_the_ends_of_few_rows_are_drawn_as_the_law_has_it() -> None:
     """Of 1, 2, 3, 4 in a row each the ends are drawn half as often as the normal law's middle, not a quarter."""
     sample = _sample(np.array([1, 2, 3, 4]))
