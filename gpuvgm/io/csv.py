@@ -207,12 +207,15 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_tex
         readings.append(readings_of_file(path, mark, None if as_text else text))
         text.update(name for name, choices in readings[-1].items() if not choices)
     types = types_of_columns(files, readings)
+    floats = {name for name, type_ in types.items() if type_ == FLOAT.type}
+    has_commas = any(name in floats and FLOAT not in columns[name] for columns in readings for name in columns)
     return [
         CsvPart(
             path,
             pa.schema([(name, types[name]) for name in columns]),
             delimiter=mark,
-            decimal_commas=frozenset(n for n in columns if types[n] == FLOAT.type and FLOAT not in columns[n]),
+            # Numbers without a mark have one where other files, and samples, have decimals.
+            decimal_commas=frozenset(n for n in columns if has_commas and n in floats and COMMA_FLOAT in columns[n]),
         )
         for (path, mark), columns in zip(files, readings, strict=True)
     ]

@@ -80,6 +80,16 @@ def test_the_form_holds_no_rows(tmp_path: Path) -> None:
     assert CsvForm.from_json(json.loads(json.dumps(form))).to_json() == form
 
 
+@pytest.mark.parametrize("first", ["", "3;4,5\n12;0,25\n", ";4,5\n;0,25\n", "3e-2;4,5\n12e+1;0,25\n"])
+def test_decimals_have_commas_where_the_first_file_has_none(tmp_path: Path, first: str) -> None:
+    (tmp_path / "1.csv").write_text(f"x;y\n{first}")
+    (tmp_path / "2.csv").write_text("x;y\n1,5;2,25\n2;0,5\n")
+    source = open_source(tmp_path)
+    assert source.fingerprint()["csv"]["commas"] == ["x", "y"]
+    numbers = source.sample(["x"], [(source.rows - 2, source.rows)]) if source.rows else None
+    assert numbers is None or numbers["x"].to_pylist() == [1.5, 2.0]
+
+
 def test_decimals_without_a_digit_before_the_mark_have_places(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("x,y\n.50,1\n-.25,2\n1.00,3\n")
     assert open_source(tmp_path / "in.csv").fingerprint()["csv"]["places"] == {"x": 2}
