@@ -117,6 +117,14 @@ def test_values_that_do_not_fit_the_form_keep_all_digits(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_times_of_any_unit_have_the_places_of_the_file(tmp_path: Path, unit: str) -> None:
+    form = CsvForm(moments={"a": ["T", 0], "b": [" ", 3], "c": ["T", 6]})
+    moments = pa.array([0, None], pa.timestamp("s", "UTC")).cast(pa.timestamp(unit, "UTC"))
+    rows = _written(tmp_path / "o.csv", form, a=moments, b=moments, c=moments)
+    assert rows == ["1970-01-01T00:00:00Z,1970-01-01 00:00:00.000Z,1970-01-01T00:00:00.000000Z", ",,"]
+
+
 def test_fields_that_hold_the_delimiter_are_quoted(tmp_path: Path) -> None:
     columns = {"t": pa.array([dt.time(1, 2, 3), None]), "x": ["a:b", ' "c"'], "y": [1, 2]}
     path = tmp_path / "o.csv"
