@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import starmap
+from itertools import islice, starmap
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -206,12 +207,15 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_tex
         readings.append(readings_of_file(path, mark, None if as_text else text))
         text.update(name for name, choices in readings[-1].items() if not choices)
     types = types_of_columns(files, readings)
+    floats = {name for name, type_ in types.items() if type_ == FLOAT.type}
+    has_commas = any(name in floats and FLOAT not in columns[name] for columns in readings for name in columns)
     return [
         CsvPart(
             path,
             pa.schema([(name, types[name]) for name in columns]),
             delimiter=mark,
-            decimal_commas=frozenset(n for n in columns if types[n] == FLOAT.type and FLOAT not in columns[n]),
+            # Numbers without a mark have one where other files, and samples, have decimals.
+            decimal_commas=frozenset(n for n in columns if has_commas and n in floats and COMMA_FLOAT in columns[n]),
         )
         for (path, mark), columns in zip(files, readings, strict=True)
     ]
@@ -345,9 +349,7 @@ def delimiter_of(path: Location, delimiter: str | None = None, *, by_header: boo
         raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
         delimiter = (
-            "\t"
-            if path.name.lower().endswith((".tsv", ".tsv.gz"))
-            else _delimiter_of(lines[:1] * 2 if by_header else lines)
+            "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(text, by_header=by_header)
         )
     elif len(fields(lines[0], delimiter)) < 2:
         raise InputError(
@@ -370,9 +372,11 @@ def check_delimiter(delimiter: str) -> None:
         raise InputError(f"{delimiter!r} is no delimiter; give one character, such as a semicolon")
 
 
-def _delimiter_of(lines: Sequence[str]) -> str | None:
-    header, row = [*lines[:2], "", ""][:2]
-    counts = {delimiter: (len(fields(header, delimiter)), len(fields(row, delimiter))) for delimiter in DELIMITERS}
+def _delimiter_of(text: str, *, by_header: bool) -> str | None:
+    counts = {}
+    for delimiter in DELIMITERS:
+        header, row = [*islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 2), [], []][:2]
+        counts[delimiter] = len(header), len(header if by_header else row)
     alike = [delimiter for delimiter, (names, values) in counts.items() if names == values > 1]
     split = [delimiter for delimiter, (names, values) in counts.items() if min(names, values) > 1]
     return next(iter([*alike, *split]), None)

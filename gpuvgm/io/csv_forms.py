@@ -150,8 +150,10 @@ class CsvForm:
         return pc.if_else(needs_quotes, quoted, texts)
 
 
-def _moments(column: pa.Array[Any], mark: str, fraction: int) -> Text:
+def _moments(column: Any, mark: str, fraction: int) -> Text:
     """Dates and times with a mark between the two, and so many decimal places of a second where these are all."""
+    if column.type.unit in {"s", "ms"}:  # as which Parquet keeps seconds
+        column = column.cast(pa.timestamp("us", column.type.tz))
     texts = pc.replace_substring(column.cast(pa.string()), " ", mark, max_replacements=1)
     if fraction == _MICROSECONDS:
         return texts

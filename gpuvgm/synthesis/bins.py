@@ -239,7 +239,7 @@ def nearest_singles(numbers: Floats) -> Floats:
 
 def are_same_singles(numbers: Floats, singles: Floats) -> NDArray[np.bool_]:
     """Mask of the numbers that are these floats of 32 bits, but for what writing and reading of text adds."""
-    return np.asarray(np.abs(numbers - singles) <= SAME_SINGLE * np.abs(singles))
+    return np.asarray(np.isfinite(singles) & (np.abs(numbers - singles) <= SAME_SINGLE * np.abs(singles)))
 
 
 def _exact(numbers: Floats, seen: Floats) -> Floats:
@@ -563,7 +563,8 @@ class _TrainingValues:
         here, below = np.arange(len(self.rows)), np.concatenate(([0], np.cumsum(self.rows)))
         first, last = np.maximum(here - BESIDE, 0), np.minimum(here + BESIDE, len(self.rows) - 1)
         others = below[last + 1] - below[first] - self.rows
-        return np.asarray(others * self.step <= ROWS_OF_STEP * (self.numbers[last] - self.numbers[first]))
+        with np.errstate(over="ignore"):  # of the largest floats
+            return np.asarray(others * self.step <= ROWS_OF_STEP * (self.numbers[last] - self.numbers[first]))
 
     def gaps(self) -> tuple[Floats, Floats]:
         """First and last numbers, ascending, of where no value lies but those drawn by their own counts.

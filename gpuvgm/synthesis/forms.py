@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from gpuvgm.arrays import distinct_values, mixed
+from gpuvgm.columns.records import LARGEST_WHOLE
 from gpuvgm.columns.rules import finite, whole
 from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats, Ints
@@ -83,7 +84,7 @@ class Forms:
     """
 
     step: Annotated[float, finite]
-    base: Annotated[int, whole(-(2**63), 2**64)]
+    base: Annotated[int, whole(-LARGEST_WHOLE, LARGEST_WHOLE)]
     period: Annotated[int, whole(1, LONGEST_PERIOD)]
     multiples: tuple[Annotated[int, whole(1)], ...]
     rows_of_multiples: tuple[Annotated[int, whole()], ...]

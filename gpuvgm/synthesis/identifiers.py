@@ -140,7 +140,9 @@ class IdentifierForm:
         pass_names = [
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
-        forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
+        for name in pass_names:
+            texts = _texts_in(rows.column(name))
+            forms[name] = _form_of_mails(texts, _shape_of_texts) or _shape_of_texts(texts)
         others = {name: many.column(name) for name, form in forms.items() if form is not None and name not in keys}
         firsts = {level: name for name, level in reversed(levels.items())}
         determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
@@ -306,7 +308,7 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
         return IdentifierForm("uuid")
-    if form := _whole_form(texts) or _form_of_mails(texts, is_key=is_key):
+    if form := _whole_form(texts) or _form_of_mails(texts, lambda own: identifier_form(pa.array(own), is_key=is_key)):
         return form
     check = check_of(texts) if is_key else ""
     if is_key and (
@@ -322,14 +324,14 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
     )
 
 
-def _form_of_mails(texts: list[str], *, is_key: bool) -> IdentifierForm | None:
+def _form_of_mails(texts: list[str], form_of: Callable[[list[str]], IdentifierForm | None]) -> IdentifierForm | None:
     """The form before the domains of e-mail addresses, with those that several have; None where they have one alone."""
     addresses = [re.fullmatch(MAIL, text) for text in texts]
     domains = Counter(address[2] for address in addresses if address)
     listed_ones = sorted(domain for domain, count in domains.items() if count >= LEAST_OF_EACH)
     if not all(addresses) or len(domains) == 1 or not listed_ones:
         return None
-    form = identifier_form(pa.array([address[1] for address in addresses if address]), is_key=is_key)
+    form = form_of([*dict.fromkeys(address[1] for address in addresses if address)])
     if form is None or form.kind not in {"number", "shape"}:
         return None
     return replace(form, domains=tuple(listed_ones), domain_values=tuple(domains[one] for one in listed_ones))

@@ -57,6 +57,7 @@ PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat other
 REPEATS = 0.02  # of these rows, that do
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NEAR_STEP = 1e-6  # of a step, by which numbers in order may be off
+ROUNDED = 2.0**-51  # of a number of steps, by which it may be off
 NOISE = 1e-9  # of a number without a step
 WIDE = 0.5  # of the widest column of a sum: what others are computed from is no narrower
 FEW_VALUES = 0.5  # of another column's different values, of one that is drawn rather than computed
@@ -323,12 +324,13 @@ class Rule:
         *sides, numbers = self._read(numbers_in, names, rows)
         expected = self._amounts(sides)
         xp = namespace_of(numbers)
+        is_sum = self.law.sign in {"+", "-", "<="}
+        # A difference of nearly equal numbers is off by as much as they are.
+        largest = xp.maximum(xp.abs(expected), xp.abs(sides[0])) if is_sum else xp.abs(expected)
         if self.law.sign == "<=":
             none = xp.zeros(len(numbers), np.bool_)
-            return Outcome(numbers < expected - self._tolerance(expected), none, none)
+            return Outcome(numbers < expected - self._tolerance(largest), none, none)
         apart = xp.isnan(numbers) != xp.isnan(expected)
-        # A difference of nearly equal numbers is off by as much as they are.
-        largest = xp.maximum(xp.abs(expected), xp.abs(sides[0])) if self.law.sign in {"+", "-"} else xp.abs(expected)
         broken = xp.abs(numbers - expected) > self._tolerance(largest)
         both_missing = xp.isnan(numbers) & xp.isnan(expected) & (self.law.apart == 0)
         return Outcome(broken, apart, ~apart & ~broken & (~xp.isnan(numbers) | both_missing))
@@ -399,7 +401,7 @@ class Rule:
         assert isinstance(self.target, NumericColumn)
         plain = self.target.codec.plain
         if self.law.sign == "<=":
-            return NEAR_STEP * plain.spacing
+            return NEAR_STEP * plain.spacing + ROUNDED * numbers if plain.spacing else 0.0
         return HALF * plain.spacing if plain.spacing else NOISE * numbers
 
     @cached_property

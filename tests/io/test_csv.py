@@ -337,6 +337,12 @@ def test_a_given_delimiter_is_taken(tmp_path: Path, name: str, delimiter: str, p
     assert source.schema.types == [pa.float64(), pa.string(), pa.int64()]
 
 
+@pytest.mark.parametrize("delimiter", ",;\t|")
+def test_the_first_row_may_hold_line_ends(tmp_path: Path, delimiter: str) -> None:
+    (tmp_path / "t.csv").write_text(f'a{delimiter}b\n"x\r\n\ny"{delimiter}1\nz{delimiter}2\n', newline="")
+    assert rows_of(tmp_path / "t.csv").to_pydict() == {"a": ["x\r\n\ny", "z"], "b": [1, 2]}
+
+
 def test_a_given_delimiter_overrules_the_header(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b;c\n1,5;2\n2,5;3\n")
     assert open_source(tmp_path / "t.csv").schema.names == ["a", "b;c"]

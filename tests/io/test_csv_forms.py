@@ -80,6 +80,16 @@ def test_the_form_holds_no_rows(tmp_path: Path) -> None:
     assert CsvForm.from_json(json.loads(json.dumps(form))).to_json() == form
 
 
+@pytest.mark.parametrize("first", ["", "3;4,5\n12;0,25\n", ";4,5\n;0,25\n", "3e-2;4,5\n12e+1;0,25\n"])
+def test_decimals_have_commas_where_the_first_file_has_none(tmp_path: Path, first: str) -> None:
+    (tmp_path / "1.csv").write_text(f"x;y\n{first}")
+    (tmp_path / "2.csv").write_text("x;y\n1,5;2,25\n2;0,5\n")
+    source = open_source(tmp_path)
+    assert source.fingerprint()["csv"]["commas"] == ["x", "y"]
+    numbers = source.sample(["x"], [(source.rows - 2, source.rows)]) if source.rows else None
+    assert numbers is None or numbers["x"].to_pylist() == [1.5, 2.0]
+
+
 def test_decimals_without_a_digit_before_the_mark_have_places(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("x,y\n.50,1\n-.25,2\n1.00,3\n")
     assert open_source(tmp_path / "in.csv").fingerprint()["csv"]["places"] == {"x": 2}
@@ -105,6 +115,14 @@ def test_values_that_do_not_fit_the_form_keep_all_digits(tmp_path: Path) -> None
     assert rows == [
         "1,50;1.5;2024-01-02T03:00:00", "12,345;inf;2024-01-02T03:04:05.600000", "1e+300;2.00;", ";0.125;", "0,00;7.00;"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us"])
+def test_times_of_any_unit_have_the_places_of_the_file(tmp_path: Path, unit: str) -> None:
+    form = CsvForm(moments={"a": ["T", 0], "b": [" ", 3], "c": ["T", 6]})
+    moments = pa.array([0, None], pa.timestamp("s", "UTC")).cast(pa.timestamp(unit, "UTC"))
+    rows = _written(tmp_path / "o.csv", form, a=moments, b=moments, c=moments)
+    assert rows == ["1970-01-01T00:00:00Z,1970-01-01 00:00:00.000Z,1970-01-01T00:00:00.000000Z", ",,"]
 
 
 def test_fields_that_hold_the_delimiter_are_quoted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,16 @@ def test_domains_of_mails_come_in_their_shares_and_rare_ones_not_at_all(local: s
     assert {*found.index} <= {*shares, "five.example"}
     for domain, share in shares.items():
         assert found.get(domain, 0) == pytest.approx(share, abs=0.03)
+
+
+def test_domains_of_mails_that_some_rows_lack_come_too() -> None:
+    mails = [f"user{k:04d}@{'web.example' if k % 3 else 'post.example'}" if k % 25 else None for k in range(1_000)]
+    with pytest.warns(InferenceWarning, match="does not see"):
+        synthesizer = gpuvgm.TableSynthesizer().fit(pa.table({"mail": mails, "x": range(1_000)}))
+    drawn = synthesizer.sample(1_000)["mail"].drop_null().to_pylist()
+    assert not {*drawn} & {*mails}
+    shares = Counter(mail.partition("@")[2] for mail in drawn)
+    assert shares["post.example"] == pytest.approx(len(drawn) / 3, rel=0.15) and len(shares) == 2
 
 
 def test_mails_of_rare_domains_alone_have_none_of_them() -> None:

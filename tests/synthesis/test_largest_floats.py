@@ -74,3 +74,13 @@ def test_outliers_beyond_the_precision_of_the_others_come_as_often_and_not_as_th
     assert np.mean(far) == pytest.approx(1 / 1_000, rel=0.6)
     np.testing.assert_allclose(sample[far], -size, rtol=1e-12)
     assert np.mean(sample[far] == -size) < 0.2
+
+
+@pytest.mark.parametrize("size", [1e38, 1e40, 1e200, LARGEST])
+def test_numbers_beyond_floats_of_32_bits_keep_their_distribution(size: float) -> None:
+    random = np.random.default_rng(4)
+    table = {"x": random.uniform(-1, 1, 2_000) * size, "y": random.uniform(0.5, 1, 2_000) * size}
+    sample = gpuvgm.TableSynthesizer().fit(table).sample(4_000)
+    for name, numbers in table.items():
+        drawn, expected = (np.quantile(some / size, [0.1, 0.5, 0.9]) for some in (np.asarray(sample[name]), numbers))
+        np.testing.assert_allclose(drawn, expected, atol=0.1)

@@ -697,6 +697,18 @@ def test_columns_in_order_of_different_steps_keep_their_distributions(type_: Any
         assert (rows[name] > values.median()).mean() == pytest.approx((values > values.median()).mean(), abs=0.03)
 
 
+@pytest.mark.parametrize("laws", ["auto", ["start <= end"]])
+def test_whole_numbers_in_order_have_more_digits_than_floats(laws: Any) -> None:
+    """Such as nanoseconds since 1970: where two are equal, their floats may not be."""
+    random = np.random.default_rng(6)
+    start = 1_700_000_000_000_000_000 + random.integers(0, 3 * 10**16, 3000)
+    end = start + np.where(random.random(3000) < 0.3, 0, random.integers(0, 10**15, 3000))
+    fitted = gpuvgm.TableSynthesizer(laws=laws).fit({"start": start, "end": end})
+    assert [str(law) for law in fitted.laws_] == ["start <= end"]
+    rows = fitted.sample(4000)
+    assert (rows["start"] <= rows["end"]).all() and rows["end"].dtype == np.int64
+
+
 def test_columns_with_few_different_values_are_drawn_and_others_computed() -> None:
     """A score ends in two thousandths; centred on the mean of its group it has all digits, also near 0."""
     random = np.random.default_rng(8)

@@ -259,3 +259,10 @@ def test_values_that_columns_stand_for_are_no_views(type_: Any, text: Any) -> No
         plain = plain_values_of(array)
         assert plain.drop_null().to_pylist() == [value for value in expected if value is not None]
         assert plain_type(array.type) == plain.type == plain_column(pa.chunked_array([array])).type
+
+
+def test_forms_of_whole_numbers_of_many_digits_are_saved(tmp_path: Path) -> None:
+    numbers = pa.array([10**25 + 10 * (7 * k * k % 1_000) for k in range(600)], pa.decimal128(38, 0))
+    synthesizer = gpuvgm.TableSynthesizer().fit(pa.table({"x": numbers, "y": range(600)}))
+    synthesizer.save(tmp_path / "x.gpuvgm")
+    assert gpuvgm.load(tmp_path / "x.gpuvgm").sample(500).equals(synthesizer.sample(500))
