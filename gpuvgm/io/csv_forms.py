@@ -57,7 +57,7 @@ class CsvForm:
 
     @classmethod
     def of_part(cls, part: CsvPart) -> Self:
-        """The form of a file, by its first MiB of rows."""
+        """The form of a file, by its first block of rows."""
         names = part.stored(part.schema.names)
         with damage_as(partial(csv_problem, part.path, part.delimiter, names)):
             with closing(row_blocks(part.path, part.delimiter)) as blocks:
