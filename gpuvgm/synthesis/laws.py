@@ -719,9 +719,9 @@ class LawSearch:
         return _without_implied(chosen)
 
     def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
-        """Add the first of some forms of a law that fits the others, unless it is forbidden."""
+        """Add the first of some forms of a law that fits the others, unless it is forbidden or there already."""
         law = next((form for form in forms if self._fits(form, chosen)), None)
-        if law is not None and str(law) not in forbidden:
+        if law is not None and str(law) not in {*forbidden, *map(str, chosen)}:
             chosen.append(law)
 
     def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:
