@@ -26,8 +26,8 @@ from tests.summary.test_summary import same
 REFERENCE = Engine()
 #: What engines leave to the reference.
 INHERITED = {
-    "native": {"joint_counts", "running_summary"},
-    "cuda": set(),
+    "native": {"information", "joint_counts", "running_summary"},
+    "cuda": {"information"},
 }
 SIZES = [0, 1, 7, 8, 31, 32, 33, 255, 257, 4095, 4096, 4097, 9000]
 
