@@ -309,7 +309,7 @@ def test_rows_are_functions_of_their_number(fitted: Any, sample: pd.DataFrame, r
     parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 3100), (3100, 4000))]
     assert pd.concat(parts, ignore_index=True).equals(sample)
     loaded = reloaded(fitted)
-    assert loaded.laws_ == fitted.laws_ and [*loaded.laws] == ["auto", "price * pieces = net"]
+    assert loaded.laws_ == fitted.laws_ and [*loaded.laws] == [*fitted.laws]
     assert loaded.sample(3000).equals(sample[:3000])
 
 
