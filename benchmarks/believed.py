@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 import warnings
@@ -28,6 +27,7 @@ import pandas as pd
 
 import gpuvgm
 from benchmarks.machine import describe_machine
+from benchmarks.measure import print_and_append
 from benchmarks.public_tables import KNOWN, candidates, is_table, plain_name, public_table
 
 Result = dict[str, Any]
@@ -35,7 +35,6 @@ Floats = np.ndarray
 SEED, TABLES = 59, 40
 TABLE_ROWS, TABLE_COLUMNS = range(500, 200_001), range(2, 33)
 FITTED_ROWS, SAMPLED_ROWS = 5_000, 10_000  # of each half of a public table
-SURE = 3  # standard errors that chance explains
 LISTED_ROWS = 5  # of a value that a sample may have
 
 
@@ -195,7 +194,7 @@ def halves(name: str, table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.Da
             sample = made.sample(SAMPLED_ROWS, seed=SEED)
         kinds = {column: own.kind for column, own in made.transformer_.columns_.items()}
         numbers = table.select_dtypes("number").columns
-        yield fitted, held_out, sample, [one for one in numbers if kinds[one] not in {"id", "passthrough"}]
+        yield fitted, held_out, sample, [one for one in numbers if kinds[one] not in {"id", "pass"}]
 
 
 def present(rows: pd.DataFrame, column: str) -> Floats:
@@ -416,11 +415,7 @@ CASES: Mapping[str, Callable[..., Iterator[Result]]] = {"bank": banks, "forms": 
 
 def main(name: str, results: str, *arguments: str) -> None:
     """Print the results of a part, and append them to a file."""
-    machine = describe_machine()
-    for result in CASES[name](*map(int, arguments)):
-        print(json.dumps(result), flush=True)  # noqa: T201
-        with Path(results).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"benchmark": "believed", **result, "machine": machine}) + "\n")
+    print_and_append(Path(results), "believed", describe_machine(), CASES[name](*map(int, arguments)))
 
 
 if __name__ == "__main__":

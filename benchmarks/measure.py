@@ -195,6 +195,13 @@ def append_lines(path: Path, benchmark: str, machine: dict[str, Any], measuremen
     append_documents(path, documents(benchmark, machine, measurements))
 
 
+def print_and_append(path: Path, benchmark: str, machine: dict[str, Any], results: Iterable[dict[str, Any]]) -> None:
+    """Print each result when it is there, and append it to a file."""
+    for result in results:
+        print(json.dumps(result), flush=True)  # noqa: T201
+        append_documents(path, [{"benchmark": benchmark, **result, "machine": machine}])
+
+
 def append_documents(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,6 +34,7 @@ from scipy.stats import norm, rankdata
 
 import gpuvgm
 from benchmarks.machine import describe_machine
+from benchmarks.measure import print_and_append
 from benchmarks.private_tables import DOMAINS, TARGETS, declared_rows
 from benchmarks.samples_side import utility
 from gpuvgm.datasets.mixed_table import CITIES
@@ -450,11 +451,7 @@ CASES: Mapping[str, tuple[Callable[..., Iterator[Result]], Callable[[str], Any]]
 def main(name: str, results: str, *arguments: str) -> None:
     """Print the results of a part, and append them to a file."""
     function, convert = CASES[name]
-    machine = describe_machine()
-    for result in function(*map(convert, arguments)):
-        print(json.dumps(result), flush=True)  # noqa: T201
-        with Path(results).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"benchmark": "private", **result, "machine": machine}) + "\n")
+    print_and_append(Path(results), "private", describe_machine(), function(*map(convert, arguments)))
 
 
 if __name__ == "__main__":

@@ -474,22 +474,19 @@ class CsvSink(Sink):
                     "which Arrow does not write as text: write a .parquet file, or drop the column"
                 )
         with naming_file(self._place):
-            rows = batch.replace_schema_metadata(None).cast(self._schema)
-            if self._form is None:
-                self._writer.write_batch(rows)
-            else:
-                self._file.write(self._form.lines(rows))
+            self._write_rows(batch.replace_schema_metadata(None).cast(self._schema))
 
     def _begin(self, exits: ExitStack) -> None:
         with naming_file(self._place):
             file: Any = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
             if self.path.name.lower().endswith(".gz"):
                 file = self._streams.enter_context(pa.CompressedOutputStream(file, "gzip"))
-            self._file = file
-            if self._form is None:
-                self._writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
+            if (form := self._form) is None:
+                writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
+                self._write_rows: Callable[[pa.RecordBatch], Any] = writer.write_batch
             else:
-                file.write(self._form.header(self._schema.names))
+                file.write(form.header(self._schema.names))
+                self._write_rows = lambda rows: file.write(form.lines(rows))
 
     def _finish(self) -> None:
         with naming_file(self._place):

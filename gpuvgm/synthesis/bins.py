@@ -213,8 +213,8 @@ def bins_of(
         seen = distinct_values(numbers)[0]
         single = _step_of_singles(column, seen)
         values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
-    if single is not None:
-        values = values.with_singles(seen)
+        if single is not None:
+            values = values.with_singles(seen)
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
@@ -225,9 +225,8 @@ def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
     singles = nearest_singles(seen)
     if column.type != pa.float64() or len(seen) < 2 or not np.all(are_same_singles(seen, singles)):
         return None
-    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([singles]), np.ones(len(seen), np.bool_))[
-        0
-    ]
+    every = np.ones(len(seen), np.bool_)
+    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([singles]), every)[0]
     return codec.step or ""
 
 
@@ -688,8 +687,8 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> _BinPieces:
 def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floats, Floats, Ints]:
     """Mass and ends of pieces of intervals, and the interval of each.
 
-    The mass is that of the rows of values without a count of their own. An interval is cut
-    where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
+    The mass is that of the rows of values without a count of their own. An interval is cut where there are gaps. Each
+    part has the rows that lie in it, as the mixture spreads them.
     """
     first, last = values.gaps()
     ends = values.between_steps(ends)

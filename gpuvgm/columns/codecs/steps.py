@@ -168,15 +168,17 @@ def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | N
     distinct = values.distinct
     if len(distinct) < 2:
         return None, values.none
-    first = distinct[:: -(-len(distinct) // FIRST)]
+    first, sizes = distinct[:: -(-len(distinct) // FIRST)], np.abs(distinct)
+    # Multiples of shorter units cannot be computed; of 16 and 32 bits they are computed in 64.
+    shortest = ROOM * _spacing(np.max(sizes), codec) if codec.precision is np.float64 else 0.0
     step_and_strays: tuple[str | None, NDArray[np.bool_]] = None, values.none
     for places in range(MOST_PLACES + 1):
         unit = 1 / 10.0**places
-        if codec.precision is np.float64 and unit < ROOM * _spacing(np.max(np.abs(distinct)), codec):
-            break  # multiples cannot be computed
+        if unit < shortest:
+            break
         if np.count_nonzero(_are_off(first, Fraction(1, 10**places), codec)) > values.most_strays:
             continue
-        bits = np.log2(np.maximum(unit / _spacing(np.maximum(np.abs(distinct), unit), codec), 1.0))
+        bits = np.log2(np.maximum(unit / _spacing(np.maximum(sizes, unit), codec), 1.0))
         if not values.lie_on(values.none, bits):
             break  # nor would those of a shorter unit
         off = _are_off(distinct, Fraction(1, 10**places), codec)
