@@ -24,13 +24,14 @@ GPU_RESULTS ?= build/gpu.jsonl
 GPU_CHECKS ?= build/doctor.json
 PEERS_RESULTS ?= build/peers.jsonl
 PEERS_ROWS ?= 200000
-# Tests of one file run in one process, files side by side on up to four cores; TEST_PROCESSES=0 runs all in one.
+# Tests of one file run in one process, files side by side on up to four cores; TEST_PROCESSES=0 runs all in one. A process
+# that dies ends the run: of a test that kills each one it is given to, pytest-xdist 3.8 waits for the end for ever.
 TEST_PROCESSES ?= auto
 BENCHMARKS ?= fit estimator transform inverse table
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --maxprocesses 4 --dist loadfile --max-worker-restart 0
 STAMP := $(VENV)/.gpuvgm
 COMMA := ,
 CPLUSPLUS := $(wildcard gpuvgm/engines/kernels/*.cuh gpuvgm/engines/kernels/*/*.cpp gpuvgm/engines/kernels/*/*.hpp gpuvgm/engines/kernels/*/*.cuh)

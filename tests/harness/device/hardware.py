@@ -171,13 +171,13 @@ class Hardware:
             home = memory.home
             if not self.begun(home).is_after(line, position):
                 self.fault(f"memory of {home!r} was freed while {line!r} may still be at work on it", raises=False)
-        root = memory.root.reshape(-1).view(np.uint8) if memory.root.flags.c_contiguous else None
-        if root is not None and root.flags.writeable and root.nbytes <= QUARANTINE:
-            self.begin(memory.home, partial(self._poison, root))
+        self.begin(memory.home, partial(self._poison, memory.root))
         self.finish(memory.home.clock())
 
     def _poison(self, root: np.ndarray) -> None:
-        root[...] = POISON
+        if not root.flags.writeable or root.nbytes > QUARANTINE:
+            return
+        root.reshape(-1, order="A").view(np.uint8)[...] = POISON  # a view, whether rows or columns follow each other
         self._quarantine.append(root)
         while sum(one.nbytes for one in self._quarantine) > QUARANTINE:
             self._quarantine.pop(0)

@@ -225,13 +225,15 @@ class TestStreams:
         other.synchronize()
         assert list(x._host) == [1, 1, 1]
 
+    @pytest.mark.parametrize("order", ["C", "F"])
     def test_memory_that_another_stream_frees_is_poison_for_kernels_that_know_its_address(
-        self, strict_cupy: Any
+        self, strict_cupy: Any, order: Any
     ) -> None:
         hardware, cuda = strict_cupy.hardware, strict_cupy.cuda
-        x, read = up(np.arange(3.0)), []
+        x, read = up(np.ones((3, 2), order=order)), []
         kernel = cuda.Stream(non_blocking=True)
         hardware.begin(hardware.touch([], line=kernel.timeline, later=True), lambda host=x._host: read.append(host[0]))
+        assert x._host.flags[f"{order}_CONTIGUOUS"]
         del x
         kernel.synchronize()
         assert np.isnan(read).all()
