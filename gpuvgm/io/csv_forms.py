@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
@@ -15,7 +16,8 @@ import pyarrow.compute as pc
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, plain_type
-from gpuvgm.io.csv import CsvPart, arrays_of, check_delimiter, csv_problem, header_of, parse_rows, row_blocks
+from gpuvgm.io.csv import NULLS, CsvPart, arrays_of, check_delimiter, csv_problem, header_of, parse_rows, row_blocks
+from gpuvgm.io.locations import arrow_input
 from gpuvgm.io.text_blocks import BLOCK, BOM
 from gpuvgm.io.text_types import Text
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as
@@ -45,6 +47,10 @@ class CsvForm:
         Words of a column's booleans, true and false.
     moments : dict of str to list
         What stands between date and time in a column, and how many decimal places its seconds have.
+    missing : str
+        What most missing values of columns that hold no text are written as, such as NA.
+    marked : bool
+        Whether the file begins with a mark of its encoding, by which spreadsheets know UTF-8.
     """
 
     delimiter: str = ","
@@ -54,21 +60,29 @@ class CsvForm:
     places: dict[str, int] = field(default_factory=dict)
     words: dict[str, list[str]] = field(default_factory=dict)
     moments: dict[str, list[Any]] = field(default_factory=dict)
+    missing: str = ""
+    marked: bool = False
 
     @classmethod
     def of_part(cls, part: CsvPart) -> Self:
         """The form of a file, by its first block of rows."""
         names = part.stored(part.schema.names)
         with damage_as(partial(csv_problem, part.path, part.delimiter, names)):
+            with pa.input_stream(arrow_input(part.path)) as file:
+                marked = file.read(len(BOM)) == BOM
             with closing(row_blocks(part.path, part.delimiter)) as blocks:
                 text = next(blocks)
-            table = parse_rows(text, part.delimiter, dict.fromkeys(names, pa.string()), as_text=True)
-        header = header_of(bytes(text[:BLOCK]), part.delimiter).removeprefix(BOM)
+            table = parse_rows(text, part.delimiter, dict.fromkeys(names, pa.string()))
+        header = header_of(bytes(text[:BLOCK]), part.delimiter).lstrip(b"\r\n")
         line_end = "\r\n" if header.endswith(b"\r\n") else "\n"
-        form = cls(part.delimiter, line_end, header.startswith(b'"'), sorted(part.decimal_commas))
+        form = cls(part.delimiter, line_end, header.startswith(b'"'), sorted(part.decimal_commas), marked=marked)
+        words = Counter[str]()
         for name, column in zip(names, arrays_of(table), strict=True):
-            form._look_at(name, part.schema.field(name).type, pc.ascii_trim_whitespace(column.drop_null()))
-        return form
+            type_, lacks = part.schema.field(name).type, pc.is_in(column, value_set=pa.array(NULLS))
+            form._look_at(name, type_, pc.ascii_trim_whitespace(column.filter(pc.invert(lacks))))
+            if not is_text_type(type_):
+                words.update(column.filter(lacks).to_pylist())
+        return replace(form, missing=max(words, key=lambda word: words[word], default=""))
 
     def _look_at(self, name: str, type_: pa.DataType, texts: Text) -> None:
         """Note how the texts of a column are written."""
@@ -102,6 +116,8 @@ class CsvForm:
         try:
             form = cls(**document)
             check_delimiter(form.delimiter)
+            if form.missing not in ("", *NULLS):
+                raise TypeError
         except (TypeError, InputError):
             raise InputError("the model does not say how its CSV file was written: it was changed; fit again") from None
         return form
@@ -112,12 +128,16 @@ class CsvForm:
 
     def header(self, names: list[str]) -> bytes:
         """The line of the columns' names."""
-        return (self.delimiter.join(self._field(pa.array(names)).to_pylist()) + self.line_end).encode()
+        line = self.delimiter.join(self._field(pa.array(names)).to_pylist()) + self.line_end
+        return (BOM if self.marked else b"") + line.encode()
 
     def lines(self, rows: pa.RecordBatch) -> memoryview:
         """Rows as text."""
         pairs = zip(rows.schema.names, rows.columns, strict=True)
-        texts = [pc.fill_null(self._field_text(name, column), "") for name, column in pairs]
+        texts = [
+            pc.fill_null(self._field_text(name, column), "" if _is_text(column) else self.missing)
+            for name, column in pairs
+        ]
         fields: Any = pc.binary_join_element_wise(*texts, self.delimiter)
         lines = pc.binary_join_element_wise(fields, self.line_end, "").cast(pa.large_string())
         _, offsets, body = lines.buffers()
@@ -127,8 +147,8 @@ class CsvForm:
     def _field_text(self, name: str, column: pa.Array[Any]) -> Text:
         """A column as the texts of its fields; times hold colons, which may be the delimiter."""
         text = self._text(name, column)
-        is_text = is_text_type(plain_type(column.type))
-        return self._field(text) if is_text or pc.any(pc.match_substring(text, self.delimiter)).as_py() else text
+        has_delimiter = not _is_text(column) and pc.any(pc.match_substring(text, self.delimiter)).as_py()
+        return self._field(text) if _is_text(column) or has_delimiter else text
 
     def _text(self, name: str, column: pa.Array[Any]) -> Text:
         """A column as text without quotes."""
@@ -148,6 +168,10 @@ class CsvForm:
             return quoted
         needs_quotes = pc.match_substring_regex(texts, rf'["\r\n{re.escape(self.delimiter)}]|^\s|\s$|^$')
         return pc.if_else(needs_quotes, quoted, texts)
+
+
+def _is_text(column: pa.Array[Any]) -> bool:
+    return is_text_type(plain_type(column.type))
 
 
 def _moments(column: Any, mark: str, fraction: int) -> Text:

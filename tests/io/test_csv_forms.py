@@ -75,7 +75,7 @@ def test_the_form_holds_no_rows(tmp_path: Path) -> None:
     assert form == {
         "delimiter": ";", "line_end": "\n", "quoted": False, "commas": ["amount", "free", "whole"],
         "places": {"amount": 2, "whole": 1}, "words": {"flag": ["TRUE", "FALSE"]},
-        "moments": {"at": ["T", 0], "fine": [" ", 3]},
+        "moments": {"at": ["T", 0], "fine": [" ", 3]}, "missing": "", "marked": False,
     }  # fmt: skip
     assert CsvForm.from_json(json.loads(json.dumps(form))).to_json() == form
 
@@ -93,6 +93,32 @@ def test_decimals_have_commas_where_the_first_file_has_none(tmp_path: Path, firs
 def test_decimals_without_a_digit_before_the_mark_have_places(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("x,y\n.50,1\n-.25,2\n1.00,3\n")
     assert open_source(tmp_path / "in.csv").fingerprint()["csv"]["places"] == {"x": 2}
+
+
+@pytest.mark.parametrize(("mark", "word"), [(b"", "NA"), (b"\xef\xbb\xbf", "NULL"), (b"\xef\xbb\xbf", "")])
+def test_missing_values_and_the_mark_of_the_encoding_are_those_of_the_file(
+    tmp_path: Path, mark: bytes, word: str
+) -> None:
+    """Missing text is an empty field: a word would be text."""
+    rows = [f"{k % 7 or word},{'' if k % 5 == 0 else 'é'},{word if k % 3 == 0 else k / 4}" for k in range(ROWS)]
+    text = mark + "\n".join(["n,text,x", *rows, ""]).encode()
+    (tmp_path / "in.csv").write_bytes(text)
+    transformer = gpuvgm.TableTransformer(effort="best").fit(tmp_path / "in.csv")
+    transformer.transform(tmp_path / "in.csv", out=tmp_path / "coded.parquet")
+    transformer.inverse_transform(tmp_path / "coded.parquet", out=tmp_path / "back.csv")
+    assert (tmp_path / "back.csv").read_bytes() == re.sub(rb"\.0(?=\n)", b"", text)
+    gpuvgm.TableSynthesizer().fit(tmp_path / "in.csv").sample(300, out=tmp_path / "out.csv")
+    header, *lines = (tmp_path / "out.csv").read_bytes().split(b"\n")[:-1]
+    assert header == mark + b"n,text,x"
+    fields = rf"([1-6]|{word}),(é|),([\d.]+|{word})"
+    assert [line for line in lines if not re.fullmatch(fields, line.decode())] == []
+    assert {line.endswith(word.encode()) for line in lines} == ({True, False} if word else {True})
+
+
+def test_a_quoted_header_after_empty_lines_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b'\xef\xbb\xbf\r\n\r\n"x","y"\r\n1,2\r\n')
+    form = open_source(tmp_path / "in.csv").fingerprint()["csv"]
+    assert (form["quoted"], form["line_end"], form["marked"]) == (True, "\r\n", True)
 
 
 def _written(path: Path, form: CsvForm, **columns: Any) -> list[str]:
@@ -135,7 +161,7 @@ def test_fields_that_hold_the_delimiter_are_quoted(tmp_path: Path) -> None:
 
 
 def test_a_changed_form_is_refused() -> None:
-    for document in ({"delimiter": "ab"}, {"separator": ";"}, {"delimiter": 3}):
+    for document in ({"delimiter": "ab"}, {"separator": ";"}, {"delimiter": 3}, {"missing": "x"}, {"missing": 0}):
         with pytest.raises(InputError, match="the model was changed|it was changed"):
             CsvForm.from_json(document)
 
