@@ -26,9 +26,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
-from gpuvgm.synthesis.clock import Clock, Part, moments_with_own_counts
+from gpuvgm.synthesis.clock import PARTS, TWIN, Clock, Part, PartName, moments_with_own_counts
 from gpuvgm.synthesis.forms import Forms, forms_of
-from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since
+from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, twin_finder
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
@@ -92,6 +92,9 @@ class Bins:
         Of a column of datetimes that keep to a calendar: its readings are the numbers of `edges`, `low` and `high`.
     forms : Forms, optional
         Which steps between values come more often than others.
+    twin : str, optional
+        Column whose number many rows have, see `gpuvgm.synthesis.twins`: for trees these have a bin of their own, which
+        comes last and is none of these.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Bins:
     single: str | None = None
     clock: Clock | None = None
     forms: Forms | None = None
+    twin: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -128,6 +132,17 @@ class Bins:
             raise ValueError(f'the bins of "{self.name}" do not ascend')
         if self.forms is not None:
             self.forms.check()
+
+    @property
+    def made_of(self) -> str | None:
+        """The column that the values are counted from, or whose number many rows have."""
+        return self.since or self.twin
+
+    def size_of(self, part: PartName) -> int:
+        """Codes of a part of the column."""
+        if part == TWIN:
+            return 2
+        return 0 if self.clock is None else self.clock.size(part)
 
     def ordinary_pieces(self, modal_values: int) -> NDArray[np.bool_]:
         """Mask of the pieces that are neither missing nor one of so many modal values."""
@@ -323,8 +338,8 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
 
 
 def origins_of(bins: Iterable[Bins]) -> dict[str, str]:
-    """Columns of datetimes that are counted from others, each with that one."""
-    return {one.name: one.since for one in bins if one.since is not None}
+    """Columns that are counted from others, or whose rows often have their number, each with that one."""
+    return {one.name: one.made_of for one in bins if one.made_of is not None}
 
 
 def _bins_of_categories(column: CategoricalColumn) -> Bins:
@@ -741,13 +756,13 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
 
 
 def check_origins(bins: Sequence[Bins]) -> None:
-    """Raise ValueError where datetimes of loaded bins are counted from each other, or from a column without bins."""
-    unresolved = {bins_.name: bins_.since for bins_ in bins}
-    while ready := [name for name, since in unresolved.items() if since not in unresolved]:
+    """Raise ValueError where values of loaded bins are made of each other, or of a column without bins."""
+    unresolved = {bins_.name: bins_.made_of for bins_ in bins}
+    while ready := [name for name, first in unresolved.items() if first not in unresolved]:
         for name in ready:
             del unresolved[name]
-    if unresolved or any(bins_.since not in {None, *(any_bins.name for any_bins in bins)} for bins_ in bins):
-        raise ValueError("its datetimes are counted from no column")
+    if unresolved or any(bins_.made_of not in {None, *(any_bins.name for any_bins in bins)} for bins_ in bins):
+        raise ValueError("its values are made of no column")
 
 
 # -- rows to bins
@@ -790,15 +805,18 @@ def code_finder(
 ) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
     """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
     column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
-    if clock is None or not own:
-        find = bin_finder(columns, bins, engine)
-        return lambda rows: (find(rows), {})
+    if clock is None or not any(part.name in PARTS for part in own):
+        find, find_parts = bin_finder(columns, bins, engine), part_finder(columns, bins, parts)
+        return lambda rows: (find(rows), find_parts(rows))
     assert isinstance(column, NumericColumn)
+    of_clock = [part for part in own if part.name in PARTS]
+    find_others = part_finder(columns, replace(bins, clock=None), parts)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
         numbers, which = numbers_of_rows(column, rows(column.name))
-        readings, codes = clock.with_parts([part.name for part in own], numbers)
-        return bins_of_rows(column, bins, readings, which, engine), dict(zip(own, codes, strict=True))
+        readings, codes = clock.with_parts([part.name for part in of_clock], numbers)
+        of_parts = dict(zip(of_clock, codes, strict=True)) | find_others(rows)
+        return bins_of_rows(column, bins, readings, which, engine), of_parts
 
     return of_rows
 
@@ -808,13 +826,21 @@ def part_finder(
 ) -> Callable[[Rows], dict[Part, Codes]]:
     """Return a function that finds the codes of a column's parts alone, also of rows that have no bin."""
     column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
-    if clock is None or not own:
-        return lambda _: {}
-    assert isinstance(column, NumericColumn)
-    names = [part.name for part in own]
-    return lambda rows: dict(
-        zip(own, clock.with_parts(names, numbers_of_rows(column, rows(column.name))[0])[1], strict=True)
-    )
+    of_clock = [part for part in own if part.name in PARTS and clock is not None]
+    find_twins = None if bins.twin is None else twin_finder(columns[bins.twin], column)
+
+    def of_rows(rows: Rows) -> dict[Part, Codes]:
+        codes = dict[Part, Codes]()
+        if clock is not None and of_clock:
+            assert isinstance(column, NumericColumn)
+            numbers = numbers_of_rows(column, rows(column.name))[0]
+            of_names = clock.with_parts([part.name for part in of_clock], numbers)[1]
+            codes |= zip(of_clock, of_names, strict=True)
+        if find_twins is not None:
+            codes |= {part: find_twins(rows).astype(np.uint16) for part in own if part.name == TWIN}
+        return codes
+
+    return of_rows
 
 
 def coded_columns(
@@ -830,12 +856,11 @@ def coded_columns(
 def coded_parts(
     columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows
 ) -> dict[Part, AskedColumn]:
-    """The codes of parts of datetimes, of some rows."""
+    """The codes of parts of columns, of some rows."""
     coded = dict[Part, AskedColumn]()
     for own in bins.values():
         for part, codes in part_finder(columns, own, parts)(rows).items():
-            size = 0 if own.clock is None else own.clock.size(part.name)
-            coded[part] = AskedColumn(codes, size, is_category=False)
+            coded[part] = AskedColumn(codes, own.size_of(part.name), is_category=False)
     return {part: coded[part] for part in parts}
 
 

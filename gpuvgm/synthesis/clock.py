@@ -32,22 +32,23 @@ FARTHEST_DAY = 1 << 22  # from 1970-01-01
 ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
 OFTEN = 4  # times as many rows as a clock lets expect, for a moment that has its own count
 PartName = Literal[
-    "weekday", "day", "day from the end", "working day", "working day from the end", "month", "time", "missing"
+    "weekday", "day", "day from the end", "working day", "working day from the end", "month", "time", "missing", "same"
 ]
-PARTS: tuple[PartName, ...] = get_args(PartName)[:-1]
+PARTS: tuple[PartName, ...] = get_args(PartName)[:-2]
+TWIN: PartName = "same"
 PartCodes = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the datetimes of a column, or whether a row lacks a key, which trees of other columns ask for.
+    """What trees of other columns ask for beside bins: a part of datetimes, whether a row lacks a key, or has a twin.
 
     Parameters
     ----------
     column : str
         The column; of keys the first one.
     name : str
-        The part, one of `PARTS`; of keys "missing".
+        The part, one of `PARTS`; of keys "missing"; "same" where a row has the number of the column's twin.
     """
 
     column: str

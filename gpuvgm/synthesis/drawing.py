@@ -191,7 +191,7 @@ class Drawing:
         codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
         if place not in structure.parts_of and computed is None and place not in _sources(self._of_trees_in_turn):
             return {place: codes}
-        codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+        codes, readings = self._within(place, codes, draw, rows)
         if computed is not None:
             return self._by_law(computed, place, beside | {place: codes, ~place: readings}, by_trees=True)
         return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings, self.engine)
@@ -201,14 +201,23 @@ class Drawing:
         trees = self.network.structure.trees[place].trees
         return self.engine.draw_in_trees(trees, asked, self.network.shares[place], draw, rows)
 
+    def _within(self, place: int, codes: Codes, draw: Draw, rows: int) -> tuple[Codes, Floats]:
+        """Bins that a column's trees draw, and places in them, infinite where rows have a twin's number."""
+        bins, column = self.conditions.get(place, self.network.structure.bins[place]), self._places_of_bins[place]
+        if place not in self.network.structure.twins:
+            return self.engine.draw_rows(column, [codes], draw, rows)
+        xp = namespace_of(codes)
+        same, usual = codes == len(bins), np.argmax(np.add.reduceat(bins.mass, bins.first[:-1]))
+        codes, places = self.engine.draw_rows(column, [xp.where(same, xp.uint16(usual), codes)], draw, rows)
+        return codes, xp.where(same, xp.inf, places)
+
     def _drawn(
         self, place: int, former: Sequence[Codes], draw: Draw, rows: int, *, by_trees: bool
     ) -> tuple[Codes, Floats]:
         """Bins of a column and places in them, given the columns that it depends on."""
         if not by_trees:
             return self.engine.draw_rows(self._columns[place], former, draw, rows)
-        codes = self._of_trees(place, former, draw, rows)
-        return self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+        return self._within(place, self._of_trees(place, former, draw, rows), draw, rows)
 
     def _any_bin(self, place: int, codes: Codes) -> Codes:
         """A bin of each of the network's; what is missing or modal is the only one."""

@@ -17,26 +17,23 @@ from itertools import combinations, permutations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from gpuvgm.arrays import beside, mixed, namespace_of
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
-from gpuvgm.columns.categories import value_type
-from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
 from gpuvgm.columns.rules import whole
 from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, counted, listed
-from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, taken
+from gpuvgm.io.arrow import taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted, restricted_to, row_finder
-from gpuvgm.synthesis.numbers import Rows, all_numbers, range_of
+from gpuvgm.synthesis.numbers import NUMBER, SPANS, Rows, Span, Unit, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.synthesis.trees import order_of
 from gpuvgm.synthesis.values import replaced_rows
@@ -65,10 +62,8 @@ MOST_POWER = 6  # of ten, as a factor of a product
 MISSING = np.inf  # as a number that decides, or is decided
 Mask = NDArray[np.bool_]
 Sign = Literal["=", "+", "-", "*", "<=", "->"]
-Span = Literal["", "days", "hours", "minutes", "seconds"]
 AMOUNTS: frozenset[Sign] = frozenset({"=", "+", "-", "*"})
-SPANS: Mapping[Span, int] = {"days": 86_400 * 10**9, "hours": 3600 * 10**9, "minutes": 60 * 10**9, "seconds": 10**9}
-NUMBER, DURATIONS, MOMENTS = "number", "durations", "moments"  # sorts of numbers, and how those of moments begin
+DURATIONS, MOMENTS = "durations", "moments"  # sorts of numbers beside NUMBER, and how those of moments begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +86,6 @@ class Law:
         Of "*": the power of ten that the product is multiplied with, -2 where an operand is in percent.
     keys, values : tuple of float
         Of "->": numbers of the operand, ascending, and those of the target; see `codes_of`.
-    ties : bool
-        Of "<=": whether both are often equal.
     breaches : int
         Rows that break it.
     apart : int
@@ -106,7 +99,6 @@ class Law:
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
-    ties: bool = False
     breaches: Count = 0
     apart: Count = 0
 
@@ -168,12 +160,7 @@ class Law:
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
         is_summed, count = self.sign in ("+", "-"), len(self.operands)
-        if (
-            (count < 2 if is_summed else count != 1 + (self.sign == "*"))
-            or len(self.keys) != len(self.values)
-            or self.ties
-            and self.decides
-        ):
+        if (count < 2 if is_summed else count != 1 + (self.sign == "*")) or len(self.keys) != len(self.values):
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if self.power and self.sign != "*":
             raise ValueError(f'the law "{self}" has a factor, but is no product')
@@ -184,7 +171,7 @@ class Law:
 
 def _check_kinds(law: Law, columns: Mapping[str, FittedColumn]) -> None:
     """Raise InputError, a ValueError, where columns are of a kind that such laws are not of."""
-    units = {name: _Unit.of(columns[name], law.span) for name in (*law.operands, law.target)}
+    units = {name: Unit.of(columns[name], law.span) for name in (*law.operands, law.target)}
     if law.sign == "->":
         return
     without = [name for name, unit in units.items() if unit is None]
@@ -209,31 +196,6 @@ def _check_kinds(law: Law, columns: Mapping[str, FittedColumn]) -> None:
 
 
 # -- numbers of columns
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What a column's numbers n mean: factor * (n + base), in nanoseconds for datetimes and the time between."""
-
-    sort: str
-    factor: Fraction
-    base: int
-
-    @classmethod
-    def of(cls, column: FittedColumn, span: Span = "") -> _Unit | None:
-        """The unit of a column, whose numbers may count a span; None where it holds no numbers."""
-        factor = Fraction(SPANS.get(span, 1))
-        if isinstance(column, CategoricalColumn):
-            type_ = value_type(column.type)
-            is_number = is_plain_number_type(type_) or pa.types.is_decimal(type_)
-            return cls(NUMBER, factor, 0) if is_number else None
-        if not isinstance(column, NumericColumn):
-            return None
-        plain: Any = column.codec.plain
-        if is_datetime_type(column.type):
-            return cls(plain.sort, Fraction(nanoseconds_of(column.type)), plain.base)
-        scale = column.type.scale if pa.types.is_decimal(column.type) else 0
-        return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
 
 
 def codes_of(column: FittedColumn, values: Any) -> Floats:
@@ -378,7 +340,7 @@ class Rule:
 
     def _amounts(self, sides: Sequence[Floats]) -> Floats:
         """The left side in numbers of the target, of those of the operands."""
-        units = [_Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
+        units = [Unit.of(self.columns[name], self.law.span) for name in (*self.law.operands, self.law.target)]
         assert all(units)
         *of_sides, own = [unit for unit in units if unit is not None]
         if self.law.sign == "*":
@@ -423,7 +385,7 @@ class Rule:
 
     def _step(self, name: str) -> float:
         """Distance of a column's neighbouring values in a common unit; 0 where they lie anywhere, or are categories."""
-        column, unit = self.columns[name], _Unit.of(self.columns[name], self.law.span)
+        column, unit = self.columns[name], Unit.of(self.columns[name], self.law.span)
         step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
         return 0.0 if unit is None else float(unit.factor) * step
 
@@ -457,7 +419,7 @@ class LawKeeper:
     laws : sequence of Law
         The laws.
     origins : mapping of str to str
-        Columns of datetimes that are counted from others, each with that one.
+        Columns whose values are made of another one's, each with that one; see `origins_of`.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -564,12 +526,17 @@ class LawKeeper:
         for _ in (None, *rules):  # as often as a value may move along them, and once to see
             unordered = False
             for rule in rules:
-                changed, broken = _put_in_order(rule, current)
+                changed, broken = _put_in_order(rule, current, are_twins=self._are_twins(rule.law))
                 arrays |= changed
                 unordered = unordered | broken
             if not np.any(unordered):
                 break
         return arrays, unordered
+
+    def _are_twins(self, order: Law) -> bool:
+        """Whether one column of an order often has the other's value; it may be counted from it."""
+        pair = (*order.operands, order.target)
+        return any(self.origins.get(name) == other for name, other in (pair, pair[::-1]))
 
     @cached_property
     def _in_order_with(self) -> Dependence:
@@ -629,7 +596,7 @@ def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None
         raise ValueError("two laws compute the same column")
 
 
-def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
+def _put_in_order(rule: Rule, rows: Rows, *, are_twins: bool) -> tuple[dict[str, Any], Mask]:
     """Columns of an order, put in order in the rows that break it if they can be; and these rows.
 
     There the target is the operand if both are often equal; or else they are swapped. On other steps they are rounded.
@@ -642,7 +609,7 @@ def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
     if not rule.swaps:
         back = Rule(replace(rule.law, operands=(other,), target=name), rule.columns)
         own, others = rule.as_target(one, np.ceil), back.as_target(another, np.floor)
-    if rule.law.ties:
+    if are_twins:
         return {other: _chosen(broken, own, another)}, broken
     return {name: _chosen(broken, others, one), other: _chosen(broken, own, another)}, broken
 
@@ -810,7 +777,7 @@ class LawSearch:
     @cached_property
     def _numbers(self) -> dict[str, tuple[str, Floats]]:
         """Sort and values of the columns of numbers, the latter of few rows for tests on pairs of columns."""
-        units = {name: unit for name, column in self.columns.items() if (unit := _Unit.of(column)) is not None}
+        units = {name: unit for name, column in self.columns.items() if (unit := Unit.of(column)) is not None}
         numbers = {name: numbers_in(self.columns[name], self._few(name)) for name in units}
         return {
             name: (unit.sort, float(unit.factor) * numbers[name] + float(unit.factor * unit.base))
@@ -820,7 +787,7 @@ class LawSearch:
     @cached_property
     def _few_rows(self) -> dict[str, Any]:
         """Few rows of the columns of numbers, shuffled."""
-        amounts = {name: column for name, column in self.columns.items() if _Unit.of(column) is not None}
+        amounts = {name: column for name, column in self.columns.items() if Unit.of(column) is not None}
         return {name: taken(self.rows(name), self._shuffled[:FEW_ROWS]) for name in amounts}
 
     def _few(self, name: str) -> Any:
@@ -851,7 +818,7 @@ class LawSearch:
         tolerances = NOISE * np.abs(numbers)
         for at, name in enumerate(names):
             column: Any = self.columns[name]
-            unit, spacing = _Unit.of(column, span), column.codec.plain.spacing
+            unit, spacing = Unit.of(column, span), column.codec.plain.spacing
             if spacing and unit is not None:
                 tolerances[at] = HALF * spacing * float(unit.factor)
         return tolerances
@@ -969,15 +936,7 @@ class LawSearch:
                 with np.errstate(over="ignore"):  # of the largest floats
                     differ = bool(np.any(others - numbers > NOISE * np.abs(others)))
                 if differ and _are_in_order(numbers, others) and self._holds(Law("<=", (name,), other)):
-                    yield [self._with_ties(Law("<=", (name,), other))]
-
-    def _with_ties(self, order: Law) -> Law:
-        """An order that knows whether both columns are often equal."""
-        (_, numbers), (_, others) = (self._numbers[name] for name in (*order.operands, order.target))
-        both = ~(np.isnan(numbers) | np.isnan(others))
-        with np.errstate(over="ignore"):
-            equal = np.abs(numbers - others) <= NOISE * np.abs(others)
-        return replace(order, ties=bool(np.sum(equal & both) >= LEAST_SHARE * np.sum(both) > 0))
+                    yield [Law("<=", (name,), other)]
 
     # -- laws that users write
 
@@ -1006,7 +965,7 @@ class LawSearch:
         """A law that a user wrote, which is of columns that have such laws; with the values that a column decides."""
         _check_kinds(law, self.columns)
         if law.sign != "->":
-            return self._with_ties(law) if law.sign == "<=" else law
+            return law
         codes, own = (self._codes[name] for name in (*law.operands, law.target))
         keys = _Keys(*np.unique(codes, return_inverse=True))
         values, usual = keys.values(own), keys.usual(own)

@@ -21,7 +21,7 @@ from gpuvgm.engines.tables import CountedColumn
 from gpuvgm.errors import listed
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
-from gpuvgm.synthesis.clock import Part
+from gpuvgm.synthesis.clock import PARTS, TWIN, Part
 from gpuvgm.synthesis.keys import LACKING_CODES
 from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off, counts_of_keys
@@ -72,7 +72,7 @@ class Structure:
         Trees of each column, which ask columns that come before it in that order, and parts of such columns; none where
         rows are drawn from the network of parents alone.
     parts : tuple of Part
-        Parts of datetimes, and keys that rows may lack, that trees may ask for. Their places are those after the nodes.
+        What trees may ask for beside bins. Their places are those after the nodes.
     """
 
     bins: tuple[Bins, ...]
@@ -83,7 +83,7 @@ class Structure:
 
     @cached_property
     def parts_of(self) -> dict[int, tuple[int, ...]]:
-        """Places of the parts of each column of datetimes that has some."""
+        """Places of the parts of each column that has some."""
         places = {bins.name: place for place, bins in enumerate(self.bins)}
         first, of_column = len(self.bins), dict[int, tuple[int, ...]]()
         for place, part in enumerate(self.parts, first):
@@ -97,6 +97,24 @@ class Structure:
         """First column of the keys of which trees ask whether a row lacks them, by place."""
         parts = enumerate(self.parts, len(self.bins))
         return {place: part.column for place, part in parts if part.name == "missing"}
+
+    @cached_property
+    def twins(self) -> dict[int, int]:
+        """Columns with a twin, each with the place of the part that marks the rows with its number."""
+        return {
+            column: place
+            for column, places in self.parts_of.items()
+            for place in places
+            if self.parts[place - len(self.bins)].name == TWIN
+        }
+
+    def drawn_codes(self, place: int, codes: Sequence[Codes] | Mapping[int, Codes]) -> Codes:
+        """Bins of a column as its own trees have them: rows with the number of a twin in one of their own, the last."""
+        if place not in self.twins:
+            return codes[place]
+        xp = namespace_of(codes[place])
+        own: Codes = xp.where(codes[self.twins[place]] > 0, xp.uint16(len(self.bins[place])), codes[place])
+        return own
 
     def column_of(self, place: int) -> int:
         """Place of the column that a place is of: its own, or that of a part's column."""
@@ -115,10 +133,11 @@ class Structure:
 
     def codes_of_parts(self, place: int, codes: Codes, readings: Floats, engine: Engine) -> dict[int, Codes]:
         """Codes of the parts of a column by place, of its bins and the places drawn in them."""
-        own, xp = self.parts_of.get(place, ()), namespace_of(readings)
+        own = [part for part in self.parts_of.get(place, ()) if part != self.twins.get(place)]
         bins, names = self.bins[place], [self.parts[part - len(self.bins)].name for part in own]
         if bins.clock is None:
             return {}
+        xp = namespace_of(readings)
         separate = xp.zeros(len(bins), np.bool_)
         separate[xp.asarray(bins.codes[: len(bins.codes) - len(bins.edges) - 1])] = True
         days, cells = bins.clock.places(readings, engine)
@@ -130,8 +149,7 @@ class Structure:
             return len(self.bins[place])
         if place in self.keys_asked:
             return LACKING_CODES
-        clock = self.bins[self.column_of(place)].clock
-        return 0 if clock is None else clock.size(self.parts[place - len(self.bins)].name)
+        return self.bins[self.column_of(place)].size_of(self.parts[place - len(self.bins)].name)
 
     @cached_property
     def groups(self) -> tuple[Ints, ...]:
@@ -191,8 +209,8 @@ class Structure:
             for pair, (axis, _, triple) in zip(pairs, counts, strict=True)
         ]
         answers = tuple(
-            engine.count_in_trees(column_codes, node.trees, [codes[place] for place in node.asked])
-            for column_codes, node in zip(codes, self.trees, strict=False)
+            engine.count_in_trees(self.drawn_codes(place, codes), node.trees, [codes[other] for other in node.asked])
+            for place, node in enumerate(self.trees)
         )
         return JointCounts(rows, tuple(pairs), tuple(triples), answers)
 
@@ -204,8 +222,7 @@ class Structure:
         for bins in self.bins:
             bins.check()
         check_origins(self.bins)
-        if any(self.bins[place].clock is None for place in self.parts_of) or len(set(self.parts)) < len(self.parts):
-            raise ValueError("there are parts of datetimes that have no clock, or some are there twice")
+        self._check_parts()
         for place, node in enumerate(self.nodes):
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
@@ -220,6 +237,14 @@ class Structure:
             if len(parents) > 1 and min(parents) not in self.parents[max(parents)]:
                 raise ValueError(f'the parents of "{names[place]}" are no neighbours')
 
+    def _check_parts(self) -> None:
+        """Raise ValueError for parts that columns have not."""
+        clocks = {self.column_of(place) for place, part in enumerate(self.parts, len(self.bins)) if part.name in PARTS}
+        if any(self.bins[place].clock is None for place in clocks) or len(set(self.parts)) < len(self.parts):
+            raise ValueError("there are parts of datetimes that have no clock, or some are there twice")
+        if {*self.twins} != {place for place, bins in enumerate(self.bins) if bins.twin is not None}:
+            raise ValueError("the rows with the number of a twin are not told")
+
     def _check_trees(self, counts: JointCounts) -> None:
         """Raise ValueError where trees ask columns that come later, or do not fit bins and counts."""
         rank = dict.fromkeys(self.keys_asked, -1) | {place: at for at, place in enumerate(self.order)}
@@ -228,7 +253,9 @@ class Structure:
         for place, (node, answers) in enumerate(zip(self.trees, counts.answers, strict=True)):
             if any(rank.get(self.column_of(other), rank[place]) >= rank[place] for other in node.asked):
                 raise ValueError(f'trees of "{self.bins[place].name}" ask columns that do not come before it')
-            node.trees.check(len(self.bins[place]), [self.size_of(other) for other in node.asked])
+            node.trees.check(
+                len(self.bins[place]) + (place in self.twins), [self.size_of(other) for other in node.asked]
+            )
             if answers.shape != (2, len(node.trees.nodes)) or np.any(answers < 0):
                 raise ValueError(f'the counts of "{self.bins[place].name}" do not fit its trees')
 
@@ -302,6 +329,7 @@ class Network:
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
             dependences = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
             parts = [part.name for part in self.structure.parts if part.column == node.name]
+            dependences += [] if bins.twin is None else [f"often {bins.twin}"]
             dependences += [] if bins.clock is None else [f"calendar: {listed(parts)}" if parts else "calendar"]
             dependences += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
             lines.append((node.name, ", ".join(dependences)))
@@ -376,4 +404,5 @@ class Network:
         """Logarithm of the probability of rows' bins of a column, in nats, given those that its trees ask."""
         node = self.structure.trees[place]
         asked = [codes[other] for other in node.asked]
-        return engine.log_shares_in_trees(codes[place], node.trees, asked, self._log_shares[place])
+        own = self.structure.drawn_codes(place, codes)
+        return engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])

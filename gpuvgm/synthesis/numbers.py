@@ -6,20 +6,23 @@ between the two. So they are in order in a sample too, and the time between is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import value_type
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import is_moment_type
+from gpuvgm.io.arrow import is_datetime_type, is_moment_type, is_plain_number_type
 from gpuvgm.summary.grid import Floats, Ints
 
 LEAST_ROWS = 100  # of a sample, with both datetimes
@@ -27,10 +30,14 @@ OUT_OF_ORDER = 0.002  # of these rows at most
 PROBED = 1000  # rows by which most pairs of datetimes are found to be out of order
 FARTHEST = 1.2  # standard deviations of the datetimes: that of the time between
 BACK = 1.25  # by which distances back are longer: what began in a window may end after it
+SAME = 1e-12  # of a number without a step, by which its twin may differ
 ROUNDING = 1e-9  # of a step, by which a number may be too small
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
 MOST_STARTS = (1 << 16) - 2  # that an engine's codes tell apart
+Span = Literal["", "days", "hours", "minutes", "seconds"]
+SPANS: Mapping[Span, int] = {"days": 86_400 * 10**9, "hours": 3600 * 10**9, "minutes": 60 * 10**9, "seconds": 10**9}
+NUMBER = "number"  # sort of numbers that are no datetimes
 
 
 def start_finder(starts: Floats, engine: Engine | None = None) -> Callable[[Floats], Ints]:
@@ -67,6 +74,37 @@ def all_numbers(column: NumericColumn, values: Column) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
+class Unit:
+    """What a column's numbers n mean: factor * (n + base), in nanoseconds for datetimes and the time between."""
+
+    sort: str
+    factor: Fraction
+    base: int
+
+    @classmethod
+    def of(cls, column: FittedColumn, span: Span = "") -> Unit | None:
+        """The unit of a column, whose numbers may count a span; None where it holds no numbers."""
+        factor = Fraction(SPANS.get(span, 1))
+        if isinstance(column, CategoricalColumn):
+            type_ = value_type(column.type)
+            is_number = is_plain_number_type(type_) or pa.types.is_decimal(type_)
+            return cls(NUMBER, factor, 0) if is_number else None
+        if not isinstance(column, NumericColumn):
+            return None
+        plain: Any = column.codec.plain
+        if is_datetime_type(column.type):
+            return cls(plain.sort, Fraction(nanoseconds_of(column.type)), plain.base)
+        scale = column.type.scale if pa.types.is_decimal(column.type) else 0
+        return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
+
+    def scale_to(self, other: Unit) -> tuple[float, float]:
+        """Factor and shift that turn numbers of this unit into numbers of another one."""
+        factor = self.factor / other.factor
+        # A fraction: products of bases and nanoseconds exceed 2^53, and only the difference may be rounded.
+        return float(factor), float(self.base * factor - other.base)
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Origin of a column of datetimes: another column that they are counted from.
 
@@ -87,11 +125,9 @@ class Origin:
     @property
     def scale(self) -> tuple[float, float]:
         """Factor and shift that turn numbers of the origin into numbers of the column."""
-        unit, origin_unit = (nanoseconds_of(column.type) for column in (self.column, self.first))
-        # A fraction: products of bases and nanoseconds exceed 2^53, and only the difference may be rounded.
-        return origin_unit / unit, float(
-            Fraction(self.first.codec.plain.base * origin_unit, unit) - self.column.codec.plain.base
-        )
+        own, first = Unit.of(self.column), Unit.of(self.first)
+        assert own is not None and first is not None
+        return first.scale_to(own)
 
     @property
     def step(self) -> float:
@@ -140,6 +176,30 @@ class Origin:
     def datetimes(self, between: Floats, first: Floats) -> Floats:
         """Numbers of the column that lie so far from those of the origin."""
         return first - between if self.back else first + between
+
+
+def twin_numbers(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], Floats]:
+    """Return what gives the numbers of one column in the unit of another one; NaN for modal and missing values."""
+    units = Unit.of(first), Unit.of(column)
+    assert isinstance(first, NumericColumn) and units[0] is not None and units[1] is not None
+    factor, shift = units[0].scale_to(units[1])
+    return lambda rows: numbers_of_rows(first, rows(first.name))[0] * factor + shift
+
+
+def twin_finder(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], NDArray[np.bool_]]:
+    """Return what marks rows in which both columns have the same number, to the second one's step, and no modal one."""
+    firsts_of = twin_numbers(first, column)
+    assert isinstance(column, NumericColumn)
+    half = column.codec.plain.spacing / 2
+
+    def are_same(rows: Rows) -> NDArray[np.bool_]:
+        numbers = numbers_of_rows(column, rows(column.name))[0]
+        firsts = namespace_of(numbers).asarray(firsts_of(rows))
+        with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats; infinite ones are no twins
+            are_near: NDArray[np.bool_] = np.abs(firsts - numbers) <= (half or SAME * np.abs(numbers))
+        return are_near
+
+    return are_same
 
 
 def range_of(column: NumericColumn) -> tuple[float, float]:

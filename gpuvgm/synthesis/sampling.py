@@ -172,15 +172,23 @@ class Sampler:
         structure = self.network.structure
         places = {bins.name: place for place, bins in enumerate(structure.bins)}
         keeper = self._keeper.in_turn([structure.bins[place].name for place in order])
-        return {
-            places[law.target]: ComputedColumn(
-                tuple(sorted(places[name] for name in keeper.sources(law.target))),
-                law.apart > 0,
-                law.is_learnt,
-                partial(self._computed_codes, keeper, structure.bins[places[law.target]]),
-            )
-            for law in keeper.laws
-            if law.decides
+
+        def computed(keeper: LawKeeper, name: str, *, is_drawn: bool, is_learnt: bool = False) -> ComputedColumn:
+            sources = tuple(sorted(places[other] for other in keeper.sources(name)))
+            codes = partial(self._computed_codes, keeper, structure.bins[places[name]])
+            return ComputedColumn(sources, is_drawn, is_learnt, codes)
+
+        deciding = [law for law in keeper.laws if law.decides]
+        of_laws = {
+            places[law.target]: computed(keeper, law.target, is_drawn=law.apart > 0, is_learnt=law.is_learnt)
+            for law in deciding
+        }
+        without_orders, rank = replace(keeper, laws=deciding), {place: at for at, place in enumerate(order)}
+        twins = {
+            place: computed(without_orders, structure.bins[place].name, is_drawn=True) for place in structure.twins
+        }
+        return of_laws | {
+            place: twin for place, twin in twins.items() if all(rank[one] < rank[place] for one in twin.sources)
         }
 
     def _computed_codes(

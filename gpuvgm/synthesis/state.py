@@ -66,6 +66,7 @@ class _BinsRecord:
     single: str | None
     clock: Clock | None
     forms: Forms | None
+    twin: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Dependence:
     lacking : mapping of str to ndarray of shape (rows,), uint16
         By first column of keys, which ones each row of the sample lacks that lacks these; of those that some lack.
     computed : frozenset of str
-        Columns that laws compute. What their values are made of comes before them.
+        Columns that laws compute, or that have a twin. What their values are made of comes before them.
     made_of : mapping of str to set of str
         Columns that the values of each are made of: what computes it, its origin, those that it is in order with.
     """
@@ -120,6 +120,10 @@ class Dependence:
         """The same, with columns of datetimes that are counted from others."""
         made_of = {name: {*self.made_of.get(name, ()), first} for name, first in origins.items()}
         return replace(self, made_of={**self.made_of, **made_of})
+
+    def with_twins(self, twins: Mapping[str, str]) -> Dependence:
+        """The same, with columns many rows of which have the number of another one, which comes before them."""
+        return replace(self.counted_from(twins), computed=self.computed | {*twins})
 
     def sources(self, name: str) -> set[str]:
         """Columns that the values of a column are made of in the end; itself where it is made of itself."""

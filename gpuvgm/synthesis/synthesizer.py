@@ -52,7 +52,7 @@ from gpuvgm.synthesis.bins import (
     part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
-from gpuvgm.synthesis.clock import Part
+from gpuvgm.synthesis.clock import PARTS, TWIN, Part
 from gpuvgm.synthesis.conditions import (
     bins_with_mass,
     check_names,
@@ -95,6 +95,7 @@ from gpuvgm.synthesis.sequences import tell_of_sequences
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
+from gpuvgm.synthesis.twins import twins_of
 from gpuvgm.table.base import transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -862,6 +863,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         }
         bins |= on_clocks
         codes |= coded_columns(by_name, on_clocks, rows_of(rows), engine)
+        twins = twins_of(by_name, bins, codes, rows_of(rows), of_rows)
+        bins |= twins
+        parts = (*parts, *(Part(name, TWIN) for name in twins))
+        of_few, of_rows = (one.with_twins(origins_of(twins.values())) for one in (of_few, of_rows))
         thin = thin_places(rows.num_rows)
         nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], engine, of_few)
         names = [node.name for node in nodes]
@@ -869,10 +874,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             Part(name, "missing"): AskedColumn(own, LACKING_CODES, is_category=True)
             for name, own in of_rows.lacking.items()
         }
-        first = (*of_rows.first, *dict.fromkeys(part.column for part in parts))
+        first = (*of_rows.first, *dict.fromkeys(part.column for part in parts if part.name in PARTS))
         order, trees = grow_all(
             {name: codes[name] for name in names},
-            coded_parts(by_name, on_clocks, parts, rows_of(rows)) | keys,
+            coded_parts(by_name, on_clocks | twins, parts, rows_of(rows)) | keys,
             replace(of_rows, first=first),
             engine,
             LocalExecutor(self.threads).threads,
@@ -925,12 +930,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 restricted_bins[name] = restricted(columns[name], restricted_bins[name], condition)
             else:
                 restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
-            if bins[name].since is not None or name in keeper.changed:
+            if bins[name].made_of is not None or name in keeper.changed:
                 tested[name] = read_condition(columns[name], condition)
         in_turn = keeper.in_turn([network.structure.bins[place].name for place in network.structure.order]).computed
-        for name in keeper.computed:  # tests say whether values meet a condition, bins whether they may
-            whole = bins_with_mass(bins[name], restricted_bins[name])
-            restricted_bins[name] = whole if name in in_turn and restricted_bins[name] is not bins[name] else bins[name]
+        twins = {name for name, own in bins.items() if own.twin is not None}
+        for name in keeper.computed | twins:  # tests say whether values meet a condition, bins whether they may
+            whole, is_whole = bins_with_mass(bins[name], restricted_bins[name]), restricted_bins[name] is bins[name]
+            restricted_bins[name] = whole if name in in_turn | twins and not is_whole else bins[name]
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
@@ -1161,13 +1167,13 @@ def _scorer(
         pairs = zip(laws, outcomes, strict=True)
         certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
         log_density = np.zeros(block.rows)
-        for place, (_, density) in enumerate(codes_and_densities):
-            log_density += np.where(certain[place], 0.0, density) if place in certain else density
-        for outcome in outcomes:
-            log_density[outcome.broken] = -np.inf
         of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
         lacking = lacking_keys(forms, structure.keys_asked.values(), rows)
         codes = dict(enumerate(structure.with_parts(of_columns, lacking)))
+        # The number of a twin is as certain as what a law decides, once it is known that a row has it.
+        given = {**certain, **{place: codes[part] > 0 for place, part in structure.twins.items()}}
+        for place, (_, density) in enumerate(codes_and_densities):
+            log_density += np.where(given[place], 0.0, density) if place in given else density
         known = {
             place: np.where(own, 0.0, np.nan)
             for place, own in certain.items()
@@ -1179,6 +1185,8 @@ def _scorer(
                 missing = np.full(block.rows, structure.bins[place].codes[0], np.uint16)
                 is_missing = network.log_shares(place, codes | {place: missing}, engine_of_rows)
                 known[place] += np.log1p(-np.exp(is_missing))
+        for outcome in outcomes:
+            log_density[outcome.broken] = -np.inf
         return network.log_probability(codes, block.rows, engine_of_rows, known) + log_density
 
     return score

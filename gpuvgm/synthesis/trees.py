@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn, GrowthRules, Trees
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.clock import Part
+from gpuvgm.synthesis.clock import TWIN, Part
 from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
@@ -141,8 +141,9 @@ def grow_all(
     columns : mapping of str to AskedColumn
         The bins of a sample of rows, by column.
     parts : mapping of Part to AskedColumn
-        Parts of datetimes that later columns may ask for, and whether rows lack keys, which what these determine may.
-        Their places are those after the columns.
+        Parts of columns that later columns may ask for, and whether rows lack keys, which what these determine may.
+        Their places are those after the columns. Rows that have the number of a column's twin are in a bin of their own
+        for its trees.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
@@ -157,6 +158,7 @@ def grow_all(
     asked_of, count = [*columns.values(), *parts.values()], len(columns)
     owners = [*range(len(names)), *(names.index(part.column) if part.column in columns else -1 for part in parts)]
     keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
+    twins = {owners[at]: at for at, part in enumerate(parts, count) if part.name == TWIN}
     told = _told(asked_of, owners, engine)
     computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in dependence.computed}
     least = TOLD * max(map(len, (own.codes for own in asked_of)), default=0)
@@ -170,9 +172,11 @@ def grow_all(
         key = keys.get(dependence.keys.get(names[place], ""), -1)
         asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former or at == key))
         rows = dependence.rows_of(names[place])
-        own = asked_of[place].codes[rows]
+        own, size = asked_of[place].codes[rows], asked_of[place].size
+        if place in twins:
+            own, size = np.where(asked_of[twins[place]].codes[rows] > 0, np.uint16(size), own), size + 1
         others = [replace(asked_of[at], codes=asked_of[at].codes[rows]) for at in asked]
-        ranges = halved_ranges(np.bincount(own, minlength=asked_of[place].size))
+        ranges = halved_ranges(np.bincount(own, minlength=size))
         return NodeTrees(asked, engine.grow_trees(own, ranges, others, rules))
 
     with ThreadPoolExecutor(threads) as pool:

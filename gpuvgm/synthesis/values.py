@@ -24,10 +24,11 @@ from gpuvgm.io.arrow import is_text_type, joined_arrays, plain_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, are_same_singles, nearest_singles, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, start_finder
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, start_finder, twin_numbers
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
+NO_BIN = -1
 
 
 def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine, drawn: Bins | None = None) -> Values:
@@ -52,21 +53,47 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine,
     separate_bins = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
     values = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     value_of_bin = dict(zip(separate_bins.tolist(), values, strict=True))
-    if bins.clock is not None:
-        numbers_of = partial(bins.clock.numbers, engine=engine)
-        return lambda codes, readings, _: _draw_numbers(column, value_of_bin, codes, numbers_of(readings))
-    place, round_ = _placing(drawn or bins, len(column.modal_values), engine), _rounding(drawn or bins)
+    number_of = _number_maker(bins, drawn or bins, len(column.modal_values), engine)
+    if bins.twin is not None:
+        return _beside_twin(columns, bins, number_of, partial(_draw_numbers, column, value_of_bin))
     if origin is None:
-        return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, round_(place(numbers)))
+        return lambda codes, places, _: _draw_numbers(column, value_of_bin, codes, number_of(places))
 
     def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
         first = origin.numbers(rows)
         ends = (-np.inf, first) if origin.back else (first, np.inf)
         return _draw_numbers(
-            column, value_of_bin, codes, origin.datetimes(np.maximum(place(numbers), 0.0), first), ends
+            column, value_of_bin, codes, origin.datetimes(np.maximum(number_of(numbers), 0.0), first), ends
         )
 
     return beside_origin
+
+
+def _number_maker(bins: Bins, drawn: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:
+    """Return what makes a column's numbers of drawn places."""
+    if bins.clock is not None:
+        return partial(bins.clock.numbers, engine=engine)
+    place, round_ = _placing(drawn, modal_values, engine), _rounding(drawn)
+    return lambda places: round_(place(places))
+
+
+def _beside_twin(
+    columns: Mapping[str, FittedColumn], bins: Bins, number_of: Callable[[Floats], Floats], draw: Callable[..., Column]
+) -> Values:
+    """As `value_maker` for a column with a twin, whose number rows with an infinite place have."""
+    assert bins.twin is not None
+    firsts_of, middle = twin_numbers(columns[bins.twin], columns[bins.name]), len(bins.low) // 2
+
+    def values(codes: Codes, places: Floats, rows: Rows) -> Column:
+        same = np.isinf(places)
+        firsts = firsts_of(rows)
+        # Trees hardly ever draw that a row has a number which is missing.
+        places = np.where(same, bins.low[middle], places)
+        numbers = np.where(same & ~np.isnan(firsts), firsts, number_of(places))
+        # No bin tells what a row with its twin's number has: none is that of a missing or a modal value.
+        return draw(np.where(same, NO_BIN, codes), numbers)
+
+    return values
 
 
 def _placing(bins: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:

@@ -106,6 +106,17 @@ def test_other_columns_differ_in_the_rows_of_a_key(sample: Any) -> None:
     assert sample.groupby("customer")["booked"].nunique().mean() > 8
 
 
+def test_rows_often_have_the_number_of_an_attribute(table: Any) -> None:
+    is_spent = np.random.default_rng(8).random(ROWS) < 0.4
+    rows = table.assign(amount=np.where(is_spent, table["limit"], table["amount"]))
+    found = gpuvgm.TableSynthesizer().fit(rows)
+    assert found.attributes_["limit"] == "iban"
+    assert {bins.name: bins.twin for bins in found.network_.structure.bins}["amount"] == "limit"
+    drawn = found.sample(ROWS)
+    assert values_per_key(drawn, "iban", "limit") == 1
+    assert (drawn["amount"] == drawn["limit"]).mean() == pytest.approx(is_spent.mean(), abs=0.03)
+
+
 def test_attributes_keep_their_distributions_and_depend_on_each_other(table: Any, sample: Any) -> None:
     for name in ("segment", "sex"):
         real, drawn = (rows[name].value_counts(normalize=True, dropna=False) for rows in (table, sample))

@@ -90,6 +90,28 @@ def test_computed_columns_are_those_of_the_host(strict_cupy: Any) -> None:
     np.testing.assert_array_equal(found.score_samples(rows[:500]), expected.score_samples(rows[:500]))
 
 
+@pytest.mark.parametrize("on_device", [False, True])
+def test_twins_are_those_of_the_host(strict_cupy: Any, cudf: Any, on_device: bool) -> None:
+    """Rows are told and counted where they lie; what a twin decides is made on the host."""
+    random, rows = np.random.default_rng(6), orders()
+    late = pd.to_timedelta(np.where(random.random(ROWS) < 0.6, 0, random.integers(-(10**6), 10**6, ROWS)), unit="s")
+    rows["due"] = (rows["ordered"] + late).astype("datetime64[us]")
+    rows["paid"] = np.where(random.random(ROWS) < 0.5, rows["amount"], random.lognormal(3, 1, ROWS).round(2))
+    expected = TableSynthesizer(engine="native").fit(rows)
+    twins = {bins.name: bins.twin for bins in expected.network_.structure.bins if bins.twin is not None}
+    assert twins == {"due": "ordered", "paid": "amount"}
+    found = TableSynthesizer(engine="cuda").fit(DataFrame.from_pandas(rows) if on_device else rows)
+    assert_same(found, expected)
+    for one, other in zip(found.network_.counts.answers, expected.network_.counts.answers, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for conditions in (None, {"paid": (10.0, 30.0)}):
+        sample, wanted = (one.sample(1_000, conditions=conditions) for one in (found, expected))
+        back = sample.to_pandas() if on_device else sample
+        for name in wanted:
+            assert back[name].astype(wanted[name].dtype).equals(wanted[name]), name
+    np.testing.assert_array_equal(found.score_samples(rows[:500]), expected.score_samples(rows[:500]))
+
+
 @pytest.mark.parametrize("engine", ["cuda", "auto"])
 def test_the_host_touches_no_rows_by_default(
     strict_cupy: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch, engine: str

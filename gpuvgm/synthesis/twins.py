@@ -1,0 +1,100 @@
+"""Columns many rows of which have the number of another one: most orders are paid on the day on which they are due.
+
+Bins say which numbers go together, to their width alone. So in the trees that draw such a column the rows that have its
+twin's number have a bin of their own; what other columns ask for is the bin that this number lies in, and whether it is
+the twin's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.engines.trees import AskedColumn
+from gpuvgm.synthesis.bins import Bins, Codes, origins_of
+from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, twin_finder
+from gpuvgm.synthesis.structure import Dependence
+
+PROBED = 1000  # rows by which most pairs of columns are found to differ
+LEAST_ROWS = 100  # of a sample, with both numbers
+LEAST_SHARE = 0.02  # of these rows, that are equal though bins alone would not make them so
+NEAR = 1e-9  # of a number, by which equal ones may differ
+
+
+def twins_of(
+    columns: Mapping[str, FittedColumn],
+    bins: Mapping[str, Bins],
+    codes: Mapping[str, AskedColumn],
+    rows: Rows,
+    dependence: Dependence,
+) -> dict[str, Bins]:
+    """Bins of the columns that have a twin, with it: of several, that whose number most rows have.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        Those that are modelled.
+    bins : mapping of str to Bins
+        Their bins.
+    codes : mapping of str to AskedColumn
+        Bins of a sample of rows.
+    rows : callable
+        Gives the rows of a column in this sample.
+    dependence : Dependence
+        Which columns may depend on which, and which ones are computed.
+    """
+    twins, drawn_first = dict[str, Bins](), {*dependence.levels, *dependence.first}
+    for name, first in _alike(columns, rows):
+        made_of = origins_of({**bins, **twins}.values())
+        is_made = name in made_of or name in drawn_first or not dependence.computed.isdisjoint({name, first})
+        is_source = name in Dependence().counted_from(made_of).sources(first)
+        if is_made or is_source or not dependence.allows(name, first):
+            continue
+        if _are_twins(columns[first], columns[name], codes[name].codes, rows):
+            twins[name] = replace(bins[name], twin=first)
+    return twins
+
+
+def _alike(columns: Mapping[str, FittedColumn], rows: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of columns that are equal in some rows, those that are so most often first, in both orders."""
+    units = dict[str, Unit]()
+    for name, column in columns.items():
+        unit = Unit.of(column) if isinstance(column, NumericColumn) else None
+        if unit is not None:
+            units[name] = unit
+    if len(units) < 2:
+        return
+    names, shares, amounts = [*units], dict[tuple[str, str], float](), []
+    for name, unit in units.items():
+        column = columns[name]
+        assert isinstance(column, NumericColumn)
+        amounts.append(float(unit.factor) * (all_numbers(column, rows(name)[:PROBED]) + unit.base))
+    matrix = np.array(amounts)
+    for at, numbers in enumerate(matrix):
+        with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
+            equal = np.mean(np.abs(matrix[:at] - numbers) <= NEAR * np.abs(numbers), axis=1)
+        for other in np.flatnonzero(equal >= LEAST_SHARE).tolist():
+            if units[names[at]].sort == units[names[other]].sort:
+                shares[names[at], names[other]] = float(equal[other])
+    for pair in sorted(shares, key=lambda pair: -shares[pair]):
+        yield pair
+        yield pair[::-1]
+
+
+def _are_twins(first: Any, column: Any, codes: Codes, rows: Callable[[str], Any]) -> bool:
+    """Return whether many rows are equal that would not be so with the number of another row of the same bin."""
+    same = twin_finder(first, column)
+    shuffled, of_bins = np.random.default_rng(0).permutation(len(codes)), np.argsort(codes, kind="stable")
+    others = np.empty(len(codes), np.int64)
+    others[of_bins] = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    by_chance = same(lambda name: rows(name).take(others) if name == column.name else rows(name))
+    with np.errstate(over="ignore"):  # of the largest floats
+        sums = all_numbers(column, rows(column.name)) + all_numbers(first, rows(first.name))
+    both = np.count_nonzero(~np.isnan(sums))
+    equal = int(np.count_nonzero(same(rows))) - int(np.count_nonzero(by_chance))
+    return bool(both >= LEAST_ROWS and equal >= LEAST_SHARE * both)

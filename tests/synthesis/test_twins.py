@@ -1,0 +1,158 @@
+"""Columns that often have the number of another one have it as often in samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from gpuvgm.synthesis.network import Network
+
+ROWS = 6000
+DAYS = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(900), unit="D")
+PAIRS = [("due", "paid"), ("asked", "given"), ("first", "again"), ("first", "whole"), ("x", "y"), ("paid", "booked")]
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    random = np.random.default_rng(5)
+
+    def mostly(share: float, values: Any, others: Any) -> Any:
+        return np.where(random.random(ROWS) < share, values, others)
+
+    due, first = random.integers(30, 800, ROWS), random.integers(0, 5000, ROWS)
+    paid = mostly(0.86, due, due + random.integers(-30, 60, ROWS))
+    asked, x = random.lognormal(5, 1, ROWS).round(2), random.normal(size=ROWS)
+    again = mostly(0.3, first, random.integers(0, 5000, ROWS)).astype(np.float64)
+    again[random.random(ROWS) < 0.1] = np.nan
+    mark = random.integers(1, 6, ROWS)
+    return pd.DataFrame(
+        {
+            "due": DAYS[due],
+            "paid": DAYS[paid],
+            "booked": DAYS[np.minimum(paid + mostly(0.5, 0, random.integers(0, 20, ROWS)), 899)],
+            "asked": asked,
+            "given": mostly(0.6, asked, (asked * random.uniform(0.3, 1, ROWS)).round(2)),
+            "first": first,
+            "again": again,
+            "whole": mostly(0.9, first, first + random.integers(1, 3000, ROWS)),
+            "x": x,
+            "y": mostly(0.5, x, x + random.normal(size=ROWS)),
+            "mark": mark,
+            "other mark": mostly(0.5, mark, random.integers(1, 6, ROWS)),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    return gpuvgm.TableSynthesizer(hold_out=0.1).fit(table)
+
+
+@pytest.fixture(scope="module")
+def sample(fitted: gpuvgm.TableSynthesizer) -> pd.DataFrame:
+    rows: pd.DataFrame = fitted.sample(3 * ROWS, seed=1)
+    return rows
+
+
+def equal(rows: pd.DataFrame, one: str, other: str) -> float:
+    return float((rows[one] == rows[other]).mean())
+
+
+def twins_of(network: Network) -> dict[str, str | None]:
+    return {bins.name: bins.twin for bins in network.structure.bins if bins.twin is not None}
+
+
+@pytest.mark.parametrize("pair", [*PAIRS, ("mark", "other mark")])
+def test_columns_are_equal_as_often_as_in_the_table(
+    pair: tuple[str, str], table: pd.DataFrame, sample: pd.DataFrame
+) -> None:
+    assert equal(sample, *pair) == pytest.approx(equal(table, *pair), abs=0.025)
+
+
+def test_columns_whose_values_all_have_a_bin_have_no_twin(fitted: gpuvgm.TableSynthesizer) -> None:
+    twins = twins_of(fitted.network_)
+    assert {"paid": "due", "given": "asked", "y": "x"}.items() <= twins.items()
+    assert {"mark", "other mark"}.isdisjoint({*twins, *twins.values()})
+    assert "often due" in str(fitted.network_)
+
+
+def test_what_is_ordered_stays_so_and_is_as_often_equal(sample: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    laws = {*map(str, fitted.laws_)}
+    assert {"given <= asked", "first <= whole"} <= laws
+    assert (sample["given"] <= sample["asked"]).all() and (sample["first"] <= sample["whole"]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "pair"),
+    [
+        ("paid", DAYS[300], DAYS[330], ("due", "paid")),
+        ("due", DAYS[300], DAYS[330], ("due", "paid")),
+        ("given", 100.0, 200.0, ("asked", "given")),
+        ("y", -0.1, 0.1, ("x", "y")),
+        ("y", 1.5, None, ("x", "y")),
+    ],
+)
+def test_rows_that_meet_conditions_are_equal_as_often(
+    name: str, low: Any, high: Any, pair: tuple[str, str], table: pd.DataFrame, fitted: gpuvgm.TableSynthesizer
+) -> None:
+    def meets(rows: pd.DataFrame) -> Any:
+        return (rows[name] >= low) & (True if high is None else rows[name] <= high)
+
+    rows = fitted.sample(2000, seed=2, conditions={name: (low, high)})
+    assert meets(rows).all()
+    assert equal(rows, *pair) == pytest.approx(equal(table[meets(table)], *pair), abs=0.06)
+
+
+def test_columns_that_are_to_have_conditions_have_no_twin_but_may_be_one(table: pd.DataFrame) -> None:
+    found = gpuvgm.TableSynthesizer(conditions_on=["y"]).fit(table[["x", "y"]])
+    assert twins_of(found.network_) == {"x": "y"}
+    rows, like = found.sample(2000, conditions={"y": (1.0, 1.2)}), table[(table["y"] >= 1.0) & (table["y"] <= 1.2)]
+    assert equal(rows, "x", "y") == pytest.approx(equal(like, "x", "y"), abs=0.06)
+
+
+def test_a_row_that_has_its_twins_number_is_far_likelier_than_one_that_nearly_has_it(
+    table: pd.DataFrame, fitted: gpuvgm.TableSynthesizer
+) -> None:
+    rows = table[(table["given"] == table["asked"]) & (table["asked"] > 50)][:500]
+    near = rows.assign(given=(rows["given"] - 0.01).round(2))
+    own, others = fitted.score_samples(rows), fitted.score_samples(near)
+    assert np.isfinite(own).all() and np.isfinite(others).all()
+    assert np.median(own - others) > 3
+
+
+@pytest.mark.parametrize("engine", ["reference", "native"])
+def test_engines_and_files_have_the_same_rows(
+    engine: Any, table: pd.DataFrame, sample: pd.DataFrame, tmp_path: Path
+) -> None:
+    found = gpuvgm.TableSynthesizer(engine=engine, hold_out=0.1).fit(table)
+    found.save(tmp_path / "model.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    for rows in (found.sample(500, seed=1), loaded.sample(500, seed=1)):
+        pd.testing.assert_frame_equal(rows, sample[:500])
+
+
+def test_partitions_leave_the_model_as_it_is(table: pd.DataFrame, tmp_path: Path) -> None:
+    for at in range(3):
+        table[at * 2000 : (at + 1) * 2000].to_parquet(tmp_path / f"{at}.parquet", index=False)
+    networks = [gpuvgm.TableSynthesizer().fit(source).network_ for source in (tmp_path, table)]
+    assert networks[0].structure.equals(networks[1].structure)
+    for one, other in zip(networks[0].counts.answers, networks[1].counts.answers, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_model_that_tells_of_no_such_rows_is_refused(fitted: gpuvgm.TableSynthesizer, tmp_path: Path) -> None:
+    structure = fitted.network_.structure
+    without = [part for part in structure.parts if part.name != "same"]
+    changed = type(structure)(structure.bins, structure.nodes, structure.order, structure.trees, tuple(without))
+    with pytest.raises(ValueError, match="twin"):
+        changed.check(fitted.network_.counts)
+
+
+def test_a_table_of_few_rows_has_no_twins() -> None:
+    rows = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) + (np.arange(60) % 2)})
+    assert twins_of(gpuvgm.TableSynthesizer().fit(rows).network_) == {}
