@@ -17,12 +17,13 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.synthesis.bins import Bins, Codes, origins_of
-from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, twin_finder
+from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, numbers_of_rows, twin_finder, twin_numbers
 from gpuvgm.synthesis.structure import Dependence
 
 PROBED = 1000  # rows by which most pairs of columns are found to differ
 LEAST_ROWS = 100  # of a sample, with both numbers
 LEAST_SHARE = 0.02  # of these rows, that are equal though bins alone would not make them so
+MOST = 0.5  # of the rows in whose bin the twin's number lies
 NEAR = 1e-9  # of a number, by which equal ones may differ
 
 
@@ -55,7 +56,7 @@ def twins_of(
         is_source = name in Dependence().counted_from(made_of).sources(first)
         if is_made or is_source or not dependence.allows(name, first):
             continue
-        if _are_twins(columns[first], columns[name], codes[name].codes, rows):
+        if _are_twins(columns[first], columns[name], bins[name], codes[name].codes, rows):
             twins[name] = replace(bins[name], twin=first)
     return twins
 
@@ -86,15 +87,22 @@ def _alike(columns: Mapping[str, FittedColumn], rows: Callable[[str], Any]) -> I
         yield pair[::-1]
 
 
-def _are_twins(first: Any, column: Any, codes: Codes, rows: Callable[[str], Any]) -> bool:
-    """Return whether many rows are equal that would not be so with the number of another row of the same bin."""
+def _are_twins(first: Any, column: Any, bins: Bins, codes: Codes, rows: Callable[[str], Any]) -> bool:
+    """Return whether many rows are equal that would not be so with the number of another row of the same bin.
+
+    Of the rows in whose bin the first column's number lies, most have to be: else it is something else of that number
+    that decides, as where a date is the first of the other one's month.
+    """
     same = twin_finder(first, column)
     shuffled, of_bins = np.random.default_rng(0).permutation(len(codes)), np.argsort(codes, kind="stable")
     others = np.empty(len(codes), np.int64)
     others[of_bins] = shuffled[np.argsort(codes[shuffled], kind="stable")]
     by_chance = same(lambda name: rows(name).take(others) if name == column.name else rows(name))
-    with np.errstate(over="ignore"):  # of the largest floats
-        sums = all_numbers(column, rows(column.name)) + all_numbers(first, rows(first.name))
-    both = np.count_nonzero(~np.isnan(sums))
-    equal = int(np.count_nonzero(same(rows))) - int(np.count_nonzero(by_chance))
-    return bool(both >= LEAST_ROWS and equal >= LEAST_SHARE * both)
+    numbers, firsts = numbers_of_rows(column, rows(column.name))[0], twin_numbers(first, column)(rows)
+    readings = firsts if bins.clock is None else bins.clock.readings(firsts)
+    low, high = np.minimum.reduceat(bins.low, bins.first[:-1]), np.maximum.reduceat(bins.high, bins.first[:-1])
+    within = np.count_nonzero((readings >= low[codes]) & (readings <= high[codes]) & ~np.isnan(numbers))
+    both = np.count_nonzero(~np.isnan(numbers) & ~np.isnan(firsts))
+    chance = np.count_nonzero(by_chance)
+    equal, within = np.count_nonzero(same(rows)) - chance, within - chance
+    return bool(both >= LEAST_ROWS and equal >= max(LEAST_SHARE * both, MOST * within))

@@ -24,7 +24,7 @@ from gpuvgm.io.arrow import is_text_type, joined_arrays, plain_type, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, are_same_singles, nearest_singles, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, start_finder, twin_numbers
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, range_of, start_finder, twin_numbers
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
@@ -78,22 +78,29 @@ def _number_maker(bins: Bins, drawn: Bins, modal_values: int, engine: Engine) ->
 
 
 def _beside_twin(
-    columns: Mapping[str, FittedColumn], bins: Bins, number_of: Callable[[Floats], Floats], draw: Callable[..., Column]
+    columns: Mapping[str, Any], bins: Bins, number_of: Callable[[Floats], Floats], draw: Callable[..., Column]
 ) -> Values:
     """As `value_maker` for a column with a twin, whose number rows with an infinite place have."""
     assert bins.twin is not None
-    firsts_of, middle = twin_numbers(columns[bins.twin], columns[bins.name]), len(bins.low) // 2
+    column, first, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
+    firsts_of, (low, high) = twin_numbers(first, column), range_of(column)
+    same_step = first.codec.plain.spacing == column.codec.plain.spacing
 
-    def values(codes: Codes, places: Floats, rows: Rows) -> Column:
+    def make(codes: Codes, places: Floats, rows: Rows) -> Column:
         same = np.isinf(places)
         firsts = firsts_of(rows)
         # Trees hardly ever draw that a row has a number which is missing.
-        places = np.where(same, bins.low[middle], places)
-        numbers = np.where(same & ~np.isnan(firsts), firsts, number_of(places))
+        numbers = number_of(np.where(same, bins.low[middle], places))
         # No bin tells what a row with its twin's number has: none is that of a missing or a modal value.
-        return draw(np.where(same, NO_BIN, codes), numbers)
+        values: Any = draw(np.where(same, NO_BIN, codes), np.where(same & ~np.isnan(firsts), firsts, numbers))
+        others: Any = rows(first.name)
+        if same_step and values.type == others.type:  # with all digits, of which numbers may lack some
+            copied = np.flatnonzero(same & (firsts >= low) & (firsts <= high))
+            values = replaced_rows(values, copied, taken(others, copied))
+        made: Column = values
+        return made
 
-    return values
+    return make
 
 
 def _placing(bins: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:
