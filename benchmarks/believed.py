@@ -1,6 +1,6 @@
 """What somebody of the domain would believe: calendars and tariffs, forms of numbers, gaps, and ends.
 
-``python -m benchmarks.believed bank|forms|tails|ends RESULTS [...]`` prints results and appends them to a file.
+``python -m benchmarks.believed bank|forms|tails|ends|equal RESULTS [...]`` prints results and appends them to a file.
 
 - ``bank RESULTS [SEEDS]``: a bank's table, and the shares of its rows that keep each rule, beside those of samples.
 - ``forms RESULTS [TABLES]``: public tables. Each half is fitted, and the sample compared with the other, so that chance
@@ -9,6 +9,8 @@
   long lies, and no outlier near.
 - ``ends RESULTS [TABLES]``: the outer hundredths of the same public tables, and of generated ones: how far samples and
   fitted rows are from held-out ones, and how often they have the least and the largest value.
+- ``equal RESULTS [TABLES]``: pairs of columns of numbers of these tables that are equal in some of the rows that have
+  both, in held-out rows and in samples.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import hashlib
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -410,7 +412,47 @@ def generated() -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"generated, {rows // 2} rows", pd.DataFrame(columns)
 
 
-CASES: Mapping[str, Callable[..., Iterator[Result]]] = {"bank": banks, "forms": forms, "tails": tails, "ends": ends}
+# -- columns that are often equal
+
+LEAST_EQUAL, MOST_EQUAL = 0.05, 0.995  # of the rows that have both
+
+
+def equal_share(rows: pd.DataFrame, pair: tuple[str, str]) -> tuple[float, int]:
+    """Share of the rows with both numbers of a pair in which they are equal, and the number of these rows."""
+    one, other = (pd.to_numeric(rows[name], errors="coerce").to_numpy(float, na_value=np.nan) for name in pair)
+    both = np.isfinite(one) & np.isfinite(other)
+    return float(np.mean(one[both] == other[both])) if both.any() else 0.0, int(np.count_nonzero(both))
+
+
+def equal_pairs(rows: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of columns that are often equal."""
+    pairs = combinations(columns, 2)
+    return [pair for pair in pairs if LEAST_EQUAL <= equal_share(rows, pair)[0] <= MOST_EQUAL]
+
+
+def equal(tables: int = TABLES) -> Iterator[Result]:
+    """Pairs of columns that are often equal, in held-out rows and in samples, by table; of both halves on average."""
+    for name, table in drawn_tables(tables):
+        if not equal_pairs(table, table.select_dtypes("number").columns):
+            continue
+        shares: dict[tuple[str, str], list[list[float]]] = {}
+        for fitted, held_out, sample, columns in halves(name, table):
+            for pair in equal_pairs(fitted, columns):
+                (real, rows), (drawn, _) = (equal_share(one, pair) for one in (held_out, sample))
+                if rows >= 100:
+                    shares.setdefault(pair, []).append([real, drawn])
+        for pair, found in shares.items():
+            real, drawn = np.mean(found, axis=0).round(4).tolist()
+            yield {"case": "equal", "table": name, "columns": list(pair), "held out": real, "sample": drawn}
+
+
+CASES: Mapping[str, Callable[..., Iterator[Result]]] = {
+    "bank": banks,
+    "forms": forms,
+    "tails": tails,
+    "ends": ends,
+    "equal": equal,
+}
 
 
 def main(name: str, results: str, *arguments: str) -> None:

@@ -45,6 +45,12 @@ def test_ends_tell_how_often_the_outermost_comes_and_how_far_tails_are():
     assert believed.ends_of(fitted, held_out, sample / 2)[1]["times as far"] > 3
 
 
+def test_pairs_are_often_equal_where_both_are_there():
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0, np.nan], "y": [1.0, 2.0, 5.0, np.nan], "z": [9.0, 8.0, 7.0, 6.0]})
+    assert believed.equal_share(rows, ("x", "y")) == (pytest.approx(2 / 3), 3)
+    assert believed.equal_pairs(rows, ["x", "y", "z"]) == [("x", "y")]
+
+
 def test_each_part_runs(tmp_path):
     table = pd.DataFrame({"value": np.random.default_rng(0).normal(0, 1, 3000).round(2)})
     halves = [*believed.halves("normal", table)]
