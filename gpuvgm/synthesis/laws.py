@@ -526,17 +526,12 @@ class LawKeeper:
         for _ in (None, *rules):  # as often as a value may move along them, and once to see
             unordered = False
             for rule in rules:
-                changed, broken = _put_in_order(rule, current, are_twins=self._are_twins(rule.law))
+                changed, broken = _put_in_order(rule, current)
                 arrays |= changed
                 unordered = unordered | broken
             if not np.any(unordered):
                 break
         return arrays, unordered
-
-    def _are_twins(self, order: Law) -> bool:
-        """Whether one column of an order often has the other's value; it may be counted from it."""
-        pair = (*order.operands, order.target)
-        return any(self.origins.get(name) == other for name, other in (pair, pair[::-1]))
 
     @cached_property
     def _in_order_with(self) -> Dependence:
@@ -596,10 +591,10 @@ def check_laws(laws: Sequence[Law], columns: Mapping[str, FittedColumn]) -> None
         raise ValueError("two laws compute the same column")
 
 
-def _put_in_order(rule: Rule, rows: Rows, *, are_twins: bool) -> tuple[dict[str, Any], Mask]:
-    """Columns of an order, put in order in the rows that break it if they can be; and these rows.
+def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
+    """Columns of an order, swapped in the rows that break it if they can be; and these rows.
 
-    There the target is the operand if both are often equal; or else they are swapped. On other steps they are rounded.
+    On other steps they are rounded.
     """
     broken = rule.outcome(rows).broken
     if not broken.any():
@@ -609,8 +604,6 @@ def _put_in_order(rule: Rule, rows: Rows, *, are_twins: bool) -> tuple[dict[str,
     if not rule.swaps:
         back = Rule(replace(rule.law, operands=(other,), target=name), rule.columns)
         own, others = rule.as_target(one, np.ceil), back.as_target(another, np.floor)
-    if are_twins:
-        return {other: _chosen(broken, own, another)}, broken
     return {name: _chosen(broken, others, one), other: _chosen(broken, own, another)}, broken
 
 

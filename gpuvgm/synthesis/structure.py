@@ -106,6 +106,8 @@ class Dependence:
         Columns that laws compute, or that have a twin. What their values are made of comes before them.
     made_of : mapping of str to set of str
         Columns that the values of each are made of: what computes it, its origin, those that it is in order with.
+    of_twins : mapping of str to set of str
+        Of columns with a twin: those that their drawn values are made of in the end.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
@@ -115,18 +117,29 @@ class Dependence:
     lacking: Mapping[str, Codes] = field(default_factory=dict)
     computed: frozenset[str] = frozenset()
     made_of: Mapping[str, Set[str]] = field(default_factory=dict)
+    of_twins: Mapping[str, Set[str]] = field(default_factory=dict)
 
     def counted_from(self, origins: Mapping[str, str]) -> Dependence:
         """The same, with columns of datetimes that are counted from others."""
         made_of = {name: {*self.made_of.get(name, ()), first} for name, first in origins.items()}
         return replace(self, made_of={**self.made_of, **made_of})
 
-    def with_twins(self, twins: Mapping[str, str]) -> Dependence:
-        """The same, with columns many rows of which have the number of another one, which comes before them."""
-        return replace(self.counted_from(twins), computed=self.computed | {*twins})
+    def with_twins(self, twins: Mapping[str, str], origins: Mapping[str, str]) -> Dependence:
+        """The same, with columns many rows of which have the number of another one, which comes before them.
+
+        That number is the drawn one: what a twin is in order with, and changes it later, need not come before.
+        """
+        drawn = Dependence().counted_from({**origins, **twins})
+        of_twins = dict[str, set[str]]()
+        for name in twins:
+            of_laws = (self.sources(one) for one in drawn.sources(name) & self.computed)
+            of_twins[name] = drawn.sources(name).union(*of_laws) - {name}
+        return replace(self.counted_from(twins), computed=self.computed | {*twins}, of_twins=of_twins)
 
     def sources(self, name: str) -> set[str]:
         """Columns that the values of a column are made of in the end; itself where it is made of itself."""
+        if name in self.of_twins:
+            return {*self.of_twins[name]}
         sources, remaining = set[str](), [*self.made_of.get(name, ())]
         while remaining:
             one = remaining.pop()

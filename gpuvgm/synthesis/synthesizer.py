@@ -866,7 +866,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         twins = twins_of(by_name, bins, codes, rows_of(rows), of_rows)
         bins |= twins
         parts = (*parts, *(Part(name, TWIN) for name in twins))
-        of_few, of_rows = (one.with_twins(origins_of(twins.values())) for one in (of_few, of_rows))
+        of_few, of_rows = (
+            one.with_twins(origins_of(twins.values()), origins_of(bins.values())) for one in (of_few, of_rows)
+        )
         thin = thin_places(rows.num_rows)
         nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], engine, of_few)
         names = [node.name for node in nodes]

@@ -156,3 +156,28 @@ def test_a_model_that_tells_of_no_such_rows_is_refused(fitted: gpuvgm.TableSynth
 def test_a_table_of_few_rows_has_no_twins() -> None:
     rows = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) + (np.arange(60) % 2)})
     assert twins_of(gpuvgm.TableSynthesizer().fit(rows).network_) == {}
+
+
+def test_twins_of_twins_may_be_in_order_and_operands_of_laws() -> None:
+    random = np.random.default_rng(7)
+    a, b = random.integers(0, 1000, 3000), np.where(random.random(3000) < 0.5, 0, random.integers(1, 1000, 3000))
+    table = pd.DataFrame({"a": a, "b": b, "c": a + b})
+    table["d"] = np.where(random.random(3000) < 0.5, table["c"], random.integers(0, 2000, 3000))
+    found = gpuvgm.TableSynthesizer(conditions_on=["d"]).fit(table)
+    rows = found.sample(6000, seed=1)
+    assert (rows["a"] + rows["b"] == rows["c"]).all()
+    assert equal(rows, "a", "c") == pytest.approx(equal(table, "a", "c"), abs=0.05)
+
+
+def test_three_in_order_are_as_often_equal() -> None:
+    random = np.random.default_rng(8)
+    first = random.integers(0, 5000, 3000)
+    second = np.maximum(first, np.where(random.random(3000) < 0.5, first, random.integers(0, 5000, 3000)))
+    third = second + np.where(random.random(3000) < 0.5, 0, random.integers(0, 200, 3000))
+    spent = pd.to_timedelta(random.integers(0, 10**8, 3000), unit="s")
+    more = spent + pd.to_timedelta(np.where(random.random(3000) < 0.5, 0, random.integers(1, 10**6, 3000)), unit="s")
+    table = pd.DataFrame({"first": first, "second": second, "third": third, "spent": spent, "more": more})
+    rows = gpuvgm.TableSynthesizer().fit(table).sample(9000, seed=1)
+    assert (rows["first"] <= rows["second"]).all() and (rows["second"] <= rows["third"]).all()
+    for pair in [("first", "second"), ("second", "third"), ("spent", "more")]:
+        assert equal(rows, *pair) == pytest.approx(equal(table, *pair), abs=0.05)
