@@ -144,7 +144,12 @@ class ConditionedTrees:
         """Mark candidates that are taken: of each bin the share that meets the conditions."""
         words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
         others = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
-        taken: NDArray[np.bool_] = words < _share_that_meets(others, codes, rows) * 2.0**32
+        share = np.ones(rows)
+        for place in self.network.structure.twins.keys() & {*others}:
+            of_bins = others.pop(place)[codes[place]]
+            # A row with its twin's number meets the condition, or is in a bin that does not.
+            share *= np.where(np.isinf(codes[~place]), of_bins > 0, of_bins)
+        taken: NDArray[np.bool_] = words < share * _share_that_meets(others, codes, rows) * 2.0**32
         return taken
 
     def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:

@@ -69,6 +69,22 @@ def bins_with_mass(bins: Bins, restricted_bins: Bins) -> Bins:
     return replace(bins, mass=np.where(np.repeat(has_mass, np.diff(bins.first)), bins.mass, 0.0))
 
 
+def restricted_or_whole(bins: Bins, restricted_bins: Bins) -> Bins:
+    """Restricted bins, but whole ones without mass where a condition leaves none: what is drawn in them lies there."""
+    sides = (restricted_bins, bins)
+    has_mass = np.add.reduceat(restricted_bins.mass, restricted_bins.first[:-1]) > 0
+    bin_of = [np.repeat(np.arange(len(bins)), np.diff(side.first)) for side in sides]
+    kept = [np.flatnonzero(has_mass[of] == is_own) for of, is_own in zip(bin_of, (True, False), strict=True)]
+    order = np.argsort(np.concatenate([of[own] for of, own in zip(bin_of, kept, strict=True)]), kind="stable")
+    masses = (restricted_bins.mass, np.zeros(len(bins.mass)))
+    mass, low, high = (
+        np.concatenate([part[own] for part, own in zip(parts, kept, strict=True)])[order]
+        for parts in (masses, [side.low for side in sides], [side.high for side in sides])
+    )
+    pieces = np.where(has_mass, *(np.diff(side.first) for side in sides))
+    return replace(restricted_bins, first=np.append(0, np.cumsum(pieces)), mass=mass, low=low, high=high)
+
+
 def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     """Bins with mass; InputError where none has any."""
     if not np.any(bins.mass > 0):

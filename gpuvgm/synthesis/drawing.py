@@ -135,7 +135,7 @@ class Drawing:
         InputError
             Where no row can meet them.
         """
-        evidence = {place: _share_of_bins(self._network_bins(place)) for place in self.conditions}
+        evidence = {place: share_of_bins(self._network_bins(place)) for place in self.conditions}
         return propagate(self.network, evidence)
 
     @cached_property
@@ -176,7 +176,7 @@ class Drawing:
     @cached_property
     def trees(self) -> ConditionedTrees:
         """Trees of the columns up to the last one with a condition."""
-        evidence = {place: _share_of_bins(bins) for place, bins in self.conditions.items()}
+        evidence = {place: share_of_bins(bins) for place, bins in self.conditions.items()}
         computed = frozenset(place for place, column in self._of_trees_in_turn.items() if not column.is_learnt)
         return ConditionedTrees(self.network, evidence, self._codes, self.engine, computed)
 
@@ -321,7 +321,7 @@ def _sources(columns: Mapping[int, ComputedColumn]) -> frozenset[int]:
     return frozenset(place for column in columns.values() for place in column.sources)
 
 
-def _share_of_bins(bins: Bins) -> Floats:
+def share_of_bins(bins: Bins) -> Floats:
     """Share of each bin's values that are left of it."""
     share: Floats = np.add.reduceat(bins.mass, bins.first[:-1])
     return share

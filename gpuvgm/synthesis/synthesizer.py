@@ -58,6 +58,7 @@ from gpuvgm.synthesis.conditions import (
     check_names,
     read_condition,
     restricted,
+    restricted_or_whole,
     restricted_since,
 )
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
@@ -935,10 +936,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             if bins[name].made_of is not None or name in keeper.changed:
                 tested[name] = read_condition(columns[name], condition)
         in_turn = keeper.in_turn([network.structure.bins[place].name for place in network.structure.order]).computed
-        twins = {name for name, own in bins.items() if own.twin is not None}
-        for name in keeper.computed | twins:  # tests say whether values meet a condition, bins whether they may
-            whole, is_whole = bins_with_mass(bins[name], restricted_bins[name]), restricted_bins[name] is bins[name]
-            restricted_bins[name] = whole if name in in_turn | twins and not is_whole else bins[name]
+        for name in keeper.computed:  # tests say whether values meet a condition, bins whether they may
+            whole = bins_with_mass(bins[name], restricted_bins[name])
+            restricted_bins[name] = whole if name in in_turn and restricted_bins[name] is not bins[name] else bins[name]
+        for name, own in bins.items():
+            if own.twin is not None and restricted_bins[name] is not own:
+                restricted_bins[name] = restricted_or_whole(own, restricted_bins[name])
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }

@@ -49,11 +49,12 @@ def twins_of(
     dependence : Dependence
         Which columns may depend on which, and which ones are computed.
     """
-    twins, drawn_first = dict[str, Bins](), {*dependence.levels, *dependence.first}
+    twins, later = dict[str, Bins](), {name: {*dependence.first[at:]} for at, name in enumerate(dependence.first)}
     for name, first in _alike(columns, rows):
         made_of = origins_of({**bins, **twins}.values())
-        is_made = name in made_of or name in drawn_first or not dependence.computed.isdisjoint({name, first})
-        is_source = name in Dependence().counted_from(made_of).sources(first)
+        is_made = name in {**made_of, **dependence.levels} or not dependence.computed.isdisjoint({name, first})
+        is_before = name in later and first not in {*dependence.first} - later[name]
+        is_source = is_before or name in Dependence().counted_from(made_of).sources(first)
         if is_made or is_source or not dependence.allows(name, first):
             continue
         if _are_twins(columns[first], columns[name], bins[name], codes[name].codes, rows):
