@@ -7,7 +7,7 @@ the twin's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines.trees import AskedColumn
+from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, origins_of
 from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, numbers_of_rows, twin_finder, twin_numbers
 from gpuvgm.synthesis.structure import Dependence
@@ -50,7 +51,7 @@ def twins_of(
         Which columns may depend on which, and which ones are computed.
     """
     twins, later = dict[str, Bins](), {name: {*dependence.first[at:]} for at, name in enumerate(dependence.first)}
-    for name, first in _alike(columns, rows):
+    for name, first in _alike(columns, bins, codes, rows):
         made_of = origins_of({**bins, **twins}.values())
         is_made = name in {**made_of, **dependence.levels} or not dependence.computed.isdisjoint({name, first})
         is_before = name in later and first not in {*dependence.first} - later[name]
@@ -62,30 +63,45 @@ def twins_of(
     return twins
 
 
-def _alike(columns: Mapping[str, FittedColumn], rows: Callable[[str], Any]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of columns that are equal in some rows, those that are so most often first, in both orders."""
+def _alike(
+    columns: Mapping[str, FittedColumn],
+    bins: Mapping[str, Bins],
+    codes: Mapping[str, AskedColumn],
+    rows: Callable[[str], Any],
+) -> list[tuple[str, str]]:
+    """Columns with others that some of their rows are equal to, those that are so most often first.
+
+    Values that have a bin of their own count for nothing: whether they are equal is told by their bins.
+    """
     units = dict[str, Unit]()
     for name, column in columns.items():
         unit = Unit.of(column) if isinstance(column, NumericColumn) else None
         if unit is not None:
             units[name] = unit
-    if len(units) < 2:
-        return
-    names, shares, amounts = [*units], dict[tuple[str, str], float](), []
+    names, shares, amounts, wide = [*units], dict[tuple[str, str], float](), [], []
     for name, unit in units.items():
-        column = columns[name]
+        column, own = columns[name], bins[name]
         assert isinstance(column, NumericColumn)
         amounts.append(float(unit.factor) * (all_numbers(column, rows(name)[:PROBED]) + unit.base))
-    matrix = np.array(amounts)
+        low, high = _ends(own)
+        wide.append((high - low > 1.5 * column.codec.plain.spacing)[codes[name].codes[:PROBED]])
+    matrix, are_wide = np.array(amounts), np.array(wide)
     for at, numbers in enumerate(matrix):
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
-            equal = np.mean(np.abs(matrix[:at] - numbers) <= NEAR * np.abs(numbers), axis=1)
-        for other in np.flatnonzero(equal >= LEAST_SHARE).tolist():
-            if units[names[at]].sort == units[names[other]].sort:
-                shares[names[at], names[other]] = float(equal[other])
-    for pair in sorted(shares, key=lambda pair: -shares[pair]):
-        yield pair
-        yield pair[::-1]
+            equal = np.abs(matrix[:at] - numbers) <= NEAR * np.abs(numbers)
+        for told, is_later in ((equal & are_wide[at], True), (equal & are_wide[:at], False)):
+            share = np.mean(told, axis=1)
+            for other in np.flatnonzero(share >= LEAST_SHARE / 2).tolist():
+                if units[names[at]].sort == units[names[other]].sort:
+                    pair = (names[at], names[other]) if is_later else (names[other], names[at])
+                    shares[pair] = float(share[other])
+    # Of two that are as often equal the later one: it is the first of both orders that is found.
+    return sorted(shares, key=lambda pair: -shares[pair])
+
+
+def _ends(bins: Bins) -> tuple[Floats, Floats]:
+    """Least and largest number of each bin."""
+    return np.minimum.reduceat(bins.low, bins.first[:-1]), np.maximum.reduceat(bins.high, bins.first[:-1])
 
 
 def _are_twins(first: Any, column: Any, bins: Bins, codes: Codes, rows: Callable[[str], Any]) -> bool:
@@ -101,7 +117,7 @@ def _are_twins(first: Any, column: Any, bins: Bins, codes: Codes, rows: Callable
     by_chance = same(lambda name: rows(name).take(others) if name == column.name else rows(name))
     numbers, firsts = numbers_of_rows(column, rows(column.name))[0], twin_numbers(first, column)(rows)
     readings = firsts if bins.clock is None else bins.clock.readings(firsts)
-    low, high = np.minimum.reduceat(bins.low, bins.first[:-1]), np.maximum.reduceat(bins.high, bins.first[:-1])
+    low, high = _ends(bins)
     within = np.count_nonzero((readings >= low[codes]) & (readings <= high[codes]) & ~np.isnan(numbers))
     both = np.count_nonzero(~np.isnan(numbers) & ~np.isnan(firsts))
     chance = np.count_nonzero(by_chance)
