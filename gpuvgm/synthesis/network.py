@@ -328,7 +328,7 @@ class Network:
         lines = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
             dependences = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
-            parts = [part.name for part in self.structure.parts if part.column == node.name]
+            parts = [part.name for part in self.structure.parts if part.column == node.name and part.name in PARTS]
             dependences += [] if bins.twin is None else [f"often {bins.twin}"]
             dependences += [] if bins.clock is None else [f"calendar: {listed(parts)}" if parts else "calendar"]
             dependences += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]

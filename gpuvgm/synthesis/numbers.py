@@ -179,10 +179,17 @@ class Origin:
 
 
 def twin_numbers(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], Floats]:
-    """Return what gives the numbers of one column in the unit of another one; NaN for modal and missing values."""
-    units = Unit.of(first), Unit.of(column)
-    assert isinstance(first, NumericColumn) and units[0] is not None and units[1] is not None
-    factor, shift = units[0].scale_to(units[1])
+    """Return what gives the numbers of one column in the unit of another one; NaN for modal and missing values.
+
+    Raises
+    ------
+    ValueError
+        Where they are of another sort.
+    """
+    unit, other = Unit.of(first), Unit.of(column)
+    if not isinstance(first, NumericColumn) or unit is None or other is None or unit.sort != other.sort:
+        raise ValueError(f'"{first.name}" has no numbers that "{column.name}" may have')
+    factor, shift = unit.scale_to(other)
     return lambda rows: numbers_of_rows(first, rows(first.name))[0] * factor + shift
 
 

@@ -1258,6 +1258,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
+            part_finder(transformer.model_.by_name, bins, network.structure.parts)  # knows twins of another sort
         check_attributes(network.structure, forms, attributes)
         per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
         network = replace(network, rows_per_key=per_key, settings=trees)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import gpuvgm
+from gpuvgm.errors import InputError
 from gpuvgm.synthesis.network import Network
 
 ROWS = 6000
@@ -173,6 +175,16 @@ def test_a_model_that_tells_of_no_such_rows_is_refused(fitted: gpuvgm.TableSynth
     changed = type(structure)(structure.bins, structure.nodes, structure.order, structure.trees, tuple(without))
     with pytest.raises(ValueError, match="twin"):
         changed.check(fitted.network_.counts)
+
+
+def test_a_model_whose_twins_are_of_another_sort_is_refused(
+    fitted: gpuvgm.TableSynthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    structure = fitted.network_.structure
+    bins = [replace(own, twin="due") if own.name == "y" else own for own in structure.bins]
+    monkeypatch.setattr(fitted, "network_", replace(fitted.network_, structure=replace(structure, bins=tuple(bins))))
+    with pytest.raises(InputError, match='"due" has no numbers that "y" may have'):  # what is saved is loaded first
+        fitted.save(tmp_path / "model.gpuvgm")
 
 
 def test_a_table_of_few_rows_has_no_twins() -> None:
