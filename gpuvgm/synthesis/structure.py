@@ -127,13 +127,14 @@ class Dependence:
     def with_twins(self, twins: Mapping[str, str], origins: Mapping[str, str]) -> Dependence:
         """The same, with columns many rows of which have the number of another one, which comes before them.
 
-        That number is the drawn one: what a twin is in order with, and changes it later, need not come before.
+        That number is the drawn one: a twin that it is in order with, and that changes it later, need not come before.
         """
         drawn = Dependence().counted_from({**origins, **twins})
         of_twins = dict[str, set[str]]()
         for name in twins:
             of_laws = (self.sources(one) for one in drawn.sources(name) & self.computed)
-            of_twins[name] = drawn.sources(name).union(*of_laws) - {name}
+            others = {one for one in self.made_of.get(name, ()) if one not in twins and name not in drawn.sources(one)}
+            of_twins[name] = drawn.sources(name).union(others, *of_laws) - {name}
         return replace(self.counted_from(twins), computed=self.computed | {*twins}, of_twins=of_twins)
 
     def sources(self, name: str) -> set[str]:

@@ -160,7 +160,8 @@ def grow_all(
     keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
     twins = {owners[at]: at for at, part in enumerate(parts, count) if part.name == TWIN}
     told = _told(asked_of, owners, engine)
-    computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in dependence.computed}
+    by_laws = dependence.computed - {*dependence.of_twins}
+    computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in by_laws}
     least = TOLD * max(map(len, (own.codes for own in asked_of)), default=0)
     first = [names.index(name) for name in dependence.first]
     order = _order_of(told, _with_followers(told, allowed, computed, first, least), first)

@@ -90,12 +90,11 @@ def _alike(
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
             equal = np.abs(matrix[:at] - numbers) <= NEAR * np.abs(numbers)
         for told, is_later in ((equal & are_wide[at], True), (equal & are_wide[:at], False)):
-            share = np.mean(told, axis=1)
-            for other in np.flatnonzero(share >= LEAST_SHARE / 2).tolist():
+            for other in np.flatnonzero(np.mean(told, axis=1) >= LEAST_SHARE / 2).tolist():
                 if units[names[at]].sort == units[names[other]].sort:
                     pair = (names[at], names[other]) if is_later else (names[other], names[at])
-                    shares[pair] = float(share[other])
-    # Of two that are as often equal the later one: it is the first of both orders that is found.
+                    shares[pair] = float(np.mean(equal[other]))
+    # Of both orders the one in which the later column has the twin was found first, and stays before the other.
     return sorted(shares, key=lambda pair: -shares[pair])
 
 
