@@ -84,7 +84,8 @@ def _alike(
         assert isinstance(column, NumericColumn)
         amounts.append(float(unit.factor) * (all_numbers(column, rows(name)[:PROBED]) + unit.base))
         low, high = _ends(own)
-        wide.append((high - low > 1.5 * column.codec.plain.spacing)[codes[name].codes[:PROBED]])
+        step = column.codec.plain.spacing if own.clock is None else 0.0  # readings of a clock have none
+        wide.append((high - low > 1.5 * step)[codes[name].codes[:PROBED]])
     matrix, are_wide = np.array(amounts), np.array(wide)
     for at, numbers in enumerate(matrix):
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
