@@ -92,7 +92,9 @@ def _beside_twin(
         # Trees hardly ever draw that a row has a number which is missing.
         numbers = number_of(np.where(same, bins.low[middle], places))
         # No bin tells what a row with its twin's number has: none is that of a missing or a modal value.
-        values: Any = draw(np.where(same, NO_BIN, codes), np.where(same & ~np.isnan(firsts), firsts, numbers))
+        values: Any = draw(
+            np.where(same, NO_BIN, codes.astype(np.int64)), np.where(same & ~np.isnan(firsts), firsts, numbers)
+        )
         others: Any = rows(first.name)
         if same_step and values.type == others.type:  # with all digits, of which numbers may lack some
             copied = np.flatnonzero(same & (firsts >= low) & (firsts <= high))
