@@ -199,9 +199,14 @@ def halves(name: str, table: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, pd.Da
         yield fitted, held_out, sample, [one for one in numbers if kinds[one] not in {"id", "pass"}]
 
 
+def numbers(rows: pd.DataFrame, column: str) -> Floats:
+    """Values of a column, NaN for those that are no numbers."""
+    return pd.to_numeric(rows[column], errors="coerce").to_numpy(float, na_value=np.nan)
+
+
 def present(rows: pd.DataFrame, column: str) -> Floats:
     """Values of a column that are not missing."""
-    values = pd.to_numeric(rows[column], errors="coerce").to_numpy(float, na_value=np.nan)
+    values = numbers(rows, column)
     return values[np.isfinite(values)]
 
 
@@ -419,7 +424,7 @@ LEAST_EQUAL, MOST_EQUAL = 0.05, 0.995  # of the rows that have both
 
 def equal_share(rows: pd.DataFrame, pair: tuple[str, str]) -> tuple[float, int]:
     """Share of the rows with both numbers of a pair in which they are equal, and the number of these rows."""
-    one, other = (pd.to_numeric(rows[name], errors="coerce").to_numpy(float, na_value=np.nan) for name in pair)
+    one, other = (numbers(rows, name) for name in pair)
     both = np.isfinite(one) & np.isfinite(other)
     return float(np.mean(one[both] == other[both])) if both.any() else 0.0, int(np.count_nonzero(both))
 

@@ -182,9 +182,14 @@ def blank_to_missing(column: Text) -> Text:
     return pc.if_else(blank, pa.scalar(None, column.type), column) if pc.any(blank).as_py() else column
 
 
+def are_missing(column: Text) -> Any:
+    """Mark text that means a missing value where a column holds no text."""
+    return pc.is_in(column, pa.array(NULLS))
+
+
 def comma_numbers(column: Text) -> Text:
     """Parse text with decimal commas as numbers."""
-    present = pc.if_else(pc.is_in(column, pa.array(NULLS)), pa.scalar(None, column.type), column)
+    present = pc.if_else(are_missing(column), pa.scalar(None, column.type), column)
     return parse(pc.replace_substring(pc.ascii_trim_whitespace(present), ",", "."), FLOAT.type)
 
 

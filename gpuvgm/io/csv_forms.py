@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, plain_type
-from gpuvgm.io.csv import NULLS, CsvPart, arrays_of, check_delimiter, csv_problem, header_of, parse_rows, row_blocks
+from gpuvgm.io.csv import (
+    NULLS,
+    CsvPart,
+    are_missing,
+    arrays_of,
+    check_delimiter,
+    csv_problem,
+    header_of,
+    parse_rows,
+    row_blocks,
+)
 from gpuvgm.io.locations import arrow_input
 from gpuvgm.io.text_blocks import BLOCK, BOM
 from gpuvgm.io.text_types import Text
@@ -78,7 +88,7 @@ class CsvForm:
         form = cls(part.delimiter, line_end, header.startswith(b'"'), sorted(part.decimal_commas), marked=marked)
         words = Counter[str]()
         for name, column in zip(names, arrays_of(table), strict=True):
-            type_, lacks = part.schema.field(name).type, pc.is_in(column, value_set=pa.array(NULLS))
+            type_, lacks = part.schema.field(name).type, are_missing(column)
             form._look_at(name, type_, pc.ascii_trim_whitespace(column.filter(pc.invert(lacks))))
             if not is_text_type(type_):
                 words.update(column.filter(lacks).to_pylist())
@@ -134,10 +144,7 @@ class CsvForm:
     def lines(self, rows: pa.RecordBatch) -> memoryview:
         """Rows as text."""
         pairs = zip(rows.schema.names, rows.columns, strict=True)
-        texts = [
-            pc.fill_null(self._field_text(name, column), "" if _is_text(column) else self.missing)
-            for name, column in pairs
-        ]
+        texts = [self._field_text(name, column) for name, column in pairs]
         fields: Any = pc.binary_join_element_wise(*texts, self.delimiter)
         lines = pc.binary_join_element_wise(fields, self.line_end, "").cast(pa.large_string())
         _, offsets, body = lines.buffers()
@@ -147,8 +154,10 @@ class CsvForm:
     def _field_text(self, name: str, column: pa.Array[Any]) -> Text:
         """A column as the texts of its fields; times hold colons, which may be the delimiter."""
         text = self._text(name, column)
-        has_delimiter = not _is_text(column) and pc.any(pc.match_substring(text, self.delimiter)).as_py()
-        return self._field(text) if _is_text(column) or has_delimiter else text
+        if is_text_type(plain_type(column.type)):
+            return pc.fill_null(self._field(text), "")
+        has_delimiter = pc.any(pc.match_substring(text, self.delimiter)).as_py()
+        return pc.fill_null(self._field(text) if has_delimiter else text, self.missing)
 
     def _text(self, name: str, column: pa.Array[Any]) -> Text:
         """A column as text without quotes."""
@@ -168,10 +177,6 @@ class CsvForm:
             return quoted
         needs_quotes = pc.match_substring_regex(texts, rf'["\r\n{re.escape(self.delimiter)}]|^\s|\s$|^$')
         return pc.if_else(needs_quotes, quoted, texts)
-
-
-def _is_text(column: pa.Array[Any]) -> bool:
-    return is_text_type(plain_type(column.type))
 
 
 def _moments(column: Any, mark: str, fraction: int) -> Text:

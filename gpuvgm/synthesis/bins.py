@@ -138,6 +138,11 @@ class Bins:
         """The column that the values are counted from, or whose number many rows have."""
         return self.since or self.twin
 
+    @property
+    def shares(self) -> Floats:
+        """Share of each bin's values that a condition leaves; all of them without one."""
+        return np.asarray(np.add.reduceat(self.mass, self.first[:-1]))
+
     def size_of(self, part: PartName) -> int:
         """Codes of a part of the column."""
         if part == TWIN:
@@ -743,8 +748,9 @@ def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:
     return np.unique(np.append(ends, cuts[np.append(True, np.diff(cuts) > least)] if len(cuts) else cuts))
 
 
-def check_fits(column: FittedColumn, bins: Bins) -> None:
+def check_fits(columns: Mapping[str, FittedColumn], bins: Bins) -> None:
     """Raise ValueError for loaded bins that do not fit their column."""
+    column = columns[bins.name]
     if isinstance(column, CategoricalColumn):
         fits = len(bins.codes) == len(bins.mass) == len(column.categories)
     else:
@@ -753,6 +759,8 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
         fits &= bins.has_missing == (MISSING in modal)
     if not fits or (bins.since is not None or bins.clock is not None) and not is_moment_type(column.type):
         raise ValueError(f'the bins of "{bins.name}" are none of its column')
+    if bins.twin is not None:
+        twin_finder(columns[bins.twin], column)  # refuses columns of another sort
 
 
 def check_origins(bins: Sequence[Bins]) -> None:
@@ -804,18 +812,17 @@ def code_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part], engine: Engine
 ) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
     """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
-    column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
-    if clock is None or not any(part.name in PARTS for part in own):
-        find, find_parts = bin_finder(columns, bins, engine), part_finder(columns, bins, parts)
-        return lambda rows: (find(rows), find_parts(rows))
+    column, clock, own = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
+    find_twins = _twin_finder(columns, bins, parts)
+    if clock is None or not own:
+        find = bin_finder(columns, bins, engine)
+        return lambda rows: (find(rows), find_twins(rows))
     assert isinstance(column, NumericColumn)
-    of_clock = [part for part in own if part.name in PARTS]
-    find_others = part_finder(columns, replace(bins, clock=None), parts)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
         numbers, which = numbers_of_rows(column, rows(column.name))
-        readings, codes = clock.with_parts([part.name for part in of_clock], numbers)
-        of_parts = dict(zip(of_clock, codes, strict=True)) | find_others(rows)
+        readings, codes = clock.with_parts([part.name for part in own], numbers)
+        of_parts = dict(zip(own, codes, strict=True)) | find_twins(rows)
         return bins_of_rows(column, bins, readings, which, engine), of_parts
 
     return of_rows
@@ -825,22 +832,34 @@ def part_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
 ) -> Callable[[Rows], dict[Part, Codes]]:
     """Return a function that finds the codes of a column's parts alone, also of rows that have no bin."""
-    column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
-    of_clock = [part for part in own if part.name in PARTS and clock is not None]
-    find_twins = None if bins.twin is None else twin_finder(columns[bins.twin], column)
+    column, clock, own = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
+    find_twins = _twin_finder(columns, bins, parts)
+    if clock is None or not own:
+        return find_twins
+    assert isinstance(column, NumericColumn)
+    names = [part.name for part in own]
 
     def of_rows(rows: Rows) -> dict[Part, Codes]:
-        codes = dict[Part, Codes]()
-        if clock is not None and of_clock:
-            assert isinstance(column, NumericColumn)
-            numbers = numbers_of_rows(column, rows(column.name))[0]
-            of_names = clock.with_parts([part.name for part in of_clock], numbers)[1]
-            codes |= zip(of_clock, of_names, strict=True)
-        if find_twins is not None:
-            codes |= {part: find_twins(rows).astype(np.uint16) for part in own if part.name == TWIN}
-        return codes
+        codes = clock.with_parts(names, numbers_of_rows(column, rows(column.name))[0])[1]
+        return dict(zip(own, codes, strict=True)) | find_twins(rows)
 
     return of_rows
+
+
+def _parts_of_clock(bins: Bins, parts: Sequence[Part]) -> list[Part]:
+    """Parts of a column's datetimes."""
+    return [part for part in parts if part.column == bins.name and part.name in PARTS]
+
+
+def _twin_finder(
+    columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
+) -> Callable[[Rows], dict[Part, Codes]]:
+    """Return a function that finds which rows have the number of a column's twin, where that is a part."""
+    part = Part(bins.name, TWIN)
+    if bins.twin is None or part not in parts:
+        return lambda _: {}
+    find = twin_finder(columns[bins.twin], columns[bins.name])
+    return lambda rows: {part: find(rows).astype(np.uint16)}
 
 
 def coded_columns(

@@ -65,14 +65,14 @@ def restricted_to(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
 
 def bins_with_mass(bins: Bins, restricted_bins: Bins) -> Bins:
     """Bins of a column of which a condition leaves some mass, as they are without it."""
-    has_mass = np.add.reduceat(restricted_bins.mass, restricted_bins.first[:-1]) > 0
+    has_mass = restricted_bins.shares > 0
     return replace(bins, mass=np.where(np.repeat(has_mass, np.diff(bins.first)), bins.mass, 0.0))
 
 
 def restricted_or_whole(bins: Bins, restricted_bins: Bins) -> Bins:
     """Restricted bins, but whole ones without mass where a condition leaves none: what is drawn in them lies there."""
     sides = (restricted_bins, bins)
-    has_mass = np.add.reduceat(restricted_bins.mass, restricted_bins.first[:-1]) > 0
+    has_mass = restricted_bins.shares > 0
     bin_of = [np.repeat(np.arange(len(bins)), np.diff(side.first)) for side in sides]
     kept = [np.flatnonzero(has_mass[of] == is_own) for of, is_own in zip(bin_of, (True, False), strict=True)]
     order = np.argsort(np.concatenate([of[own] for of, own in zip(bin_of, kept, strict=True)]), kind="stable")

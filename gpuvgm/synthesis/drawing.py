@@ -135,7 +135,7 @@ class Drawing:
         InputError
             Where no row can meet them.
         """
-        evidence = {place: share_of_bins(self._network_bins(place)) for place in self.conditions}
+        evidence = {place: self._network_bins(place).shares for place in self.conditions}
         return propagate(self.network, evidence)
 
     @cached_property
@@ -176,7 +176,7 @@ class Drawing:
     @cached_property
     def trees(self) -> ConditionedTrees:
         """Trees of the columns up to the last one with a condition."""
-        evidence = {place: share_of_bins(bins) for place, bins in self.conditions.items()}
+        evidence = {place: bins.shares for place, bins in self.conditions.items()}
         computed = frozenset(place for place, column in self._of_trees_in_turn.items() if not column.is_learnt)
         return ConditionedTrees(self.network, evidence, self._codes, self.engine, computed)
 
@@ -207,7 +207,7 @@ class Drawing:
         if place not in self.network.structure.twins:
             return self.engine.draw_rows(column, [codes], draw, rows)
         xp = namespace_of(codes)
-        same, usual = codes == len(bins), np.argmax(np.add.reduceat(bins.mass, bins.first[:-1]))
+        same, usual = codes == len(bins), np.argmax(bins.shares)
         codes, places = self.engine.draw_rows(column, [xp.where(same, xp.uint16(usual), codes)], draw, rows)
         return codes, xp.where(same, xp.inf, places)
 
@@ -319,12 +319,6 @@ class _Former:
 def _sources(columns: Mapping[int, ComputedColumn]) -> frozenset[int]:
     """Columns that values of computed ones are made of."""
     return frozenset(place for column in columns.values() for place in column.sources)
-
-
-def share_of_bins(bins: Bins) -> Floats:
-    """Share of each bin's values that are left of it."""
-    share: Floats = np.add.reduceat(bins.mass, bins.first[:-1])
-    return share
 
 
 def _joined(parts: Sequence[Any]) -> Any:

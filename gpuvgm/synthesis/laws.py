@@ -344,9 +344,7 @@ class Rule:
         assert all(units)
         *of_sides, own = [unit for unit in units if unit is not None]
         if self.law.sign == "*":
-            product, other = (
-                float(unit.factor) * (side + unit.base) for unit, side in zip(of_sides, sides, strict=True)
-            )
+            product, other = (unit.amounts(side) for unit, side in zip(of_sides, sides, strict=True))
             of_both: Floats = product * other / float(own.factor / Fraction(10) ** self.law.power) - own.base
             return of_both
         signs = (1, *([-1 if self.law.sign == "-" else 1] * (len(of_sides) - 1)))

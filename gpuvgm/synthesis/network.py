@@ -25,7 +25,7 @@ from gpuvgm.synthesis.clock import PARTS, TWIN, Part
 from gpuvgm.synthesis.keys import LACKING_CODES
 from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off, counts_of_keys
-from gpuvgm.synthesis.trees import NodeTrees, TreeSettings
+from gpuvgm.synthesis.trees import NodeTrees, TreeSettings, codes_with_twins
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,10 @@ class Structure:
         }
 
     def drawn_codes(self, place: int, codes: Sequence[Codes] | Mapping[int, Codes]) -> Codes:
-        """Bins of a column as its own trees have them: rows with the number of a twin in one of their own, the last."""
+        """Bins of a column as its own trees have them, see `codes_with_twins`."""
         if place not in self.twins:
             return codes[place]
-        xp = namespace_of(codes[place])
-        own: Codes = xp.where(codes[self.twins[place]] > 0, xp.uint16(len(self.bins[place])), codes[place])
-        return own
+        return codes_with_twins(codes[place], codes[self.twins[place]], len(self.bins[place]))
 
     def column_of(self, place: int) -> int:
         """Place of the column that a place is of: its own, or that of a part's column."""

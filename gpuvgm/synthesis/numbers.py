@@ -97,6 +97,11 @@ class Unit:
         scale = column.type.scale if pa.types.is_decimal(column.type) else 0
         return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
 
+    def amounts(self, numbers: Floats) -> Floats:
+        """What numbers mean."""
+        amounts: Floats = float(self.factor) * (numbers + self.base)
+        return amounts
+
     def scale_to(self, other: Unit) -> tuple[float, float]:
         """Factor and shift that turn numbers of this unit into numbers of another one."""
         factor = self.factor / other.factor
@@ -197,16 +202,20 @@ def twin_finder(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], N
     """Return what marks rows in which both columns have the same number, to the second one's step, and no modal one."""
     firsts_of = twin_numbers(first, column)
     assert isinstance(column, NumericColumn)
-    half = column.codec.plain.spacing / 2
 
-    def are_same(rows: Rows) -> NDArray[np.bool_]:
+    def of_rows(rows: Rows) -> NDArray[np.bool_]:
         numbers = numbers_of_rows(column, rows(column.name))[0]
-        firsts = namespace_of(numbers).asarray(firsts_of(rows))
-        with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats; infinite ones are no twins
-            are_near: NDArray[np.bool_] = np.abs(firsts - numbers) <= (half or SAME * np.abs(numbers))
-        return are_near
+        return are_same(column, namespace_of(numbers).asarray(firsts_of(rows)), numbers)
 
-    return are_same
+    return of_rows
+
+
+def are_same(column: NumericColumn, firsts: Floats, numbers: Floats) -> NDArray[np.bool_]:
+    """Which of a column's numbers are those of its twin, to the column's step."""
+    half = column.codec.plain.spacing / 2
+    with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats; infinite ones are no twins
+        are_near: NDArray[np.bool_] = np.abs(firsts - numbers) <= (half or SAME * np.abs(numbers))
+    return are_near
 
 
 def range_of(column: NumericColumn) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from gpuvgm.io.arrow import joined_arrays, taken
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
 from gpuvgm.synthesis.conditions import finder_of
-from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable, share_of_bins
+from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
@@ -201,9 +201,9 @@ class Sampler:
         codes, parts = find(values.kept)
         if bins.twin is not None and bins.name in self._tests:
             # A twin's number may lie in a bin that meets the condition in part.
-            evidence = share_of_bins(self.conditions[self._values[bins.name][0]])
+            shares = self.conditions[self._values[bins.name][0]].shares
             meets = self._tests[bins.name](values.kept(bins.name))
-            codes = np.where(meets, codes, codes.dtype.type(np.argmin(evidence)))
+            codes = np.where(meets, codes, codes.dtype.type(np.argmin(shares)))
         places = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
         return codes, {places[part]: own for part, own in parts.items()}
 

@@ -1179,6 +1179,8 @@ def _scorer(
         given = {**certain, **{place: codes[part] > 0 for place, part in structure.twins.items()}}
         for place, (_, density) in enumerate(codes_and_densities):
             log_density += np.where(given[place], 0.0, density) if place in given else density
+        for outcome in outcomes:
+            log_density[outcome.broken] = -np.inf
         known = {
             place: np.where(own, 0.0, np.nan)
             for place, own in certain.items()
@@ -1190,8 +1192,6 @@ def _scorer(
                 missing = np.full(block.rows, structure.bins[place].codes[0], np.uint16)
                 is_missing = network.log_shares(place, codes | {place: missing}, engine_of_rows)
                 known[place] += np.log1p(-np.exp(is_missing))
-        for outcome in outcomes:
-            log_density[outcome.broken] = -np.inf
         return network.log_probability(codes, block.rows, engine_of_rows, known) + log_density
 
     return score
@@ -1257,8 +1257,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         _check_settings(settings["bins"], settings["safer"], settings["laws"])
         network = read_network(model.network)
         for bins in network.structure.bins:
-            check_fits(transformer.model_[bins.name], bins)
-            part_finder(transformer.model_.by_name, bins, network.structure.parts)  # knows twins of another sort
+            check_fits(transformer.model_.by_name, bins)
         check_attributes(network.structure, forms, attributes)
         per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
         network = replace(network, rows_per_key=per_key, settings=trees)

@@ -16,9 +16,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import namespace_of
 from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn, GrowthRules, Trees
 from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.clock import TWIN, Part
 from gpuvgm.synthesis.structure import Dependence, ready_columns
 
@@ -126,6 +128,13 @@ class NodeTrees:
         return shares
 
 
+def codes_with_twins(codes: Codes, same: Codes, size: int) -> Codes:
+    """Bins of a column as its own trees have them: rows with the number of a twin in one of their own, the last."""
+    xp = namespace_of(codes)
+    own: Codes = xp.where(same > 0, xp.uint16(size), codes)
+    return own
+
+
 def grow_all(
     columns: Mapping[str, AskedColumn],
     parts: Mapping[Part, AskedColumn],
@@ -175,7 +184,7 @@ def grow_all(
         rows = dependence.rows_of(names[place])
         own, size = asked_of[place].codes[rows], asked_of[place].size
         if place in twins:
-            own, size = np.where(asked_of[twins[place]].codes[rows] > 0, np.uint16(size), own), size + 1
+            own, size = codes_with_twins(own, asked_of[twins[place]].codes[rows], size), size + 1
         others = [replace(asked_of[at], codes=asked_of[at].codes[rows]) for at in asked]
         ranges = halved_ranges(np.bincount(own, minlength=size))
         return NodeTrees(asked, engine.grow_trees(own, ranges, others, rules))

@@ -18,7 +18,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, origins_of
-from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, numbers_of_rows, twin_finder, twin_numbers
+from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, are_same, numbers_of_rows, twin_numbers
 from gpuvgm.synthesis.structure import Dependence
 
 PROBED = 1000  # rows by which most pairs of columns are found to differ
@@ -82,7 +82,7 @@ def _alike(
     for name, unit in units.items():
         column, own = columns[name], bins[name]
         assert isinstance(column, NumericColumn)
-        amounts.append(float(unit.factor) * (all_numbers(column, rows(name)[:PROBED]) + unit.base))
+        amounts.append(unit.amounts(all_numbers(column, rows(name)[:PROBED])))
         low, high = _ends(own)
         step = column.codec.plain.spacing if own.clock is None else 0.0  # readings of a clock have none
         wide.append((high - low > 1.5 * step)[codes[name].codes[:PROBED]])
@@ -110,16 +110,14 @@ def _are_twins(first: Any, column: Any, bins: Bins, codes: Codes, rows: Callable
     Of the rows in whose bin the first column's number lies, most have to be: else it is something else of that number
     that decides, as where a date is the first of the other one's month.
     """
-    same = twin_finder(first, column)
-    shuffled, of_bins = np.random.default_rng(0).permutation(len(codes)), np.argsort(codes, kind="stable")
-    others = np.empty(len(codes), np.int64)
-    others[of_bins] = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    by_chance = same(lambda name: rows(name).take(others) if name == column.name else rows(name))
     numbers, firsts = numbers_of_rows(column, rows(column.name))[0], twin_numbers(first, column)(rows)
+    shuffled, of_bins = np.random.default_rng(0).permutation(len(codes)), np.argsort(codes, kind="stable")
+    others = np.empty_like(numbers)
+    others[of_bins] = numbers[shuffled[np.argsort(codes[shuffled], kind="stable")]]
     readings = firsts if bins.clock is None else bins.clock.readings(firsts)
     low, high = _ends(bins)
     within = np.count_nonzero((readings >= low[codes]) & (readings <= high[codes]) & ~np.isnan(numbers))
     both = np.count_nonzero(~np.isnan(numbers) & ~np.isnan(firsts))
-    chance = np.count_nonzero(by_chance)
-    equal, within = np.count_nonzero(same(rows)) - chance, within - chance
-    return bool(both >= LEAST_ROWS and equal >= max(LEAST_SHARE * both, MOST * within))
+    equal, chance = (np.count_nonzero(are_same(column, firsts, some)) for some in (numbers, others))
+    least = max(LEAST_SHARE * both, MOST * (within - chance))
+    return bool(both >= LEAST_ROWS and equal - chance >= least)

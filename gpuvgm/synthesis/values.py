@@ -28,7 +28,7 @@ from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, range_of, start_find
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
-NO_BIN = -1
+NO_BIN = -1  # of a row with its twin's number
 
 
 def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine, drawn: Bins | None = None) -> Values:
