@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import inputs
 from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance, over_cells, over_rows
+from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
@@ -110,7 +110,7 @@ def put_together(cells: Cells, count: int) -> Cells:
 def fit_cells(plan: NumberPlan, cells: Cells, used: Cells) -> Posterior:
     """EM on `used`; start and prior are those of `cells`, so that nothing but the E-steps differs."""
     (seeds,) = plan.starts
-    mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+    mean, variance = cells.mean_and_variance()
     prior = prior_of(mean, variance, plan.grid.frame, plan.config)
     component = start_components(plan.grid, seeds, cells)
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, seeds.centres)
@@ -125,7 +125,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     one, zero = np.ones(len(y)), np.zeros(len(y))
     (seeds,) = plan.starts
     start = hard_start(y, one, zero, seeds.nearest(y), seeds.centres)
-    mean, variance = mean_and_variance(y, one, zero)
+    mean, variance = Cells.of_values(y, one).mean_and_variance()
     prior = prior_of(mean, variance, frame, plan.config)
     accumulate = over_rows(engine, Rows.of(x), frame)
     return fit_mixture(accumulate, prior, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior

@@ -28,7 +28,7 @@ from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.encode import EncodeTable
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, RowRules, Step
-from gpuvgm.summary.grid import Frame, grid_of
+from gpuvgm.summary.grid import Frame, Grid
 
 REPEATS = 7
 COPY = "copy on the device"
@@ -271,7 +271,7 @@ def _summaries(device: Device, rows: int) -> Mapping[str, Case]:
     cases = {f"summary, {name}": case(x, "float64") for name, x in shapes.items()}
     values, scale = tiled(device, shapes["amounts"], rows, "float64"), ON_SCALE.scale
     assert scale is not None
-    grid = grid_of(scale.formula(shapes["amounts"][: 1 << 17]))
+    grid = Grid.around(scale.formula(shapes["amounts"][: 1 << 17]))
     return {
         **cases,
         "summary, amounts, float32 rows": case(shapes["amounts"], "float32"),

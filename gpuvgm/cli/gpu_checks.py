@@ -43,7 +43,7 @@ from gpuvgm.engines.encode import DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Step
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
 from gpuvgm.io.arrow import with_wide_indices
-from gpuvgm.summary.grid import Frame, grid_of
+from gpuvgm.summary.grid import Frame, Grid
 from gpuvgm.summary.summary import Summary
 from gpuvgm.synthesis.network import JointCounts
 
@@ -326,7 +326,7 @@ def check_summary() -> Found:
     """Summaries of rows on the device, of rows of the host, and block by block."""
     engine, host, x, rules = _cuda(), _host(), _skewed_numbers(), RowRules(step=Step(1, 100, "float64"))
     x[:9] = [np.inf, -np.inf, -0.0, 5e-324, 1e-40, 1e308, -1e300, 1e22, 0.07]
-    grid = grid_of(x)
+    grid = Grid.around(x)
     expected = host.summarise(x, grid, rules)
     _check_same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, rules), expected)
     _check_same_summary("rows of the host", engine.summarise(x, grid, rules), expected)
@@ -360,7 +360,7 @@ def check_past_2_31_bytes() -> Found:
         for name, actual, expected in zip(("scalar", "code"), (scalar, code), host_rows, strict=False):
             _check_equal(f"{name} of rows {part.start} to {part.stop}", actual[part], expected)
         _check_equal("the inverse", decoded[part], host_rows[2], _inverse_tolerance())
-    grid = grid_of(tile)
+    grid = Grid.around(tile)
     expected = reduce(Summary.merge, [host.summarise(tile, grid)] * tiles)
     _check_same_summary("the summary", engine.summarise(x, grid), expected)
     del x, decoded
@@ -378,7 +378,7 @@ def check_past_2_31_bytes() -> Found:
 def check_lack_of_memory() -> Found:
     """With a mebibyte of memory left, the host does the work and logs it; with more, the device does."""
     engine, host, x = _cuda(), _host(), _skewed_numbers()
-    pool, grid = engine.device.xp.get_default_memory_pool(), grid_of(x)
+    pool, grid = engine.device.xp.get_default_memory_pool(), Grid.around(x)
     expected = host.summarise(x, grid)
     pool.free_all_blocks()
     pool.set_limit(size=pool.total_bytes() + (1 << 20))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.records import Form, read_record, reader_of
 from gpuvgm.columns.rules import boolean, finite, not_negative, positive, share
-from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
 from gpuvgm.summary.summary import Cells
@@ -126,7 +125,7 @@ class Quantiles:
     @classmethod
     def of(cls, cells: Cells, frame: Frame) -> Quantiles:
         """Quantiles of the rows of a summary; at least one."""
-        mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+        mean, variance = cells.mean_and_variance()
         cumulative = np.cumsum(cells.weight)[:-1] / cells.rows
         places = np.unique(np.searchsorted(cumulative, SHARES))
         places = places[places < len(cumulative)]

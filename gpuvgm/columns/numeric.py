@@ -55,7 +55,7 @@ from gpuvgm.mixture.posterior import Posterior, StickBreaking, prior_of
 from gpuvgm.mixture.rows import SEED_ROWS, random_places
 from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig, centres_of
-from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
+from gpuvgm.summary.grid import Floats, Frame, Grid, Masses
 from gpuvgm.summary.summary import STRAYS, Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
@@ -321,7 +321,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         if len(rows) > most:
             rows = rows[random_places(len(rows), most).astype(np.int64)]
         starts = (k_means_seeds(rows, config.n_components, config.random_state)[0],)
-    grid = build_grid(frame, Masses.of_sample(y), centres_of(starts))
+    grid = Grid.of(frame, Masses.of_sample(y), centres_of(starts))
     kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip
     plan = NumberPlan(
         name=request.name,
@@ -427,15 +427,9 @@ def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, su
         modal=column.modal_values,
         rules=column.rules,
         starts=starts,
-        trusted=bool(starts) and _is_split_between(summary.grid, centres_of(starts)),
+        trusted=bool(starts) and summary.grid.is_split_between(centres_of(starts), ROUNDING),
         strays=summary.strays,
     )
-
-
-def _is_split_between(grid: Grid, centres: Floats) -> bool:
-    """Whether the cells of a grid end at the midpoints between centres."""
-    wanted, found = values_of(midpoint_keys(centres)), values_of(grid.midpoints)
-    return len(wanted) == len(found) and bool(np.all(np.abs(wanted - found) <= ROUNDING * np.ptp(centres)))
 
 
 def _least_variance(plan: NumberPlan) -> float:

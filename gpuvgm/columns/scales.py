@@ -36,7 +36,6 @@ from gpuvgm.columns.mixture_model import FAR_OUT
 from gpuvgm.columns.sentinels import find_sentinels, least_rows
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.search import quantile_start
@@ -230,10 +229,9 @@ class _Trial:
         inner = codec.of_inner(numbers)
         frame, config = Frame.around(inner), FitConfig(components, effort="research")  # whose prior wants few modes
         y, counts = distinct_values(frame.apply(inner))
-        weight, zeros = counts.astype(np.float64), np.zeros(len(y))
-        cells = Cells(y, weight, zeros, zeros.astype(np.int64), zeros.astype(np.int64), zeros)
-        least_variance = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, zeros[:1])[0])
-        prior = prior_of(*mean_and_variance(y, weight, zeros), frame, config, least_variance)
+        cells = Cells.of_values(y, counts.astype(np.float64))
+        least_variance = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, np.zeros(1))[0])
+        prior = prior_of(*cells.mean_and_variance(), frame, config, least_variance)
         objective = cell_objective(get_engine(), cells, prior, sound=True)
         ascents = objective.ascents([quantile_start(cells, components)])
         objective.run(ascents, ITERATIONS, QUIET)

@@ -28,7 +28,7 @@ from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, Prior
 from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees, entropies
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
-from gpuvgm.summary.summary import Cells, Summary, check_range
+from gpuvgm.summary.summary import Cells, Summary
 
 NO_CODES = np.empty(0, np.int64)
 
@@ -72,7 +72,7 @@ class NativeEngine(Engine):
             values, frame, windows, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
         )
         missing_rows, infinite, minimum, maximum = counts
-        summary = Summary(
+        return Summary(
             grid,
             *sums,
             missing_rows - sum(modal),
@@ -82,9 +82,7 @@ class NativeEngine(Engine):
             modal=tuple(modal),
             ends=ends if minimum <= maximum else None,
             off_step=off_step,
-        )
-        check_range(summary.ordinary, len(values) - missing_rows - infinite)
-        return summary
+        ).of_all(len(values))
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""

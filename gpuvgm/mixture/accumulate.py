@@ -19,7 +19,7 @@ from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, See
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
 from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre
 from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
-from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, values_of
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
@@ -107,20 +107,7 @@ def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, w
     return engine.e_step_features(x, weight, table)
 
 
-# -- mean and variance, three ways. Each adds in an order of its own, so that last bits differ.
-
-
-def mean_and_variance(y: Floats, weight: Floats, scatter: Floats) -> tuple[float, float]:
-    """Mean and variance with ddof = 1 of weighted rows or cells; the variance of a single row is 1 as in the prior.
-
-    In memory, by NumPy's pairwise sums, with squares about the mean itself.
-    """
-    total = float(np.sum(weight))
-    rough = float(np.sum(weight * y) / total)
-    # Summed again about the rough mean, so that an offset costs no digits.
-    mean = rough + float(np.sum(weight * (y - rough)) / total)
-    squares = float(np.sum(weight * (y - mean) ** 2) + np.sum(scatter))
-    return mean, squares / (total - 1) if total > 1 else 1.0
+# -- moments, in two ways beside `Cells.mean_and_variance`. Each adds in an order of its own, so that last bits differ.
 
 
 def moments_of(engine: Engine, rows: Rows) -> Moments:
@@ -425,8 +412,7 @@ class WeightedSums:
     def of(cls, x: Floats, weight: Floats, grid: Grid) -> WeightedSums:
         """Sums of a block of rows."""
         y = grid.frame.apply(x)
-        keys = keys_of(y)
-        cell, index = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
+        cell, index = np.unique(grid.cells_of(y), return_inverse=True)
         d = y - values_of(grid.geometry(cell).low)[index]
         total, first, second = (
             np.bincount(index, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)

@@ -60,7 +60,7 @@ from gpuvgm.mixture.summary_fit import (
     centres_of,
     fit_cells,
 )
-from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid
+from gpuvgm.summary.grid import Floats, Frame, Grid, Masses
 
 K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means of one feature runs on
 COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
@@ -332,7 +332,7 @@ def plan(problem: Problem, *, best: bool = False, checked: Checked = "end") -> F
     numbers = first_feature(sample.array)
     frame = _frame_around(numbers)
     starts = tuple(_draw_starts(problem, sample, frame.centre))
-    grid = build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts))
+    grid = Grid.of(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts))
     return FeaturePlan(grid=grid, starts=starts, problem=problem, best=best, checked=checked)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine
-from gpuvgm.mixture.accumulate import WeightedSums, mean_and_variance, over_features, summarise_rows
+from gpuvgm.mixture.accumulate import WeightedSums, over_features, summarise_rows
 from gpuvgm.mixture.em import MixtureFit
 from gpuvgm.mixture.estimator_fit import (
     Estimate,
@@ -70,7 +70,7 @@ class SeenColumn:
     def moments(self) -> Moments:
         """Moments of all rows seen, in their own units."""
         cells = self.cells()
-        mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+        mean, variance = cells.mean_and_variance()
         scatter = variance * (cells.rows - 1)
         return Moments(cells.rows, self.grid.frame.invert(np.array([mean])), np.array([[scatter]]))
 

@@ -14,14 +14,14 @@ import numpy as np
 
 from gpuvgm.engines import Engine
 from gpuvgm.errors import Results
-from gpuvgm.mixture.accumulate import CELL_FRAME, ColumnMoments, hard_start, mean_and_variance
+from gpuvgm.mixture.accumulate import CELL_FRAME, ColumnMoments, hard_start
 from gpuvgm.mixture.cell_em import cell_objective, fit_batch
 from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Stopping, Verbosity, best_of, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import Effort, SearchResult, accelerated, coarse_to_fine, search_cells
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
+from gpuvgm.summary.grid import Floats, Grid, Ints, Masses, values_of
 from gpuvgm.summary.summary import Cells
 
 LARGEST_FIT_ERROR = 1e-8  # of the fit on a summary, to the exact one, in units of sigma
@@ -115,7 +115,7 @@ class MixturePlan:
     def finer(self, masses: Masses) -> Self:
         """The plan with a finer grid, built from where all rows lie instead of a sample, split between the centres."""
         refinements = self.refinements + 1
-        grid = build_grid(self.grid.frame, masses, centres_of(self.starts), MASS_BITS + 2 * refinements)
+        grid = Grid.of(self.grid.frame, masses, centres_of(self.starts), refinements)
         return replace(self, grid=grid, refinements=refinements, trusted=True)
 
 
@@ -225,7 +225,7 @@ def fit_cells(engine: Engine, column: ColumnFit[P], verbosity: Verbosity | None 
     """
     plan, config = column.plan, column.plan.settings
     cells: Cells = column.sums.cells()
-    prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
+    prior = config.prior(*cells.mean_and_variance())
     if config.continued and column.outcome is not None:
         fit = accelerated(cell_objective(engine, cells, prior), column.outcome.fit.posterior, config.search)
         error = search_error(engine, prior, fit.posterior, cells)
@@ -244,7 +244,7 @@ def fit_cells(engine: Engine, column: ColumnFit[P], verbosity: Verbosity | None 
     plan = replace(plan, starts=(plan.starts[number],))
     is_split = plan.trusted
     if number > 0:
-        is_split = np.array_equal(plan.grid.midpoints, midpoint_keys(centres_of(plan.starts)))
+        is_split = plan.grid.is_split_between(centres_of(plan.starts))
     if config.checked == "end":
         error = end_error(engine, prior, fit.posterior, cells)
     elif not is_split:
@@ -324,7 +324,7 @@ def first_sums(grid: Grid, start: ColumnStart, cells: Cells) -> Posterior | Stat
 
 def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:
     """Component of each cell's rows: the nearest centre's, exactly so where the grid is split between the centres."""
-    if not np.array_equal(grid.midpoints, midpoint_keys(seeds.centres)):
+    if not grid.is_split_between(seeds.centres):
         return seeds.nearest(cells.mean)
     # the rows of a label lie from its midpoint to the next
     lowest = np.concatenate(([-np.inf], values_of(grid.midpoints)))

@@ -96,7 +96,6 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import FEWEST, Axis, Binned, JointPictures, Shares, shares_of_parts
-from gpuvgm.report.profiles import without
 from gpuvgm.report.shares import heat_maps, shares_chart
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 from gpuvgm.summary.distribution import Pieces
@@ -484,7 +483,7 @@ class NumberPair(Pair):
         """Yield the shares of the values but modal ones, on the fitted scale, if there are any."""
         column, codec = self._column, self._counter.codec
         modal = [codec.number(value) for value in column.modal_values if value is not None]
-        before, after = (without(table, modal) for table in pieces)
+        before, after = (table.without(modal) for table in pieces)
         if before.rows or after.rows:
             with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
                 histogram = Histogram.of_two(column, before, after)

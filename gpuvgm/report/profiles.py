@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from gpuvgm.columns.histograms import Histogram, components_by_mean, histogram_o
 from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
 from gpuvgm.report.counting import EncodedCounts, ErrorHistogram
 from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import keys_of
 
 _SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
 _BESIDE = 3
@@ -135,20 +134,6 @@ class NumberProfile:
     different: float = 0.0
 
 
-def without(pieces: Pieces, numbers: Sequence[float]) -> Pieces:
-    """Pieces of the distribution without those of the given numbers, each of which has a piece of its own."""
-    keys = keys_of(pieces.frame.apply(np.array(numbers, np.float64)))
-    is_other = ~np.isin(pieces.start, keys)
-    if np.all(is_other):
-        return pieces
-    parts = ("start", "last", "count", "mean", "scatter", "unit")
-    remaining = replace(pieces, **{part: getattr(pieces, part)[is_other] for part in parts})
-    place = remaining.places()
-    return replace(
-        remaining, minimum=float(np.min(place, initial=np.inf)), maximum=float(np.max(place, initial=-np.inf))
-    )
-
-
 def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile, ...]:
     """The one-hot columns of a column: components by rising mean, tail modes, then modal values."""
     positions, modal = column.mode_codes(), len(column.modal_values)
@@ -260,7 +245,7 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
     """
     mixture: Any = column if column.draws_modes else None
     modal = [column.codec.plain.number(value) for value in column.modal_values if value is not None]
-    before, after = without(before, modal), without(after, modal)
+    before, after = before.without(modal), after.without(modal)
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
         histogram = histogram_of(column, before, after) if before.rows and after.rows else None
     rows = round(before.rows)

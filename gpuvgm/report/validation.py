@@ -24,12 +24,11 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
 from gpuvgm.io.arrow import is_text_type, plain_type
-from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.figures import check_limits
 from gpuvgm.report.text import WIDTH, Row, aligned
-from gpuvgm.summary.grid import Floats, Ints, grid_of
+from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
@@ -255,7 +254,7 @@ class _NumberCheck(Counter):
         self._engine, self._column = engine, column
         self._marks = getattr(column, "quantiles", None)
         marks = np.array([] if self._marks is None else self._marks.numbers)
-        self._grid = None if self._marks is None else grid_of(np.append(marks, self._marks.mean))
+        self._grid = None if self._marks is None else Grid.around(np.append(marks, self._marks.mean))
         # An edge belongs to the interval below it, and a mark does not lie below itself.
         self._edges = np.nextafter(marks, -np.inf)
 
@@ -324,7 +323,7 @@ class _NumberCheck(Counter):
         if marks is None or counts.summary is None or counts.below is None or not ordinary:
             return {"ks": None, "mean_shift": None, "tail_ratio": None}
         cells, shares = counts.summary.cells(), np.array(marks.shares)
-        mean = mean_and_variance(cells.mean, cells.weight, cells.scatter)[0]
+        mean = cells.mean_and_variance()[0]
         shift = abs(float(counts.summary.grid.frame.invert(np.array([mean]))[0]) - marks.mean)
         shares_below = counts.below / max(ordinary, 1)
         ratios = [1.0]

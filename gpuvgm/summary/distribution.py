@@ -20,7 +20,6 @@ from gpuvgm.summary.grid import (
     Grid,
     Keys,
     Masses,
-    build_grid,
     keys_of,
     values_of,
 )
@@ -89,7 +88,7 @@ class Pieces:
         """
         frame = Frame.around(sample, keep_small=True)
         masses = Masses.of_sample(frame.apply(sample[np.isfinite(sample)]))
-        grid = build_grid(frame, masses, np.empty(0))
+        grid = Grid.of(frame, masses, np.empty(0))
         heavy = np.argsort(-masses.weight, kind="stable")[:MOST_ATOMS]
         heavy = heavy[masses.weight[heavy] >= max(2.0, LEAST_SHARE * np.sum(masses.weight))]
         atoms = np.concatenate((masses.low[heavy], keys_of(frame.apply(values[np.isfinite(values)]))))
@@ -127,6 +126,18 @@ class Pieces:
         key, zeros = keys_of(values), np.zeros(len(values))
         ends = float(np.min(values)), float(np.max(values))
         return cls(Frame(1.0, 0.0), key, key, weight, values, zeros, zeros, *ends)
+
+    def without(self, numbers: Sequence[float]) -> Pieces:
+        """The distribution without the given numbers, each of which has a piece of its own."""
+        is_other = ~np.isin(self.start, keys_of(self.frame.apply(np.array(numbers, np.float64))))
+        if np.all(is_other):
+            return self
+        parts = ("start", "last", "count", "mean", "scatter", "unit")
+        remaining = replace(self, **{part: getattr(self, part)[is_other] for part in parts})
+        place = remaining.places()
+        return replace(
+            remaining, minimum=float(np.min(place, initial=np.inf)), maximum=float(np.max(place, initial=-np.inf))
+        )
 
     @property
     def rows(self) -> float:

@@ -169,6 +169,49 @@ class Grid:
     hot_key: int
     anchors: Keys
 
+    @classmethod
+    def around(cls, numbers: Floats) -> Grid:
+        """Grid around numbers that are a sample of the rows."""
+        frame = Frame.around(numbers)
+        return cls.of(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
+
+    @classmethod
+    def of(cls, frame: Frame, masses: Masses, centres: Floats, refinements: int = 0) -> Grid:
+        """Grid whose inner cells each hold about the same mass, split at the midpoints between centres.
+
+        Parameters
+        ----------
+        frame : Frame
+            Coordinates of the rows.
+        masses : Masses
+            Where the mass lies.
+        centres : ndarray of shape (K,)
+            Centres that rows will start from, in the frame's coordinates.
+        refinements : int
+            How often the cells were found too wide; each makes four of one.
+        """
+        entry = masses.low >> np.uint64(ENTRY_SHIFT)
+        starts = np.flatnonzero(np.append(len(entry) > 0, entry[1:] != entry[:-1]))
+        ends = np.append(starts[1:], len(entry))[: len(starts)]
+        parts = _GridParts(masses, starts, ends)
+        low, high = parts.cores()
+        bits = _within_budget(parts.cell_bits(low, high, float(np.sum(masses.weight)), MASS_BITS + 2 * refinements))
+        width = _cell_width(low, high, bits)
+        drop = np.maximum(width - POSITION_BITS, 0)
+        cells = np.left_shift(1, bits)
+        windows = np.zeros(len(starts), DIRECTORY_DTYPE)
+        windows["start"], windows["last"], windows["drop"], windows["bits"] = low, cells - 1, drop, width - drop
+        windows["first"] = OUTER_CELLS + np.cumsum(cells) - cells
+        rests, total = parts.rests(low, drop), float(np.sum(masses.weight))
+        hot_key, anchors = NO_HOT_KEY, np.empty(0, np.uint64)
+        single = masses.low == masses.high
+        if np.any(single):
+            weight = np.where(single, masses.weight, 0.0)
+            heaviest = int(np.argmax(weight))
+            hot_key = int(masses.low[heaviest]) if weight[heaviest] >= HOT_SHARE * total else NO_HOT_KEY
+            anchors = _lone_values(cls(frame, windows, rests, np.empty(0, np.uint64), hot_key, anchors), masses)
+        return cls(frame, windows, rests, midpoint_keys(centres), hot_key, anchors)
+
     def __getstate__(self) -> dict[str, Any]:
         """State to pickle: the fields alone; cached properties are computed again from them."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
@@ -233,6 +276,27 @@ class Grid:
             split_cells[(cells == parent) & (keys >= midpoint)] = OUTER_CELLS + self.inner_cells + part
         return split_cells
 
+    def cells_of(self, y: Floats) -> Ints:
+        """Cells of rows with these coordinates, after splitting."""
+        keys = keys_of(y)
+        return self.split(self.locate(keys)[0], keys)
+
+    def place_of_hot_key(self) -> tuple[int, int]:
+        """Cell and position of rows with the hot key; 0 where there is none."""
+        if self.hot_key == NO_HOT_KEY:
+            return 0, 0
+        key = np.array([self.hot_key], np.uint64)
+        cell, position = self.locate(key)
+        return int(self.split(cell, key)[0]), int(position[0])
+
+    def is_split_between(self, centres: Floats, rounding: float = 0.0) -> bool:
+        """Return whether the cells end at the midpoints between centres, to within `rounding` of the range of these."""
+        wanted = midpoint_keys(centres)
+        if not rounding or len(wanted) != len(self.midpoints):
+            return np.array_equal(wanted, self.midpoints)
+        apart = np.abs(values_of(wanted) - values_of(self.midpoints))
+        return bool(np.all(apart <= rounding * np.ptp(centres)))
+
     def unsplit(self, cells: Ints) -> Ints:
         """Cells before splitting: a part's parent, every other cell itself."""
         part = cells - (OUTER_CELLS + self.inner_cells)
@@ -292,49 +356,6 @@ class Masses:
         """Masses of the finite values of a sample."""
         keys, counts = _distinct(keys_of(y[np.isfinite(y)]))
         return cls(keys, keys, counts)
-
-
-def grid_of(numbers: Floats) -> Grid:
-    """Grid around numbers that are a sample of the rows."""
-    frame = Frame.around(numbers)
-    return build_grid(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
-
-
-def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = MASS_BITS) -> Grid:
-    """Grid whose inner cells each hold about the same mass, split at the midpoints between centres.
-
-    Parameters
-    ----------
-    frame : Frame
-        Coordinates of the rows.
-    masses : Masses
-        Where the mass lies.
-    centres : ndarray of shape (K,)
-        Centres that rows will start from, in the frame's coordinates.
-    mass_bits : int
-        log2 of the number of cells that the whole mass is divided into.
-    """
-    entry = masses.low >> np.uint64(ENTRY_SHIFT)
-    starts = np.flatnonzero(np.append(len(entry) > 0, entry[1:] != entry[:-1]))
-    ends = np.append(starts[1:], len(entry))[: len(starts)]
-    parts = _GridParts(masses, starts, ends)
-    low, high = parts.cores()
-    bits = _within_budget(parts.cell_bits(low, high, float(np.sum(masses.weight)), mass_bits))
-    width = _cell_width(low, high, bits)
-    drop = np.maximum(width - POSITION_BITS, 0)
-    cells = np.left_shift(1, bits)
-    windows = np.zeros(len(starts), DIRECTORY_DTYPE)
-    windows["start"], windows["last"], windows["drop"], windows["bits"] = low, cells - 1, drop, width - drop
-    windows["first"] = OUTER_CELLS + np.cumsum(cells) - cells
-    rests, total = parts.rests(low, drop), float(np.sum(masses.weight))
-    hot_key, anchors = NO_HOT_KEY, np.empty(0, np.uint64)
-    single = masses.low == masses.high
-    if np.any(single):
-        weight = np.where(single, masses.weight, 0.0)
-        heaviest = int(np.argmax(weight))
-        hot_key = int(masses.low[heaviest]) if weight[heaviest] >= HOT_SHARE * total else NO_HOT_KEY
-        anchors = _lone_values(Grid(frame, windows, rests, np.empty(0, np.uint64), hot_key, anchors), masses)
-    return Grid(frame, windows, rests, midpoint_keys(centres), hot_key, anchors)
 
 
 def midpoints(centres: Floats) -> Floats:

@@ -79,10 +79,28 @@ class Cells:
     parent: Ints
     unit: Floats
 
+    @classmethod
+    def of_values(cls, y: Floats, weight: Floats) -> Cells:
+        """A cell for each of some values, with the rows that hold it."""
+        zeros = np.zeros(len(y))
+        return cls(y, weight, zeros, zeros.astype(np.int64), zeros.astype(np.int64), zeros)
+
     @property
     def rows(self) -> float:
         """Number of rows in all cells."""
         return float(np.sum(self.weight))
+
+    def mean_and_variance(self) -> tuple[float, float]:
+        """Mean and variance with ddof = 1 of the rows; the variance of a single row is 1 as in the prior.
+
+        In memory, by NumPy's pairwise sums, with squares about the mean itself.
+        """
+        total = self.rows
+        rough = float(np.sum(self.weight * self.mean) / total)
+        # Summed again about the rough mean, so that an offset costs no digits.
+        mean = rough + float(np.sum(self.weight * (self.mean - rough)) / total)
+        squares = float(np.sum(self.weight * (self.mean - mean) ** 2) + np.sum(self.scatter))
+        return mean, squares / (total - 1) if total > 1 else 1.0
 
     def coarsen(self) -> Cells:
         """Neighbouring cells of one window put together two by two, unless a midpoint lies between them."""
@@ -233,8 +251,7 @@ class Summary:
         x = np.asarray(x, dtype=np.float64)
         finite = x[np.isfinite(x)]
         y = grid.frame.apply(finite)
-        check_range(int(np.count_nonzero(np.isfinite(y))), len(finite))
-        keys = keys_of(y)
+        keys = keys_of(y[np.isfinite(y)])
         cell, position = grid.locate(keys)
         cell = grid.split(cell, keys)
         cells, index, count = np.unique(cell, return_inverse=True, return_counts=True)
@@ -251,7 +268,14 @@ class Summary:
             grid, cells, count.astype(np.uint64), first, second, high,
             missing, len(x) - len(finite) - missing,
             float(np.min(finite, initial=np.inf)) + 0.0, float(np.max(finite, initial=-np.inf)) + 0.0,
-        )  # fmt: skip
+        ).of_all(len(x))  # fmt: skip
+
+    def of_all(self, rows: int) -> Summary:
+        """The summary, refused if it lacks some of so many rows: finite ones overflow in a frame of a tiny sample."""
+        if self.rows != rows:
+            problem = "values are more than 1e300 times as large as the sample of the column"
+            raise InputError(f"{counted_values(rows - self.rows, problem)}: clean them, or fit with a larger sample")
+        return self
 
     def merge(self, other: Summary) -> Summary:
         """Summary of both sets of rows; associative and commutative to the last bit.
@@ -672,16 +696,6 @@ def _check_sums(summary: Summary) -> None:
 def _is_range(ends: Sequence[Any]) -> bool:
     numbers = [type(end) in (int, float) for end in ends]
     return all(numbers) and bool(ends[0] <= ends[1])
-
-
-def check_range(ordinary: int, finite: int) -> None:
-    """Refuse rows that are finite but overflow in the frame of a column whose sample was tiny."""
-    if ordinary != finite:
-        raise InputError(
-            counted_values(finite - ordinary, "values are more than 1e300 times as large as the sample of the column")
-            + ": "
-            "clean them, or fit with a larger sample"
-        )
 
 
 def _add_words(low: Keys, high: Keys, term: Keys, term_high: Keys | np.uint64) -> tuple[Keys, Keys]:

@@ -13,14 +13,14 @@ from gpuvgm.config import FitConfig
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.mixture import cell_em
-from gpuvgm.mixture.accumulate import mean_and_variance, over_cells
+from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.cell_em import Ascent, cell_objective, fit_batch
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Prior, prior_of
 from gpuvgm.mixture.search import Effort, cell_starts
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import distance
-from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.grid import Frame, Grid, Masses
 from gpuvgm.summary.summary import Cells
 from tests.conftest import make_engine, native_names
 from tests.harness.shapes import shape
@@ -39,8 +39,8 @@ def column(name: str, rows: int = 20_000) -> tuple[Cells, Prior]:
     x = shape(name, rows)
     frame = Frame.around(x)
     y = frame.apply(x)
-    cells = REFERENCE.summarise(x, build_grid(frame, Masses.of_sample(y), np.empty(0))).cells()
-    return cells, prior_of(*mean_and_variance(y, np.ones(rows), np.zeros(rows)), frame, FitConfig())
+    cells = REFERENCE.summarise(x, Grid.of(frame, Masses.of_sample(y), np.empty(0))).cells()
+    return cells, prior_of(*Cells.of_values(y, np.ones(rows)).mean_and_variance(), frame, FitConfig())
 
 
 def points(cells: Cells) -> Cells:

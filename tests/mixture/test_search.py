@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
+from gpuvgm.mixture.accumulate import hard_start, over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
 from gpuvgm.mixture.search import (
@@ -29,7 +29,7 @@ from gpuvgm.mixture.search import (
 from gpuvgm.mixture.statistics import _APART as APART
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import _with_blur, blur
-from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.grid import Frame, Grid, Masses
 from gpuvgm.summary.summary import Cells
 
 QUICK = Effort(screening=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
@@ -40,8 +40,8 @@ def cells_of(x: np.ndarray) -> tuple[Cells, Prior]:
     """Cells and scikit-learn's prior of a column."""
     frame = Frame.around(x)
     y = frame.apply(x)
-    grid = build_grid(frame, Masses.of_sample(y[:: max(1, len(y) // 50_000)]), np.empty(0))
-    mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
+    grid = Grid.of(frame, Masses.of_sample(y[:: max(1, len(y) // 50_000)]), np.empty(0))
+    mean, variance = Cells.of_values(y, np.ones(len(y))).mean_and_variance()
     config = FitConfig(effort="research", weight_concentration_prior=1.0)
     return get_engine("auto").summarise(x, grid).cells(), prior_of(mean, variance, frame, config)
 
@@ -279,7 +279,7 @@ def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
     frame, random = Frame.around(x), np.random.RandomState(0)
     y = frame.apply(x)
     one, none = np.ones(len(y)), np.zeros(len(y))
-    rows = over_cells(get_engine("auto"), Cells(y, one, none, none.astype(int), none.astype(int), none))
+    rows = over_cells(get_engine("auto"), Cells.of_values(y, one))
     bounds = []
     for _ in range(10):
         run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))

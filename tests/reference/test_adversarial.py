@@ -13,14 +13,14 @@ from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
-from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells, over_rows
+from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import StickBreaking, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import CHECKED_ITERATIONS, distance
-from gpuvgm.summary.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary.grid import OUTER_CELLS, Frame, Grid, Masses, keys_of
+from gpuvgm.summary.summary import Cells, Summary
 
 HEAD = UNKNOWN_SAMPLE_ROWS
 either_effort = pytest.mark.parametrize("effort", ["research", "best"])
@@ -46,7 +46,7 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     y = frame.apply(rows)
     one, zero = np.ones(len(y)), np.zeros(len(y))
     config = FitConfig(**settings)
-    prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
+    prior = prior_of(*Cells.of_values(y, one).mean_and_variance(), frame, config)
     if config.effort == "research":
         labels = Seeds(mixture.centres).nearest(y)
         start = prior.update(hard_start(y, one, zero, labels, mixture.centres))
@@ -74,7 +74,7 @@ def test_labels_of_cells_are_those_of_their_rows_outside_windows_too(seed: int) 
     later = g.uniform(999, 1002, 5000)
     frame = Frame.around(sample)
     centres = g.choice(frame.apply(np.concatenate([sample, later])), 10)
-    grid = build_grid(frame, Masses.of_sample(frame.apply(sample)), centres)
+    grid = Grid.of(frame, Masses.of_sample(frame.apply(sample)), centres)
     keys = keys_of(frame.apply(np.concatenate([sample, later])))
     cells = grid.split(grid.locate(keys)[0], keys)
     labels = grid.labels(cells, grid.geometry(cells).low)
@@ -146,7 +146,7 @@ def test_inner_cells_stay_within_their_budget() -> None:
     x = np.where(g.random(131_072) < 0.5, 1.0, 1.0 + 1e-3) * 2.0 ** g.integers(-100, 100, 131_072)
     x *= 1 + 1e-10 * g.normal(size=len(x))
     frame = Frame.around(x)
-    grid = build_grid(frame, Masses.of_sample(frame.apply(x)), np.array([0.0, 1.0]))
+    grid = Grid.of(frame, Masses.of_sample(frame.apply(x)), np.array([0.0, 1.0]))
     assert grid.inner_cells <= 1 << 20
     summary = Summary.from_array(x[:5000], grid)
     assert summary.ordinary == 5000

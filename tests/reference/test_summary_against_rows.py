@@ -15,11 +15,12 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
-from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance, over_rows
+from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR, ColumnFit, fit_cells
+from gpuvgm.summary.summary import Cells
 from gpuvgm.table.fit import FittedColumns, Stopwatch, fit_table
 from tests.harness.shapes import each_shape, shape
 
@@ -42,7 +43,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
     start = hard_start(y, one, zero, plan.starts[0].nearest(y), plan.starts[0].centres)
-    mean, variance = mean_and_variance(y, one, zero)
+    mean, variance = Cells.of_values(y, one).mean_and_variance()
 
     prior = prior_of(mean, variance, frame, plan.config)
     stopping = Stopping.of(plan.config, len(x))

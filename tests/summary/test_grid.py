@@ -14,7 +14,6 @@ from gpuvgm.summary.grid import (
     Masses,
     _distinct,
     _distinct_in_numpy,
-    build_grid,
     keys_of,
     midpoint_keys,
     values_of,
@@ -24,11 +23,11 @@ from tests.harness.shapes import SHAPES, shape
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 
 
-def grid_of(x: np.ndarray, centres: list[float] | None = None, mass_bits: int = 14) -> tuple[Grid, np.ndarray]:
+def grid_of(x: np.ndarray, centres: list[float] | None = None, refinements: int = 0) -> tuple[Grid, np.ndarray]:
     frame = Frame.around(x)
     y = frame.apply(x[np.isfinite(x)])
     middle = np.quantile(y, [0.1, 0.5, 0.9]) if centres is None else np.array(centres)
-    return build_grid(frame, Masses.of_sample(y), middle, mass_bits), y
+    return Grid.of(frame, Masses.of_sample(y), middle, refinements), y
 
 
 @given(st.lists(FINITE, min_size=2, max_size=50))
@@ -117,4 +116,4 @@ def test_fingerprint_names_the_cells() -> None:
     one, _ = grid_of(x)
     assert one.fingerprint == grid_of(x)[0].fingerprint
     assert one.fingerprint != grid_of(x, [0.0, 1.0])[0].fingerprint
-    assert one.fingerprint != grid_of(x, mass_bits=13)[0].fingerprint
+    assert one.fingerprint != grid_of(x, refinements=1)[0].fingerprint

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.mixture.accumulate import WeightedSums
-from gpuvgm.summary.grid import DIRECTORY_DTYPE, Frame, Grid, Masses, build_grid, keys_of
+from gpuvgm.summary.grid import DIRECTORY_DTYPE, Frame, Grid, Masses, keys_of
 from gpuvgm.summary.summary import Cells, Summary
 from tests.harness.shapes import SHAPES, shape
 from tests.summary.test_grid import grid_of
@@ -287,7 +287,7 @@ def test_pickles_are_small() -> None:
     """A million rows in 30,000 cells."""
     x = np.random.default_rng(0).normal(size=1_000_000)
     frame = Frame.around(x)
-    grid = build_grid(frame, Masses.of_sample(frame.apply(x[: 1 << 17])), np.linspace(-2, 2, 10))
+    grid = Grid.of(frame, Masses.of_sample(frame.apply(x[: 1 << 17])), np.linspace(-2, 2, 10))
     summary = Summary.from_array(x, grid)
     assert len(summary.cell) > 30_000
     assert len(pickle.dumps(summary)) < 600_000

@@ -15,8 +15,8 @@ from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.cuda.values import SOURCES, Reading, modal_words, reading_of, rule_words
 from gpuvgm.engines.tables import RowRules
-from gpuvgm.summary.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
-from gpuvgm.summary.summary import Summary, check_range
+from gpuvgm.summary.grid import OUTER_CELLS, Grid, Keys, values_of
+from gpuvgm.summary.summary import Summary
 
 WINDOW_ROWS = (1 << 22) - 4096  # rows whose count and first moment fit one 64-bit word of a cell
 WINDOWS = 5  # of a launch; a multiprocessor has a block of each at a time,
@@ -162,7 +162,7 @@ class Room:
         self.totals = xp.zeros((OUTER_CELLS + inner, 4), np.uint64)
         touched = OUTER_CELLS // SEGMENT // 2
         fresh = np.zeros(SLOTS + touched + self.apart, np.uint64)
-        fresh[SLOTS + touched + LEAST] = NO_HOT_KEY  # above the key of every row
+        fresh[SLOTS + touched + LEAST] = np.iinfo(np.uint64).max  # above the key of every row
         words = xp.empty(len(fresh) + 5 * GATHERED, np.uint64)
         self._fresh, self._start_words = xp.asarray(fresh), words[: len(fresh)]
         self.frequent, self.touched = words[:SLOTS], words[SLOTS : SLOTS + touched].view(np.uint32)
@@ -203,14 +203,14 @@ class GridOnDevice:
         self.arguments = [
             grid.frame.scale,
             grid.frame.centre,
-            xp.asarray(grid.directory().view(np.uint64).reshape(ENTRIES, 2)),
+            xp.asarray(grid.directory().view(np.uint64).reshape(-1, 2)),
             xp.asarray(splits.midpoint),
             xp.asarray(splits.parent.astype(np.uint32)),
             len(splits.parent),
             self.cells,
             xp.asarray(_split_cells(splits.parent)),
             grid.hot_key,
-            *_place_of_hot_key(grid),
+            *grid.place_of_hot_key(),
         ]
 
     def rules(self, rules: RowRules, dtype: np.dtype[Any]) -> tuple[Any, Any]:
@@ -304,8 +304,7 @@ class CellTables:
             self._grids[number, table.grid.grid.fingerprint] = table.grid
             if len(self._grids) > GRIDS:
                 self._grids.popitem(last=False)
-        check_range(summary.ordinary, rows - summary.missing - summary.infinite - sum(summary.modal))
-        return summary
+        return summary.of_all(rows)
 
     def release(self) -> None:
         """Give back rooms and grids that are kept."""
@@ -502,12 +501,3 @@ def _split_cells(parents: Keys) -> Any:
     for parent in np.unique(parents).tolist():
         slots[parent % SLOTS] = SEVERAL if slots[parent % SLOTS] else parent
     return slots
-
-
-def _place_of_hot_key(grid: Grid) -> tuple[int, int]:
-    """Cell and position of rows with the hot key."""
-    if grid.hot_key == NO_HOT_KEY:
-        return 0, 0
-    key = np.array([grid.hot_key], np.uint64)
-    cell, position = grid.locate(key)
-    return int(grid.split(cell, key)[0]), int(position[0])

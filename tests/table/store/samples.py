@@ -20,7 +20,7 @@ from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.grid import Frame, Grid, Masses
 from gpuvgm.summary.summary import Summary
 
 AWKWARD = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, -2.2250738585072014e-308])
@@ -127,7 +127,7 @@ def make_stored(*, summaries=True):
     model = make_model()
     y = np.array([0.0, 1.5, 1.5, 1.5, -3.25, 1e300, np.nan, np.inf])
     frame = Frame.around(y[np.isfinite(y)])
-    grid = build_grid(frame, Masses.of_sample(frame.apply(y[np.isfinite(y)])), np.array([0.0, 1.0]))
+    grid = Grid.of(frame, Masses.of_sample(frame.apply(y[np.isfinite(y)])), np.array([0.0, 1.0]))
     summary = Summary.from_array(y, grid)
     apart = replace(summary, missing=0, modal=(2**40, 0, 7))
     held = {model.names[0]: summary, "id": Summary.empty(grid), "spikes": apart} if summaries else {}
