@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks import inputs
 from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, over_cells, over_rows
+from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Posterior, prior_of
+from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import distance, start_components
 from gpuvgm.summary.summary import Cells
@@ -74,7 +74,7 @@ def one_step(x: np.ndarray) -> Iterator[tuple[int, float, float]]:
     """Cells and the largest shifts of a mean, in sd, of one E-step on cells of equal widths beside one on all rows."""
     engine, plan = get_engine("auto"), inputs.plan_for(x)
     posterior, y = fit_rows(plan, x), plan.grid.frame.apply(x)
-    table, deviations = posterior.kernel_table(CELL_FRAME), np.sqrt(posterior.covariances)
+    table, deviations = posterior.kernel_table(), np.sqrt(posterior.covariances)
     k = len(deviations)
 
     def shifts(at: np.ndarray, weight: np.ndarray | None, scatter: np.ndarray | None) -> np.ndarray:
@@ -111,7 +111,7 @@ def fit_cells(plan: NumberPlan, cells: Cells, used: Cells) -> Posterior:
     """EM on `used`; start and prior are those of `cells`, so that nothing but the E-steps differs."""
     (seeds,) = plan.starts
     mean, variance = cells.mean_and_variance()
-    prior = prior_of(mean, variance, plan.grid.frame, plan.config)
+    prior = Prior.of_column(mean, variance, plan.grid.frame, plan.config)
     component = start_components(plan.grid, seeds, cells)
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, seeds.centres)
     accumulate = over_cells(get_engine("auto"), used)
@@ -126,6 +126,6 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     (seeds,) = plan.starts
     start = hard_start(y, one, zero, seeds.nearest(y), seeds.centres)
     mean, variance = Cells.of_values(y, one).mean_and_variance()
-    prior = prior_of(mean, variance, frame, plan.config)
+    prior = Prior.of_column(mean, variance, frame, plan.config)
     accumulate = over_rows(engine, Rows.of(x), frame)
     return fit_mixture(accumulate, prior, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior

@@ -22,7 +22,7 @@ from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.tables import Draw
 from gpuvgm.mixture.accumulate import hard_start, over_rows
 from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture
-from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.posterior import Prior
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.summary.summary import Cells
 
@@ -109,7 +109,7 @@ def exact_em(x: np.ndarray) -> Callable[[], MixtureFit]:
     y = frame.apply(x)
     (seeds,) = plan.starts
     start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.nearest(y), seeds.centres)
-    prior = prior_of(*Cells.of_values(y, np.ones(len(y))).mean_and_variance(), frame, config)
+    prior = Prior.of_column(*Cells.of_values(y, np.ones(len(y))).mean_and_variance(), frame, config)
     stopping = Stopping.of(config, len(x))
     return lambda: fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping)
 

@@ -241,3 +241,7 @@ class Results(Generic[T]):
             {name: result for name, result in results.items() if not isinstance(result, Exception)},
             {name: result for name, result in results.items() if isinstance(result, Exception)},
         )
+
+    def renew(self, columns: Mapping[str, T]) -> dict[str, T]:
+        """All columns with the results of some of them, without those that failed."""
+        return {name: self.good.get(name, column) for name, column in columns.items() if name not in self.failed}

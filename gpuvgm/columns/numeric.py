@@ -48,13 +48,10 @@ from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import Coverage
 from gpuvgm.engines.tables import RowRules
 from gpuvgm.errors import InferenceWarning, InputError, warn
-from gpuvgm.mixture.accumulate import CELL_FRAME
-from gpuvgm.mixture.em import Stopping
-from gpuvgm.mixture.initialization import Seeds, k_means_seeds
-from gpuvgm.mixture.posterior import Posterior, StickBreaking, prior_of
-from gpuvgm.mixture.rows import SEED_ROWS, random_places
-from gpuvgm.mixture.search import SEARCHES
-from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig, centres_of
+from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
+from gpuvgm.mixture.rows import SEED_ROWS
+from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses
 from gpuvgm.summary.summary import STRAYS, Cells, Summary
 
@@ -116,17 +113,7 @@ class NumberPlan(MixturePlan, ColumnPlan):
     @property
     def settings(self) -> SummaryConfig:
         """How to fit; see `MixturePlan.settings`."""
-        config = self.config
-        return SummaryConfig(
-            components=len(centres_of(self.starts)),
-            stopping=partial(Stopping.of, config),
-            random=partial(np.random.RandomState, config.random_state),
-            prior=partial(prior_of, frame=self.grid.frame, config=config, least_variance=_least_variance(self)),
-            search=SEARCHES.get(config.effort),
-            mean_precisions=config.mean_precisions,
-            weight_threshold=config.weight_threshold,
-            asks_exact=config.algorithm == "exact",
-        )
+        return SummaryConfig.of_column(self.config, self.grid.frame, len(self.centres), _least_variance(self))
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are summarised there; see `Codec.works_on_device`."""
@@ -314,14 +301,14 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     ordinary = numbers[np.isfinite(numbers)]
     y = frame.apply(ordinary)
     starts: tuple[Seeds, ...] = ()
+    centres = np.empty(0)
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
         config, rows, most = request.config, y, SEED_ROWS  # as exact EM starts, where the sample is all rows
         if config.effort != "research":
             rows, most = ascending(y), SEEDING_ROWS  # the order of rows decides nothing
-        if len(rows) > most:
-            rows = rows[random_places(len(rows), most).astype(np.int64)]
-        starts = (k_means_seeds(rows, config.n_components, config.random_state)[0],)
-    grid = Grid.of(frame, Masses.of_sample(y), centres_of(starts))
+        seeds = Seeds.of(rows, config.n_components, config.random_state, most)
+        starts, centres = (seeds,), seeds.centres
+    grid = Grid.of(frame, Masses.of_sample(y), centres)
     kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip
     plan = NumberPlan(
         name=request.name,
@@ -351,12 +338,12 @@ def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.Chunk
 
 def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
     """The plan, with centres from the summary's cells where the sample had too few ordinary values for them."""
-    if plan.ranged or len(centres_of(plan.starts)) >= min(plan.config.n_components, summary.ordinary):
+    if plan.ranged or len(plan.centres) >= min(plan.config.n_components, summary.ordinary):
         return plan
     cells = summary.cells()
     repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
     rows = np.repeat(cells.mean, repeats)
-    seeds, _ = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
+    seeds = Seeds.of(rows, plan.config.n_components, plan.config.random_state)
     return replace(plan, starts=(seeds,), trusted=False)
 
 
@@ -422,12 +409,12 @@ def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, su
     )
     if isinstance(column, GeneralColumn):
         return plan(modal=(), rules=request.rules, clip=column.clip)
-    starts = () if column.mixture is None else (Seeds(column.mixture.centres),)
+    mixture = column.mixture
     return plan(
         modal=column.modal_values,
         rules=column.rules,
-        starts=starts,
-        trusted=bool(starts) and summary.grid.is_split_between(centres_of(starts), ROUNDING),
+        starts=() if mixture is None else (Seeds(mixture.centres),),
+        trusted=mixture is not None and summary.grid.is_split_between(mixture.centres, ROUNDING),
         strays=summary.strays,
     )
 
@@ -483,14 +470,14 @@ def fitted_column(engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColum
 
 def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:
     """Activity and mode counts, per cell at its mean, and tail modes."""
-    table = posterior.kernel_table(CELL_FRAME)
+    table = posterior.kernel_table()
     counts = engine.count_most_probable(cells.mean, cells.weight, table)
     active = posterior.weights > plan.config.weight_threshold
     if plan.config.active_by == "rows":
         active &= counts > 0
     if not np.any(active):
         active = np.arange(len(counts)) == np.argmax(posterior.weights)
-    centres = centres_of(plan.starts)
+    centres = plan.centres
     if plan.rules.tails == "modes":
         active, tails, rows = _covering(plan, summary, cells, posterior, active)
         ends = np.split(rows, [np.count_nonzero(active)])
@@ -510,7 +497,7 @@ def _covering(
     active = with_needed(active, posterior.weights, posterior.means, limit * widths, rows)
     means, widths = posterior.means[active], widths[active]
     tails = tail_modes(means, limit * widths, rows, minimum, maximum)
-    table = posterior.kernel_table(CELL_FRAME).take(np.flatnonzero(active))
+    table = posterior.kernel_table().take(np.flatnonzero(active))
     further, wider = modes_of_tails(tails, limit)
     coverage = Coverage(table, np.concatenate((means, further)), np.concatenate((widths, wider)), limit)
     distance = cells.mean - means[:, None]

@@ -36,9 +36,8 @@ from gpuvgm.columns.mixture_model import FAR_OUT
 from gpuvgm.columns.sentinels import find_sentinels, least_rows
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.cell_em import cell_objective
-from gpuvgm.mixture.posterior import Posterior, prior_of
-from gpuvgm.mixture.search import quantile_start
+from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.search import fit_from_quantiles
 from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.grid import Floats, Frame
 from gpuvgm.summary.summary import Cells
@@ -231,12 +230,8 @@ class _Trial:
         y, counts = distinct_values(frame.apply(inner))
         cells = Cells.of_values(y, counts.astype(np.float64))
         least_variance = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, np.zeros(1))[0])
-        prior = prior_of(*cells.mean_and_variance(), frame, config, least_variance)
-        objective = cell_objective(get_engine(), cells, prior, sound=True)
-        ascents = objective.ascents([quantile_start(cells, components)])
-        objective.run(ascents, ITERATIONS, QUIET)
-        posterior = ascents[0].best.posterior
-        assert posterior is not None  # statistics of one feature always have one
+        prior = Prior.of_column(*cells.mean_and_variance(), frame, config, least_variance)
+        posterior = fit_from_quantiles(get_engine(), cells, prior, components, ITERATIONS, QUIET)
         variances = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior.means))
         return cls(codec, frame, replace(posterior, covariances=variances, slack=0.0))
 

@@ -41,7 +41,6 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.io import lies_on_device
 from gpuvgm.io.frames import is_loaded
-from gpuvgm.mixture.accumulate import moments_of
 from gpuvgm.mixture.em import Stopping, Verbosity
 from gpuvgm.mixture.estimator_fit import (
     Estimate,
@@ -282,7 +281,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
         with self._rows(X, sample_weight) as rows:
             _refuse_summary(self, rows.features)
             _refuse_too_few_rows(self, rows)
-            problem = self._problem(rows, moments_of(self._engine(rows), rows))
+            problem = self._problem(rows, rows.moments(self._engine(rows)))
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
         self._seen = None
@@ -342,7 +341,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
             _refuse_summary(self, rows.features)
             if seen is None:
                 _refuse_too_few_rows(self, rows)
-                problem = replace(self._problem(rows, moments_of(self._engine(rows), rows)), warm=None)
+                problem = replace(self._problem(rows, rows.moments(self._engine(rows))), warm=None)
                 seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
             elif rows.total == 0:
                 return self

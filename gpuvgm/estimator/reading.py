@@ -17,7 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sources import values_of_series
 from gpuvgm.io import Block, Source, device_rows, float64_rows, holds_device_rows
-from gpuvgm.mixture.rows import BLOCK_VALUES, Rows
+from gpuvgm.mixture.rows import Rows
 from gpuvgm.summary.grid import Floats
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class RowsOfSource(Rows):
     executor: LocalExecutor
     lazy: bool = True
 
-    def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
+    def each(self, function: Callable[..., T], values: int = Rows.block_values) -> Iterator[T]:
         """Results of a function for each block, by the executor; see `Rows.each`."""
 
         def apply(block: Block) -> T:
@@ -84,7 +84,7 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
 
     if isinstance(x, Source):  # a frame of Dask
         shape = check_frame(estimator, x, reset=reset)
-        block_rows = max(1, BLOCK_VALUES // (shape[1] * CHUNK_ROWS)) * CHUNK_ROWS
+        block_rows = max(1, Rows.block_values // (shape[1] * CHUNK_ROWS)) * CHUNK_ROWS
         blocks = partial(x.blocks, x.schema.names, block_rows)
         executor, placeholder = local_executor(estimator), np.broadcast_to(0.0, shape)
         return RowsOfSource(placeholder, blocks=blocks, numbers_of=finite_rows, executor=executor)

@@ -8,7 +8,6 @@ import numpy as np
 
 from gpuvgm.errors import InputError
 from gpuvgm.estimator.reading import host_floats, hosted
-from gpuvgm.mixture.initialization import is_far_from_zero
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Prior
 from gpuvgm.mixture.rows import Moments
 from gpuvgm.summary.grid import Floats
@@ -35,7 +34,7 @@ def checked_prior(estimator: Any, moments: Moments) -> Prior:
     covariance = _covariance(
         estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
     )
-    origin = moments.mean if is_far_from_zero(moments.mean, moments.deviations) else np.zeros(features)
+    origin = moments.mean if moments.are_far_from_zero else np.zeros(features)
     return Prior(
         covariance_type=estimator.covariance_type,
         concentration_type=estimator.weight_concentration_prior_type,

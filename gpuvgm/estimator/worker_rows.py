@@ -18,14 +18,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, HeldShares
 from gpuvgm.execution.worker_rows import HeldChunks, in_whole_chunks
 from gpuvgm.io import Block, Source
-from gpuvgm.mixture.rows import (
-    BLOCK_VALUES,
-    BlockSums,
-    Choice,
-    Rows,
-    merged,
-    sums_of,
-)
+from gpuvgm.mixture.rows import BlockSums, Choice, Rows, sums_of
 from gpuvgm.summary.grid import Floats
 
 T = TypeVar("T")
@@ -55,12 +48,11 @@ class RowsOnWorkers(Rows):
             total.add_nodes(nodes)
         return total
 
-    def merged(self, engine: Engine, function: Callable[..., T]) -> T:
-        """Merged result of a function for all blocks; see `Rows.merged`."""
-        parts: T = merged(self.shares.map(_merged, self.engine, self.choice, function))
-        return parts
+    def partial_results(self, engine: Engine, function: Callable[..., T]) -> Iterable[T]:
+        """Merged results of a function for the blocks of each partition; see `Rows.partial_results`."""
+        return self.shares.map(_merged, self.engine, self.choice, function)
 
-    def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
+    def each(self, function: Callable[..., T], values: int = Rows.block_values) -> Iterator[T]:
         """Results of a function for each block of each partition; see `Rows.each`."""
         return chain.from_iterable(self.shares.map(_results_of_blocks, self.choice, function, values))
 

@@ -28,8 +28,8 @@ from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.estimator.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture.accumulate import summarise_rows
 from gpuvgm.mixture.estimator_fit import Estimate, Problem, estimate_of, outcome_of, plan
-from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.mixture.summary_fit import ColumnFit
+from gpuvgm.summary.grid import Floats
 
 try:
     from rdt import transformers
@@ -44,7 +44,6 @@ LARGEST_END_ERROR = 1e-6  # in sigma; 100 iterations end much further than that 
 LEAST_VARIANCE = 1e-6  # scikit-learn's reg_covar
 LARGEST_NUMBER = 1e150  # sums of squares must not overflow
 LIMIT = 0.99  # of the normalized values
-ROWS = Frame(1.0, 0.0)
 FLOATS = FloatCodec(pa.float64())
 CHOICES = {
     "effort": get_args(MixtureEffort),
@@ -66,7 +65,7 @@ class OnePassMixture(BayesianGaussianMixture):
             return super()._estimate(problem)
         planned = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
         column = ColumnFit(planned, summarise_rows(problem.engine, problem.rows, planned.grid))
-        outcome = outcome_of(fit_cells(problem.engine, column, problem.verbosity))
+        outcome = outcome_of(column.fit_cells(problem.engine, problem.verbosity))
         if outcome.error > LARGEST_END_ERROR:
             return super()._estimate(problem)
         return estimate_of(planned.grid.frame.centre, outcome)
@@ -246,7 +245,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         valid = np.flatnonzero(self.valid_component_indicator)
         invalid = np.flatnonzero(~self.valid_component_indicator)
         return EncodeTable(
-            mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, invalid))),
+            mixture=posterior.kernel_table().take(np.concatenate((valid, invalid))),
             widths=self.STD_MULTIPLIER * np.sqrt(posterior.covariances[valid]),
             codes=np.arange(len(valid)),
             floor=RESEARCH_FLOOR,

@@ -1,4 +1,4 @@
-"""Sums over rows, in blocks and threads, or over cells: E-steps, moments, starts, summaries."""
+"""Sums over rows, in blocks and threads, or over cells: E-steps, starts, summaries."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.errors import InputError
 from gpuvgm.mixture.em import Accumulate
-from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start, is_far_from_zero
+from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre
+from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre, in_chunks, sums_where
 from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
-CELL_FRAME = Frame(1.0, 0.0)
 
 
 def over_cells(engine: Engine, cells: Cells) -> Accumulate:
@@ -39,7 +37,7 @@ def over_cells(engine: Engine, cells: Cells) -> Accumulate:
     scatter = cells.scatter if np.any(cells.scatter) else None
 
     def accumulate(posterior: Posterior) -> Statistics:
-        table = posterior.kernel_table(CELL_FRAME)
+        table = posterior.kernel_table()
         return statistics_of(engine.e_step(cells.mean, cells.weight, scatter, table), table)
 
     return accumulate
@@ -94,83 +92,12 @@ def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
 
 def sums_over(engine: Engine, rows: Rows, table: GaussianTable) -> Statistics:
     """Statistics of an E-step over all rows."""
-    return gaussian_statistics(rows.sums(engine, partial(_feature_sums, table), table.width).total, table)
+    return gaussian_statistics(rows.feature_sums(engine, table), table)
 
 
 def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable) -> float:
     """Weighted sum over the rows of the logarithm of the mixture's density."""
-    return float(rows.sums(engine, partial(_feature_sums, table), table.width).total[0, -1])
-
-
-def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
-    """Sums of an E-step over some rows of several features."""
-    return engine.e_step_features(x, weight, table)
-
-
-# -- moments, in two ways beside `Cells.mean_and_variance`. Each adds in an order of its own, so that last bits differ.
-
-
-def moments_of(engine: Engine, rows: Rows) -> Moments:
-    """Moments of the rows.
-
-    On the engine, for several features and weights: one component without a density has all responsibility. Moments are
-    taken about the mean of a sample, so that nothing cancels.
-    """
-    centre = np.asarray(np.mean(rows.sample(CHUNK_ROWS).array, axis=0, dtype=np.float64))
-    features = rows.features
-    table = GaussianTable(centre, np.zeros((1, features)), np.zeros((1, features, features)), np.zeros(1))
-    statistics = sums_over(engine, rows, table)
-    shift = statistics.first[0] / statistics.counts[0]
-    scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
-    if not np.all(np.isfinite(scatter)):
-        raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
-    # Rounding leaves the outer product not quite symmetric.
-    return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnMoments:
-    """Rows with a number, their mean, and their variance with ddof = 1 (1 for a single row), in the frame."""
-
-    rows: int
-    mean: float
-    variance: float
-
-
-def moments_over(engine: Engine, rows: Rows, frame: Frame) -> ColumnMoments:
-    """Moments of the rows of one feature in two scans: the mean, and squares about it, corrected for its rounding.
-
-    Chunk by chunk, so that bits depend neither on blocks nor on workers; squares about the mean itself, as above, would
-    take a third scan. Chan, Golub & LeVeque 1983, The American Statistician 37 (3), equation 1.7.
-    """
-    count, total, _ = rows.sums(engine, partial(_sums, frame, 0.0), 3, BLOCK_VALUES).total[0]
-    rough = total / max(count, 1.0)
-    _, shift, squares = rows.sums(engine, partial(_sums, frame, rough), 3, BLOCK_VALUES).total[0]
-    squares -= shift * shift / max(count, 1.0)
-    return ColumnMoments(
-        int(count), float(rough + shift / max(count, 1.0)), float(squares / (count - 1) if count > 1 else 1.0)
-    )
-
-
-def _sums(frame: Frame, centre: float, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
-    """Count, and sums of the distance to a centre and of its square, of each chunk, where the rows lie."""
-    xp, y = namespace_of(x), _chunks(frame.apply(x[:, 0]))
-    return xp.stack(_sums_where(xp.isfinite(y), y, centre), axis=1)
-
-
-def _sums_where(mask: Array, y: Array, centre: float) -> list[Array]:
-    """Count, and sums of the distance to a centre and of its square, of some rows of each chunk; shape (chunks,)."""
-    xp = namespace_of(y)
-    d = xp.where(mask, y - centre, 0.0)
-    return [xp.sum(part, axis=1) for part in (mask.astype(np.float64), d, d * d)]
-
-
-def _chunks(x: Array) -> Array:
-    """Rows by chunks, shape (chunks, 4096), the last one filled up with NaN."""
-    chunks = -(-len(x) // CHUNK_ROWS)
-    full = namespace_of(x).full(chunks * CHUNK_ROWS, np.nan)
-    full[: len(x)] = x
-    return full.reshape(chunks, CHUNK_ROWS)
+    return float(rows.feature_sums(engine, table)[0, -1])
 
 
 # -- hard starts of one feature, at once or chunk by chunk.
@@ -239,12 +166,12 @@ def _starts(frame: Frame, seeds: Seeds, engine: Engine, part: slice, x: Array, w
 def _starts_on_device(y: Array, seeds: Seeds) -> Array:
     """Counts and moments as of `_starts`, one component after the other, in sums whose order is fixed."""
     xp, centres = namespace_of(y), np.unique(seeds.centres, return_index=True)
-    y = _chunks(y)
+    y = in_chunks(y)
     place = xp.searchsorted(xp.asarray(midpoints(centres[0])), y.ravel(), side="right").reshape(y.shape)
     place = xp.where(xp.isfinite(y), place, -1)
     counts, first, second = ([xp.zeros(len(y))] * len(seeds.centres) for _ in range(3))
     for position, (centre, k) in enumerate(zip(*map(np.ndarray.tolist, centres), strict=True)):
-        counts[k], first[k], second[k] = _sums_where(place == position, y, centre)
+        counts[k], first[k], second[k] = sums_where(place == position, y, centre)
     return xp.stack([*counts, *first, *second], axis=1)
 
 
@@ -302,7 +229,7 @@ def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floa
     """
     k = len(start.reference)
     mean, total = moments.mean, moments.total
-    is_far = is_far_from_zero(mean, moments.deviations)
+    is_far = moments.are_far_from_zero
     points = start.reference + centre
     offset, points = (np.zeros_like(mean), points - mean) if is_far else (mean, points)
     squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points

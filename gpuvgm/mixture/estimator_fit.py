@@ -18,7 +18,6 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import Results
 from gpuvgm.mixture import summary_fit
 from gpuvgm.mixture.accumulate import (
-    CELL_FRAME,
     log_density_sum,
     over_features,
     over_rows,
@@ -58,7 +57,6 @@ from gpuvgm.mixture.summary_fit import (
     Outcome,
     SummaryConfig,
     centres_of,
-    fit_cells,
 )
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses
 
@@ -284,7 +282,7 @@ def _fit_column(summarise: Callable[[Grid], Any], feature_plan: FeaturePlan) -> 
     def on_cells(columns: ColumnFits[FeaturePlan]) -> Results[ColumnFit[FeaturePlan]]:
         column = columns["x"]
         verbosity = None if column.plan.refinements else feature_plan.problem.verbosity
-        return Results({"x": fit_cells(feature_plan.problem.engine, column, verbosity)}, {})
+        return Results({"x": column.fit_cells(feature_plan.problem.engine, verbosity)}, {})
 
     def scan(plans: Mapping[str, FeaturePlan]) -> Results[Any]:
         if not feature_plan.best:
@@ -369,7 +367,7 @@ def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, training
     if training_cells.rows == 0 or test_cells.rows == 0:
         return np.nan
     fit = accelerated(cell_objective(engine, training_cells, prior), posterior)
-    table = fit.posterior.kernel_table(CELL_FRAME)
+    table = fit.posterior.kernel_table()
     sums = engine.e_step(test_cells.mean, test_cells.weight, test_cells.scatter, table)
     return float(np.sum(sums[:, -1]) * LOG_2 / test_cells.rows)
 

@@ -26,7 +26,7 @@ from gpuvgm.mixture.estimator_fit import (
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import Moments, Rows
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.mixture.summary_fit import ColumnFit, ColumnStart, fit_cells
+from gpuvgm.mixture.summary_fit import ColumnFit, ColumnStart
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -77,7 +77,7 @@ class SeenColumn:
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """Fit on all rows seen, or the best that a search finds."""
         feature_plan = FeaturePlan(grid=self.grid, starts=(self.start,), problem=problem, best=best, checked="refit")
-        outcome = outcome_of(fit_cells(problem.engine, ColumnFit(feature_plan, self)))
+        outcome = outcome_of(ColumnFit(feature_plan, self).fit_cells(problem.engine))
         estimate = estimate_of(self.grid.frame.centre, outcome)
         return explained(problem, estimate, np.nan) if best else estimate
 

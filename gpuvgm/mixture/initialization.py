@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.engines import native_is_built
-from gpuvgm.mixture.rows import Moments, Rows, from_centre
+from gpuvgm.mixture.rows import Moments, Rows, from_centre, random_places
 from gpuvgm.mixture.special import native_kernels
 from gpuvgm.summary.grid import Floats, Ints, midpoints
 
@@ -31,7 +31,6 @@ MOST_FEATURES = 31  # that BLAS sums in one chain, however few rows and centres 
 _MOST_ITERATIONS, _TOLERANCE = 300, 1e-4  # scikit-learn's defaults
 _PART_VALUES = 1 << 16  # numbers of rows that a thread works on at least
 Labels = NDArray[Any]  # of int32
-OFFSET_DEVIATIONS = 1e3  # rows further from 0 than this many sd are centred before k-means
 
 
 class Shared:
@@ -97,6 +96,21 @@ class Seeds:
 
     centres: Floats
 
+    @classmethod
+    def of(cls, y: Floats, components: int, random_state: int, most: int | None = None) -> Seeds:
+        """Seeds by k-means, which runs on at most so many rows, by default on all.
+
+        Parameters
+        ----------
+        y, components, random_state
+            As for `k_means_seeds`.
+        most : int, optional
+            If there are more rows, one is taken at a random place in each of as many equal parts.
+        """
+        if most is not None and len(y) > most:
+            y = y[random_places(len(y), most).astype(np.int64)]
+        return k_means_seeds(y, components, random_state)[0]
+
     def nearest(self, y: Array) -> Ints:
         """Component whose centre is nearest to each value; at a midpoint the upper one, of equal centres the first."""
         xp = namespace_of(y)
@@ -104,12 +118,6 @@ class Seeds:
         place = xp.searchsorted(xp.asarray(midpoints(centres)), y, side="right")
         component: Ints = xp.take(xp.asarray(index.astype(np.int64)), place)
         return component
-
-
-def is_far_from_zero(mean: Floats, deviation: Floats) -> bool:
-    """Return whether the offset of a feature would cost k-means its digits; a constant feature does no harm."""
-    offset = np.abs(mean)
-    return bool(np.any((offset > OFFSET_DEVIATIONS * deviation) & (deviation > 1e-14 * offset)))
 
 
 def k_means(
@@ -407,7 +415,7 @@ def _k_means(
     """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
     seeding, places = rows.for_seeding()
     x, weight = to_numpy(seeding.array), None if seeding.weight is None else to_numpy(seeding.weight)
-    is_far = is_far_from_zero(moments.mean, moments.deviations)
+    is_far = moments.are_far_from_zero
     centres, labels = k_means(from_centre(x, centre) if is_far else x, components, random, weight, rows.pool)
     centres = centres if is_far else from_centre(centres, centre)
     # Of fewer rows than components the last centre is repeated, for components that no label names.

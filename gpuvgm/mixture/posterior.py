@@ -30,6 +30,7 @@ ILL_DEFINED = (
 ConcentrationType = Literal["dirichlet_process", "dirichlet_distribution"]
 CovarianceType = Literal["full", "tied", "diag", "spherical"]
 MATRICES = ("full", "tied")  # the forms of covariance that are matrices, with several features
+OWN_FRAME = Frame(1.0, 0.0)  # of rows in the posterior's own coordinates, such as cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,37 @@ class Prior:
     covariance_type: CovarianceType = "full"
     origin: float | Floats | None = None
 
+    @classmethod
+    def of_column(
+        cls, mean: float, variance: float, frame: Frame, config: FitConfig, least_variance: float = 0.0
+    ) -> Prior:
+        """Prior for a column, in the frame's coordinates: with effort="research" scikit-learn's default.
+
+        Parameters
+        ----------
+        mean, variance : float
+            Mean and variance (ddof = 1; 1 for a single row) of the rows, in the frame's coordinates.
+        frame : Frame
+            Coordinates; `reg_covar` is given in the column's own units and scaled along.
+        config : FitConfig
+            Concentration, `prior_share`, `reg_covar` and `standardize`.
+        least_variance : float
+            No component's variance is less, in the square of the column's own units.
+        """
+        small = np.sqrt(variance) < frame.scale
+        standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
+        if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
+            return cls(config.concentration, mean, 1.0, 0.0, 1.0, config.reg_covar)
+        return cls(
+            weight_concentration=config.concentration,
+            mean=mean,
+            mean_precision=1.0,
+            covariance=config.prior_share * variance,
+            degrees_of_freedom=1.0,
+            reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
+            least_covariance=float(np.sqrt(least_variance) * frame.scale) ** 2,
+        )
+
     def evidence(self, bound: float, components: int) -> float:
         """Lower bound plus the terms in `mean_precision` that scikit-learn leaves out."""
         return bound + 0.5 * components * np.size(self.mean) * float(np.log(self.mean_precision))
@@ -260,35 +292,6 @@ class Prior:
         return values
 
 
-def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, least_variance: float = 0.0) -> Prior:
-    """Prior for a column, in the frame's coordinates: with effort="research" scikit-learn's default.
-
-    Parameters
-    ----------
-    mean, variance : float
-        Mean and variance (ddof = 1; 1 for a single row) of the rows, in the frame's coordinates.
-    frame : Frame
-        Coordinates; `reg_covar` is given in the column's own units and scaled along.
-    config : FitConfig
-        Concentration, `prior_share`, `reg_covar` and `standardize`.
-    least_variance : float
-        No component's variance is less, in the square of the column's own units.
-    """
-    small = np.sqrt(variance) < frame.scale
-    standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
-    if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
-        return Prior(config.concentration, mean, 1.0, 0.0, 1.0, config.reg_covar)
-    return Prior(
-        weight_concentration=config.concentration,
-        mean=mean,
-        mean_precision=1.0,
-        covariance=config.prior_share * variance,
-        degrees_of_freedom=1.0,
-        reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
-        least_covariance=float(np.sqrt(least_variance) * frame.scale) ** 2,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Posterior:
     """Posterior of the mixture, K components of D features.
@@ -362,7 +365,7 @@ class Posterior:
             + 0.5 * (log_precision - self.features / self.mean_precision)
         )
 
-    def kernel_table(self, frame: Frame) -> KernelTable:
+    def kernel_table(self, frame: Frame = OWN_FRAME) -> KernelTable:
         """Parameters of the row formulas of one feature, for rows in `frame`."""
         half = (0.5 * LOG2_E) / self.covariances
         return KernelTable(frame, self.means, half, self.log_coefficients() * LOG2_E)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, beside, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, add_chunks, copied_to, in_row_order, runs_on_device
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.mixture.statistics import gaussian_statistics
+from gpuvgm.summary.grid import Floats, Frame, Ints
 
 T = TypeVar("T")
 Choice = Callable[[slice], NDArray[np.bool_]]
@@ -30,6 +32,7 @@ SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in mem
 REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
 HELD_OUT_BITS = 3  # one row in 2^3
 LEAST_ROWS = 16  # fewer are not divided
+OFFSET_DEVIATIONS = 1e3  # rows further from 0 than this many sd are centred before k-means
 
 
 def from_centre(x: Array, centre: float | Floats) -> Array:
@@ -50,6 +53,26 @@ class Moments:
     def deviations(self) -> Floats:
         """Standard deviations of the features, shape (D,)."""
         return np.asarray(np.sqrt(np.diagonal(self.scatter) / self.total))
+
+    @property
+    def are_far_from_zero(self) -> bool:
+        """Whether the offset of a feature would cost k-means its digits."""
+        return is_far_from_zero(self.mean, self.deviations)
+
+
+def is_far_from_zero(mean: Floats, deviation: Floats) -> bool:
+    """Return whether the offset of a feature would cost k-means its digits; a constant feature does no harm."""
+    offset = np.abs(mean)
+    return bool(np.any((offset > OFFSET_DEVIATIONS * deviation) & (deviation > 1e-14 * offset)))
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMoments:
+    """Rows with a number, their mean, and their variance with ddof = 1 (1 for a single row), in the frame."""
+
+    rows: int
+    mean: float
+    variance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +224,50 @@ class Rows:
         (total,) = sums_of([self], engine, function, width, values)
         return total
 
+    def feature_sums(self, engine: Engine, table: GaussianTable) -> Floats:
+        """Sums of an E-step over all rows, of any number of features; shape (1, table.width)."""
+        return self.sums(engine, partial(_feature_sums, table), table.width).total
+
+    def moments(self, engine: Engine) -> Moments:
+        """Moments of the rows.
+
+        On the engine, for several features and weights: one component without a density has all responsibility. Moments
+        are taken about the mean of a sample, so that nothing cancels.
+        """
+        centre = np.asarray(np.mean(self.sample(CHUNK_ROWS).array, axis=0, dtype=np.float64))
+        features = self.features
+        table = GaussianTable(centre, np.zeros((1, features)), np.zeros((1, features, features)), np.zeros(1))
+        statistics = gaussian_statistics(self.feature_sums(engine, table), table)
+        shift = statistics.first[0] / statistics.counts[0]
+        scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
+        if not np.all(np.isfinite(scatter)):
+            raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
+        # Rounding leaves the outer product not quite symmetric.
+        return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
+
+    def column_moments(self, engine: Engine, frame: Frame) -> ColumnMoments:
+        """Moments of the rows of one feature in two scans: the mean, and squares about it, corrected for its rounding.
+
+        Chunk by chunk, so that bits depend neither on blocks nor on workers; squares about the mean itself, as of
+        `Cells.mean_and_variance`, would take a third scan. Chan, Golub & LeVeque 1983, The American Statistician 37
+        (3), equation 1.7.
+        """
+        count, total, _ = self.sums(engine, partial(_sums, frame, 0.0), 3, BLOCK_VALUES).total[0]
+        rough = total / max(count, 1.0)
+        _, shift, squares = self.sums(engine, partial(_sums, frame, rough), 3, BLOCK_VALUES).total[0]
+        squares -= shift * shift / max(count, 1.0)
+        return ColumnMoments(
+            int(count), float(rough + shift / max(count, 1.0)), float(squares / (count - 1) if count > 1 else 1.0)
+        )
+
     def merged(self, engine: Engine, function: Callable[..., T]) -> T:
         """Results of a function for the blocks of all rows, called as that of `sums`, merged in their order."""
-        return merged(self.each(partial(function, engine), BLOCK_ROWS))
+        parts = self.partial_results(engine, function)
+        return reduce(lambda total, part: total.merge(part), parts)  # type: ignore[attr-defined]  # merge is all they need
+
+    def partial_results(self, engine: Engine, function: Callable[..., T]) -> Iterable[T]:
+        """What `merged` merges: the results for each block, or what was merged of them already."""
+        return self.each(partial(function, engine), BLOCK_ROWS)
 
     def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
         """Results of a function for each block, called with the numbers of its rows, the rows, and their weights."""
@@ -320,6 +384,32 @@ def _rows_at(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArr
     return np.asarray(to_numpy(xp.take(x, xp.asarray(offsets), axis=0)))
 
 
+def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+    """Sums of an E-step over some rows of several features."""
+    return engine.e_step_features(x, weight, table)
+
+
+def _sums(frame: Frame, centre: float, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+    """Count, and sums of the distance to a centre and of its square, of each chunk, where the rows lie."""
+    xp, y = namespace_of(x), in_chunks(frame.apply(x[:, 0]))
+    return xp.stack(sums_where(xp.isfinite(y), y, centre), axis=1)
+
+
+def sums_where(mask: Array, y: Array, centre: float) -> list[Array]:
+    """Count, and sums of the distance to a centre and of its square, of some rows of each chunk; shape (chunks,)."""
+    xp = namespace_of(y)
+    d = xp.where(mask, y - centre, 0.0)
+    return [xp.sum(part, axis=1) for part in (mask.astype(np.float64), d, d * d)]
+
+
+def in_chunks(x: Array) -> Array:
+    """Rows by chunks, shape (chunks, 4096), the last one filled up with NaN."""
+    chunks = -(-len(x) // CHUNK_ROWS)
+    full = namespace_of(x).full(chunks * CHUNK_ROWS, np.nan)
+    full[: len(x)] = x
+    return full.reshape(chunks, CHUNK_ROWS)
+
+
 def first_feature(x: Array) -> Floats:
     """The first feature of rows, as float64 on the host."""
     return np.ascontiguousarray(to_numpy(x)[:, 0], dtype=np.float64)
@@ -330,11 +420,6 @@ def column_for(engine: Engine, x: Array, weight: Array | None) -> tuple[Array, A
     stays = runs_on_device(engine) and is_on_device(x)
     numbers = namespace_of(x).ascontiguousarray(x[:, 0]) if stays else first_feature(x)
     return numbers, None if weight is None else beside(weight, numbers)
-
-
-def merged(values: Iterable[T]) -> T:
-    """Values that can be merged as one."""
-    return reduce(lambda total, value: total.merge(value), values)  # type: ignore[attr-defined]  # merge is all they need
 
 
 def _holders(weight: Array, places: Floats) -> Ints:

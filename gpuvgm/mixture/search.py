@@ -453,6 +453,32 @@ def quantile_start(cells: Cells, components: int) -> Statistics:
     return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
 
 
+def fit_from_quantiles(
+    engine: Engine, cells: Cells, prior: Prior, components: int, iterations: int, tolerance: float
+) -> Posterior:
+    """Posterior of a mixture after a few iterations of accelerated EM over cells, which may be wider than components.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    cells : Cells
+        The cells, at least one.
+    prior : Prior
+        Prior of the mixture.
+    components : int
+        Largest number of components.
+    iterations, tolerance : int, float
+        As for `Objective.run`.
+    """
+    objective = cell_objective(engine, cells, prior, sound=True)
+    ascents = objective.ascents([quantile_start(cells, components)])
+    objective.run(ascents, iterations, tolerance)
+    posterior: Posterior | None = ascents[0].best.posterior
+    assert posterior is not None  # statistics of one feature always have one
+    return posterior
+
+
 def _lloyd_start(cells: Cells, components: int) -> Statistics:
     """k-means (Lloyd 1982) from the means of quantiles, by running sums over the cells in the order of their values."""
     order = np.argsort(cells.mean, kind="stable")

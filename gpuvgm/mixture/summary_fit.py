@@ -12,16 +12,18 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
+from gpuvgm.config import FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import Results
-from gpuvgm.mixture.accumulate import CELL_FRAME, ColumnMoments, hard_start
+from gpuvgm.mixture.accumulate import hard_start, over_rows, start_over
 from gpuvgm.mixture.cell_em import cell_objective, fit_batch
-from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Stopping, Verbosity, best_of, fit_mixture
-from gpuvgm.mixture.initialization import Seeds
+from gpuvgm.mixture.em import MixtureFit, Objective, Observer, Stopping, Verbosity, best_of, fit_mixture
+from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.search import Effort, SearchResult, accelerated, coarse_to_fine, search_cells
+from gpuvgm.mixture.rows import ColumnMoments, Rows, is_far_from_zero
+from gpuvgm.mixture.search import SEARCHES, Effort, SearchResult, accelerated, coarse_to_fine, search_cells
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary.grid import Floats, Grid, Ints, Masses, values_of
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, Masses, values_of
 from gpuvgm.summary.summary import Cells
 
 LARGEST_FIT_ERROR = 1e-8  # of the fit on a summary, to the exact one, in units of sigma
@@ -75,6 +77,32 @@ class SummaryConfig:
     weight_threshold: float = 0.005
     asks_exact: bool = False
 
+    @classmethod
+    def of_column(cls, config: FitConfig, frame: Frame, components: int, least_variance: float) -> SummaryConfig:
+        """How a column of a table is fitted.
+
+        Parameters
+        ----------
+        config : FitConfig
+            What is asked for.
+        frame : Frame
+            Coordinates of the grid.
+        components : int
+            Number of components.
+        least_variance : float
+            As for `Prior.of_column`.
+        """
+        return cls(
+            components=components,
+            stopping=partial(Stopping.of, config),
+            random=partial(np.random.RandomState, config.random_state),
+            prior=partial(Prior.of_column, frame=frame, config=config, least_variance=least_variance),
+            search=SEARCHES.get(config.effort),
+            mean_precisions=config.mean_precisions,
+            weight_threshold=config.weight_threshold,
+            asks_exact=config.algorithm == "exact",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -112,10 +140,15 @@ class MixturePlan:
         """How to fit."""
         raise NotImplementedError
 
+    @property
+    def centres(self) -> Floats:
+        """Centres of the first start; none where it is a posterior."""
+        return centres_of(self.starts)
+
     def finer(self, masses: Masses) -> Self:
         """The plan with a finer grid, built from where all rows lie instead of a sample, split between the centres."""
         refinements = self.refinements + 1
-        grid = Grid.of(self.grid.frame, masses, centres_of(self.starts), refinements)
+        grid = Grid.of(self.grid.frame, masses, self.centres, refinements)
         return replace(self, grid=grid, refinements=refinements, trusted=True)
 
 
@@ -134,11 +167,14 @@ class ColumnFit(Generic[P]):
         Its rows on this grid.
     outcome : Outcome, optional
         The fit, once there is one.
+    start : Statistics, optional
+        Where plain EM over the rows starts, if not with every row at the nearest centre.
     """
 
     plan: P
     sums: Any
     outcome: Outcome | None = None
+    start: Statistics | None = None
 
     @property
     def is_good(self) -> bool:
@@ -147,6 +183,97 @@ class ColumnFit(Generic[P]):
         if outcome is None or not outcome.error <= LARGEST_FIT_ERROR:
             return False
         return outcome.exact or not self.plan.settings.asks_exact
+
+    def seeded(self, numbers: Floats, components: int, random_state: int) -> Self:
+        """The column with centres from k-means on all its rows, without labels, and the sums that exact EM starts from.
+
+        k-means runs on the numbers themselves, so that the labels are scikit-learn's to the bit. Where the offset would
+        cost it its digits, or squares overflow or vanish, it runs on the frame's numbers.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (rows,)
+            The finite numbers of all its rows.
+        components, random_state : int
+            As for `k_means_seeds`.
+        """
+        frame = self.plan.grid.frame
+        y = frame.apply(numbers)
+        in_frame = frame.scale != 1 or is_far_from_zero(  # of a scaled frame squares would overflow here
+            np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)
+        )
+        seeds, labels = k_means_seeds(y if in_frame else numbers, components, random_state)
+        if not in_frame:
+            seeds = Seeds(frame.apply(seeds.centres))
+        start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), labels, seeds.centres)
+        return replace(self, plan=replace(self.plan, starts=(seeds,)), start=start)
+
+    def fit_cells(self, engine: Engine, verbosity: Verbosity | None = None) -> Self:
+        """The column with its fit on its summary, and the estimated error.
+
+        Parameters
+        ----------
+        engine : Engine
+            Who runs E-steps over the cells.
+        verbosity : Verbosity, optional
+            What is printed of a plain fit.
+        """
+        plan, config = self.plan, self.plan.settings
+        cells: Cells = self.sums.cells()
+        prior = config.prior(*cells.mean_and_variance())
+        if config.continued and self.outcome is not None:
+            fit = accelerated(cell_objective(engine, cells, prior), self.outcome.fit.posterior, config.search)
+            error = search_error(engine, prior, fit.posterior, cells)
+            return replace(self, outcome=replace(self.outcome, fit=fit, error=error))
+        if config.search is not None:
+            search = _searched(engine, plan, config.search, cells, prior)
+            error = search_error(engine, search.prior, search.fit.posterior, cells) if plan.trusted else np.inf
+            return replace(self, outcome=Outcome(search.fit, error, search=search))
+        begins = [partial(first_posterior, prior, plan.grid, start, cells) for start in plan.starts]
+        stopping = config.stopping(cells.rows)
+
+        def from_start(start: Posterior, observe: Observer | None) -> MixtureFit:
+            return fit_batch(engine, [(cells, start)], prior, stopping, CHECKED_ITERATIONS, observe)[0]
+
+        number, fit = best_of(begins, from_start, verbosity)
+        plan = replace(plan, starts=(plan.starts[number],))
+        is_split = plan.trusted
+        if number > 0:
+            is_split = plan.grid.is_split_between(plan.centres)
+        if config.checked == "end":
+            error = end_error(engine, prior, fit.posterior, cells)
+        elif not is_split:
+            error = np.inf
+        elif config.checked == "history":
+            error = history_error(engine, prior, fit, cells)
+        else:
+            error = refit_error(engine, prior, plan, fit, cells)
+        return replace(self, plan=plan, outcome=Outcome(fit, error))
+
+    def fit_rows(self, engine: Engine, rows: Rows, moments: ColumnMoments) -> Self:
+        """The column with exact EM: every E-step over every row.
+
+        Parameters
+        ----------
+        engine : Engine
+            Who runs E-steps over the rows.
+        rows : Rows
+            All its rows; NaN counts for nothing.
+        moments : ColumnMoments
+            Their mean and variance in the grid's frame.
+        """
+        plan, config, frame = self.plan, self.plan.settings, self.plan.grid.frame
+        accumulate, prior = over_rows(engine, rows, frame), config.prior(moments.mean, moments.variance)
+        if config.search is not None:  # its result is where EM goes on from
+            searched = self.outcome
+            assert searched is not None and searched.search is not None
+            prior = replace(prior, mean_precision=searched.search.prior.mean_precision)
+            objective = Objective(accumulate, prior, moments.rows)
+            end = accelerated(objective, searched.fit.posterior, config.search)
+            return replace(self, outcome=replace(searched, fit=end, error=0.0, exact=True))
+        start = start_over(engine, rows, frame, Seeds(plan.centres)) if self.start is None else self.start
+        plain = fit_mixture(accumulate, prior, prior.update(start), config.stopping(moments.rows))
+        return replace(self, outcome=Outcome(plain, 0.0, exact=True))
 
 
 ColumnFits = dict[str, ColumnFit[P]]
@@ -165,7 +292,7 @@ def fit(
     columns : dict of str to ColumnFit
         The columns, each with its summary.
     each : callable
-        What `fit_cells` gives for each column, or why it failed.
+        What `ColumnFit.fit_cells` gives for each column, or why it failed.
     summarise : callable, optional
         Sums of columns by plans with finer grids, in one scan for all of them; None where rows cannot be read again.
     exact : callable, optional
@@ -181,7 +308,7 @@ def fit(
     pending = {name: columns[name] for name, one in settings.items() if not one.asks_exact or one.search}
     for attempt in range(MOST_REFINEMENTS + 1):
         fitted = each(pending)
-        columns, failed = renewed(columns, fitted), failed | fitted.failed
+        columns, failed = fitted.renew(columns), failed | fitted.failed
         if summarise is None or attempt == MOST_REFINEMENTS:
             break
         finer = {}
@@ -193,67 +320,17 @@ def fit(
             break
         scanned = summarise(finer)
         pending = {name: replace(columns[name], plan=finer[name], sums=sums) for name, sums in scanned.good.items()}
-        columns, failed = renewed(columns, Results(pending, scanned.failed)), failed | scanned.failed
+        columns, failed = Results(pending, scanned.failed).renew(columns), failed | scanned.failed
     left = {name: column for name, column in columns.items() if not column.is_good}
     if not left or exact is None:
         return Results(columns, failed)
     done = exact(left)
-    return Results(renewed(columns, done), failed | done.failed)
-
-
-def renewed(columns: Mapping[str, T], results: Results[T]) -> dict[str, T]:
-    """All columns with the results of some of them, without those that failed."""
-    return {name: results.good.get(name, column) for name, column in columns.items() if name not in results.failed}
+    return Results(done.renew(columns), failed | done.failed)
 
 
 def centres_of(starts: Sequence[ColumnStart]) -> Floats:
     """Centres whose midpoints the grid must be split at: those of the first start, none where it is a posterior."""
     return starts[0].centres if starts and isinstance(starts[0], Seeds) else np.empty(0)
-
-
-def fit_cells(engine: Engine, column: ColumnFit[P], verbosity: Verbosity | None = None) -> ColumnFit[P]:
-    """Fit a column on its summary, and estimate the error.
-
-    Parameters
-    ----------
-    engine : Engine
-        Who runs E-steps over the cells.
-    column : ColumnFit
-        The column.
-    verbosity : Verbosity, optional
-        What is printed of a plain fit.
-    """
-    plan, config = column.plan, column.plan.settings
-    cells: Cells = column.sums.cells()
-    prior = config.prior(*cells.mean_and_variance())
-    if config.continued and column.outcome is not None:
-        fit = accelerated(cell_objective(engine, cells, prior), column.outcome.fit.posterior, config.search)
-        error = search_error(engine, prior, fit.posterior, cells)
-        return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
-    if config.search is not None:
-        search = _searched(engine, plan, config.search, cells, prior)
-        error = search_error(engine, search.prior, search.fit.posterior, cells) if plan.trusted else np.inf
-        return replace(column, outcome=Outcome(search.fit, error, search=search))
-    begins = [partial(first_posterior, prior, plan.grid, start, cells) for start in plan.starts]
-    stopping = config.stopping(cells.rows)
-
-    def from_start(start: Posterior, observe: Observer | None) -> MixtureFit:
-        return fit_batch(engine, [(cells, start)], prior, stopping, CHECKED_ITERATIONS, observe)[0]
-
-    number, fit = best_of(begins, from_start, verbosity)
-    plan = replace(plan, starts=(plan.starts[number],))
-    is_split = plan.trusted
-    if number > 0:
-        is_split = plan.grid.is_split_between(centres_of(plan.starts))
-    if config.checked == "end":
-        error = end_error(engine, prior, fit.posterior, cells)
-    elif not is_split:
-        error = np.inf
-    elif config.checked == "history":
-        error = history_error(engine, prior, fit, cells)
-    else:
-        error = refit_error(engine, prior, plan, fit, cells)
-    return replace(column, plan=plan, outcome=Outcome(fit, error))
 
 
 def _searched(engine: Engine, plan: MixturePlan, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
@@ -277,35 +354,6 @@ def _searched(engine: Engine, plan: MixturePlan, effort: Effort, cells: Cells, p
             best = found
     assert best is not None
     return best
-
-
-def fit_rows(
-    column: ColumnFit[P], accumulate: Accumulate, moments: ColumnMoments, start: Statistics | None
-) -> ColumnFit[P]:
-    """Exact EM: every E-step over every row.
-
-    Parameters
-    ----------
-    column : ColumnFit
-        The column; after a search its result is where EM goes on from.
-    accumulate : callable
-        E-step over all its rows.
-    moments : ColumnMoments
-        Their mean and variance.
-    start : Statistics or None
-        Where EM starts; None after a search.
-    """
-    config = column.plan.settings
-    prior = config.prior(moments.mean, moments.variance)
-    if start is None:
-        searched = column.outcome
-        assert searched is not None and searched.search is not None
-        prior = replace(prior, mean_precision=searched.search.prior.mean_precision)
-        objective = Objective(accumulate, prior, moments.rows)
-        end = accelerated(objective, searched.fit.posterior, config.search)
-        return replace(column, outcome=replace(searched, fit=end, error=0.0, exact=True))
-    plain = fit_mixture(accumulate, prior, prior.update(start), config.stopping(moments.rows))
-    return replace(column, outcome=Outcome(plain, 0.0, exact=True))
 
 
 def first_posterior(prior: Prior, grid: Grid, start: ColumnStart, cells: Cells) -> Posterior:
@@ -394,7 +442,7 @@ def distance(one: Posterior, other: Posterior) -> float:
 
 def blur(cells: Cells, posterior: Posterior) -> float:
     """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
-    table = posterior.kernel_table(CELL_FRAME).take(np.flatnonzero(posterior.counts > 0.5))
+    table = posterior.kernel_table().take(np.flatnonzero(posterior.counts > 0.5))
     density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
     share = np.exp2(density - np.max(density, axis=0, initial=-np.inf))
     share /= np.sum(share, axis=0)

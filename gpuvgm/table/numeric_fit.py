@@ -31,18 +31,9 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io import Block
-from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
-from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
+from gpuvgm.mixture.initialization import quiet_k_means
 from gpuvgm.mixture.rows import SEED_ROWS, Rows
-from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.mixture.summary_fit import (
-    ColumnFit,
-    centres_of,
-    fit,
-    fit_cells,
-    fit_rows,
-    renewed,
-)
+from gpuvgm.mixture.summary_fit import ColumnFit, fit
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
@@ -110,7 +101,7 @@ def _seed_again(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) ->
     finer = {name: column.plan.finer(column.sums.masses()) for name, column in again.items()}
     scanned = _scan_again(run, finer)
     counted = {name: ColumnFit(finer[name], summary) for name, summary in scanned.good.items()}
-    return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
+    return Results(Results(counted, scanned.failed).renew(columns), scanned.failed)
 
 
 def _scan_again(run: Run, plans: Mapping[str, NumberPlan]) -> Results[Summary]:
@@ -150,14 +141,15 @@ def _fit_columns(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -
                 name,
                 np.inf if column.outcome is None else column.outcome.error,
             )
-    return Results(renewed(columns, fitted), fitted.failed)
+    return Results(fitted.renew(columns), fitted.failed)
 
 
 def _fit_each(run: Run, told: Callable[[str, Any], None], columns: dict[str, NumberFit]) -> Results[NumberFit]:
     """Each column fitted on its summary: by the GPUs of a cluster that has some, else in threads of this process."""
     executor = run.executor
     if not isinstance(executor, DaskExecutor) or run.engine != "cuda":
-        return map_columns(executor.threads, partial(fit_cells, get_engine(run.here.engine)), columns, told)
+        engine = get_engine(run.here.engine)
+        return map_columns(executor.threads, lambda column: column.fit_cells(engine), columns, told)
     names, parts = list(columns), executor.worker_threads
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
@@ -168,10 +160,11 @@ def _fit_each(run: Run, told: Callable[[str, Any], None], columns: dict[str, Num
     return Results.of({name: fitted[name] for name in names})
 
 
-def _fit_share(engine: str, columns: dict[str, NumberFit]) -> dict[str, Any]:
+def _fit_share(name: str, columns: dict[str, NumberFit]) -> dict[str, Any]:
     """The fits that a worker's engine finds for some columns, or why it failed; their cells stay there."""
+    engine = get_engine(name)
     with quiet_k_means():
-        fitted = map_columns(LocalExecutor().threads, partial(fit_cells, get_engine(engine)), columns)
+        fitted = map_columns(LocalExecutor().threads, lambda column: column.fit_cells(engine), columns)
     return {name: column.outcome for name, column in fitted.good.items()} | fitted.failed
 
 
@@ -210,21 +203,18 @@ def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
     run.executor.map_blocks(partial(_numbers_of, engine, plan), run.blocks([plan.name]), parts.append)
     numbers = widened(namespace_of(parts[0]).concatenate(parts)) if parts else np.empty(0)
     parts.clear()
-    rows, start = Rows.of(numbers), None
+    rows = Rows.of(numbers)
     if _starts_from_rows(plan) and (rows.whole or rows.count <= SEED_ROWS):
-        column, start = _start_from_rows(to_numpy(numbers), column)
+        column = _start_from_rows(to_numpy(numbers), column)
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        return _fit_exact_rows(engine, column, rows.with_threads(pool), start)
+        return _fit_exact_rows(engine, column, rows.with_threads(pool))
 
 
-def _fit_exact_rows(engine: Engine, column: NumberFit, rows: Rows, start: Statistics | None = None) -> NumberFit:
-    """Exact EM from some sums or from the nearest centres; refused where rows are not those that were summarised."""
-    plan, frame = column.plan, column.plan.grid.frame
-    accumulate, moments = over_rows(engine, rows, frame), moments_over(engine, rows, frame)
+def _fit_exact_rows(engine: Engine, column: NumberFit, rows: Rows) -> NumberFit:
+    """Exact EM; refused where rows are not those that were summarised."""
+    moments = rows.column_moments(engine, column.plan.grid.frame)
     _refuse_changed(column, moments.rows)
-    if start is None and plan.settings.search is None:
-        start = start_over(engine, rows, frame, Seeds(centres_of(plan.starts)))
-    return fit_rows(column, accumulate, moments, start)
+    return column.fit_rows(engine, rows, moments)
 
 
 def fit_over_workers(engine: Engine, rows: RowsOnWorkers, column: NumberFit) -> NumberFit:
@@ -239,10 +229,9 @@ def fit_over_workers(engine: Engine, rows: RowsOnWorkers, column: NumberFit) -> 
     column : ColumnFit
         The column.
     """
-    start = None
     if _starts_from_rows(column.plan) and column.sums.ordinary <= SEED_ROWS:
-        column, start = _start_from_rows(np.concatenate([*rows.each(_numbers_of_block)]), column)
-    return _fit_exact_rows(engine, column, rows, start)
+        column = _start_from_rows(np.concatenate([*rows.each(_numbers_of_block)]), column)
+    return _fit_exact_rows(engine, column, rows)
 
 
 def _fit_over_blocks(run: Run, column: NumberFit) -> NumberFit:
@@ -287,24 +276,11 @@ def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
     return np.asarray(to_numpy(x)[:, 0])
 
 
-def _start_from_rows(numbers: Floats, column: NumberFit) -> tuple[NumberFit, Statistics]:
-    """The column with centres from k-means on all its rows, without labels, and the statistics that EM starts from.
-
-    k-means runs on the numbers themselves, so that the labels are scikit-learn's to the bit. Where the offset would
-    cost it its digits, or squares overflow or vanish, it runs on the frame's numbers.
-    """
+def _start_from_rows(numbers: Floats, column: NumberFit) -> NumberFit:
+    """The column with its start from k-means on all its rows."""
     numbers = numbers[np.isfinite(numbers)]
-    y = column.plan.grid.frame.apply(numbers)
-    _refuse_changed(column, len(y))
-    config = column.plan.config
-    in_frame = column.plan.grid.frame.scale != 1 or is_far_from_zero(  # of a scaled frame squares would overflow here
-        np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)
-    )
-    seeds, labels = k_means_seeds(y if in_frame else numbers, config.n_components, config.random_state)
-    if not in_frame:
-        seeds = Seeds(column.plan.grid.frame.apply(seeds.centres))
-    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), labels, seeds.centres)
-    return replace(column, plan=replace(column.plan, starts=(seeds,))), start
+    _refuse_changed(column, len(numbers))
+    return column.seeded(numbers, column.plan.config.n_components, column.plan.config.random_state)
 
 
 def _refuse_changed(column: NumberFit, rows: int) -> None:

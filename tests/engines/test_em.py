@@ -16,7 +16,7 @@ from gpuvgm.mixture import cell_em
 from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.cell_em import Ascent, cell_objective, fit_batch
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Prior, prior_of
+from gpuvgm.mixture.posterior import Prior
 from gpuvgm.mixture.search import Effort, cell_starts
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import distance
@@ -40,7 +40,7 @@ def column(name: str, rows: int = 20_000) -> tuple[Cells, Prior]:
     frame = Frame.around(x)
     y = frame.apply(x)
     cells = REFERENCE.summarise(x, Grid.of(frame, Masses.of_sample(y), np.empty(0))).cells()
-    return cells, prior_of(*Cells.of_values(y, np.ones(rows)).mean_and_variance(), frame, FitConfig())
+    return cells, Prior.of_column(*Cells.of_values(y, np.ones(rows)).mean_and_variance(), frame, FitConfig())
 
 
 def points(cells: Cells) -> Cells:

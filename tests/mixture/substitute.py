@@ -15,7 +15,6 @@ import sklearn.mixture
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.estimator.reading import training_rows
-from gpuvgm.mixture.accumulate import moments_of
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.estimator_fit import Problem
 
@@ -36,7 +35,7 @@ def _counted(name: str):
 
 def _problem_of(estimator: BayesianGaussianMixture, x: np.ndarray) -> Problem:
     rows = training_rows(estimator, x, None)
-    return estimator._problem(rows, moments_of(estimator._engine(rows), rows))
+    return estimator._problem(rows, rows.moments(estimator._engine(rows)))
 
 
 def _check_parameters(estimator: BayesianGaussianMixture, X: np.ndarray) -> None:

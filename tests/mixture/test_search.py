@@ -16,7 +16,7 @@ from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import hard_start, over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
-from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
+from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import (
     Effort,
     SearchResult,
@@ -43,7 +43,7 @@ def cells_of(x: np.ndarray) -> tuple[Cells, Prior]:
     grid = Grid.of(frame, Masses.of_sample(y[:: max(1, len(y) // 50_000)]), np.empty(0))
     mean, variance = Cells.of_values(y, np.ones(len(y))).mean_and_variance()
     config = FitConfig(effort="research", weight_concentration_prior=1.0)
-    return get_engine("auto").summarise(x, grid).cells(), prior_of(mean, variance, frame, config)
+    return get_engine("auto").summarise(x, grid).cells(), Prior.of_column(mean, variance, frame, config)
 
 
 @pytest.fixture(scope="module")

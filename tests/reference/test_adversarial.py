@@ -16,7 +16,7 @@ from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
 from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
-from gpuvgm.mixture.posterior import StickBreaking, prior_of
+from gpuvgm.mixture.posterior import Prior, StickBreaking
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import CHECKED_ITERATIONS, distance
 from gpuvgm.summary.grid import OUTER_CELLS, Frame, Grid, Masses, keys_of
@@ -46,7 +46,7 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     y = frame.apply(rows)
     one, zero = np.ones(len(y)), np.zeros(len(y))
     config = FitConfig(**settings)
-    prior = prior_of(*Cells.of_values(y, one).mean_and_variance(), frame, config)
+    prior = Prior.of_column(*Cells.of_values(y, one).mean_and_variance(), frame, config)
     if config.effort == "research":
         labels = Seeds(mixture.centres).nearest(y)
         start = prior.update(hard_start(y, one, zero, labels, mixture.centres))

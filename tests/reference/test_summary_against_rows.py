@@ -15,11 +15,11 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
-from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, over_rows
+from gpuvgm.mixture.accumulate import hard_start, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Posterior, prior_of
+from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import Rows
-from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR, ColumnFit, fit_cells
+from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR, ColumnFit
 from gpuvgm.summary.summary import Cells
 from gpuvgm.table.fit import FittedColumns, Stopwatch, fit_table
 from tests.harness.shapes import each_shape, shape
@@ -45,7 +45,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     start = hard_start(y, one, zero, plan.starts[0].nearest(y), plan.starts[0].centres)
     mean, variance = Cells.of_values(y, one).mean_and_variance()
 
-    prior = prior_of(mean, variance, frame, plan.config)
+    prior = Prior.of_column(mean, variance, frame, plan.config)
     stopping = Stopping.of(plan.config, len(x))
     return fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping).posterior
 
@@ -55,7 +55,7 @@ def test_within_the_promise(name: str) -> None:
     x = shape(name, ROWS)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = fit_cells(engine, ColumnFit(plan, engine.summarise(x, plan.grid))).outcome
+    outcome = ColumnFit(plan, engine.summarise(x, plan.grid)).fit_cells(engine).outcome
     rows, cells = fit_rows(plan, x), outcome.fit.posterior
     held = rows.counts > 0.5
     assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
@@ -81,7 +81,7 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
     engine = get_engine("auto")
     cells = engine.summarise(x, plan.grid).cells()
     posterior = fit_rows(plan, x)
-    table = posterior.kernel_table(CELL_FRAME)
+    table = posterior.kernel_table()
     k = len(posterior.means)
 
     def mean_shifts(sums: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def test_the_bound_never_falls() -> None:
     x = shape("cents", 50_000)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = fit_cells(engine, ColumnFit(plan, engine.summarise(x, plan.grid))).outcome
+    outcome = ColumnFit(plan, engine.summarise(x, plan.grid)).fit_cells(engine).outcome
     bounds = np.array(outcome.fit.bounds)
     assert np.all(np.diff(bounds) >= -1e-12 * np.abs(bounds[:-1]))
 

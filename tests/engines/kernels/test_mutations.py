@@ -20,7 +20,7 @@ from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
 from gpuvgm.engines.tables import Draw
-from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.posterior import Prior
 from gpuvgm.mixture.search import quantile_start
 from gpuvgm.summary.grid import Frame
 from gpuvgm.summary.summary import Cells
@@ -137,7 +137,8 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
     components = 3 if program.name == "gpuvgm_em_12" else 13
     x, ones = np.sort(np.random.default_rng(1).lognormal(size=ROWS)), np.ones(ROWS)
     cells = Cells(x, ones, 1e-6 * ones, ones.astype(int), ones.astype(int), ones)
-    prior = prior_of(*Cells.of_values(x, ones).mean_and_variance(), Frame.around(x), FitConfig(n_components=components))
+    moments, config = Cells.of_values(x, ones).mean_and_variance(), FitConfig(n_components=components)
+    prior = Prior.of_column(*moments, Frame.around(x), config)
     start = quantile_start(cells, components)
     host: Any = None  # mixtures of many components alone go there
     em = DeviceEM(LoopsOnDevice(device), host, Problem.of(cells, prior.table(), sound=False))

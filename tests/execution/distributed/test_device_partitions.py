@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import ColumnsFailed
-from gpuvgm.table import numeric_fit
+from gpuvgm.mixture.summary_fit import ColumnFit
 from tests.engines.kernels.building import needs_compiler
 from tests.execution.distributed.working import parts_of
 from tests.harness.device import stages, worker
@@ -130,15 +130,15 @@ def test_a_partition_is_one_block_unless_others_are_asked_for(worker_here: None,
 
 
 def test_a_column_that_fails_on_a_worker_stops_alone(worker_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_cells = numeric_fit.fit_cells
+    fit_cells = ColumnFit.fit_cells
 
-    def failing(engine: Any, column: Any) -> Any:
+    def failing(column: Any, engine: Any) -> Any:
         assert engine.name == "cuda"
         if column.sums.missing:
             raise ValueError("no fit today")
-        return fit_cells(engine, column)
+        return fit_cells(column, engine)
 
-    monkeypatch.setattr(numeric_fit, "fit_cells", failing)
+    monkeypatch.setattr(ColumnFit, "fit_cells", failing)
     transformer = gpuvgm.TableTransformer(algorithm="summary", effort="research", max_iter=2)
     with pytest.raises(ColumnsFailed, match='column "gaps": ValueError: no fit today .2 other columns') as caught:
         transformer.fit(dask_frame(on_device(rows())))
@@ -227,7 +227,7 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
     from gpuvgm.engines import get_engine
     from gpuvgm.estimator.worker_rows import RowsOnWorkers
     from gpuvgm.execution.worker_rows import in_whole_chunks
-    from gpuvgm.mixture.accumulate import moments_over, start_over
+    from gpuvgm.mixture.accumulate import start_over
     from gpuvgm.mixture.initialization import Seeds
     from gpuvgm.summary.grid import Frame
     from tests.execution.distributed.test_worker_rows import InThisProcess
@@ -240,7 +240,7 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
         held: Any = InThisProcess(list(map(place, np.split(numbers, cuts))))
         there, engine = RowsOnWorkers(np.empty((0, 1)), shares=in_whole_chunks(held), engine=name), get_engine(name)
         with strict_cupy.hardware.ledger.stage("sums") as entry:
-            moments, start = moments_over(engine, there, frame), start_over(engine, there, frame, seeds)
+            moments, start = there.column_moments(engine, frame), start_over(engine, there, frame, seeds)
         found.append((moments, start))
     (expected, expected_start), (moments, start) = found
     assert moments.rows == expected.rows

@@ -17,9 +17,9 @@ from gpuvgm.errors import SourceChangedError
 from gpuvgm.estimator.worker_rows import RowsOnWorkers
 from gpuvgm.execution.dask import Passing
 from gpuvgm.execution.worker_rows import completions, fill_chunks, in_whole_chunks
-from gpuvgm.mixture.accumulate import moments_over, over_rows, start_over
+from gpuvgm.mixture.accumulate import over_rows, start_over
 from gpuvgm.mixture.initialization import Seeds
-from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.posterior import Prior
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.summary.grid import Frame
 from gpuvgm.table import numeric_fit
@@ -192,15 +192,15 @@ def test_a_worker_sends_few_nodes_of_the_tree_and_the_bits_are_those_of_one_proc
     engine, seeds = get_engine("auto"), Seeds(np.array([-1.0, 1.0]))
     one = Rows.of(x)
     start = start_over(engine, one, frame, seeds)
-    posterior = prior_of(0.0, 1.0, frame, FitConfig(n_components=2)).update(start)
-    sums = (moments_over(engine, one, frame), start, over_rows(engine, one, frame)(posterior))
+    posterior = Prior.of_column(0.0, 1.0, frame, FitConfig(n_components=2)).update(start)
+    sums = (one.column_moments(engine, frame), start, over_rows(engine, one, frame)(posterior))
     expected = [pickle.dumps(what) for what in sums]
     size = 8 * (1 + 3 * len(seeds.centres) + 1)  # of a node: its level and its sums
     for cuts in ([], [300 * CHUNK_ROWS], [5000, 5001, 20_000, 3 * 10**6], range(0, len(x), 10**5)):
         came: list[int] = []
         held: Any = in_whole_chunks(Watched(np.split(x, list(cuts)), came))  # type: ignore[arg-type]
         rows = RowsOnWorkers(np.empty((0, 1)), shares=held, engine=engine.name)
-        found = [pickle.dumps(moments_over(engine, rows, frame)), pickle.dumps(start_over(engine, rows, frame, seeds))]
+        found = [pickle.dumps(rows.column_moments(engine, frame)), pickle.dumps(start_over(engine, rows, frame, seeds))]
         came.clear()
         found.append(pickle.dumps(over_rows(engine, rows, frame)(posterior)))
         assert found == expected

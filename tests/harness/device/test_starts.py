@@ -12,7 +12,7 @@ from gpuvgm import BayesianGaussianMixture
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture import accumulate
-from gpuvgm.mixture.accumulate import moments_of, start_statistics
+from gpuvgm.mixture.accumulate import start_statistics
 from gpuvgm.mixture.initialization import CentreStart, LabelStart, RandomStart, Start, nearest
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.statistics import Statistics
@@ -37,7 +37,7 @@ def start_of(kind: str, rows: int, features: int) -> Start:
 def sums_of(x: Any, weight: Any, kind: str, form: str) -> Statistics:
     rows, engine = Rows.of(x, weight), get_engine("cuda")
     start = start_of(kind, *x.shape)
-    return start_statistics(engine, rows, start, np.full(x.shape[1], 0.25), form, moments_of(engine, rows))
+    return start_statistics(engine, rows, start, np.full(x.shape[1], 0.25), form, rows.moments(engine))
 
 
 @pytest.mark.parametrize("kind", ["centres", "labels", "random"])
