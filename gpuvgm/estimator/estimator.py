@@ -42,15 +42,8 @@ from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.io import lies_on_device
 from gpuvgm.io.frames import is_loaded
 from gpuvgm.mixture.em import Stopping, Verbosity
-from gpuvgm.mixture.estimator_fit import (
-    Estimate,
-    Problem,
-    best_of_one,
-    best_of_several,
-    fit_on_rows,
-    fit_on_summary,
-)
-from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
+from gpuvgm.mixture.estimator_fit import Estimate, Problem
+from gpuvgm.mixture.incremental import begin_partial_fit
 from gpuvgm.mixture.posterior import (
     MATRICES,
     ConcentrationType,
@@ -342,7 +335,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
             if seen is None:
                 _refuse_too_few_rows(self, rows)
                 problem = replace(self._problem(rows, rows.moments(self._engine(rows))), warm=None)
-                seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
+                seen = begin_partial_fit(problem)
             elif rows.total == 0:
                 return self
             seen = seen.add(self._engine(rows), rows)
@@ -426,12 +419,8 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
 
     def _estimate(self, problem: Problem) -> Estimate:
         best = self.effort == "best" and problem.stopping.max_iter > 0
-        if problem.rows.features > 1:
-            return best_of_several(problem) if best else fit_on_rows(problem)
         summary = self.algorithm == "summary" or (self.algorithm == "auto" and problem.rows.count >= SUMMARY_ROWS)
-        if best:
-            return best_of_one(problem, exact=not summary)
-        return fit_on_summary(problem) if summary else fit_on_rows(problem)
+        return problem.fit(best=best, summary=summary)
 
     def _keep_prior(self, prior: Prior) -> None:
         self.weight_concentration_prior_ = prior.weight_concentration

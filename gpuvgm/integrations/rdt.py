@@ -26,9 +26,7 @@ from gpuvgm.engines.encode import EncodeTable
 from gpuvgm.engines.tables import Draw, RowRules
 from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.estimator.estimator import BayesianGaussianMixture, MixtureEffort
-from gpuvgm.mixture.accumulate import summarise_rows
-from gpuvgm.mixture.estimator_fit import Estimate, Problem, estimate_of, outcome_of, plan
-from gpuvgm.mixture.summary_fit import ColumnFit
+from gpuvgm.mixture.estimator_fit import Estimate, Problem
 from gpuvgm.summary.grid import Floats
 
 try:
@@ -63,12 +61,8 @@ class OnePassMixture(BayesianGaussianMixture):
         is_small = problem.rows.count < SUMMARY_ROWS
         if self.effort == "best" or self.algorithm == "exact" or (self.algorithm == "auto" and is_small):
             return super()._estimate(problem)
-        planned = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
-        column = ColumnFit(planned, summarise_rows(problem.engine, problem.rows, planned.grid))
-        outcome = outcome_of(column.fit_cells(problem.engine, problem.verbosity))
-        if outcome.error > LARGEST_END_ERROR:
-            return super()._estimate(problem)
-        return estimate_of(planned.grid.frame.centre, outcome)
+        estimate = problem.fit_in_one_scan(PLANNING_ROWS)
+        return super()._estimate(problem) if estimate.error > LARGEST_END_ERROR else estimate
 
 
 class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: ignore[misc]  # RDT ships no types

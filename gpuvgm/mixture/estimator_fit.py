@@ -110,6 +110,35 @@ class Problem:
     warm: Posterior | None
     verbosity: Verbosity
 
+    def fit(self, *, best: bool, summary: bool) -> Estimate:
+        """Fit the mixture, or search for the best fit.
+
+        Parameters
+        ----------
+        best : bool
+            Whether a search is made.
+        summary : bool
+            Of one feature: whether a summary of the rows is enough; several are always fitted on the rows.
+        """
+        if self.rows.features > 1:
+            return best_of_several(self) if best else fit_on_rows(self)
+        if best:
+            return best_of_one(self, exact=not summary)
+        return fit_on_summary(self) if summary else fit_on_rows(self)
+
+    def fit_in_one_scan(self, planning_rows: int) -> Estimate:
+        """Fit one feature on the cells of a summary, whatever the error; it is estimated where EM ends.
+
+        Parameters
+        ----------
+        planning_rows : int
+            Most rows of the sample that starts and cells are made from.
+        """
+        planned = plan(replace(self, rows=self.rows.sample(planning_rows)))
+        column = ColumnFit(planned, summarise_rows(self.engine, self.rows, planned.grid))
+        outcome = outcome_of(column.fit_cells(self.engine, self.verbosity))
+        return estimate_of(planned.grid.frame.centre, outcome)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturePlan(MixturePlan):

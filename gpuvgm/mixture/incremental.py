@@ -141,6 +141,11 @@ class SeenBlocks:
         return Estimate(MixtureFit(self.posterior.outside(self.centre), self.bounds, steady), 0.0, exact=True)
 
 
+def begin_partial_fit(problem: Problem) -> SeenColumn | SeenBlocks:
+    """What is known before the rows of the first call are added."""
+    return SeenColumn.begin(problem) if problem.rows.features == 1 else SeenBlocks.begin(problem)
+
+
 def digest_of(rows: Rows) -> str:
     """Digest of the rows and weights of a block, however its rows are cut."""
     digest = hashlib.blake2b(digest_size=16)
