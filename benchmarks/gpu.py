@@ -19,7 +19,7 @@ from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognor
 from benchmarks.measure import Measurement
 from gpuvgm import TableTransformer
 from gpuvgm.columns.codecs import AsinhCodec, FloatCodec
-from gpuvgm.engines import ChunkSums, add_chunks, get_engine, multivariate
+from gpuvgm.engines import ChunkSums, get_engine, multivariate
 from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.device import Device
@@ -293,7 +293,7 @@ def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
 def _added(engine: CudaEngine, partials: Any) -> ChunkSums:
     """The sums of chunks, on the host."""
     total = ChunkSums(partials.shape[1])
-    add_chunks(engine, [(total, partials)])
+    engine.add_chunks([(total, partials)])
     return total
 
 

@@ -48,7 +48,6 @@ from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Engine
-from gpuvgm.engines.base import philox_uniforms
 from gpuvgm.engines.tables import Draw
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_number_type, with_wide_index
@@ -607,7 +606,7 @@ class IntervalEncoder(CategoryEncoder):
             return MIDDLE
         if part.uniforms is not None:
             return part.uniforms
-        return philox_uniforms(Draw(options.seed, self._column.column_id, options.first_row + part.first_row), rows)
+        return Draw(options.seed, self._column.column_id, options.first_row + part.first_row).generated(rows)
 
 
 class ConstantEncoder(CategoryEncoder):

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
-from typing import Any, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import get_args
 
 from gpuvgm.config import EngineName, environment
 from gpuvgm.engines.base import Engine
@@ -23,13 +19,10 @@ __all__ = [
     "Engine",
     "EngineName",
     "Hindrance",
-    "add_chunks",
     "choose_engine",
-    "copied_to",
     "cuda_problem",
     "get_engine",
     "native_is_built",
-    "runs_on_device",
 ]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
@@ -98,64 +91,6 @@ def choose_engine(name: str, *, on_device: bool = False) -> str:
     if on_device and cuda_problem() is None and _cuda_starts():
         return "cuda"
     return "auto" if _host_engine() == "reference" else "native"
-
-
-def runs_on_device(engine: Engine) -> bool:
-    """Return whether an engine takes arrays of a device as they are."""
-    return engine.device is not None
-
-
-def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
-    """Copy of an array on the device that an engine works on; None where there is no room for it, or no device."""
-    if engine.device is None or engine.device.is_forked:
-        return None
-    copy: Any | None = import_module("gpuvgm.engines.cuda.pieces").uploaded(engine.device, array)
-    return copy
-
-
-def add_chunks(engine: Engine, sums: Iterable[tuple[ChunkSums, Any]]) -> None:
-    """Add the sums of chunks, which lie where an engine left them, to totals in the host's memory.
-
-    Parameters
-    ----------
-    engine : Engine
-        The engine.
-    sums : iterable of (ChunkSums, array of shape (chunks, width))
-        Totals, each with the sums of its next chunks. Those on a device come in one copy, once all are computed.
-    """
-    if engine.device is None:
-        for total, partials in sums:
-            total.add(partials)
-    else:
-        import_module("gpuvgm.engines.cuda.e_step").add_chunks(engine.device, sums)
-
-
-def in_row_order(engine: Engine, array: Any) -> Any:
-    """An array on the device that an engine works on, its rows one after the other; as it is if no copy has room.
-
-    Half as much memory must remain free, for what is computed from the rows.
-    """
-    device = engine.device
-    if array.flags.c_contiguous:
-        return array
-    try:
-        reserve = device.xp.empty(array.nbytes // 2, np.uint8)
-        copy = device.xp.ascontiguousarray(array)
-        del reserve  # allocated only to see that there is room for it
-        return copy
-    except device.out_of_memory:
-        device.release_memory()
-        return array
-
-
-def device_memory(engine: Engine) -> int | None:
-    """Bytes of memory of the device that an engine works on; None where it works on the host."""
-    return None if engine.device is None else int(engine.device.total_memory)
-
-
-def free_device_memory(engine: Engine) -> int | None:
-    """Bytes of that memory that new arrays may take; None where the engine works on the host."""
-    return None if engine.device is None else int(engine.device.free_memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ engine is tested against.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Protocol
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate, trees
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.encode import DecodeTable, EncodeTable, counts_of, hold_ends
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
@@ -26,6 +27,7 @@ from gpuvgm.engines.tables import (
     KernelTable,
     PriorTable,
     RowRules,
+    philox_words,
 )
 from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.engines.whole import nearest_multiples
@@ -34,7 +36,6 @@ from gpuvgm.summary.summary import Cells, Summary
 
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
-COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache
 Codes = NDArray[np.uint16]
 OnehotPart = tuple[Floats | None, NDArray[np.signedinteger] | None, int]
 ReadPart = tuple[Floats | None, NDArray[np.signedinteger] | None, Ints, bool]
@@ -147,6 +148,40 @@ class Engine:
 
     name: ClassVar[str] = "reference"
     device: Any = None
+
+    @property
+    def runs_on_device(self) -> bool:
+        """Whether it takes arrays of a device as they are."""
+        return self.device is not None
+
+    @property
+    def device_memory(self) -> int | None:
+        """Bytes of memory of the device that it works on; None where it works on the host."""
+        return None if self.device is None else int(self.device.total_memory)
+
+    @property
+    def free_device_memory(self) -> int | None:
+        """Bytes of that memory that new arrays may take; None where it works on the host."""
+        return None if self.device is None else int(self.device.free_memory)
+
+    def copy_to_device(self, array: NDArray[Any]) -> Any | None:
+        """Copy of an array on the device that it works on; None where there is no room for it, or no device."""
+        return None
+
+    def in_row_order(self, array: Array) -> Array:
+        """An array where the engine works, its rows one after the other; as it is if no copy has room."""
+        return array
+
+    def add_chunks(self, sums: Iterable[tuple[ChunkSums, Array]]) -> None:
+        """Add the sums of chunks, which lie where an engine left them, to totals in the host's memory.
+
+        Parameters
+        ----------
+        sums : iterable of (ChunkSums, array of shape (chunks, width))
+            Totals, each with the sums of its next chunks. Those on a device come in one copy, once all are computed.
+        """
+        for total, partials in sums:
+            total.add(partials)
 
     def summarise(
         self, values: Array, grid: Grid, rules: RowRules = PLAIN, missing: NDArray[np.bool_] | None = None
@@ -316,7 +351,7 @@ class Engine:
         share = np.exp2(density - np.max(density, axis=0))
         share = share[:active] + table.floor * np.sum(share, axis=0)
         cumulative = np.cumsum(share, axis=0)
-        uniforms = philox_uniforms(draw, len(y)) if draw.uniforms is None else draw.uniforms
+        uniforms = draw.generated(len(y)) if draw.uniforms is None else draw.uniforms
         # Without the last sum, no rounding leads past the last component.
         return np.asarray(np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0))
 
@@ -637,31 +672,3 @@ def _sums_of_cells(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floa
     second = d**2 * count + 2 * d * m2 * r1 + m2 * r
     log_norm = n * (top + np.log2(total)) + 0.5 * m2 * (curve - mean_slope**2) / LN_2
     return np.concatenate((count.sum(axis=1), first.sum(axis=1), second.sum(axis=1), [log_norm.sum()]))
-
-
-def philox_uniforms(draw: Draw, rows: int) -> Floats:
-    """Uniforms of consecutive rows: the middles of their words' intervals of 2^-32.
-
-    The word of a row is word row % 4 of Philox4x32-10 (Salmon et al. 2011) at counter row // 4.
-    """
-    first_counter, end_counter = draw.first_row >> 2, (draw.first_row + rows + 3) >> 2
-    words = np.empty((end_counter - first_counter, 4), np.uint64)
-    for start in range(0, end_counter - first_counter, COUNTERS):
-        part = words[start : start + COUNTERS]
-        counter = np.arange(first_counter + start, first_counter + start + len(part), dtype=np.uint64)
-        part[:] = philox_words(counter, draw.column, draw.seed).T
-    return np.asarray((words.ravel()[draw.first_row & 3 :][:rows].astype(np.float64) + 0.5) * 2.0**-32)
-
-
-def philox_words(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:
-    """Four 32-bit words for each counter (Salmon et al. 2011), shape (4, counters)."""
-    low = np.uint64(0xFFFFFFFF)
-    half = np.uint64(32)
-    c0, c1 = counter & low, counter >> half
-    c2, c3 = np.full_like(c0, column & 0xFFFFFFFF), np.full_like(c0, column >> 32)
-    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
-    for _ in range(10):
-        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
-        c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ np.uint64(k0), p1 & low, (p0 >> half) ^ c3 ^ np.uint64(k1), p0 & low
-        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
-    return np.stack((c0, c1, c2, c3))

@@ -13,6 +13,7 @@ from gpuvgm.engines.whole import difference, is_no_multiple
 from gpuvgm.summary.grid import Floats, Frame, Ints, Keys
 
 LOG2_E = 1.4426950408889634
+COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,11 @@ class KernelTable:
     half_precisions: Floats
     coefficients: Floats
 
+    @classmethod
+    def of(cls, frame: Frame, means: Floats, variances: Floats, log_coefficients: Floats) -> KernelTable:
+        """Table of components by their variances and the natural logarithms of their coefficients."""
+        return cls(frame, means, (0.5 * LOG2_E) / variances, log_coefficients * LOG2_E)
+
     def take(self, components: NDArray[np.int64]) -> KernelTable:
         """Table of some of the components, in this order."""
         return KernelTable(
@@ -218,6 +224,33 @@ class Draw:
     first_row: int = 0
     uniforms: Floats | None = None
     most_probable: bool = False
+
+    def generated(self, rows: int) -> Floats:
+        """The generator's uniforms of consecutive rows: the middles of their words' intervals of 2^-32.
+
+        The word of a row is word row % 4 of Philox4x32-10 (Salmon et al. 2011) at counter row // 4.
+        """
+        first_counter, end_counter = self.first_row >> 2, (self.first_row + rows + 3) >> 2
+        words = np.empty((end_counter - first_counter, 4), np.uint64)
+        for start in range(0, end_counter - first_counter, COUNTERS):
+            part = words[start : start + COUNTERS]
+            counter = np.arange(first_counter + start, first_counter + start + len(part), dtype=np.uint64)
+            part[:] = philox_words(counter, self.column, self.seed).T
+        return np.asarray((words.ravel()[self.first_row & 3 :][:rows].astype(np.float64) + 0.5) * 2.0**-32)
+
+
+def philox_words(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:
+    """Four 32-bit words for each counter (Salmon et al. 2011), shape (4, counters)."""
+    low = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    c0, c1 = counter & low, counter >> half
+    c2, c3 = np.full_like(c0, column & 0xFFFFFFFF), np.full_like(c0, column >> 32)
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ np.uint64(k0), p1 & low, (p0 >> half) ^ c3 ^ np.uint64(k1), p0 & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack((c0, c1, c2, c3))
 
 
 BITS = 32  # of a word

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import choose_engine, free_device_memory, get_engine
+from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
@@ -318,7 +318,7 @@ class Run:
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
 
     def _resident_rows(self, width: int) -> int:
-        memory = free_device_memory(get_engine(self.engine)) or 0
+        memory = get_engine(self.engine).free_device_memory or 0
         return min(RESIDENT_BLOCK_ROWS, max(CHUNK_ROWS, _in_chunks(memory // RESIDENT_BYTES_A_VALUE // width)))
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from gpuvgm.engines import get_engine, runs_on_device
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import Block
 from gpuvgm.io.device import grouped
@@ -26,7 +26,7 @@ COUNTED_ROWS = 1 << 16  # of a block, where rows are counted
 
 def as_read_by(engine: str, source: Source) -> Source:
     """The source as an engine reads it: with cuDF for an engine on a device, else to the host."""
-    return source.as_read(on_device=runs_on_device(get_engine(engine)))
+    return source.as_read(on_device=get_engine(engine).runs_on_device)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from gpuvgm.config import FitConfig
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import LOG2_E, KernelTable, PriorTable
+from gpuvgm.engines.tables import KernelTable, PriorTable
 from gpuvgm.mixture.special import LOG_2, LOG_2_PI, Vector, digamma, gammaln, log
 from gpuvgm.mixture.statistics import LEAST_COUNT, Statistics, per_component, products
 from gpuvgm.summary.grid import Floats, Frame
@@ -367,8 +367,7 @@ class Posterior:
 
     def kernel_table(self, frame: Frame = OWN_FRAME) -> KernelTable:
         """Parameters of the row formulas of one feature, for rows in `frame`."""
-        half = (0.5 * LOG2_E) / self.covariances
-        return KernelTable(frame, self.means, half, self.log_coefficients() * LOG2_E)
+        return KernelTable.of(frame, self.means, self.covariances, self.log_coefficients())
 
     def gaussian_table(self, centre: Floats) -> GaussianTable:
         """Parameters of the row formulas of any number of features, for rows from which `centre` is subtracted."""

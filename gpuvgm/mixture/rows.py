@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, beside, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import ChunkSums, Engine, add_chunks, copied_to, in_row_order, runs_on_device
+from gpuvgm.engines import ChunkSums, Engine
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.statistics import gaussian_statistics
@@ -137,10 +137,10 @@ class Rows:
 
     def near(self, engine: Engine) -> Rows:
         """The rows where an engine reads them fastest: those in memory are copied to its device, if they fit."""
-        if not runs_on_device(engine) or not self.whole:
+        if not engine.runs_on_device or not self.whole:
             return self
-        array = copied_to(engine, self.array)
-        weight = None if self.weight is None or array is None else copied_to(engine, self.weight)
+        array = engine.copy_to_device(self.array)
+        weight = None if self.weight is None or array is None else engine.copy_to_device(self.weight)
         fits = array is not None and (weight is None) == (self.weight is None)
         return DeviceRows(array, weight, first_row=self.first_row, choice=self.choice) if fits else self
 
@@ -321,11 +321,11 @@ class DeviceRows(Rows):
 
     def stay(self, engine: Engine) -> bool:
         """Return whether the rows lie on the device that an engine works on."""
-        return runs_on_device(engine)
+        return engine.runs_on_device
 
     def near(self, engine: Engine) -> Rows:
         """The rows, brought in row order once, not in every E-step."""
-        return replace(self, array=in_row_order(engine, self.array)) if runs_on_device(engine) else self
+        return replace(self, array=engine.in_row_order(self.array)) if engine.runs_on_device else self
 
     def weighted(self, weight: Array) -> Rows:
         """The rows with a weight each, which is copied to where they lie."""
@@ -365,7 +365,7 @@ def sums_of(
             for sums in rows.each(partial(function, engine), values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)):
                 yield total, sums if stay else to_numpy(sums)
 
-    add_chunks(engine, chunk_sums())
+    engine.add_chunks(chunk_sums())
     return totals
 
 
@@ -417,7 +417,7 @@ def first_feature(x: Array) -> Floats:
 
 def column_for(engine: Engine, x: Array, weight: Array | None) -> tuple[Array, Array | None]:
     """The only feature of rows, and their weights, where an engine works: on its device if they lie there, or here."""
-    stays = runs_on_device(engine) and is_on_device(x)
+    stays = engine.runs_on_device and is_on_device(x)
     numbers = namespace_of(x).ascontiguousarray(x[:, 0]) if stays else first_feature(x)
     return numbers, None if weight is None else beside(weight, numbers)
 

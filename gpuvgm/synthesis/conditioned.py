@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
-from gpuvgm.engines.base import philox_words
-from gpuvgm.engines.tables import Lottery
+from gpuvgm.engines.tables import Lottery, philox_words
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.network import Network

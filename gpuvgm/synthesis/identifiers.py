@@ -23,7 +23,7 @@ from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.engines.base import philox_words
+from gpuvgm.engines.tables import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of

@@ -18,7 +18,7 @@ from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
-from gpuvgm.engines import Engine, get_engine, runs_on_device
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows, table_of_columns
@@ -365,7 +365,7 @@ class Decoding:
             For a matrix of another width.
         """
         engine, model = get_engine(self.engine), self.model
-        table = (table or self.table).as_read(on_device=runs_on_device(engine))
+        table = (table or self.table).as_read(on_device=engine.runs_on_device)
         schema, is_matrix = table.schema, holds_matrices(table)
         present, compact = set(schema.names), CompactReader(model, schema, self.names)
         if not is_matrix and (set(compact.names) <= present or not set(model.onehot_names(self.names)) <= present):

@@ -18,7 +18,7 @@ from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
-from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, check_present, counted_values, naming
 from gpuvgm.io import (
     Block,
@@ -254,7 +254,7 @@ class OnehotLayout:
         self, engine: Engine, model: TableModel, schema: pa.Schema, dtype: str, source: Source | None = None
     ) -> None:
         self._engine, self._model, self._dtype, self.schema = engine, model, dtype, schema
-        self._namespace: Any = source.arrays if source is not None and runs_on_device(engine) else np
+        self._namespace: Any = source.arrays if source is not None and engine.runs_on_device else np
 
     def empty(self, rows: int) -> Floats:
         """An empty matrix of so many rows."""
@@ -269,7 +269,7 @@ class OnehotLayout:
         InputError
             Where a device could not hold them even if it were empty.
         """
-        most = None if self._namespace is np else device_memory(self._engine)
+        most = None if self._namespace is np else self._engine.device_memory
         size = rows * len(self.schema) * np.dtype(self._dtype).itemsize
         if most is not None and size > most:
             raise InputError(

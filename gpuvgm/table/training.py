@@ -22,7 +22,7 @@ from gpuvgm.arrays import is_on_device, mixed, namespace_of, to_numpy
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES
 from gpuvgm.columns.rules import choice, whole
-from gpuvgm.engines import copied_to, get_engine
+from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import any_source
@@ -422,7 +422,7 @@ class TrainingRows:
         return column, to_numpy(codes[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
 
     def _on_device(self, array: NDArray[Any]) -> Any:
-        copy = copied_to(get_engine(self._engine), array)
+        copy = get_engine(self._engine).copy_to_device(array)
         if copy is None:
             raise InputError(
                 f'the device has no room for {array.nbytes} bytes of rows: keep them with place="memory" or "disk"'

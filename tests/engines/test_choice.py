@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm import TableTransformer, engines
-from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built, runs_on_device
+from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sources import any_source
@@ -127,8 +127,8 @@ def test_an_engine_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_engines_of_the_host_take_no_arrays_of_a_device() -> None:
-    assert not runs_on_device(get_engine("auto"))
-    assert not runs_on_device(get_engine("reference"))
+    assert not get_engine("auto").runs_on_device
+    assert not get_engine("reference").runs_on_device
 
 
 def test_large_tables_and_files_of_the_host_stay_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from gpuvgm.columns.codecs import AsinhCodec, FloatCodec, LogCodec
 from gpuvgm.engines import get_engine, native_is_built
-from gpuvgm.engines.base import PLAIN, Engine, philox_uniforms, philox_words
+from gpuvgm.engines.base import PLAIN, Engine
 from gpuvgm.engines.encode import DecodeTable, EncodeTable
-from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, RowRules, Scale, Step
+from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, RowRules, Scale, Step, philox_words
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
@@ -26,7 +26,7 @@ from tests.summary.test_summary import same
 REFERENCE = Engine()
 #: What engines leave to the reference.
 INHERITED = {
-    "native": {"information", "joint_counts", "running_summary"},
+    "native": {"add_chunks", "copy_to_device", "in_row_order", "information", "joint_counts", "running_summary"},
     "cuda": {"information"},
 }
 SIZES = [0, 1, 7, 8, 31, 32, 33, 255, 257, 4095, 4096, 4097, 9000]
@@ -304,7 +304,7 @@ def test_philox_known_answers() -> None:
 
 
 def test_uniforms_lie_inside_the_unit_interval() -> None:
-    u = philox_uniforms(Draw(1, 2, 3), 10_000)
+    u = Draw(1, 2, 3).generated(10_000)
     assert 0 < u.min() < u.max() < 1
     assert abs(u.mean() - 0.5) < 0.02
 

@@ -9,7 +9,7 @@ that engine: so a fit on summaries gives the same model on every machine.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import PLAIN, CellEM, Codes, Engine, OnehotPart, ReadPart, RunningSummary
+from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.cuda import e_step, features, rows, summary, synthesis
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
-from gpuvgm.engines.cuda.pieces import in_pieces
+from gpuvgm.engines.cuda.pieces import in_pieces, uploaded
 from gpuvgm.engines.encode import DecodeTable, EncodeTable
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
@@ -78,6 +79,27 @@ class CudaEngine(Engine):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._host,)
+
+    def copy_to_device(self, array: NDArray[Any]) -> Any | None:
+        """Copy of an array; see `Engine.copy_to_device`."""
+        return None if self.device.is_forked else uploaded(self.device, array)
+
+    def in_row_order(self, array: Array) -> Array:
+        """An array in row order; half as much memory must remain free, for what is computed from the rows."""
+        if array.flags.c_contiguous:
+            return array
+        try:
+            reserve = self.device.xp.empty(array.nbytes // 2, np.uint8)
+            copy = self.device.xp.ascontiguousarray(array)
+            del reserve  # allocated only to see that there is room for it
+            return copy
+        except self.device.out_of_memory:
+            self.device.release_memory()
+            return array
+
+    def add_chunks(self, sums: Iterable[tuple[ChunkSums, Array]]) -> None:
+        """Add the sums of chunks; see `Engine.add_chunks`."""
+        e_step.add_chunks(self.device, sums)
 
     @ranged
     def summarise(

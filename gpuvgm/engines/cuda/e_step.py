@@ -114,7 +114,7 @@ def add_chunks(device: Device, sums: Iterable[tuple[ChunkSums, Any]]) -> None:
     device : Device
         Where they lie.
     sums : iterable of (ChunkSums, array of shape (chunks, width))
-        As for `gpuvgm.engines.add_chunks`; bits as those of `ChunkSums.add`.
+        As for `Engine.add_chunks`; bits as those of `ChunkSums.add`.
     """
     waiting: list[tuple[ChunkSums, int, int, Any]] = []
     following: dict[int, int] = {}  # chunk that follows those of each total, once all before are added

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import ChunkSums, Engine, add_chunks, multivariate
+from gpuvgm.engines import ChunkSums, Engine, multivariate
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.features import MOST_FEATURES, features_partials, has_kernel
 from gpuvgm.engines.multivariate import GaussianTable
@@ -66,7 +66,7 @@ def test_every_size(device: EmulatedDevice, size: int, diagonal: bool) -> None:
 def total_of(engine: Engine, partials: np.ndarray) -> np.ndarray:
     """Sums of all chunks, on the host."""
     total = ChunkSums(partials.shape[1])
-    add_chunks(engine, [(total, partials)])
+    engine.add_chunks([(total, partials)])
     return total.total
 
 

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from gpuvgm.engines import copied_to, get_engine
+from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine, pieces, started
 from gpuvgm.engines.cuda.device import Lane
@@ -167,7 +167,8 @@ def test_arrays_are_copied_in_pieces_or_not_at_all(caplog: pytest.LogCaptureFixt
     np.testing.assert_array_equal(found, x)
     assert uploaded(EmulatedDevice(memory=100), x) is None
     assert "the device has no room for 48000 bytes" in caplog.text
-    assert copied_to(ORACLE, x) is None and copied_to(CudaEngine(ORACLE, EmulatedDevice(is_forked=True)), x) is None
+    forked = CudaEngine(ORACLE, EmulatedDevice(is_forked=True))
+    assert ORACLE.copy_to_device(x) is None and forked.copy_to_device(x) is None
 
 
 def test_a_failure_waits_for_what_was_begun() -> None:

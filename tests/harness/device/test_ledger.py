@@ -13,7 +13,6 @@ import gpuvgm
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.arrays import to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import device_memory, free_device_memory
 from gpuvgm.engines.cuda.device import _free_of_rmm, rmm_resources
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import RowRules, Step
@@ -305,7 +304,7 @@ def test_what_others_hold_of_a_device_makes_blocks_shorter(strict_cupy: Any, mon
     assert device.free_memory == free - held.nbytes
     pool.limit = 3 << 20
     assert device.free_memory == (3 << 20) - pool.used_bytes()
-    assert device_memory(gpuvgm.engines.get_engine("cuda")) == strict_cupy.hardware.memory, "what others free counts"
+    assert gpuvgm.engines.get_engine("cuda").device_memory == strict_cupy.hardware.memory, "what others free counts"
     monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 1)
     run = Run(open_source({"x": strict_cupy.empty(1 << 18)}), "cuda", CallerExecutor(1))
     pool.limit = pool.used_bytes() + (1 << 20)
@@ -381,7 +380,7 @@ def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(
     strict_cupy: Any, x: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks of several columns are shorter, but columns that lie there are summarised one by one."""
-    memory = free_device_memory(gpuvgm.engines.get_engine("cuda"))
+    memory = gpuvgm.engines.get_engine("cuda").free_device_memory
     assert memory is not None
     monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 4 * CHUNK_ROWS)
     monkeypatch.setattr(context, "RESIDENT_BYTES_A_VALUE", memory // (4 * CHUNK_ROWS))
