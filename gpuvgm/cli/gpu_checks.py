@@ -37,7 +37,7 @@ from gpuvgm.cli.doctor import OPTIONAL, version_of
 from gpuvgm.cli.record import commit, versions
 from gpuvgm.engines import cuda_problem, get_engine, native_is_built
 from gpuvgm.engines.cuda.device import Device, Lane
-from gpuvgm.engines.cuda.programs import Program, value, written
+from gpuvgm.engines.cuda.latencies import latencies
 from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.encode import DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Step
@@ -74,15 +74,6 @@ COLUMNS: dict[str, Any] = {
     "small": "continuous",
     "half": "continuous",
 }
-#: A chain of operations that wait for each other, by one thread.
-CHAIN = Program(
-    "gpuvgm_chain",
-    (),
-    (),
-    (value("int64", "steps"), written("float64", "y")),
-    operation="double a = y[0]; for (long long k = 0; k < steps; ++k) a = fma(a, 0.5, 1.0); y[0] = a",
-)
-CHAIN_STEPS = 1 << 18, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,32 +282,8 @@ def compile_kernels() -> Found:
 
 
 def measure_latencies() -> Found:
-    """Seconds of a launch and of a wait, and cycles of a float64 operation that waits for the one before."""
-    device = _cuda().device
-    y, stream = device.xp.zeros(1), device.cuda.get_current_stream()
-
-    def seconds(times: int, steps: int, *, wait: bool) -> float:
-        stream.synchronize()
-        begin = time.perf_counter()
-        for _ in range(times):
-            device.run_rows(CHAIN, [steps, y], 1)
-            if wait:
-                stream.synchronize()
-        return (time.perf_counter() - begin) / times
-
-    seconds(10, 0, wait=True)  # compiles the kernel
-    # The fastest of three: other work on the machine only adds time.
-    launch = min(seconds(500, 0, wait=False) for _ in range(3))
-    wait = min(seconds(200, 0, wait=True) for _ in range(3)) - launch
-    short_chain, long_chain = (min(seconds(1, steps, wait=True) for _ in range(3)) for steps in CHAIN_STEPS)
-    step = (long_chain - short_chain) / (CHAIN_STEPS[1] - CHAIN_STEPS[0])
-    kilohertz = device.cuda.Device().attributes.get("ClockRate")
-    return {
-        "launch_us": round(1e6 * launch, 2),
-        "wait_us": round(1e6 * wait, 2),
-        "fp64_ns": round(1e9 * step, 2),
-        "fp64_cycles": None if kilohertz is None else round(step * 1e3 * kilohertz, 1),
-    }
+    """Latencies of the device."""
+    return latencies(_cuda().device)
 
 
 # -- the engine against the host's

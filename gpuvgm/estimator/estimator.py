@@ -31,9 +31,8 @@ from gpuvgm.estimator.prediction import (
     of_rows,
     probabilities,
 )
-from gpuvgm.estimator.reading import local_executor, read_rows, training_rows
+from gpuvgm.estimator.reading import local_executor, read_rows, rows_on_cluster, training_rows
 from gpuvgm.estimator.settings import checked_prior, init_of, prior_shape
-from gpuvgm.estimator.worker_rows import rows_on_cluster
 from gpuvgm.execution.context import clone_beside_executor, executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import map_frames

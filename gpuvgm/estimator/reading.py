@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sources import values_of_series
+from gpuvgm.execution.worker_rows import rows_on_workers
 from gpuvgm.io import Block, Source, device_rows, float64_rows, holds_device_rows
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.summary.grid import Floats
@@ -245,3 +249,33 @@ def hosted(name: str, values: Any) -> Any:
 def host_floats(values: Any) -> NDArray[np.float64]:
     """Centres given as an array of any namespace, in float64 on the host."""
     return np.ascontiguousarray(to_numpy(values) if _is_foreign(values) else values, dtype=np.float64)
+
+
+@contextmanager
+def rows_on_cluster(
+    estimator: Any, source: Source, executor: DaskExecutor, sample_weight: Any, *, reset: bool
+) -> Iterator[Rows]:
+    """Rows of a frame of Dask or a matrix, which the workers of a cluster hold until the context ends.
+
+    Parameters
+    ----------
+    estimator : BayesianGaussianMixture
+        Keeps the number and the names of the features.
+    source : Source
+        The rows.
+    executor : DaskExecutor
+        The cluster.
+    sample_weight, reset
+        As for `training_rows`.
+    """
+    weight = checked_weight(source, sample_weight, reset=reset)
+    shape = check_frame(estimator, source, reset=reset)
+    run = Run.spread_over(executor, source, estimator.engine)
+    with rows_on_workers(_matrix_of, run.blocks(source.schema.names), run, shape, weight) as rows:
+        yield rows
+
+
+def _matrix_of(blocks: Iterator[Block]) -> Array:
+    """The rows of a partition, where they lie."""
+    parts = list(map(finite_rows, blocks))
+    return namespace_of(parts[0]).concatenate(parts)

@@ -1,18 +1,24 @@
-"""Numbers of a column in the memory of a cluster's workers, in partitions of whole chunks."""
+"""Rows in the memory of a cluster's workers, in partitions of whole chunks: functions are sent there, sums return."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.execution.dask import HeldPartitions, HeldShares, Passing
+from gpuvgm.engines import ChunkSums, Engine, get_engine
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.dask import DaskExecutor, HeldPartitions, HeldShares, Passing
+from gpuvgm.mixture.rows import BlockSums, Choice, Rows, sums_of
+from gpuvgm.summary.grid import Floats
 
-Floats = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class HeldChunks(NamedTuple):
@@ -91,3 +97,94 @@ def fill_chunks(numbers: Array, surplus: int, arrivals: Sequence[Floats]) -> Arr
     """A partition without the rows that it gives, and with those that it gets."""
     xp = namespace_of(numbers)
     return xp.concatenate([numbers[surplus:], *map(xp.asarray, arrivals)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsOnWorkers(Rows):
+    """Rows in the memory of workers, in whole chunks; `array` has only their shape.
+
+    Parameters
+    ----------
+    shares : HeldShares
+        `HeldChunks` of each partition, those of a worker together, on the workers' devices where they lie there.
+    engine : str
+        Name of the workers' engine.
+    """
+
+    shares: HeldShares
+    engine: str
+    lazy: bool = True
+    spread: ClassVar[bool] = True
+
+    def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
+        """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
+        total = ChunkSums(width)
+        for nodes in self.shares.map_shares(_nodes, self.engine, self.choice, function, width, values):
+            total.add_nodes(nodes)
+        return total
+
+    def partial_results(self, engine: Engine, function: Callable[..., T]) -> Iterable[T]:
+        """Merged results of a function for the blocks of each partition; see `Rows.partial_results`."""
+        return self.shares.map(_merged, self.engine, self.choice, function)
+
+    def each(self, function: Callable[..., T], values: int = Rows.block_values) -> Iterator[T]:
+        """Results of a function for each block of each partition; see `Rows.each`."""
+        return chain.from_iterable(self.shares.map(_results_of_blocks, self.choice, function, values))
+
+
+def _rows_of(chunks: HeldChunks, choice: Choice | None = None) -> Rows:
+    """The rows of a partition."""
+    return replace(Rows.of(chunks.numbers, chunks.weight), first_row=chunks.first * CHUNK_ROWS, choice=choice)
+
+
+def _nodes(
+    share: Sequence[HeldChunks],
+    engine: str,
+    choice: Choice | None,
+    function: BlockSums,
+    width: int,
+    values: int | None,
+) -> list[Floats]:
+    """Nodes of the sums over each partition of a share."""
+    partitions = [_rows_of(chunks, choice) for chunks in share]
+    return [total.nodes for total in sums_of(partitions, get_engine(engine), function, width, values)]
+
+
+def _merged(chunks: HeldChunks, engine: str, choice: Choice | None, function: Callable[..., T]) -> T:
+    """Merged result of a function for the blocks of a partition."""
+    return _rows_of(chunks, choice).merged(get_engine(engine), function)
+
+
+def _results_of_blocks(chunks: HeldChunks, choice: Choice | None, function: Callable[..., T], values: int) -> list[T]:
+    """Results of a function for each block of a partition."""
+    return list(_rows_of(chunks, choice).each(function, values))
+
+
+@contextmanager
+def rows_on_workers(
+    function: Callable[..., Any],
+    partitions: Iterable[Any],
+    run: Run,
+    shape: tuple[int, int] = (0, 1),
+    weight: Floats | None = None,
+) -> Iterator[RowsOnWorkers]:
+    """Have the workers of a cluster hold rows until the context ends.
+
+    Parameters
+    ----------
+    function : callable
+        The rows of a partition's blocks, those without a number as NaN.
+    partitions : iterable of Partition
+        The partitions.
+    run : Run
+        The cluster.
+    shape : (int, int)
+        Rows and features, where these are asked for.
+    weight : ndarray of shape (rows,), optional
+        Weights of the rows.
+    """
+    assert isinstance(run.executor, DaskExecutor)
+    with run.executor.hold(function, partitions) as worker_partitions:
+        shares = in_whole_chunks(worker_partitions, weight)
+        del worker_partitions  # the workers drop the partitions of before
+        yield RowsOnWorkers(np.broadcast_to(0.0, shape), weight, shares=shares, engine=run.engine)

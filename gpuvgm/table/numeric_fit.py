@@ -25,11 +25,11 @@ from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed, naming
 from gpuvgm.estimator.reading import RowsOfSource
-from gpuvgm.estimator.worker_rows import RowsOnWorkers, rows_on_workers
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.worker_rows import rows_on_workers
 from gpuvgm.io import Block
 from gpuvgm.mixture.initialization import quiet_k_means
 from gpuvgm.mixture.rows import SEED_ROWS, Rows
@@ -217,14 +217,14 @@ def _fit_exact_rows(engine: Engine, column: NumberFit, rows: Rows) -> NumberFit:
     return column.fit_rows(engine, rows, moments)
 
 
-def fit_over_workers(engine: Engine, rows: RowsOnWorkers, column: NumberFit) -> NumberFit:
+def fit_over_workers(engine: Engine, rows: Rows, column: NumberFit) -> NumberFit:
     """EM as in `fit_exactly` with the rows in the workers' memory; from the same centres the result has the same bits.
 
     Parameters
     ----------
     engine : Engine
         The engine of this process.
-    rows : RowsOnWorkers
+    rows : Rows
         The column's numbers.
     column : ColumnFit
         The column.

@@ -225,8 +225,7 @@ def test_rows_of_the_estimator_stay_on_the_workers_device(
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
     """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
     from gpuvgm.engines import get_engine
-    from gpuvgm.estimator.worker_rows import RowsOnWorkers
-    from gpuvgm.execution.worker_rows import in_whole_chunks
+    from gpuvgm.execution.worker_rows import RowsOnWorkers, in_whole_chunks
     from gpuvgm.mixture.accumulate import start_over
     from gpuvgm.mixture.initialization import Seeds
     from gpuvgm.summary.grid import Frame

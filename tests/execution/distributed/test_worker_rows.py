@@ -14,9 +14,8 @@ import gpuvgm
 from gpuvgm.config import CHUNK_ROWS, FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
-from gpuvgm.estimator.worker_rows import RowsOnWorkers
 from gpuvgm.execution.dask import Passing
-from gpuvgm.execution.worker_rows import completions, fill_chunks, in_whole_chunks
+from gpuvgm.execution.worker_rows import RowsOnWorkers, completions, fill_chunks, in_whole_chunks
 from gpuvgm.mixture.accumulate import over_rows, start_over
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Prior
