@@ -85,6 +85,13 @@ class MadeRows:
         return MadeRows(arrays, keys)
 
 
+def _with(values: NDArray[Any], places: Ints, others: NDArray[Any]) -> NDArray[Any]:
+    """Values with others at some places."""
+    changed = values.copy()
+    changed[places] = others
+    return changed
+
+
 def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
     """Ranges with all rows that a mask marks, and others: a range of one row takes nearly as long as one of 1,000."""
     marked = np.flatnonzero(mask)
@@ -286,21 +293,28 @@ class Sampler:
         return DrawnRows(self._with_habits(drawn, numbers, part.first_row, key_seed), numbers)
 
     def _with_habits(self, drawn: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
-        """Drawn rows on the days and at the times of their keys, as far as conditions allow."""
-        structure = self.network.structure
+        """Drawn rows with the days, times and values of their keys, as far as conditions allow."""
+        structure, changed = self.network.structure, [*drawn]
         habits = [habit for habit in structure.habits if habit.column not in self.tested]
         if not habits:
             return drawn
-        places = {bins.name: pair[1] for bins, pair in zip(structure.bins, drawn, strict=True)}
+        place_of = {bins.name: place for place, bins in enumerate(structure.bins)}
+        places = {name: drawn[place][1] for name, place in place_of.items()}
         keys = {name: self._keys_of_habits(name, places, numbers) for name in {habit.key for habit in habits}}
         clocks = {bins.name: bins.clock for bins in structure.bins if bins.clock is not None}
-        moved = with_habits(habits, clocks, places, keys, first_row, seed)
-        for bins in self.conditions.values():
-            if bins.name in moved:
-                meets = bins.hold(moved[bins.name])
-                moved[bins.name] = np.where(meets, moved[bins.name], places[bins.name])
-        named = zip(structure.bins, drawn, strict=True)
-        return [(codes, moved.get(bins.name, own)) for bins, (codes, own) in named]
+        for name, readings in with_habits(habits, clocks, places, keys, first_row, seed).items():
+            place = place_of[name]
+            if place in self.conditions:
+                readings = np.where(self.conditions[place].hold(readings), readings, places[name])
+            changed[place] = drawn[place][0], readings
+        for habit in habits:
+            place = place_of[habit.column]
+            if habit.part == "value" and place not in self.conditions:
+                at = habit.rows(places, keys, first_row, seed)
+                table = KeyTable.of(keys[habit.key][0][at], seed)
+                codes, own = self.drawing.of_keys(place, habit.codes_of(table.numbers, seed), table, habit.stream)
+                changed[place] = _with(changed[place][0], at, codes), _with(changed[place][1], at, own)
+        return changed
 
     def _keys_of_habits(
         self, name: str, places: Mapping[str, Floats], numbers: KeyNumbers

@@ -41,6 +41,7 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
     Bins,
+    Codes,
     bins_of,
     bins_on_clock,
     bins_since,
@@ -63,7 +64,7 @@ from gpuvgm.synthesis.conditions import (
     restricted_since,
 )
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
-from gpuvgm.synthesis.habits import Habit, describe_habits, habits_of, likely_habits
+from gpuvgm.synthesis.habits import Habit, HabitSample, describe_habits, habits_of, likely_habits
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
@@ -781,24 +782,27 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         every: Mapping[str, Any] = columns
         firsts = [names[0] for names in levels_of_keys(plan.forms).values()]
         hashes = {name: every[name].hashes(rows.column(name).combine_chunks()) for name in firsts}
-        habits, hashes = habits_of(columns, bins, hashes, rows_of(rows))
+        engine, values = get_engine(self.engine), rows_of(rows)
+        finders = {one.name: code_finder(columns, one, structure.parts, engine) for one in structure.bins}
+
+        def find(name: str, others: Column) -> tuple[Codes, dict[Part, Codes]]:
+            return finders[name](lambda one: others if one == name else values(one))
+
+        sample = HabitSample(columns, {one.name: one for one in bins}, values, find, tuple(finders))
+        habits, hashes = habits_of(sample, hashes)
         if not habits:
             return ()
-        engine = get_engine(self.engine)
         network = Network(structure, counts.joint, rows_per_key(plan.forms, plan.attributes), self._tree_settings)
-        finders = [code_finder(columns, one, structure.parts, engine) for one in structure.bins]
-        lacking = lacking_keys(plan.forms, structure.keys_asked.values(), rows_of(rows))
-        codes = structure.with_parts([find(rows_of(rows)) for find in finders], lacking)
-        places = {one.name: place for place, one in enumerate(structure.bins)}
+        lacking = lacking_keys(plan.forms, structure.keys_asked.values(), values)
+        codes = dict(enumerate(structure.with_parts([find(name, values(name)) for name in finders], lacking)))
+        places = {name: place for place, name in enumerate(finders)}
         parts = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
 
-        def log_probability(name: str, values: Column) -> Floats:
-            own, of_parts = finders[places[name]](lambda one: values if one == name else rows_of(rows)(one))
+        def log_probability(name: str, own: Codes, of_parts: Mapping[Part, Codes]) -> Floats:
             changed = {places[name]: own} | {parts[part]: of_part for part, of_part in of_parts.items()}
-            return network.log_shares_beside({*changed}, dict(enumerate(codes)) | changed, engine)
+            return network.log_shares_beside({*changed}, codes | changed, engine)
 
-        clocks = {one.name: one.clock for one in bins if one.clock is not None}
-        return likely_habits(habits, columns, clocks, hashes, rows_of(rows), log_probability)
+        return likely_habits(habits, sample, hashes, log_probability)
 
     def _laws_of(
         self, model: TableModel, rows: pa.Table, levels: Mapping[str, KeyPath], broken: Set[str]
@@ -1290,9 +1294,9 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         for bins in network.structure.bins:
             check_fits(transformer.model_.by_name, bins)
         check_attributes(network.structure, forms, attributes)
-        clocks = {bins.name: bins.clock for bins in network.structure.bins}
+        bins_of_columns = {bins.name: bins for bins in network.structure.bins}
         for habit in network.structure.habits:
-            habit.check(transformer.model_.by_name, clocks, {name for name, form in forms.items() if form.key})
+            habit.check(transformer.model_.by_name, bins_of_columns, {name for name, form in forms.items() if form.key})
         per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
         network = replace(network, rows_per_key=per_key, settings=trees)
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
