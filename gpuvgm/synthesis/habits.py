@@ -224,7 +224,7 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
             beside[name] = sample.places(name)
         elif count > MOST_CODES:
             keys[name], most_rows[name] = (sample.places(name) + 1).astype(np.uint64), MOST_ROWS
-    if not keys:
+    if not keys or (len(keys) == len(most_rows) and all(bins.clock is None for bins in sample.bins.values())):
         return (), {}
     beside[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
     pairs = {
@@ -246,6 +246,7 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
 
 def _values_of(sample: HabitSample, bins: Bins, groups: Mapping[str, Ints]) -> _Values:
     """Values of a column that keys may have of their own, given groups of bins of all columns."""
+    values: Floats | Ints
     others = {name: own for name, own in groups.items() if name != bins.name}
     if isinstance(sample.columns[bins.name], CategoricalColumn):
         values = sample.places(bins.name)
@@ -253,8 +254,8 @@ def _values_of(sample: HabitSample, bins: Bins, groups: Mapping[str, Ints]) -> _
         numbers, modal = sample.numbers(bins.name)
         if bins.clock is not None:
             return _Moments.of(bins.clock, numbers)
-        alike = numbers if modal is None else np.where(modal >= 0, (modal + 1) * -1e300, numbers)
-        values = np.unique(alike, return_inverse=True)[1]
+        values = np.where(np.isnan(numbers), np.inf, numbers)
+        values = values if modal is None else np.where(modal >= 0, (modal + 1) * -1e300, values)
     return _SameValues(values, sample.codes(bins.name).astype(np.int64), groups[bins.name], others)
 
 
@@ -313,7 +314,9 @@ class _Pairs:
         pairs = pairs[:, np.argsort(places[pairs[0]], kind="stable")]
         return cls(hashes, places, rows, pairs, counts, np.where(counts <= most_rows * keys, keys, 0))
 
-    def shares(self, codes: Ints, lowest: Ints, far: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None) -> Floats:
+    def shares(
+        self, codes: Floats | Ints, lowest: Floats | Ints, far: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None
+    ) -> Floats:
         """Share of the rows of each category that keep to a habit; 0 where pairs are alike as if by chance.
 
         Two rows keep to it with the square of the share, and all other pairs are alike by chance. That chance is what
@@ -321,9 +324,9 @@ class _Pairs:
 
         Parameters
         ----------
-        codes : ndarray of shape (sample,), int64
+        codes : ndarray of shape (sample,)
             What may be alike.
-        lowest : ndarray of shape (sample,), int64
+        lowest : ndarray of shape (sample,)
             The least code that each row can be meant for: on a Monday, that of the Saturday before, if rows of its
             category have no weekends.
         far : callable, optional
@@ -373,15 +376,15 @@ class _SameValues:
 
     Parameters
     ----------
-    values : ndarray of shape (sample,), int64
-        The same for equal values.
+    values : ndarray of shape (sample,)
+        Numbers, also of what is no number, or places of categories.
     codes, groups : ndarray of shape (sample,), int64
         Bins, and groups of them.
     others : mapping of str to ndarray of shape (sample,), int64
         Groups of other columns.
     """
 
-    values: Ints
+    values: Floats | Ints
     codes: Ints
     groups: Ints
     others: Mapping[str, Ints]

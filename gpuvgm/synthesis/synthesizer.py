@@ -777,8 +777,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     def _habits(self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table) -> tuple[Habit, ...]:
         """Days and times that keys have of their own, as a sample shows them, where other columns allow it."""
         structure, columns = plan.structure, model.by_name
-        computed = {*plan.attributes, *(law.target for law in plan.laws)}
-        bins = [one for one in structure.bins if one.name not in computed]
+        # Values in an order may change places afterwards.
+        bound = {name for law in plan.laws for name in (law.target, *(() if law.decides else law.operands))}
+        bins = [one for one in structure.bins if one.name not in {*plan.attributes, *bound}]
         every: Mapping[str, Any] = columns
         firsts = [names[0] for names in levels_of_keys(plan.forms).values()]
         hashes = {name: every[name].hashes(rows.column(name).combine_chunks()) for name in firsts}

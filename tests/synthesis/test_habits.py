@@ -43,12 +43,24 @@ def bookings(case: str, rows: int = ROWS, keys: int = KEYS) -> pd.DataFrame:
     if case == "weekdays":
         own, comes = random.integers(0, 7, keys)[key], random.random(rows) < 0.8
         day = np.where(comes, day + (own - (day.astype(int) + 3)) % 7, day)
+    values: dict[str, Any] = {}
+    if case in ("values", "told"):
+        amount, payee = random.lognormal(5, 1, keys).round(2), random.choice([f"P{one}" for one in range(40)], keys)
+        grade = random.choice(["a", "b", "c"], keys)
+        if case == "told":
+            amount = (amount * np.array([1, 5, 25])[np.searchsorted(["a", "b", "c"], grade)]).round(2)
+        often = is_order | (random.random(rows) < 0.3)
+        values = {
+            "amount": np.where(is_order, amount[key], random.lognormal(4, 1, rows).round(2)),
+            "payee": np.where(often, payee[key], random.choice([f"P{one}" for one in range(40)], rows)),
+            "grade": grade[key],
+        }
     if case == "visits":  # all rows of a key within a week
         day = DAYS[random.integers(0, 700, keys)[key] + random.integers(0, 7, rows)]
     when = pd.Series(day.astype("M8[s]") + seconds.astype("m8[s]"))
     beside = {"named": {"weekday": when.dt.day_name()}, "months": {"month": when.dt.month_name()}}.get(case, {})
     mail = [f"c{number}@example.org" for number in key]
-    return pd.DataFrame({"when": when, "mail": mail, "kind": kind, "x": random.normal(size=rows).round(2)} | beside)
+    return pd.DataFrame({"when": when, "mail": mail, "kind": kind, "x": random.normal(size=rows).round(2)} | beside | values)
 
 
 @cache
@@ -100,6 +112,33 @@ def test_rows_are_not_moved_away_from_columns_that_name_their_date(case: str) ->
     names = {"weekday": sample.when.dt.day_name(), "month": sample.when.dt.month_name()}
     (name,) = {*names} & {*sample.columns}
     assert (names[name] == sample[name]).mean() > 0.99
+
+
+def same(rows: pd.DataFrame, column: str) -> float:
+    """Share of the keys with several orders that have one value in all of them."""
+    counts = rows[rows.kind == "order"].groupby("mail")[column].agg(["nunique", "size"])
+    return float((counts["nunique"] == 1)[counts["size"] > 1].mean())
+
+
+def test_keys_have_values_of_their_own() -> None:
+    table, sample = bookings("values"), fitted("values").sample(2 * ROWS, seed=7)
+    assert same(table, "amount") == same(sample, "amount") == same(sample, "payee") == 1
+    for kind in ("order", "card"):
+        amounts = [rows.amount[rows.kind == kind].quantile([0.1, 0.25, 0.5, 0.75, 0.9]) for rows in (table, sample)]
+        np.testing.assert_allclose(*amounts, rtol=0.2)
+    payees = [rows.payee[rows.kind == "order"].value_counts(normalize=True) for rows in (table, sample)]
+    assert payees[0].sub(payees[1], fill_value=0).abs().sum() / 2 < 0.12
+    assert (sample.amount.mul(100).round() / 100 == sample.amount).all()
+    sample = fitted("values").sample(2000, seed=7, conditions={"amount": (100, 200)})
+    assert sample.amount.between(100, 200).all()
+
+
+def test_a_value_that_other_columns_tell_of_stays_with_them() -> None:
+    """An amount that depends on the key's grade is drawn given the grade, for each row."""
+    table, sample = bookings("told"), fitted("told").sample(2 * ROWS, seed=8)
+    assert [habit.column for habit in fitted("told").network_.structure.habits] == ["payee"]
+    medians = [rows[rows.kind == "order"].groupby("grade").amount.median() for rows in (table, sample)]
+    np.testing.assert_allclose(*medians, rtol=0.2)
 
 
 def test_accounts_that_keep_their_names_have_habits_too() -> None:
