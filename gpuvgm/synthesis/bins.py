@@ -153,6 +153,14 @@ class Bins:
         """Mask of the pieces that are neither missing nor one of so many modal values."""
         return ~np.isin(np.repeat(np.arange(len(self)), np.diff(self.first)), self.codes[:modal_values])
 
+    def hold(self, numbers: Floats) -> NDArray[np.bool_]:
+        """Mask of the numbers that lie in pieces of which a condition leaves something."""
+        left = np.flatnonzero(self.mass > 0)
+        left = left[np.lexsort((self.high[left], self.low[left]))]
+        at = np.searchsorted(self.low[left], numbers, side="right") - 1
+        mask: NDArray[np.bool_] = (at >= 0) & (numbers <= self.high[left][at])
+        return mask
+
     def share_below(self, numbers: Floats, low: Floats, high: Floats) -> Floats:
         """Share of pieces from `low` to `high` that lies below numbers."""
         if self.forms is not None:

@@ -277,6 +277,28 @@ class Drawing:
             former.add(drawn if place in sources else {one: drawn[one] for one in drawn if one >= 0}, own)
         return [columns[place] for place in range(len(structure.nodes))]
 
+    def of_keys(self, place: int, codes: Ints, keys: KeyTable, stream: str) -> tuple[Codes, Floats]:
+        """Bins of a column and places in them that rows have of their keys.
+
+        Parameters
+        ----------
+        place : int
+            Place of the column.
+        codes : ndarray of shape (keys,)
+            The bin of each key of the table.
+        keys : KeyTable
+            The keys.
+        stream : str
+            Name of the stream of random numbers.
+        """
+        draws, at, bins = list[tuple[Codes, Floats]](), 0, codes.astype(np.uint16)
+        for first, count in keys.ranges:
+            draw = Draw(keys.seed, column_number(stream), first)
+            draws.append(self.engine.draw_rows(self._places_of_bins[place], [bins[at : at + count]], draw, count))
+            at += count
+        own, places = (to_numpy(_joined(one)) for one in zip(*draws, strict=True))
+        return own[keys.places], places[keys.places]
+
     def _by_law(
         self, column: ComputedColumn, place: int, drawn: Mapping[int, Any], *, by_trees: bool
     ) -> dict[int, Any]:

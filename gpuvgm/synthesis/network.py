@@ -8,7 +8,7 @@ group, which depends on the bin of the first parent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,6 +22,7 @@ from gpuvgm.errors import listed
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.clock import PARTS, TWIN, Part
+from gpuvgm.synthesis.habits import Habit
 from gpuvgm.synthesis.keys import LACKING_CODES
 from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off, counts_of_keys
@@ -73,6 +74,8 @@ class Structure:
         rows are drawn from the network of parents alone.
     parts : tuple of Part
         What trees may ask for beside bins. Their places are those after the nodes.
+    habits : tuple of Habit
+        Days and times that keys have of their own.
     """
 
     bins: tuple[Bins, ...]
@@ -80,6 +83,7 @@ class Structure:
     order: tuple[int, ...]
     trees: tuple[NodeTrees, ...]
     parts: tuple[Part, ...] = ()
+    habits: tuple[Habit, ...] = ()
 
     @cached_property
     def parts_of(self) -> dict[int, tuple[int, ...]]:
@@ -404,3 +408,10 @@ class Network:
         asked = [codes[other] for other in node.asked]
         own = self.structure.drawn_codes(place, codes)
         return engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
+
+    def log_shares_beside(self, places: Collection[int], codes: Mapping[int, Codes], engine: Engine) -> Floats:
+        """The sum of `log_shares` over the columns that have some places, and those that ask for them."""
+        trees = enumerate(self.structure.trees)
+        concerned = [place for place, node in trees if place in places or not {*places}.isdisjoint(node.asked)]
+        log_shares: Floats = np.sum([self.log_shares(place, codes, engine) for place in concerned], axis=0)
+        return log_shares

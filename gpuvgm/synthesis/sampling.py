@@ -13,6 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
+from gpuvgm.columns.base import MISSING
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.ranges import RowRange
@@ -26,6 +28,7 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
 from gpuvgm.synthesis.conditions import finder_of
 from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
+from gpuvgm.synthesis.habits import with_habits
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
@@ -80,6 +83,13 @@ class MadeRows:
         for level, own in keys.items():
             own[places] = other.keys[level][chosen]
         return MadeRows(arrays, keys)
+
+
+def _with(values: NDArray[Any], places: Ints, others: NDArray[Any]) -> NDArray[Any]:
+    """Values with others at some places."""
+    changed = values.copy()
+    changed[places] = others
+    return changed
 
 
 def _ranges(mask: NDArray[np.bool_]) -> list[RowRange]:
@@ -279,7 +289,46 @@ class Sampler:
         tables = _key_tables(self.identifiers, self.attributes, numbers, key_seed)
         nodes = enumerate(self.network.structure.nodes)
         keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
-        return DrawnRows(self.drawing.rows(part.first_row, part.rows, seed, keys), numbers)
+        drawn = self.drawing.rows(part.first_row, part.rows, seed, keys)
+        return DrawnRows(self._with_habits(drawn, numbers, part.first_row, key_seed), numbers)
+
+    def _with_habits(self, drawn: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
+        """Drawn rows with the days, times and values of their keys, as far as conditions allow."""
+        structure, changed = self.network.structure, [*drawn]
+        habits = [habit for habit in structure.habits if habit.column not in self.tested]
+        if not habits:
+            return drawn
+        place_of = {bins.name: place for place, bins in enumerate(structure.bins)}
+        places = {name: drawn[place][1] for name, place in place_of.items()}
+        keys = {name: self._keys_of_habits(name, places, numbers) for name in {habit.key for habit in habits}}
+        clocks = {bins.name: bins.clock for bins in structure.bins if bins.clock is not None}
+        for name, readings in with_habits(habits, clocks, places, keys, first_row, seed).items():
+            place = place_of[name]
+            if place in self.conditions:
+                readings = np.where(self.conditions[place].hold(readings), readings, places[name])
+            changed[place] = drawn[place][0], readings
+        for habit in habits:
+            place = place_of[habit.column]
+            if habit.part == "value" and place not in self.conditions:
+                at = habit.rows(places, keys, first_row, seed)
+                table = KeyTable.of(keys[habit.key][0][at], seed)
+                codes, own = self.drawing.of_keys(place, habit.codes_of(table.numbers, seed), table, habit.stream)
+                changed[place] = _with(changed[place][0], at, codes), _with(changed[place][1], at, own)
+        return changed
+
+    def _keys_of_habits(
+        self, name: str, places: Mapping[str, Floats], numbers: KeyNumbers
+    ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """Number of each row's key, of a column of keys or of categories, and whether it has one."""
+        column = self.model.by_name[name]
+        if isinstance(column, CategoricalColumn):
+            is_key = np.array([*(category is not MISSING for category in column.categories), False])
+            own = np.minimum(places[name].astype(np.int64), len(column.categories))
+            return own.astype(np.uint64), is_key[own]
+        layout, level = self.identifiers[name].key, self.identifiers[name].level
+        assert layout is not None
+        of_rows = numbers[layout.group, level]
+        return of_rows, layout.lacking_of(of_rows, level) == 0
 
     def _rows_that_meet(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.

@@ -19,6 +19,7 @@ from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.clock import Clock, Part
 from gpuvgm.synthesis.forms import Forms
+from gpuvgm.synthesis.habits import Habit
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.structure import Node
 from gpuvgm.synthesis.trees import NodeTrees
@@ -80,6 +81,7 @@ class _NetworkRecord:
     order: tuple[Annotated[int, whole()], ...]
     asked: tuple[tuple[Annotated[int, whole()], ...], ...]
     parts: tuple[Part, ...]
+    habits: tuple[Habit, ...]
 
 
 def write_network(network: Network) -> bytes:
@@ -89,7 +91,7 @@ def write_network(network: Network) -> bytes:
     nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
     shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
     bins = tuple(_BinsRecord(*(getattr(one, part.name) for part in fields(_BinsRecord))) for one in structure.bins)
-    record = _NetworkRecord(counts.rows, bins, nodes, shapes, structure.order, asked, structure.parts)
+    record = _NetworkRecord(counts.rows, bins, nodes, shapes, structure.order, asked, structure.parts, structure.habits)
     document = document_of(record)
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
@@ -140,7 +142,7 @@ def read_network(body: bytes) -> Network:
     )
     arrays = zip(*([_array_of(one) for one in table.column(name)[0]] for name in _BINS), strict=True)
     bins = tuple(_bins_of(*one) for one in zip(document.bins, arrays, strict=True))
-    structure = Structure(bins, nodes, document.order, trees, document.parts)
+    structure = Structure(bins, nodes, document.order, trees, document.parts, document.habits)
     counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
     structure.check(counts)
     return Network(structure, counts)

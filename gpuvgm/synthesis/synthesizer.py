@@ -17,6 +17,7 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from gpuvgm.arrays import Column
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
@@ -40,6 +41,7 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
     Bins,
+    Codes,
     bins_of,
     bins_on_clock,
     bins_since,
@@ -62,6 +64,7 @@ from gpuvgm.synthesis.conditions import (
     restricted_since,
 )
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
+from gpuvgm.synthesis.habits import Habit, HabitSample, describe_habits, habits_of, likely_habits
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
@@ -766,9 +769,41 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
                 structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
-                return replace(plan, structure=structure), counts
+                habits = self._habits(model, replace(plan, structure=structure), counts, many)
+                return replace(plan, structure=replace(structure, habits=habits)), counts
             refuted |= more
             forms, attributes = again
+
+    def _habits(self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table) -> tuple[Habit, ...]:
+        """Days and times that keys have of their own, as a sample shows them, where other columns allow it."""
+        structure, columns = plan.structure, model.by_name
+        # Values in an order may change places afterwards.
+        bound = {name for law in plan.laws for name in (law.target, *(() if law.decides else law.operands))}
+        bins = [one for one in structure.bins if one.name not in {*plan.attributes, *bound}]
+        every: Mapping[str, Any] = columns
+        firsts = [names[0] for names in levels_of_keys(plan.forms).values()]
+        hashes = {name: every[name].hashes(rows.column(name).combine_chunks()) for name in firsts}
+        engine, values = get_engine(self.engine), rows_of(rows)
+        finders = {one.name: code_finder(columns, one, structure.parts, engine) for one in structure.bins}
+
+        def find(name: str, others: Column) -> tuple[Codes, dict[Part, Codes]]:
+            return finders[name](lambda one: others if one == name else values(one))
+
+        sample = HabitSample(columns, {one.name: one for one in bins}, values, find, tuple(finders))
+        habits, hashes = habits_of(sample, hashes)
+        if not habits:
+            return ()
+        network = Network(structure, counts.joint, rows_per_key(plan.forms, plan.attributes), self._tree_settings)
+        lacking = lacking_keys(plan.forms, structure.keys_asked.values(), values)
+        codes = dict(enumerate(structure.with_parts([find(name, values(name)) for name in finders], lacking)))
+        places = {name: place for place, name in enumerate(finders)}
+        parts = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
+
+        def log_probability(name: str, own: Codes, of_parts: Mapping[Part, Codes]) -> Floats:
+            changed = {places[name]: own} | {parts[part]: of_part for part, of_part in of_parts.items()}
+            return network.log_shares_beside({*changed}, codes | changed, engine)
+
+        return likely_habits(habits, sample, hashes, log_probability)
 
     def _laws_of(
         self, model: TableModel, rows: pa.Table, levels: Mapping[str, KeyPath], broken: Set[str]
@@ -962,7 +997,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             unmodelled = describe_unmodelled(model, self.identifiers_, self.attributes_)
             left_out = describe_left_out(model, self.identifiers_)
             laws = f"laws: {'; '.join(map(str, self._laws))}" if self._laws else ""
-            lines += filter(None, (laws, unmodelled, left_out, model.describe_real_values()))
+            habits = describe_habits(network.structure.habits, model.by_name)
+            lines += filter(None, (laws, habits, unmodelled, left_out, model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -1259,6 +1295,9 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         for bins in network.structure.bins:
             check_fits(transformer.model_.by_name, bins)
         check_attributes(network.structure, forms, attributes)
+        bins_of_columns = {bins.name: bins for bins in network.structure.bins}
+        for habit in network.structure.habits:
+            habit.check(transformer.model_.by_name, bins_of_columns, {name for name, form in forms.items() if form.key})
         per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
         network = replace(network, rows_per_key=per_key, settings=trees)
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:

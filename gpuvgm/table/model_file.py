@@ -39,7 +39,7 @@ from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
-FORMAT = 13
+FORMAT = 14
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself is

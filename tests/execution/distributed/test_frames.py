@@ -116,7 +116,7 @@ def test_rows_are_counted_by_the_client_that_is_given(client, monkeypatch, what)
     parts = np.split(np.random.default_rng(0).normal(size=3000), 3)
     lazy, asked = dd.from_map(lambda x: pd.DataFrame({"x": x}), parts, meta=pd.DataFrame({"x": [0.0]})), []
     monkeypatch.setattr(dask_frames, "_COUNTED", {})
-    with distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as other:
+    with distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as other:
         monkeypatch.setattr(other, "get", lambda *given, **options: asked.append(given))
         monkeypatch.setattr(other, "compute", lambda *given, **options: asked.append(given))
         if what == "table":

@@ -120,7 +120,7 @@ def test_blindfold_the_model_is_the_same_bytes_for_all_tables(settings, tmp_path
 def test_a_cluster_reads_no_rows(tmp_path, capfd):
     """Its workers log what they cannot read."""
     distributed = pytest.importorskip("distributed")
-    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client:
         for kind, source in sources_of(ordinary_rows(), tmp_path, "rows"):
             with pytest.raises(InputError, match="in this process alone"):
                 fitted(source, executor=client)

@@ -87,7 +87,7 @@ def test_a_run_that_was_cut_short_is_gone_on_with(request, transformer, rows, tm
         pytest.importorskip("distributed")
         from distributed import Client
 
-        with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as client:
+        with Client(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0") as client:
             spread = gpuvgm.TableTransformer(executor=client)
             spread.model_ = transformer.model_
             spread.transform(rows, out=out, **options)
