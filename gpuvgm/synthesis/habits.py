@@ -23,7 +23,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
 from gpuvgm.columns.rules import finite, whole
 from gpuvgm.columns.text import category_text
-from gpuvgm.engines.base import philox_words
+from gpuvgm.engines.tables import philox_words
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.clock import Clock, Part
