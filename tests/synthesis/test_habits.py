@@ -60,7 +60,9 @@ def bookings(case: str, rows: int = ROWS, keys: int = KEYS) -> pd.DataFrame:
     when = pd.Series(day.astype("M8[s]") + seconds.astype("m8[s]"))
     beside = {"named": {"weekday": when.dt.day_name()}, "months": {"month": when.dt.month_name()}}.get(case, {})
     mail = [f"c{number}@example.org" for number in key]
-    return pd.DataFrame({"when": when, "mail": mail, "kind": kind, "x": random.normal(size=rows).round(2)} | beside | values)
+    return pd.DataFrame(
+        {"when": when, "mail": mail, "kind": kind, "x": random.normal(size=rows).round(2)} | beside | values
+    )
 
 
 @cache
