@@ -777,8 +777,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     def _habits(self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table) -> tuple[Habit, ...]:
         """Days and times that keys have of their own, as a sample shows them, where other columns allow it."""
         structure, columns = plan.structure, model.by_name
-        # Values in an order may change places afterwards.
-        bound = {name for law in plan.laws for name in (law.target, *(() if law.decides else law.operands))}
+        bound, counted = set[str](), {(one.name, one.since) for one in structure.bins}
+        for law in plan.laws:
+            first = law.operands[0]
+            if law.decides:
+                bound.add(law.target)
+            elif counted.isdisjoint({(law.target, first), (first, law.target)}):  # they may change places afterwards
+                bound |= {law.target, first}
         bins = [one for one in structure.bins if one.name not in {*plan.attributes, *bound}]
         every: Mapping[str, Any] = columns
         firsts = [names[0] for names in levels_of_keys(plan.forms).values()]

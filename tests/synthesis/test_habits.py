@@ -60,7 +60,9 @@ def bookings(case: str, rows: int = ROWS, keys: int = KEYS) -> pd.DataFrame:
     when = pd.Series(day.astype("M8[s]") + seconds.astype("m8[s]"))
     beside = {"named": {"weekday": when.dt.day_name()}, "months": {"month": when.dt.month_name()}}.get(case, {})
     mail = [f"c{number}@example.org" for number in key]
-    return pd.DataFrame({"when": when, "mail": mail, "kind": kind, "x": random.normal(size=rows).round(2)} | beside | values)
+    return pd.DataFrame(
+        {"when": when, "mail": mail, "kind": kind, "x": random.normal(size=rows).round(2)} | beside | values
+    )
 
 
 @cache
@@ -211,3 +213,45 @@ def test_spoilt_habits_are_refused(spoilt: dict[str, Any], tmp_path: Path) -> No
     with pytest.raises(InputError, match="could not be read again: the (habits of|network: habits)"):
         copy.save(tmp_path / "model.gpuvgm")
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("later", ["ends", "is often the same"])
+def test_dates_that_follow_move_with_them(later: str) -> None:
+    table, random = bookings("orders"), np.random.default_rng(9)
+    days = random.exponential(3, ROWS) if later == "ends" else random.choice([0, 1, 2, 3], ROWS, p=[0.7, 0.1, 0.1, 0.1])
+    table["end"] = table.when + pd.to_timedelta(days, "D").round("s")
+    synthesizer = gpuvgm.TableSynthesizer().fit(table)
+    sample = synthesizer.sample(ROWS, seed=10)
+    assert agree(sample, PARTS["day"]) > 0.98
+    assert (sample.end >= sample.when).all()
+    assert abs((sample.end == sample.when).mean() - (table.end == table.when).mean()) < 0.03
+
+
+@pytest.mark.parametrize("case", ["dates", "zones", "some are missing"])
+def test_dates_of_all_types_have_habits(case: str) -> None:
+    table, random = bookings("orders"), np.random.default_rng(11)
+    if case == "dates":
+        table["when"] = table.when.dt.date
+    elif case == "zones":
+        table["when"] = table.when.dt.tz_localize("UTC").dt.tz_convert("Europe/Berlin")
+    else:
+        for name in ("when", "mail", "kind"):
+            table.loc[random.random(ROWS) < 0.1, name] = None
+    sample = gpuvgm.TableSynthesizer().fit(table).sample(ROWS, seed=12)
+    sample = sample[sample.when.notna()]
+    assert agree(sample.assign(when=pd.to_datetime(sample.when)), PARTS["day"]) > 0.98
+
+
+def test_the_finest_keys_that_have_a_habit_have_it() -> None:
+    """Accounts have days of their own, and their customers several."""
+    table, random = bookings("none"), np.random.default_rng(13)
+    account, owner, own_day = random.integers(0, 900, ROWS), random.integers(0, 300, 900), random.integers(1, 29, 900)
+    meant = table.when.to_numpy().astype("M8[M]").astype("M8[D]") + (own_day[account] - 1)
+    table["when"] = np.where(table.kind == "order", meant.astype("M8[s]"), table.when)
+    table["mail"] = [f"c{owner[one]}@example.org" for one in account]
+    table["iban"] = [f"DE{one % 90 + 10}{one * 7919 + 10**15:018d}" for one in account]
+    synthesizer = gpuvgm.TableSynthesizer().fit(table)
+    assert {habit.key for habit in synthesizer.network_.structure.habits} == {"iban"}
+    sample = synthesizer.sample(ROWS, seed=14)
+    assert agree(sample.drop(columns="mail").rename(columns={"iban": "mail"}), PARTS["day"]) > 0.98
+    assert abs(agree(sample, PARTS["day"]) - agree(table, PARTS["day"])) < 0.05
