@@ -21,7 +21,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from gpuvgm.config import RETRIES
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra, printable
 
 T = TypeVar("T")
@@ -52,6 +51,18 @@ PASSING_NAMES = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError"},
     "urllib3": {"HTTPError"},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often an action on a store is tried, and the seconds between: doubled each time, from first to longest."""
+
+    attempts: int = 6
+    first_delay: float = 0.1
+    longest_delay: float = 10.0
+
+
+RETRIES = Retries()
 
 
 class ShortRead(OSError):

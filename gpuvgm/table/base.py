@@ -35,7 +35,6 @@ from gpuvgm.config import (
     InvalidRows,
     Layout,
     ModeChoice,
-    Output,
     ScalarType,
     Standardize,
     Tails,
@@ -94,6 +93,7 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
 
 Path_ = str | PathLike[str]
+Output = Literal["default", "pandas", "polars", "pyarrow"]
 _FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
