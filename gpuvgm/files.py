@@ -28,6 +28,93 @@ else:
     LOCKS = True
 
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
+PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; everything is cleaned up as after Ctrl-C."""
+
+
+class HungUp(Terminated):
+    """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
+
+
+#: What the signals that end a command raise.
+RAISED: dict[int, type[KeyboardInterrupt]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+}
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    RAISED[signal.SIGHUP] = HungUp
+
+
+class Signals:
+    """Signals that end a command: when they do, and when they wait. Python runs handlers in the main thread alone."""
+
+    def __init__(self) -> None:
+        self.shields = 0
+        self.waiting: KeyboardInterrupt | None = None
+        self.last: float | None = None
+        self.idle_handler: Callable[[KeyboardInterrupt], Any] | None = None
+
+    def listen(self, idle_handler: Callable[[KeyboardInterrupt], Any]) -> None:
+        """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
+
+        Parameters
+        ----------
+        idle_handler : callable
+            Called where a signal comes before the work begins or after its end (see `working`); ends the process.
+        """
+        self.idle_handler = idle_handler
+        for number in RAISED:
+            if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self.receive)
+
+    def receive(self, number: int, _: object) -> None:
+        """Handle a signal; further ones are ignored while the run cleans up."""
+        arrival = time.monotonic()
+        if self.last is not None and arrival < self.last + PATIENCE:
+            return
+        self.last, problem = arrival, RAISED[number]()
+        if self.idle_handler is not None:
+            self.idle_handler(problem)
+        elif self.shields:
+            self.waiting = problem
+        else:
+            raise problem
+
+    @property
+    def arrived(self) -> bool:
+        """Whether a signal that ends the command has arrived."""
+        return self.last is not None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Raise an exception in the body when a signal arrives."""
+        idle_handler, self.idle_handler = self.idle_handler, None
+        try:
+            yield
+        finally:
+            self.idle_handler = idle_handler
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Defer signals in the body, which makes or removes files that the code around it keeps track of.
+
+        It has an effect only after `listen`, and in the main thread.
+        """
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self.shields += in_main_thread
+        try:
+            yield
+        finally:
+            self.shields -= in_main_thread
+            if in_main_thread and not self.shields and self.waiting is not None:
+                problem, self.waiting = self.waiting, None
+                raise problem
+
+
+SIGNALS = Signals()
 
 
 @contextmanager
@@ -44,12 +131,12 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
     remove_left_over(final)
     partials: list[tuple[Path, int | None]] = []
     try:
-        with undisturbed():
+        with SIGNALS.deferred():
             # A signal between creating and noting the file would leave it behind.
             partials.append(new_partial(final, folder=folder))
         yield partials[0][0]
     finally:
-        with undisturbed():
+        with SIGNALS.deferred():
             for partial, lock in partials:
                 remove(partial)
                 if lock is not None:
@@ -58,7 +145,7 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
 
 def replace_folder(new: Path, final: Path) -> None:
     """Give a new folder its final name; the old one is removed, or gets its name back if that fails."""
-    with undisturbed():
+    with SIGNALS.deferred():
         while not _try_replace(new, final):
             pass
         remove_left_over(final)
@@ -161,95 +248,3 @@ def _remove_unowned(path: Path) -> None:
             remove(path)
         finally:
             os.close(lock)
-
-
-PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM; everything is cleaned up as after Ctrl-C."""
-
-
-class HungUp(Terminated):
-    """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
-
-
-#: What the signals that end a command raise.
-RAISED: dict[int, type[KeyboardInterrupt]] = {
-    signal.SIGINT: KeyboardInterrupt,
-    signal.SIGTERM: Terminated,
-}
-if hasattr(signal, "SIGHUP"):  # not on Windows
-    RAISED[signal.SIGHUP] = HungUp
-
-
-class _Signals:
-    """State of the handler; Python runs handlers in the main thread alone."""
-
-    def __init__(self) -> None:
-        self.shields = 0
-        self.waiting: KeyboardInterrupt | None = None
-        self.last: float | None = None
-        self.idle_handler: Callable[[KeyboardInterrupt], Any] | None = None
-
-    def receive(self, number: int, _: object) -> None:
-        """Handle a signal; further ones are ignored while the run cleans up."""
-        arrival = time.monotonic()
-        if self.last is not None and arrival < self.last + PATIENCE:
-            return
-        self.last, problem = arrival, RAISED[number]()
-        if self.idle_handler is not None:
-            self.idle_handler(problem)
-        elif self.shields:
-            self.waiting = problem
-        else:
-            raise problem
-
-
-_SIGNALS = _Signals()
-
-
-def listen(idle_handler: Callable[[KeyboardInterrupt], Any]) -> None:
-    """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
-
-    Parameters
-    ----------
-    idle_handler : callable
-        Called where a signal comes before the work begins or after its end (see `working`); ends the process.
-    """
-    _SIGNALS.idle_handler = idle_handler
-    for number in RAISED:
-        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _SIGNALS.receive)
-
-
-def is_interrupted() -> bool:
-    """Return whether a signal that ends the command has arrived."""
-    return _SIGNALS.last is not None
-
-
-@contextmanager
-def working() -> Iterator[None]:
-    """Raise an exception in the body when a signal arrives."""
-    idle_handler, _SIGNALS.idle_handler = _SIGNALS.idle_handler, None
-    try:
-        yield
-    finally:
-        _SIGNALS.idle_handler = idle_handler
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Defer signals in the body, which makes or removes files that the code around it keeps track of.
-
-    It has an effect only after `listen`, and in the main thread.
-    """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    _SIGNALS.shields += in_main_thread
-    try:
-        yield
-    finally:
-        _SIGNALS.shields -= in_main_thread
-        if in_main_thread and not _SIGNALS.shields and _SIGNALS.waiting is not None:
-            problem, _SIGNALS.waiting = _SIGNALS.waiting, None
-            raise problem

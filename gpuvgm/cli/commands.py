@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 import gpuvgm
-from gpuvgm import files as interruptions
 from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
@@ -71,6 +70,7 @@ from gpuvgm.config import (
 )
 from gpuvgm.errors import ColumnsFailed, InputError, counted
 from gpuvgm.execution.stages import speed
+from gpuvgm.files import SIGNALS
 
 if TYPE_CHECKING:
     from gpuvgm.table.base import BaseTransformer
@@ -89,7 +89,7 @@ def _cap(name: str, of: str) -> Any:
 
 def main() -> NoReturn:
     """Run the command line; SIGTERM and SIGHUP clear up as Ctrl-C does."""
-    interruptions.listen(_end)
+    SIGNALS.listen(_end)
     app(prog_name="gpuvgm")
     raise SystemExit(DONE)
 

@@ -199,7 +199,7 @@ def exit_code(problem: BaseException) -> int:
         return TERMINATED
     if isinstance(problem, KeyboardInterrupt):
         return INTERRUPTED
-    from gpuvgm.shortage import is_shortage  # not for signals, which may come while pyarrow is being imported
+    from gpuvgm.shortage import shortage_of  # not for signals, which may come while pyarrow is being imported
 
     if isinstance(
         problem,
@@ -208,7 +208,7 @@ def exit_code(problem: BaseException) -> int:
         return WRONG_INPUT
     if isinstance(problem, OSError) and problem.errno in WRONG_NAMES:
         return WRONG_INPUT
-    is_of_machine = isinstance(problem, (EnvironmentProblem, OSError, ImportError)) or is_shortage(problem)
+    is_of_machine = isinstance(problem, (EnvironmentProblem, OSError, ImportError)) or shortage_of(problem)
     return ENVIRONMENT if is_of_machine else INTERNAL
 
 
@@ -218,14 +218,15 @@ def explain(problem: BaseException) -> str:
     if isinstance(problem, KeyboardInterrupt):
         event = "terminated" if isinstance(problem, Terminated) else "interrupted"
         return f"{event}; {leftovers_of(problem)}"
-    from gpuvgm.shortage import lacks_memory, lacks_threads
+    from gpuvgm.shortage import shortage_of
 
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
         return f"disk full: {place}; free some space or write elsewhere; {leftovers_of(problem)}"
-    if lacks_memory(problem):
+    shortage = shortage_of(problem)
+    if shortage == "memory":
         return f"out of memory: {text}; set --memory, or reduce --block-rows or --threads"
-    if lacks_threads(problem):
+    if shortage == "threads":
         return f"cannot start more threads: {text}; reduce --threads, or raise the limit (ulimit -u, -v)"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
         note = f"; {leftovers_of(problem)}" if hasattr(problem, "__notes__") else ""

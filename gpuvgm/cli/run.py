@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from gpuvgm.cli.console import CommandOutcome, Terminal, explain, json_text
 from gpuvgm.cli.record import RunRecord
-from gpuvgm.files import working
+from gpuvgm.files import SIGNALS
 from gpuvgm.io import check_document, write_bytes
 
 _LOG = logging.getLogger("gpuvgm")
@@ -46,7 +46,7 @@ def run_command(
         for line in warnings:
             _LOG.warning("%s", line)
         try:
-            with working():
+            with SIGNALS.working():
                 if common["record"] is not None:  # what could not be written at the end is refused before the work
                     target = check_document(common["record"])
                 outcome = function(terminal, **options)

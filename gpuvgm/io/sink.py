@@ -23,7 +23,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.files import partial_of, remove_temporary, undisturbed
+from gpuvgm.files import SIGNALS, partial_of, remove_temporary
 from gpuvgm.io.arrow import CSV_FORM, is_moment_type, plain_type, row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
@@ -334,7 +334,7 @@ class ParquetSink(Sink):
                 self._add(self._encode_group(group))
                 continue
             self._append(self._at_once - 1)
-            with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+            with SIGNALS.deferred():  # a thread is not waited for in the end if a signal comes while it starts
                 self._under_way.append(self._threads.submit(self._encode_group, group))
         self._lacks_rows = False
 

@@ -30,7 +30,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, co
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
 from gpuvgm.execution.partitions import Partition
-from gpuvgm.files import remove_temporary, replace_folder, undisturbed
+from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
     MANIFEST,
     FileSource,
@@ -497,7 +497,7 @@ class PartFiles:
     def _end(self) -> None:
         """Let a thread end the file; wait if too many others are not ended yet."""
         assert self._part_writer is not None
-        with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+        with SIGNALS.deferred():  # a thread is not waited for in the end if a signal comes while it starts
             files, writer, self._part_writer = self._open_files.pop_all(), self._part_writer, None
             self._ending.append((self._parts.name(writer.first_row), self._enders.submit(_close_part, files, writer)))
         self._finish(self._most)
@@ -631,7 +631,7 @@ def _publish(parts: Parts, place: Path, out: Path, manifest: Manifest) -> None:
     if parts.numbers is None:  # which removes the older folder last
         replace_folder(place, out)
         return
-    with undisturbed():
+    with SIGNALS.deferred():
         with suppress(OSError):  # of a folder that is there
             place.rename(out)
             return
