@@ -482,6 +482,16 @@ class RemoteFile:
         path = self.path[: len(self.path) - len(self.name)] + name
         return RemoteFile(self.url.removesuffix(self.name) + name, path, self.store)
 
+    def __truediv__(self, name: str) -> RemoteFile:
+        """A file of this folder."""
+        return remote_file(f"{self.url.rstrip('/')}/{name}")
+
+    def name_from(self, place: RemoteFile) -> str | None:
+        """Name relative to the folder of another file; None where this one lies elsewhere."""
+        folder = place.path.removesuffix(place.name)
+        is_below = self.path.startswith(folder) and place.shares_store(self)
+        return self.path.removeprefix(folder) if is_below else None
+
     def at(self, path: str) -> RemoteFile:
         """Another file of the same store."""
         if self.url.endswith(self.path):

@@ -32,7 +32,6 @@ from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, Loc
 from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
-    MANIFEST,
     FileSource,
     Given,
     Location,
@@ -49,7 +48,7 @@ from gpuvgm.io import (
 )
 from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import Manifest, inside, name_below, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.manifest import Manifest
 from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.io.threads import result_of
 
@@ -99,7 +98,7 @@ def target_of(source: Source, out: Given) -> Location:
     target = location_of(out)
     if str(target) == "-":
         raise InputError('"-": name a file or a folder; the commands sample, inverse and generate print CSV there')
-    refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
+    refuse_overwriting(source, target if target.suffix else target / "part-00000.parquet")
     # The folder behind a link is replaced, and the link stays.
     if isinstance(target, Path) and target.is_symlink() and not target.suffix:
         target = Path(os.path.realpath(target))
@@ -311,7 +310,7 @@ class Parts:
 
     def file(self, first_row: int, threads: int) -> Any:
         """A sink for the file that begins with a row; its folder is made first."""
-        path = inside(self.place, self.name(first_row))
+        path = self.place / self.name(first_row)
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return self.sink(path, threads, first_row)
@@ -591,7 +590,7 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
             return _summary(source, parts, complete, start)
         manifest = _start_manifest(parts, source, resume=resume)
         with _keep_complete_files(parts, source, manifest):
-            manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
+            manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(manifest, parts.place, name)}
             if manifest.done:
                 _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
             manifest.write()  # before any file: a folder without a manifest is refused later
@@ -646,11 +645,10 @@ def _move(names: Iterable[str], start: Path, end: Path) -> None:
             (start / name).replace(end / name)
 
 
-def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | None = None) -> bool:
-    path = inside(folder or parts.place, name)
-    if still_fits(path, entry):
+def _fits(manifest: Manifest, folder: Location, name: str) -> bool:
+    if manifest.still_fits(folder, name):
         return True
-    _LOG.info("%s: is not what the run had written; it is written again", path)
+    _LOG.info("%s: is not what the run had written; it is written again", folder / name)
     return False
 
 
@@ -709,15 +707,15 @@ def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
 
 def _complete_manifest(parts: Parts) -> Manifest | None:
     """The manifest of a complete folder; one with damaged files becomes an unfinished folder, without a result."""
-    if parts.place != parts.out and read_manifest(inside(parts.place, parts.manifest)) is not None:
+    if parts.place != parts.out and Manifest.read(parts.place / parts.manifest) is not None:
         return None
-    manifest = read_manifest(inside(parts.out, parts.manifest))
+    manifest = Manifest.read(parts.out / parts.manifest)
     if manifest is None or not manifest.complete:
         return None
     options = {} if parts.numbers is None else {"otherwise": "give another folder"}
-    refuse_other_run(manifest, parts.asked, str(parts.out), **options)
+    manifest.refuse_other_run(parts.asked, str(parts.out), **options)
     # A list, so that every damaged file is logged.
-    if all([_fits(parts, name, entry, parts.out) for name, entry in manifest.done.items()]):
+    if all([_fits(manifest, parts.out, name) for name in manifest.done]):
         return manifest
     if isinstance(parts.out, Path) and isinstance(parts.place, Path):
         _check_folder(parts)
@@ -733,10 +731,10 @@ def _complete_manifest(parts: Parts) -> Manifest | None:
 def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     """The manifest of the run to resume, or a new one in a folder of its own."""
     _check_folder(parts)
-    place = inside(parts.place, parts.manifest)
-    manifest = read_manifest(place)
+    place = parts.place / parts.manifest
+    manifest = Manifest.read(place)
     if resume and manifest is not None:
-        refuse_other_run(manifest, parts.asked, _describe_unfinished(manifest, parts), _ANEW)
+        manifest.refuse_other_run(parts.asked, _describe_unfinished(manifest, parts), _ANEW)
         return replace(manifest, place=place, complete=False)
     if parts.numbers is not None:
         _refuse_to_replace(parts, source)
@@ -745,7 +743,7 @@ def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     else:
         _refuse_to_overwrite(parts, source, manifest)
     if isinstance(parts.out, RemoteFile) and parts.numbers is None:
-        _empty_store(parts.out)
+        _empty_store(parts.out, parts.out / parts.manifest)
     if isinstance(parts.place, Path):
         _remove_unfinished(parts.place, manifest)
         parts.place.mkdir()
@@ -755,10 +753,10 @@ def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
 def _refuse_to_replace(parts: Parts, source: Source) -> None:
     """Refuse to replace files of generated rows, which other runs may have written."""
     names = [parts.name(row) for row, _ in parts.files(source.rows or 0)]
-    existing = [name for name in names if inside(parts.out, name).exists()]
+    existing = [name for name in names if (parts.out / name).exists()]
     if existing:
         amount = counted_values(len(existing), f"files are there already, of {len(names):,}")
-        is_own = source.identified and read_manifest(inside(parts.out, parts.manifest))
+        is_own = source.identified and Manifest.read(parts.out / parts.manifest)
         remedy = "go on with resume=True, or " if is_own else ""
         raise InputError(f"{parts.out}: {amount} (first {existing[0]}): {remedy}remove them to begin again")
 
@@ -774,7 +772,7 @@ def _refuse_to_overwrite(parts: Parts, source: Source, manifest: Manifest | None
         return
     description, remedy = _describe_unfinished(manifest, parts), ""
     if source.identified:
-        refuse_other_run(manifest, parts.asked, description, _ANEW)
+        manifest.refuse_other_run(parts.asked, description, _ANEW)
         remedy = "go on with resume=True, or "
     total = "" if source.rows is None else f", of {len(parts.files(source.rows)):,}"
     raise InputError(f"{description}{total}: {remedy}{_ANEW}")
@@ -789,12 +787,12 @@ def _remove_unfinished(place: Path, manifest: Manifest | None) -> None:
         shutil.rmtree(place)
 
 
-def _empty_store(out: RemoteFile) -> None:
-    """Remove the files of an earlier run from a folder of a store; refuse one that holds others."""
-    manifest = read_manifest(inside(out, MANIFEST))
-    own_names = {MANIFEST, *(manifest.done if manifest else ())}
+def _empty_store(out: RemoteFile, place: RemoteFile) -> None:
+    """Remove the files of an earlier run from a folder of a store; refuse one that holds others than its manifest's."""
+    manifest = Manifest.read(place)
+    own_names = {place.name, *(manifest.done if manifest else ())}
     files = out.files()
-    foreign = sorted({str(name_below(inside(out, MANIFEST), file)) for file in files} - own_names)
+    foreign = sorted({str(file.name_from(place)) for file in files} - own_names)
     if foreign:
         raise InputError(
             f"{out}: holds {foreign[0]}, which no complete run wrote there; choose another name, or empty it"
@@ -820,12 +818,12 @@ def _check_folder(parts: Parts) -> None:
     if parts.numbers is not None:
         return
     names = _names_within(out)
-    manifest = read_manifest(out / MANIFEST)
+    manifest = Manifest.read(out / parts.manifest)
     if names and manifest is None:
         raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
     entries = manifest.done if manifest else ()
     folders = {name.rpartition("/")[0] for name in entries}  # their files may be gone
-    foreign = sorted(names - {MANIFEST, *entries, *folders})
+    foreign = sorted(names - {parts.manifest, *entries, *folders})
     if foreign:
         raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
 
