@@ -20,7 +20,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from gpuvgm.execution.stages import UNITS, Progress, speed
+from gpuvgm.cli.console import speed
+from gpuvgm.execution.stages import UNITS, Progress
 
 
 class RateColumn(ProgressColumn):

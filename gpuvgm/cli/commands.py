@@ -26,6 +26,7 @@ from gpuvgm.cli.console import (
     explain,
     json_text,
     report_error,
+    speed,
     written_to,
 )
 from gpuvgm.cli.options import (
@@ -69,7 +70,6 @@ from gpuvgm.config import (
     UnknownCategories,
 )
 from gpuvgm.errors import ColumnsFailed, InputError, counted
-from gpuvgm.execution.stages import speed
 from gpuvgm.files import SIGNALS
 
 if TYPE_CHECKING:

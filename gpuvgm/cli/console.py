@@ -348,3 +348,9 @@ def render(view: Sequence[RenderableType]) -> str:
     for part in view:
         console.print(part, soft_wrap=isinstance(part, str))
     return target.getvalue()
+
+
+def speed(rows: float, seconds: float) -> str:
+    """Rows a second, for people."""
+    rate = rows / max(seconds, 1e-9)
+    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

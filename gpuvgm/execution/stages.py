@@ -99,9 +99,3 @@ class Stages:
         amount = counted(last.rows, last.unit.removesuffix("s"))
         fields = {"stage": last.name, last.unit: last.rows, "seconds": last.seconds}
         _LOG.info("stage %s: %s in %.2f s", last.name, amount, last.seconds, extra=fields)
-
-
-def speed(rows: float, seconds: float) -> str:
-    """Rows a second, for people."""
-    rate = rows / max(seconds, 1e-9)
-    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

@@ -27,8 +27,8 @@ from gpuvgm.columns.rules import choice, none, whole
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution.context import Run, check_reachable
-from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
@@ -38,7 +38,6 @@ from gpuvgm.io import (
     ParquetSink,
     RemoteFile,
     Source,
-    callers_stream,
     check_folder_of,
     decoded_sink,
     is_csv,
@@ -518,18 +517,11 @@ def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
-    block_executor = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
+    block_executor = executor.for_writing(on_device=rows.on_device)
     with parts.file(partition.first_row, executor.threads) as sink:
         writer = PartWriter(sink, parts.columns, partition.first_row)
         block_executor.map_blocks(encode, rows.blocks, writer.take)
     return writer.entry()
-
-
-def _writer(executor: Executor) -> Executor:
-    """The executor for blocks whose results are written: a device too works on others while one is written."""
-    if isinstance(executor, CallerExecutor):
-        return DeviceExecutor(callers_stream(), executor.progress)
-    return executor
 
 
 # -- the run
@@ -548,7 +540,7 @@ def write_rows(
     sink = parts.sink(out, run.executor.threads, parts.first_row)
     with locked(out), sink:
         writer = PartWriter(sink, parts.columns)
-        _writer(run.executor).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+        run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
     seconds = time.perf_counter() - start
     writer.unseen.warn(run.source.place)
     return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
@@ -582,7 +574,7 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
-    check_reachable(run.executor, parts.out)
+    run.check_reachable(parts.out)
     _check_folder(parts)
     with locked(parts.out, parts.numbers):
         complete = _complete_manifest(parts) if resume else None
@@ -669,7 +661,7 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        _writer(run.executor).map_blocks(cut, _blocks(run, columns, cut), files.take)
+        run.writer.map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 
