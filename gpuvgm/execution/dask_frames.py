@@ -21,10 +21,10 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io import lies_on_device
 from gpuvgm.io.arrow import Packed, row_bytes
-from gpuvgm.io.block import Block, reblock
+from gpuvgm.io.block import Block, Runs
 from gpuvgm.io.parts import declared_source, typed_schema
 from gpuvgm.io.scans import types_in_pandas
-from gpuvgm.io.source import Runs, Source, check_request, check_unique
+from gpuvgm.io.source import Source, check_unique
 from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]
@@ -143,10 +143,10 @@ class DaskFrame(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read all rows of the columns in this process, one partition after the other."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         reading = Reading("reference", tuple(columns), block_rows)
         parts = (partition.of(partition.delayed.compute()).read() for partition in self.partitions(reading))
-        return reblock((block.batch for part in parts for block in part.blocks), block_rows)
+        return Block.cut((block.batch for part in parts for block in part.blocks), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the partitions that hold some are computed."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +20,10 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import reachable
-from gpuvgm.io import Block, FileSource, SampleSource, Source
+from gpuvgm.io import Block, FileSource, Source
 from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
-from gpuvgm.io.block import trimmed
-from gpuvgm.io.source import Runs
+from gpuvgm.io.block import Runs, trimmed
+from gpuvgm.io.frames import TableSource
 from gpuvgm.io.threads import in_order
 
 SAMPLE_RUNS = 32
@@ -161,6 +161,70 @@ READ_THROUGH = 1 << 24  # rows
 HEAD_BLOCK_ROWS = 1 << 16
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 _LOG = logging.getLogger("gpuvgm")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSource(Source):
+    """Sampled rows of a source, as a source.
+
+    Parameters
+    ----------
+    origin : Source
+        Source of the rows.
+    table : pyarrow.Table
+        The rows of those columns that are used.
+    record : dict
+        How the sample was taken: "rows", "of" (None: unknown), "seed" and "stratified"; part of the fingerprint.
+    runs : sequence of (int, int), optional
+        Rows of the origin, if the same ones were sampled for all columns.
+    """
+
+    origin: Source
+    table: pa.Table
+    record: dict[str, Any]
+    runs: Runs | None = None
+    flavour: str = "sample"
+    in_memory: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Name of the origin, and that it is a sample."""
+        return f"sample of {self.origin.name}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of the origin."""
+        return self.origin.schema
+
+    @property
+    def rows(self) -> int:
+        """Number of sampled rows."""
+        return int(self.table.num_rows)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns in blocks."""
+        return self._table_source.blocks(columns, block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Sampled rows by their position in the sample."""
+        return self._table_source.sample(columns, runs)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Fingerprint of the origin, and how the sample was taken."""
+        return self.origin.fingerprint() | {"sample": self.record}
+
+    def locate(self, row: int) -> str:
+        """Describe the place of a sampled row in the origin, as far as that is known."""
+        offset = row
+        for start, length in self.runs or ():
+            if offset < length:
+                return self.origin.locate(start + offset)
+            offset -= length
+        return Source.locate(self, row)
+
+    @property
+    def _table_source(self) -> TableSource:
+        return TableSource(self.name, self.flavour, self.table)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from gpuvgm.io.device import (
     lies_on_device,
 )
 from gpuvgm.io.files import FileSource
-from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
 from gpuvgm.io.open import TableLike, open_source
@@ -18,15 +17,13 @@ from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import frame_batches, numpy_array, restore
 from gpuvgm.io.sink import (
-    PAGE_ENDINGS,
     CsvSink,
+    Document,
     ParquetSink,
-    check_document,
     check_folder_of,
     decoded_sink,
     is_csv,
     refuse_overwriting,
-    rows_of_group,
 )
 from gpuvgm.io.source import Source
 
@@ -34,18 +31,16 @@ __all__ = [
     "Block",
     "CsvSink",
     "DeviceTable",
+    "Document",
     "FileSource",
     "Given",
     "Location",
     "MANIFEST",
-    "PAGE_ENDINGS",
     "ParquetSink",
     "RemoteFile",
-    "SampleSource",
     "Source",
     "TableLike",
     "callers_stream",
-    "check_document",
     "check_folder_of",
     "decoded_sink",
     "device_array",
@@ -70,7 +65,6 @@ __all__ = [
     "refuse_read_only",
     "restore",
     "table_of_columns",
-    "rows_of_group",
     "host_batch",
     "write_bytes",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +76,7 @@ def table_of_columns(columns: dict[str, Column], rows: int) -> pa.RecordBatch | 
 
 Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
 Table: TypeAlias = "pa.Table | DeviceTable"
+Runs: TypeAlias = Sequence[tuple[int, int]]  # first row and number of rows of each
 
 
 def host_batch(table: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
@@ -124,6 +125,41 @@ class Block:
     def between(self, start: int, stop: int) -> Block:
         """Rows [start, stop) of the block."""
         return Block(self.first_row + start, self.table[start:stop])
+
+    def shares_of(self, runs: Runs) -> list[tuple[int, tuple[int, int]]]:
+        """Runs that have some of the block's rows: the number of each, and its share of them."""
+        return runs_within(runs, self.first_row, self.rows)
+
+    @classmethod
+    def cut(cls, batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> Iterator[Self]:
+        """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
+
+        Parameters
+        ----------
+        batches : iterable of pyarrow.RecordBatch or DeviceTable
+            Batches of any length and one schema, in row order.
+        block_rows : int
+            Rows of a block, at least 1.
+        first_row : int
+            Global index of the first row.
+        """
+        gatherer = Gatherer(block_rows)
+        for batch in batches:
+            for table in gatherer.add(batch):
+                yield cls(first_row, table)
+                first_row += table.num_rows
+        for table in gatherer.rest():
+            yield cls(first_row, table)
+
+
+def runs_within(runs: Runs, first: int, rows: int) -> list[tuple[int, tuple[int, int]]]:
+    """Runs that have some of the `rows` rows from `first` on: the number of each, and its share of them."""
+    shares = []
+    for number, (start, length) in enumerate(runs):
+        low, high = max(start - first, 0), min(start + length - first, rows)
+        if low < high:
+            shares.append((number, (low, high - low)))
+    return shares
 
 
 class Gatherer:
@@ -225,27 +261,6 @@ def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
             yield piece
         if not rows:
             return
-
-
-def reblock(batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> Iterator[Block]:
-    """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
-
-    Parameters
-    ----------
-    batches : iterable of pyarrow.RecordBatch or DeviceTable
-        Batches of any length and one schema, in row order.
-    block_rows : int
-        Rows of a block, at least 1.
-    first_row : int
-        Global index of the first row.
-    """
-    gatherer = Gatherer(block_rows)
-    for batch in batches:
-        for table in gatherer.add(batch):
-            yield Block(first_row, table)
-            first_row += table.num_rows
-    for table in gatherer.rest():
-        yield Block(first_row, table)
 
 
 def joined(parts: Sequence[pa.RecordBatch | DeviceTable], schema: pa.Schema) -> Table:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import check_schema, dtypes_of_pandas
+from gpuvgm.io.block import Runs
 from gpuvgm.io.checksums import (
     DATA_KEY,
     MAGIC,
@@ -28,7 +29,7 @@ from gpuvgm.io.checksums import (
 )
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import SMALL_AT_ONCE, RemoteFile
-from gpuvgm.io.source import Part, Runs, rows_of_runs, shares_of_runs, text_of_metadata
+from gpuvgm.io.source import Part, rows_of_runs, shares_of_runs, text_of_metadata
 from gpuvgm.io.spark_types import legacy_columns
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 

@@ -43,9 +43,7 @@ from gpuvgm.io import (
     is_csv,
     location_of,
     refuse_overwriting,
-    rows_of_group,
 )
-from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest
 from gpuvgm.io.spark_types import spark_batch
@@ -200,7 +198,7 @@ def folders_of(files: Sequence[Any], part_rows: int) -> tuple[FolderRows, ...]:
     """Rows of files by the folders `key=value` that they lie in, which have files of so many rows."""
     folders: list[FolderRows] = []
     row, file_counts = 0, Counter[str]()
-    for folder, group in groupby((file for file in files if file.rows), lambda file: folder_names(file.keys)):
+    for folder, group in groupby((file for file in files if file.rows), lambda file: file.folder):
         folders.append(FolderRows(row, folder, file_counts[folder]))
         rows = sum(file.rows or 0 for file in group)
         row += rows
@@ -213,7 +211,7 @@ def _rows_of_files(files: Sequence[Any], *, partitioned: bool) -> tuple[FolderRo
     starts, file_counts = accumulate((file.rows or 0 for file in files), initial=0), Counter[str]()
     places: list[FolderRows] = []
     for start, file in zip(starts, files, strict=False):
-        folder = folder_names(file.keys) if partitioned else ""
+        folder = file.folder if partitioned else ""
         places += [FolderRows(start, folder, file_counts[folder])] if file.rows else []
         file_counts[folder] += 1
     return tuple(places)
@@ -449,7 +447,7 @@ class PartFiles:
 
     def __init__(self, parts: Parts, manifest: Manifest, threads: int) -> None:
         self._parts, self._manifest, self._threads = parts, manifest, threads
-        groups = -(-parts.part_rows // rows_of_group(parts.schema, parts.options.row_group_rows))
+        groups = -(-parts.part_rows // ParquetSink.rows_of_group(parts.schema, parts.options.row_group_rows))
         self._most = max(0, threads // groups - 1)  # files that are ended while one is filled
         self._enders = ThreadPoolExecutor(max(1, self._most), "gpuvgm-write")
         self._ending = deque[tuple[str, Future[dict[str, Any]]]]()
