@@ -95,6 +95,26 @@ class Generator:
     def _generate_rows(self, part: RowRange) -> Written:
         return self.rows_of(part.first_row, part.rows, self.seed), {}
 
+    def write(
+        self, path: Given, part: RowRange, executor: Executor, file_rows: int = FILE_ROWS, *, resume: bool | None
+    ) -> RunSummary:
+        """Write a range of rows, as `generate` describes; `resume` is None where a run that ends early cannot go on."""
+        out = location_of(path)
+        if out.suffix:
+            # One file has all rows, and one process writes it.
+            file_rows = max(1, part.rows)
+            executor = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=executor.progress)
+        elif file_rows < 1 or part.first_row % file_rows:
+            raise InputError(
+                f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
+                f"file_rows={file_rows}"
+            )
+        kind = RowsInOrder if resume is None else GeneratedRows
+        source = kind("generated rows", self.schema, part, file_rows, self.block_rows)
+        parts = self.parts(target_of(source, out), part, file_rows)
+        run = Run(source, "reference", executor)
+        return write_rows(run, self.schema.names, parts, self.encoder, resume=bool(resume))
+
 
 @dataclass(frozen=True, slots=True)
 class GeneratedRows(Source):
@@ -216,28 +236,7 @@ def generate(
     part = RowRange(first_row, rows)
     part.check(seed)
     runner = LocalExecutor() if executor is None else executor
-    return write_generated(generator, path, part, file_rows, runner, resume=resume)
-
-
-def write_generated(
-    generator: Generator, path: Given, part: RowRange, file_rows: int, executor: Executor, *, resume: bool | None
-) -> RunSummary:
-    """Write a range of rows, as `generate` describes; `resume` is None where a run that was cut short cannot go on."""
-    out = location_of(path)
-    if out.suffix:
-        # One file has all rows, and one process writes it.
-        file_rows = max(1, part.rows)
-        executor = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=executor.progress)
-    elif file_rows < 1 or part.first_row % file_rows:
-        raise InputError(
-            f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
-            f"file_rows={file_rows}"
-        )
-    kind = RowsInOrder if resume is None else GeneratedRows
-    source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
-    parts = generator.parts(target_of(source, out), part, file_rows)
-    run = Run(source, "reference", executor)
-    return write_rows(run, generator.schema.names, parts, generator.encoder, resume=bool(resume))
+    return generator.write(path, part, runner, file_rows, resume=resume)
 
 
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import check_schema
+from gpuvgm.io.untrusted import check_schema
 from gpuvgm.shortage import reason
 
 _FLOAT, _TYPE, _ORDERED = "$float", "$type", "ordered"

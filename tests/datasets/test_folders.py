@@ -158,7 +158,7 @@ def test_other_libraries_read_a_folder(tmp_path):
 
 def test_rows_that_come_once_begin_again(tmp_path):
     generator = writing.Generator(mixed_table_rows, TABLE_SCHEMA, 5, FILE_ROWS, {"gpuvgm.kind": "sample"})
-    write = partial(writing.write_generated, path=tmp_path / "g", part=RowRange(0, ROWS), file_rows=FILE_ROWS)
+    write = partial(writing.Generator.write, path=tmp_path / "g", part=RowRange(0, ROWS), file_rows=FILE_ROWS)
 
     with pytest.raises(Interrupted) as caught:
         write(replace(generator, rows_of=rows_before(FILE_ROWS)), executor=LocalExecutor(1), resume=None)
