@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 try:
     import fcntl
@@ -34,9 +34,13 @@ PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so t
 class Terminated(KeyboardInterrupt):
     """SIGTERM; everything is cleaned up as after Ctrl-C."""
 
+    number: int = signal.SIGTERM
+
 
 class HungUp(Terminated):
     """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
+
+    number = 1  # Windows has no name for it
 
 
 #: What the signals that end a command raise.
@@ -129,18 +133,16 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         Make a folder.
     """
     remove_left_over(final)
-    partials: list[tuple[Path, int | None]] = []
+    partials: list[Partial] = []
     try:
         with SIGNALS.deferred():
             # A signal between creating and noting the file would leave it behind.
-            partials.append(new_partial(final, folder=folder))
-        yield partials[0][0]
+            partials.append(Partial.new(final, folder=folder))
+        yield partials[0].path
     finally:
         with SIGNALS.deferred():
-            for partial, lock in partials:
-                remove(partial)
-                if lock is not None:
-                    os.close(lock)
+            for partial in partials:
+                partial.remove()
 
 
 def replace_folder(new: Path, final: Path) -> None:
@@ -161,12 +163,12 @@ def _try_replace(new: Path, final: Path) -> bool:
         new.rename(final)
     except BaseException as problem:
         if getattr(problem, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
-            remove(old)
+            _remove(old)
             return False
         with suppress(FileNotFoundError):
             old.rename(final)
         raise
-    remove(old)
+    _remove(old)
     return True
 
 
@@ -186,7 +188,7 @@ def remove_temporary(folder: Path, start: str) -> None:
             _remove_unowned(folder / name)
 
 
-def remove(path: Path) -> None:
+def _remove(path: Path) -> None:
     """Remove a file or a folder as far as that is possible."""
     with suppress(OSError):  # the failure that led here is the one to report
         if path.is_dir() and not path.is_symlink():
@@ -202,28 +204,46 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def new_partial(final: Path, *, folder: bool) -> tuple[Path, int | None]:
-    """Create and lock a partial file or folder, which no other process removes while the descriptor is open.
+class Partial(NamedTuple):
+    """A partial file or folder, which no other process removes while the descriptor is open.
 
-    The descriptor is None where there are no locks.
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its place.
+    lock : int, optional
+        The descriptor; None where there are no locks.
     """
-    while True:
-        path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
-        if folder:
-            path.mkdir()
-        if not LOCKS:
-            return path, None  # Windows renames no file that is open
-        try:
-            lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileNotFoundError:
+
+    path: Path
+    lock: int | None
+
+    @classmethod
+    def new(cls, final: Path, *, folder: bool) -> Self:
+        """Create and lock a partial file or folder next to a final name."""
+        while True:
+            path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
             if folder:
-                continue  # another process took it for left over before it was locked
-            raise
-        with suppress(OSError):  # on file systems without locks nothing counts as left over
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if has_name(lock, path):  # else it was removed as left over before it was locked
-            return path, lock
-        os.close(lock)
+                path.mkdir()
+            if not LOCKS:
+                return cls(path, None)  # Windows renames no file that is open
+            try:
+                lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            except FileNotFoundError:
+                if folder:
+                    continue  # another process took it for left over before it was locked
+                raise
+            with suppress(OSError):  # on file systems without locks nothing counts as left over
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if has_name(lock, path):  # else it was removed as left over before it was locked
+                return cls(path, lock)
+            os.close(lock)
+
+    def remove(self) -> None:
+        """Remove what has its name, if it was not renamed, and give up the lock."""
+        _remove(self.path)
+        if self.lock is not None:
+            os.close(self.lock)
 
 
 def has_name(descriptor: int, path: Path) -> bool:
@@ -245,6 +265,6 @@ def _remove_unowned(path: Path) -> None:
         lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove(path)
+            _remove(path)
         finally:
             os.close(lock)

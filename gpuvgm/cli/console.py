@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, UnseenWarning, printable
 from gpuvgm.execution.stages import Progress, Stages
-from gpuvgm.files import HungUp, Terminated
+from gpuvgm.files import Terminated
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
-HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
+BY_SIGNAL, INTERRUPTED = 128, 130  # the number of another signal is added to the first
 #: Problems of the operating system that another name or another choice of file solves.
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
 #: Arguments that messages of the library name, and that are options here.
@@ -193,10 +193,8 @@ def exit_code(problem: BaseException) -> int:
 
     129 is for a terminal that was closed, 130 interrupted, 143 terminated.
     """
-    if isinstance(problem, HungUp):
-        return HUNG_UP
     if isinstance(problem, Terminated):
-        return TERMINATED
+        return BY_SIGNAL + problem.number
     if isinstance(problem, KeyboardInterrupt):
         return INTERRUPTED
     from gpuvgm.shortage import shortage_of  # not for signals, which may come while pyarrow is being imported

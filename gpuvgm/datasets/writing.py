@@ -16,7 +16,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.execution.partitions import OpenPartition
-from gpuvgm.io import Given, Location, Source, decoded_sink, location_of
+from gpuvgm.io import Given, Location, Source, location_of
 from gpuvgm.table.write import Parts, RunSummary, target_of, write_rows
 
 FILE_ROWS = 1 << 26
@@ -42,13 +42,14 @@ class GeneratedParts(Parts):
 
     block_rows: int = BLOCK_ROWS
 
-    def sink(self, path: Location, threads: int, first_row: int) -> Any:
-        """A file that begins with a row."""
-        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
-        if first_row:
-            metadata["gpuvgm.first_row"] = str(first_row)
-        options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4", "threads": threads}
-        return decoded_sink(path, self.file_schema, metadata, **options)
+    def metadata(self, first_row: int) -> dict[str, str]:
+        """Key/value metadata of the file that begins with a row, which it tells."""
+        return Parts.metadata(self, first_row) | ({"gpuvgm.first_row": str(first_row)} if first_row else {})
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """Options of each file's sink."""
+        return {"compression": "lz4", "row_group_rows": self.block_rows}
 
 
 @dataclass(frozen=True, slots=True)

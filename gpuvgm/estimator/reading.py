@@ -15,7 +15,7 @@ from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io import Block, Source, device_rows, float64_rows, holds_device_rows
+from gpuvgm.io import Block, Source, device_rows, holds_device_rows
 from gpuvgm.io.frames import is_loaded
 from gpuvgm.mixture.rows import BLOCK_VALUES, Rows
 from gpuvgm.summary.grid import Floats
@@ -171,7 +171,7 @@ def finite_rows(block: Block) -> Array:
 def _float64_numbers(name: str, column: Column) -> Array:
     """A column in float64, NaN where a number is missing."""
     if isinstance(column, DeviceColumn):
-        return float64_rows("X", name, column)
+        return column.float64()
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 

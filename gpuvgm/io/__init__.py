@@ -5,12 +5,11 @@ from gpuvgm.io.device import (
     callers_stream,
     device_array,
     device_rows,
-    float64_rows,
     holds_device_rows,
     lies_on_device,
 )
 from gpuvgm.io.files import FileSource
-from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
+from gpuvgm.io.locations import Given, Location, location_of, open_binary, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
 from gpuvgm.io.open import TableLike, open_source
 from gpuvgm.io.parquet import read_metadata
@@ -45,7 +44,6 @@ __all__ = [
     "decoded_sink",
     "device_array",
     "device_rows",
-    "float64_rows",
     "frame_batches",
     "holds_device_rows",
     "is_csv",
@@ -62,7 +60,6 @@ __all__ = [
     "open_source",
     "read_metadata",
     "refuse_overwriting",
-    "refuse_read_only",
     "restore",
     "table_of_columns",
     "host_batch",

@@ -564,6 +564,13 @@ class RemoteFile:
             raise no_such_file(self.url)
         return self.read_range(0, entry.size) if entry.size else b""
 
+    def refuse_read_only(self) -> None:
+        """Refuse to write to a read-only store, or to the name of a folder."""
+        if self.scheme in READ_ONLY:
+            raise InputError(f"{self}: nothing is written over HTTP; give a path, or the URL of an object store")
+        if self.url.endswith("/"):
+            raise InputError(f"{self}: is a folder; give the name of a file to write")
+
     def write_bytes(self, body: bytes) -> None:
         """Write the file atomically; its old content stays until all bytes have arrived."""
         KEPT.clear()  # versions of some stores are times in seconds

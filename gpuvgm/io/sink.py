@@ -31,7 +31,7 @@ from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
 from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.files import FileSource, belongs
 from gpuvgm.io.lakes import refuse_to_write_into_lakes
-from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only, write_bytes
+from gpuvgm.io.locations import Given, Location, location_of, naming_file, write_bytes
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.row_groups import moved_group, parted, with_groups
 from gpuvgm.io.source import Source
@@ -95,7 +95,7 @@ def check_file(path: Location) -> Location:
         When the folder is not there, or something other than a file has the name.
     """
     if isinstance(path, RemoteFile):
-        refuse_read_only(path)
+        path.refuse_read_only()
         entry = path.entry()
         if entry is not None and entry.is_folder:
             raise InputError(f"{path}: is a folder; give the name of a file to write")

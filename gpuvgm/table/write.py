@@ -300,10 +300,17 @@ class Parts:
 
     def sink(self, path: Location, threads: int, first_row: int) -> Any:
         """A sink for the file that begins with a row, encoded by `threads`: a ParquetSink or a CsvSink."""
-        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         make: Any = decoded_sink if self.decoded else ParquetSink
-        options = {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
-        return make(path, self.file_schema, metadata, threads=threads, **options)
+        return make(path, self.file_schema, self.metadata(first_row), threads=threads, **self.encoding)
+
+    def metadata(self, first_row: int) -> dict[str, str]:
+        """Key/value metadata of the file that begins with a row."""
+        return {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """Options of each file's sink."""
+        return {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
 
     def file(self, first_row: int, threads: int) -> Any:
         """A sink for the file that begins with a row; its folder is made first."""
