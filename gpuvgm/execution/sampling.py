@@ -21,7 +21,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import reachable
 from gpuvgm.io import Block, FileSource, Source
-from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
+from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_values_of, row_bytes, taken
 from gpuvgm.io.block import Runs, trimmed
 from gpuvgm.io.frames import TableSource
 from gpuvgm.io.threads import in_order
@@ -394,5 +394,5 @@ def _order(column: Column) -> NDArray[np.int64] | None:
 
 def _sortable(column: Column) -> Column:
     """The column in a type that Arrow sorts by the same order."""
-    column = plain_column(column)
+    column = plain_values_of(column)
     return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column

@@ -1,6 +1,6 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows, table_of_columns
+from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
 from gpuvgm.io.device import (
     callers_stream,
     device_array,
@@ -61,7 +61,6 @@ __all__ = [
     "read_metadata",
     "refuse_overwriting",
     "restore",
-    "table_of_columns",
     "host_batch",
     "write_bytes",
 ]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
-from typing import Any
+from typing import Any, overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -195,12 +195,6 @@ Array = Any  # a pyarrow.Array: the stubs know no array of any type
 LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 
 
-def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """The values that a column stands for: without dictionaries, runs, views and extension types."""
-    type_: Any = plain_type(column.type)
-    return column if type_ == column.type else pa.chunked_array([plain_values_of(c) for c in column.chunks], type_)
-
-
 def plain_type(type_: Any) -> pa.DataType:
     """Type of the values that a column stands for; never a view, of which Arrow drops, filters and takes no rows."""
     if pa.types.is_dictionary(type_):
@@ -210,8 +204,19 @@ def plain_type(type_: Any) -> pa.DataType:
     return plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else _taken_type(type_)
 
 
+@overload
+def plain_values_of(values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]: ...
+
+
+@overload
+def plain_values_of(values: Array) -> Array: ...
+
+
 def plain_values_of(values: Array) -> Array:
-    """The values that an array stands for, as in `plain_column`."""
+    """The values that an array or a chunked array stands for: without dictionaries, runs, views and extension types."""
+    if isinstance(values, pa.ChunkedArray):
+        type_: Any = plain_type(values.type)
+        return values if type_ == values.type else pa.chunked_array([plain_values_of(c) for c in values.chunks], type_)
     if pa.types.is_dictionary(values.type):
         return plain_values_of(out_of_dictionary(values))
     if pa.types.is_run_end_encoded(values.type):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -67,13 +67,6 @@ class DeviceTable:
         return pa.RecordBatch.from_arrays([on_host(c) for c in self.columns.values()], schema=self.schema)
 
 
-def table_of_columns(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
-    """Columns as one table, on the device if any of them lies there."""
-    if any(isinstance(column, DeviceColumn) for column in columns.values()):
-        return DeviceTable(columns, rows)
-    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
-
-
 Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
 Table: TypeAlias = "pa.Table | DeviceTable"
 Runs: TypeAlias = Sequence[tuple[int, int]]  # first row and number of rows of each
@@ -109,6 +102,14 @@ class Block:
         """The rows in the memory of the host."""
         return host_batch(self.table)
 
+    @classmethod
+    def of(cls, first_row: int, columns: dict[str, Column], rows: int) -> Self:
+        """Columns as a block, on the device if any of them lies there."""
+        if any(isinstance(column, DeviceColumn) for column in columns.values()):
+            return cls(first_row, DeviceTable(columns, rows))
+        arrays = [on_host(column) for column in columns.values()]
+        return cls(first_row, pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+
     def column(self, name: str) -> Column:
         """One column, wherever it lies."""
         return self.table.column(name)
@@ -125,6 +126,12 @@ class Block:
     def between(self, start: int, stop: int) -> Block:
         """Rows [start, stop) of the block."""
         return Block(self.first_row + start, self.table[start:stop])
+
+    def filter(self, rows: Array) -> Self:
+        """The rows that a mask selects, numbered on from the first."""
+        table = self.table
+        rows_kept = table.filter(rows) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(rows))
+        return replace(self, table=rows_kept)
 
     def shares_of(self, runs: Runs) -> list[tuple[int, tuple[int, int]]]:
         """Runs that have some of the block's rows: the number of each, and its share of them."""
