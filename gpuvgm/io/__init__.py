@@ -1,6 +1,6 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
+from gpuvgm.io.block import Block, DeviceTable, host_batch, joined, kept_rows
 from gpuvgm.io.device import (
     callers_stream,
     device_array,
@@ -47,7 +47,6 @@ __all__ = [
     "frame_batches",
     "holds_device_rows",
     "is_csv",
-    "join_batches",
     "joined",
     "kept_rows",
     "numpy_array",
