@@ -50,39 +50,39 @@ class Sampled:
     rows: pa.Table
     blocks: Iterator[Block] | None = None
 
+    @classmethod
+    def of(cls, run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
+        """Take a sample of some columns.
 
-def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
-    """Take a sample of some columns.
+        Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
 
-    Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
-
-    Parameters
-    ----------
-    run : Run
-        The rows, and how they are read.
-    names : sequence of str
-        The columns.
-    seed : int
-        Seed of the positions.
-    fine : bool
-        Take more and shorter runs, so that every phase of a sorted table is among them; by default 32 runs.
-    """
-    source = run.source
-    if source.rows is not None and source.repeatable:
-        runs = sample_runs(source.rows, seed, runs=None if fine else SAMPLE_RUNS)
-        run = replace(run, source=source.keep_sampled(names, runs, run.room))
-        rows = _sample_rows(run, tuple(names), runs)
-        return Sampled(run, _join_chunks(rows, run.executor.threads) if fine else rows)
-    stream = run.first_blocks(names, UNKNOWN_SAMPLE_ROWS)
-    head: list[Block] = []
-    for block in stream:
-        head.append(block)
-        if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
-            break
-    schema = pa.schema([source.schema.field(name) for name in names])
-    # Cut to a fixed length, so that the sample does not depend on the rows of a block.
-    rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
-    return Sampled(run, rows, None if source.repeatable else chain(head, stream))
+        Parameters
+        ----------
+        run : Run
+            The rows, and how they are read.
+        names : sequence of str
+            The columns.
+        seed : int
+            Seed of the positions.
+        fine : bool
+            Take more and shorter runs, so that every phase of a sorted table is among them; by default 32 runs.
+        """
+        source = run.source
+        if source.rows is not None and source.repeatable:
+            runs = sample_runs(source.rows, seed, runs=None if fine else SAMPLE_RUNS)
+            run = replace(run, source=source.keep_sampled(names, runs, run.room))
+            rows = _sample_rows(run, tuple(names), runs)
+            return cls(run, _join_chunks(rows, run.executor.threads) if fine else rows)
+        stream = run.first_blocks(names, UNKNOWN_SAMPLE_ROWS)
+        head: list[Block] = []
+        for block in stream:
+            head.append(block)
+            if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
+                break
+        schema = pa.schema([source.schema.field(name) for name in names])
+        # Cut to a fixed length, so that the sample does not depend on the rows of a block.
+        rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
+        return cls(run, rows, None if source.repeatable else chain(head, stream))
 
 
 def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:

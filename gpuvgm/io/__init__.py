@@ -1,6 +1,6 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.io.block import Block, DeviceTable, host_batch, joined, kept_rows
+from gpuvgm.io.block import Block, DeviceTable, host_batch, joined
 from gpuvgm.io.device import (
     callers_stream,
     device_array,
@@ -48,7 +48,6 @@ __all__ = [
     "holds_device_rows",
     "is_csv",
     "joined",
-    "kept_rows",
     "numpy_array",
     "lies_in_process",
     "lies_on_device",

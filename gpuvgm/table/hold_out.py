@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -19,7 +19,6 @@ from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import is_datetime_type
-from gpuvgm.io.block import kept_rows
 from gpuvgm.io.frames import TableSource
 
 _MOMENT, _NUMBER = 1, 2  # keys of hashes
@@ -161,4 +160,5 @@ class PartOfRows(Source):
         read = [*dict.fromkeys([*columns, *self.rule.columns])]
         for block in self.whole.blocks(read, block_rows):
             batch = block.batch
-            yield kept_rows(batch.select([*columns]), self.rule.holds(batch) == self.held)
+            rows = replace(block, table=batch.select([*columns]))
+            yield rows.filter(self.rule.holds(batch) == self.held).batch
