@@ -48,7 +48,7 @@ from benchmarks.samples_side import MOST_CODES, category_codes, of_categories, u
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
+from gpuvgm.datasets.writing import Generator
 from gpuvgm.execution.local import LocalExecutor
 
 #: Chosen by their size and kinds of columns alone, before any result: R package of each.
@@ -405,7 +405,7 @@ def measure(rows: int) -> list[Measurement]:
     found = []
     with folder_of_files() as folder:
         generator = Generator(payments, payments(0, 1, 0).schema, 0, BLOCK_ROWS, {})
-        write_generated(generator, folder / TABLE, RowRange(0, rows), FILE_ROWS, LocalExecutor(), resume=False)
+        generator.write(folder / TABLE, RowRange(0, rows), LocalExecutor(), resume=False)
         for stage in STAGES:
             taken = found_by("benchmarks.synthesis", stage, str(folder))
             reads = [sys.executable, "-m", "benchmarks.billion", str(folder / TABLE)]

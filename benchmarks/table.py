@@ -31,6 +31,7 @@ from benchmarks.machine import bind_to_one_core, found_by, peak_memory, repeated
 from benchmarks.measure import FLOAT_BYTES, Measurement, mebibytes
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import available_threads
+from gpuvgm.execution.sampling import Sampled
 
 COLUMNS = 50
 SMALL_ROWS, SMALL_COLUMNS, SMALL_REPEATS = 1000, 20, 100
@@ -154,7 +155,7 @@ WARM_ROWS = 1_000
 LAYOUTS = ("compact", "onehot")
 ONE_BY_ONE = "fit, one column a pass"
 #: Where a fit spends its time, by function. What is left is planned from the sample: k-means and grids.
-PARTS = {"take_sample": "sample", "summarise_columns": "pass", "fit_numbers": "EM"}
+PARTS = {"summarise_columns": "pass", "fit_numbers": "EM"}
 
 
 def main(place: str, source: Path, folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
@@ -225,7 +226,7 @@ class Clock:
 
 def shares(parts: dict[str, float], total: float) -> dict[str, float]:
     """Seconds of the parts of a fit; reading goes on beside the pass, so it is not taken off the total."""
-    parts = {name: parts.get(name, 0.0) for name in (*PARTS.values(), "pass again", "reading")}
+    parts = {name: parts.get(name, 0.0) for name in ("sample", *PARTS.values(), "pass again", "reading")}
     parts["EM"] -= parts["pass again"]
     return {**parts, "planning": total - sum(parts.values()) + parts["reading"]}
 
@@ -255,6 +256,7 @@ def watched(seconds: dict[str, float]) -> Iterator[None]:
         for function, part in PARTS.items():
             for module in holders(function):
                 stack.enter_context(patch.object(module, function, timed(getattr(module, function), part)))
+        stack.enter_context(patch.object(Sampled, "of", timed(Sampled.of, "sample")))
         stack.enter_context(patch.object(Run, "blocks", read))
         yield
 

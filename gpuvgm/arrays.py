@@ -146,6 +146,11 @@ class DeviceColumn:
         missing = None if self.missing is None else self.missing[rows]
         return DeviceColumn(self.values[rows], self.type, missing, self.dictionary)
 
+    def float64(self) -> Array:
+        """Return numbers in float64, NaN where they are missing."""
+        xp, values = namespace_of(self.values), widened(self.values)
+        return values if self.missing is None else xp.where(self.missing, np.float64(np.nan), values)
+
     def stored(self) -> DeviceColumn:
         """Return the column as the integers or floats that store it."""
         return DeviceColumn(self.values, pa.from_numpy_dtype(self.values.dtype), self.missing)

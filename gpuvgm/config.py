@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 Algorithm = Literal["summary", "exact", "auto"]
 EngineName = Literal["auto", "reference", "native", "cuda"]
@@ -13,15 +13,12 @@ Standardize = Literal["auto"] | bool
 Tails = Literal["modes", "clip", "exact"]
 Infinities = Literal["error", "missing"]
 UnknownCategories = Literal["error", "ignore"]
-Encoding = Literal["onehot", "interval"]
-Regeneration = Literal["sequence", "missing"]
 Layout = Literal["compact", "onehot"]
 ModeChoice = Literal["sample", "argmax"]
 ScalarType = Literal["float32", "float64"]
 Compression = Literal["zstd", "snappy", "none"]
 Flavor = Literal["spark"]
 InvalidRows = Literal["mask", "drop"]
-Output = Literal["default", "pandas", "polars", "pyarrow"]
 
 #: Rows whose sums the exact E-step takes together; blocks are multiples of it.
 CHUNK_ROWS = 4096
@@ -29,8 +26,6 @@ CHUNK_ROWS = 4096
 BLOCK_ROWS = 1 << 20
 #: algorithm="auto" takes the summary from this many rows on.
 SUMMARY_ROWS = 200_000
-#: Concentration of the Dirichlet process in CTGAN: less than any row.
-SPARSE = 1e-3
 LARGEST_FLOAT32 = 3.4028234663852886e38
 
 
@@ -42,6 +37,9 @@ class FitConfig:
     RDT and CTGAN do; "rows" also asks for one training row whose most probable component it is, and puts the most
     frequent mode first.
     """
+
+    #: Concentration of the Dirichlet process in CTGAN: less than any row.
+    SPARSE: ClassVar[float] = 1e-3
 
     n_components: int = 10
     weight_threshold: float = 0.005
@@ -61,7 +59,7 @@ class FitConfig:
         """Concentration of the Dirichlet process: unless it is given, CTGAN's with effort="research", else 100."""
         if self.weight_concentration_prior is not None:
             return self.weight_concentration_prior
-        return SPARSE if self.effort == "research" else 100.0
+        return self.SPARSE if self.effort == "research" else 100.0
 
     @property
     def prior_share(self) -> float:
@@ -105,18 +103,6 @@ class EncodingRules:
     def inverse_limit(self) -> float:
         """Largest scalar that the inverse takes as it is."""
         return LARGEST_FLOAT32 if self.tails == "exact" else 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often an action on a store is tried, and the seconds between: doubled each time, from first to longest."""
-
-    attempts: int = 6
-    first_delay: float = 0.1
-    longest_delay: float = 10.0
-
-
-RETRIES = Retries()
 
 
 def environment(option: str) -> str | None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 try:
     import fcntl
@@ -28,6 +28,97 @@ else:
     LOCKS = True
 
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
+PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM; everything is cleaned up as after Ctrl-C."""
+
+    number: int = signal.SIGTERM
+
+
+class HungUp(Terminated):
+    """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
+
+    number = 1  # Windows has no name for it
+
+
+#: What the signals that end a command raise.
+RAISED: dict[int, type[KeyboardInterrupt]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: Terminated,
+}
+if hasattr(signal, "SIGHUP"):  # not on Windows
+    RAISED[signal.SIGHUP] = HungUp
+
+
+class Signals:
+    """Signals that end a command: when they do, and when they wait. Python runs handlers in the main thread alone."""
+
+    def __init__(self) -> None:
+        self.shields = 0
+        self.waiting: KeyboardInterrupt | None = None
+        self.last: float | None = None
+        self.idle_handler: Callable[[KeyboardInterrupt], Any] | None = None
+
+    def listen(self, idle_handler: Callable[[KeyboardInterrupt], Any]) -> None:
+        """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
+
+        Parameters
+        ----------
+        idle_handler : callable
+            Called where a signal comes before the work begins or after its end (see `working`); ends the process.
+        """
+        self.idle_handler = idle_handler
+        for number in RAISED:
+            if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self.receive)
+
+    def receive(self, number: int, _: object) -> None:
+        """Handle a signal; further ones are ignored while the run cleans up."""
+        arrival = time.monotonic()
+        if self.last is not None and arrival < self.last + PATIENCE:
+            return
+        self.last, problem = arrival, RAISED[number]()
+        if self.idle_handler is not None:
+            self.idle_handler(problem)
+        elif self.shields:
+            self.waiting = problem
+        else:
+            raise problem
+
+    @property
+    def arrived(self) -> bool:
+        """Whether a signal that ends the command has arrived."""
+        return self.last is not None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Raise an exception in the body when a signal arrives."""
+        idle_handler, self.idle_handler = self.idle_handler, None
+        try:
+            yield
+        finally:
+            self.idle_handler = idle_handler
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Defer signals in the body, which makes or removes files that the code around it keeps track of.
+
+        It has an effect only after `listen`, and in the main thread.
+        """
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self.shields += in_main_thread
+        try:
+            yield
+        finally:
+            self.shields -= in_main_thread
+            if in_main_thread and not self.shields and self.waiting is not None:
+                problem, self.waiting = self.waiting, None
+                raise problem
+
+
+SIGNALS = Signals()
 
 
 @contextmanager
@@ -42,23 +133,21 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         Make a folder.
     """
     remove_left_over(final)
-    partials: list[tuple[Path, int | None]] = []
+    partials: list[Partial] = []
     try:
-        with undisturbed():
+        with SIGNALS.deferred():
             # A signal between creating and noting the file would leave it behind.
-            partials.append(new_partial(final, folder=folder))
-        yield partials[0][0]
+            partials.append(Partial.new(final, folder=folder))
+        yield partials[0].path
     finally:
-        with undisturbed():
-            for partial, lock in partials:
-                remove(partial)
-                if lock is not None:
-                    os.close(lock)
+        with SIGNALS.deferred():
+            for partial in partials:
+                partial.remove()
 
 
 def replace_folder(new: Path, final: Path) -> None:
     """Give a new folder its final name; the old one is removed, or gets its name back if that fails."""
-    with undisturbed():
+    with SIGNALS.deferred():
         while not _try_replace(new, final):
             pass
         remove_left_over(final)
@@ -74,12 +163,12 @@ def _try_replace(new: Path, final: Path) -> bool:
         new.rename(final)
     except BaseException as problem:
         if getattr(problem, "errno", None) in (errno.ENOTEMPTY, errno.EEXIST):
-            remove(old)
+            _remove(old)
             return False
         with suppress(FileNotFoundError):
             old.rename(final)
         raise
-    remove(old)
+    _remove(old)
     return True
 
 
@@ -99,7 +188,7 @@ def remove_temporary(folder: Path, start: str) -> None:
             _remove_unowned(folder / name)
 
 
-def remove(path: Path) -> None:
+def _remove(path: Path) -> None:
     """Remove a file or a folder as far as that is possible."""
     with suppress(OSError):  # the failure that led here is the one to report
         if path.is_dir() and not path.is_symlink():
@@ -115,28 +204,46 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def new_partial(final: Path, *, folder: bool) -> tuple[Path, int | None]:
-    """Create and lock a partial file or folder, which no other process removes while the descriptor is open.
+class Partial(NamedTuple):
+    """A partial file or folder, which no other process removes while the descriptor is open.
 
-    The descriptor is None where there are no locks.
+    Parameters
+    ----------
+    path : pathlib.Path
+        Its place.
+    lock : int, optional
+        The descriptor; None where there are no locks.
     """
-    while True:
-        path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
-        if folder:
-            path.mkdir()
-        if not LOCKS:
-            return path, None  # Windows renames no file that is open
-        try:
-            lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileNotFoundError:
+
+    path: Path
+    lock: int | None
+
+    @classmethod
+    def new(cls, final: Path, *, folder: bool) -> Self:
+        """Create and lock a partial file or folder next to a final name."""
+        while True:
+            path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
             if folder:
-                continue  # another process took it for left over before it was locked
-            raise
-        with suppress(OSError):  # on file systems without locks nothing counts as left over
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if has_name(lock, path):  # else it was removed as left over before it was locked
-            return path, lock
-        os.close(lock)
+                path.mkdir()
+            if not LOCKS:
+                return cls(path, None)  # Windows renames no file that is open
+            try:
+                lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            except FileNotFoundError:
+                if folder:
+                    continue  # another process took it for left over before it was locked
+                raise
+            with suppress(OSError):  # on file systems without locks nothing counts as left over
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if has_name(lock, path):  # else it was removed as left over before it was locked
+                return cls(path, lock)
+            os.close(lock)
+
+    def remove(self) -> None:
+        """Remove what has its name, if it was not renamed, and give up the lock."""
+        _remove(self.path)
+        if self.lock is not None:
+            os.close(self.lock)
 
 
 def has_name(descriptor: int, path: Path) -> bool:
@@ -158,98 +265,6 @@ def _remove_unowned(path: Path) -> None:
         lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            remove(path)
+            _remove(path)
         finally:
             os.close(lock)
-
-
-PATIENCE = 5.0  # seconds after a signal in which further ones are ignored, so that the run can clean up
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM; everything is cleaned up as after Ctrl-C."""
-
-
-class HungUp(Terminated):
-    """SIGHUP, of a terminal that was closed; everything is cleaned up as after Ctrl-C."""
-
-
-#: What the signals that end a command raise.
-RAISED: dict[int, type[KeyboardInterrupt]] = {
-    signal.SIGINT: KeyboardInterrupt,
-    signal.SIGTERM: Terminated,
-}
-if hasattr(signal, "SIGHUP"):  # not on Windows
-    RAISED[signal.SIGHUP] = HungUp
-
-
-class _Signals:
-    """State of the handler; Python runs handlers in the main thread alone."""
-
-    def __init__(self) -> None:
-        self.shields = 0
-        self.waiting: KeyboardInterrupt | None = None
-        self.last: float | None = None
-        self.idle_handler: Callable[[KeyboardInterrupt], Any] | None = None
-
-    def receive(self, number: int, _: object) -> None:
-        """Handle a signal; further ones are ignored while the run cleans up."""
-        arrival = time.monotonic()
-        if self.last is not None and arrival < self.last + PATIENCE:
-            return
-        self.last, problem = arrival, RAISED[number]()
-        if self.idle_handler is not None:
-            self.idle_handler(problem)
-        elif self.shields:
-            self.waiting = problem
-        else:
-            raise problem
-
-
-_SIGNALS = _Signals()
-
-
-def listen(idle_handler: Callable[[KeyboardInterrupt], Any]) -> None:
-    """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
-
-    Parameters
-    ----------
-    idle_handler : callable
-        Called where a signal comes before the work begins or after its end (see `working`); ends the process.
-    """
-    _SIGNALS.idle_handler = idle_handler
-    for number in RAISED:
-        if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _SIGNALS.receive)
-
-
-def is_interrupted() -> bool:
-    """Return whether a signal that ends the command has arrived."""
-    return _SIGNALS.last is not None
-
-
-@contextmanager
-def working() -> Iterator[None]:
-    """Raise an exception in the body when a signal arrives."""
-    idle_handler, _SIGNALS.idle_handler = _SIGNALS.idle_handler, None
-    try:
-        yield
-    finally:
-        _SIGNALS.idle_handler = idle_handler
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Defer signals in the body, which makes or removes files that the code around it keeps track of.
-
-    It has an effect only after `listen`, and in the main thread.
-    """
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    _SIGNALS.shields += in_main_thread
-    try:
-        yield
-    finally:
-        _SIGNALS.shields -= in_main_thread
-        if in_main_thread and not _SIGNALS.shields and _SIGNALS.waiting is not None:
-            problem, _SIGNALS.waiting = _SIGNALS.waiting, None
-            raise problem

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import pyarrow as pa
 
@@ -46,23 +47,20 @@ def machine_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def lacks_memory(problem: BaseException) -> bool:
+def shortage_of(problem: BaseException) -> Literal["memory", "threads", "other"] | None:
+    """Return what the machine lacks where that, not the input, is the cause of a problem; None where it is not."""
+    if _lacks_memory(problem):
+        return "memory"
+    if isinstance(problem, (RuntimeError, pa.ArrowException)) and _THREADS.search(str(problem)):
+        return "threads"  # the system starts no more of them, for lack of memory or because of a limit
+    return "other" if isinstance(problem, OSError) and problem.errno in _ERRORS else None
+
+
+def _lacks_memory(problem: BaseException) -> bool:
     """Return whether memory ran out; some libraries say so in their message alone."""
     if isinstance(problem, MemoryError) or (isinstance(problem, OSError) and problem.errno == errno.ENOMEM):
         return True
     return isinstance(problem, (OSError, ImportError)) and bool(_MEMORY.search(str(problem)))
-
-
-def lacks_threads(problem: BaseException) -> bool:
-    """Return whether the system starts no more threads, for lack of memory or because of a limit."""
-    return isinstance(problem, (RuntimeError, pa.ArrowException)) and bool(_THREADS.search(str(problem)))
-
-
-def is_shortage(problem: BaseException) -> bool:
-    """Return whether the machine, not the input, is the cause of a problem."""
-    if lacks_memory(problem) or lacks_threads(problem):
-        return True
-    return isinstance(problem, OSError) and problem.errno in _ERRORS
 
 
 @contextmanager
@@ -82,7 +80,7 @@ def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception
     try:
         yield
     except damage as problem:
-        if is_shortage(problem) and not _asks_too_much(problem):
+        if shortage_of(problem) and not _asks_too_much(problem):
             raise
         raise explain(problem) from problem
 

@@ -20,7 +20,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from gpuvgm.execution.stages import UNITS, Progress, speed
+from gpuvgm.cli.console import speed
+from gpuvgm.execution.stages import Progress, Stages
 
 
 class RateColumn(ProgressColumn):
@@ -28,8 +29,8 @@ class RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """The column's text for a stage."""
-        if task.description in UNITS:
-            return Text(f"{task.completed:,.0f} of {task.total:,.0f} {UNITS[task.description]}")
+        if task.description in Stages.UNITS:
+            return Text(f"{task.completed:,.0f} of {task.total:,.0f} {Stages.UNITS[task.description]}")
         rate = f", {speed(task.speed, 1)}" if task.speed else ""
         return Text(f"{task.completed:,.0f} rows{rate}")
 

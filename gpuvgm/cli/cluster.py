@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import gpuvgm
 from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import InputError
-from gpuvgm.files import is_interrupted, undisturbed
+from gpuvgm.files import SIGNALS
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def executor_of(
         raise InputError("--scheduler and --workers exclude each other; give one of them")
     threads_of_each = None if workers is None else threads or 1
     with ExitStack() as exits:
-        with nullcontext() if workers is None else undisturbed():  # Dask cannot end workers that are being started
+        with nullcontext() if workers is None else SIGNALS.deferred():  # Dask cannot end workers that are being started
             client = exits.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=threads_of_each))
         for logger in (logging.getLogger("tornado.application"), *logging.getLogger("distributed").handlers):
             logger.addFilter(_before_interruptions)
@@ -59,4 +59,4 @@ def _silence_ends() -> None:
 
 def _before_interruptions(_: logging.LogRecord) -> bool:
     """Return whether to log: once a command ends, cancelled work and killed workers are no news."""
-    return not is_interrupted()
+    return not SIGNALS.arrived

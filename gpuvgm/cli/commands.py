@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 import typer
 
 import gpuvgm
-from gpuvgm import files as interruptions
 from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
@@ -27,6 +26,7 @@ from gpuvgm.cli.console import (
     explain,
     json_text,
     report_error,
+    speed,
     written_to,
 )
 from gpuvgm.cli.options import (
@@ -70,7 +70,7 @@ from gpuvgm.config import (
     UnknownCategories,
 )
 from gpuvgm.errors import ColumnsFailed, InputError, counted
-from gpuvgm.execution.stages import speed
+from gpuvgm.files import SIGNALS
 
 if TYPE_CHECKING:
     from gpuvgm.table.base import BaseTransformer
@@ -89,7 +89,7 @@ def _cap(name: str, of: str) -> Any:
 
 def main() -> NoReturn:
     """Run the command line; SIGTERM and SIGHUP clear up as Ctrl-C does."""
-    interruptions.listen(_end)
+    SIGNALS.listen(_end)
     app(prog_name="gpuvgm")
     raise SystemExit(DONE)
 
@@ -655,10 +655,10 @@ def evaluate(
 
     The exit code is 1 if a limit is exceeded.
     """
-    from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
+    from gpuvgm.io import Document
 
-    target = None if report is None else check_document(report)
-    page = None if html is None else check_document(html, PAGE_ENDINGS)
+    target = None if report is None else Document.json(report)
+    page = None if html is None else Document.page(html)
     limits = {
         "max_error": max_error,
         "max_relative_error": max_relative_error,
@@ -690,11 +690,11 @@ def evaluate(
         document["against"] = {"model": against, **distance.to_dict()}
         view += [f"\n{model} beside {against}:", str(distance)]
     if target is not None:
-        write_bytes(target, json_text(document).encode())
+        target.write(json_text(document))
     if page is not None:
         name = PurePath(source).name
         title = f"Round trip of {name}" if compare is None else f"{PurePath(compare).name} beside {name}"
-        write_bytes(page, result.to_html(title=title, first_rows=first_rows).encode())
+        page.write(result.to_html(title=title, first_rows=first_rows))
     return CommandOutcome(document, view, BOUND_FAILED if violations else DONE, violations)
 
 
@@ -796,9 +796,9 @@ def doctor(
         raise InputError("--cluster and --compile-only belong to --gpu; add it")
     if file is not None and not terminal.json:
         raise InputError(f"doctor writes a file with --json alone; give --json {file}, or leave {file} out")
-    from gpuvgm.io import check_document, write_bytes
+    from gpuvgm.io import Document
 
-    target = None if file is None else check_document(file)
+    target = None if file is None else Document.json(file)
     if gpu:
         from gpuvgm.cli.gpu_checks import examine
 
@@ -808,7 +808,7 @@ def doctor(
         outcome = CommandOutcome(diagnosis.to_dict(), [str(diagnosis)])
     if target is None:
         return outcome
-    write_bytes(target, json_text(outcome.document).encode())
+    target.write(json_text(outcome.document))
     return replace(outcome, written=True)
 
 

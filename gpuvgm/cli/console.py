@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, UnseenWarning, printable
 from gpuvgm.execution.stages import Progress, Stages
-from gpuvgm.files import HungUp, Terminated
+from gpuvgm.files import Terminated
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
-HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
+BY_SIGNAL, INTERRUPTED = 128, 130  # the number of another signal is added to the first
 #: Problems of the operating system that another name or another choice of file solves.
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
 #: Arguments that messages of the library name, and that are options here.
@@ -193,13 +193,11 @@ def exit_code(problem: BaseException) -> int:
 
     129 is for a terminal that was closed, 130 interrupted, 143 terminated.
     """
-    if isinstance(problem, HungUp):
-        return HUNG_UP
     if isinstance(problem, Terminated):
-        return TERMINATED
+        return BY_SIGNAL + problem.number
     if isinstance(problem, KeyboardInterrupt):
         return INTERRUPTED
-    from gpuvgm.shortage import is_shortage  # not for signals, which may come while pyarrow is being imported
+    from gpuvgm.shortage import shortage_of  # not for signals, which may come while pyarrow is being imported
 
     if isinstance(
         problem,
@@ -208,7 +206,7 @@ def exit_code(problem: BaseException) -> int:
         return WRONG_INPUT
     if isinstance(problem, OSError) and problem.errno in WRONG_NAMES:
         return WRONG_INPUT
-    is_of_machine = isinstance(problem, (EnvironmentProblem, OSError, ImportError)) or is_shortage(problem)
+    is_of_machine = isinstance(problem, (EnvironmentProblem, OSError, ImportError)) or shortage_of(problem)
     return ENVIRONMENT if is_of_machine else INTERNAL
 
 
@@ -218,14 +216,15 @@ def explain(problem: BaseException) -> str:
     if isinstance(problem, KeyboardInterrupt):
         event = "terminated" if isinstance(problem, Terminated) else "interrupted"
         return f"{event}; {leftovers_of(problem)}"
-    from gpuvgm.shortage import lacks_memory, lacks_threads
+    from gpuvgm.shortage import shortage_of
 
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
         return f"disk full: {place}; free some space or write elsewhere; {leftovers_of(problem)}"
-    if lacks_memory(problem):
+    shortage = shortage_of(problem)
+    if shortage == "memory":
         return f"out of memory: {text}; set --memory, or reduce --block-rows or --threads"
-    if lacks_threads(problem):
+    if shortage == "threads":
         return f"cannot start more threads: {text}; reduce --threads, or raise the limit (ulimit -u, -v)"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
         note = f"; {leftovers_of(problem)}" if hasattr(problem, "__notes__") else ""
@@ -347,3 +346,9 @@ def render(view: Sequence[RenderableType]) -> str:
     for part in view:
         console.print(part, soft_wrap=isinstance(part, str))
     return target.getvalue()
+
+
+def speed(rows: float, seconds: float) -> str:
+    """Rows a second, for people."""
+    rate = rows / max(seconds, 1e-9)
+    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

@@ -16,9 +16,9 @@ from rich.filesize import decimal
 
 import gpuvgm
 from gpuvgm.cli import tables as views
-from gpuvgm.cli.console import CommandOutcome
+from gpuvgm.cli.console import CommandOutcome, speed
 from gpuvgm.errors import counted, install_extra
-from gpuvgm.execution.stages import Progress, speed
+from gpuvgm.execution.stages import Progress
 from gpuvgm.synthesis.synthesizer import TableSynthesizer
 from gpuvgm.table.base import load_as
 from gpuvgm.table.description import model_document

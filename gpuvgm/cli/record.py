@@ -19,7 +19,7 @@ import gpuvgm
 from gpuvgm.cli.log_lines import redact
 from gpuvgm.execution.local import available_threads
 from gpuvgm.execution.stages import Stages
-from gpuvgm.io.files import expand, stamp_of
+from gpuvgm.io.files import expand
 
 try:
     import resource
@@ -85,7 +85,7 @@ class RunRecord:
         if not sources:
             return None
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
-            return sum(stamp_of(file, listed=True)[0] for source in sources for file in expand(source).files)
+            return sum(expand(source).bytes for source in sources)
         return None
 
 

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from gpuvgm.cli.console import CommandOutcome, Terminal, explain, json_text
 from gpuvgm.cli.record import RunRecord
-from gpuvgm.files import working
-from gpuvgm.io import check_document, write_bytes
+from gpuvgm.files import SIGNALS
+from gpuvgm.io import Document
 
 _LOG = logging.getLogger("gpuvgm")
 
@@ -46,9 +46,9 @@ def run_command(
         for line in warnings:
             _LOG.warning("%s", line)
         try:
-            with working():
+            with SIGNALS.working():
                 if common["record"] is not None:  # what could not be written at the end is refused before the work
-                    target = check_document(common["record"])
+                    target = Document.json(common["record"])
                 outcome = function(terminal, **options)
                 code, document = outcome.code, outcome.document
                 terminal.show(replace(outcome, document={**document, "run": record.figures()}))
@@ -60,7 +60,7 @@ def run_command(
                 fields = {"command": record.command, "exit_code": code, **figures}
                 _LOG.info("%s: exit code %d after %.2f s", record.command, code, figures["seconds"], extra=fields)
             if target is not None:
-                write_bytes(target, json_text(record.document(code, error, figures, document)).encode())
+                target.write(json_text(record.document(code, error, figures, document)))
         except Exception as problem:  # the document is printed already
             code = code or replace(terminal, json=False).fail(problem)
     return code

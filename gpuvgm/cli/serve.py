@@ -36,7 +36,7 @@ def run_service(
     token_file : path, optional
         Holds the token; else the environment may.
     limits : mapping of str to number
-        The fields of `Limits`; None takes the default.
+        The fields of `gpuvgm.service.limits.Limits`; None takes the default.
     terminal : Terminal
         Terminal on which the address of the service is printed.
 
@@ -48,21 +48,18 @@ def run_service(
         For models, tokens and addresses that cannot be used.
     """
     try:
-        from gpuvgm.service.limits import Limits
-        from gpuvgm.service.models import load_models
-        from gpuvgm.service.server import listen_on, serve
+        from gpuvgm.service.server import Service
     except ModuleNotFoundError as problem:
         raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
     token = token_of(token_file)
     settings: Any = {name: value for name, value in limits.items() if value is not None}
-    models = load_models(place)
+    service = Service.of(place)
     if token is None and not _is_loopback(address[0]):
         _LOG.warning("anyone who can reach %s can use the models; set a token (--token-file)", address[0])
-    with listen_on(*address) as listener:
-        start = time.perf_counter()
-        requests = serve(models, listener, Limits(**settings), token, terminal.tell)
+    start = time.perf_counter()
+    requests = service.run(address, settings, token, terminal.tell)
     seconds = time.perf_counter() - start
-    document = {"models": list(models), "requests": requests, "seconds": seconds}
+    document = {"models": list(service.models), "requests": requests, "seconds": seconds}
     return CommandOutcome(document, [f"stopped after {counted(requests, 'request')} in {seconds:.0f} s"])
 
 

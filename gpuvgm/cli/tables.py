@@ -10,6 +10,7 @@ from rich import box
 from rich.filesize import decimal
 from rich.table import Table
 
+from gpuvgm.cli.console import speed
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -21,7 +22,6 @@ from gpuvgm.columns.text import (
     value_text,
 )
 from gpuvgm.errors import counted
-from gpuvgm.execution.stages import speed
 
 if TYPE_CHECKING:
     from gpuvgm.table.write import RunSummary

@@ -18,7 +18,7 @@ from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
+from gpuvgm.io.arrow import is_text_type, plain_values_of
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
@@ -241,5 +241,5 @@ class IdPlan(ColumnPlan):
 def plan_ids(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> IdPlan:
     """Plan of an identifier."""
     spec = request.spec
-    unique = not spec.is_declared and are_unique(plain_column(sample))
+    unique = not spec.is_declared and are_unique(plain_values_of(sample))
     return IdPlan(spec.name, sample.type, spec.regenerate, unique)

@@ -30,8 +30,8 @@ from gpuvgm.io.arrow import (
     is_number_type,
     is_plain_number_type,
     is_text_type,
-    plain_column,
     plain_type,
+    plain_values_of,
 )
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
@@ -188,7 +188,7 @@ def infer_kind(
     type_ = column.type
     if not is_category_type(type_):
         return Finding("pass", f"{type_name(type_)} values, which only pass through")
-    plain = plain_column(column)
+    plain = plain_values_of(column)
     if is_text_type(plain.type):
         form = form_recognised(column, recognised)
         finding = None if form is None else _of_form(form, plain, recognised, categorical=categorical, spikes=spikes)

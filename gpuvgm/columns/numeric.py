@@ -43,7 +43,7 @@ from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, ru
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import value_text
-from gpuvgm.config import SPARSE, EncodingRules, FitConfig
+from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import Coverage
 from gpuvgm.engines.tables import RowRules
@@ -463,7 +463,8 @@ def fitted_column(engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColum
     posterior = outcome.fit.posterior
     if plan.config.effort != "research":
         posterior = before_rounding(plan.codec, plan.grid.frame, posterior)
-        posterior = replace(posterior, concentration=StickBreaking.of(SPARSE, posterior.counts))  # weights: rows alone
+        concentration = StickBreaking.of(FitConfig.SPARSE, posterior.counts)  # weights: rows alone
+        posterior = replace(posterior, concentration=concentration)
     model = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
     return replace(model, quantiles=Quantiles.of(cells, plan.grid.frame))
 

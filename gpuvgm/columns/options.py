@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,11 +19,9 @@ from gpuvgm.columns.rules import Rule, boolean, choice, none, not_negative, one_
 from gpuvgm.config import (
     Algorithm,
     Effort,
-    Encoding,
     Infinities,
     Layout,
     ModeChoice,
-    Regeneration,
     ScalarType,
     Tails,
     UnknownCategories,
@@ -33,6 +31,8 @@ from gpuvgm.errors import InputError, listed, suggestion
 
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
+Encoding = Literal["onehot", "interval"]
+Regeneration = Literal["sequence", "missing"]
 
 KIND_NAMES = ["continuous", "mixed", "categorical", "general", "id", "drop", "pass"]
 INFER = "infer"

@@ -40,7 +40,8 @@ from gpuvgm.columns.options import (
 from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
 from gpuvgm.errors import InputError, check_present, listed, suggestion
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
-from gpuvgm.io.plain_json import check_storable
+from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.shortage import reason
 
 Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | None
 
@@ -337,7 +338,7 @@ class TableSchema:
             names = listed(arrow_schema.names) or "none"
             raise InputError(f"{source_name}: no column is left to fit; it has {names}")
         for spec in schema.used:
-            check_storable(source_name, arrow_schema.field(spec.name))
+            _check_storable(source_name, arrow_schema.field(spec.name))
         return schema
 
     def inferred(
@@ -529,3 +530,26 @@ def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> Non
         raise InputError(
             f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'
         )
+
+
+def _check_storable(source: str, column: pa.Field[Any]) -> None:
+    """Refuse a column whose type no model can hold, or that holds only few rows.
+
+    Raises
+    ------
+    InputError
+        Naming source, column and type.
+    """
+    type_: Any = column.type
+    try:
+        from_plain(plain(type_))
+    except Exception as problem:  # what an extension type raises may be anything
+        cause = problem.__cause__ if isinstance(problem.__cause__, Exception) else problem
+        fault, remedy = f"a model cannot hold ({reason(cause)})", "convert it"
+    else:
+        if not (pa.types.is_run_end_encoded(type_) and type_.run_end_type == pa.int16()):
+            return
+        fault, remedy = "holds at most 32,767 rows", "decode it with pyarrow.compute.run_end_decode"
+    raise InputError(
+        f'{source}: column "{column.name}" is of type {type_}, which {fault}: {remedy}, or declare it "drop"'
+    )

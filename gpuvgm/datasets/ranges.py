@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.block import join_batches
+from gpuvgm.io import Block
 
 CHUNK_ROWS = 1 << 16  # rows that a generator of their own gives
 
@@ -48,8 +48,8 @@ def rows_of_chunks(
 ) -> pa.RecordBatch:
     """Rows of a table whose chunks are functions of their number and the seed."""
     RowRange(first_row, rows).check(seed)
-    parts = [chunk_of(chunk, seed)[part] for chunk, part, _ in chunks_of(first_row, rows)]
-    return join_batches(parts) if parts else pa.RecordBatch.from_pylist([], schema)
+    parts = (chunk_of(chunk, seed)[part] for chunk, part, _ in chunks_of(first_row, rows))
+    return next((block.batch for block in Block.cut(parts, rows)), pa.RecordBatch.from_pylist([], schema))
 
 
 def stream_of(seed: int, chunk: int, name: int) -> np.random.Generator:

@@ -16,7 +16,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.execution.partitions import OpenPartition
-from gpuvgm.io import Given, Location, Source, decoded_sink, location_of
+from gpuvgm.io import Given, Location, Source, location_of
 from gpuvgm.table.write import Parts, RunSummary, target_of, write_rows
 
 FILE_ROWS = 1 << 26
@@ -42,13 +42,14 @@ class GeneratedParts(Parts):
 
     block_rows: int = BLOCK_ROWS
 
-    def sink(self, path: Location, threads: int, first_row: int) -> Any:
-        """A file that begins with a row."""
-        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
-        if first_row:
-            metadata["gpuvgm.first_row"] = str(first_row)
-        options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4", "threads": threads}
-        return decoded_sink(path, self.file_schema, metadata, **options)
+    def metadata(self, first_row: int) -> dict[str, str]:
+        """Key/value metadata of the file that begins with a row, which it tells."""
+        return Parts.metadata(self, first_row) | ({"gpuvgm.first_row": str(first_row)} if first_row else {})
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """Options of each file's sink."""
+        return {"compression": "lz4", "row_group_rows": self.block_rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,26 @@ class Generator:
 
     def _generate_rows(self, part: RowRange) -> Written:
         return self.rows_of(part.first_row, part.rows, self.seed), {}
+
+    def write(
+        self, path: Given, part: RowRange, executor: Executor, file_rows: int = FILE_ROWS, *, resume: bool | None
+    ) -> RunSummary:
+        """Write a range of rows, as `generate` describes; `resume` is None where a run that ends early cannot go on."""
+        out = location_of(path)
+        if out.suffix:
+            # One file has all rows, and one process writes it.
+            file_rows = max(1, part.rows)
+            executor = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=executor.progress)
+        elif file_rows < 1 or part.first_row % file_rows:
+            raise InputError(
+                f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
+                f"file_rows={file_rows}"
+            )
+        kind = RowsInOrder if resume is None else GeneratedRows
+        source = kind("generated rows", self.schema, part, file_rows, self.block_rows)
+        parts = self.parts(target_of(source, out), part, file_rows)
+        run = Run(source, "reference", executor)
+        return write_rows(run, self.schema.names, parts, self.encoder, resume=bool(resume))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,28 +237,7 @@ def generate(
     part = RowRange(first_row, rows)
     part.check(seed)
     runner = LocalExecutor() if executor is None else executor
-    return write_generated(generator, path, part, file_rows, runner, resume=resume)
-
-
-def write_generated(
-    generator: Generator, path: Given, part: RowRange, file_rows: int, executor: Executor, *, resume: bool | None
-) -> RunSummary:
-    """Write a range of rows, as `generate` describes; `resume` is None where a run that was cut short cannot go on."""
-    out = location_of(path)
-    if out.suffix:
-        # One file has all rows, and one process writes it.
-        file_rows = max(1, part.rows)
-        executor = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=executor.progress)
-    elif file_rows < 1 or part.first_row % file_rows:
-        raise InputError(
-            f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
-            f"file_rows={file_rows}"
-        )
-    kind = RowsInOrder if resume is None else GeneratedRows
-    source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
-    parts = generator.parts(target_of(source, out), part, file_rows)
-    run = Run(source, "reference", executor)
-    return write_rows(run, generator.schema.names, parts, generator.encoder, resume=bool(resume))
+    return generator.write(path, part, runner, file_rows, resume=resume)
 
 
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:

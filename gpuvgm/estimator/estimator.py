@@ -35,7 +35,6 @@ from gpuvgm.estimator.reading import local_executor, read_rows, rows_on_cluster,
 from gpuvgm.estimator.settings import checked_prior, init_of, prior_shape
 from gpuvgm.execution.context import clone_beside_executor, executor_for
 from gpuvgm.execution.dask import DaskExecutor
-from gpuvgm.execution.dask_frames import map_frames
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.io import lies_on_device
@@ -633,7 +632,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
             return of_array(self._alone(), function, x)
         frame = lazy_frame(x)
         if frame is not None:
-            return map_frames(frame, partial(of_partition, self._alone(), function), numbered=False)
+            return frame.map(partial(of_partition, self._alone(), function), numbered=False)
         rows = read_rows(self, x, reset=False)
         with self._in_threads(rows) as threaded_rows:
             return of_rows(self._engine(rows), threaded_rows, self._posterior(), function)

@@ -18,9 +18,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sources import values_of_series
 from gpuvgm.execution.worker_rows import rows_on_workers
-from gpuvgm.io import Block, Source, device_rows, float64_rows, holds_device_rows
+from gpuvgm.io import Block, Source, device_rows, holds_device_rows
+from gpuvgm.io.frames import is_loaded
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.summary.grid import Floats
 
@@ -175,7 +175,7 @@ def finite_rows(block: Block) -> Array:
 def _float64_numbers(name: str, column: Column) -> Array:
     """A column in float64, NaN where a number is missing."""
     if isinstance(column, DeviceColumn):
-        return float64_rows("X", name, column)
+        return column.float64()
     return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
@@ -210,7 +210,7 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Array | None:
     if sample_weight is None:
         return None
     count = (x.rows or 0) if isinstance(x, Source) else int(_num_samples(x))
-    weights = values_of_series(sample_weight)
+    weights = _computed(sample_weight)
     if holds_device_rows(weights) and holds_device_rows(x):
         device_weights = device_rows("sample_weight", weights)
         if device_weights.shape == (count,) and device_weights.dtype.kind in "fiub":
@@ -231,6 +231,12 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Array | None:
             "them up, for example by the number of rows over their sum"
         )
     return None if np.all(weight == 1) else weight
+
+
+def _computed(values: Any) -> Any:
+    """A Series or an Array of Dask, computed; everything else as it is."""
+    lazy = is_loaded("dask.array", "Array", values) or is_loaded("dask.dataframe", "Series", values)
+    return values.compute() if lazy else values
 
 
 def _look_at(weight: Array) -> tuple[bool, float, bool]:

@@ -264,13 +264,13 @@ def _merge_column(name: str, first: Any, second: Any) -> Any:
 
 
 def map_columns(
-    threads: int, work: Any, columns: Mapping[str, Any], report: Callable[[str, Any], None] | None = None
+    threads: int | None, work: Any, columns: Mapping[str, Any], report: Callable[[str, Any], None] | None = None
 ) -> Results[Any]:
     """Results of `work` for each column, computed in threads; `report` gets each column and its result in order.
 
-    `report` is called in the caller's thread. Callers whose work runs k-means enter `quiet_k_means` first.
+    `report` is called in the caller's thread, and so is the work where `threads` is None. Callers whose work runs
+    k-means enter `quiet_k_means` first.
     """
-    results = {}
 
     def attempt(item: tuple[str, Any]) -> Any:
         try:
@@ -278,9 +278,17 @@ def map_columns(
         except COLUMN_PROBLEMS as problem:
             return naming(item[0], problem)
 
+    if threads is None:
+        return _reported(columns, map(attempt, columns.items()), report)
     with ThreadPoolExecutor(threads) as pool:
-        for name, result in zip(columns, pool.map(attempt, columns.items()), strict=True):
-            results[name] = result
-            if report is not None:
-                report(name, result)
-    return Results.of(results)
+        return _reported(columns, pool.map(attempt, columns.items()), report)
+
+
+def _reported(names: Iterable[str], results: Iterable[Any], report: Callable[[str, Any], None] | None) -> Results[Any]:
+    """Results by name, each of which is reported as it comes."""
+    by_name = {}
+    for name, result in zip(names, results, strict=True):
+        by_name[name] = result
+        if report is not None:
+            report(name, result)
+    return Results.of(by_name)

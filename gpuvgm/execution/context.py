@@ -94,25 +94,6 @@ def _set_to_this_process() -> bool:
     return dask is not None and dask.config.get("scheduler", None) not in {None, "distributed", "dask.distributed"}
 
 
-def check_reachable(executor: Executor, place: Location) -> None:
-    """Refuse a place in the memory of this process where other processes would write.
-
-    Parameters
-    ----------
-    executor : Executor
-        What does the work.
-    place : Location
-        Where its results go.
-
-    Raises
-    ------
-    InputError
-        Naming the place.
-    """
-    if executor.spread and lies_in_process(place):
-        raise InputError(f"{place}: lies in the memory of one process, where workers cannot write")
-
-
 @dataclass(frozen=True, slots=True)
 class Run:
     """The rows of a source, and where and how they are worked on.
@@ -204,6 +185,23 @@ class Run:
     def on_device(self) -> bool:
         """Return whether rows lie on a device of this process, where the engine works on them."""
         return isinstance(self.executor, CallerExecutor)
+
+    @property
+    def writer(self) -> Executor:
+        """What runs blocks whose results are written."""
+        executor = self.executor
+        return executor.for_writing(on_device=self.on_device) if isinstance(executor, LocalExecutor) else executor
+
+    def check_reachable(self, place: Location) -> None:
+        """Refuse a place in the memory of this process where other processes would write.
+
+        Raises
+        ------
+        InputError
+            Naming the place.
+        """
+        if self.executor.spread and lies_in_process(place):
+            raise InputError(f"{place}: lies in the memory of one process, where workers cannot write")
 
     @property
     def here(self) -> Run:

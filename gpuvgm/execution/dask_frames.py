@@ -21,10 +21,10 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io import lies_on_device
 from gpuvgm.io.arrow import Packed, row_bytes
-from gpuvgm.io.block import Block, reblock
+from gpuvgm.io.block import Block, Runs
 from gpuvgm.io.parts import declared_source, typed_schema
 from gpuvgm.io.scans import types_in_pandas
-from gpuvgm.io.source import Runs, Source, check_request, check_unique
+from gpuvgm.io.source import Source, check_unique
 from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]
@@ -143,10 +143,10 @@ class DaskFrame(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read all rows of the columns in this process, one partition after the other."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         reading = Reading("reference", tuple(columns), block_rows)
         parts = (partition.of(partition.delayed.compute()).read() for partition in self.partitions(reading))
-        return reblock((block.batch for part in parts for block in part.blocks), block_rows)
+        return Block.cut((block.batch for part in parts for block in part.blocks), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the partitions that hold some are computed."""
@@ -163,6 +163,30 @@ class DaskFrame(Source):
         ]
         ordered = [rows for *_, rows in sorted(pieces, key=lambda piece: piece[:2])]
         return pa.concat_tables([pa.Table.from_batches([], schema), *ordered])
+
+    def map(self, function: PartFunction, *, numbered: bool) -> Any:
+        """A lazy frame of a function's results for each partition, with the partitions, index and divisions of these.
+
+        Parameters
+        ----------
+        function : callable
+            From a partition and its first row to a frame or series of the same library; its result without rows gives
+            the types.
+        numbered : bool
+            Whether the function needs the first row, for which the rows are counted where they are not known; else it
+            is 0.
+        """
+        import dask.dataframe as dd
+        import pandas
+
+        meta = function(self.frame._meta, 0)
+        frame, call = as_tasks(self.frame), partial(_call_function, function)
+        if not numbered:
+            return frame.map_partitions(call, 0, meta=meta)
+        starts = list(accumulate(self.lengths, initial=0))[: len(self.lengths)]
+        offsets = dd.from_map(lambda start: pandas.Series([start]), starts, meta=pandas.Series([0]))
+        # The offsets have no divisions, and belong to partitions by position.
+        return frame.map_partitions(partial(_call_at_offset, call), offsets, meta=meta, align_dataframes=False)
 
     def fingerprint(self) -> dict[str, Any]:
         """Kind and shape of the frame, and Dask's token of its graph."""
@@ -515,32 +539,6 @@ def _from_metadata(frame: Any) -> tuple[int, ...] | None:
 
 
 PartFunction = Callable[[Any, int], Any]  # a partition's frame and the global index of its first row
-
-
-def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> Any:
-    """A lazy frame of a function's results for each partition, with the partitions, index and divisions of the source.
-
-    Parameters
-    ----------
-    source : DaskFrame
-        The frame.
-    function : callable
-        From a partition and its first row to a frame or series of the same library; its result without rows gives the
-        types.
-    numbered : bool
-        Whether the function needs the first row, for which the rows are counted where they are not known; else it is 0.
-    """
-    import dask.dataframe as dd
-    import pandas
-
-    meta = function(source.frame._meta, 0)
-    frame, call = as_tasks(source.frame), partial(_call_function, function)
-    if not numbered:
-        return frame.map_partitions(call, 0, meta=meta)
-    starts = list(accumulate(source.lengths, initial=0))[: len(source.lengths)]
-    offsets = dd.from_map(lambda start: pandas.Series([start]), starts, meta=pandas.Series([0]))
-    # The offsets have no divisions, and belong to partitions by position.
-    return frame.map_partitions(partial(_call_at_offset, call), offsets, meta=meta, align_dataframes=False)
 
 
 def _call_function(function: PartFunction, frame: Any, first: int) -> Any:

@@ -20,6 +20,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.io import callers_stream
 from gpuvgm.io.threads import result_of
 
 READ_AHEAD = 2  # blocks in flight beyond one a thread
@@ -174,6 +175,10 @@ class LocalExecutor:
             while (step := pipeline.steps.get()) is not None:
                 yield step.take()
                 pipeline.release(step.rows, self.progress)
+
+    def for_writing(self, *, on_device: bool) -> LocalExecutor:
+        """The executor for blocks whose results are written: a device too works on others while one is written."""
+        return DeviceExecutor(callers_stream(), self.progress) if on_device else self
 
     @contextmanager
     def _start(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:

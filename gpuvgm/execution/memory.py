@@ -36,7 +36,7 @@ import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.io import rows_of_group
+from gpuvgm.io import ParquetSink
 from gpuvgm.io.arrow import row_bytes
 
 MIB = 1 << 20
@@ -130,7 +130,7 @@ class Need:
         row_size, result_size = row_bytes(schema), row_bytes(result)
         if not to_file:
             return cls(row_size, result_size, result_size, len(schema))
-        group = round(rows_of_group(result, group_rows) * result_size)
+        group = round(ParquetSink.rows_of_group(result, group_rows) * result_size)
         return cls(row_size, 3 * result_size, result_size, len(schema), fixed=3 * group, file=5 * group // 2 + ENCODER)
 
     @classmethod

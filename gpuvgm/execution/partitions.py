@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +14,8 @@ import pyarrow as pa
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import Block
-from gpuvgm.io.device import grouped
 from gpuvgm.io.files import FileSource
 from gpuvgm.io.frames import TableSource
-from gpuvgm.io.parquet import ParquetPart
 from gpuvgm.io.remote import lies_in_process
 from gpuvgm.io.source import Source
 
@@ -181,12 +179,8 @@ def _cuts(source: FileSource, partition_rows: int, *, whole_groups: bool) -> lis
     rows = [part.rows or 0 for part in source.parts]
     if any(part.sequential for part in source.parts):  # a later part could only be read from the file's beginning
         return [*accumulate(rows, initial=0)]
-    files = [part.group_rows for part in source.parts if isinstance(part, ParquetPart)]
-    if not whole_groups or len(files) < len(source.parts):
-        return [*range(0, sum(rows), partition_rows), sum(rows)]
-    groups = [*chain.from_iterable(files)]
-    edges = [*accumulate(groups, initial=0)]
-    return [0, *(edges[numbers[-1] + 1] for numbers in grouped(groups, partition_rows))]
+    ends = source.ends_of_groups(partition_rows) if whole_groups else None
+    return [*range(0, sum(rows), partition_rows), sum(rows)] if ends is None else [0, *ends]
 
 
 def file_rows(source: FileSource, reading: Reading, cuts: Sequence[int]) -> Iterator[FileRows]:

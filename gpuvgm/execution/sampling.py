@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,10 +20,10 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import reachable
-from gpuvgm.io import Block, FileSource, SampleSource, Source
-from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
-from gpuvgm.io.block import trimmed
-from gpuvgm.io.source import Runs
+from gpuvgm.io import Block, FileSource, Source
+from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_values_of, row_bytes, taken
+from gpuvgm.io.block import Runs, trimmed
+from gpuvgm.io.frames import TableSource
 from gpuvgm.io.threads import in_order
 
 SAMPLE_RUNS = 32
@@ -50,39 +50,39 @@ class Sampled:
     rows: pa.Table
     blocks: Iterator[Block] | None = None
 
+    @classmethod
+    def of(cls, run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
+        """Take a sample of some columns.
 
-def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
-    """Take a sample of some columns.
+        Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
 
-    Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
-
-    Parameters
-    ----------
-    run : Run
-        The rows, and how they are read.
-    names : sequence of str
-        The columns.
-    seed : int
-        Seed of the positions.
-    fine : bool
-        Take more and shorter runs, so that every phase of a sorted table is among them; by default 32 runs.
-    """
-    source = run.source
-    if source.rows is not None and source.repeatable:
-        runs = sample_runs(source.rows, seed, runs=None if fine else SAMPLE_RUNS)
-        run = replace(run, source=source.keep_sampled(names, runs, run.room))
-        rows = _sample_rows(run, tuple(names), runs)
-        return Sampled(run, _join_chunks(rows, run.executor.threads) if fine else rows)
-    stream = run.first_blocks(names, UNKNOWN_SAMPLE_ROWS)
-    head: list[Block] = []
-    for block in stream:
-        head.append(block)
-        if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
-            break
-    schema = pa.schema([source.schema.field(name) for name in names])
-    # Cut to a fixed length, so that the sample does not depend on the rows of a block.
-    rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
-    return Sampled(run, rows, None if source.repeatable else chain(head, stream))
+        Parameters
+        ----------
+        run : Run
+            The rows, and how they are read.
+        names : sequence of str
+            The columns.
+        seed : int
+            Seed of the positions.
+        fine : bool
+            Take more and shorter runs, so that every phase of a sorted table is among them; by default 32 runs.
+        """
+        source = run.source
+        if source.rows is not None and source.repeatable:
+            runs = sample_runs(source.rows, seed, runs=None if fine else SAMPLE_RUNS)
+            run = replace(run, source=source.keep_sampled(names, runs, run.room))
+            rows = _sample_rows(run, tuple(names), runs)
+            return cls(run, _join_chunks(rows, run.executor.threads) if fine else rows)
+        stream = run.first_blocks(names, UNKNOWN_SAMPLE_ROWS)
+        head: list[Block] = []
+        for block in stream:
+            head.append(block)
+            if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
+                break
+        schema = pa.schema([source.schema.field(name) for name in names])
+        # Cut to a fixed length, so that the sample does not depend on the rows of a block.
+        rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
+        return cls(run, rows, None if source.repeatable else chain(head, stream))
 
 
 def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
@@ -161,6 +161,70 @@ READ_THROUGH = 1 << 24  # rows
 HEAD_BLOCK_ROWS = 1 << 16
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 _LOG = logging.getLogger("gpuvgm")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSource(Source):
+    """Sampled rows of a source, as a source.
+
+    Parameters
+    ----------
+    origin : Source
+        Source of the rows.
+    table : pyarrow.Table
+        The rows of those columns that are used.
+    record : dict
+        How the sample was taken: "rows", "of" (None: unknown), "seed" and "stratified"; part of the fingerprint.
+    runs : sequence of (int, int), optional
+        Rows of the origin, if the same ones were sampled for all columns.
+    """
+
+    origin: Source
+    table: pa.Table
+    record: dict[str, Any]
+    runs: Runs | None = None
+    flavour: str = "sample"
+    in_memory: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """Name of the origin, and that it is a sample."""
+        return f"sample of {self.origin.name}"
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of the origin."""
+        return self.origin.schema
+
+    @property
+    def rows(self) -> int:
+        """Number of sampled rows."""
+        return int(self.table.num_rows)
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns in blocks."""
+        return self._table_source.blocks(columns, block_rows)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+        """Sampled rows by their position in the sample."""
+        return self._table_source.sample(columns, runs)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Fingerprint of the origin, and how the sample was taken."""
+        return self.origin.fingerprint() | {"sample": self.record}
+
+    def locate(self, row: int) -> str:
+        """Describe the place of a sampled row in the origin, as far as that is known."""
+        offset = row
+        for start, length in self.runs or ():
+            if offset < length:
+                return self.origin.locate(start + offset)
+            offset -= length
+        return Source.locate(self, row)
+
+    @property
+    def _table_source(self) -> TableSource:
+        return TableSource(self.name, self.flavour, self.table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,5 +394,5 @@ def _order(column: Column) -> NDArray[np.int64] | None:
 
 def _sortable(column: Column) -> Column:
     """The column in a type that Arrow sorts by the same order."""
-    column = plain_column(column)
+    column = plain_values_of(column)
     return column.cast(pa.float32()) if pa.types.is_float16(column.type) else column

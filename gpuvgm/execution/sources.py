@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gpuvgm import io
 from gpuvgm.execution.dask_frames import DaskFrame, array_source, dask_source
 from gpuvgm.io import Source
@@ -37,9 +35,3 @@ def lazy_frame(source: object) -> DaskFrame | None:
     if is_loaded("dask.array", "Array", source):
         return array_source(source, any_source)
     return dask_source(source, any_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
-
-
-def values_of_series(values: Any) -> Any:
-    """A Series or an Array of Dask, computed; everything else as it is."""
-    lazy = is_loaded("dask.array", "Array", values) or is_loaded("dask.dataframe", "Series", values)
-    return values.compute() if lazy else values

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from gpuvgm.errors import counted
 
 SEARCH = "search modes"
-UNITS = {SEARCH: "columns", "train": "steps"}  # what stages count that do not count rows
 Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
 _LOG = logging.getLogger("gpuvgm")
 
@@ -50,7 +50,7 @@ class Stage:
     @property
     def unit(self) -> str:
         """Unit of the numbers: rows, columns or steps."""
-        return UNITS.get(self.name, "rows")
+        return Stages.UNITS.get(self.name, "rows")
 
     @property
     def is_searching(self) -> bool:
@@ -69,6 +69,9 @@ class Stages:
     done : list of Stage
         In their order.
     """
+
+    #: What stages count that do not count rows.
+    UNITS: ClassVar[Mapping[str, str]] = {SEARCH: "columns", "train": "steps"}
 
     done: list[Stage] = field(default_factory=list)
     _start: int = 0
@@ -99,9 +102,3 @@ class Stages:
         amount = counted(last.rows, last.unit.removesuffix("s"))
         fields = {"stage": last.name, last.unit: last.rows, "seconds": last.seconds}
         _LOG.info("stage %s: %s in %.2f s", last.name, amount, last.seconds, extra=fields)
-
-
-def speed(rows: float, seconds: float) -> str:
-    """Rows a second, for people."""
-    rate = rows / max(seconds, 1e-9)
-    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

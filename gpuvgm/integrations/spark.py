@@ -17,8 +17,8 @@ from gpuvgm.errors import InputError, SourceChangedError, counted, printable
 from gpuvgm.execution.local import RemoteBlocks
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import Packed
-from gpuvgm.io.block import reblock
-from gpuvgm.io.source import Runs, check_request, check_unique, runs_within
+from gpuvgm.io.block import Runs
+from gpuvgm.io.source import check_unique
 from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.table.dask import running_identifiers
 from gpuvgm.table.transformer import TableTransformer
@@ -130,7 +130,7 @@ def encode(
     """
     portable = transformer._alone().set_output(transform="pyarrow")
     source = _open_frame(frame)
-    check_request(source.name, source.schema, portable.model_.names)
+    source.check_request(portable.model_.names)
     rows = source.of(portable.model_.names)
     options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
     work = partial(_encode_block, portable, options, whole()(first_row, "first_row"))
@@ -241,7 +241,7 @@ class SparkFrame(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks: on the executors if their results are merged, else in this process."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         return SparkBlocks(self, tuple(columns), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
@@ -336,7 +336,7 @@ class PartitionReader:
         starts, lengths = self.starts or {}, self.lengths
         typed_batches = (self._typed(batch) for batch in batches)
         rows = 0
-        for block in reblock(typed_batches, self.block_rows):
+        for block in Block.cut(typed_batches, self.block_rows):
             rows += block.rows
             # Rows beyond the count would take the numbers of the next partition.
             if lengths is not None and rows > lengths.get(part, 0):
@@ -476,7 +476,7 @@ def _take_runs(
     return [
         (number, block.first_row + low, pa.Table.from_batches([block.batch]).slice(low, rows))
         for block in reading.blocks(part, batches)
-        for number, (low, rows) in runs_within(runs, block.first_row, block.rows)
+        for number, (low, rows) in block.shares_of(runs)
     ]
 
 

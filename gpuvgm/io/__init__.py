@@ -1,32 +1,28 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows, table_of_columns
+from gpuvgm.io.block import Block, DeviceTable, host_batch, joined
 from gpuvgm.io.device import (
     callers_stream,
     device_array,
     device_rows,
-    float64_rows,
     holds_device_rows,
     lies_on_device,
 )
 from gpuvgm.io.files import FileSource
-from gpuvgm.io.frames import SampleSource
-from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
+from gpuvgm.io.locations import Given, Location, location_of, open_binary, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
 from gpuvgm.io.open import TableLike, open_source
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.remote import RemoteFile, lies_in_process
 from gpuvgm.io.restore import frame_batches, numpy_array, restore
 from gpuvgm.io.sink import (
-    PAGE_ENDINGS,
     CsvSink,
+    Document,
     ParquetSink,
-    check_document,
     check_folder_of,
     decoded_sink,
     is_csv,
     refuse_overwriting,
-    rows_of_group,
 )
 from gpuvgm.io.source import Source
 
@@ -34,29 +30,24 @@ __all__ = [
     "Block",
     "CsvSink",
     "DeviceTable",
+    "Document",
     "FileSource",
     "Given",
     "Location",
     "MANIFEST",
-    "PAGE_ENDINGS",
     "ParquetSink",
     "RemoteFile",
-    "SampleSource",
     "Source",
     "TableLike",
     "callers_stream",
-    "check_document",
     "check_folder_of",
     "decoded_sink",
     "device_array",
     "device_rows",
-    "float64_rows",
     "frame_batches",
     "holds_device_rows",
     "is_csv",
-    "join_batches",
     "joined",
-    "kept_rows",
     "numpy_array",
     "lies_in_process",
     "lies_on_device",
@@ -67,10 +58,7 @@ __all__ = [
     "open_source",
     "read_metadata",
     "refuse_overwriting",
-    "refuse_read_only",
     "restore",
-    "table_of_columns",
-    "rows_of_group",
     "host_batch",
     "write_bytes",
 ]

@@ -1,4 +1,4 @@
-"""Arrow's types and values: sizes of rows, exact casts, joins, plain values, and checks of untrusted data."""
+"""Arrow's types and values: sizes of rows, exact casts, joins, and plain values."""
 
 from __future__ import annotations
 
@@ -8,15 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
-from typing import Any
+from typing import Any, overload
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from gpuvgm.errors import InputError, printable
-from gpuvgm.shortage import ARROW_PROBLEMS, reason
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 VALIDITY_BYTES = 1 / 8  # a bit of every value
 TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
@@ -198,12 +195,6 @@ Array = Any  # a pyarrow.Array: the stubs know no array of any type
 LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 
 
-def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """The values that a column stands for: without dictionaries, runs, views and extension types."""
-    type_: Any = plain_type(column.type)
-    return column if type_ == column.type else pa.chunked_array([plain_values_of(c) for c in column.chunks], type_)
-
-
 def plain_type(type_: Any) -> pa.DataType:
     """Type of the values that a column stands for; never a view, of which Arrow drops, filters and takes no rows."""
     if pa.types.is_dictionary(type_):
@@ -213,8 +204,19 @@ def plain_type(type_: Any) -> pa.DataType:
     return plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else _taken_type(type_)
 
 
+@overload
+def plain_values_of(values: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]: ...
+
+
+@overload
+def plain_values_of(values: Array) -> Array: ...
+
+
 def plain_values_of(values: Array) -> Array:
-    """The values that an array stands for, as in `plain_column`."""
+    """The values that an array or a chunked array stands for: without dictionaries, runs, views and extension types."""
+    if isinstance(values, pa.ChunkedArray):
+        type_: Any = plain_type(values.type)
+        return values if type_ == values.type else pa.chunked_array([plain_values_of(c) for c in values.chunks], type_)
     if pa.types.is_dictionary(values.type):
         return plain_values_of(out_of_dictionary(values))
     if pa.types.is_run_end_encoded(values.type):
@@ -480,165 +482,12 @@ def _is_rounded(type_: pa.DataType) -> bool:
     return bool(floats or pa.types.is_decimal(type_) or pa.types.is_temporal(type_))
 
 
-MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where the scale is far beyond
-
-
-def check_schema(schema: pa.Schema) -> None:
-    """Refuse types that Arrow accepts in a schema and fails on later.
-
-    Raises
-    ------
-    InputError
-        For decimals of an impossible scale, naming the column.
-    UnicodeError
-        For names that are not UTF-8.
-    """
-    for field in schema:
-        _check_type(field.name, field.type)
-
-
-def _check_type(name: str, type_: Any) -> None:
-    if pa.types.is_decimal(type_) and abs(type_.scale) > MOST_DIGITS:
-        raise InputError(f'column "{printable(name)}" has decimals of {type_.scale} places; {MOST_DIGITS} are the most')
-    if isinstance(type_, pa.BaseExtensionType):
-        _check_type(name, type_.storage_type)
-    elif pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
-        _check_type(name, type_.value_type)
-    elif pa.types.is_nested(type_):
-        for i in range(type_.num_fields):
-            _check_type(f"{name}.{type_.field(i).name}", type_.field(i).type)
-    elif pa.types.is_timestamp(type_):
-        type_.tz  # noqa: B018  # decodes the name, which may be no text
+def is_view(type_: pa.DataType) -> bool:
+    """Return whether values are views of bytes elsewhere."""
+    return pa.types.is_string_view(type_) or pa.types.is_binary_view(type_)
 
 
 def reading_options(**options: Any) -> Any:
     """Options for reading IPC, with memory aligned as the types need it."""
     ipc: Any = pa.ipc  # the stubs know no alignment
     return ipc.IpcReadOptions(ensure_alignment=ipc.Alignment.DataTypeSpecific, **options)
-
-
-def check_batch(batch: pa.RecordBatch) -> None:
-    """Refuse a batch that holds anything that Arrow does not allow; reads all of it once.
-
-    Raises
-    ------
-    InputError
-        Naming the column.
-    """
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        check_buffers(field, column)
-        check_values(field, column)
-    batch.validate()
-
-
-def check_buffers(field: pa.Field[Any], column: pa.Array[Any]) -> None:
-    """Refuse buffers that are shorter than the rows need.
-
-    Raises
-    ------
-    InputError
-        Naming the column.
-    """
-    try:
-        column.validate()
-    except ARROW_PROBLEMS as problem:
-        raise _invalid(field, problem) from None
-
-
-def check_values(field: pa.Field[Any], column: pa.Array[Any]) -> None:
-    """Refuse offsets, indices and views that point elsewhere, and text that is not UTF-8; buffers are checked before.
-
-    Raises
-    ------
-    InputError
-        Naming the column.
-    """
-    try:
-        if is_shared(field.type):
-            check_views(column)
-        column.validate(full=True)
-    except ARROW_PROBLEMS as problem:
-        raise _invalid(field, problem) from None
-
-
-def _invalid(field: pa.Field[Any], problem: Exception) -> InputError:
-    return InputError(f'column "{printable(field.name)}" holds no valid {field.type}: {reason(problem)}')
-
-
-_VIEW_WORDS = 4  # of 32 bits in a view
-_INLINE_BYTES = 12  # of texts that stand in the view itself
-
-
-def is_shared(type_: pa.DataType) -> bool:
-    """Return whether values of a type may point to shared bytes, or stand for any number of values."""
-    is_fixed = pa.types.is_fixed_size_binary(type_) or pa.types.is_decimal(type_)
-    return not (is_fixed or pa.types.is_primitive(type_) or pa.types.is_null(type_) or has_offsets(type_))
-
-
-def viewed_bytes(array: Any) -> int:
-    """Bytes of the texts that the views in an array stand for; those of missing rows count.
-
-    Parameters
-    ----------
-    array : pyarrow.Array
-        One whose buffers have the lengths that they need.
-    """
-    if is_view(array.type):
-        return int(np.sum(np.maximum(_view_words(array)[:, 0], 0), dtype=np.int64))
-    return sum(viewed_bytes(part) for part in child_arrays(array))
-
-
-def check_views(array: Any) -> None:
-    """Refuse views that point out of their buffers, also in missing rows, as Arrow's casts follow them.
-
-    Raises
-    ------
-    pyarrow.ArrowInvalid
-        For any such view.
-    """
-    if is_view(array.type):
-        words = _view_words(array).astype(np.int64)  # sums of 32 bits could overflow
-        length, _, index, start = words[words[:, 0] > _INLINE_BYTES].T
-        # At least one size, for clipped indices to find.
-        sizes = np.array([buffer.size for buffer in array.buffers()[2:]] or [0])
-        is_there = (index >= 0) & (index < len(sizes)) & (start >= 0)
-        ends = sizes[np.clip(index, 0, len(sizes) - 1)]
-        if np.any(words[:, 0] < 0) or not np.all(is_there & (start + length <= ends)):
-            raise pa.ArrowInvalid("a view points to what is not there")
-    for part in child_arrays(array):
-        check_views(part)
-
-
-def _view_words(array: Any) -> NDArray[np.int32]:
-    """Length, prefix, buffer and place of each view."""
-    buffer = array.buffers()[1]
-    count = _VIEW_WORDS * (array.offset + len(array)) if buffer is not None else 0
-    words = np.frombuffer(buffer or b"", np.int32, count)
-    return words.reshape(-1, _VIEW_WORDS)[array.offset :]
-
-
-def child_arrays(array: Any) -> list[pa.Array[Any]]:
-    """Arrays that an array consists of."""
-    type_ = array.type
-    if isinstance(type_, pa.BaseExtensionType):
-        return [array.storage]
-    if pa.types.is_dictionary(type_):
-        return [array.dictionary]
-    if pa.types.is_map(type_):
-        return [array.keys, array.items]
-    if pa.types.is_struct(type_) or pa.types.is_union(type_):
-        return [array.field(i) for i in range(type_.num_fields)]
-    return [array.values] if pa.types.is_nested(type_) or pa.types.is_run_end_encoded(type_) else []
-
-
-def is_view(type_: pa.DataType) -> bool:
-    """Return whether values are views of bytes elsewhere."""
-    return pa.types.is_string_view(type_) or pa.types.is_binary_view(type_)
-
-
-def has_offsets(type_: pa.DataType) -> bool:
-    """Return whether values are bytes between two offsets."""
-    return any(
-        is_one(type_)
-        for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -67,15 +67,9 @@ class DeviceTable:
         return pa.RecordBatch.from_arrays([on_host(c) for c in self.columns.values()], schema=self.schema)
 
 
-def table_of_columns(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
-    """Columns as one table, on the device if any of them lies there."""
-    if any(isinstance(column, DeviceColumn) for column in columns.values()):
-        return DeviceTable(columns, rows)
-    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
-
-
 Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
 Table: TypeAlias = "pa.Table | DeviceTable"
+Runs: TypeAlias = Sequence[tuple[int, int]]  # first row and number of rows of each
 
 
 def host_batch(table: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
@@ -108,6 +102,14 @@ class Block:
         """The rows in the memory of the host."""
         return host_batch(self.table)
 
+    @classmethod
+    def of(cls, first_row: int, columns: dict[str, Column], rows: int) -> Self:
+        """Columns as a block, on the device if any of them lies there."""
+        if any(isinstance(column, DeviceColumn) for column in columns.values()):
+            return cls(first_row, DeviceTable(columns, rows))
+        arrays = [on_host(column) for column in columns.values()]
+        return cls(first_row, pa.RecordBatch.from_arrays(arrays, names=list(columns)))
+
     def column(self, name: str) -> Column:
         """One column, wherever it lies."""
         return self.table.column(name)
@@ -124,6 +126,47 @@ class Block:
     def between(self, start: int, stop: int) -> Block:
         """Rows [start, stop) of the block."""
         return Block(self.first_row + start, self.table[start:stop])
+
+    def filter(self, rows: Array) -> Self:
+        """The rows that a mask selects, numbered on from the first."""
+        table = self.table
+        rows_kept = table.filter(rows) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(rows))
+        return replace(self, table=rows_kept)
+
+    def shares_of(self, runs: Runs) -> list[tuple[int, tuple[int, int]]]:
+        """Runs that have some of the block's rows: the number of each, and its share of them."""
+        return runs_within(runs, self.first_row, self.rows)
+
+    @classmethod
+    def cut(cls, batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> Iterator[Self]:
+        """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
+
+        Parameters
+        ----------
+        batches : iterable of pyarrow.RecordBatch or DeviceTable
+            Batches of any length and one schema, in row order.
+        block_rows : int
+            Rows of a block, at least 1.
+        first_row : int
+            Global index of the first row.
+        """
+        gatherer = Gatherer(block_rows)
+        for batch in batches:
+            for table in gatherer.add(batch):
+                yield cls(first_row, table)
+                first_row += table.num_rows
+        for table in gatherer.rest():
+            yield cls(first_row, table)
+
+
+def runs_within(runs: Runs, first: int, rows: int) -> list[tuple[int, tuple[int, int]]]:
+    """Runs that have some of the `rows` rows from `first` on: the number of each, and its share of them."""
+    shares = []
+    for number, (start, length) in enumerate(runs):
+        low, high = max(start - first, 0), min(start + length - first, rows)
+        if low < high:
+            shares.append((number, (low, high - low)))
+    return shares
 
 
 class Gatherer:
@@ -225,27 +268,6 @@ def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
             yield piece
         if not rows:
             return
-
-
-def reblock(batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> Iterator[Block]:
-    """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
-
-    Parameters
-    ----------
-    batches : iterable of pyarrow.RecordBatch or DeviceTable
-        Batches of any length and one schema, in row order.
-    block_rows : int
-        Rows of a block, at least 1.
-    first_row : int
-        Global index of the first row.
-    """
-    gatherer = Gatherer(block_rows)
-    for batch in batches:
-        for table in gatherer.add(batch):
-            yield Block(first_row, table)
-            first_row += table.num_rows
-    for table in gatherer.rest():
-        yield Block(first_row, table)
 
 
 def joined(parts: Sequence[pa.RecordBatch | DeviceTable], schema: pa.Schema) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_plain, namespace_of, widened
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_plain, namespace_of
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
 from gpuvgm.io.arrow import with_wide_index
 from gpuvgm.io.block import DeviceTable, trimmed
@@ -168,20 +168,18 @@ def device_rows(name: str, value: Any) -> Array:
     """
     if is_loaded("cudf", "DataFrame", value):
         source = frame_source(value)
-        columns = [float64_rows(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
+        columns = [_float64_rows(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
         return source.arrays.stack(columns, axis=1) if columns else source.arrays.zeros((source.rows, 0))
     if is_loaded("cudf", "Series", value):
-        return float64_rows(name, str(value.name), cudf_column(value).slice(0, len(value)))
+        return _float64_rows(name, str(value.name), cudf_column(value).slice(0, len(value)))
     return device_array(name, value)
 
 
-def float64_rows(name: str, label: str, column: Column) -> Array:
+def _float64_rows(name: str, label: str, column: Column) -> Array:
     """A column in float64 on the device."""
     if not isinstance(column, DeviceColumn) or not column.is_array or pa.types.is_temporal(column.type):
         raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')
-    xp = namespace_of(column.values)
-    values = widened(column.values)
-    return values if column.missing is None else xp.where(column.missing, np.float64(np.nan), values)
+    return column.float64()
 
 
 def usable_cupy() -> Any:

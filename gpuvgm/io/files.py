@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from itertools import accumulate, tee, zip_longest
+from itertools import accumulate, chain, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -19,10 +19,10 @@ import pyarrow as pa
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
 from gpuvgm.io.arrow import with_wide_indices
-from gpuvgm.io.block import Batch, Block, reblock
+from gpuvgm.io.block import Batch, Block, Runs
 from gpuvgm.io.csv import CsvPart, csv_parts
 from gpuvgm.io.csv_forms import CsvForm
-from gpuvgm.io.device import cudf_tables, reads_with_cudf
+from gpuvgm.io.device import cudf_tables, grouped, reads_with_cudf
 from gpuvgm.io.hive import folder_values, with_key_columns, with_keys
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
@@ -31,7 +31,7 @@ from gpuvgm.io.manifest import MANIFESTS, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
 from gpuvgm.io.parts import common_schema, promoted_batch
 from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, no_such_file, read_ahead
-from gpuvgm.io.source import Part, Runs, Source, check_request, check_unique, shares_of_runs
+from gpuvgm.io.source import Part, Source, check_unique, shares_of_runs
 
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
@@ -61,6 +61,11 @@ class Listing:
     def formats(self) -> set[str]:
         """Formats of the files; see `format_of`."""
         return set(map(format_of, self.files))
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the files."""
+        return sum(stamp_of(file, listed=True)[0] for file in self.files)
 
 
 def expand(name: str) -> Listing:
@@ -404,18 +409,27 @@ class FileSource(Source):
         counts = [part.rows for part in self.parts if part.rows is not None]
         return sum(counts) if len(counts) == len(self.parts) else None
 
+    def ends_of_groups(self, rows: int) -> list[int] | None:
+        """Rows after runs of whole row groups with at most so many rows together; None for other files than Parquet."""
+        files = [part.group_rows for part in self.parts if isinstance(part, ParquetPart)]
+        if len(files) < len(self.parts):
+            return None
+        groups = [*chain.from_iterable(files)]
+        ends = [*accumulate(groups)]
+        return [ends[numbers[-1]] for numbers in grouped(groups, rows)]
+
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks, across the borders of files."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         rows = {number: (0, part.rows) for number, part in enumerate(self.parts)}
-        return reblock(self._batches(columns, block_rows, rows), block_rows)
+        return Block.cut(self._batches(columns, block_rows, rows), block_rows)
 
     def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
         """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         shares = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
         rows = {number: (low, low + length) for number, ((_, (low, length)),) in shares.items()}
-        return reblock(self._batches(columns, block_rows, rows), block_rows, start)
+        return Block.cut(self._batches(columns, block_rows, rows), block_rows, start)
 
     def holding(self, runs: Runs) -> tuple[FileSource, Runs]:
         """The files that hold rows of runs, and where the runs lie in them; only where `rows` is known."""

@@ -1,4 +1,4 @@
-"""Tables in memory as sources: pandas, polars, Arrow, dicts and matrices of arrays, iterators, and samples."""
+"""Tables in memory as sources: pandas, polars, Arrow, dicts and matrices of arrays, and iterators."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, on_host, to_numpy
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, with_wide_index
-from gpuvgm.io.block import Block, DeviceTable, reblock, rows_only
-from gpuvgm.io.source import Runs, Source, check_lengths, check_request, check_unique
+from gpuvgm.io.block import Block, DeviceTable, Runs, rows_only
+from gpuvgm.io.source import Source, check_lengths, check_unique
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
@@ -56,8 +56,8 @@ class TableSource(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks; these are slices where they lie within one chunk."""
-        check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self.table.select(list(columns)).to_batches(), block_rows)
+        self.check_request(columns, block_rows)
+        return Block.cut(self.table.select(list(columns)).to_batches(), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; slices, no copy."""
@@ -163,7 +163,7 @@ class ArraySource(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks of Arrow batches, or of `DeviceTable` where they lie on a device."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         if self.hosted:  # the host reads from another thread: it waits for what the caller's stream still writes
             self.arrays.cuda.get_current_stream().synchronize()
         table = self._device_table if self.lies_on_device else self._batch
@@ -474,67 +474,3 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
     numbers = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
     return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class SampleSource(Source):
-    """Sampled rows of a source, as a source.
-
-    Parameters
-    ----------
-    origin : Source
-        Source of the rows.
-    table : pyarrow.Table
-        The rows of those columns that are used.
-    record : dict
-        How the sample was taken: "rows", "of" (None: unknown), "seed" and "stratified"; part of the fingerprint.
-    runs : sequence of (int, int), optional
-        Rows of the origin, if the same ones were sampled for all columns.
-    """
-
-    origin: Source
-    table: pa.Table
-    record: dict[str, Any]
-    runs: Runs | None = None
-    flavour: str = "sample"
-    in_memory: ClassVar[bool] = True
-
-    @property
-    def name(self) -> str:
-        """Name of the origin, and that it is a sample."""
-        return f"sample of {self.origin.name}"
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and types of the origin."""
-        return self.origin.schema
-
-    @property
-    def rows(self) -> int:
-        """Number of sampled rows."""
-        return int(self.table.num_rows)
-
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns in blocks."""
-        return self._table_source.blocks(columns, block_rows)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Sampled rows by their position in the sample."""
-        return self._table_source.sample(columns, runs)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Fingerprint of the origin, and how the sample was taken."""
-        return self.origin.fingerprint() | {"sample": self.record}
-
-    def locate(self, row: int) -> str:
-        """Describe the place of a sampled row in the origin, as far as that is known."""
-        offset = row
-        for start, length in self.runs or ():
-            if offset < length:
-                return self.origin.locate(start + offset)
-            offset -= length
-        return Source.locate(self, row)
-
-    @property
-    def _table_source(self) -> TableSource:
-        return TableSource(self.name, self.flavour, self.table)

@@ -10,11 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import check_batch, check_schema, reading_options
-from gpuvgm.io.block import copied_rows
+from gpuvgm.io.arrow import reading_options
+from gpuvgm.io.block import Runs, copied_rows
 from gpuvgm.io.locations import Location, arrow_input
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Part, Runs, shares_of_runs
+from gpuvgm.io.source import Part, shares_of_runs
+from gpuvgm.io.untrusted import check_batch, check_schema
 from gpuvgm.shortage import damage_as, reason
 
 FILE_MAGIC = b"ARROW1"

@@ -12,9 +12,8 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
-from gpuvgm.io.remote import KEPT, READ_ONLY, RangeReader, RemoteFile, no_such_file, remote_file, scheme_of
+from gpuvgm.io.remote import KEPT, RangeReader, RemoteFile, no_such_file, remote_file, scheme_of
 
 Location: TypeAlias = Path | RemoteFile
 Given = str | os.PathLike[str] | RemoteFile
@@ -77,16 +76,6 @@ def arrow_input(location: Location) -> Any:
     file = pa.PythonFile(range_reader(location), mode="r")
     # pyarrow decompresses by the ending of a path, but has none of a file object.
     return pa.CompressedInputStream(file, "gzip") if location.suffix.lower() == ".gz" else file
-
-
-def refuse_read_only(location: Location) -> None:
-    """Refuse to write to a read-only store, or to the name of a folder."""
-    if isinstance(location, Path):
-        return
-    if location.scheme in READ_ONLY:
-        raise InputError(f"{location}: nothing is written over HTTP; give a path, or the URL of an object store")
-    if location.url.endswith("/"):
-        raise InputError(f"{location}: is a folder; give the name of a file to write")
 
 
 def write_bytes(location: Location, body: bytes) -> None:

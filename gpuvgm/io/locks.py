@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpuvgm.errors import InputError
-from gpuvgm.files import has_name, undisturbed
+from gpuvgm.files import SIGNALS, has_name
 from gpuvgm.io.locations import Location, naming_file
 from gpuvgm.io.remote import RemoteFile
 
@@ -54,11 +54,11 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     span = range(0, 0) if numbers is None else numbers
     locks: list[int] = []
     try:
-        with undisturbed():
+        with SIGNALS.deferred():
             locks.append(_acquire(place, target, span))
         yield
     finally:
-        with undisturbed():
+        with SIGNALS.deferred():
             for lock in locks:
                 if _lock(lock, range(0, 0)):  # no other run holds a part of it
                     place.unlink(missing_ok=True)

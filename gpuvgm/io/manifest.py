@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gpuvgm
 from gpuvgm.errors import InputError, SourceChangedError, counted
 from gpuvgm.io.checksums import Content
-from gpuvgm.io.locations import Location, location_of, open_binary, write_bytes
+from gpuvgm.io.locations import Location, open_binary, write_bytes
 from gpuvgm.io.parquet import ParquetPart
 from gpuvgm.io.plain_json import plain
 
@@ -108,20 +108,17 @@ def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp
     entries_of_files = {}
     for place, entries in by_folder.values():
         folders = {"", *(name.rpartition("/")[0] for name in entries)}
-        names = ((name_below(place, file), file) for file in files)
+        names = ((_name_below(place, file), file) for file in files)
         folder_files = {name: file for name, file in names if name and name.rpartition("/")[0] in folders}
         entries_of_files.update(_match_entries(place, entries, folder_files, files))
     return entries_of_files
 
 
-def name_below(place: Location, file: Location) -> str | None:
+def _name_below(place: Location, file: Location) -> str | None:
     """Name of a file relative to the folder of a manifest; None for one that lies elsewhere."""
     if isinstance(place, Path) and isinstance(file, Path):
         return file.relative_to(place.parent).as_posix() if file.is_relative_to(place.parent) else None
-    if isinstance(place, Path) or isinstance(file, Path):
-        return None
-    folder = place.path.removesuffix(place.name)
-    return file.path.removeprefix(folder) if file.path.startswith(folder) and place.shares_store(file) else None
+    return None if isinstance(place, Path) or isinstance(file, Path) else file.name_from(place)
 
 
 def _file_entries(place: Location, document: Mapping[str, Any]) -> dict[str, ManifestEntry]:
@@ -211,41 +208,46 @@ class Manifest:
         self.done[name] = dict(entry)
         self.write()
 
-
-def read_manifest(place: Location) -> Manifest | None:
-    """Read a manifest; None where there is none, or it is damaged."""
-    try:
-        document = manifest_document(place)
-        if document is None or document["library"] != "gpuvgm":
+    @classmethod
+    def read(cls, place: Location) -> Self | None:
+        """Read a manifest; None where there is none, or it is damaged."""
+        try:
+            document = manifest_document(place)
+            if document is None or document["library"] != "gpuvgm":
+                return None
+            return cls(place, document["asked"], document["done"], document["complete"])
+        except (OSError, InputError, KeyError):
             return None
-        return Manifest(place, document["asked"], document["done"], document["complete"])
-    except (OSError, InputError, KeyError):
-        return None
 
+    def still_fits(self, folder: Location, name: str) -> bool:
+        """Return whether a file of a folder is the one that the manifest lists."""
+        file, entry = folder / name, self.done[name]
+        try:
+            return file.exists() and digest_of_file(file) == (entry["bytes"], entry["sha256"])
+        except (OSError, InputError):
+            return False
 
-def refuse_other_run(
-    manifest: Manifest, asked: Mapping[str, Any], name: str, otherwise: str = "run without resume=True"
-) -> None:
-    """Refuse to resume a run that had other inputs or options.
+    def refuse_other_run(self, asked: Mapping[str, Any], name: str, otherwise: str = "run without resume=True") -> None:
+        """Refuse to resume a run that had other inputs or options.
 
-    Raises
-    ------
-    SourceChangedError
-        For inputs that are other ones now, naming the first.
-    InputError
-        For another command, model or options.
-    """
-    # As JSON gives them back, with lists for tuples and text for keys.
-    request = json.loads(json.dumps(plain(asked, "manifest")))
-    original = json.loads(json.dumps(plain(manifest.asked, "manifest")))
-    if original.get("inputs") != request.get("inputs"):
-        raise SourceChangedError(f"{name}: {changed_input(original['inputs'], request['inputs'])}; {otherwise}")
-    for key in sorted({*original, *request}):
-        if original.get(key) != request.get(key):
-            raise InputError(
-                f"{name}: the run to resume had {key} {original.get(key)!r}, this one has {request.get(key)!r}; run as "
-                f"before, or {otherwise}"
-            )
+        Raises
+        ------
+        SourceChangedError
+            For inputs that are other ones now, naming the first.
+        InputError
+            For another command, model or options.
+        """
+        # As JSON gives them back, with lists for tuples and text for keys.
+        request = json.loads(json.dumps(plain(asked, "manifest")))
+        original = json.loads(json.dumps(plain(self.asked, "manifest")))
+        if original.get("inputs") != request.get("inputs"):
+            raise SourceChangedError(f"{name}: {changed_input(original['inputs'], request['inputs'])}; {otherwise}")
+        for key in sorted({*original, *request}):
+            if original.get(key) != request.get(key):
+                raise InputError(
+                    f"{name}: the run to resume had {key} {original.get(key)!r}, this one has {request.get(key)!r}; "
+                    f"run as before, or {otherwise}"
+                )
 
 
 def changed_input(original: Mapping[str, Any], current: Mapping[str, Any]) -> str:
@@ -268,16 +270,3 @@ def digest_of_file(location: Location) -> tuple[int, str]:
     with open_binary(location) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         return file.tell(), sha256
-
-
-def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
-    """Return whether a file is the one that a manifest lists."""
-    try:
-        return location.exists() and digest_of_file(location) == (entry["bytes"], entry["sha256"])
-    except (OSError, InputError):
-        return False
-
-
-def inside(folder: Location, name: str) -> Location:
-    """A file of a folder."""
-    return folder / name if isinstance(folder, Path) else location_of(f"{str(folder).rstrip('/')}/{name}")

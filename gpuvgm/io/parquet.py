@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import check_schema, dtypes_of_pandas
+from gpuvgm.io.arrow import dtypes_of_pandas
+from gpuvgm.io.block import Runs
 from gpuvgm.io.checksums import (
     DATA_KEY,
     MAGIC,
@@ -28,8 +29,9 @@ from gpuvgm.io.checksums import (
 )
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import SMALL_AT_ONCE, RemoteFile
-from gpuvgm.io.source import Part, Runs, rows_of_runs, shares_of_runs, text_of_metadata
+from gpuvgm.io.source import Part, rows_of_runs, shares_of_runs, text_of_metadata
 from gpuvgm.io.spark_types import legacy_columns
+from gpuvgm.io.untrusted import check_schema
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 #: As Spark reads them: nanoseconds in 64 bits reach from 1677 to 2262 alone, and pyarrow wraps what lies beyond.

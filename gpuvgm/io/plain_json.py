@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import check_schema
+from gpuvgm.io.untrusted import check_schema
 from gpuvgm.shortage import reason
 
 _FLOAT, _TYPE, _ORDERED = "$float", "$type", "ordered"
@@ -72,26 +72,3 @@ def _type_of(text: Any) -> Any:
         return dictionary_of(*index_types, first, ordered=(schema.metadata or {}).get(_ORDERED.encode()) == b"True")
     except Exception as problem:  # what an extension type raises may be anything
         raise ValueError(f"{text!r:.60} is no Arrow type ({reason(problem)})") from problem
-
-
-def check_storable(source: str, field: pa.Field[Any]) -> None:
-    """Refuse a column whose type no model can hold, or that holds only few rows.
-
-    Raises
-    ------
-    InputError
-        Naming source, column and type.
-    """
-    type_: Any = field.type
-    try:
-        from_plain(plain(type_))
-    except Exception as problem:  # what an extension type raises may be anything
-        cause = problem.__cause__ if isinstance(problem.__cause__, Exception) else problem
-        fault, remedy = f"a model cannot hold ({reason(cause)})", "convert it"
-    else:
-        if not (pa.types.is_run_end_encoded(type_) and type_.run_end_type == pa.int16()):
-            return
-        fault, remedy = "holds at most 32,767 rows", "decode it with pyarrow.compute.run_end_decode"
-    raise InputError(
-        f'{source}: column "{field.name}" is of type {type_}, which {fault}: {remedy}, or declare it "drop"'
-    )

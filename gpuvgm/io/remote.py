@@ -21,7 +21,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from gpuvgm.config import RETRIES
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra, printable
 
 T = TypeVar("T")
@@ -52,6 +51,18 @@ PASSING_NAMES = {
     "requests": {"ConnectionError", "Timeout", "ChunkedEncodingError"},
     "urllib3": {"HTTPError"},
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often an action on a store is tried, and the seconds between: doubled each time, from first to longest."""
+
+    attempts: int = 6
+    first_delay: float = 0.1
+    longest_delay: float = 10.0
+
+
+RETRIES = Retries()
 
 
 class ShortRead(OSError):
@@ -471,6 +482,16 @@ class RemoteFile:
         path = self.path[: len(self.path) - len(self.name)] + name
         return RemoteFile(self.url.removesuffix(self.name) + name, path, self.store)
 
+    def __truediv__(self, name: str) -> RemoteFile:
+        """A file of this folder."""
+        return remote_file(f"{self.url.rstrip('/')}/{name}")
+
+    def name_from(self, place: RemoteFile) -> str | None:
+        """Name relative to the folder of another file; None where this one lies elsewhere."""
+        folder = place.path.removesuffix(place.name)
+        is_below = self.path.startswith(folder) and place.shares_store(self)
+        return self.path.removeprefix(folder) if is_below else None
+
     def at(self, path: str) -> RemoteFile:
         """Another file of the same store."""
         if self.url.endswith(self.path):
@@ -542,6 +563,13 @@ class RemoteFile:
         if entry is None or entry.is_folder:
             raise no_such_file(self.url)
         return self.read_range(0, entry.size) if entry.size else b""
+
+    def refuse_read_only(self) -> None:
+        """Refuse to write to a read-only store, or to the name of a folder."""
+        if self.scheme in READ_ONLY:
+            raise InputError(f"{self}: nothing is written over HTTP; give a path, or the URL of an object store")
+        if self.url.endswith("/"):
+            raise InputError(f"{self}: is a folder; give the name of a file to write")
 
     def write_bytes(self, body: bytes) -> None:
         """Write the file atomically; its old content stays until all bytes have arrived."""

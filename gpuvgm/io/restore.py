@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import DeviceColumn, is_plain, on_host
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
+from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_values_of, tidied
 from gpuvgm.io.block import Table, host_table
 from gpuvgm.io.frames import ArraySource, are_labelled_numbers, arrow_categories
 from gpuvgm.io.source import Source
@@ -91,7 +91,7 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
     import polars
 
     try:
-        column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
+        column = plain_values_of(column) if pa.types.is_run_end_encoded(column.type) else column
         return polars.from_arrow(pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name]))
     except (*ARROW_PROBLEMS, polars.exceptions.PolarsError) as problem:
         raise InputError(
@@ -255,7 +255,7 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
     import pandas
 
     if pa.types.is_run_end_encoded(column.type) or _is_of_integers(column.type):
-        column = plain_column(column)
+        column = plain_values_of(column)
     if pa.types.is_dictionary(column.type) and getattr(column.type.value_type, "tz", None):
         return _zoned_categories(column.chunk(0))
     # pyarrow would make them floats or objects.
@@ -321,7 +321,7 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
     InputError
         For values that neither NumPy nor Python has.
     """
-    column = plain_column(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
+    column = plain_values_of(column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column]))
     if column.type == pa.time64("ns"):  # Python's times have no nanoseconds
         column = column.cast(pa.int64()).cast(pa.duration("ns"))
     try:

@@ -11,19 +11,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, SourceChangedError, listed
+from gpuvgm.errors import InputError, SourceChangedError, check_present, listed
 from gpuvgm.io.arrow import exactly_cast, is_text_type, with_wide_index
-from gpuvgm.io.block import Block, reblock
+from gpuvgm.io.block import Block, Runs
 from gpuvgm.io.frames import polars_source
 from gpuvgm.io.lakes import refuse_lakes_of
 from gpuvgm.io.parquet import INT96_UNIT, holds_int96, schemas_of
 from gpuvgm.io.parts import check_same, common_schema
 from gpuvgm.io.restore import to_polars
-from gpuvgm.io.source import Runs, Source, check_request, check_unique, rows_of_runs
+from gpuvgm.io.source import Lazily, Source, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 Scan = Callable[[Sequence[str], int], Iterable[pa.RecordBatch]]
-Lazily = Callable[[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]], Any]
 BATCH_ROWS = 1 << 16  # at most; the libraries read several batches ahead
 
 
@@ -63,9 +62,9 @@ class ScanSource(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Scan the columns in blocks; without columns, the first one is scanned for the number of rows."""
-        check_request(self.name, self.schema, columns, block_rows)
+        self.check_request(columns, block_rows)
         batches = self.scan(columns or self.schema.names[:1], block_rows)
-        return reblock(self._check_batches(batches, columns), block_rows)
+        return Block.cut(self._check_batches(batches, columns), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; the scan ends after the last of them, and they are copied."""
@@ -154,7 +153,7 @@ def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source])
         schema = pa.schema([first.schema.field(column) for column in columns])
         for number, part in enumerate(tables):
             source = open_numbered(number, part)
-            check_request(f"{name}, part {number}", source.schema, columns)
+            check_present(f"{name}, part {number}", columns, source.schema.names)
             for block in source.blocks(columns, rows):
                 yield _as_first(f"{name}, part {number}", block.batch, schema)
 

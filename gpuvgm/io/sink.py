@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
@@ -23,14 +24,14 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.files import partial_of, remove_temporary, undisturbed
+from gpuvgm.files import SIGNALS, partial_of, remove_temporary
 from gpuvgm.io.arrow import CSV_FORM, is_moment_type, plain_type, row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
 from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.files import FileSource, belongs
 from gpuvgm.io.lakes import refuse_to_write_into_lakes
-from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only
+from gpuvgm.io.locations import Given, Location, location_of, naming_file, write_bytes
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.row_groups import moved_group, parted, with_groups
 from gpuvgm.io.source import Source
@@ -66,8 +67,6 @@ NOT_IN_CSV = (
     *(pa.types.is_nested, pa.types.is_duration, pa.types.is_interval),
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
 )
-DOCUMENT_ENDINGS = (".json",)
-PAGE_ENDINGS = (".html", ".htm")
 
 
 def check_parquet_target(path: Location) -> Location:
@@ -96,7 +95,7 @@ def check_file(path: Location) -> Location:
         When the folder is not there, or something other than a file has the name.
     """
     if isinstance(path, RemoteFile):
-        refuse_read_only(path)
+        path.refuse_read_only()
         entry = path.entry()
         if entry is not None and entry.is_folder:
             raise InputError(f"{path}: is a folder; give the name of a file to write")
@@ -118,27 +117,45 @@ def check_folder_of(path: Location) -> None:
     refuse_to_write_into_lakes(path)
 
 
-def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> Location:
-    """The report to write, as JSON or as a page.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A report to write, whose place is checked before the work that it tells of.
 
     Parameters
     ----------
-    given : path
+    place : Location
         Path or URL of the report.
-    endings : sequence of str
-        Allowed endings of its name.
-
-    Raises
-    ------
-    InputError
-        When its ending is another, the folder is not there, or something other than a file has the name.
     """
-    target = location_of(given)
-    if target.suffix.lower() not in endings:
-        sort = "a report is JSON" if endings == DOCUMENT_ENDINGS else "a page is HTML"
-        raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
-    check_folder_of(target)
-    return check_file(target)
+
+    place: Location
+
+    @classmethod
+    def json(cls, given: Given) -> Self:
+        """A report as JSON.
+
+        Raises
+        ------
+        InputError
+            When its ending is another, the folder is not there, or something other than a file has the name.
+        """
+        return cls._checked(given, (".json",), "a report is JSON")
+
+    @classmethod
+    def page(cls, given: Given) -> Self:
+        """A report as a page; raises as `json`."""
+        return cls._checked(given, (".html", ".htm"), "a page is HTML")
+
+    @classmethod
+    def _checked(cls, given: Given, endings: Sequence[str], sort: str) -> Self:
+        target = location_of(given)
+        if target.suffix.lower() not in endings:
+            raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
+        check_folder_of(target)
+        return cls(check_file(target))
+
+    def write(self, text: str) -> None:
+        """Write the report atomically."""
+        write_bytes(self.place, text.encode())
 
 
 def refuse_overwriting(source: Source, out: Given) -> None:
@@ -311,13 +328,21 @@ class ParquetSink(Sink):
         _refuse_columns(schema, place, _write_parquet, "Parquet cannot hold: leave it out, or convert it first")
         self.sha256 = ""
         self._compression = compression
-        self._gatherer = Gatherer(rows_of_group(schema, row_group_rows))
+        self._gatherer = Gatherer(self.rows_of_group(schema, row_group_rows))
         self._lacks_rows = False
         self._at_once = threads or pa.cpu_count()
         self._options: dict[str, Any] = {}
         self._file: pa.OSFile | None = None
         self._under_way = deque[Future[memoryview]]()
         self._groups: list[bytes] = []
+
+    @staticmethod
+    def rows_of_group(schema: pa.Schema, asked: int | None = None) -> int:
+        """Rows of a row group: as many as asked for, or what the columns alone determine."""
+        if asked is not None:
+            return min(asked, MOST_GROUP_ROWS)
+        rows = ROW_GROUP_BYTES // max(1, round(row_bytes(schema)))
+        return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write one batch of any length; full row groups are encoded in threads."""
@@ -334,7 +359,7 @@ class ParquetSink(Sink):
                 self._add(self._encode_group(group))
                 continue
             self._append(self._at_once - 1)
-            with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+            with SIGNALS.deferred():  # a thread is not waited for in the end if a signal comes while it starts
                 self._under_way.append(self._threads.submit(self._encode_group, group))
         self._lacks_rows = False
 
@@ -575,14 +600,6 @@ def _partial_name(final: Location) -> Path:
     folder = Path(tempfile.gettempdir())
     remove_temporary(folder, f".{TEMPORARY}.")
     return folder / f"{TEMPORARY}.{final.name}"
-
-
-def rows_of_group(schema: pa.Schema, asked: int | None = None) -> int:
-    """Rows of a row group: as many as asked for, or what the columns alone determine."""
-    if asked is not None:
-        return min(asked, MOST_GROUP_ROWS)
-    rows = ROW_GROUP_BYTES // max(1, round(row_bytes(schema)))
-    return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
 
 
 def column_options(rows: pa.RecordBatch | pa.Table) -> dict[str, Any]:

@@ -6,19 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, check_present, counted, listed
-from gpuvgm.io.block import Batch, Block, copied_rows, trimmed
+from gpuvgm.io.block import Batch, Block, Runs, copied_rows, runs_within, trimmed
+from gpuvgm.io.hive import FolderKey, folder_names
 from gpuvgm.shortage import reason
 
 if TYPE_CHECKING:
     from gpuvgm.io.locations import Location
 
-Runs = Sequence[tuple[int, int]]
+
+#: From a schema and batches to a lazy table.
+Lazily = Callable[[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]], Any]
 
 
 class Source:
@@ -107,9 +110,31 @@ class Source:
         return False
 
     @property
+    def is_query(self) -> bool:
+        """True if the rows are those of a query of a lazy library."""
+        return False
+
+    @property
+    def lazily(self) -> Lazily | None:
+        """(schema, batches) -> a lazy table of the same library, for which `batches` is called whenever computed."""
+        return None
+
+    @property
     def arrays(self) -> Any:
         """Module for arrays in the memory that the rows lie in."""
         return np
+
+    def check_request(self, columns: Sequence[str], block_rows: int = 1) -> None:
+        """Refuse columns that do not exist, and impossible block lengths.
+
+        Raises
+        ------
+        InputError
+            Naming the columns that are missing and those that there are.
+        """
+        if block_rows < 1:
+            raise InputError(f"block_rows must be at least 1, got {block_rows}")
+        check_present(self.name, columns, self.schema.names)
 
     def check_sample(self, columns: Sequence[str], runs: Runs) -> None:
         """Refuse missing columns, runs of rows outside the source, and all runs where its length is unknown.
@@ -119,7 +144,7 @@ class Source:
         InputError
             Naming the columns, or the rows.
         """
-        check_request(self.name, self.schema, columns)
+        self.check_request(columns)
         check_runs(self.name, self.rows, runs)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -174,24 +199,6 @@ class Source:
         """Log files with the name of one in a fingerprint that are different files."""
 
 
-class FolderKey(NamedTuple):
-    """A column that the name of a file's folder gives.
-
-    Parameters
-    ----------
-    name : str
-        The column.
-    value : str, optional
-        Its value in all rows; None for a missing one.
-    stored : bool
-        Whether the file has the column too.
-    """
-
-    name: str
-    value: str | None
-    stored: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
     """One file of a source; the defaults are those of text, which is read from its beginning.
@@ -228,6 +235,11 @@ class Part:
         """Select the columns that the file itself has."""
         folder_columns = [key.name for key in self.keys if not key.stored]
         return [name for name in columns if name not in folder_columns]
+
+    @property
+    def folder(self) -> str:
+        """Names of the folders `key=value` that it lies in, with slashes between; "" where there are none."""
+        return folder_names(self.keys)
 
     @property
     def sequential(self) -> bool:
@@ -283,19 +295,6 @@ def check_unique(source: str, names: Iterable[str]) -> None:
         raise InputError(f"{source}: duplicate column names: {listed(double)}; rename them, every name must be unique")
 
 
-def check_request(source: str, schema: pa.Schema, columns: Sequence[str], block_rows: int = 1) -> None:
-    """Refuse columns that do not exist, and impossible block lengths.
-
-    Raises
-    ------
-    InputError
-        Naming the columns that are missing and those that there are.
-    """
-    if block_rows < 1:
-        raise InputError(f"block_rows must be at least 1, got {block_rows}")
-    check_present(source, columns, schema.names)
-
-
 def check_runs(source: str, rows: int | None, runs: Runs) -> None:
     """Refuse runs of rows outside the source, or any where its number of rows is unknown."""
     if rows is None:
@@ -303,16 +302,6 @@ def check_runs(source: str, rows: int | None, runs: Runs) -> None:
     for start, length in runs:
         if start < 0 or length < 0 or start + length > rows:
             raise InputError(f"{source}: rows {start} to {start + length} were asked for, there are {rows}")
-
-
-def runs_within(runs: Runs, first: int, rows: int) -> list[tuple[int, tuple[int, int]]]:
-    """Runs that have some of the `rows` rows from `first` on: the number of each, and its share of them."""
-    shares = []
-    for number, (start, length) in enumerate(runs):
-        low, high = max(start - first, 0), min(start + length - first, rows)
-        if low < high:
-            shares.append((number, (low, high - low)))
-    return shares
 
 
 def shares_of_runs(runs: Runs, counts: Sequence[int]) -> dict[int, list[tuple[int, tuple[int, int]]]]:

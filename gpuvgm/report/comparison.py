@@ -26,7 +26,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.copies import Copies, copies
@@ -698,7 +698,7 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     names = [column.name for column in columns]
     if not names or columns[0].kind in _UNMODELLED:
         raise InputError("the model encodes no column, so that there is nothing to compare")
-    sample = take_sample(run, names, model.seed)
+    sample = Sampled.of(run, names, model.seed)
     engine = get_engine(run.here.engine)
     pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
     return pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True)

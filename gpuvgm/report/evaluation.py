@@ -17,7 +17,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import Results
 from gpuvgm.execution.aggregate import map_columns
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io.arrow import taken
 from gpuvgm.report.counting import FIRST_COLUMNS, count_table
 from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
@@ -45,7 +45,7 @@ def evaluate_table(model: TableModel, run: Run) -> Report:
     numbers = [column.name for column in model.numeric]
     # a source that can be read only once must give all columns with its sample
     names = numbers if numbers and run.source.repeatable else model.names
-    sample = take_sample(run, names, model.seed)
+    sample = Sampled.of(run, names, model.seed)
     rows = _grid_rows(model, sample.rows)
     options = EncodingOptions(model.seed, place=run.source.place)
     engine = get_engine(run.here.engine)

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from gpuvgm.columns.histograms import Histogram
 from gpuvgm.errors import counted
-from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
+from gpuvgm.io import Document
 from gpuvgm.report.advice import Advice, advice_on_kind, share
 from gpuvgm.report.charts import histogram_chart, preview_chart
 from gpuvgm.report.counting import FirstRows
@@ -182,11 +182,11 @@ class Scored(ABC):
         InputError
             For a path that cannot be written.
         """
-        target = None if path is None else check_document(path, PAGE_ENDINGS)
+        target = None if path is None else Document.page(path)
         result = self if first_rows else replace(self, first=None)
         text = page(self.TITLE if title is None else title, result, result._content())
         if target is not None:
-            write_bytes(target, text.encode())
+            target.write(text)
         return text
 
     def __str__(self) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow import check_buffers, check_schema, check_values, is_shared, reading_options, viewed_bytes
+from gpuvgm.io.arrow import reading_options
+from gpuvgm.io.untrusted import check_schema, checked_columns
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
@@ -68,15 +69,12 @@ def _read_table(stream: pa.Buffer, limit: int, deadline: Deadline) -> pa.Table:
 def _check_batch_of_client(batch: pa.RecordBatch, limit: int, deadline: Deadline) -> int:
     """Validate a batch, and return the bytes of its views, limited as checking them takes time."""
     total = 0
-    for field, column in zip(batch.schema, batch.columns, strict=True):
+    for name, viewed in checked_columns(batch):
         deadline.check()
-        check_buffers(field, column)
-        if is_shared(field.type):
-            total += viewed_bytes(column)
+        total += viewed
         if total > limit:
-            text = f'views up to column "{printable(field.name)}" stand for too many bytes; send fewer rows'
+            text = f'views up to column "{printable(name)}" stand for too many bytes; send fewer rows'
             raise Refused(413, "TooLarge", text)
-        check_values(field, column)
     return total
 
 

@@ -7,15 +7,19 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
+from typing import Any, Self
 
 import uvicorn
 
 from gpuvgm.errors import InputError
 from gpuvgm.service.app import create_app
+from gpuvgm.service.guard import Guard
 from gpuvgm.service.limits import Gate, Limits
-from gpuvgm.service.models import Served
+from gpuvgm.service.models import Served, load_models
 
 BACKLOG = 128
 KEEP_ALIVE_SECONDS = 30
@@ -55,7 +59,7 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def listen_on(host: str, port: int) -> socket.socket:
+def _listen_on(host: str, port: int) -> socket.socket:
     """Open a socket that listens.
 
     Raises
@@ -73,34 +77,55 @@ def listen_on(host: str, port: int) -> socket.socket:
         raise InputError(f"cannot listen on {host} port {port}: {cause}") from problem
 
 
-def serve(
-    models: Mapping[str, Served],
-    listener: socket.socket,
-    limits: Limits,
-    token: str | None,
-    tell: Callable[[str], None],
-) -> int:
-    """Serve until SIGTERM or SIGINT.
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Models over HTTP.
 
     Parameters
     ----------
     models : mapping of str to Served
-        The models.
-    listener : socket
-        Socket that listens.
-    limits : Limits
-        Limits of requests.
-    token : str, optional
-        Token that clients must send.
-    tell : callable
-        Called with one line when the service begins.
-
-    Returns
-    -------
-    int
-        Requests answered.
+        The models by name.
     """
-    guard = create_app(models, limits, token)
+
+    models: Mapping[str, Served]
+
+    @classmethod
+    def of(cls, place: Path) -> Self:
+        """Load a model, or all models of a folder; see `load_models`."""
+        return cls(load_models(place))
+
+    def run(
+        self, address: tuple[str, int], limits: Mapping[str, Any], token: str | None, tell: Callable[[str], None]
+    ) -> int:
+        """Serve until SIGTERM or SIGINT.
+
+        Parameters
+        ----------
+        address : pair of str and int
+            Host and port to listen on.
+        limits : mapping of str to number
+            Fields of `Limits`, those that are not its defaults.
+        token : str, optional
+            Token that clients must send.
+        tell : callable
+            Called with one line when the service begins.
+
+        Returns
+        -------
+        int
+            Requests answered.
+
+        Raises
+        ------
+        InputError
+            For an address that cannot be used.
+        """
+        with _listen_on(*address) as listener:
+            return _serve(self.models, listener, create_app(self.models, Limits(**limits), token), tell)
+
+
+def _serve(models: Iterable[str], listener: socket.socket, guard: Guard, tell: Callable[[str], None]) -> int:
+    """Answer what comes to a socket, and return the number of requests."""
     config = uvicorn.Config(
         guard,
         http="h11",

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gpuvgm.errors import printable
 from gpuvgm.io.frames import TableSource
+from gpuvgm.io.untrusted import written_bytes
 from gpuvgm.service import arrow_bodies, json_bodies
 from gpuvgm.service.limits import JSON_VALUE_BYTES, Deadline, Limits
 from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused
-from gpuvgm.service.value_sizes import written_bytes
 
 SOURCE = "the request"
 VALID, UNSEEN = "valid", "unseen"
@@ -110,7 +110,7 @@ class Work:
         budget = self.limits.answer_bytes
         for name, column in zip(rows.schema.names, rows.columns, strict=True):
             self.deadline.check()
-            budget -= sum(map(written_bytes, column.chunks))
+            budget -= sum(written_bytes(chunk, JSON_VALUE_BYTES) for chunk in column.chunks)
             if budget < 0:
                 fault = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
                 raise Refused(413, "TooLarge", f"{fault}; send fewer rows, or ask for Arrow")

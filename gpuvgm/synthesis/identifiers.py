@@ -25,7 +25,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines.tables import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
-from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
+from gpuvgm.io.arrow import is_text_type, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.keys import (
@@ -128,7 +128,7 @@ class IdentifierForm:
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
         keys = {column.name: many.column(column.name) for column in identifiers if column.regenerate == "key"}
         # The first column of a level stands for it: one that most rows have, and that tells most of them apart.
-        different = {name: len(plain_column(column).unique()) for name, column in keys.items()}
+        different = {name: len(plain_values_of(column).unique()) for name, column in keys.items()}
         identifiers.sort(key=lambda column: (column.fit.missing, -different.get(column.name, 0)))
         keys = {column.name: keys[column.name] for column in identifiers if column.name in keys}
         levels = trees_of_keys(keys, refuted)
@@ -151,7 +151,7 @@ class IdentifierForm:
             name: replace(forms[name] or cls("missing"), key=layout, level=level)
             for name, (layout, level) in levels.items()
         }
-        lacking = {name: plain_column(many.column(name)).null_count for name in forms}
+        lacking = {name: plain_values_of(many.column(name)).null_count for name in forms}
         return {
             name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))
             for name, form in forms.items()
@@ -524,7 +524,7 @@ def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str
 
 def _texts_in(values: Any) -> list[str]:
     """The different texts of a column; none of another one."""
-    plain = plain_column(values)
+    plain = plain_values_of(values)
     texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
     return texts
 
@@ -658,7 +658,7 @@ def tell_of_samples(
 def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.Table) -> None:
     """Warn of whole numbers that nearly each key has others of in a sample: they may be numbers of these keys."""
     declared = {spec.name for spec in model.schema.columns if spec.is_declared}
-    different = {name: len(plain_column(rows.column(name)).unique()) for name in {*attributes.values()}}
+    different = {name: len(plain_values_of(rows.column(name)).unique()) for name in {*attributes.values()}}
     columns = model.by_name
     numbers = [
         name

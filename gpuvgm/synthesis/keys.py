@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.records import Count
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.io.arrow import is_text_type, plain_column
+from gpuvgm.io.arrow import is_text_type, plain_values_of
 from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
@@ -452,7 +452,7 @@ def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
     whole : bool
         Whether the sample is the whole table.
     """
-    plain = {name: plain_column(column) for name, column in columns.items()}
+    plain = {name: plain_values_of(column) for name, column in columns.items()}
     codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
     codes = {name: one for name, one in codes.items() if len(one.texts) > MOST_ALIKE and one.come_back(whole=whole)}
     keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
@@ -503,7 +503,7 @@ class Codes:
 
 def rows_of_keys(column: Any) -> NDArray[np.int64]:
     """One row of each key in a sample of a column, ascending, and all rows without a key."""
-    numbers = Codes.of(plain_column(column)).numbers
+    numbers = Codes.of(plain_values_of(column)).numbers
     firsts, without = np.unique(numbers, return_index=True)[1], np.flatnonzero(numbers < 0)
     return np.union1d(firsts, without)
 
@@ -575,7 +575,7 @@ def trees_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) -> 
     refuted : set of (str, str)
         Columns of keys that do not determine another one, whatever the sample says.
     """
-    codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
+    codes = {name: Codes.of(plain_values_of(column)) for name, column in columns.items()}
 
     @cache
     def determines(name: str, other: str) -> bool:
@@ -628,11 +628,11 @@ def keys_that_determine(
     refuted : set of (str, str)
         Columns of keys that do not determine another one, whatever the sample says.
     """
-    codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
+    codes = {name: Codes.of(plain_values_of(column)) for name, column in columns.items()}
     fewest_first = sorted(codes, key=lambda name: len(codes[name].texts))
     determined: dict[str, str] = {}
     for other, column in others.items() if codes else ():
-        texts = Codes.of(plain_column(column))
+        texts = Codes.of(plain_values_of(column))
         keys = (key for key in fewest_first if (key, other) not in refuted and _determines(codes[key], texts))
         determined[other] = next(keys, "")
     return {other: key for other, key in determined.items() if key}

@@ -24,7 +24,6 @@ from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import FILE_ROWS, write_generated
 from gpuvgm.engines import EngineName, get_engine
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
@@ -539,7 +538,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         of_values = metadata_of_values(self.transformer_.pandas_dtypes_, sampler.schema, sampler.model.source)
         generator = replace(generator, described={**generator.described, **of_values})
         executor = sampler.executor(self.executor, self.threads, report)
-        return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
+        return generator.write(out, part, executor, resume=resume)
 
     def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
         """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.

@@ -35,7 +35,6 @@ from gpuvgm.config import (
     InvalidRows,
     Layout,
     ModeChoice,
-    Output,
     ScalarType,
     Standardize,
     Tails,
@@ -61,7 +60,7 @@ from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Source, TableLike, frame_batches, joined, restore
 from gpuvgm.io.arrow import is_number_type, metadata_of_values
-from gpuvgm.io.scans import Lazily, ScanSource
+from gpuvgm.io.source import Lazily
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
@@ -94,6 +93,7 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
 
 Path_ = str | PathLike[str]
+Output = Literal["default", "pandas", "polars", "pyarrow"]
 _FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
@@ -581,7 +581,7 @@ class BaseTransformer(NamedParameters):
 
     def _lazily(self, table: Source, out: Path_ | None, extra: str | None) -> Lazily | None:
         """The function that makes a lazy result of a lazy table; None if the result is written, or held in memory."""
-        if not isinstance(table, ScanSource) or not table.is_query or out is not None or self._flavour() is not None:
+        if not table.is_query or out is not None or self._flavour() is not None:
             return None
         if table.lazily is not None and extra is None:
             return table.lazily

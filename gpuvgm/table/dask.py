@@ -8,7 +8,6 @@ from typing import Any
 
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.errors import InputError
-from gpuvgm.execution.dask_frames import map_frames
 
 
 def encode_lazily(transformer: Any, table: Any, options: Mapping[str, Any], first_row: int) -> Any:
@@ -26,7 +25,7 @@ def encode_lazily(transformer: Any, table: Any, options: Mapping[str, Any], firs
         Global index of the frame's first row.
     """
     # Numbered, since the modes that are drawn depend on the number of a row in the whole table.
-    return map_frames(table, partial(_encode_part, transformer, options, first_row), numbered=True)
+    return table.map(partial(_encode_part, transformer, options, first_row), numbered=True)
 
 
 def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, return_valid: bool) -> Any:
@@ -52,7 +51,7 @@ def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, 
     # Only identifiers that are numbered through need the rows of a frame counted.
     numbered = bool(running_identifiers(transformer, names))
     decode = partial(_decode_part, transformer, template, invalid, columns)
-    frames = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
+    frames = [table.map(partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
     return tuple(frames) if return_valid else frames[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import and_
 from typing import Any
@@ -21,7 +21,7 @@ from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows, table_of_columns
+from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
@@ -29,22 +29,19 @@ from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Block):
     """Decoded rows, and a mask of those within every column's training range; both lie where the encoded rows lay.
 
     `valid` is None if it was not requested, or if no column has a range.
     """
 
-    table: pa.RecordBatch | DeviceTable
-    valid: Array | None
+    valid: Array | None = None
 
     def valid_rows(self) -> Decoded:
         """The decoded rows that are valid."""
         if self.valid is None or self.valid.all():
             return self
-        table = self.table
-        rows = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
-        return Decoded(rows, self.valid[self.valid])
+        return replace(self.filter(self.valid), valid=self.valid[self.valid])
 
 
 def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
@@ -57,7 +54,7 @@ def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
         if values.valid is not None:
             masks.append(values.valid)
     valid = reduce(and_, together(*masks)) if masks else None
-    return Decoded(table_of_columns(arrays, encoded.rows), valid)
+    return replace(Decoded.of(encoded.first_row, arrays, encoded.rows), valid=valid)
 
 
 def joined_valid(parts: Sequence[Decoded]) -> Array:
@@ -397,4 +394,4 @@ class Decoding:
     def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
         """A function from blocks to Arrow batches of decoded rows; its second result, of unseen values, is empty."""
         decode = self.rows()
-        return lambda block: (host_batch(decode(block).table), {})
+        return lambda block: (decode(block).batch, {})

@@ -29,7 +29,6 @@ from gpuvgm.io import (
     joined,
     lies_on_device,
     restore,
-    table_of_columns,
 )
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.model_file import document_digest
@@ -219,7 +218,7 @@ class CompactLayout:
             if part.code is not None and column.width:
                 missing = None if column.all_known else part.code == column.width
                 columns.append(_as_column(part.code, missing))
-        return table_of_columns(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
+        return Block.of(encoded.first_row, dict(zip(self.schema.names, columns, strict=True)), encoded.rows).table
 
     def batch(self, part: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
         """A block in the memory of the host, with the metadata of the schema."""

@@ -29,7 +29,7 @@ from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
 from gpuvgm.execution.aggregate import map_columns, summarise_columns
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import Sampled, take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io import Source
 from gpuvgm.mixture.initialization import quiet_k_means
 from gpuvgm.summary.summary import Summary
@@ -87,7 +87,7 @@ def fit_source(
     source = run.source
     seed = settings["random_state"]
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
-    sampled = take_sample(run, schema.needed or schema.names, seed, fine=not research)
+    sampled = Sampled.of(run, schema.needed or schema.names, seed, fine=not research)
     declared, recognised = schema, partial(_recognised, source, settings)
     schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
     _check_encoded_names(schema)

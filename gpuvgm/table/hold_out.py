@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import reduce
 from typing import Any, ClassVar
 
@@ -19,9 +19,7 @@ from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import is_datetime_type
-from gpuvgm.io.block import kept_rows, reblock
 from gpuvgm.io.frames import TableSource
-from gpuvgm.io.source import check_request
 
 _MOMENT, _NUMBER = 1, 2  # keys of hashes
 
@@ -155,11 +153,12 @@ class PartOfRows(Source):
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks; of the table all that the rule needs are read, too."""
-        check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self._batches(columns, block_rows), block_rows)
+        self.check_request(columns, block_rows)
+        return Block.cut(self._batches(columns, block_rows), block_rows)
 
     def _batches(self, columns: Sequence[str], block_rows: int) -> Iterator[pa.RecordBatch]:
         read = [*dict.fromkeys([*columns, *self.rule.columns])]
         for block in self.whole.blocks(read, block_rows):
             batch = block.batch
-            yield kept_rows(batch.select([*columns]), self.rule.holds(batch) == self.held)
+            rows = replace(block, table=batch.select([*columns]))
+            yield rows.filter(self.rule.holds(batch) == self.held).batch

@@ -33,7 +33,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
-from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only, write_bytes
+from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, write_bytes
 from gpuvgm.io.locations import naming_file
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -259,7 +259,7 @@ def check_target(path: Given) -> Location:
 def _check_remote(target: RemoteFile) -> None:
     if target.suffix != SUFFIX:
         raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
-    refuse_read_only(target)
+    target.refuse_read_only()
     entry = target.entry()
     if entry is not None and entry.is_folder:
         raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")

@@ -23,9 +23,9 @@ from gpuvgm.columns.numeric import (
 )
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed, naming
+from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed
 from gpuvgm.estimator.reading import RowsOfSource
-from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, map_columns, summarise_columns
+from gpuvgm.execution.aggregate import map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
@@ -173,14 +173,7 @@ def _each_exactly(run: Run, told: Callable[[str, Any], None], left: dict[str, Nu
     missed = [name for name, column in left.items() if not column.plan.settings.asks_exact]
     if missed:
         _LOG.warning("exact EM for %s: two refinements of the grid were not enough", listed(missed))
-    results: dict[str, Any] = {}
-    for name, column in left.items():
-        try:
-            results[name] = fit_exactly(run, column)
-        except COLUMN_PROBLEMS as problem:
-            results[name] = naming(name, problem)
-        told(name, results[name])
-    return Results.of(results)
+    return map_columns(None, partial(fit_exactly, run), left, told)
 
 
 def fit_exactly(run: Run, column: NumberFit) -> NumberFit:

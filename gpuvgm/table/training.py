@@ -26,7 +26,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import any_source
-from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
+from gpuvgm.files import Partial, partial_of, remove_left_over
 from gpuvgm.io import TableLike
 from gpuvgm.io.locations import naming_file
 from gpuvgm.io.locks import locked
@@ -478,18 +478,16 @@ def _temporary_folder(owner: object) -> Path:
     """A folder that is removed with its owner; folders that killed processes left are removed first."""
     place = Path(gettempdir(), "gpuvgm-rows")
     remove_left_over(place)
-    folder, lock = new_partial(place, folder=True)
-    finalize(owner, _remove_in_maker, folder, lock, os.getpid())
-    folder.chmod(0o700)  # other users may not read the rows
-    return folder
+    folder = Partial.new(place, folder=True)
+    finalize(owner, _remove_in_maker, folder, os.getpid())
+    folder.path.chmod(0o700)  # other users may not read the rows
+    return folder.path
 
 
-def _remove_in_maker(folder: Path, lock: int | None, process: int) -> None:
+def _remove_in_maker(folder: Partial, process: int) -> None:
     """Remove a folder in the process that made it; processes forked from it may still read."""
     if os.getpid() == process:
-        remove(folder)
-        if lock is not None:
-            os.close(lock)
+        folder.remove()
 
 
 def _write_array(file: FileIO, folder: Path, part: NDArray[Any]) -> None:

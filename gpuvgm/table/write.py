@@ -27,29 +27,25 @@ from gpuvgm.columns.rules import choice, none, whole
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution.context import Run, check_reachable
-from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.partitions import Partition
-from gpuvgm.files import remove_temporary, replace_folder, undisturbed
+from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
-    MANIFEST,
     FileSource,
     Given,
     Location,
     ParquetSink,
     RemoteFile,
     Source,
-    callers_stream,
     check_folder_of,
     decoded_sink,
     is_csv,
     location_of,
     refuse_overwriting,
-    rows_of_group,
 )
-from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import Manifest, inside, name_below, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.manifest import Manifest
 from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.io.threads import result_of
 
@@ -99,7 +95,7 @@ def target_of(source: Source, out: Given) -> Location:
     target = location_of(out)
     if str(target) == "-":
         raise InputError('"-": name a file or a folder; the commands sample, inverse and generate print CSV there')
-    refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
+    refuse_overwriting(source, target if target.suffix else target / "part-00000.parquet")
     # The folder behind a link is replaced, and the link stays.
     if isinstance(target, Path) and target.is_symlink() and not target.suffix:
         target = Path(os.path.realpath(target))
@@ -202,7 +198,7 @@ def folders_of(files: Sequence[Any], part_rows: int) -> tuple[FolderRows, ...]:
     """Rows of files by the folders `key=value` that they lie in, which have files of so many rows."""
     folders: list[FolderRows] = []
     row, file_counts = 0, Counter[str]()
-    for folder, group in groupby((file for file in files if file.rows), lambda file: folder_names(file.keys)):
+    for folder, group in groupby((file for file in files if file.rows), lambda file: file.folder):
         folders.append(FolderRows(row, folder, file_counts[folder]))
         rows = sum(file.rows or 0 for file in group)
         row += rows
@@ -215,7 +211,7 @@ def _rows_of_files(files: Sequence[Any], *, partitioned: bool) -> tuple[FolderRo
     starts, file_counts = accumulate((file.rows or 0 for file in files), initial=0), Counter[str]()
     places: list[FolderRows] = []
     for start, file in zip(starts, files, strict=False):
-        folder = folder_names(file.keys) if partitioned else ""
+        folder = file.folder if partitioned else ""
         places += [FolderRows(start, folder, file_counts[folder])] if file.rows else []
         file_counts[folder] += 1
     return tuple(places)
@@ -304,14 +300,21 @@ class Parts:
 
     def sink(self, path: Location, threads: int, first_row: int) -> Any:
         """A sink for the file that begins with a row, encoded by `threads`: a ParquetSink or a CsvSink."""
-        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         make: Any = decoded_sink if self.decoded else ParquetSink
-        options = {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
-        return make(path, self.file_schema, metadata, threads=threads, **options)
+        return make(path, self.file_schema, self.metadata(first_row), threads=threads, **self.encoding)
+
+    def metadata(self, first_row: int) -> dict[str, str]:
+        """Key/value metadata of the file that begins with a row."""
+        return {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """Options of each file's sink."""
+        return {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
 
     def file(self, first_row: int, threads: int) -> Any:
         """A sink for the file that begins with a row; its folder is made first."""
-        path = inside(self.place, self.name(first_row))
+        path = self.place / self.name(first_row)
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return self.sink(path, threads, first_row)
@@ -451,7 +454,7 @@ class PartFiles:
 
     def __init__(self, parts: Parts, manifest: Manifest, threads: int) -> None:
         self._parts, self._manifest, self._threads = parts, manifest, threads
-        groups = -(-parts.part_rows // rows_of_group(parts.schema, parts.options.row_group_rows))
+        groups = -(-parts.part_rows // ParquetSink.rows_of_group(parts.schema, parts.options.row_group_rows))
         self._most = max(0, threads // groups - 1)  # files that are ended while one is filled
         self._enders = ThreadPoolExecutor(max(1, self._most), "gpuvgm-write")
         self._ending = deque[tuple[str, Future[dict[str, Any]]]]()
@@ -497,7 +500,7 @@ class PartFiles:
     def _end(self) -> None:
         """Let a thread end the file; wait if too many others are not ended yet."""
         assert self._part_writer is not None
-        with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+        with SIGNALS.deferred():  # a thread is not waited for in the end if a signal comes while it starts
             files, writer, self._part_writer = self._open_files.pop_all(), self._part_writer, None
             self._ending.append((self._parts.name(writer.first_row), self._enders.submit(_close_part, files, writer)))
         self._finish(self._most)
@@ -519,18 +522,11 @@ def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
-    block_executor = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
+    block_executor = executor.for_writing(on_device=rows.on_device)
     with parts.file(partition.first_row, executor.threads) as sink:
         writer = PartWriter(sink, parts.columns, partition.first_row)
         block_executor.map_blocks(encode, rows.blocks, writer.take)
     return writer.entry()
-
-
-def _writer(executor: Executor) -> Executor:
-    """The executor for blocks whose results are written: a device too works on others while one is written."""
-    if isinstance(executor, CallerExecutor):
-        return DeviceExecutor(callers_stream(), executor.progress)
-    return executor
 
 
 # -- the run
@@ -549,7 +545,7 @@ def write_rows(
     sink = parts.sink(out, run.executor.threads, parts.first_row)
     with locked(out), sink:
         writer = PartWriter(sink, parts.columns)
-        _writer(run.executor).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+        run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
     seconds = time.perf_counter() - start
     writer.unseen.warn(run.source.place)
     return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
@@ -583,7 +579,7 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
-    check_reachable(run.executor, parts.out)
+    run.check_reachable(parts.out)
     _check_folder(parts)
     with locked(parts.out, parts.numbers):
         complete = _complete_manifest(parts) if resume else None
@@ -591,7 +587,7 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
             return _summary(source, parts, complete, start)
         manifest = _start_manifest(parts, source, resume=resume)
         with _keep_complete_files(parts, source, manifest):
-            manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
+            manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(manifest, parts.place, name)}
             if manifest.done:
                 _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
             manifest.write()  # before any file: a folder without a manifest is refused later
@@ -631,7 +627,7 @@ def _publish(parts: Parts, place: Path, out: Path, manifest: Manifest) -> None:
     if parts.numbers is None:  # which removes the older folder last
         replace_folder(place, out)
         return
-    with undisturbed():
+    with SIGNALS.deferred():
         with suppress(OSError):  # of a folder that is there
             place.rename(out)
             return
@@ -646,11 +642,10 @@ def _move(names: Iterable[str], start: Path, end: Path) -> None:
             (start / name).replace(end / name)
 
 
-def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | None = None) -> bool:
-    path = inside(folder or parts.place, name)
-    if still_fits(path, entry):
+def _fits(manifest: Manifest, folder: Location, name: str) -> bool:
+    if manifest.still_fits(folder, name):
         return True
-    _LOG.info("%s: is not what the run had written; it is written again", path)
+    _LOG.info("%s: is not what the run had written; it is written again", folder / name)
     return False
 
 
@@ -671,7 +666,7 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        _writer(run.executor).map_blocks(cut, _blocks(run, columns, cut), files.take)
+        run.writer.map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 
@@ -709,15 +704,15 @@ def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
 
 def _complete_manifest(parts: Parts) -> Manifest | None:
     """The manifest of a complete folder; one with damaged files becomes an unfinished folder, without a result."""
-    if parts.place != parts.out and read_manifest(inside(parts.place, parts.manifest)) is not None:
+    if parts.place != parts.out and Manifest.read(parts.place / parts.manifest) is not None:
         return None
-    manifest = read_manifest(inside(parts.out, parts.manifest))
+    manifest = Manifest.read(parts.out / parts.manifest)
     if manifest is None or not manifest.complete:
         return None
     options = {} if parts.numbers is None else {"otherwise": "give another folder"}
-    refuse_other_run(manifest, parts.asked, str(parts.out), **options)
+    manifest.refuse_other_run(parts.asked, str(parts.out), **options)
     # A list, so that every damaged file is logged.
-    if all([_fits(parts, name, entry, parts.out) for name, entry in manifest.done.items()]):
+    if all([_fits(manifest, parts.out, name) for name in manifest.done]):
         return manifest
     if isinstance(parts.out, Path) and isinstance(parts.place, Path):
         _check_folder(parts)
@@ -733,10 +728,10 @@ def _complete_manifest(parts: Parts) -> Manifest | None:
 def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     """The manifest of the run to resume, or a new one in a folder of its own."""
     _check_folder(parts)
-    place = inside(parts.place, parts.manifest)
-    manifest = read_manifest(place)
+    place = parts.place / parts.manifest
+    manifest = Manifest.read(place)
     if resume and manifest is not None:
-        refuse_other_run(manifest, parts.asked, _describe_unfinished(manifest, parts), _ANEW)
+        manifest.refuse_other_run(parts.asked, _describe_unfinished(manifest, parts), _ANEW)
         return replace(manifest, place=place, complete=False)
     if parts.numbers is not None:
         _refuse_to_replace(parts, source)
@@ -745,7 +740,7 @@ def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     else:
         _refuse_to_overwrite(parts, source, manifest)
     if isinstance(parts.out, RemoteFile) and parts.numbers is None:
-        _empty_store(parts.out)
+        _empty_store(parts.out, parts.out / parts.manifest)
     if isinstance(parts.place, Path):
         _remove_unfinished(parts.place, manifest)
         parts.place.mkdir()
@@ -755,10 +750,10 @@ def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
 def _refuse_to_replace(parts: Parts, source: Source) -> None:
     """Refuse to replace files of generated rows, which other runs may have written."""
     names = [parts.name(row) for row, _ in parts.files(source.rows or 0)]
-    existing = [name for name in names if inside(parts.out, name).exists()]
+    existing = [name for name in names if (parts.out / name).exists()]
     if existing:
         amount = counted_values(len(existing), f"files are there already, of {len(names):,}")
-        is_own = source.identified and read_manifest(inside(parts.out, parts.manifest))
+        is_own = source.identified and Manifest.read(parts.out / parts.manifest)
         remedy = "go on with resume=True, or " if is_own else ""
         raise InputError(f"{parts.out}: {amount} (first {existing[0]}): {remedy}remove them to begin again")
 
@@ -774,7 +769,7 @@ def _refuse_to_overwrite(parts: Parts, source: Source, manifest: Manifest | None
         return
     description, remedy = _describe_unfinished(manifest, parts), ""
     if source.identified:
-        refuse_other_run(manifest, parts.asked, description, _ANEW)
+        manifest.refuse_other_run(parts.asked, description, _ANEW)
         remedy = "go on with resume=True, or "
     total = "" if source.rows is None else f", of {len(parts.files(source.rows)):,}"
     raise InputError(f"{description}{total}: {remedy}{_ANEW}")
@@ -789,12 +784,12 @@ def _remove_unfinished(place: Path, manifest: Manifest | None) -> None:
         shutil.rmtree(place)
 
 
-def _empty_store(out: RemoteFile) -> None:
-    """Remove the files of an earlier run from a folder of a store; refuse one that holds others."""
-    manifest = read_manifest(inside(out, MANIFEST))
-    own_names = {MANIFEST, *(manifest.done if manifest else ())}
+def _empty_store(out: RemoteFile, place: RemoteFile) -> None:
+    """Remove the files of an earlier run from a folder of a store; refuse one that holds others than its manifest's."""
+    manifest = Manifest.read(place)
+    own_names = {place.name, *(manifest.done if manifest else ())}
     files = out.files()
-    foreign = sorted({str(name_below(inside(out, MANIFEST), file)) for file in files} - own_names)
+    foreign = sorted({str(file.name_from(place)) for file in files} - own_names)
     if foreign:
         raise InputError(
             f"{out}: holds {foreign[0]}, which no complete run wrote there; choose another name, or empty it"
@@ -820,12 +815,12 @@ def _check_folder(parts: Parts) -> None:
     if parts.numbers is not None:
         return
     names = _names_within(out)
-    manifest = read_manifest(out / MANIFEST)
+    manifest = Manifest.read(out / parts.manifest)
     if names and manifest is None:
         raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
     entries = manifest.done if manifest else ()
     folders = {name.rpartition("/")[0] for name in entries}  # their files may be gone
-    foreign = sorted(names - {MANIFEST, *entries, *folders})
+    foreign = sorted(names - {parts.manifest, *entries, *folders})
     if foreign:
         raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
 

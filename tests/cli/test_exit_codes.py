@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gpuvgm.cli import console
+from gpuvgm.files import RAISED
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "environment.md"
 ROWS = re.compile(r"^\| (\d+) \| (.*) \|$", re.MULTILINE)
@@ -99,7 +100,7 @@ def documented() -> dict[int, str]:
 
 def test_the_page_has_all_exit_codes_and_the_cases_have_all_of_the_page():
     constants = (console.DONE, console.BOUND_FAILED, console.WRONG_INPUT, console.ENVIRONMENT, console.INTERNAL)
-    assert {*documented()} == {*constants, console.HUNG_UP, console.INTERRUPTED, console.TERMINATED}
+    assert {*documented()} == {*constants, *(console.exit_code(ended()) for ended in RAISED.values())}
     assert {*documented()} == {case[0] for case in CASES}
 
 

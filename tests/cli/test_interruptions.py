@@ -14,20 +14,21 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm import files as interruptions
 from gpuvgm.cli import console
-from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
+from gpuvgm.files import SIGNALS, HungUp, Signals, Terminated, partial_of
 from gpuvgm.io import ParquetSink
 
 
 @pytest.fixture
 def signals(monkeypatch):
     """What receives signals, for this test alone; they are not sent."""
-    monkeypatch.setattr(interruptions, "_SIGNALS", interruptions._Signals())
-    return interruptions._SIGNALS
+    for name, value in vars(Signals()).items():
+        monkeypatch.setattr(SIGNALS, name, value)
+    return SIGNALS
 
 
 def test_a_signal_waits_for_what_must_not_be_disturbed(signals):
     done = []
-    with pytest.raises(Terminated), undisturbed(), undisturbed():
+    with pytest.raises(Terminated), signals.deferred(), signals.deferred():
         signals.receive(signal.SIGTERM, None)
         done.append(1)
     assert done
@@ -45,7 +46,7 @@ def test_what_comes_while_a_run_clears_up_changes_nothing(signals, monkeypatch):
 def test_before_and_after_the_work_a_signal_ends_the_process(signals):
     ended = []
     signals.idle_handler = ended.append
-    with working(), pytest.raises(KeyboardInterrupt):
+    with signals.working(), pytest.raises(KeyboardInterrupt):
         signals.receive(signal.SIGINT, None)
     signals.last = None
     signals.receive(signal.SIGTERM, None)

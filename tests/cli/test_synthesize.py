@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from contextlib import nullcontext
+from functools import partialmethod
 from unittest.mock import Mock
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.cli import synthesize
+from gpuvgm.datasets.writing import Generator
 from gpuvgm.errors import InputError
 from gpuvgm.io import CsvSink
 from gpuvgm.table.write import RunSummary
@@ -288,7 +290,7 @@ def test_workers_train_and_draw_the_same(table, model, tmp_path):
 
 
 def test_an_interrupted_sample_goes_on(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("gpuvgm.synthesis.synthesizer.FILE_ROWS", 200)
+    monkeypatch.setattr(Generator, "write", partialmethod(Generator.write, file_rows=200))
     draw = ["sample", model, tmp_path / "parts", "--rows", "500", "--seed", "1"]
     invoke(*draw)
     kept, missing, _ = sorted((tmp_path / "parts").glob("*.parquet"))
@@ -322,7 +324,7 @@ def test_one_file_begins_again(table, model, tmp_path):
 
 
 def test_a_sample_appears_as_a_whole_and_every_command_checks_it(table, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("gpuvgm.synthesis.synthesizer.FILE_ROWS", 200)
+    monkeypatch.setattr(Generator, "write", partialmethod(Generator.write, file_rows=200))
     found = document("sample", model, tmp_path / "s", "--rows", "500")
     assert (found["rows"], found["path"]) == (500, str(tmp_path / "s"))
     files = [f"part-0000{number}.parquet" for number in range(3)]

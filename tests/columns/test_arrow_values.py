@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.io.arrow import exactly_cast, joined_arrays, plain_column, taken
+from gpuvgm.io.arrow import exactly_cast, joined_arrays, plain_values_of, taken
 
 
 def coded(codes, entries, type_=None):
@@ -46,8 +46,8 @@ def test_nothing_joined_is_nothing():
 
 def test_the_values_behind_a_column():
     column = pa.chunked_array([coded([1, None], [5, None]), coded([0], [7])])
-    assert plain_column(column).to_pylist() == [None, None, 7]
-    assert plain_column(pa.chunked_array([], column.type)).type == pa.int64()
+    assert plain_values_of(column).to_pylist() == [None, None, 7]
+    assert plain_values_of(pa.chunked_array([], column.type)).type == pa.int64()
 
 
 def test_rows_of_views():

@@ -23,7 +23,7 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io import location_of
 from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import digest_of_file, read_manifest
+from gpuvgm.io.manifest import Manifest, digest_of_file
 from tests.cli.running import run
 from tests.table.recovery.conftest import bodies, damage
 
@@ -72,7 +72,7 @@ def test_a_folder_holds_the_rows_of_one_file(whole, tmp_path):
     gpuvgm.generate(tmp_path / "one.parquet", ROWS, kind="mixed-table", seed=5)
     assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(whole))
     assert sorted(bodies(whole)) == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
-    manifest = read_manifest(whole / "_manifest.json")
+    manifest = Manifest.read(whole / "_manifest.json")
     assert manifest.complete
     assert {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.done.items()} == bodies(whole)
     assert [entry["rows"] for entry in manifest.done.values()] == [100_000, 100_000, 50_000]
@@ -158,7 +158,7 @@ def test_other_libraries_read_a_folder(tmp_path):
 
 def test_rows_that_come_once_begin_again(tmp_path):
     generator = writing.Generator(mixed_table_rows, TABLE_SCHEMA, 5, FILE_ROWS, {"gpuvgm.kind": "sample"})
-    write = partial(writing.write_generated, path=tmp_path / "g", part=RowRange(0, ROWS), file_rows=FILE_ROWS)
+    write = partial(writing.Generator.write, path=tmp_path / "g", part=RowRange(0, ROWS), file_rows=FILE_ROWS)
 
     with pytest.raises(Interrupted) as caught:
         write(replace(generator, rows_of=rows_before(FILE_ROWS)), executor=LocalExecutor(1), resume=None)

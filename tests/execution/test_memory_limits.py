@@ -16,7 +16,7 @@ from gpuvgm import TableTransformer, generate
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import ArrowThreads
 from gpuvgm.execution.memory import MIB, Need, limits_of, parse_memory
-from gpuvgm.io import rows_of_group
+from gpuvgm.io import ParquetSink
 from gpuvgm.io.arrow import row_bytes
 from gpuvgm.table import numeric_fit
 
@@ -64,7 +64,7 @@ def test_threads_become_fewer_where_short_blocks_do_not_suffice() -> None:
 
 def test_each_of_several_threads_has_a_row_group_to_encode() -> None:
     to_file, to_memory = (Need.transform(WIDE, WIDE, to_file=to_file) for to_file in (True, False))
-    group = rows_of_group(WIDE) * row_bytes(WIDE)
+    group = ParquetSink.rows_of_group(WIDE) * row_bytes(WIDE)
     more = [to_file.peak(threads, 4096) - to_memory.peak(threads, 4096) for threads in (1, 2, 3)]
     assert 3 * group < more[0] < 4 * group
     assert more[0] + 5 * group < more[1] < more[0] + 7 * group

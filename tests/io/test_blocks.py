@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm.io.block import join_batches, reblock, rows_only
+from gpuvgm.io.block import Block, join_batches, rows_only
 
 
 @given(lengths=st.lists(st.integers(0, 40), max_size=12), block_rows=st.integers(1, 50))
@@ -16,7 +16,7 @@ def test_blocks_are_exact_and_in_order(lengths, block_rows):
     batches = [
         pa.record_batch({"row": pa.array(range(a, a + n), pa.int64())}) for a, n in zip(starts, lengths, strict=True)
     ]
-    blocks = list(reblock(batches, block_rows))
+    blocks = list(Block.cut(batches, block_rows))
     total = sum(lengths)
     assert [block.first_row for block in blocks] == list(range(0, total, block_rows))
     assert [block.rows for block in blocks[:-1]] == [block_rows] * (len(blocks) - 1)
@@ -25,7 +25,7 @@ def test_blocks_are_exact_and_in_order(lengths, block_rows):
 
 def test_blocks_inside_a_batch_share_its_memory():
     batch = pa.record_batch({"row": pa.array(range(100), pa.int64())})
-    addresses = [block.table.column(0).buffers()[1].address for block in reblock([batch], 30)]
+    addresses = [block.table.column(0).buffers()[1].address for block in Block.cut([batch], 30)]
     assert set(addresses) == {batch.column(0).buffers()[1].address}
 
 
@@ -37,7 +37,7 @@ def test_at_most_the_batches_of_one_block_are_held():
             pulled.append(number)
             yield pa.record_batch({"row": pa.array([number] * 10)})
 
-    blocks = reblock(batches(), 15)
+    blocks = Block.cut(batches(), 15)
     next(blocks)
     assert pulled == [0, 1]
 

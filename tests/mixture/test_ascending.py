@@ -13,7 +13,7 @@ from gpuvgm.arrays import ascending, at_rank, distinct_values
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io import open_source
 
 RANDOM = np.random.default_rng(3)
@@ -50,7 +50,7 @@ def test_a_fine_sample_of_numbers_ascends(type_: pa.DataType, fine: bool) -> Non
     numbers = RANDOM.integers(0, 1000, 2 * CHUNK_ROWS)
     column = pa.array(numbers, type_, mask=numbers % 7 == 0)
     source = open_source(pa.table({"x": column, "text": pa.array([f"{n}" for n in numbers])}))
-    rows = take_sample(Run(source, "auto", LocalExecutor(2)), ["x", "text"], 0, fine=fine).rows
+    rows = Sampled.of(Run(source, "auto", LocalExecutor(2)), ["x", "text"], 0, fine=fine).rows
     drawn = rows.column("x").drop_null().to_numpy()
     assert rows.schema == source.schema
     assert rows.column("x").null_count == column.null_count

@@ -15,7 +15,7 @@ from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io import open_source
 from gpuvgm.table.fit import Stopwatch, fit_table
 from tests.harness.shapes import SHAPES, each_shape, shape
@@ -27,7 +27,7 @@ def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> MixtureColu
     config = FitConfig(algorithm="exact", effort="research", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
     request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
     run = Run(open_source({"x": x}), "auto", LocalExecutor(1))
-    fitted = fit_table(take_sample(run, ["x"], random_state), [request], Stopwatch())
+    fitted = fit_table(Sampled.of(run, ["x"], random_state), [request], Stopwatch())
     assert not fitted.failed
     column = fitted.columns["x"]
     assert isinstance(column, MixtureColumn)

@@ -13,7 +13,7 @@ from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.io import open_source
 from gpuvgm.mixture.accumulate import hard_start, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
@@ -99,7 +99,7 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
 def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns:
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
     run = Run(open_source(source), "auto", LocalExecutor(2))
-    return fit_table(take_sample(run, ["x"], 0), [request(FitConfig(effort="research"))], Stopwatch())
+    return fit_table(Sampled.of(run, ["x"], 0), [request(FitConfig(effort="research"))], Stopwatch())
 
 
 def drifting() -> list[np.ndarray]:

@@ -157,6 +157,6 @@ def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_open_addresses_are_warned_of(folder, host, monkeypatch):
-    monkeypatch.setattr("gpuvgm.service.server.serve", lambda *_: 0)
+    monkeypatch.setattr("gpuvgm.service.server._serve", lambda *_: 0)
     result = invoke("serve", "--model", folder / "one", "--host", host, "--port", "0")
     assert f"anyone who can reach {host} can use the models" in result.stderr

@@ -7,11 +7,10 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.io.arrow import check_views, viewed_bytes
+from gpuvgm.io.untrusted import check_views, viewed_bytes, written_bytes
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served
-from gpuvgm.service.value_sizes import written_bytes
 from tests.service.conftest import JSON, Client, error_of, stream_of
 
 MOST = 1 << 20
@@ -92,9 +91,9 @@ def test_a_buffer_of_views_may_have_any_length():
 
 def test_sizes():
     assert viewed_bytes(pa.array(["a", None, "b" * 20, "c" * 30], pa.string_view()).slice(1)) == 50
-    assert written_bytes(pa.array([1.0] * 9)) == written_bytes(pa.array(["a" * 99])) == 0
-    assert written_bytes(pa.array([], pa.dictionary(pa.int8(), pa.string()))) == 0
-    assert written_bytes(pa.array([[1, 2], [3]])) == 128 * 5
+    assert written_bytes(pa.array([1.0] * 9), 128) == written_bytes(pa.array(["a" * 99]), 128) == 0
+    assert written_bytes(pa.array([], pa.dictionary(pa.int8(), pa.string())), 128) == 0
+    assert written_bytes(pa.array([[1, 2], [3]]), 128) == 128 * 5
 
 
 def test_views_of_missing_rows_point_to_what_is_there(client):

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.io.arrow import plain_column, plain_type, plain_values_of
+from gpuvgm.io.arrow import plain_type, plain_values_of
 from gpuvgm.synthesis.structure import SAMPLE_ROWS
 from gpuvgm.synthesis.values import missing_values
 from tests.io.arrow_types import ALL
@@ -258,7 +258,7 @@ def test_values_that_columns_stand_for_are_no_views(type_: Any, text: Any) -> No
     for array, expected in ((views, values), (views[1:], values[1:]), (runs[1:4], [values[at] for at in (0, 1, 2)])):
         plain = plain_values_of(array)
         assert plain.drop_null().to_pylist() == [value for value in expected if value is not None]
-        assert plain_type(array.type) == plain.type == plain_column(pa.chunked_array([array])).type
+        assert plain_type(array.type) == plain.type == plain_values_of(pa.chunked_array([array])).type
 
 
 def test_forms_of_whole_numbers_of_many_digits_are_saved(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class TextForm(ABC):
 
     def read(self, column: Text) -> tuple[Text, Bools]:
         """Values of a column of text, and a mask of rows in another form; blank text is missing."""
-        coded = plain_values_of(column).dictionary_encode()
+        coded: Any = plain_values_of(column).dictionary_encode()
         text = coded.dictionary.cast(pa.string())
         missing = _is_missing(text, self.missing)
         text = pc.if_else(missing, pa.scalar(None, text.type), text)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
+from gpuvgm.datasets.writing import Generator
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.local import LocalExecutor
@@ -108,7 +108,7 @@ class SampledTable:
                 self.transformer.pandas_dtypes_, self.schema, self.transformer.model_.source
             )
             generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, metadata, flavor)
-            return write_generated(generator, out, part, FILE_ROWS, executor, resume=None)
+            return generator.write(out, part, executor, resume=None)
         batches: list[pa.RecordBatch] = []
         executor.map_blocks(
             lambda range_: rows_of(range_.first_row, range_.rows, seed), part.ranges(BLOCK_ROWS), batches.append

@@ -29,7 +29,6 @@ from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source
 from gpuvgm.io.arrow import is_number_type, is_text_type, plain_values_of
-from gpuvgm.io.source import check_request
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.table.decode import real_scalars
 from gpuvgm.table.training import TrainingRows
@@ -161,7 +160,7 @@ class DataTransformer:
         frame = _frame_of(raw_data)
         source = any_source(raw_data if frame is None else frame)
         discrete = [str(name) for name in list_names(discrete_columns) or ()]
-        check_request(source.name, source.schema, discrete)
+        source.check_request(discrete)
         kinds = self._kinds(source, discrete)
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
         texts = {} if frame is None else object_texts(frame, set(kinds) - set(numbers))
@@ -451,7 +450,7 @@ class DataTransformer:
 
     def _kinds(self, source: Source, discrete: list[str]) -> dict[str, Options]:
         """Kind and options of every column."""
-        check_request(source.name, source.schema, list(self._columns))
+        source.check_request(list(self._columns))
         kinds: dict[str, Options] = {}
         for name in source.schema.names:
             options, is_discrete = dict(self._columns.get(name, {})), name in discrete

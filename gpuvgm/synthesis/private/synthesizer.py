@@ -16,7 +16,6 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
 from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import FILE_ROWS, write_generated
 from gpuvgm.engines import EngineName
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted
 from gpuvgm.execution.local import LocalExecutor
@@ -242,7 +241,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         if out is not None:
             generator = sampler.generator(row_seed, ("", _tables_of(self._released)), flavor)
             executor = sampler.executor(self.executor, self.threads)
-            return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
+            return generator.write(out, part, executor, resume=resume)
         return pa.Table.from_batches(sampler.batches(part, row_seed, LocalExecutor(self.threads)), sampler.schema)
 
     def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:

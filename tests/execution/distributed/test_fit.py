@@ -18,7 +18,7 @@ from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sampling import Sampled
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io import FileSource
 from gpuvgm.table.model_file import fingerprint
@@ -66,11 +66,11 @@ def test_workers_read_the_sample_of_files(tmp_path, client, monkeypatch, fine):
         pq.write_table(table.slice(number * 10_000, 10_000), tmp_path / f"{number:02}.parquet", row_group_size=3000)
     monkeypatch.chdir(tmp_path)
     source = any_source("*.parquet")
-    expected = take_sample(Run(source, "native", LocalExecutor(1)), ["row", "word"], 5, fine=fine).rows
-    assert take_sample(Run(source, "native", LocalExecutor(3)), ["row", "word"], 5, fine=fine).rows.equals(expected)
+    expected = Sampled.of(Run(source, "native", LocalExecutor(1)), ["row", "word"], 5, fine=fine).rows
+    assert Sampled.of(Run(source, "native", LocalExecutor(3)), ["row", "word"], 5, fine=fine).rows.equals(expected)
     monkeypatch.setattr(FileSource, "sample", lambda *_: pytest.fail("the client read the sample"))
     run = Run.spread_over(DaskExecutor(client), source, "native")
-    assert take_sample(run, ["row", "word"], 5, fine=fine).rows.equals(expected)
+    assert Sampled.of(run, ["row", "word"], 5, fine=fine).rows.equals(expected)
     assert len(np.unique(expected["row"].to_numpy())) == len(expected) == 1 << 17
 
 

@@ -16,7 +16,7 @@ from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import counted_values
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import OpenPartition
-from gpuvgm.io.manifest import read_manifest
+from gpuvgm.io.manifest import Manifest
 from tests.cli.running import run, start
 from tests.execution.distributed.working import wait_until
 
@@ -52,9 +52,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="pr
 def test_ctrl_c_is_one_line_and_leaves_what_is_complete(tmp_path):
     folder, place = tmp_path / "g", tmp_path / ".g.unfinished"
     with start("generate", folder, *GENERATE, start_new_session=True) as process:
-        wait_until(lambda: (found := read_manifest(place / "_manifest.json")) and found.done, 60)
+        wait_until(lambda: (found := Manifest.read(place / "_manifest.json")) and found.done, 60)
         code, said = stopped(process)
-    done = read_manifest(place / "_manifest.json").done
+    done = Manifest.read(place / "_manifest.json").done
     complete = counted_values(len(done), "files are complete")
     assert (code, said) == (130, f"gpuvgm: interrupted; {complete} in {place}: go on with --resume\n")
     assert os.listdir(tmp_path) == [".g.unfinished"]

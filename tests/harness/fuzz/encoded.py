@@ -89,7 +89,7 @@ def prepare(write: Callable[..., Path], uses: tuple[Use, ...], suffix: str, fold
     small_pages = partial(pq.ParquetWriter, data_page_size=PAGE_BYTES, write_batch_size=256)
     with (
         mock.patch.object(pq, "ParquetWriter", small_pages),
-        mock.patch.object(sinks, "rows_of_group", return_value=GROUP_ROWS),
+        mock.patch.object(sinks.ParquetSink, "rows_of_group", return_value=GROUP_ROWS),
     ):
         whole = write(model, rows_of_every_kind(), folder / f"written{suffix}")
         other = write(model, rows_of_every_kind(seed=1), folder / f"other{suffix}")

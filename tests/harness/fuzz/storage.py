@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from gpuvgm.config import Retries
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.io import remote as retries
+from gpuvgm.io.remote import Retries
 from tests.harness.fuzz.harness import Target, WrongResult
 from tests.harness.fuzz.jobs import PARTITION_ROWS, Unclean, same_for_every_run
 from tests.harness.fuzz.runs import changed_content, inputs_of_all, without_source

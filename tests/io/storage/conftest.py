@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpuvgm.config import Retries
 from gpuvgm.io import remote as retries
+from gpuvgm.io.remote import Retries
 from tests.io.storage.faults import Faults, running
 
 ROWS = 20_000

@@ -19,10 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.config import RETRIES, Retries
 from gpuvgm.errors import EnvironmentProblem, SourceChangedError
 from gpuvgm.io import open_source, remote
-from gpuvgm.io.remote import RangeReader, ShortRead, delay_after, passes, persistently
+from gpuvgm.io.remote import RETRIES, RangeReader, Retries, ShortRead, delay_after, passes, persistently
 from tests.io.conftest import rows_of
 
 MIB = 1 << 20

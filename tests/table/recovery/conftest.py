@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.io import ParquetSink
-from gpuvgm.io.manifest import digest_of_file, read_manifest
+from gpuvgm.io.manifest import Manifest, digest_of_file
 
 PARTS = 2_500  # rows: borders lie within blocks and across files
 
@@ -75,7 +75,7 @@ def kill_after(process, manifest, entries):
     """Kill a process as soon as its manifest holds so many entries."""
     end = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < end:
-        found = read_manifest(manifest)
+        found = Manifest.read(manifest)
         if found is not None and len(found.done) >= entries:
             break
     process.kill()

@@ -21,7 +21,7 @@ import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import ParquetSink
-from gpuvgm.io.manifest import read_manifest
+from gpuvgm.io.manifest import Manifest
 from tests.cli.running import invoke, run, start
 from tests.table.recovery.conftest import bodies, cut_short, damage, kill_after, written_by
 
@@ -56,7 +56,7 @@ def test_parts_hold_the_rows_of_one_file(place, transformer):
         *[PART_ROWS] * (PARTS - 1),
         ROWS - PART_ROWS * (PARTS - 1),
     ]
-    manifest = read_manifest(place / "whole" / "_manifest.json")
+    manifest = Manifest.read(place / "whole" / "_manifest.json")
     assert manifest.complete and len(manifest.done) == PARTS
     assert not (place / ".whole.unfinished").exists()
 
@@ -120,7 +120,7 @@ def test_a_part_that_lacks_rows_is_never_complete(place, transformer, tmp_path, 
 
 def read_done(folder):
     """Names of the complete files of an unfinished run."""
-    return sorted(read_manifest(folder / ".e.unfinished" / "_manifest.json").done)
+    return sorted(Manifest.read(folder / ".e.unfinished" / "_manifest.json").done)
 
 
 def test_sources_of_every_form_give_the_same_parts(place, transformer, tmp_path):
@@ -157,7 +157,7 @@ def test_a_killed_process_is_resumed_to_the_same_bytes(place, tmp_path, parts):
     kill_after(process, manifest, parts)
     assert not (tmp_path / "cut").exists(), "killed before the end"
     kept = {path.name: path.stat().st_mtime_ns for path in manifest.parent.glob("*.parquet")}
-    done = set(read_manifest(manifest).done)
+    done = set(Manifest.read(manifest).done)
     assert len(done) >= parts
     run(*arguments(place, tmp_path / "cut", "--resume"))
     assert bodies(tmp_path / "cut") == bodies(tmp_path / "whole")
@@ -175,7 +175,7 @@ def cut(place, transformer, tmp_path):
     """A folder of which three parts were written."""
     cut_short(transformer, place / "data", tmp_path / "e", part_rows=PART_ROWS, after=3, problem=full())
     assert not (tmp_path / "e").exists()
-    assert len(read_manifest(tmp_path / ".e.unfinished" / "_manifest.json").done) == 3
+    assert len(Manifest.read(tmp_path / ".e.unfinished" / "_manifest.json").done) == 3
     return tmp_path / ".e.unfinished"
 
 
@@ -227,7 +227,7 @@ def test_files_without_a_manifest_are_not_removed(place, transformer, cut, goes_
 
 
 def test_a_run_that_was_cut_short_before_its_first_file_is_begun_again(place, transformer, cut):
-    manifest = read_manifest(cut / "_manifest.json")
+    manifest = Manifest.read(cut / "_manifest.json")
     manifest.done = {}
     manifest.write()
     for name in bodies(cut):
@@ -280,7 +280,7 @@ def test_a_damaged_part_is_written_again(place, transformer, cut, harm):
 def test_another_run_is_not_resumed(place, transformer, cut, options, message):
     with pytest.raises(InputError, match=message):
         resume(transformer, place, cut, **options)
-    assert len(read_manifest(cut / "_manifest.json").done) == 3
+    assert len(Manifest.read(cut / "_manifest.json").done) == 3
 
 
 @pytest.mark.parametrize("change", ["touch", "grow", "remove", "add"])
