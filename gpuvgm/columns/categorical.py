@@ -24,7 +24,6 @@ from gpuvgm.columns.base import (
     FittedColumn,
     Slice,
     Values,
-    refuse_code,
     refuse_rows,
 )
 from gpuvgm.columns.categories import (
@@ -189,7 +188,7 @@ class CategoricalColumn(FittedColumn):
         is_wrong = (mode < 0) | (mode > last)
         if is_wrong.any():
             first = int(is_wrong.argmax())
-            refuse_code(self, first_row + first, mode[first].item())
+            self.refuse_code(first_row + first, mode[first].item())
         return Values(values(namespace_of(mode).minimum(mode, len(self.own))))
 
     @classmethod
@@ -212,7 +211,7 @@ class CategoricalColumn(FittedColumn):
             for category, text, rows, first in parts
         ]
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse categories that are not distinct values of the column's type."""
         if not len(self.categories) == len(self.counts) == len(self.first_rows):
             raise ValueError("the categories do not fit their counts")
@@ -320,12 +319,12 @@ class IntervalColumn(CategoricalColumn):
             for category, text, rows, first, start, stop in parts
         ]
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse categories that are not distinct values of the column's type, or too many for intervals."""
         if not self.categories or self.max_categories is not None:
             raise ValueError("intervals belong to one category at least, and to no largest number of them")
         check_categories(len(self.categories), MOST_INTERVALS)
-        CategoricalColumn.check(self)
+        CategoricalColumn.check_parts(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -374,11 +373,11 @@ class ConstantColumn(CategoricalColumn):
         """The category, which has no one-hot column."""
         return [{name: value for name, value in CategoricalColumn.describe_codes(self)[0].items() if name != "code"}]
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse more or fewer than one category, and one that is no value of the column's type."""
         if len(self.categories) != 1 or self.unknown != "error":
             raise ValueError("a constant has one category, and no place for unknown ones")
-        CategoricalColumn.check(self)
+        CategoricalColumn.check_parts(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from gpuvgm.columns.base import (
     Modes,
     Slice,
     Values,
-    refuse_code,
     refuse_rows,
 )
 from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of, rows_for, step_text, with_value
@@ -333,7 +332,7 @@ class MixtureColumn(NumericColumn):
         ends: list[float] = self.mixture.frame.invert(self.mixture.tails[index]).tolist()
         return ends
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse parameters that give no densities, and try a value of every code."""
         positive(self.rules.scale, "rules: scale")
         if self.rules.floor is not None:
@@ -346,7 +345,7 @@ class MixtureColumn(NumericColumn):
         if sorted(self.order) != list(range(codes)) or len(self.modal_counts) != len(self.modal_values):
             raise ValueError("the order does not fit the codes")
         self._check_tables()
-        super().check()
+        super().check_parts()
         with suppress(InputError):  # of values too extreme to come back, which is no fault of the model
             coded = Coded(np.zeros(self.width), np.arange(self.width).astype(self.code_dtype))
             engine = get_engine("reference")
@@ -502,7 +501,7 @@ class MixtureDecoder:
             missing = xp.empty(len(part.code), np.bool_)
         wrong, complete = self._engine.decode(part.scalar, part.code, rules or RowRules(), table, out, missing)
         if wrong >= 0:
-            refuse_code(column, first_row + wrong, int(part.code[wrong]))
+            column.refuse_code(first_row + wrong, int(part.code[wrong]))
         array: Column
         if rules is None:
             array = codec.decode(out, complete=complete)

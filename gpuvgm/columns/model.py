@@ -6,25 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from gpuvgm.columns.base import MOST_ORDINARY, ColumnPlan, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn, plan_ids
 from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.numeric import Lowest, plan_numbers
+from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
 from gpuvgm.errors import listed
-from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
-
-Span = tuple[int, int, str]
-_PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +28,22 @@ class Kind:
     Parameters
     ----------
     plan : callable
-        (request, sample, smallest ordinary value of a log column) -> ColumnPlan.
+        (request, sample) -> ColumnPlan.
     column : type
         Class of its fitted columns.
     """
 
-    plan: Callable[[ColumnRequest, Any, Lowest | None], ColumnPlan]
+    plan: Callable[[ColumnRequest, Any], ColumnPlan]
     column: type[FittedColumn]
 
 
 KINDS: dict[str, Kind] = {
     "continuous": Kind(plan_numbers, MixtureColumn),
     "mixed": Kind(plan_numbers, MixtureColumn),
-    "categorical": Kind(lambda request, sample, _: plan_categories(request, sample), CategoricalColumn),
+    "categorical": Kind(plan_categories, CategoricalColumn),
     "general": Kind(plan_numbers, GeneralColumn),
-    "id": Kind(lambda request, sample, _: plan_ids(request, sample), IdColumn),
-    "pass": Kind(lambda request, sample, _: PassthroughPlan(request.name, sample.type), PassthroughColumn),
+    "id": Kind(plan_ids, IdColumn),
+    "pass": Kind(lambda request, sample: PassthroughPlan(request.name, sample.type), PassthroughColumn),
 }
 
 
@@ -66,22 +60,6 @@ def column_from_json(document: Any) -> FittedColumn:
         refuse(document, "a column", f"a column ({', '.join(KINDS)})")
     name = document.get("name")
     return KINDS[kind].column.from_json(document, f'column "{name}"' if isinstance(name, str) else "a column")
-
-
-def check_column(column: FittedColumn) -> None:
-    """Decode and encode a value of every one-hot column of a loaded column.
-
-    Raises
-    ------
-    ValueError
-        Naming the column, where its parts do not fit together.
-    """
-    try:
-        with np.errstate(all="ignore"):
-            column.check()
-    except _PROBLEMS as problem:
-        text = str(problem) or type(problem).__name__
-        raise ValueError(text if f'"{column.name}"' in text else f'column "{column.name}": {text}') from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +123,9 @@ class TableModel:
         """Columns with a scalar or one-hot columns, which are those of the onehot matrix."""
         return tuple(column for column in self.columns if column.is_encoded)
 
-    def spans(self) -> dict[str, list[Span]]:
+    def spans(self) -> dict[str, list[tuple[int, int, str]]]:
         """Spans (start, stop, activation) of the onehot layout, per column: "tanh" for scalars, else "softmax"."""
-        spans: dict[str, list[Span]] = {}
+        spans: dict[str, list[tuple[int, int, str]]] = {}
         start = 0
         for column in self.encoded:
             spans[column.name] = column_spans = []

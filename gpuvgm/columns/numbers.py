@@ -149,7 +149,7 @@ class NumericColumn(FittedColumn):
         codec = {"resolution": self.resolution, "codec": document_of(self.codec)}
         return super().describe() | ends | texts | codec
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse values that the codec does not have: the range's ends, both or none, and modal values."""
         codec, low, high = self.codec, self.minimum, self.maximum
         if isinstance(codec, CurvedCodec):

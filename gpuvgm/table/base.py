@@ -19,9 +19,9 @@ import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
-from gpuvgm.columns.model import Span, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.numeric import plan_again
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.rules import choice, whole
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
@@ -415,7 +415,7 @@ class BaseTransformer(NamedParameters):
         check_columns(table, model)
         settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
-        plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
+        plans = [NumberPlan.of_fitted(one, requests[one.name], self.summaries_[one.name]) for one in numeric]
         with self._run("fit", table, lambda: Need.fit(_fields(table, model.names))) as run:
             fitted = add_rows(run, model, plans, self.summaries_)
         for problem in fitted.failed.values():
@@ -1230,7 +1230,7 @@ class BaseTransformer(NamedParameters):
         return np.array(model.onehot_names(template) if layout_name == "onehot" else compact, dtype=object)
 
     @property
-    def layout_(self) -> dict[str, list[Span]]:
+    def layout_(self) -> dict[str, list[tuple[int, int, str]]]:
         """Spans (start, stop, activation) of the onehot layout, per column."""
         return self._fitted().spans()
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, together
-from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Modes, refuse_code
+from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES, NameTemplate
@@ -137,7 +137,7 @@ class CompactReader:
         if not column.has_codes:
             return Coded(scalar)
         if column.width:
-            code = _codes(column, block, self._names.mode(column.name))
+            code = column.codes_of(_array_of_column(block, self._names.mode(column.name)), block.first_row)
             return Coded(code=code) if scalar is None else Coded(*together(scalar, code))
         xp = np if scalar is None else namespace_of(scalar)
         return Coded(scalar, xp.zeros(block.rows, dtype=column.code_dtype))
@@ -149,22 +149,6 @@ def _all_parts(model: TableModel, columns: dict[str, Coded], block: Block | Matr
         column.name: columns.get(column.name) or column.absent(block.first_row, block.rows) for column in model.columns
     }
     return {name: part for name, part in parts.items() if part is not None}
-
-
-def _codes(column: FittedColumn, block: Block, name: str) -> Modes:
-    mode = _array_of_column(block, name)
-    xp = namespace_of(mode)
-    if mode.dtype != column.code_dtype:
-        if not column.all_known:
-            mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
-        end = column.width + (not column.all_known)
-        is_invalid = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
-        if is_invalid.any():
-            first = int(is_invalid.argmax())
-            refuse_code(column, block.first_row + first, mode[first].item())
-        mode = mode.astype(column.code_dtype)
-    contiguous: Modes = xp.ascontiguousarray(mode)
-    return contiguous
 
 
 def _array_of_column(block: Block, name: str) -> Array:
