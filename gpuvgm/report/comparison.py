@@ -673,8 +673,9 @@ _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
 _UNMODELLED = ("pass", "id")  # kinds, whose columns come last
 
 
-def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[dict[str, Pair], TableCounts]:
-    """Count the original table; also return the counters, which count the synthetic table the same way.
+@dataclass(frozen=True, slots=True)
+class OriginalTable:
+    """The original table, counted, and what counts the synthetic one the same way.
 
     The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
 
@@ -682,86 +683,101 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     ----------
     model : TableModel
         The fitted model.
-    names : sequence of str
-        Its columns that both tables have, which are compared.
-    run : Run
-        The rows, and where and how they are counted.
-
-    Raises
-    ------
-    InputError
-        For columns of another sort, and for a table without rows.
-    """
-    refuse_types(model, run.source)
-    columns = [column for column in model.columns if column.name in names]
-    # `copies` takes the first columns as those that are modelled.
-    columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
-    names = [column.name for column in columns]
-    if not names or columns[0].kind in _UNMODELLED:
-        raise InputError("the model encodes no column, so that there is nothing to compare")
-    sample = take_sample(run, names, model.seed)
-    engine = get_engine(run.here.engine)
-    pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
-    return pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True)
-
-
-def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts:
-    """Count the synthetic table. Parameters and errors as for `count_original`."""
-    refuse_types(model, run.source)
-    return count_table(run, pairs, "compare", keeps_rows=True)
-
-
-def count_held_out(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts | None:
-    """Count original rows that were held out; None where there are none. Parameters as for `count_original`."""
-    refuse_types(model, run.source)
-    return counts_of_table(run, pairs, keeps_rows=True)
-
-
-def compare_counts(
-    pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts, held_out: TableCounts | None = None
-) -> Comparison:
-    """The figures of all columns.
-
-    Parameters
-    ----------
     pairs : dict of str to Pair
-        The columns.
-    original, synthetic : TableCounts
-        Counts and rows of both tables.
-    held_out : TableCounts, optional
-        Those of original rows that were held out of the fit, to which distances are compared.
+        The columns that are compared.
+    counts : TableCounts
+        Counts and rows of the table.
     """
-    columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
-    modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
-    row_count = min(original.rows, synthetic.rows, FIRST_ROWS)
-    tables = (original, synthetic)
-    before, after = (
-        {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
-        for counts in tables
-    )
-    samples = [{name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables]
-    original_sample, synthetic_sample = (
-        {name: rows for name, rows in table.items() if name in modelled} for table in samples
-    )
-    missing = [{name: pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
-    binned = {
-        name: pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
-        for name in original_sample
-    }
-    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, (*tables, held_out))
-    row_columns = [name for name, column in columns.items() if column.kind != "id"]
-    rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
-    return Comparison(
-        rows=original.rows,
-        synthetic_rows=synthetic.rows,
-        columns=columns,
-        first=FirstRows(0, before, after),
-        pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
-        copies=copies(rows[0], rows[1], len(modelled)),
-        detection=detection,
-        closest=closest,
-        joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
-    )
+
+    model: TableModel
+    pairs: Mapping[str, Pair]
+    counts: TableCounts
+
+    @classmethod
+    def count(cls, model: TableModel, names: Sequence[str], run: Run) -> OriginalTable:
+        """Count the table.
+
+        Parameters
+        ----------
+        model : TableModel
+            The fitted model.
+        names : sequence of str
+            Its columns that both tables have, which are compared.
+        run : Run
+            The rows, and where and how they are counted.
+
+        Raises
+        ------
+        InputError
+            For columns of another sort, and for a table without rows.
+        """
+        refuse_types(model, run.source)
+        columns = [column for column in model.columns if column.name in names]
+        # `copies` takes the first columns as those that are modelled.
+        columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
+        names = [column.name for column in columns]
+        if not names or columns[0].kind in _UNMODELLED:
+            raise InputError("the model encodes no column, so that there is nothing to compare")
+        sample = take_sample(run, names, model.seed)
+        engine = get_engine(run.here.engine)
+        pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
+        return cls(model, pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True))
+
+    def count_synthetic(self, run: Run) -> TableCounts:
+        """Count the synthetic table. Errors as for `count`."""
+        refuse_types(self.model, run.source)
+        return count_table(run, self.pairs, "compare", keeps_rows=True)
+
+    def count_held_out(self, run: Run) -> TableCounts | None:
+        """Count original rows that were held out; None where there are none."""
+        refuse_types(self.model, run.source)
+        return counts_of_table(run, self.pairs, keeps_rows=True)
+
+    def compare(self, synthetic: TableCounts, held_out: TableCounts | None = None) -> Comparison:
+        """The figures of all columns.
+
+        Parameters
+        ----------
+        synthetic : TableCounts
+            Counts and rows of the synthetic table.
+        held_out : TableCounts, optional
+            Those of original rows that were held out of the fit, to which distances are compared.
+        """
+        columns = {
+            name: pair.compare(self.counts.columns[name], synthetic.columns[name]) for name, pair in self.pairs.items()
+        }
+        modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
+        row_count = min(self.counts.rows, synthetic.rows, FIRST_ROWS)
+        tables = (self.counts, synthetic)
+        before, after = (
+            {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
+            for counts in tables
+        )
+        samples = [
+            {name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables
+        ]
+        original_sample, synthetic_sample = (
+            {name: rows for name, rows in table.items() if name in modelled} for table in samples
+        )
+        missing = [{name: self.pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
+        binned = {
+            name: self.pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
+            for name in original_sample
+        }
+        detection, closest = _judge_rows({name: self.pairs[name] for name in modelled}, (*tables, held_out))
+        row_columns = [name for name, column in columns.items() if column.kind != "id"]
+        rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
+        return Comparison(
+            rows=self.counts.rows,
+            synthetic_rows=synthetic.rows,
+            columns=columns,
+            first=FirstRows(0, before, after),
+            pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
+            copies=copies(rows[0], rows[1], len(modelled)),
+            detection=detection,
+            closest=closest,
+            joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
+        )
 
 
 def _judge_rows(

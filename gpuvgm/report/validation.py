@@ -153,6 +153,32 @@ class Validation:
     not_judged: tuple[str, ...] = ()
     other_types: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, model: TableModel, run: Run) -> Validation:
+        """Judge a table in one scan over its rows.
+
+        Parameters
+        ----------
+        model : TableModel
+            The fitted model.
+        run : Run
+            The rows, and where and how they are counted.
+
+        Raises
+        ------
+        InputError
+            For a table without rows, and for columns of other types than were fitted.
+        """
+        refuse_types(model, run.source)
+        engine = get_engine(run.here.engine)
+        checks: dict[str, _NumberCheck | _CategoryCheck] = {
+            column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
+        }
+        counts = count_table(run, checks, "validate")
+        validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
+        not_judged = tuple(name for name in model.names if name not in validations)
+        return cls(counts.rows, validations, not_judged, _other_types(model, not_judged, run.source.schema))
+
     def broken(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
         """Return the limits that a column breaks, and columns of other types, as sentences; empty when all is well.
 
@@ -377,32 +403,6 @@ _CHECKS: Mapping[str, type[_NumberCheck | _CategoryCheck]] = {
     "general": _NumberCheck,
     "categorical": _CategoryCheck,
 }
-
-
-def validate_table(model: TableModel, run: Run) -> Validation:
-    """Judge a table in one scan over its rows.
-
-    Parameters
-    ----------
-    model : TableModel
-        The fitted model.
-    run : Run
-        The rows, and where and how they are counted.
-
-    Raises
-    ------
-    InputError
-        For a table without rows, and for columns of other types than were fitted.
-    """
-    refuse_types(model, run.source)
-    engine = get_engine(run.here.engine)
-    checks: dict[str, _NumberCheck | _CategoryCheck] = {
-        column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
-    }
-    counts = count_table(run, checks, "validate")
-    validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
-    not_judged = tuple(name for name in model.names if name not in validations)
-    return Validation(counts.rows, validations, not_judged, _other_types(model, not_judged, run.source.schema))
 
 
 def _other_types(model: TableModel, names: Sequence[str], schema: pa.Schema) -> dict[str, tuple[str, str]]:

@@ -914,7 +914,7 @@ class BaseTransformer(NamedParameters):
         self.model_ = replace(self.model_, source=table.fingerprint())
 
     def _compare(self, table: Source, synthetic: Source) -> Comparison:
-        from gpuvgm.report import compare_counts, count_held_out, count_original, count_synthetic
+        from gpuvgm.report import OriginalTable
 
         model, start = self._fitted(), time.perf_counter()
         for source in (table, synthetic):
@@ -928,15 +928,15 @@ class BaseTransformer(NamedParameters):
         rule = self._hold_out
         fitted = table if rule is None else rule.part(table, held=False)
         with self._run("evaluate", fitted, need) as run:
-            pairs, original = count_original(model, names, run)
+            original = OriginalTable.count(model, names, run)
         # The engine that counted on the host takes no rows of a device.
         engine = self.engine if run.on_device else get_engine(run.here.engine).name
         held_out = None
         if rule is not None:
             with self._run("evaluate", rule.part(table, held=True), need, engine) as run:
-                held_out = count_held_out(model, pairs, run)
+                held_out = original.count_held_out(run)
         with self._run("compare", synthetic, need, engine) as run:
-            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, run), held_out)
+            comparison = original.compare(original.count_synthetic(run), held_out)
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=self.schema_.reasons, facts=facts)
 
@@ -976,12 +976,12 @@ class BaseTransformer(NamedParameters):
         >>> print(validation.broken()[0])
         column "colour": share of values that are no category is 0.25, but may be at most 0
         """
-        from gpuvgm.report import validate_table
+        from gpuvgm.report import Validation
 
         model, table = self._fitted(), any_source(source)
         check_columns(table, model)
         with self._run("validate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
-            return validate_table(model, run)
+            return Validation.of(model, run)
 
     def distance_to(self, other: BaseTransformer) -> ModelDistance:
         """Measure how far this model is from another one of the same columns, for example one fitted to more rows.
@@ -1013,9 +1013,9 @@ class BaseTransformer(NamedParameters):
         >>> distance.rows, distance.other_rows, round(distance.columns["amount"].ks, 2)
         (500, 1000, 0.01)
         """
-        from gpuvgm.report import model_distance
+        from gpuvgm.report import ModelDistance
 
-        return model_distance(self._fitted(), other._fitted())
+        return ModelDistance.between(self._fitted(), other._fitted())
 
     def plot(self, name: str, ax: Any = None, *, rows: Floats | None = None) -> Any:
         """Draw one column with matplotlib: its modes over the histogram of its rows, or its categories.
