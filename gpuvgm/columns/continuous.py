@@ -43,7 +43,6 @@ from gpuvgm.columns.numbers import (
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import Count, anything
 from gpuvgm.columns.rules import positive, share, whole
-from gpuvgm.columns.text import modal_text, value_text
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
@@ -308,14 +307,14 @@ class MixtureColumn(NumericColumn):
         for code, (index, rows) in enumerate(zip(self.order, self.code_counts, strict=True)):
             if index < modal:
                 value = self.modal_values[index]
-                description: dict[str, Any] = {"modal_value": value, "text": modal_text(self.codec, value)}
+                description: dict[str, Any] = {"modal_value": value, "text": self.codec.modal_text(value)}
             elif index < modal + len(active):
                 k = int(active[index - modal])
                 figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
                 description = {"component": k, **{name: float(value) for name, value in figures.items()}}
             else:
                 ends = self._tail(index - modal - len(active))
-                text = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
+                text = " to ".join(self.codec.value_text(self.codec.value(end)) for end in ends)
                 description = {"tail": ends, "text": text}
             codes.append({"code": code, **description, "rows": int(rows)})
         return codes

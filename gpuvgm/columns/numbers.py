@@ -15,7 +15,6 @@ from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, rows_for
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
-from gpuvgm.columns.text import value_text
 from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules
@@ -145,7 +144,7 @@ class NumericColumn(FittedColumn):
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
         ends = {"minimum": self.minimum, "maximum": self.maximum}
-        texts = {f"{end}_text": value_text(self.codec, value) for end, value in ends.items()}
+        texts = {f"{end}_text": self.codec.value_text(value) for end, value in ends.items()}
         codec = {"resolution": self.resolution, "codec": document_of(self.codec)}
         return super().describe() | ends | texts | codec
 

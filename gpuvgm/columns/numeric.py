@@ -42,7 +42,6 @@ from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for, stored_rows, with_modal
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
-from gpuvgm.columns.text import value_text
 from gpuvgm.config import SPARSE, EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import Coverage
@@ -229,7 +228,7 @@ class NumberPlan(MixturePlan, ColumnPlan):
         reach, rows = summary.maximum - summary.minimum, summary.ordinary
         if not self.spread or reach <= FAR_OUT * self.spread or reach <= WIDENING * self.spread * rows:
             return
-        low, high = (value_text(self.codec, end) for end in range_of(self.codec, summary))
+        low, high = map(self.codec.value_text, range_of(self.codec, summary))
         half = f"half of them lie within {self.spread / unit_of(self.codec):.3g}"
         told = f'column "{self.name}": values reach from {low} to {high}, {half}'
         if not self.is_final and not self.seen[0] <= summary.minimum <= summary.maximum <= self.seen[1]:

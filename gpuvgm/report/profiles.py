@@ -13,7 +13,6 @@ from gpuvgm.columns.codecs import Codec, Number
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.histograms import Histogram, components_by_mean, histogram_of
-from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
 from gpuvgm.report.counting import EncodedCounts, ErrorHistogram
 from gpuvgm.summary.distribution import Pieces
 from gpuvgm.summary.grid import keys_of
@@ -160,8 +159,8 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
         modes.append(
             ModeProfile(
                 code=code,
-                name=rounded_mean_text(column.codec, float(column.means[k]), float(column.stds[k])),
-                sd=rounded_length_text(column.codec, float(column.stds[k])),
+                name=column.codec.rounded_mean_text(float(column.means[k]), float(column.stds[k])),
+                sd=column.codec.rounded_length_text(float(column.stds[k])),
                 weight=float(weights[k]),
                 rows=int(rows[code]),
                 below=int(counts.below[code]),
@@ -175,7 +174,7 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
         below, above = int(counts.below[code]), int(counts.above[code])
         modes.append(ModeProfile(code, tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
     for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        modes.append(ModeProfile(code, modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
+        modes.append(ModeProfile(code, column.codec.plain.modal_text(value), "", None, int(rows[code]), 0, 0, ()))
     return tuple(modes)
 
 
@@ -200,7 +199,7 @@ def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: 
         value = _shortest(float(value), _ROUNDINGS * np.spacing(max(abs(number), abs(pieces.frame.centre))))
     modal = [_modal_literal(codec, modal_value) for modal_value in (*column.modal_values, value)]
     options = column.codec.declared | ({"integer": True} if getattr(codec, "integer", False) else {})
-    return Spike(value_text(codec, value), share, f"[{', '.join(modal)}]", options)
+    return Spike(codec.value_text(value), share, f"[{', '.join(modal)}]", options)
 
 
 def _shortest(value: float, tolerance: float) -> float:

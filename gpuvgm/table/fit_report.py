@@ -16,9 +16,9 @@ from gpuvgm.columns.categorical import IntervalColumn
 from gpuvgm.columns.codecs import step_text
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.schema import ColumnSpec
-from gpuvgm.columns.text import html_table, widths_line
+from gpuvgm.columns.text import html_table
 from gpuvgm.errors import counted, printable, shortened
-from gpuvgm.report.text import aligned
+from gpuvgm.report.text import aligned, widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5

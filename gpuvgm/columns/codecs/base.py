@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
+from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
 from gpuvgm.engines.tables import RowRules, Step
 from gpuvgm.summary.grid import Floats
 
@@ -74,10 +75,6 @@ class Codec(ABC):
     def formula(self) -> str:
         """The function around the values, for people."""
         return ""
-
-    def number_text(self, number: float) -> str | None:
-        """A number as people write it; None where its value is written."""
-        return None
 
     @property
     def word_values(self) -> tuple[int, ...]:
@@ -205,6 +202,36 @@ class Codec(ABC):
     @abstractmethod
     def show(self, value: Number) -> str:
         """A value as people write it."""
+
+    @property
+    def tick(self) -> float:
+        """Seconds in the unit of datetimes; 0 for other values."""
+        return 0.0
+
+    def value_text(self, value: Number | None) -> str:
+        """A value as people read it, floats with at most six digits; empty for none."""
+        return "" if value is None else shorten_float(value, self.show(value))
+
+    def modal_text(self, value: Number | None) -> str:
+        """A modal value; None is "missing"."""
+        return "missing" if value is None else self.value_text(value)
+
+    def mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean as a value, or as the text that its scale has for it."""
+        return number_beside(mean, sd)
+
+    def rounded_mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean with the digits that its standard deviation leaves of interest."""
+        return rounded_beside(mean, sd)
+
+    def length_text(self, length: float, digits: int = 4) -> str:
+        """A difference of two numbers, such as a standard deviation; of datetimes with its unit."""
+        return f"{length:.{digits}g}"
+
+    def rounded_length_text(self, length: float) -> str:
+        """A standard deviation to three digits, large ones without a power of ten."""
+        text = self.length_text(length, 3)
+        return plain_number(float(f"{length:.3g}")) if text == f"{length:.3g}" else text
 
 
 class WholeCodec(Codec):

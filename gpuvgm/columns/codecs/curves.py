@@ -217,6 +217,18 @@ class CurvedCodec(Codec):
         """The value, not its number."""
         return self.inner.show(value)
 
+    def mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean as a value, or as the text that the function has for it."""
+        return self.value_text(self.value(mean))
+
+    def rounded_mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean as `mean_text` has it."""
+        return self.mean_text(mean, sd)
+
+    def length_text(self, length: float, digits: int = 4) -> str:
+        """A difference of two numbers, on the scale."""
+        return f"{length:.{digits}g}{self.length_mark}"
+
 
 def unit_of(codec: Codec) -> float:
     """Number of a column's own units that make 1."""
