@@ -126,6 +126,12 @@ class NumericColumn(FittedColumn):
         """Indices of the active components, ascending."""
         return np.flatnonzero(self.active)
 
+    @property
+    def components_by_mean(self) -> NDArray[np.int64]:
+        """Indices of the active components, by rising mean."""
+        k = self.active_components
+        return k[np.argsort(self.means[k], kind="stable")]
+
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values that are not numbers."""
         text = self.row_type != self.type and is_text_type(plain_type(type_))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.codecs import unit_of
-from gpuvgm.columns.histograms import Curve, components_by_mean, histogram_of
+from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 from gpuvgm.io.arrow import is_moment_type
@@ -51,7 +51,7 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
         raise InputError(f'column "{column.name}" had no ordinary value, and has no modes to draw')
     ax = _axes(ax)
     numbers, weight = _expected_numbers(column) if rows is None else _row_numbers(column, rows)
-    histogram = histogram_of(column, Pieces.of_values(numbers, weight))
+    histogram = Histogram.of(column, Pieces.of_values(numbers, weight))
     edges, places = (np.array(histogram.edges) + histogram.base) / _axis_unit(column), np.array(histogram.places)
     bin_width = float(np.median(np.diff(places)))
 
@@ -63,7 +63,7 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     if rows is not None:
         bars = np.array(histogram.before) * bin_width / np.diff(places)
         ax.stairs(bars, edges, fill=True, color="0.84", label="rows")
-    for k, curve in zip(components_by_mean(column), histogram.curves, strict=True):
+    for k, curve in zip(column.components_by_mean, histogram.curves, strict=True):
         mean, sd = float(column.means[k]), float(column.stds[k])
         label = f"{column.codec.rounded_mean_text(mean, sd)} ± {column.codec.rounded_length_text(sd)}"
         share = "< 0.1" if column.weights[k] < _LEAST_SHARE else f"{100 * column.weights[k]:.1f}"

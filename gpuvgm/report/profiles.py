@@ -12,7 +12,7 @@ from gpuvgm.columns.base import FitRecord
 from gpuvgm.columns.codecs import Codec, Number
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.histograms import Histogram, components_by_mean, histogram_of
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.report.counting import EncodedCounts, ErrorHistogram
 from gpuvgm.summary.distribution import Pieces
 from gpuvgm.summary.grid import keys_of
@@ -154,7 +154,7 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
     rows = np.sum(counts.scalars, axis=1)
     modes = []
     active, weights = column.active_components.tolist(), column.weights
-    for k in components_by_mean(column).tolist():
+    for k in column.components_by_mean.tolist():
         code = int(positions[modal + active.index(k)])
         modes.append(
             ModeProfile(
@@ -261,7 +261,7 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
     modal = [column.codec.plain.number(value) for value in column.modal_values if value is not None]
     before, after = without(before, modal), without(after, modal)
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
-        histogram = histogram_of(column, before, after) if before.rows and after.rows else None
+        histogram = Histogram.of(column, before, after) if before.rows and after.rows else None
     rows = round(before.rows)
     return NumberProfile(
         type=column.type,
