@@ -24,7 +24,7 @@ from gpuvgm.columns.base import (
     Values,
     refuse_rows,
 )
-from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of, rows_for, step_text, with_value
+from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of
 from gpuvgm.columns.coverage import modes_of_tails
 from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
@@ -32,7 +32,6 @@ from gpuvgm.columns.numbers import (
     ORDINARY,
     NumericColumn,
     error_of,
-    off_step_rows,
     ordinary_numbers,
     refuse_infinite_rows,
     refuse_missing_rows,
@@ -292,7 +291,7 @@ class MixtureColumn(NumericColumn):
         """The column for people and other programs."""
         return super().describe() | {
             "components": len(self.means),
-            "step": step_text(self.codec),
+            "step": self.codec.step_text,
             "modes": self.describe_codes(),
             "scale": self.rules.scale,
             "tails": self.rules.tails,
@@ -386,7 +385,7 @@ class MixtureEncoder:
     def __call__(self, part: Slice) -> Coded:
         """Scalars and codes of a part."""
         column = self._column
-        values = rows_for(column.codec, part.values)
+        values = column.codec.rows_of(part.values)
         rules = column.rules_for(values)
         if rules is None or self._table is None:
             return self._by_codec(part, values)
@@ -408,7 +407,7 @@ class MixtureEncoder:
             return Coded(scalar, code if which is None else self._with_modal(code, which))
         counts = self._engine.encode(numbers, RowRules(), table, self._draw(part, numbers), (scalar, code))
         _, missing, _, _, off_step = counts.reshape(-1, 2)
-        off = off_step_rows(column.codec, values, numbers)
+        off = column.codec.off_step_rows(values, numbers)
         if off is not None and len(off):
             off_step[0], off_step[1] = xp.count_nonzero(off), off.argmax()
         if which is not None:
@@ -525,7 +524,7 @@ class MixtureDecoder:
         for place, value in self._table.modal:
             has_code = code == place
             if has_code.any():
-                array = with_value(self._column.codec, array, has_code, value)
+                array = self._column.codec.with_value(array, has_code, value)
         return array
 
 

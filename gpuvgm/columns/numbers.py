@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
-from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, rows_for
+from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
 from gpuvgm.engines import Engine
@@ -221,7 +221,7 @@ def ordinary_numbers(
     modal_index : ndarray of shape (rows,), or None
         Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
     """
-    values = rows_for(codec, values)
+    values = codec.rows_of(values)
     if engine is not None and isinstance(codec, CurvedCodec) and isinstance(values, DeviceColumn):
         return _numbers_on_scale(codec, modal, values, engine)
     numbers, modal_index = codec.encode(values), None
@@ -277,24 +277,6 @@ def stored_rows(codec: Codec, values: Column) -> tuple[Array, NDArray[np.bool_] 
         return codec.plain.encode(values), None
     stored = values.values
     return (stored.astype(np.float32) if stored.dtype == np.float16 else stored), values.missing
-
-
-def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.bool_] | None:
-    """Ordinary rows whose value is no multiple of the step; None where no step was learned.
-
-    Parameters
-    ----------
-    codec : Codec
-        The column's.
-    values : pyarrow.Array or DeviceColumn
-        Rows of it.
-    numbers : ndarray of shape (rows,)
-        Their numbers, as `ordinary_numbers` gave them.
-    """
-    mask = codec.off_step(rows_for(codec, values), numbers)
-    if mask is not None and mask.any():
-        mask &= ~namespace_of(numbers).isnan(numbers)
-    return mask
 
 
 def refuse_infinite_rows(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:

@@ -29,8 +29,6 @@ from gpuvgm.columns.codecs import (
     read_column,
     rounding_in,
     rounding_variance,
-    rows_for,
-    step_text,
     unit_of,
     with_learned_step,
 )
@@ -39,7 +37,7 @@ from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_
 from gpuvgm.columns.general import GeneralColumn, column_of_range
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for, stored_rows, with_modal
+from gpuvgm.columns.numbers import ordinary_numbers, range_of, rules_for, stored_rows, with_modal
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.config import SPARSE, EncodingRules, FitConfig
@@ -176,7 +174,7 @@ class NumberPlan(MixturePlan, ColumnPlan):
 
     def _with_strays(self, summary: Summary, values: Column, numbers: Floats) -> Summary:
         """The summary with the rows off the step, if there are any, and the least of their values."""
-        off = off_step_rows(self.codec, values, numbers)
+        off = self.codec.off_step_rows(values, numbers)
         if off is None or not off.any():
             return summary
         strays = _least_values(self.codec.plain.encode(values)[off])
@@ -250,7 +248,7 @@ def _least_values(numbers: Array) -> tuple[float, ...]:
 def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int) -> Column:
     """Rows where and as the plan's codec works; text that it cannot read is refused with its place."""
     try:
-        return rows_for(plan.codec, values)
+        return plan.codec.rows_of(values)
     except UnreadText as problem:
         raise problem.at(plan.name, f"row {first_row + problem.row}", CORRECT) from problem
 
@@ -422,7 +420,7 @@ def _off_step_text(plan: NumberPlan, summary: Summary) -> str:
     """How many values are no multiples of the step."""
     rows = summary.off_step
     are = "value is no multiple" if rows == 1 else "values are no multiples"
-    return f'column "{plan.name}": {rows:,} {are} of {step_text(plan.codec)}, as those of the sample are'
+    return f'column "{plan.name}": {rows:,} {are} of {plan.codec.step_text}, as those of the sample are'
 
 
 def _is_split_between(grid: Grid, centres: Floats) -> bool:
@@ -540,5 +538,5 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         maximum=maximum,
         fit=record,
     )
-    steps = plan.config.effort != "research" and step_text(plan.codec)
+    steps = plan.config.effort != "research" and plan.codec.step_text
     return replace(column, wide_scalars=True) if steps and column.resolution else column

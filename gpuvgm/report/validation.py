@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import OfText, step_text
+from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.mixture_model import TAILS
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
+from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
@@ -307,7 +307,7 @@ class _NumberCheck(Counter):
         invalid = infinite | unread | ordinary & ~column.in_range(numbers)
         if of_missing == modal_count:
             invalid |= missing
-        off = off_step_rows(codec, values, numbers)
+        off = codec.off_step_rows(values, numbers)
         counts = _ColumnCounts(
             rows=len(numbers),
             invalid=int(xp.count_nonzero(invalid)),
@@ -330,7 +330,7 @@ class _NumberCheck(Counter):
         column = self._column
         modal_rows = [*getattr(column, "modal_counts", ()), 0]
         training_rows = np.array([*modal_rows, max(column.fit.rows - sum(modal_rows), 0)])
-        step = step_text(column.codec)
+        step = column.codec.step_text
         return ColumnValidation(
             kind=column.kind,
             rows=counts.rows,

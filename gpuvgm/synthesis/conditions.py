@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import parse_categories, value_type
-from gpuvgm.columns.codecs import OfText, step_text
+from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import is_null, json_value
 from gpuvgm.errors import InputError
@@ -90,7 +90,7 @@ def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     if not np.any(bins.mass > 0):
         range_text = ""
         if isinstance(column, NumericColumn) and column.minimum is not None and column.maximum is not None:
-            ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), step_text(column.codec)
+            ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), column.codec.step_text
             range_text = f"; its values reach from {' to '.join(ends)}" + (f" in steps of {step}" if step else "")
         raise InputError(
             f'conditions: column "{column.name}": no value of the model meets {_in_words(condition)}{range_text}'

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
-from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
@@ -173,7 +172,7 @@ def _draw_numbers(
     for code, value in value_of_bin.items():
         has_value: Ints = codes == code
         if value is not MISSING and has_value.any():
-            array = with_value(column.codec, array, has_value, value)
+            array = column.codec.with_value(array, has_value, value)
     return array
 
 

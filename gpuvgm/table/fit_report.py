@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import IntervalColumn
-from gpuvgm.columns.codecs import step_text
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.columns.text import html_table
@@ -68,7 +67,7 @@ class ColumnFitReport:
             modes=0 if mixture is None else int(np.count_nonzero(mixture.active)),
             tail_modes=0 if mixture is None else len(mixture.tails),
             modal_values=modal,
-            step="" if codec is None else step_text(codec),
+            step="" if codec is None else codec.step_text,
             scale="" if codec is None else codec.formula,
             missing=column.fit.missing,
         )

@@ -120,6 +120,15 @@ class CurvedCodec(Codec):
         """The inner codec with its base at the origin, so that differences from there are exact."""
         return self.inner.with_base(int(self.origin))
 
+    @property
+    def step_text(self) -> str:
+        """The step of the inner codec."""
+        return self.inner.step_text
+
+    def row_with(self, value: Number) -> Any:
+        """A row of the inner codec."""
+        return self.inner.row_with(value)
+
     def without_step(self) -> Codec:
         """The codec whose inner one has no step."""
         return replace(self, inner=self.inner.without_step())

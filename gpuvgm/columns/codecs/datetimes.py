@@ -237,6 +237,11 @@ class DatetimeCodec(WholeCodec):
         return moments.timestamp_text(integer, type_.unit, type_.tz)
 
     @property
+    def step_text(self) -> str:
+        """The step as a length of time."""
+        return moments.nanoseconds_text(self.step * nanoseconds_of(self.type))
+
+    @property
     def tick(self) -> float:
         """Seconds in the unit of the type."""
         return nanoseconds_of(self.type) * 1e-9
