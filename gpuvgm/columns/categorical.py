@@ -149,6 +149,10 @@ class CategoricalColumn(FittedColumn):
         """Finds the categories of values."""
         return CategoryIndex(self.categories, value_type(self.type))
 
+    def category_values(self) -> CategoryValues:
+        """The categories in the column's own type, by position."""
+        return CategoryValues(self, self.categories)
+
     @property
     def texts(self) -> Iterator[str]:
         """The categories as people read them."""
@@ -217,7 +221,7 @@ class CategoricalColumn(FittedColumn):
             raise ValueError("the categories do not fit their counts")
         check_categories(len(self.categories))
         positions = np.arange(len(self.categories))
-        values = CategoryValues(self, self.categories)(positions)
+        values = self.category_values()(positions)
         places = self.index.find(values)
         if not np.array_equal(places, positions):
             raise ValueError(f"its categories are not {len(positions)} different values of {self.type}")
@@ -294,7 +298,7 @@ class IntervalColumn(CategoricalColumn):
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """Return a function that decodes parts of the column."""
-        return partial(self._decode, CategoryValues(self, self.categories))
+        return partial(self._decode, self.category_values())
 
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
         """Values of scalars; missing for NaN, where values that are no category were no error."""
@@ -355,7 +359,7 @@ class ConstantColumn(CategoricalColumn):
 
     def absent(self, first_row: int, rows: int) -> Coded:
         """Rows that came without the column."""
-        return Coded(passthrough=CategoryValues(self, self.categories)(np.zeros(rows, np.int64)))
+        return Coded(passthrough=self.category_values()(np.zeros(rows, np.int64)))
 
     def code_of(self, value: object) -> int | None:
         """None, since there are no one-hot columns."""

@@ -256,6 +256,17 @@ class MixtureColumn(NumericColumn):
         is_inside: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
         return is_inside
 
+    def within_bounds(self, numbers: Floats, code: Modes) -> NDArray[np.bool_]:
+        """Rows whose (rounded) number lies in the range of the ordinary values; modal and missing rows always do.
+
+        The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
+        """
+        modal = np.zeros(self.width, np.bool_)
+        modal[self.mode_codes()[: len(self.modal_values)]] = True
+        is_valid: NDArray[np.bool_] = namespace_of(code).asarray(modal)[code]
+        is_valid |= self.in_range(numbers)
+        return is_valid
+
     @cached_property
     def _own_rules(self) -> tuple[RowRules | None, RowRules | None]:
         host = self.codec.row_rules(self.type, on_device=False)
@@ -517,7 +528,7 @@ class MixtureDecoder:
         if not self._check:
             return Values(array)
         numbers, _ = ordinary_numbers(codec, (), array, self._engine)
-        return Values(array, within_bounds(column, numbers, code))
+        return Values(array, column.within_bounds(numbers, code))
 
     def _with_modal(self, array: Column, code: Modes) -> Column:
         """A decoded column with its modal values; the codes lie where it does."""
@@ -526,15 +537,3 @@ class MixtureDecoder:
             if has_code.any():
                 array = self._column.codec.with_value(array, has_code, value)
         return array
-
-
-def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArray[np.bool_]:
-    """Rows whose (rounded) number lies in the training range of the ordinary values; modal and missing rows always do.
-
-    The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
-    """
-    modal = np.zeros(column.width, np.bool_)
-    modal[column.mode_codes()[: len(column.modal_values)]] = True
-    is_valid: NDArray[np.bool_] = namespace_of(code).asarray(modal)[code]
-    is_valid |= column.in_range(numbers)
-    return is_valid

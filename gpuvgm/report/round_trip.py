@@ -17,7 +17,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.columns.codecs.datetimes import count_unequal
-from gpuvgm.columns.continuous import MixtureColumn, within_bounds
+from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import ordinary_numbers
@@ -122,7 +122,7 @@ class NumberTrial(ColumnTrial):
         numbers = widened(ordinary_numbers(column.codec, column.modal_values, values, self._engine)[0])
         off_step = column.codec.off_step_rows(values, numbers)
         bounded_column: Any = column  # rows of general columns all count as valid
-        valid = None if coded.code is None else within_bounds(bounded_column, numbers, coded.code)
+        valid = None if coded.code is None else bounded_column.within_bounds(numbers, coded.code)
         counts = NumberTripCounts(
             before=self._counter.count(values, x),
             after=self._counter.count(decoded, y),

@@ -12,7 +12,6 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, on_host, to_numpy, widened
 from gpuvgm.columns.codecs import LogCodec, codec_for, ends_of
-from gpuvgm.columns.continuous import within_bounds
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
@@ -200,9 +199,9 @@ def test_bounds_are_not_rounded_to_the_precision_of_the_rows(offset: float) -> N
         near = np.float32(end) + np.arange(-400, 400) * np.spacing(np.float32(end))
         numbers = near.astype(np.float32)
         codes = np.full(len(numbers), len(column.modal_values), column.code_dtype)
-        expected: Any = within_bounds(column, numbers.astype(np.float64), codes)
+        expected: Any = column.within_bounds(numbers.astype(np.float64), codes)
         assert 0 < np.count_nonzero(expected) < len(numbers)
-        np.testing.assert_array_equal(within_bounds(column, up(numbers), up(codes)).get(), expected)
+        np.testing.assert_array_equal(column.within_bounds(up(numbers), up(codes)).get(), expected)
 
 
 @pytest.mark.parametrize("name", INTEGERS)
