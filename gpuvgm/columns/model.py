@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
+
+import pyarrow as pa
 
 from gpuvgm.columns.base import MOST_ORDINARY, ColumnPlan, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
@@ -17,7 +21,9 @@ from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
-from gpuvgm.errors import listed
+from gpuvgm.errors import check_present, listed
+from gpuvgm.io import Source
+from gpuvgm.io.plain_json import plain
 from gpuvgm.summary.summary import Summary
 
 
@@ -182,6 +188,53 @@ class TableModel:
     def identifiers(self) -> tuple[IdColumn, ...]:
         """Identifiers."""
         return tuple(column for column in self.columns if isinstance(column, IdColumn))
+
+    def check_source(self, table: Source) -> None:
+        """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
+
+        A file that has the name of a fitted one and is another is noted in the log.
+        """
+        table.note_changes(self.source)
+        schema = table.schema
+        check_present(table.name, self.names, schema.names)
+        for column in self.columns:
+            column.refuse_type(table.name, schema.field(column.name).type)
+
+    def decoded_schema(self, passthrough: Mapping[str, pa.Field[Any]]) -> pa.Schema:
+        """Columns of decoded rows; `passthrough` holds the fields of those passthrough columns that the rows have."""
+        fields = []
+        for column in self.columns:
+            if column.name in passthrough:
+                fields.append(passthrough[column.name].with_nullable(True))  # noqa: FBT003
+            elif column.is_encoded or column.absent(0, 0) is not None:
+                fields.append(pa.field(column.name, column.decoded_type))
+        return pa.schema(fields)
+
+    def describe(self) -> dict[str, Any]:
+        """The model for people and other programs."""
+        reasons = self.schema.reasons
+        dropped = {spec.name: spec.reason for spec in self.schema.columns if spec.kind == "drop"}
+        columns = {
+            column.name: {"kind": column.kind, "reason": reasons.get(column.name, "")} | column.describe()
+            for column in self.columns
+        }
+        facts = {"rows": self.rows, "seed": self.seed, "source": self.source, "width": self.onehot_width}
+        return facts | {"columns": columns, "dropped": dropped}
+
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that decides what an encoded row means, as 64 hexadecimal digits.
+
+        Two models with the same fingerprint can invert each other's files; time, source, start, counts and bounds of
+        the fit do not take part.
+        """
+        columns = [column.meaning() for column in self.columns]
+        text = json.dumps(plain(columns), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return sha256(text.encode()).hexdigest()
+
+    def digest(self) -> str:
+        """SHA-256 over every parameter of every column, also over those that only some runs depend on."""
+        text = json.dumps(plain([column.to_json() for column in self.columns]), sort_keys=True, allow_nan=False)
+        return sha256(text.encode()).hexdigest()
 
     @property
     def final_schema(self) -> TableSchema:

@@ -70,7 +70,6 @@ from gpuvgm.table.decode import (
     Decoding,
     EncodedTable,
     check_origin,
-    decoded_schema,
     holds_matrices,
     joined_valid,
 )
@@ -78,7 +77,6 @@ from gpuvgm.table.description import jsonable
 from gpuvgm.table.encode import (
     Coding,
     OnehotLayout,
-    check_columns,
     check_distinct,
     checked_uniforms,
     encoded_schema,
@@ -87,7 +85,7 @@ from gpuvgm.table.encode import (
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.hold_out import HoldOut
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest, fingerprint, load_model, save_model
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
 
 if TYPE_CHECKING:
@@ -412,7 +410,7 @@ class BaseTransformer(NamedParameters):
                 f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
             )
         table = any_source(source)
-        check_columns(table, model)
+        model.check_source(table)
         settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [NumberPlan.of_fitted(one, requests[one.name], self.summaries_[one.name]) for one in numeric]
@@ -724,7 +722,7 @@ class BaseTransformer(NamedParameters):
         """The coding of a table's blocks; only results that keep metadata get the fingerprint of the model."""
         model, layout, seed = self._fitted(), settings["layout"], settings["seed"]
         check_settings(settings)
-        check_columns(table, model)
+        model.check_source(table)
         names = NAMES if settings.get("names") is None else NameTemplate(settings["names"])
         options = EncodingOptions(
             seed=model.seed if seed is None else int(seed),
@@ -827,17 +825,17 @@ class BaseTransformer(NamedParameters):
         parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
 
         def need() -> Need:
-            schema = decoded_schema(model, decoding.reader().passthrough)
+            schema = model.decoded_schema(decoding.reader().passthrough)
             return Need.transform(table.schema, schema, to_file=out is not None, group_rows=row_group_rows)
 
         lazily = self._lazily(table, out, "return_valid" if return_valid else None)
         if lazily is not None:
             reader = decoding.reader(table)
-            schema = decoded_schema(model, reader.passthrough)
+            schema = model.decoded_schema(reader.passthrough)
             return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
         with self._run("inverse", table, need) as run:
             reader = replace(decoding, engine=run.here.engine).reader(table)
-            schema = decoded_schema(model, reader.passthrough)
+            schema = model.decoded_schema(reader.passthrough)
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 run_settings = decoding.asked(table) | {"part_rows": part_rows} | parquet.asked
@@ -902,7 +900,7 @@ class BaseTransformer(NamedParameters):
         if compare is not None:
             return self._compare(any_source(source), any_source(compare))
         model, table, start = self._fitted(), any_source(source), time.perf_counter()
-        check_columns(table, model)
+        model.check_source(table)
         with self._run("evaluate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
             report = evaluate_table(model, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
@@ -979,7 +977,7 @@ class BaseTransformer(NamedParameters):
         from gpuvgm.report import Validation
 
         model, table = self._fitted(), any_source(source)
-        check_columns(table, model)
+        model.check_source(table)
         with self._run("validate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
             return Validation.of(model, run)
 
@@ -1114,7 +1112,7 @@ class BaseTransformer(NamedParameters):
 
     def _digest(self) -> str:
         """Digest of every parameter of every column."""
-        return document_digest(self._fitted())
+        return self._fitted().digest()
 
     def _save_generator(
         self,
@@ -1172,7 +1170,7 @@ class BaseTransformer(NamedParameters):
         """Fingerprint of the model, computed once."""
         model, entry = self._fitted(), self.__dict__.get("_fingerprint_of")
         if entry is None or entry[0] is not model:
-            self._fingerprint_of = entry = (model, fingerprint(model))
+            self._fingerprint_of = entry = (model, model.fingerprint())
         return str(entry[1])
 
     def _flavour(self) -> str | None:

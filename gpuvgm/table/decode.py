@@ -25,7 +25,7 @@ from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows, table_o
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,6 @@ def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemp
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {origin[:16]}…")
         names = names or pairs.get(NAMES_KEY)
     return NAMES if names is None else NameTemplate(names)
-
-
-def decoded_schema(model: TableModel, passthrough: Mapping[str, pa.Field[Any]]) -> pa.Schema:
-    """Columns of decoded rows; `passthrough` holds the fields of those passthrough columns that the rows have."""
-    fields = []
-    for column in model.columns:
-        if column.name in passthrough:
-            fields.append(passthrough[column.name].with_nullable(True))  # noqa: FBT003
-        elif column.is_encoded or column.absent(0, 0) is not None:
-            fields.append(pa.field(column.name, column.decoded_type))
-    return pa.schema(fields)
 
 
 # -- readers of the layouts
@@ -335,7 +324,7 @@ class Decoding:
         """Record for a manifest of all that determines the decoded rows."""
         return {
             "command": "inverse",
-            "model": document_digest(self.model),
+            "model": self.model.digest(),
             "inputs": table.fingerprint(),
             "drop": self.drop,
         }

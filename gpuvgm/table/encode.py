@@ -19,7 +19,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
-from gpuvgm.errors import InputError, check_present, counted_values, naming
+from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.io import (
     Block,
     DeviceTable,
@@ -32,7 +32,6 @@ from gpuvgm.io import (
     table_of_columns,
 )
 from gpuvgm.summary.grid import Floats
-from gpuvgm.table.model_file import document_digest
 
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
 
@@ -89,18 +88,6 @@ def checked_uniforms(
             raise InputError(f'column "{name}": the uniform {values[outside[0]]} at row {outside[0]} is not in [0, 1)')
         checked[name] = values
     return checked
-
-
-def check_columns(table: Source, model: TableModel) -> None:
-    """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
-
-    A file that has the name of a fitted one and is another is noted in the log.
-    """
-    table.note_changes(model.source)
-    schema = table.schema
-    check_present(table.name, model.names, schema.names)
-    for column in model.columns:
-        column.refuse_type(table.name, schema.field(column.name).type)
 
 
 # -- layouts
@@ -386,7 +373,7 @@ class Coding:
         """Record for a manifest of all that determines the encoded rows."""
         return {
             "command": "transform",
-            "model": document_digest(self.model),
+            "model": self.model.digest(),
             "inputs": table.fingerprint(),
             "layout": self.layout,
             "dtype": self.options.dtype,
