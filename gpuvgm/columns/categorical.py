@@ -144,10 +144,15 @@ class CategoricalColumn(FittedColumn):
         last = self.width - 1
         return {category: min(position, last) for position, category in enumerate(self.categories)}
 
+    @property
+    def value_type(self) -> Any:
+        """Arrow type of the categories, which may lie in a dictionary."""
+        return value_type(self.type)
+
     @cached_property
     def index(self) -> CategoryIndex:
         """Finds the categories of values."""
-        return CategoryIndex(self.categories, value_type(self.type))
+        return CategoryIndex(self.categories, self.value_type)
 
     def category_values(self) -> CategoryValues:
         """The categories in the column's own type, by position."""
@@ -156,7 +161,11 @@ class CategoricalColumn(FittedColumn):
     @property
     def texts(self) -> Iterator[str]:
         """The categories as people read them."""
-        return (category_text(self.type, category) for category in self.categories)
+        return map(self.text_of, self.categories)
+
+    def text_of(self, category: Category) -> str:
+        """A category as people read it."""
+        return category_text(self.type, category)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -168,13 +177,23 @@ class CategoricalColumn(FittedColumn):
         """True if every row has a 1 in a one-hot column."""
         return self.unknown != "ignore"
 
+    def parse(self, literal: object) -> Category:
+        """A category as a user writes it, in its plain form.
+
+        Raises
+        ------
+        ValueError
+            For a value that is none of the column's type.
+        """
+        (category,) = parse_categories([literal], self.value_type)
+        return category
+
     def code_of(self, value: object) -> int | None:
         """One-hot column of a category as a user writes it; None for what is no category."""
         try:
-            (category,) = parse_categories([value], value_type(self.type))
+            return self.positions.get(self.parse(value))
         except ValueError:
             return None
-        return self.positions.get(category)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column; Arrow looks up values, of a device each once."""

@@ -17,7 +17,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.execution.partitions import OpenPartition
 from gpuvgm.io import Given, Location, Source, decoded_sink, location_of
-from gpuvgm.table.write import Parts, RunSummary, target_of, write_rows
+from gpuvgm.table.write import Parts, RunSummary, target_of
 
 FILE_ROWS = 1 << 26
 Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen
@@ -237,7 +237,7 @@ def write_generated(
     source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
     parts = generator.parts(target_of(source, out), part, file_rows)
     run = Run(source, "reference", executor)
-    return write_rows(run, generator.schema.names, parts, generator.encoder, resume=bool(resume))
+    return parts.write(run, generator.schema.names, generator.encoder, resume=bool(resume))
 
 
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:

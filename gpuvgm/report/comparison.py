@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, beside, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryCounts, value_type
+from gpuvgm.columns.categories import CategoryCounts
 from gpuvgm.columns.codecs import Codec, FloatCodec
 from gpuvgm.columns.codecs.arrays import floats
 from gpuvgm.columns.continuous import MixtureColumn
@@ -522,7 +522,7 @@ class CategoryPair(Pair):
         if self._few_floats is None or not pa.types.is_floating(values.type):
             return values
         near = self._few_floats.nearest(widened(floats(values)), values.type)
-        return FloatCodec(value_type(self._column.type)).column_of(near)
+        return FloatCodec(self._column.value_type).column_of(near)
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
@@ -539,7 +539,7 @@ class CategoryPair(Pair):
             for key, count in rows.items()
             if not self._column.holds_keys and is_of_many(original_rows.get(key, 0), synthetic_rows.get(key, 0))
         }
-        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, may_be_shown)
+        levels, *unlisted = most_frequent(self._column, original_rows, synthetic_rows, may_be_shown)
         row_counts = original.counts.rows, synthetic.counts.rows
         return CategoryComparison(
             rows=row_counts[0],
@@ -566,7 +566,7 @@ class CategoryPair(Pair):
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
         try:
-            sorted_counts = counts.of_type(value_type(self._column.type)).ordered()
+            sorted_counts = counts.of_type(self._column.value_type).ordered()
         except ValueError as problem:
             raise naming(self._column.name, problem) from None
         return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))

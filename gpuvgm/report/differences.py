@@ -18,7 +18,6 @@ from gpuvgm.columns.codecs.shown import without_fractions
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.text import category_text
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counts, rows_of_places
 from gpuvgm.report.figures import SHARES, Description, ValueCount
@@ -280,10 +279,13 @@ class CategoryCodes:
 
 
 def most_frequent(
-    type_: pa.DataType, before: Mapping[Category, int], after: Mapping[Category, int], rank: Mapping[Category, int]
+    column: CategoricalColumn,
+    before: Mapping[Category, int],
+    after: Mapping[Category, int],
+    rank: Mapping[Category, int],
 ) -> tuple[tuple[ValueCount, ...], int, int]:
     """Rows of the categories that rank highest in two tables, and the rows of all others in both."""
     top = sorted(rank, key=lambda category: -rank[category])[:LISTED_CATEGORIES]
-    top_counts = tuple(ValueCount(key, category_text(type_, key), before.get(key, 0), after.get(key, 0)) for key in top)
+    top_counts = tuple(ValueCount(key, column.text_of(key), before.get(key, 0), after.get(key, 0)) for key in top)
     other_rows = sum(before.values()) - sum(count.rows_before for count in top_counts)
     return top_counts, other_rows, sum(after.values()) - sum(count.rows_after for count in top_counts)

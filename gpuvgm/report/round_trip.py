@@ -278,7 +278,7 @@ class CategoryTrial(ColumnTrial):
         before, after = (
             dict(zip(column.categories, codes.tolist(), strict=False)) for codes in (counts.before, counts.after)
         )
-        levels, *unlisted = most_frequent(column.type, before, after, before)
+        levels, *unlisted = most_frequent(column, before, after, before)
         infrequent = column.categories[category_count - len(column.infrequent) :]
         return CategoryFigures(
             rows=rows,

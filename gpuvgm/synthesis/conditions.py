@@ -9,12 +9,10 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import parse_categories, value_type
 from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import is_null, json_value
@@ -266,19 +264,18 @@ def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]
 
 
 def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
-    type_ = value_type(column.type)
     places = {category: place for place, category in enumerate(column.categories)}
     if isinstance(condition, tuple):
-        if not is_plain_number_type(type_):
+        if not is_plain_number_type(column.value_type):
             raise ValueError("its categories are no numbers, and have no range: list them")
-        low, high = (None if end is None else parse_categories([end], type_)[0] for end in _two_ends(condition))
+        low, high = (None if end is None else column.parse(end) for end in _two_ends(condition))
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [
             place
             for category, place in numbers.items()
             if (low is None or category >= low) and (high is None or category <= high)
         ]
-    categories = [_category_value(value, type_) for value in _as_list(condition)]
+    categories = [_category_value(column, value) for value in _as_list(condition)]
     unknown = [value for value in categories if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
@@ -291,11 +288,11 @@ def _two_ends(ends: tuple[Any, ...]) -> tuple[Any, Any]:
     return ends[0], ends[1]
 
 
-def _category_value(value: Any, type_: pa.DataType) -> Any:
+def _category_value(column: CategoricalColumn, value: Any) -> Any:
     try:
-        return parse_categories([value], type_)[0]
+        return column.parse(value)
     except ValueError:
-        raise ValueError(f"{value!r} is no value of type {type_}") from None
+        raise ValueError(f"{value!r} is no value of type {column.value_type}") from None
 
 
 def _interval(column: NumericColumn, value: Any) -> Interval | None:

@@ -86,7 +86,7 @@ from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.hold_out import HoldOut
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, load_model, save_model
-from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
+from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of
 
 if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
@@ -575,7 +575,7 @@ class BaseTransformer(NamedParameters):
             naming = {key: settings[key] for key in ("names", "keep_original") if settings[key]}
             run_settings = coding.asked(table) | {"part_rows": part_rows} | naming | parquet.asked
             parts = Parts(target_of(table, out), coding.schema, run_settings, _rows_of_part(part_rows), parquet)
-            return write_rows(run, coding.columns, parts, coding.batches, resume=resume)
+            return parts.write(run, coding.columns, coding.batches, resume=resume)
 
     def _lazily(self, table: Source, out: Path_ | None, extra: str | None) -> Lazily | None:
         """The function that makes a lazy result of a lazy table; None if the result is written, or held in memory."""
@@ -843,7 +843,7 @@ class BaseTransformer(NamedParameters):
                 parts = Parts(
                     target_of(table, out), schema, run_settings, _rows_of_part(part_rows), parquet, decoded=True
                 )
-                return write_rows(run, reader.names, parts, decoding.batches, resume=resume)
+                return parts.write(run, reader.names, decoding.batches, resume=resume)
             blocks: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, reader), reader.blocks(run), blocks.append)
         # A matrix does not say which frames the caller uses: decoded rows have the kind of table that was fitted.

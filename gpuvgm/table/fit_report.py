@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import IntervalColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.columns.text import html_table
@@ -213,7 +212,7 @@ def _column_warnings(model: TableModel, kinds: str, of_codes: str, skip: Collect
 def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
     """Warnings of the columns that a network sees."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
-    scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
+    scalars = {column.name: column for column in model.categorical if column.encoding == "interval"}
     specs = [
         replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
         for spec in inferred

@@ -249,9 +249,14 @@ class Codec(ABC):
         """A value as people write it."""
 
     @property
+    def nanoseconds(self) -> int:
+        """Nanoseconds in the unit of datetimes; 0 for other values."""
+        return 0
+
+    @property
     def tick(self) -> float:
         """Seconds in the unit of datetimes; 0 for other values."""
-        return 0.0
+        return self.nanoseconds * 1e-9
 
     def value_text(self, value: Number | None) -> str:
         """A value as people read it, floats with at most six digits; empty for none."""

@@ -239,12 +239,12 @@ class DatetimeCodec(WholeCodec):
     @property
     def step_text(self) -> str:
         """The step as a length of time."""
-        return moments.nanoseconds_text(self.step * nanoseconds_of(self.type))
+        return moments.nanoseconds_text(self.step * self.nanoseconds)
 
     @property
-    def tick(self) -> float:
-        """Seconds in the unit of the type."""
-        return nanoseconds_of(self.type) * 1e-9
+    def nanoseconds(self) -> int:
+        """Nanoseconds in the unit of the type."""
+        return nanoseconds_of(self.type)
 
     def mean_text(self, mean: float, sd: float) -> str:
         """A component's mean as a value."""
