@@ -185,8 +185,7 @@ class CategoricalColumn(FittedColumn):
         ValueError
             For a value that is none of the column's type.
         """
-        (category,) = parse_categories([literal], self.value_type)
-        return category
+        return parse_categories([literal], self.value_type)[0]
 
     def code_of(self, value: object) -> int | None:
         """One-hot column of a category as a user writes it; None for what is no category."""

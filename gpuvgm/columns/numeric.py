@@ -204,7 +204,9 @@ class NumberPlan(MixturePlan, ColumnPlan):
         """
         plan = replace(self, kind="mixed") if self.ranged and summary.missing else self
         if summary.off_step and plan.codec != plan.codec.without_step():
-            told = _off_step_text(plan, summary)
+            rows, step = summary.off_step, plan.codec.step_text
+            are = "value is no multiple" if rows == 1 else "values are no multiples"
+            told = f'column "{plan.name}": {rows:,} {are} of {step}, as those of the sample are'
             if set(summary.strays) <= set(plan.strays):
                 _LOG.info("%s; rounded to it", told)
                 return plan
@@ -414,13 +416,6 @@ def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.Chunk
     """Numbers of a sample, NaN for its missing and modal rows."""
     parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
-
-
-def _off_step_text(plan: NumberPlan, summary: Summary) -> str:
-    """How many values are no multiples of the step."""
-    rows = summary.off_step
-    are = "value is no multiple" if rows == 1 else "values are no multiples"
-    return f'column "{plan.name}": {rows:,} {are} of {plan.codec.step_text}, as those of the sample are'
 
 
 def _is_split_between(grid: Grid, centres: Floats) -> bool:

@@ -104,11 +104,10 @@ def plot_categories(name: str, texts: Iterable[str], counts: Sequence[int], ax: 
 
 def _axis_unit(column: NumericColumn) -> float:
     """Units of the column in one of the axis: cents in an amount, nanoseconds in a day, in a second or in an hour."""
-    tick = column.codec.plain.tick
-    if not tick:
+    if not column.codec.plain.tick:
         return unit_of(column.codec.plain)
     seconds = _DAY if is_moment_type(column.type) else _HOUR if pa.types.is_time(column.type) else 1.0
-    return seconds / tick
+    return seconds / column.codec.plain.tick
 
 
 def _axis_note(column: NumericColumn) -> str:

@@ -747,8 +747,7 @@ class OriginalTable:
             name: pair.compare(self.counts.columns[name], synthetic.columns[name]) for name, pair in self.pairs.items()
         }
         modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
-        row_count = min(self.counts.rows, synthetic.rows, FIRST_ROWS)
-        tables = (self.counts, synthetic)
+        tables, row_count = (self.counts, synthetic), min(self.counts.rows, synthetic.rows, FIRST_ROWS)
         before, after = (
             {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
             for counts in tables
@@ -765,8 +764,9 @@ class OriginalTable:
             for name in original_sample
         }
         detection, closest = _judge_rows({name: self.pairs[name] for name in modelled}, (*tables, held_out))
-        row_columns = [name for name, column in columns.items() if column.kind != "id"]
-        rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
+        rows = [
+            {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables
+        ]
         return Comparison(
             rows=self.counts.rows,
             synthetic_rows=synthetic.rows,

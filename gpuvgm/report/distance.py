@@ -137,8 +137,7 @@ class ModelDistance:
                     f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
                     "be compared: declare the same kind and options for both fits"
                 )
-        columns = {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()}
-        return cls(model.rows, other.rows, columns)
+        return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the distances as a dict that JSON can hold."""

@@ -287,8 +287,10 @@ def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results
     scan_results = summarise_columns(list(plan_results.good.values()), run)
     if plan_results.good and not scan_results.good and not scan_results.failed:
         raise _vanished_rows(source)
-    good = {r.name: replace(r, lowest=scan_results.good[r.name].value) for r in requests if r.name in scan_results.good}
-    return Results(good, plan_results.failed | scan_results.failed)
+    return Results(
+        {r.name: replace(r, lowest=scan_results.good[r.name].value) for r in requests if r.name in scan_results.good},
+        plan_results.failed | scan_results.failed,
+    )
 
 
 @quiet_k_means()

@@ -36,6 +36,7 @@ class Codec(ABC):
 
     __slots__ = ()
     name: ClassVar[str]
+    plain_numbers: ClassVar[bool] = False  # whether means are written as numbers, and not as values
     infinite: ClassVar[str] = ""  # what is wrong with values whose number is infinite, if more than that they are
 
     if TYPE_CHECKING:
@@ -190,9 +191,9 @@ class Codec(ABC):
         With `complete` no number is missing, so that none is looked for.
         """
 
-    @abstractmethod
     def row_with(self, value: Number) -> Any:
         """A row of the host that holds a value exactly."""
+        return self.without_step().with_base(int(value)).decode(np.zeros(1))
 
     def with_value(self, column: Column, rows: Any, value: Number) -> Column:
         """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
@@ -267,12 +268,12 @@ class Codec(ABC):
         return "missing" if value is None else self.value_text(value)
 
     def mean_text(self, mean: float, sd: float) -> str:
-        """A component's mean as a value, or as the text that its scale has for it."""
-        return number_beside(mean, sd)
+        """A component's mean, of plain numbers with as many digits as the standard deviation asks for."""
+        return number_beside(mean, sd) if self.plain_numbers else self.value_text(self.value(mean - self.base))
 
     def rounded_mean_text(self, mean: float, sd: float) -> str:
         """A component's mean with the digits that its standard deviation leaves of interest."""
-        return rounded_beside(mean, sd)
+        return rounded_beside(mean, sd) if self.plain_numbers else self.mean_text(mean, sd)
 
     def length_text(self, length: float, digits: int = 4) -> str:
         """A difference of two numbers, such as a standard deviation; of datetimes with its unit."""
@@ -330,10 +331,6 @@ class WholeCodec(Codec):
         """The step, or that of whole units; see `Codec.step_text`."""
         text = self.show(self.step if self.step > 1 else int(self.spacing))
         return text.rstrip("0").rstrip(".") if "." in text else text
-
-    def row_with(self, value: Number) -> Any:
-        """A row of the host that holds a value exactly."""
-        return self.without_step().with_base(int(value)).decode(np.zeros(1))
 
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""

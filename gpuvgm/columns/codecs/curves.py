@@ -125,10 +125,6 @@ class CurvedCodec(Codec):
         """The step of the inner codec."""
         return self.inner.step_text
 
-    def row_with(self, value: Number) -> Any:
-        """A row of the inner codec."""
-        return self.inner.row_with(value)
-
     def without_step(self) -> Codec:
         """The codec whose inner one has no step."""
         return replace(self, inner=self.inner.without_step())
@@ -225,14 +221,6 @@ class CurvedCodec(Codec):
     def show(self, value: Number) -> str:
         """The value, not its number."""
         return self.inner.show(value)
-
-    def mean_text(self, mean: float, sd: float) -> str:
-        """A component's mean as a value, or as the text that the function has for it."""
-        return self.value_text(self.value(mean))
-
-    def rounded_mean_text(self, mean: float, sd: float) -> str:
-        """A component's mean as `mean_text` has it."""
-        return self.mean_text(mean, sd)
 
     def length_text(self, length: float, digits: int = 4) -> str:
         """A difference of two numbers, on the scale."""

@@ -246,10 +246,6 @@ class DatetimeCodec(WholeCodec):
         """Nanoseconds in the unit of the type."""
         return nanoseconds_of(self.type)
 
-    def mean_text(self, mean: float, sd: float) -> str:
-        """A component's mean as a value."""
-        return self.value_text(self.value(mean - self.base))
-
     def rounded_mean_text(self, mean: float, sd: float) -> str:
         """A component's mean as a value, without fractions of seconds or the time of the day in wide modes."""
         text, seconds = self.mean_text(mean, sd), sd * self.tick

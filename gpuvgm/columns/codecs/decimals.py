@@ -228,14 +228,6 @@ class DecimalCodec(WholeCodec):
         digits = Decimal(int(value)).as_tuple()
         return f"{Decimal((digits.sign, digits.digits, -self.scale)):f}"
 
-    def mean_text(self, mean: float, sd: float) -> str:
-        """A component's mean as a value."""
-        return self.value_text(self.value(mean - self.base))
-
-    def rounded_mean_text(self, mean: float, sd: float) -> str:
-        """A component's mean as a value."""
-        return self.mean_text(mean, sd)
-
     def length_text(self, length: float, digits: int = 4) -> str:
         """A difference of two values, with its decimal point."""
         return f"{length * 10.0**-self.scale:.{digits}g}"

@@ -58,6 +58,7 @@ class FloatCodec(Codec):
     integer: bool = False
     step: Annotated[str, decimal_step] | None = None
     name: ClassVar[str] = "float"
+    plain_numbers: ClassVar[bool] = True
 
     @property
     def base(self) -> int:

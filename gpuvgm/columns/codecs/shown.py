@@ -27,12 +27,11 @@ def number_beside(value: float, sd: float) -> str:
 
 def rounded_beside(value: float, sd: float) -> str:
     """A number with the digits that a standard deviation leaves of interest."""
-    if not _LEAST_SD < sd < 1 / _LEAST_SD:
-        return number_beside(value, sd)
     decimals = _decimals_beside(value, sd)
     if decimals is not None:
         return f"{round(value, decimals):,.{max(0, decimals)}f}"
-    return plain_number(round(value, 2 - math.floor(math.log10(sd))))
+    is_usual = _LEAST_SD < sd < 1 / _LEAST_SD
+    return plain_number(round(value, 2 - math.floor(math.log10(sd)))) if is_usual else f"{value:.6g}"
 
 
 def _decimals_beside(value: float, sd: float) -> int | None:
