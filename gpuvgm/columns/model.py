@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
@@ -189,6 +189,11 @@ class TableModel:
         """Identifiers."""
         return tuple(column for column in self.columns if isinstance(column, IdColumn))
 
+    def running_identifiers(self, names: Iterable[str]) -> list[IdColumn]:
+        """Identifiers that are not among some encoded columns, and get running numbers."""
+        present = set(names)
+        return [c for c in self.identifiers if c.regenerate != "missing" and c.name not in present]
+
     def check_source(self, table: Source) -> None:
         """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
 
@@ -218,8 +223,14 @@ class TableModel:
             column.name: {"kind": column.kind, "reason": reasons.get(column.name, "")} | column.describe()
             for column in self.columns
         }
-        facts = {"rows": self.rows, "seed": self.seed, "source": self.source, "width": self.onehot_width}
-        return facts | {"columns": columns, "dropped": dropped}
+        return {
+            "rows": self.rows,
+            "seed": self.seed,
+            "source": self.source,
+            "width": self.onehot_width,
+            "columns": columns,
+            "dropped": dropped,
+        }
 
     def fingerprint(self) -> str:
         """SHA-256 over everything that decides what an encoded row means, as 64 hexadecimal digits.

@@ -121,8 +121,7 @@ class CompactReader:
     def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
             return Coded(passthrough=block.column(column.name))
-        name = self._names.scalar(column.name)
-        scalar = real_scalars(_array_of_column(block, name)) if column.has_scalar else None
+        scalar = real_scalars(_array_of_column(block, self._names.scalar(column.name))) if column.has_scalar else None
         if not column.has_codes:
             return Coded(scalar)
         if column.width:
