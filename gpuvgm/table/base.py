@@ -1325,6 +1325,23 @@ def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer
     return transformer_of(kind, load_model(fspath(path)), path, **machine)
 
 
+def load_for(transformer: BaseTransformer, path: Path_) -> tuple[BaseTransformer, list[str]]:
+    """Read the transformer of a model, which works where and as another one does.
+
+    Returns
+    -------
+    fitted : BaseTransformer
+        The transformer of the model.
+    ignored : list of str
+        Settings of the other one that are lost: neither defaults nor those of the model.
+    """
+    machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
+    fitted = load_as(BaseTransformer, path, **machine)
+    changes, defaults, settings = map(settings_of, (transformer, BaseTransformer(), fitted))
+    further = [name for name in changes if name not in OF_THIS_MACHINE]
+    return fitted, [name for name in further if changes[name] not in (defaults[name], settings[name])]
+
+
 def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:
     """The transformer of a model that was read from a file."""
     if model.generator == "private":

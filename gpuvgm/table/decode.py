@@ -237,6 +237,11 @@ class OnehotReader:
             )
 
 
+def onehot_parts(engine: Engine, model: TableModel, matrix: NDArray[Any]) -> Mapping[str, Coded]:
+    """Encoded parts of the columns of a onehot matrix in memory."""
+    return OnehotReader(engine, model, model.onehot_names(), {})(MatrixBlock(0, matrix)).columns
+
+
 def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:
     """A matrix in blocks; it is the device's, or a view that copies slices."""
     return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
