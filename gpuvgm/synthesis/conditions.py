@@ -23,6 +23,7 @@ from gpuvgm.synthesis.bins import Bins, origin_of
 from gpuvgm.synthesis.numbers import ROUNDING, all_numbers, range_of
 
 Interval = tuple[float, float]
+Finder = Callable[[Any], NDArray[np.bool_]]  # marks rows of a column, on the host
 
 
 def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
@@ -164,7 +165,7 @@ def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
         raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}')
 
 
-def row_finder(column: FittedColumn, condition: Any) -> Callable[[Any], NDArray[np.bool_]]:
+def row_finder(column: FittedColumn, condition: Any) -> Finder:
     """Return a function that marks rows of a column, on the host, that meet a condition; see `restricted` for these.
 
     Raises
@@ -173,6 +174,12 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Any], NDArray[
         For what is no value of the column.
     """
     return finder_of(column, read_condition(column, condition))
+
+
+def row_finders(columns: Mapping[str, FittedColumn], conditions: Mapping[str, Any]) -> dict[str, Finder]:
+    """What `row_finder` gives for each condition, which must be on one of the columns."""
+    check_names(conditions, columns)
+    return {name: row_finder(columns[name], condition) for name, condition in conditions.items()}
 
 
 def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
@@ -188,7 +195,7 @@ def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
     return tuple(read_intervals(_numeric(column), condition))
 
 
-def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Any], NDArray[np.bool_]]:
+def finder_of(column: FittedColumn, met: Sequence[Any]) -> Finder:
     """Return a function that marks rows of the host that meet a condition, of what `read_condition` gives."""
     if isinstance(column, CategoricalColumn):
         return lambda values: np.isin(column.index.find(values), met)

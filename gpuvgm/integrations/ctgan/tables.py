@@ -19,7 +19,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io.arrow import metadata_of_values
-from gpuvgm.synthesis.conditions import check_names, row_finder
+from gpuvgm.synthesis.conditions import row_finders
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.synthesizer import restored_sample
 from gpuvgm.synthesis.values import unmodelled_columns, within_range
@@ -128,8 +128,7 @@ class SampledTable:
             any row meets the conditions.
         """
         model = self.transformer.model_
-        check_names(conditions, [column.name for column in model.encoded])
-        find = {name: row_finder(model[name], condition) for name, condition in conditions.items()}
+        find = row_finders({column.name: column for column in model.encoded}, conditions)
 
         def met(matrix: Matrix) -> NDArray[np.bool_]:
             values = self.decode(matrix, find)
