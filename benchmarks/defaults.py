@@ -21,7 +21,7 @@ from benchmarks.measure import Measurement
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import Codec, CurvedCodec, rounding_variance, step_text
+from gpuvgm.columns.codecs import Codec, CurvedCodec, rounding_variance
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 
 COLUMNS, FEW_ROWS, PAYMENTS_ROWS = 30, 2_000, 100_000
@@ -94,7 +94,7 @@ def held_out_on_steps(rows: int) -> Iterator[Measurement]:
             start = time.process_time()
             fitted[effort] = fit_of(x[::2], effort)
             seconds[effort] = time.process_time() - start
-        if getattr(fitted["auto"], "mixture", None) is None or not step_text(fitted["auto"].codec):
+        if getattr(fitted["auto"], "mixture", None) is None or not fitted["auto"].codec.step_text:
             continue  # few values are categories
         stepped = fitted["auto"].codec.plain
         found = {effort: step_likelihood(column, x[1::2], stepped) for effort, column in fitted.items()}
@@ -199,7 +199,7 @@ def round_trips(rows: int) -> Iterator[Measurement]:
 def narrowest_mode(column: Any) -> float:
     """Standard deviation of a column's narrowest mode in steps, at the place of its mean; infinite without a step."""
     mixture = getattr(column, "mixture", None)
-    if mixture is None or not step_text(column.codec):
+    if mixture is None or not column.codec.step_text:
         return np.inf
     least = rounding_variance(column.codec, mixture.frame.invert(mixture.posterior.means))[column.active]
     return float(np.min(column.stds[column.active] / np.sqrt(12 * least), initial=np.inf))

@@ -84,7 +84,7 @@ def plan_for(x: np.ndarray, config: FitConfig | None = None) -> NumberPlan:
     sample = np.concatenate([x[start : start + length] for start, length in sample_runs(len(x), 0)])
     rules, config = EncodingRules(tails="clip"), config or FitConfig(effort="research")
     request = ColumnRequest(ColumnSpec(COLUMN, "continuous"), config, rules)
-    return plan_numbers(request, pa.chunked_array([sample]), None)
+    return plan_numbers(request, pa.chunked_array([sample]))
 
 
 @cache

@@ -31,7 +31,6 @@ from benchmarks.tables_held_out import AUTO, BIC, RESEARCH, likelihoods
 from benchmarks.tables_points import points
 from benchmarks.tables_sentinels import LEAST_ROWS, LEAST_SHARE, SHARES, judge, made_columns, own_values
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import step_text
 from gpuvgm.columns.codecs.texts import DatetimeText, OfText
 from gpuvgm.columns.continuous import MixtureColumn
 
@@ -162,7 +161,7 @@ def kind_of(column: Any, width: int, *, is_text: bool) -> str:
 def is_dust(column: MixtureColumn, value: Any) -> bool:
     """Whether a modal value is a multiple of the step but for what floating point does to it."""
     codec = column.codec.plain
-    if not step_text(codec) or not isinstance(value, float) or column.maximum is None or column.minimum is None:
+    if not codec.step_text or not isinstance(value, float) or column.maximum is None or column.minimum is None:
         return False
     on_step = codec.decode(np.array([codec.number(value)]))[0].as_py()
     largest = max(abs(column.minimum), abs(column.maximum), abs(value))

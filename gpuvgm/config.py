@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Algorithm = Literal["summary", "exact", "auto"]
 EngineName = Literal["auto", "reference", "native", "cuda"]
@@ -53,6 +54,11 @@ class FitConfig:
     standardize: Standardize = "auto"
     reg_covar: float = 1e-6
     active_by: Literal["rows", "weight"] = "rows"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> FitConfig:
+        """The settings of fits among those of a table."""
+        return cls(**{name: settings[name] for name in cls.__dataclass_fields__ if name in settings})
 
     @property
     def concentration(self) -> float:

@@ -281,7 +281,6 @@ def fit(
     from gpuvgm.cli.fit import add_files, complete, fit_columns
     from gpuvgm.report.text import WIDTH
     from gpuvgm.table.base import BaseTransformer
-    from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
 
     if add and failed:
@@ -315,7 +314,7 @@ def fit(
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.count_rows_of(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
-    document = {"model": model, "seconds": seconds, **model_document(fitted.model_)}
+    document = {"model": model, "seconds": seconds, **fitted.model_.describe()}
     report = fitted.fit_report_
     details = views.model_tables(fitted.model_) if verbose else [f"\n`gpuvgm info {shlex.quote(model)}` tells why"]
     notes = [textwrap.fill(note, WIDTH) for note in report.notes]
@@ -758,7 +757,6 @@ def info(
 ) -> CommandOutcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import load_model
 
     contents = load_model(model)
@@ -771,7 +769,7 @@ def info(
         unfinished = ColumnsFailed(contents.failed, len(contents.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")
     line = f"{model}: {counted(len(contents.columns), 'column')}, fitted on {views.count_rows_of(contents)}"
-    document = {"model": model, **model_document(contents)}
+    document = {"model": model, **contents.describe()}
     return CommandOutcome(document, [line, *views.model_tables(contents), *views.modes_tables(contents)])
 
 

@@ -21,7 +21,6 @@ from gpuvgm.errors import counted, install_extra
 from gpuvgm.execution.stages import Progress
 from gpuvgm.synthesis.synthesizer import TableSynthesizer
 from gpuvgm.table.base import load_as
-from gpuvgm.table.description import model_document
 from gpuvgm.table.transformer import TableTransformer
 
 SHOWN = 3  # synthetic rows
@@ -79,7 +78,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOu
         "folder": str(folder),
         "files": files,
         "seconds": seconds,
-        **model_document(fitted.model_),
+        **fitted.model_.describe(),
         "report": report.to_dict(),
         "comparison": comparison.to_dict(),
     }

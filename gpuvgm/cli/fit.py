@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import Location, location_of
-from gpuvgm.table.base import OF_THIS_MACHINE, BaseTransformer, load_as, settings_of
+from gpuvgm.table.base import BaseTransformer, load_as, load_for
 from gpuvgm.table.model_file import SUFFIX
 
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
@@ -74,14 +74,7 @@ def add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTran
     """
     if not location_of(model).exists():
         raise InputError(f"{model}: there is no model to add files to; run fit without --add")
-    machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
-    fitted = load_as(BaseTransformer, model, **machine)
-    changes, defaults, settings = map(settings_of, (transformer, BaseTransformer(), fitted))
-    ignored = [
-        name
-        for name in changes
-        if name not in OF_THIS_MACHINE and changes[name] not in (defaults[name], settings[name])
-    ]
+    fitted, ignored = load_for(transformer, model)
     if ignored:
         options = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in ignored)
         raise InputError(f"{model}: files are added with the settings of the model; leave out {options}, or --add")

@@ -15,12 +15,6 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.text import (
-    fitted_length_text,
-    length_text,
-    mean_text,
-    value_text,
-)
 from gpuvgm.errors import counted
 
 if TYPE_CHECKING:
@@ -80,8 +74,8 @@ def _kinds_table(model: TableModel) -> Table:
 def _ranges_table(columns: Iterable[MixtureColumn | GeneralColumn]) -> Table:
     table = _table("column", "minimum", "maximum", "resolution", loose=("minimum", "maximum"))
     for column in columns:
-        ends = (value_text(column.codec, end) for end in (column.minimum, column.maximum))
-        table.add_row(column.name, *ends, length_text(column.type, column.resolution, 3))
+        ends = map(column.codec.value_text, (column.minimum, column.maximum))
+        table.add_row(column.name, *ends, column.codec.plain.length_text(column.resolution, 3))
     return table
 
 
@@ -113,8 +107,8 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
             figures = (mode.get("text", ""), "", "")
             if "mean" in mode:
                 figures = (
-                    mean_text(column.codec, mode["mean"], mode["sd"]),
-                    fitted_length_text(column.codec, mode["sd"], 6),
+                    column.codec.mean_text(mode["mean"], mode["sd"]),
+                    column.codec.length_text(mode["sd"], 6),
                     f"{mode['weight']:.4f}",
                 )
             table.add_row(column.name if mode["code"] == 0 else "", str(mode["code"]), *figures, f"{mode['rows']:,}")

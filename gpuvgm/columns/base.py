@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, to_numpy
+from gpuvgm.arrays import Array, Column, namespace_of, to_numpy
 from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import one_of
@@ -21,11 +21,13 @@ from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import is_text_type
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
 MOST_ORDINARY = 255  # different texts that are ordinary categories; of more, each may name someone or something
 MISSING = None  # the modal value, or the category, that stands for "missing"
+_PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 Modes = NDArray[np.signedinteger]
 Category = str | int | float | bool | None
 Place = Callable[[int], str]
@@ -350,6 +352,34 @@ class FittedColumn:
         """One-hot column of a value as a user writes it; None for a value without one of its own."""
         return None
 
+    def codes_of(self, numbers: Array, first_row: int) -> Modes:
+        """Modes that were read as numbers, in the column's own type; NaN is a value that is no category.
+
+        Raises
+        ------
+        InputError
+            For a mode that the column does not have, or that is missing, naming the row.
+        """
+        xp = namespace_of(numbers)
+        if numbers.dtype != self.code_dtype:
+            if not self.all_known and numbers.dtype.kind == "f":
+                numbers = xp.where(xp.isnan(numbers), numbers.dtype.type(self.width), numbers)
+            end = self.width + (not self.all_known)
+            is_invalid = ~((numbers >= 0) & (numbers < end) & (numbers == xp.floor(numbers)))
+            if is_invalid.any():
+                first = int(is_invalid.argmax())
+                self.refuse_code(first_row + first, numbers[first].item())
+            numbers = numbers.astype(self.code_dtype)
+        contiguous: Modes = xp.ascontiguousarray(numbers)
+        return contiguous
+
+    def refuse_code(self, row: int, code: object) -> NoReturn:
+        """Refuse a mode that the column does not have."""
+        raise InputError(
+            f'column "{self.name}.mode": {code} at row {row} is none of the {self.width} modes '
+            f"(0 … {self.width - 1}); was it encoded with another model?"
+        )
+
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column on an engine."""
         raise NotImplementedError
@@ -383,7 +413,22 @@ class FittedColumn:
         return {"type": str(self.row_type), "rows": self.fit.rows, "missing": self.fit.missing, "fit": asdict(self.fit)}
 
     def check(self) -> None:
-        """Raise ValueError, or an error of Arrow's, if the parts of a loaded column do not fit together."""
+        """Decode and encode a value of every one-hot column of a loaded column.
+
+        Raises
+        ------
+        ValueError
+            Naming the column, where its parts do not fit together.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                self.check_parts()
+        except _PROBLEMS as problem:
+            text = str(problem) or type(problem).__name__
+            raise ValueError(text if f'"{self.name}"' in text else f'column "{self.name}": {text}') from problem
+
+    def check_parts(self) -> None:
+        """Raise ValueError, or another error, if the parts of a loaded column do not fit together."""
 
     def check_summary(self, summary: Summary) -> None:
         """Raise ValueError for a summary that does not belong to the column."""
@@ -421,11 +466,3 @@ def refuse_rows(
     first = place(first_row + int(np.argmax(rows)))
     problem_count = counted_values(int(np.count_nonzero(rows)), problem)
     raise InputError(f'column "{column.name}": {problem_count} (first at {first}); {remedy}')
-
-
-def refuse_code(column: FittedColumn, row: int, code: object) -> NoReturn:
-    """Refuse a mode that the column does not have."""
-    raise InputError(
-        f'column "{column.name}.mode": {code} at row {row} is none of the {column.width} modes '
-        f"(0 … {column.width - 1}); was it encoded with another model?"
-    )

@@ -24,7 +24,6 @@ from gpuvgm.columns.base import (
     FittedColumn,
     Slice,
     Values,
-    refuse_code,
     refuse_rows,
 )
 from gpuvgm.columns.categories import (
@@ -144,15 +143,28 @@ class CategoricalColumn(FittedColumn):
         last = self.width - 1
         return {category: min(position, last) for position, category in enumerate(self.categories)}
 
+    @property
+    def value_type(self) -> Any:
+        """Arrow type of the categories, which may lie in a dictionary."""
+        return value_type(self.type)
+
     @cached_property
     def index(self) -> CategoryIndex:
         """Finds the categories of values."""
-        return CategoryIndex(self.categories, value_type(self.type))
+        return CategoryIndex(self.categories, self.value_type)
+
+    def category_values(self) -> CategoryValues:
+        """The categories in the column's own type, by position."""
+        return CategoryValues(self, self.categories)
 
     @property
     def texts(self) -> Iterator[str]:
         """The categories as people read them."""
-        return (category_text(self.type, category) for category in self.categories)
+        return map(self.text_of, self.categories)
+
+    def text_of(self, category: Category) -> str:
+        """A category as people read it."""
+        return category_text(self.type, category)
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -164,13 +176,22 @@ class CategoricalColumn(FittedColumn):
         """True if every row has a 1 in a one-hot column."""
         return self.unknown != "ignore"
 
+    def parse(self, literal: object) -> Category:
+        """A category as a user writes it, in its plain form.
+
+        Raises
+        ------
+        ValueError
+            For a value that is none of the column's type.
+        """
+        return parse_categories([literal], self.value_type)[0]
+
     def code_of(self, value: object) -> int | None:
         """One-hot column of a category as a user writes it; None for what is no category."""
         try:
-            (category,) = parse_categories([value], value_type(self.type))
+            return self.positions.get(self.parse(value))
         except ValueError:
             return None
-        return self.positions.get(category)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column; Arrow looks up values, of a device each once."""
@@ -188,7 +209,7 @@ class CategoricalColumn(FittedColumn):
         is_wrong = (mode < 0) | (mode > last)
         if is_wrong.any():
             first = int(is_wrong.argmax())
-            refuse_code(self, first_row + first, mode[first].item())
+            self.refuse_code(first_row + first, mode[first].item())
         return Values(values(namespace_of(mode).minimum(mode, len(self.own))))
 
     @classmethod
@@ -211,13 +232,13 @@ class CategoricalColumn(FittedColumn):
             for category, text, rows, first in parts
         ]
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse categories that are not distinct values of the column's type."""
         if not len(self.categories) == len(self.counts) == len(self.first_rows):
             raise ValueError("the categories do not fit their counts")
         check_categories(len(self.categories))
         positions = np.arange(len(self.categories))
-        values = CategoryValues(self, self.categories)(positions)
+        values = self.category_values()(positions)
         places = self.index.find(values)
         if not np.array_equal(places, positions):
             raise ValueError(f"its categories are not {len(positions)} different values of {self.type}")
@@ -294,7 +315,7 @@ class IntervalColumn(CategoricalColumn):
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """Return a function that decodes parts of the column."""
-        return partial(self._decode, CategoryValues(self, self.categories))
+        return partial(self._decode, self.category_values())
 
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
         """Values of scalars; missing for NaN, where values that are no category were no error."""
@@ -319,12 +340,12 @@ class IntervalColumn(CategoricalColumn):
             for category, text, rows, first, start, stop in parts
         ]
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse categories that are not distinct values of the column's type, or too many for intervals."""
         if not self.categories or self.max_categories is not None:
             raise ValueError("intervals belong to one category at least, and to no largest number of them")
         check_categories(len(self.categories), MOST_INTERVALS)
-        CategoricalColumn.check(self)
+        CategoricalColumn.check_parts(self)
 
 
 @dataclass(frozen=True, repr=False)
@@ -355,7 +376,7 @@ class ConstantColumn(CategoricalColumn):
 
     def absent(self, first_row: int, rows: int) -> Coded:
         """Rows that came without the column."""
-        return Coded(passthrough=CategoryValues(self, self.categories)(np.zeros(rows, np.int64)))
+        return Coded(passthrough=self.category_values()(np.zeros(rows, np.int64)))
 
     def code_of(self, value: object) -> int | None:
         """None, since there are no one-hot columns."""
@@ -373,11 +394,11 @@ class ConstantColumn(CategoricalColumn):
         """The category, which has no one-hot column."""
         return [{name: value for name, value in CategoricalColumn.describe_codes(self)[0].items() if name != "code"}]
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse more or fewer than one category, and one that is no value of the column's type."""
         if len(self.categories) != 1 or self.unknown != "error":
             raise ValueError("a constant has one category, and no place for unknown ones")
-        CategoricalColumn.check(self)
+        CategoricalColumn.check_parts(self)
 
 
 @dataclass(frozen=True, slots=True)

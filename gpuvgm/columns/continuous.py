@@ -22,10 +22,9 @@ from gpuvgm.columns.base import (
     Modes,
     Slice,
     Values,
-    refuse_code,
     refuse_rows,
 )
-from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of, rows_for, step_text, with_value
+from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of
 from gpuvgm.columns.coverage import modes_of_tails
 from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
@@ -33,7 +32,6 @@ from gpuvgm.columns.numbers import (
     ORDINARY,
     NumericColumn,
     error_of,
-    off_step_rows,
     ordinary_numbers,
     refuse_infinite_rows,
     refuse_missing_rows,
@@ -44,7 +42,6 @@ from gpuvgm.columns.numbers import (
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import Count, anything
 from gpuvgm.columns.rules import positive, share, whole
-from gpuvgm.columns.text import modal_text, value_text
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
@@ -259,6 +256,17 @@ class MixtureColumn(NumericColumn):
         is_inside: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
         return is_inside
 
+    def within_bounds(self, numbers: Floats, code: Modes) -> NDArray[np.bool_]:
+        """Rows whose (rounded) number lies in the range of the ordinary values; modal and missing rows always do.
+
+        The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
+        """
+        modal = np.zeros(self.width, np.bool_)
+        modal[self.mode_codes()[: len(self.modal_values)]] = True
+        is_valid: NDArray[np.bool_] = namespace_of(code).asarray(modal)[code]
+        is_valid |= self.in_range(numbers)
+        return is_valid
+
     @cached_property
     def _own_rules(self) -> tuple[RowRules | None, RowRules | None]:
         host = self.codec.row_rules(self.type, on_device=False)
@@ -294,7 +302,7 @@ class MixtureColumn(NumericColumn):
         """The column for people and other programs."""
         return super().describe() | {
             "components": len(self.means),
-            "step": step_text(self.codec),
+            "step": self.codec.step_text,
             "modes": self.describe_codes(),
             "scale": self.rules.scale,
             "tails": self.rules.tails,
@@ -309,14 +317,14 @@ class MixtureColumn(NumericColumn):
         for code, (index, rows) in enumerate(zip(self.order, self.code_counts, strict=True)):
             if index < modal:
                 value = self.modal_values[index]
-                description: dict[str, Any] = {"modal_value": value, "text": modal_text(self.codec, value)}
+                description: dict[str, Any] = {"modal_value": value, "text": self.codec.modal_text(value)}
             elif index < modal + len(active):
                 k = int(active[index - modal])
                 figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
                 description = {"component": k, **{name: float(value) for name, value in figures.items()}}
             else:
                 ends = self._tail(index - modal - len(active))
-                text = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
+                text = " to ".join(self.codec.value_text(self.codec.value(end)) for end in ends)
                 description = {"tail": ends, "text": text}
             codes.append({"code": code, **description, "rows": int(rows)})
         return codes
@@ -333,7 +341,7 @@ class MixtureColumn(NumericColumn):
         ends: list[float] = self.mixture.frame.invert(self.mixture.tails[index]).tolist()
         return ends
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse parameters that give no densities, and try a value of every code."""
         positive(self.rules.scale, "rules: scale")
         if self.rules.floor is not None:
@@ -346,7 +354,7 @@ class MixtureColumn(NumericColumn):
         if sorted(self.order) != list(range(codes)) or len(self.modal_counts) != len(self.modal_values):
             raise ValueError("the order does not fit the codes")
         self._check_tables()
-        super().check()
+        super().check_parts()
         with suppress(InputError):  # of values too extreme to come back, which is no fault of the model
             coded = Coded(np.zeros(self.width), np.arange(self.width).astype(self.code_dtype))
             engine = get_engine("reference")
@@ -388,7 +396,7 @@ class MixtureEncoder:
     def __call__(self, part: Slice) -> Coded:
         """Scalars and codes of a part."""
         column = self._column
-        values = rows_for(column.codec, part.values)
+        values = column.codec.rows_of(part.values)
         rules = column.rules_for(values)
         if rules is None or self._table is None:
             return self._by_codec(part, values)
@@ -410,7 +418,7 @@ class MixtureEncoder:
             return Coded(scalar, code if which is None else self._with_modal(code, which))
         counts = self._engine.encode(numbers, RowRules(), table, self._draw(part, numbers), (scalar, code))
         _, missing, _, _, off_step = counts.reshape(-1, 2)
-        off = off_step_rows(column.codec, values, numbers)
+        off = column.codec.off_step_rows(values, numbers)
         if off is not None and len(off):
             off_step[0], off_step[1] = xp.count_nonzero(off), off.argmax()
         if which is not None:
@@ -502,7 +510,7 @@ class MixtureDecoder:
             missing = xp.empty(len(part.code), np.bool_)
         wrong, complete = self._engine.decode(part.scalar, part.code, rules or RowRules(), table, out, missing)
         if wrong >= 0:
-            refuse_code(column, first_row + wrong, int(part.code[wrong]))
+            column.refuse_code(first_row + wrong, int(part.code[wrong]))
         array: Column
         if rules is None:
             array = codec.decode(out, complete=complete)
@@ -520,24 +528,12 @@ class MixtureDecoder:
         if not self._check:
             return Values(array)
         numbers, _ = ordinary_numbers(codec, (), array, self._engine)
-        return Values(array, within_bounds(column, numbers, code))
+        return Values(array, column.within_bounds(numbers, code))
 
     def _with_modal(self, array: Column, code: Modes) -> Column:
         """A decoded column with its modal values; the codes lie where it does."""
         for place, value in self._table.modal:
             has_code = code == place
             if has_code.any():
-                array = with_value(self._column.codec, array, has_code, value)
+                array = self._column.codec.with_value(array, has_code, value)
         return array
-
-
-def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArray[np.bool_]:
-    """Rows whose (rounded) number lies in the training range of the ordinary values; modal and missing rows always do.
-
-    The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
-    """
-    modal = np.zeros(column.width, np.bool_)
-    modal[column.mode_codes()[: len(column.modal_values)]] = True
-    is_valid: NDArray[np.bool_] = namespace_of(code).asarray(modal)[code]
-    is_valid |= column.in_range(numbers)
-    return is_valid

@@ -149,9 +149,9 @@ class GeneralColumn(NumericColumn):
         ends = {"margin": self.margin, "clip": self.clip, "low": self.low, "high": self.high}
         return NumericColumn.describe(self) | ends
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse a range that holds no numbers."""
-        NumericColumn.check(self)
+        NumericColumn.check_parts(self)
         low, high = self.low, self.high
         if not np.isfinite(high - low) or high < low:
             raise ValueError("its range has no width")

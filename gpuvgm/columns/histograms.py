@@ -11,7 +11,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats
 
 HISTOGRAM_BINS = 96
 _ENDS = (0.005, 0.5, 0.995)
@@ -71,6 +71,27 @@ class Histogram:
     mixture: Curve | None = None
 
     @classmethod
+    def of(cls, column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
+        """Histogram of a column with at least one ordinary row before, and after if that is given."""
+        base, type_ = column.codec.plain.base, column.type
+        edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment_type(type_))
+        places = _places_of(edges, base, logarithmic=logarithmic)
+        place, count = before.places(), before.count
+        curves = _curves(column, edges, places, before.rows) if column.mixture is not None else [None]
+        return cls(
+            edges=tuple(edges.tolist()),
+            base=base,
+            logarithmic=logarithmic,
+            places=tuple(places.tolist()),
+            before=_rows_in(edges, before),
+            after=() if after is None else _rows_in(edges, after),
+            below=round(float(np.sum(count[place < edges[0]]))),
+            above=round(float(np.sum(count[place > edges[-1]]))),
+            curves=tuple(curve for curve in curves[:-1] if curve is not None),
+            mixture=curves[-1],
+        )
+
+    @classmethod
     def of_two(cls, column: NumericColumn, before: Pieces, after: Pieces) -> Histogram:
         """Histogram of the values of two tables, one of which has some: bins over both, even on the fitted scale.
 
@@ -94,27 +115,6 @@ class Histogram:
             below=int(np.sum(both.count[place < edges[0]])),
             above=int(np.sum(both.count[place > edges[-1]])),
         )
-
-
-def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
-    """Histogram of a column with at least one ordinary row before, and after if that is given."""
-    base, type_ = column.codec.plain.base, column.type
-    edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment_type(type_))
-    places = _places_of(edges, base, logarithmic=logarithmic)
-    place, count = before.places(), before.count
-    curves = _curves(column, edges, places, before.rows) if column.mixture is not None else [None]
-    return Histogram(
-        edges=tuple(edges.tolist()),
-        base=base,
-        logarithmic=logarithmic,
-        places=tuple(places.tolist()),
-        before=_rows_in(edges, before),
-        after=() if after is None else _rows_in(edges, after),
-        below=round(float(np.sum(count[place < edges[0]]))),
-        above=round(float(np.sum(count[place > edges[-1]]))),
-        curves=tuple(curve for curve in curves[:-1] if curve is not None),
-        mixture=curves[-1],
-    )
 
 
 def _places_of(edges: Floats, base: int, *, logarithmic: bool) -> Floats:
@@ -160,12 +160,6 @@ def _edges_on_scale(column: NumericColumn, pieces: Pieces) -> Floats | None:
     edges = np.unique(steps.between(edges) if steps else edges)
     edges = edges[np.isfinite(codec.of_inner(edges))]
     return edges if len(edges) > 1 and np.isfinite(edges[-1]) else None
-
-
-def components_by_mean(column: NumericColumn) -> Ints:
-    """Active components by rising mean."""
-    k = column.active_components
-    return np.asarray(k[np.argsort(column.means[k], kind="stable")])
 
 
 def _rows_in(edges: Floats, pieces: Pieces) -> tuple[int, ...]:
@@ -252,7 +246,7 @@ def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -
     """Curves of the active components by rising mean, and of the whole mixture, scaled to `rows` rows."""
     mixture = column.mixture
     assert mixture is not None
-    active = components_by_mean(column)
+    active = column.components_by_mean
     k = np.concatenate((active, np.flatnonzero(~column.active)))
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
     last = len(edges) - 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
 
 from gpuvgm.columns.base import MOST_ORDINARY, ColumnPlan, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
@@ -14,17 +16,15 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn, plan_ids
 from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.numeric import Lowest, plan_numbers
+from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
-from gpuvgm.errors import listed
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.errors import check_present, listed
+from gpuvgm.io import Source
+from gpuvgm.io.plain_json import plain
 from gpuvgm.summary.summary import Summary
-
-Span = tuple[int, int, str]
-_PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +34,22 @@ class Kind:
     Parameters
     ----------
     plan : callable
-        (request, sample, smallest ordinary value of a log column) -> ColumnPlan.
+        (request, sample) -> ColumnPlan.
     column : type
         Class of its fitted columns.
     """
 
-    plan: Callable[[ColumnRequest, Any, Lowest | None], ColumnPlan]
+    plan: Callable[[ColumnRequest, Any], ColumnPlan]
     column: type[FittedColumn]
 
 
 KINDS: dict[str, Kind] = {
     "continuous": Kind(plan_numbers, MixtureColumn),
     "mixed": Kind(plan_numbers, MixtureColumn),
-    "categorical": Kind(lambda request, sample, _: plan_categories(request, sample), CategoricalColumn),
+    "categorical": Kind(plan_categories, CategoricalColumn),
     "general": Kind(plan_numbers, GeneralColumn),
-    "id": Kind(lambda request, sample, _: plan_ids(request, sample), IdColumn),
-    "pass": Kind(lambda request, sample, _: PassthroughPlan(request.name, sample.type), PassthroughColumn),
+    "id": Kind(plan_ids, IdColumn),
+    "pass": Kind(lambda request, sample: PassthroughPlan(request.name, sample.type), PassthroughColumn),
 }
 
 
@@ -66,22 +66,6 @@ def column_from_json(document: Any) -> FittedColumn:
         refuse(document, "a column", f"a column ({', '.join(KINDS)})")
     name = document.get("name")
     return KINDS[kind].column.from_json(document, f'column "{name}"' if isinstance(name, str) else "a column")
-
-
-def check_column(column: FittedColumn) -> None:
-    """Decode and encode a value of every one-hot column of a loaded column.
-
-    Raises
-    ------
-    ValueError
-        Naming the column, where its parts do not fit together.
-    """
-    try:
-        with np.errstate(all="ignore"):
-            column.check()
-    except _PROBLEMS as problem:
-        text = str(problem) or type(problem).__name__
-        raise ValueError(text if f'"{column.name}"' in text else f'column "{column.name}": {text}') from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +129,9 @@ class TableModel:
         """Columns with a scalar or one-hot columns, which are those of the onehot matrix."""
         return tuple(column for column in self.columns if column.is_encoded)
 
-    def spans(self) -> dict[str, list[Span]]:
+    def spans(self) -> dict[str, list[tuple[int, int, str]]]:
         """Spans (start, stop, activation) of the onehot layout, per column: "tanh" for scalars, else "softmax"."""
-        spans: dict[str, list[Span]] = {}
+        spans: dict[str, list[tuple[int, int, str]]] = {}
         start = 0
         for column in self.encoded:
             spans[column.name] = column_spans = []
@@ -204,6 +188,64 @@ class TableModel:
     def identifiers(self) -> tuple[IdColumn, ...]:
         """Identifiers."""
         return tuple(column for column in self.columns if isinstance(column, IdColumn))
+
+    def running_identifiers(self, names: Iterable[str]) -> list[IdColumn]:
+        """Identifiers that are not among some encoded columns, and get running numbers."""
+        present = set(names)
+        return [c for c in self.identifiers if c.regenerate != "missing" and c.name not in present]
+
+    def check_source(self, table: Source) -> None:
+        """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
+
+        A file that has the name of a fitted one and is another is noted in the log.
+        """
+        table.note_changes(self.source)
+        schema = table.schema
+        check_present(table.name, self.names, schema.names)
+        for column in self.columns:
+            column.refuse_type(table.name, schema.field(column.name).type)
+
+    def decoded_schema(self, passthrough: Mapping[str, pa.Field[Any]]) -> pa.Schema:
+        """Columns of decoded rows; `passthrough` holds the fields of those passthrough columns that the rows have."""
+        fields = []
+        for column in self.columns:
+            if column.name in passthrough:
+                fields.append(passthrough[column.name].with_nullable(True))  # noqa: FBT003
+            elif column.is_encoded or column.absent(0, 0) is not None:
+                fields.append(pa.field(column.name, column.decoded_type))
+        return pa.schema(fields)
+
+    def describe(self) -> dict[str, Any]:
+        """The model for people and other programs."""
+        reasons = self.schema.reasons
+        dropped = {spec.name: spec.reason for spec in self.schema.columns if spec.kind == "drop"}
+        columns = {
+            column.name: {"kind": column.kind, "reason": reasons.get(column.name, "")} | column.describe()
+            for column in self.columns
+        }
+        return {
+            "rows": self.rows,
+            "seed": self.seed,
+            "source": self.source,
+            "width": self.onehot_width,
+            "columns": columns,
+            "dropped": dropped,
+        }
+
+    def fingerprint(self) -> str:
+        """SHA-256 over everything that decides what an encoded row means, as 64 hexadecimal digits.
+
+        Two models with the same fingerprint can invert each other's files; time, source, start, counts and bounds of
+        the fit do not take part.
+        """
+        columns = [column.meaning() for column in self.columns]
+        text = json.dumps(plain(columns), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return sha256(text.encode()).hexdigest()
+
+    def digest(self) -> str:
+        """SHA-256 over every parameter of every column, also over those that only some runs depend on."""
+        text = json.dumps(plain([column.to_json() for column in self.columns]), sort_keys=True, allow_nan=False)
+        return sha256(text.encode()).hexdigest()
 
     @property
     def final_schema(self) -> TableSchema:

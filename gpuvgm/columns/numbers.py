@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
-from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, rows_for
+from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
-from gpuvgm.columns.text import value_text
 from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules
@@ -127,6 +126,12 @@ class NumericColumn(FittedColumn):
         """Indices of the active components, ascending."""
         return np.flatnonzero(self.active)
 
+    @property
+    def components_by_mean(self) -> NDArray[np.int64]:
+        """Indices of the active components, by rising mean."""
+        k = self.active_components
+        return k[np.argsort(self.means[k], kind="stable")]
+
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values that are not numbers."""
         text = self.row_type != self.type and is_text_type(plain_type(type_))
@@ -145,11 +150,11 @@ class NumericColumn(FittedColumn):
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
         ends = {"minimum": self.minimum, "maximum": self.maximum}
-        texts = {f"{end}_text": value_text(self.codec, value) for end, value in ends.items()}
+        texts = {f"{end}_text": self.codec.value_text(value) for end, value in ends.items()}
         codec = {"resolution": self.resolution, "codec": document_of(self.codec)}
         return super().describe() | ends | texts | codec
 
-    def check(self) -> None:
+    def check_parts(self) -> None:
         """Refuse values that the codec does not have: the range's ends, both or none, and modal values."""
         codec, low, high = self.codec, self.minimum, self.maximum
         if isinstance(codec, CurvedCodec):
@@ -216,7 +221,7 @@ def ordinary_numbers(
     modal_index : ndarray of shape (rows,), or None
         Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
     """
-    values = rows_for(codec, values)
+    values = codec.rows_of(values)
     if engine is not None and isinstance(codec, CurvedCodec) and isinstance(values, DeviceColumn):
         return _numbers_on_scale(codec, modal, values, engine)
     numbers, modal_index = codec.encode(values), None
@@ -272,24 +277,6 @@ def stored_rows(codec: Codec, values: Column) -> tuple[Array, NDArray[np.bool_] 
         return codec.plain.encode(values), None
     stored = values.values
     return (stored.astype(np.float32) if stored.dtype == np.float16 else stored), values.missing
-
-
-def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.bool_] | None:
-    """Ordinary rows whose value is no multiple of the step; None where no step was learned.
-
-    Parameters
-    ----------
-    codec : Codec
-        The column's.
-    values : pyarrow.Array or DeviceColumn
-        Rows of it.
-    numbers : ndarray of shape (rows,)
-        Their numbers, as `ordinary_numbers` gave them.
-    """
-    mask = codec.off_step(rows_for(codec, values), numbers)
-    if mask is not None and mask.any():
-        mask &= ~namespace_of(numbers).isnan(numbers)
-    return mask
 
 
 def refuse_infinite_rows(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:

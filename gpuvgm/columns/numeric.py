@@ -29,8 +29,6 @@ from gpuvgm.columns.codecs import (
     read_column,
     rounding_in,
     rounding_variance,
-    rows_for,
-    step_text,
     unit_of,
     with_learned_step,
 )
@@ -39,10 +37,9 @@ from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_
 from gpuvgm.columns.general import GeneralColumn, column_of_range
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for, stored_rows, with_modal
+from gpuvgm.columns.numbers import ordinary_numbers, range_of, rules_for, stored_rows, with_modal
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
-from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import Coverage
@@ -105,6 +102,23 @@ class NumberPlan(MixturePlan, ColumnPlan):
     strays: tuple[float, ...] = ()
     fitted_together: ClassVar[bool] = True
 
+    @classmethod
+    def of_fitted(cls, column: MixtureColumn | GeneralColumn, request: ColumnRequest, summary: Summary) -> NumberPlan:
+        """Plan of a fitted column: the grid and the strays of its summary, and the centres it would start from."""
+        plan = partial(
+            cls, name=column.name, kind=column.kind, codec=column.codec, config=request.config, grid=summary.grid
+        )
+        if isinstance(column, GeneralColumn):
+            return plan(modal=(), rules=request.rules, clip=column.clip)
+        mixture = column.mixture
+        return plan(
+            modal=column.modal_values,
+            rules=column.rules,
+            starts=() if mixture is None else (Seeds(mixture.centres),),
+            trusted=mixture is not None and summary.grid.is_split_between(mixture.centres, ROUNDING),
+            strays=summary.strays,
+        )
+
     @property
     def ranged(self) -> bool:
         """Whether the column needs its range only."""
@@ -147,11 +161,68 @@ class NumberPlan(MixturePlan, ColumnPlan):
 
     def _with_strays(self, summary: Summary, values: Column, numbers: Floats) -> Summary:
         """The summary with the rows off the step, if there are any, and the least of their values."""
-        off = off_step_rows(self.codec, values, numbers)
+        off = self.codec.off_step_rows(values, numbers)
         if off is None or not off.any():
             return summary
         strays = _least_values(self.codec.plain.encode(values)[off])
         return replace(summary, off_step=int(off.sum()), strays=strays)
+
+    def reseeded(self, summary: Summary) -> NumberPlan:
+        """The plan, with centres from the summary's cells where the sample had too few ordinary values for them."""
+        if self.ranged or len(self.centres) >= min(self.config.n_components, summary.ordinary):
+            return self
+        cells = summary.cells()
+        repeats = np.minimum(cells.weight, self.config.n_components).astype(np.int64)
+        rows = np.repeat(cells.mean, repeats)
+        seeds = Seeds.of(rows, self.config.n_components, self.config.random_state)
+        return replace(self, starts=(seeds,), trusted=False)
+
+    def confirmed(self, summary: Summary) -> NumberPlan:
+        """The plan as all rows confirm or change it.
+
+        A general column that has missing rows becomes a mixed one, since a range has no place for them. A step that
+        some row is no multiple of is given up where the plan is final and does not know the value as one to be rounded.
+
+        Raises
+        ------
+        Refuted
+            For rows off the step, where another plan is made: few different ones can have modes of their own; with
+            more, another step or none is right.
+        """
+        plan = replace(self, kind="mixed") if self.ranged and summary.missing else self
+        if summary.off_step and plan.codec != plan.codec.without_step():
+            rows, step = summary.off_step, plan.codec.step_text
+            are = "value is no multiple" if rows == 1 else "values are no multiples"
+            told = f'column "{plan.name}": {rows:,} {are} of {step}, as those of the sample are'
+            if set(summary.strays) <= set(plan.strays):
+                _LOG.info("%s; rounded to it", told)
+                return plan
+            if not plan.is_final:
+                strays: Any = plan.codec.without_step().plain.decode(np.array(summary.strays))
+                raise Refuted(told, strays.to_pylist())
+            warn(f"{told}; it has no step", InferenceWarning, ("step", plan.name))
+            plan = replace(plan, codec=plan.codec.without_step())
+        return plan
+
+    def check_reach(self, summary: Summary) -> None:
+        """Tell of a row so far out that the prior, which is as wide as all rows, widens every component.
+
+        Raises
+        ------
+        Refuted
+            Where the sample had no such row and another plan is made: with it another scale may be likelier.
+        """
+        reach, rows = summary.maximum - summary.minimum, summary.ordinary
+        if not self.spread or reach <= FAR_OUT * self.spread or reach <= WIDENING * self.spread * rows:
+            return
+        low, high = map(self.codec.value_text, range_of(self.codec, summary))
+        half = f"half of them lie within {self.spread / unit_of(self.codec):.3g}"
+        told = f'column "{self.name}": values reach from {low} to {high}, {half}'
+        if not self.is_final and not self.seen[0] <= summary.minimum <= summary.maximum <= self.seen[1]:
+            values: Any = self.codec.decode(np.array([summary.minimum, summary.maximum]))
+            raise Refuted(f"{told}; declare a scale", values.to_pylist())
+        remedy = 'clean the extreme ones, or declare {"asinh": SIZE}'
+        warn(f"{told}, which widens all modes: {remedy}", InferenceWarning, ("reach", self.name))
 
 
 def _least_values(numbers: Array) -> tuple[float, ...]:
@@ -166,7 +237,7 @@ def _least_values(numbers: Array) -> tuple[float, ...]:
 def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int) -> Column:
     """Rows where and as the plan's codec works; text that it cannot read is refused with its place."""
     try:
-        return rows_for(plan.codec, values)
+        return plan.codec.rows_of(values)
     except UnreadText as problem:
         raise problem.at(plan.name, f"row {first_row + problem.row}", CORRECT) from problem
 
@@ -268,7 +339,7 @@ def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestP
     return LowestPlan(request.name, codec, modal_values(request.name, request.spec.modal, codec))
 
 
-def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: Lowest | None) -> NumberPlan:
+def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> NumberPlan:
     """Codec, centres and grid of a column from a sample of its values.
 
     Parameters
@@ -277,8 +348,6 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         What is asked for.
     sample : pyarrow.ChunkedArray
         A sample of its values.
-    lowest : Lowest, optional
-        For log columns: the smallest ordinary number.
     """
     codec = plain_codec(request, sample)
     modal = modal_values(request.name, request.spec.modal, codec)
@@ -294,7 +363,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         codec, strays = stepped, tuple(stepped.number(value) for value in off)
     if request.spec.curve is not None:
         name, setting = request.spec.curve
-        codec = SCALES[name].around(codec, setting, None if lowest is None else lowest.value)
+        codec = SCALES[name].around(codec, setting, request.lowest)
     if codec != plain:
         numbers = _numbers_of(codec, modal, sample)
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
@@ -334,89 +403,6 @@ def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.Chunk
     """Numbers of a sample, NaN for its missing and modal rows."""
     parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
-
-
-def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
-    """The plan, with centres from the summary's cells where the sample had too few ordinary values for them."""
-    if plan.ranged or len(plan.centres) >= min(plan.config.n_components, summary.ordinary):
-        return plan
-    cells = summary.cells()
-    repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
-    rows = np.repeat(cells.mean, repeats)
-    seeds = Seeds.of(rows, plan.config.n_components, plan.config.random_state)
-    return replace(plan, starts=(seeds,), trusted=False)
-
-
-def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
-    """The plan as all rows confirm or change it.
-
-    A general column that has missing rows becomes a mixed one, since a range has no place for them. A step that some
-    row is no multiple of is given up where the plan is final and does not know the value as one to be rounded.
-
-    Raises
-    ------
-    Refuted
-        For rows off the step, where another plan is made: few different ones can have modes of their own; with more,
-        another step or none is right.
-    """
-    if plan.ranged and summary.missing:
-        plan = replace(plan, kind="mixed")
-    if summary.off_step and plan.codec != plan.codec.without_step():
-        told = _off_step_text(plan, summary)
-        if set(summary.strays) <= set(plan.strays):
-            _LOG.info("%s; rounded to it", told)
-            return plan
-        if not plan.is_final:
-            strays: Any = plan.codec.without_step().plain.decode(np.array(summary.strays))
-            raise Refuted(told, strays.to_pylist())
-        warn(f"{told}; it has no step", InferenceWarning, ("step", plan.name))
-        plan = replace(plan, codec=plan.codec.without_step())
-    return plan
-
-
-def _off_step_text(plan: NumberPlan, summary: Summary) -> str:
-    """How many values are no multiples of the step."""
-    rows = summary.off_step
-    are = "value is no multiple" if rows == 1 else "values are no multiples"
-    return f'column "{plan.name}": {rows:,} {are} of {step_text(plan.codec)}, as those of the sample are'
-
-
-def check_reach(plan: NumberPlan, summary: Summary) -> None:
-    """Tell of a row so far out that the prior, which is as wide as all rows, widens every component.
-
-    Raises
-    ------
-    Refuted
-        Where the sample had no such row and another plan is made: with it another scale may be likelier.
-    """
-    reach, rows = summary.maximum - summary.minimum, summary.ordinary
-    if not plan.spread or reach <= FAR_OUT * plan.spread or reach <= WIDENING * plan.spread * rows:
-        return
-    low, high = (value_text(plan.codec, end) for end in range_of(plan.codec, summary))
-    half = f"half of them lie within {plan.spread / unit_of(plan.codec):.3g}"
-    told = f'column "{plan.name}": values reach from {low} to {high}, {half}'
-    if not plan.is_final and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
-        values: Any = plan.codec.decode(np.array([summary.minimum, summary.maximum]))
-        raise Refuted(f"{told}; declare a scale", values.to_pylist())
-    remedy = 'clean the extreme ones, or declare {"asinh": SIZE}'
-    warn(f"{told}, which widens all modes: {remedy}", InferenceWarning, ("reach", plan.name))
-
-
-def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, summary: Summary) -> NumberPlan:
-    """Plan of a fitted column: the grid and the strays of its summary, and the centres it would start from."""
-    plan = partial(
-        NumberPlan, name=column.name, kind=column.kind, codec=column.codec, config=request.config, grid=summary.grid
-    )
-    if isinstance(column, GeneralColumn):
-        return plan(modal=(), rules=request.rules, clip=column.clip)
-    mixture = column.mixture
-    return plan(
-        modal=column.modal_values,
-        rules=column.rules,
-        starts=() if mixture is None else (Seeds(mixture.centres),),
-        trusted=mixture is not None and summary.grid.is_split_between(mixture.centres, ROUNDING),
-        strays=summary.strays,
-    )
 
 
 def _least_variance(plan: NumberPlan) -> float:
@@ -529,5 +515,5 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         maximum=maximum,
         fit=record,
     )
-    steps = plan.config.effort != "research" and step_text(plan.codec)
+    steps = plan.config.effort != "research" and plan.codec.step_text
     return replace(column, wide_scalars=True) if steps and column.resolution else column

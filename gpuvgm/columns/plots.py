@@ -12,9 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.codecs import unit_of
-from gpuvgm.columns.histograms import Curve, components_by_mean, histogram_of
+from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.text import rounded_length_text, rounded_mean_text, tick_of
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.distribution import Pieces
@@ -52,7 +51,7 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
         raise InputError(f'column "{column.name}" had no ordinary value, and has no modes to draw')
     ax = _axes(ax)
     numbers, weight = _expected_numbers(column) if rows is None else _row_numbers(column, rows)
-    histogram = histogram_of(column, Pieces.of_values(numbers, weight))
+    histogram = Histogram.of(column, Pieces.of_values(numbers, weight))
     edges, places = (np.array(histogram.edges) + histogram.base) / _axis_unit(column), np.array(histogram.places)
     bin_width = float(np.median(np.diff(places)))
 
@@ -64,9 +63,9 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     if rows is not None:
         bars = np.array(histogram.before) * bin_width / np.diff(places)
         ax.stairs(bars, edges, fill=True, color="0.84", label="rows")
-    for k, curve in zip(components_by_mean(column), histogram.curves, strict=True):
+    for k, curve in zip(column.components_by_mean, histogram.curves, strict=True):
         mean, sd = float(column.means[k]), float(column.stds[k])
-        label = f"{rounded_mean_text(column.codec, mean, sd)} ± {rounded_length_text(column.codec, sd)}"
+        label = f"{column.codec.rounded_mean_text(mean, sd)} ± {column.codec.rounded_length_text(sd)}"
         share = "< 0.1" if column.weights[k] < _LEAST_SHARE else f"{100 * column.weights[k]:.1f}"
         line = ax.plot(*points(curve), label=f"{label}   {share} %")[0]
         ax.fill_between(*points(curve), alpha=0.2, color=line.get_color(), linewidth=0)
@@ -105,10 +104,10 @@ def plot_categories(name: str, texts: Iterable[str], counts: Sequence[int], ax: 
 
 def _axis_unit(column: NumericColumn) -> float:
     """Units of the column in one of the axis: cents in an amount, nanoseconds in a day, in a second or in an hour."""
-    if not tick_of(column.type):
+    if not column.codec.plain.tick:
         return unit_of(column.codec.plain)
     seconds = _DAY if is_moment_type(column.type) else _HOUR if pa.types.is_time(column.type) else 1.0
-    return seconds / tick_of(column.type)
+    return seconds / column.codec.plain.tick
 
 
 def _axis_note(column: NumericColumn) -> str:
@@ -129,7 +128,7 @@ def _label_dates(ax: Any, zone: str | None) -> None:
 def _in_own_unit(column: NumericColumn, values: NDArray[Any]) -> Floats:
     """Finite values as floats in the column's unit."""
     if values.dtype.kind in "mM":
-        return values.astype(f"{values.dtype.kind}8[ns]").view(np.int64) / (tick_of(column.type) * 1e9)
+        return values.astype(f"{values.dtype.kind}8[ns]").view(np.int64) / (column.codec.plain.tick * 1e9)
     return values.astype(np.float64) * unit_of(column.codec.plain)
 
 

@@ -22,6 +22,7 @@ from gpuvgm.io.arrow import is_number_type, is_text_type
 LARGEST_WHOLE = 10**38 - 1  # a decimal of 38 digits
 #: Attributes of classes, not of their records, that tell the classes of one family apart in documents.
 TAGS = ("name", "kind", "encoding")
+_MOST_DEPTH = 32
 
 Record = TypeVar("Record")
 Reader = Callable[[Any, str], Any]  # the document, and where it stands
@@ -145,6 +146,29 @@ def _read_mapping(read: Reader, value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         refuse(value, where, "an object")
     return {text(name, f"a name in {where}"): read(part, f"{where}: {name}") for name, part in value.items()}
+
+
+def check_plain(document: Any) -> None:
+    """Refuse deep nesting, and text and integers that cannot be written or shown."""
+    values = [document]
+    for _ in range(_MOST_DEPTH):
+        values = [part for value in values for part in _parts(value)]
+        if not values:
+            return
+    raise ValueError("the model is nested too deeply")
+
+
+def _parts(value: Any) -> list[Any]:
+    """Check a value, and return its parts."""
+    if isinstance(value, dict):
+        for name in value:
+            text(name, "a name")
+        return list(value.values())
+    if isinstance(value, str):
+        text(value, "a text")
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE + 1:
+        refuse(value, "a value", "a whole number of at most 38 digits")
+    return value if isinstance(value, list) else []
 
 
 # -- single values

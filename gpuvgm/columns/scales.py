@@ -28,7 +28,6 @@ from gpuvgm.columns.codecs import (
     codec_for,
     rounding_in,
     rounding_variance,
-    step_text,
     unit_of,
     with_learned_step,
 )
@@ -186,7 +185,7 @@ def _with_strays(shape: Shape, codec: Codec, strays: Sequence[Number], numbers: 
         texts = [codec.show(value) for value, is_chosen in zip(strays, mask, strict=True) if is_chosen]
         rows = int(counts[mask].sum())
         are = "is no multiple" if len(texts) == 1 else "are no multiples"
-        text = f"{', '.join(texts)} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
+        text = f"{', '.join(texts)} ({rows:,} row{'s' * (rows != 1)}) {are} of {codec.step_text}, as all others are"
         reasons += [text + outcome] * bool(texts)
     return Shape({}, (*shape.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.codecs import SCALES
+from gpuvgm.columns.codecs import SCALES, Number
 from gpuvgm.columns.codecs.texts import different_texts, unread_values
 from gpuvgm.columns.inference import (
     Column,
@@ -104,6 +104,28 @@ class ColumnSpec:
             narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
         )
         return cls(name, kind, kind_reason if reason is None else reason, options)
+
+    def recognised(self, settings: Mapping[str, Any], rows: int | None) -> Recognised:
+        """What inference recognises beside the type: nothing with the effort of the research code.
+
+        Parameters
+        ----------
+        settings : mapping
+            The table's settings.
+        rows : int or None
+            Rows of the source, where they are known.
+        """
+        if self.options.get("effort", settings["effort"]) == "research":
+            return Recognised()
+        return Recognised(
+            texts=True,
+            identifiers=True,
+            rows=rows,
+            components=self.fit_config(FitConfig.of(settings)).n_components,
+            is_exact=self.options.get("tails", settings["tails"]) == "exact",
+            parse=self.parse,
+            na_values=self.na_values,
+        )
 
     def fit_config(self, config: FitConfig) -> FitConfig:
         """The table's `config` with this column's own settings."""
@@ -229,6 +251,8 @@ class ColumnRequest:
     is_final : bool
         Whether what the sample says is not looked at again where the rows refute it: the user declared the kind, or
         this is the second plan.
+    lowest : int or float, optional
+        For log columns: the smallest ordinary value of all rows.
     """
 
     spec: ColumnSpec
@@ -240,11 +264,17 @@ class ColumnRequest:
     max_categories: int | None = None
     learns_steps: bool = False
     is_final: bool = True
+    lowest: Number | None = None
 
     @property
     def keeps_dust(self) -> bool:
         """True if multiples of the step with floating-point noise come back with the noise."""
         return self.spec.is_declared or self.rules.tails == "exact"
+
+    @property
+    def asks_exact(self) -> bool:
+        """True if a mixture is to be fitted on the rows."""
+        return self.config.algorithm == "exact" and self.spec.kind in MIXTURE
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.execution.partitions import OpenPartition
 from gpuvgm.io import Given, Location, Source, location_of
-from gpuvgm.table.write import Parts, RunSummary, target_of, write_rows
+from gpuvgm.table.write import Parts, RunSummary, target_of
 
 FILE_ROWS = 1 << 26
 Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen
@@ -114,7 +114,7 @@ class Generator:
         source = kind("generated rows", self.schema, part, file_rows, self.block_rows)
         parts = self.parts(target_of(source, out), part, file_rows)
         run = Run(source, "reference", executor)
-        return write_rows(run, self.schema.names, parts, self.encoder, resume=bool(resume))
+        return parts.write(run, self.schema.names, self.encoder, resume=bool(resume))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from gpuvgm.io.arrow import Packed
 from gpuvgm.io.block import Runs
 from gpuvgm.io.source import check_unique
 from gpuvgm.io.spark_types import spark_batch
-from gpuvgm.table.dask import running_identifiers
 from gpuvgm.table.transformer import TableTransformer
 
 try:
@@ -174,7 +173,7 @@ def decode(transformer: TableTransformer, frame: DataFrame, *, invalid: InvalidR
     choice(InvalidRows)(invalid, "invalid")
     portable, rows = transformer._alone(), _open_frame(frame)
     work = partial(_decode_block, portable, invalid)
-    numbered = bool(running_identifiers(portable, rows.schema.names))
+    numbered = bool(portable.model_.running_identifiers(rows.schema.names))
     return rows.map(work, _spark_schema(work(Block(0, rows.nothing)).schema), numbered=numbered)
 
 
@@ -515,7 +514,7 @@ def _encode_block(transformer: TableTransformer, options: Mapping[str, Any], fir
 def _decode_block(transformer: TableTransformer, invalid: InvalidRows, block: Block) -> pa.Table:
     """A block, decoded; identifiers that run are numbered with the rows of the frame."""
     values, valid = transformer.inverse_transform(pa.Table.from_batches([block.batch]), return_valid=True)
-    for column in running_identifiers(transformer, block.batch.schema.names):
+    for column in transformer.model_.running_identifiers(block.batch.schema.names):
         numbers = column.absent(block.first_row, block.rows).passthrough
         values = values.set_column(values.schema.names.index(column.name), column.name, numbers)
     rows: pa.Table = values.filter(pa.array(valid)) if invalid == "drop" else values

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from gpuvgm.columns.codecs import DatetimeCodec
 from gpuvgm.columns.histograms import Histogram
-from gpuvgm.columns.text import length_text, tick_of
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.counting import LEAST_EXPONENT, SCALAR_BINS
@@ -241,13 +240,14 @@ def axis_labels(type_: pa.DataType, histogram: Histogram) -> list[Label]:
             return math.log(at / low) / math.log(high / low)
         return float(np.interp(math.ldexp(at, exponent), scaled, places))
 
-    if tick_of(type_):
+    if pa.types.is_temporal(type_):
+        codec = DatetimeCodec(type_, 0)
         moments = [
             low * (high / low) ** at if is_log else float(np.interp(at, places, values))
             for at in spread_ticks(0.0, 1.0)
         ]
-        span = (high - low) * tick_of(type_)
-        return [Label(place(moment), _moment_label(type_, moment, span)) for moment in moments]
+        span = (high - low) * codec.tick
+        return [Label(place(moment), _moment_label(codec, moment, span)) for moment in moments]
     if is_log:
         width = high - low if high < _DECADE * low else None
         return [Label(place(tick), number_text(tick, width)) for tick in logarithmic_ticks(low, high)]
@@ -265,11 +265,11 @@ def _spaced_labels(labels: list[Label]) -> list[Label]:
     return labels[:: 1 + longest // _LONG]
 
 
-def _moment_label(type_: pa.DataType, at: float, span: float) -> str:
+def _moment_label(codec: DatetimeCodec, at: float, span: float) -> str:
     """A datetime as short as its axis allows."""
-    if pa.types.is_duration(type_):
-        return length_text(type_, at, 3)
-    text = DatetimeCodec(type_, 0).show(round(at))
+    if pa.types.is_duration(codec.type):
+        return codec.length_text(at, 3)
+    text = codec.show(round(at))
     if "T" in text:
         return text[:10] if span > _DAYS else text[5:16].replace("T", " ")
     return text.partition(".")[0]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, beside, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryCounts, value_type
+from gpuvgm.columns.categories import CategoryCounts
 from gpuvgm.columns.codecs import Codec, FloatCodec
 from gpuvgm.columns.codecs.arrays import floats
 from gpuvgm.columns.continuous import MixtureColumn
@@ -521,7 +521,7 @@ class CategoryPair(Pair):
         if self._few_floats is None or not pa.types.is_floating(values.type):
             return values
         near = self._few_floats.nearest(widened(floats(values)), values.type)
-        return FloatCodec(value_type(self._column.type)).column_of(near)
+        return FloatCodec(self._column.value_type).column_of(near)
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
@@ -538,7 +538,7 @@ class CategoryPair(Pair):
             for key, count in rows.items()
             if not self._column.holds_keys and is_of_many(original_rows.get(key, 0), synthetic_rows.get(key, 0))
         }
-        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, may_be_shown)
+        levels, *unlisted = most_frequent(self._column, original_rows, synthetic_rows, may_be_shown)
         row_counts = original.counts.rows, synthetic.counts.rows
         return CategoryComparison(
             rows=row_counts[0],
@@ -565,7 +565,7 @@ class CategoryPair(Pair):
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
         try:
-            sorted_counts = counts.of_type(value_type(self._column.type)).ordered()
+            sorted_counts = counts.of_type(self._column.value_type).ordered()
         except ValueError as problem:
             raise naming(self._column.name, problem) from None
         return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))
@@ -672,8 +672,9 @@ _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
 _UNMODELLED = ("pass", "id")  # kinds, whose columns come last
 
 
-def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[dict[str, Pair], TableCounts]:
-    """Count the original table; also return the counters, which count the synthetic table the same way.
+@dataclass(frozen=True, slots=True)
+class OriginalTable:
+    """The original table, counted, and what counts the synthetic one the same way.
 
     The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
 
@@ -681,86 +682,101 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     ----------
     model : TableModel
         The fitted model.
-    names : sequence of str
-        Its columns that both tables have, which are compared.
-    run : Run
-        The rows, and where and how they are counted.
-
-    Raises
-    ------
-    InputError
-        For columns of another sort, and for a table without rows.
-    """
-    refuse_types(model, run.source)
-    columns = [column for column in model.columns if column.name in names]
-    # `copies` takes the first columns as those that are modelled.
-    columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
-    names = [column.name for column in columns]
-    if not names or columns[0].kind in _UNMODELLED:
-        raise InputError("the model encodes no column, so that there is nothing to compare")
-    sample = Sampled.of(run, names, model.seed)
-    engine = get_engine(run.here.engine)
-    pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
-    return pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True)
-
-
-def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts:
-    """Count the synthetic table. Parameters and errors as for `count_original`."""
-    refuse_types(model, run.source)
-    return count_table(run, pairs, "compare", keeps_rows=True)
-
-
-def count_held_out(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts | None:
-    """Count original rows that were held out; None where there are none. Parameters as for `count_original`."""
-    refuse_types(model, run.source)
-    return counts_of_table(run, pairs, keeps_rows=True)
-
-
-def compare_counts(
-    pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts, held_out: TableCounts | None = None
-) -> Comparison:
-    """The figures of all columns.
-
-    Parameters
-    ----------
     pairs : dict of str to Pair
-        The columns.
-    original, synthetic : TableCounts
-        Counts and rows of both tables.
-    held_out : TableCounts, optional
-        Those of original rows that were held out of the fit, to which distances are compared.
+        The columns that are compared.
+    counts : TableCounts
+        Counts and rows of the table.
     """
-    columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
-    modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
-    row_count = min(original.rows, synthetic.rows, FIRST_ROWS)
-    tables = (original, synthetic)
-    before, after = (
-        {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
-        for counts in tables
-    )
-    samples = [{name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables]
-    original_sample, synthetic_sample = (
-        {name: rows for name, rows in table.items() if name in modelled} for table in samples
-    )
-    missing = [{name: pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
-    binned = {
-        name: pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
-        for name in original_sample
-    }
-    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, (*tables, held_out))
-    row_columns = [name for name, column in columns.items() if column.kind != "id"]
-    rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
-    return Comparison(
-        rows=original.rows,
-        synthetic_rows=synthetic.rows,
-        columns=columns,
-        first=FirstRows(0, before, after),
-        pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
-        copies=copies(rows[0], rows[1], len(modelled)),
-        detection=detection,
-        closest=closest,
-        joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
-    )
+
+    model: TableModel
+    pairs: Mapping[str, Pair]
+    counts: TableCounts
+
+    @classmethod
+    def count(cls, model: TableModel, names: Sequence[str], run: Run) -> OriginalTable:
+        """Count the table.
+
+        Parameters
+        ----------
+        model : TableModel
+            The fitted model.
+        names : sequence of str
+            Its columns that both tables have, which are compared.
+        run : Run
+            The rows, and where and how they are counted.
+
+        Raises
+        ------
+        InputError
+            For columns of another sort, and for a table without rows.
+        """
+        refuse_types(model, run.source)
+        columns = [column for column in model.columns if column.name in names]
+        # `copies` takes the first columns as those that are modelled.
+        columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
+        names = [column.name for column in columns]
+        if not names or columns[0].kind in _UNMODELLED:
+            raise InputError("the model encodes no column, so that there is nothing to compare")
+        sample = Sampled.of(run, names, model.seed)
+        engine = get_engine(run.here.engine)
+        pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
+        return cls(model, pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True))
+
+    def count_synthetic(self, run: Run) -> TableCounts:
+        """Count the synthetic table. Errors as for `count`."""
+        refuse_types(self.model, run.source)
+        return count_table(run, self.pairs, "compare", keeps_rows=True)
+
+    def count_held_out(self, run: Run) -> TableCounts | None:
+        """Count original rows that were held out; None where there are none."""
+        refuse_types(self.model, run.source)
+        return counts_of_table(run, self.pairs, keeps_rows=True)
+
+    def compare(self, synthetic: TableCounts, held_out: TableCounts | None = None) -> Comparison:
+        """The figures of all columns.
+
+        Parameters
+        ----------
+        synthetic : TableCounts
+            Counts and rows of the synthetic table.
+        held_out : TableCounts, optional
+            Those of original rows that were held out of the fit, to which distances are compared.
+        """
+        columns = {
+            name: pair.compare(self.counts.columns[name], synthetic.columns[name]) for name, pair in self.pairs.items()
+        }
+        modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
+        tables, row_count = (self.counts, synthetic), min(self.counts.rows, synthetic.rows, FIRST_ROWS)
+        before, after = (
+            {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
+            for counts in tables
+        )
+        samples = [
+            {name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables
+        ]
+        original_sample, synthetic_sample = (
+            {name: rows for name, rows in table.items() if name in modelled} for table in samples
+        )
+        missing = [{name: self.pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
+        binned = {
+            name: self.pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
+            for name in original_sample
+        }
+        detection, closest = _judge_rows({name: self.pairs[name] for name in modelled}, (*tables, held_out))
+        rows = [
+            {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables
+        ]
+        return Comparison(
+            rows=self.counts.rows,
+            synthetic_rows=synthetic.rows,
+            columns=columns,
+            first=FirstRows(0, before, after),
+            pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
+            copies=copies(rows[0], rows[1], len(modelled)),
+            detection=detection,
+            closest=closest,
+            joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
+        )
 
 
 def _judge_rows(

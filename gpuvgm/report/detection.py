@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.codecs import Codec, DatetimeCodec
-from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.report.differences import distance_by_chance
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -137,7 +136,7 @@ def date_parts(codec: Codec, numbers: Floats) -> dict[str, Floats]:
     if pa.types.is_timestamp(type_) and type_.tz is not None:
         moments: Any = pa.array(values).cast(type_)
         values = np.asarray(pc.local_timestamp(moments).view(pa.int64()))
-    a_day, an_hour = (max(length // nanoseconds_of(type_), 1) for length in (24 * _HOUR, _HOUR))
+    a_day, an_hour = (max(length // codec.nanoseconds, 1) for length in (24 * _HOUR, _HOUR))
     days = values // a_day
     parts: dict[str, Ints] = {}
     if not pa.types.is_date(type_):

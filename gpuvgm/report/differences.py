@@ -14,18 +14,10 @@ from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, FloatCodec, Number
+from gpuvgm.columns.codecs.shown import without_fractions
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.text import (
-    category_text,
-    length_text,
-    modal_text,
-    number_beside,
-    tick_of,
-    value_text,
-    without_fractions,
-)
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counts, rows_of_places
 from gpuvgm.report.figures import SHARES, Description, ValueCount
@@ -245,7 +237,7 @@ class NumberCounter:
             (_description(self.codec, first), _description(self.codec, second)),
             Distances.of(first, second),
             tuple(
-                ValueCount(value, modal_text(self.codec, value), int(rows_before), int(rows_after))
+                ValueCount(value, self.codec.modal_text(value), int(rows_before), int(rows_after))
                 for value, rows_before, rows_after in zip(
                     self._column.modal_values, before.modal, after.modal, strict=True
                 )
@@ -259,13 +251,13 @@ def _description(codec: Codec, pieces: Pieces) -> Description | None:
         return None
     moments = pieces.moments()
     values = tuple(codec.value(number) for number in pieces.quantiles(SHARES))
-    mean_text = value_text(codec, codec.value(moments.mean))
+    mean_text = codec.value_text(codec.value(moments.mean))
     if codec.name == "integer":  # the mean of whole numbers is none
-        mean_text = number_beside(codec.base + moments.mean, moments.sd)
-    texts = [mean_text, *(value_text(codec, value) for value in values)]
-    if moments.sd * tick_of(codec.type) > _MINUTE:
+        mean_text = codec.mean_text(codec.base + moments.mean, moments.sd)
+    texts = [mean_text, *map(codec.value_text, values)]
+    if moments.sd * codec.tick > _MINUTE:
         texts = [without_fractions(text) for text in texts]
-    texts.insert(1, length_text(codec.type, moments.sd))
+    texts.insert(1, codec.length_text(moments.sd))
     return Description(codec.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts))
 
 
@@ -287,10 +279,13 @@ class CategoryCodes:
 
 
 def most_frequent(
-    type_: pa.DataType, before: Mapping[Category, int], after: Mapping[Category, int], rank: Mapping[Category, int]
+    column: CategoricalColumn,
+    before: Mapping[Category, int],
+    after: Mapping[Category, int],
+    rank: Mapping[Category, int],
 ) -> tuple[tuple[ValueCount, ...], int, int]:
     """Rows of the categories that rank highest in two tables, and the rows of all others in both."""
     top = sorted(rank, key=lambda category: -rank[category])[:LISTED_CATEGORIES]
-    top_counts = tuple(ValueCount(key, category_text(type_, key), before.get(key, 0), after.get(key, 0)) for key in top)
+    top_counts = tuple(ValueCount(key, column.text_of(key), before.get(key, 0), after.get(key, 0)) for key in top)
     other_rows = sum(before.values()) - sum(count.rows_before for count in top_counts)
     return top_counts, other_rows, sum(after.values()) - sum(count.rows_after for count in top_counts)

@@ -106,6 +106,39 @@ class ModelDistance:
     other_rows: int
     columns: Mapping[str, ColumnDistance]
 
+    @classmethod
+    def between(cls, model: TableModel, other: TableModel) -> ModelDistance:
+        """Distance of a model from another one of the same columns.
+
+        Parameters
+        ----------
+        model : TableModel
+            For example the fit of a sample.
+        other : TableModel
+            For example the fit of all rows; distances are in units of its standard deviations.
+
+        Raises
+        ------
+        InputError
+            For a column that is of another kind, type or logarithm in the other model, and where no column is in both.
+        """
+        other_columns = {column.name: column for column in other.encoded}
+        pairs = {
+            column.name: (column, other_columns[column.name])
+            for column in model.encoded
+            if column.name in other_columns
+        }
+        if not pairs:
+            raise InputError("the two models have no column in common; compare fits of the same table")
+        for column, other_fit in pairs.values():
+            if not column.is_comparable(other_fit):
+                raise InputError(
+                    f'column "{column.name}": is {column.kind} of type {column.type} here and '
+                    f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
+                    "be compared: declare the same kind and options for both fits"
+                )
+        return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()})
+
     def to_dict(self) -> dict[str, Any]:
         """Return the distances as a dict that JSON can hold."""
         columns = {name: asdict(column) for name, column in self.columns.items()}
@@ -149,38 +182,6 @@ _TABLES: Mapping[type, tuple[list[str], Callable[[Any], list[str]], str]] = {
         "covered: share of the other model's range that lies within this one's",
     ),
 }
-
-
-def model_distance(model: TableModel, other: TableModel) -> ModelDistance:
-    """Distance of a model from another one of the same columns.
-
-    Parameters
-    ----------
-    model : TableModel
-        For example the fit of a sample.
-    other : TableModel
-        For example the fit of all rows; distances are in units of its standard deviations.
-
-    Raises
-    ------
-    InputError
-        For a column that is of another kind, type or logarithm in the other model, and where no column is in both.
-    """
-    other_columns = {column.name: column for column in other.encoded}
-    pairs = {
-        column.name: (column, other_columns[column.name]) for column in model.encoded if column.name in other_columns
-    }
-    if not pairs:
-        raise InputError("the two models have no column in common; compare fits of the same table")
-    for column, other_fit in pairs.values():
-        if not column.is_comparable(other_fit):
-            raise InputError(
-                f'column "{column.name}": is {column.kind} of type {column.type} here and '
-                f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
-                "be compared: declare the same kind and options for both fits"
-            )
-    columns = {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()}
-    return ModelDistance(model.rows, other.rows, columns)
 
 
 def _categories_distance(first: CategoricalColumn, second: CategoricalColumn) -> CategoriesDistance:

@@ -12,8 +12,7 @@ from gpuvgm.columns.base import FitRecord
 from gpuvgm.columns.codecs import Codec, Number
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.histograms import Histogram, components_by_mean, histogram_of
-from gpuvgm.columns.text import modal_text, rounded_length_text, rounded_mean_text, value_text
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.report.counting import EncodedCounts, ErrorHistogram
 from gpuvgm.summary.distribution import Pieces
 
@@ -140,13 +139,13 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
     rows = np.sum(counts.scalars, axis=1)
     modes = []
     active, weights = column.active_components.tolist(), column.weights
-    for k in components_by_mean(column).tolist():
+    for k in column.components_by_mean.tolist():
         code = int(positions[modal + active.index(k)])
         modes.append(
             ModeProfile(
                 code=code,
-                name=rounded_mean_text(column.codec, float(column.means[k]), float(column.stds[k])),
-                sd=rounded_length_text(column.codec, float(column.stds[k])),
+                name=column.codec.rounded_mean_text(float(column.means[k]), float(column.stds[k])),
+                sd=column.codec.rounded_length_text(float(column.stds[k])),
                 weight=float(weights[k]),
                 rows=int(rows[code]),
                 below=int(counts.below[code]),
@@ -160,7 +159,7 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
         below, above = int(counts.below[code]), int(counts.above[code])
         modes.append(ModeProfile(code, tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
     for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        modes.append(ModeProfile(code, modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
+        modes.append(ModeProfile(code, column.codec.plain.modal_text(value), "", None, int(rows[code]), 0, 0, ()))
     return tuple(modes)
 
 
@@ -185,7 +184,7 @@ def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: 
         value = _shortest(float(value), _ROUNDINGS * np.spacing(max(abs(number), abs(pieces.frame.centre))))
     modal = [_modal_literal(codec, modal_value) for modal_value in (*column.modal_values, value)]
     options = column.codec.declared | ({"integer": True} if getattr(codec, "integer", False) else {})
-    return Spike(value_text(codec, value), share, f"[{', '.join(modal)}]", options)
+    return Spike(codec.value_text(value), share, f"[{', '.join(modal)}]", options)
 
 
 def _shortest(value: float, tolerance: float) -> float:
@@ -247,7 +246,7 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
     modal = [column.codec.plain.number(value) for value in column.modal_values if value is not None]
     before, after = before.without(modal), after.without(modal)
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
-        histogram = histogram_of(column, before, after) if before.rows and after.rows else None
+        histogram = Histogram.of(column, before, after) if before.rows and after.rows else None
     rows = round(before.rows)
     return NumberProfile(
         type=column.type,

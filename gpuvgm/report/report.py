@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from textwrap import fill
 from typing import Any, ClassVar
 
-from gpuvgm.columns.text import by_width, widths_line
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, scalars_chart
@@ -37,7 +36,7 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
-from gpuvgm.report.text import OVERALL, WIDTH, head_text, overall_text, report_text
+from gpuvgm.report.text import OVERALL, WIDTH, by_width, head_text, overall_text, report_text, widths_line
 
 #: Limits that `Report.broken` checks: the figure, whether it is a lower limit, and what to call it.
 _BOUNDS = {

@@ -17,10 +17,10 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.columns.codecs.datetimes import count_unequal
-from gpuvgm.columns.continuous import MixtureColumn, within_bounds
+from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
+from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counter, Counts, EncodedCounts, ErrorHistogram
@@ -120,9 +120,9 @@ class NumberTrial(ColumnTrial):
         is_number = slice(None) if ordinary.all() else ordinary
         absolute, relative = self._errors(x[is_number], y[is_number])
         numbers = widened(ordinary_numbers(column.codec, column.modal_values, values, self._engine)[0])
-        off_step = off_step_rows(column.codec, values, numbers)
+        off_step = column.codec.off_step_rows(values, numbers)
         bounded_column: Any = column  # rows of general columns all count as valid
-        valid = None if coded.code is None else within_bounds(bounded_column, numbers, coded.code)
+        valid = None if coded.code is None else bounded_column.within_bounds(numbers, coded.code)
         counts = NumberTripCounts(
             before=self._counter.count(values, x),
             after=self._counter.count(decoded, y),
@@ -278,7 +278,7 @@ class CategoryTrial(ColumnTrial):
         before, after = (
             dict(zip(column.categories, codes.tolist(), strict=False)) for codes in (counts.before, counts.after)
         )
-        levels, *unlisted = most_frequent(column.type, before, after, before)
+        levels, *unlisted = most_frequent(column, before, after, before)
         infrequent = column.categories[category_count - len(column.infrequent) :]
         return CategoryFigures(
             rows=rows,

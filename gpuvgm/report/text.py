@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.cells import cell_len, chop_cells
 
+from gpuvgm.errors import counted
 from gpuvgm.report.figures import (
     SHARE_NAMES,
     SHARES,
@@ -23,6 +24,7 @@ WIDTH = 80
 LEAST_ROOM = 12  # for names; wide quantiles are left out to keep it
 WIDE = 16
 LISTED = 5  # categories and modal values of a column
+WIDEST = 3  # columns that are named
 GAP = "  "
 
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
@@ -223,6 +225,19 @@ def _share_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]
         )
         for i, count in enumerate(counts)
     ]
+
+
+def widths_line(widths: Mapping[str, int]) -> str:
+    """Sentence on the width of the one-hot matrix, and the columns of the table that make it wide."""
+    if not any(widths.values()):
+        return "the one-hot matrix has no columns, because no column of the table is encoded"
+    widest = ", ".join(f"{name} ({widths[name]:,})" for name in by_width(widths)[:WIDEST])
+    return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {widest}"
+
+
+def by_width(widths: Mapping[str, int]) -> list[str]:
+    """Columns of a table, those with the most columns of the one-hot matrix first."""
+    return sorted(widths, key=lambda name: (widths[name], name), reverse=True)
 
 
 def aligned(titles: Sequence[str], rows: Sequence[Row]) -> list[str]:

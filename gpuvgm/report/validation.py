@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import OfText, step_text
+from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.mixture_model import TAILS
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
+from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
@@ -152,6 +152,32 @@ class Validation:
     not_judged: tuple[str, ...] = ()
     other_types: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, model: TableModel, run: Run) -> Validation:
+        """Judge a table in one scan over its rows.
+
+        Parameters
+        ----------
+        model : TableModel
+            The fitted model.
+        run : Run
+            The rows, and where and how they are counted.
+
+        Raises
+        ------
+        InputError
+            For a table without rows, and for columns of other types than were fitted.
+        """
+        refuse_types(model, run.source)
+        engine = get_engine(run.here.engine)
+        checks: dict[str, _NumberCheck | _CategoryCheck] = {
+            column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
+        }
+        counts = count_table(run, checks, "validate")
+        validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
+        not_judged = tuple(name for name in model.names if name not in validations)
+        return cls(counts.rows, validations, not_judged, _other_types(model, not_judged, run.source.schema))
+
     def broken(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
         """Return the limits that a column breaks, and columns of other types, as sentences; empty when all is well.
 
@@ -280,7 +306,7 @@ class _NumberCheck(Counter):
         invalid = infinite | unread | ordinary & ~column.in_range(numbers)
         if of_missing == modal_count:
             invalid |= missing
-        off = off_step_rows(codec, values, numbers)
+        off = codec.off_step_rows(values, numbers)
         counts = _ColumnCounts(
             rows=len(numbers),
             invalid=int(xp.count_nonzero(invalid)),
@@ -303,7 +329,7 @@ class _NumberCheck(Counter):
         column = self._column
         modal_rows = [*getattr(column, "modal_counts", ()), 0]
         training_rows = np.array([*modal_rows, max(column.fit.rows - sum(modal_rows), 0)])
-        step = step_text(column.codec)
+        step = column.codec.step_text
         return ColumnValidation(
             kind=column.kind,
             rows=counts.rows,
@@ -376,32 +402,6 @@ _CHECKS: Mapping[str, type[_NumberCheck | _CategoryCheck]] = {
     "general": _NumberCheck,
     "categorical": _CategoryCheck,
 }
-
-
-def validate_table(model: TableModel, run: Run) -> Validation:
-    """Judge a table in one scan over its rows.
-
-    Parameters
-    ----------
-    model : TableModel
-        The fitted model.
-    run : Run
-        The rows, and where and how they are counted.
-
-    Raises
-    ------
-    InputError
-        For a table without rows, and for columns of other types than were fitted.
-    """
-    refuse_types(model, run.source)
-    engine = get_engine(run.here.engine)
-    checks: dict[str, _NumberCheck | _CategoryCheck] = {
-        column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
-    }
-    counts = count_table(run, checks, "validate")
-    validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
-    not_judged = tuple(name for name in model.names if name not in validations)
-    return Validation(counts.rows, validations, not_judged, _other_types(model, not_judged, run.source.schema))
 
 
 def _other_types(model: TableModel, names: Sequence[str], schema: pa.Schema) -> dict[str, tuple[str, str]]:

@@ -15,8 +15,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, row_bytes
 from gpuvgm.table.base import BaseTransformer, load_as
-from gpuvgm.table.decode import decoded_schema
-from gpuvgm.table.description import jsonable, model_document
+from gpuvgm.table.description import jsonable
 from gpuvgm.table.model_file import MANIFEST, SUFFIX
 
 _LOG = logging.getLogger("gpuvgm.service")
@@ -60,7 +59,7 @@ class Served:
         widths = {layout: row_bytes(table.schema) for layout, table in layouts.items()}
         widths["inverse"] = _decoded_width(model, types)
         types |= {field.name: field.type for field in layouts["compact"].schema}
-        document = {"model": name, **model_document(model)}
+        document = {"model": name, **model.describe()}
         return cls(name, transformer, jsonable(document), widths, types)
 
     def reporting(self, progress: Callable[..., None]) -> BaseTransformer:
@@ -73,7 +72,7 @@ class Served:
 
 def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
     """Maximum bytes of a decoded row; columns of text count with their longest category."""
-    width = row_bytes(decoded_schema(model, {name: pa.field(name, types[name]) for name in model.names}))
+    width = row_bytes(model.decoded_schema({name: pa.field(name, types[name]) for name in model.names}))
     for column in model.categorical:
         if is_text_type(column.type):
             width += max((len(str(category).encode()) for category in column.categories), default=0)

@@ -16,7 +16,6 @@ from scipy.special import ndtr
 from gpuvgm.arrays import distinct_values, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.steps import with_learned_step
 from gpuvgm.columns.numbers import NumericColumn
@@ -479,7 +478,7 @@ class _TrainingValues:
         codec, cells = column.codec, summary.cells()
         plain = codec.plain
         decoded = codec.decode(summary.grid.frame.invert(cells.mean))
-        numbers = plain.encode(rows_for(codec, decoded))
+        numbers = plain.encode(codec.rows_of(decoded))
         ends = (0.0, 0.0)
         if column.minimum is not None and column.maximum is not None:
             ends = (plain.number(column.minimum), plain.number(column.maximum))

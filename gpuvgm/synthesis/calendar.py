@@ -16,7 +16,6 @@ from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.io.arrow import is_moment_type
@@ -177,7 +176,7 @@ class _Days:
         if len(numbers) < LEAST_ROWS:
             return None
         codec: Any = column.codec.plain
-        unit, step = nanoseconds_of(codec.type), int(codec.spacing)
+        unit, step = codec.nanoseconds, int(codec.spacing)
         length = DAY // unit
         if (length % step and step % length) or step * unit < 1000:  # float64 does not hold shorter steps
             return None

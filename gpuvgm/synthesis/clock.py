@@ -19,14 +19,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.rules import finite, whole
 from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.numbers import start_finder
 
-DAY = nanoseconds_of(pa.date32())
+DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock
 FARTHEST_DAY = 1 << 22  # from 1970-01-01
 ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
@@ -263,7 +262,7 @@ def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:
 def days_of(column: NumericColumn, low: float, high: float) -> tuple[int, Floats]:
     """The first local day of a range of numbers, and the numbers at which its days begin and the last one ends."""
     codec: Any = column.codec.plain
-    unit = nanoseconds_of(codec.type)
+    unit = codec.nanoseconds
     length = DAY // unit
     first, last = ((codec.base + int(end)) // length for end in (low, high))
     days = np.arange(first - 2, last + 4)

@@ -9,13 +9,11 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import parse_categories, value_type
-from gpuvgm.columns.codecs import OfText, step_text
+from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import is_null, json_value
 from gpuvgm.errors import InputError
@@ -25,6 +23,7 @@ from gpuvgm.synthesis.bins import Bins, origin_of
 from gpuvgm.synthesis.numbers import ROUNDING, all_numbers, range_of
 
 Interval = tuple[float, float]
+Finder = Callable[[Any], NDArray[np.bool_]]  # marks rows of a column, on the host
 
 
 def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
@@ -90,7 +89,7 @@ def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     if not np.any(bins.mass > 0):
         range_text = ""
         if isinstance(column, NumericColumn) and column.minimum is not None and column.maximum is not None:
-            ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), step_text(column.codec)
+            ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), column.codec.step_text
             range_text = f"; its values reach from {' to '.join(ends)}" + (f" in steps of {step}" if step else "")
         raise InputError(
             f'conditions: column "{column.name}": no value of the model meets {_in_words(condition)}{range_text}'
@@ -166,7 +165,7 @@ def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
         raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}')
 
 
-def row_finder(column: FittedColumn, condition: Any) -> Callable[[Any], NDArray[np.bool_]]:
+def row_finder(column: FittedColumn, condition: Any) -> Finder:
     """Return a function that marks rows of a column, on the host, that meet a condition; see `restricted` for these.
 
     Raises
@@ -175,6 +174,12 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Any], NDArray[
         For what is no value of the column.
     """
     return finder_of(column, read_condition(column, condition))
+
+
+def row_finders(columns: Mapping[str, FittedColumn], conditions: Mapping[str, Any]) -> dict[str, Finder]:
+    """What `row_finder` gives for each condition, which must be on one of the columns."""
+    check_names(conditions, columns)
+    return {name: row_finder(columns[name], condition) for name, condition in conditions.items()}
 
 
 def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
@@ -190,7 +195,7 @@ def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
     return tuple(read_intervals(_numeric(column), condition))
 
 
-def finder_of(column: FittedColumn, met: Sequence[Any]) -> Callable[[Any], NDArray[np.bool_]]:
+def finder_of(column: FittedColumn, met: Sequence[Any]) -> Finder:
     """Return a function that marks rows of the host that meet a condition, of what `read_condition` gives."""
     if isinstance(column, CategoricalColumn):
         return lambda values: np.isin(column.index.find(values), met)
@@ -266,19 +271,18 @@ def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]
 
 
 def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
-    type_ = value_type(column.type)
     places = {category: place for place, category in enumerate(column.categories)}
     if isinstance(condition, tuple):
-        if not is_plain_number_type(type_):
+        if not is_plain_number_type(column.value_type):
             raise ValueError("its categories are no numbers, and have no range: list them")
-        low, high = (None if end is None else parse_categories([end], type_)[0] for end in _two_ends(condition))
+        low, high = (None if end is None else column.parse(end) for end in _two_ends(condition))
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [
             place
             for category, place in numbers.items()
             if (low is None or category >= low) and (high is None or category <= high)
         ]
-    categories = [_category_value(value, type_) for value in _as_list(condition)]
+    categories = [_category_value(column, value) for value in _as_list(condition)]
     unknown = [value for value in categories if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
@@ -291,11 +295,11 @@ def _two_ends(ends: tuple[Any, ...]) -> tuple[Any, Any]:
     return ends[0], ends[1]
 
 
-def _category_value(value: Any, type_: pa.DataType) -> Any:
+def _category_value(column: CategoricalColumn, value: Any) -> Any:
     try:
-        return parse_categories([value], type_)[0]
+        return column.parse(value)
     except ValueError:
-        raise ValueError(f"{value!r} is no value of type {type_}") from None
+        raise ValueError(f"{value!r} is no value of type {column.value_type}") from None
 
 
 def _interval(column: NumericColumn, value: Any) -> Interval | None:

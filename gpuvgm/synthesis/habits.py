@@ -22,7 +22,6 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
 from gpuvgm.columns.rules import finite, whole
-from gpuvgm.columns.text import category_text
 from gpuvgm.engines.tables import philox_words
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
@@ -552,7 +551,7 @@ def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]
         where = ""
         if habit.beside:
             beside = _as_categories(columns[habit.beside])
-            where = f" where {beside.name} is {category_text(beside.type, beside.categories[habit.category])}"
+            where = f" where {beside.name} is {beside.text_of(beside.categories[habit.category])}"
         texts.append(f"{habit.part} of {habit.column} (of each {habit.key}{where})")
     return f"habits: {', '.join(texts)}" if texts else ""
 

@@ -22,7 +22,7 @@ from scipy.optimize import nnls
 
 from gpuvgm.arrays import beside, mixed, namespace_of
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
 from gpuvgm.columns.rules import whole
@@ -225,7 +225,7 @@ def numbers_in(column: FittedColumn, values: Any) -> Floats:
 def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
     """Values of codes, as `codes_of` gives them, or of numbers with NaN for missing ones."""
     if isinstance(column, CategoricalColumn):
-        return CategoryValues(column, column.categories)(numbers.astype(np.int64))
+        return column.category_values()(numbers.astype(np.int64))
     assert isinstance(column, NumericColumn)
     return column.codec.plain.decode(np.where(np.isinf(numbers), np.nan, numbers))
 

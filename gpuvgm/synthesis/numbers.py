@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import value_type
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import is_datetime_type, is_moment_type, is_plain_number_type
@@ -86,14 +85,14 @@ class Unit:
         """The unit of a column, whose numbers may count a span; None where it holds no numbers."""
         factor = Fraction(SPANS.get(span, 1))
         if isinstance(column, CategoricalColumn):
-            type_ = value_type(column.type)
+            type_ = column.value_type
             is_number = is_plain_number_type(type_) or pa.types.is_decimal(type_)
             return cls(NUMBER, factor, 0) if is_number else None
         if not isinstance(column, NumericColumn):
             return None
         plain: Any = column.codec.plain
         if is_datetime_type(column.type):
-            return cls(plain.sort, Fraction(nanoseconds_of(column.type)), plain.base)
+            return cls(plain.sort, Fraction(plain.nanoseconds), plain.base)
         scale = column.type.scale if pa.types.is_decimal(column.type) else 0
         return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
 
@@ -142,7 +141,7 @@ class Origin:
     @property
     def nests(self) -> bool:
         """True if the step of one column divides that of the other."""
-        steps = [int(column.codec.plain.spacing) * nanoseconds_of(column.type) for column in (self.column, self.first)]
+        steps = [int(plain.spacing) * plain.nanoseconds for plain in (self.column.codec.plain, self.first.codec.plain)]
         return max(steps) % min(steps) == 0
 
     def numbers(self, rows: Rows) -> Floats:

@@ -101,7 +101,6 @@ from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
 from gpuvgm.table.base import transformer_of
 from gpuvgm.table.decode import EncodedTable
-from gpuvgm.table.encode import check_columns
 from gpuvgm.table.hold_out import HoldOut
 from gpuvgm.table.model_file import load_model
 from gpuvgm.table.transformer import TableTransformer
@@ -673,7 +672,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         model = self.transformer_.model_
         structure, columns = network.structure, model.by_name
         names = [bins.name for bins in structure.bins]
-        check_columns(table, model)
+        model.check_source(table)
         parts: list[Floats] = []
         with self._run("score", table) as run:
             forms = {name: form for name, form in self.identifiers_.items() if form.key and structure.keys_asked}
@@ -730,7 +729,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
             raise InputError(f'columns: the transformer has no summary of "{lacking[0]}": fit it, or save it with them')
-        check_columns(table, model)
+        model.check_source(table)
         return columns
 
     def _keys(self, table: Source) -> dict[str, str]:
@@ -930,7 +929,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     def _counts(self, transformer: TableTransformer, plan: _SamplePlan, table: Source) -> _TableCounts:
         """Counts of all rows."""
         model = transformer.model_
-        check_columns(table, model)
+        model.check_source(table)
         names, columns = [bins.name for bins in plan.structure.bins], model.by_name
         read = {name: form for name, form in plan.forms.items() if form.is_read}
         with self._run("count", table) as run:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
 from gpuvgm.columns.base import MISSING, FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
-from gpuvgm.columns.codecs import with_value
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
@@ -47,7 +46,7 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine,
     """
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
-        categories = CategoryValues(column, column.categories)
+        categories = column.category_values()
         return lambda _, places, __: categories(places.astype(np.int64))
     assert isinstance(column, NumericColumn)
     separate_bins = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
@@ -173,7 +172,7 @@ def _draw_numbers(
     for code, value in value_of_bin.items():
         has_value: Ints = codes == code
         if value is not MISSING and has_value.any():
-            array = with_value(column.codec, array, has_value, value)
+            array = column.codec.with_value(array, has_value, value)
     return array
 
 

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
-from gpuvgm.columns.model import Span, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.numeric import plan_again
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.rules import choice, whole
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
@@ -69,7 +69,6 @@ from gpuvgm.table.decode import (
     Decoding,
     EncodedTable,
     check_origin,
-    decoded_schema,
     holds_matrices,
     joined_valid,
 )
@@ -77,7 +76,6 @@ from gpuvgm.table.description import jsonable
 from gpuvgm.table.encode import (
     Coding,
     OnehotLayout,
-    check_columns,
     check_distinct,
     checked_uniforms,
     encoded_schema,
@@ -86,8 +84,8 @@ from gpuvgm.table.encode import (
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.hold_out import HoldOut
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest, fingerprint, load_model, save_model
-from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, load_model, save_model
+from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of
 
 if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
@@ -412,10 +410,10 @@ class BaseTransformer(NamedParameters):
                 f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
             )
         table = any_source(source)
-        check_columns(table, model)
+        model.check_source(table)
         settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
-        plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
+        plans = [NumberPlan.of_fitted(one, requests[one.name], self.summaries_[one.name]) for one in numeric]
         with self._run("fit", table, lambda: Need.fit(_fields(table, model.names))) as run:
             fitted = add_rows(run, model, plans, self.summaries_)
         for problem in fitted.failed.values():
@@ -577,7 +575,7 @@ class BaseTransformer(NamedParameters):
             naming = {key: settings[key] for key in ("names", "keep_original") if settings[key]}
             run_settings = coding.asked(table) | {"part_rows": part_rows} | naming | parquet.asked
             parts = Parts(target_of(table, out), coding.schema, run_settings, _rows_of_part(part_rows), parquet)
-            return write_rows(run, coding.columns, parts, coding.batches, resume=resume)
+            return parts.write(run, coding.columns, coding.batches, resume=resume)
 
     def _lazily(self, table: Source, out: Path_ | None, extra: str | None) -> Lazily | None:
         """The function that makes a lazy result of a lazy table; None if the result is written, or held in memory."""
@@ -724,7 +722,7 @@ class BaseTransformer(NamedParameters):
         """The coding of a table's blocks; only results that keep metadata get the fingerprint of the model."""
         model, layout, seed = self._fitted(), settings["layout"], settings["seed"]
         check_settings(settings)
-        check_columns(table, model)
+        model.check_source(table)
         names = NAMES if settings.get("names") is None else NameTemplate(settings["names"])
         options = EncodingOptions(
             seed=model.seed if seed is None else int(seed),
@@ -827,17 +825,17 @@ class BaseTransformer(NamedParameters):
         parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
 
         def need() -> Need:
-            schema = decoded_schema(model, decoding.reader().passthrough)
+            schema = model.decoded_schema(decoding.reader().passthrough)
             return Need.transform(table.schema, schema, to_file=out is not None, group_rows=row_group_rows)
 
         lazily = self._lazily(table, out, "return_valid" if return_valid else None)
         if lazily is not None:
             reader = decoding.reader(table)
-            schema = decoded_schema(model, reader.passthrough)
+            schema = model.decoded_schema(reader.passthrough)
             return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
         with self._run("inverse", table, need) as run:
             reader = replace(decoding, engine=run.here.engine).reader(table)
-            schema = decoded_schema(model, reader.passthrough)
+            schema = model.decoded_schema(reader.passthrough)
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 run_settings = decoding.asked(table) | {"part_rows": part_rows} | parquet.asked
@@ -845,7 +843,7 @@ class BaseTransformer(NamedParameters):
                 parts = Parts(
                     target_of(table, out), schema, run_settings, _rows_of_part(part_rows), parquet, decoded=True
                 )
-                return write_rows(run, reader.names, parts, decoding.batches, resume=resume)
+                return parts.write(run, reader.names, decoding.batches, resume=resume)
             blocks: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, reader), reader.blocks(run), blocks.append)
         # A matrix does not say which frames the caller uses: decoded rows have the kind of table that was fitted.
@@ -902,7 +900,7 @@ class BaseTransformer(NamedParameters):
         if compare is not None:
             return self._compare(any_source(source), any_source(compare))
         model, table, start = self._fitted(), any_source(source), time.perf_counter()
-        check_columns(table, model)
+        model.check_source(table)
         with self._run("evaluate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
             report = evaluate_table(model, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
@@ -914,7 +912,7 @@ class BaseTransformer(NamedParameters):
         self.model_ = replace(self.model_, source=table.fingerprint())
 
     def _compare(self, table: Source, synthetic: Source) -> Comparison:
-        from gpuvgm.report import compare_counts, count_held_out, count_original, count_synthetic
+        from gpuvgm.report import OriginalTable
 
         model, start = self._fitted(), time.perf_counter()
         for source in (table, synthetic):
@@ -928,15 +926,15 @@ class BaseTransformer(NamedParameters):
         rule = self._hold_out
         fitted = table if rule is None else rule.part(table, held=False)
         with self._run("evaluate", fitted, need) as run:
-            pairs, original = count_original(model, names, run)
+            original = OriginalTable.count(model, names, run)
         # The engine that counted on the host takes no rows of a device.
         engine = self.engine if run.on_device else get_engine(run.here.engine).name
         held_out = None
         if rule is not None:
             with self._run("evaluate", rule.part(table, held=True), need, engine) as run:
-                held_out = count_held_out(model, pairs, run)
+                held_out = original.count_held_out(run)
         with self._run("compare", synthetic, need, engine) as run:
-            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, run), held_out)
+            comparison = original.compare(original.count_synthetic(run), held_out)
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=self.schema_.reasons, facts=facts)
 
@@ -976,12 +974,12 @@ class BaseTransformer(NamedParameters):
         >>> print(validation.broken()[0])
         column "colour": share of values that are no category is 0.25, but may be at most 0
         """
-        from gpuvgm.report import validate_table
+        from gpuvgm.report import Validation
 
         model, table = self._fitted(), any_source(source)
-        check_columns(table, model)
+        model.check_source(table)
         with self._run("validate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
-            return validate_table(model, run)
+            return Validation.of(model, run)
 
     def distance_to(self, other: BaseTransformer) -> ModelDistance:
         """Measure how far this model is from another one of the same columns, for example one fitted to more rows.
@@ -1013,9 +1011,9 @@ class BaseTransformer(NamedParameters):
         >>> distance.rows, distance.other_rows, round(distance.columns["amount"].ks, 2)
         (500, 1000, 0.01)
         """
-        from gpuvgm.report import model_distance
+        from gpuvgm.report import ModelDistance
 
-        return model_distance(self._fitted(), other._fitted())
+        return ModelDistance.between(self._fitted(), other._fitted())
 
     def plot(self, name: str, ax: Any = None, *, rows: Floats | None = None) -> Any:
         """Draw one column with matplotlib: its modes over the histogram of its rows, or its categories.
@@ -1114,7 +1112,7 @@ class BaseTransformer(NamedParameters):
 
     def _digest(self) -> str:
         """Digest of every parameter of every column."""
-        return document_digest(self._fitted())
+        return self._fitted().digest()
 
     def _save_generator(
         self,
@@ -1172,7 +1170,7 @@ class BaseTransformer(NamedParameters):
         """Fingerprint of the model, computed once."""
         model, entry = self._fitted(), self.__dict__.get("_fingerprint_of")
         if entry is None or entry[0] is not model:
-            self._fingerprint_of = entry = (model, fingerprint(model))
+            self._fingerprint_of = entry = (model, model.fingerprint())
         return str(entry[1])
 
     def _flavour(self) -> str | None:
@@ -1230,7 +1228,7 @@ class BaseTransformer(NamedParameters):
         return np.array(model.onehot_names(template) if layout_name == "onehot" else compact, dtype=object)
 
     @property
-    def layout_(self) -> dict[str, list[Span]]:
+    def layout_(self) -> dict[str, list[tuple[int, int, str]]]:
         """Spans (start, stop, activation) of the onehot layout, per column."""
         return self._fitted().spans()
 
@@ -1325,6 +1323,23 @@ def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer
         Parameters that a model file leaves out.
     """
     return transformer_of(kind, load_model(fspath(path)), path, **machine)
+
+
+def load_for(transformer: BaseTransformer, path: Path_) -> tuple[BaseTransformer, list[str]]:
+    """Read the transformer of a model, which works where and as another one does.
+
+    Returns
+    -------
+    fitted : BaseTransformer
+        The transformer of the model.
+    ignored : list of str
+        Settings of the other one that are lost: neither defaults nor those of the model.
+    """
+    machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
+    fitted = load_as(BaseTransformer, path, **machine)
+    changes, defaults, settings = map(settings_of, (transformer, BaseTransformer(), fitted))
+    further = [name for name in changes if name not in OF_THIS_MACHINE]
+    return fitted, [name for name in further if changes[name] not in (defaults[name], settings[name])]
 
 
 def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:

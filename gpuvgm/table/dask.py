@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.errors import InputError
 
 
@@ -49,16 +48,10 @@ def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, 
             raise InputError(f"the array has {len(table.schema.names)} columns, but the onehot layout has {len(names)}")
         columns = dict(zip(table.schema.names, names, strict=True))
     # Only identifiers that are numbered through need the rows of a frame counted.
-    numbered = bool(running_identifiers(transformer, names))
+    numbered = bool(transformer.model_.running_identifiers(names))
     decode = partial(_decode_part, transformer, template, invalid, columns)
     frames = [table.map(partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
     return tuple(frames) if return_valid else frames[0]
-
-
-def running_identifiers(transformer: Any, names: Iterable[str]) -> list[IdColumn]:
-    """Identifiers that are not among the encoded columns, and get running numbers."""
-    present = set(names)
-    return [c for c in transformer.model_.identifiers if c.regenerate != "missing" and c.name not in present]
 
 
 def _encode_part(transformer: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
@@ -78,7 +71,7 @@ def _decode_part(  # noqa: PLR0913 - the arguments of Dask come last
     with_valid = place == 1 or invalid == "drop"
     decoded = transformer.inverse_transform(frame, names=template, return_valid=with_valid)
     values, valid = decoded if with_valid else (decoded, None)
-    for column in running_identifiers(transformer, frame.columns) if start else ():
+    for column in transformer.model_.running_identifiers(frame.columns) if start else ():
         label = transformer.labels_.get(column.name, column.name)
         series = values[label]
         numbers: Any = column.absent(start, len(values)).passthrough

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, together
-from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Modes, refuse_code
+from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NAMES, NameTemplate
@@ -25,7 +25,7 @@ from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,6 @@ def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemp
     return NAMES if names is None else NameTemplate(names)
 
 
-def decoded_schema(model: TableModel, passthrough: Mapping[str, pa.Field[Any]]) -> pa.Schema:
-    """Columns of decoded rows; `passthrough` holds the fields of those passthrough columns that the rows have."""
-    fields = []
-    for column in model.columns:
-        if column.name in passthrough:
-            fields.append(passthrough[column.name].with_nullable(True))  # noqa: FBT003
-        elif column.is_encoded or column.absent(0, 0) is not None:
-            fields.append(pa.field(column.name, column.decoded_type))
-    return pa.schema(fields)
-
-
 # -- readers of the layouts
 
 
@@ -129,12 +118,11 @@ class CompactReader:
     def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
             return Coded(passthrough=block.column(column.name))
-        name = self._names.scalar(column.name)
-        scalar = real_scalars(_array_of_column(block, name)) if column.has_scalar else None
+        scalar = real_scalars(_array_of_column(block, self._names.scalar(column.name))) if column.has_scalar else None
         if not column.has_codes:
             return Coded(scalar)
         if column.width:
-            code = _codes(column, block, self._names.mode(column.name))
+            code = column.codes_of(_array_of_column(block, self._names.mode(column.name)), block.first_row)
             return Coded(code=code) if scalar is None else Coded(*together(scalar, code))
         xp = np if scalar is None else namespace_of(scalar)
         return Coded(scalar, xp.zeros(block.rows, dtype=column.code_dtype))
@@ -146,22 +134,6 @@ def _all_parts(model: TableModel, columns: dict[str, Coded], block: Block | Matr
         column.name: columns.get(column.name) or column.absent(block.first_row, block.rows) for column in model.columns
     }
     return {name: part for name, part in parts.items() if part is not None}
-
-
-def _codes(column: FittedColumn, block: Block, name: str) -> Modes:
-    mode = _array_of_column(block, name)
-    xp = namespace_of(mode)
-    if mode.dtype != column.code_dtype:
-        if not column.all_known:
-            mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
-        end = column.width + (not column.all_known)
-        is_invalid = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
-        if is_invalid.any():
-            first = int(is_invalid.argmax())
-            refuse_code(column, block.first_row + first, mode[first].item())
-        mode = mode.astype(column.code_dtype)
-    contiguous: Modes = xp.ascontiguousarray(mode)
-    return contiguous
 
 
 def _array_of_column(block: Block, name: str) -> Array:
@@ -262,6 +234,11 @@ class OnehotReader:
             )
 
 
+def onehot_parts(engine: Engine, model: TableModel, matrix: NDArray[Any]) -> Mapping[str, Coded]:
+    """Encoded parts of the columns of a onehot matrix in memory."""
+    return OnehotReader(engine, model, model.onehot_names(), {})(MatrixBlock(0, matrix)).columns
+
+
 def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:
     """A matrix in blocks; it is the device's, or a view that copies slices."""
     return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
@@ -348,7 +325,7 @@ class Decoding:
         """Record for a manifest of all that determines the decoded rows."""
         return {
             "command": "inverse",
-            "model": document_digest(self.model),
+            "model": self.model.digest(),
             "inputs": table.fingerprint(),
             "drop": self.drop,
         }

@@ -19,7 +19,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError, check_present, counted_values, naming
+from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.io import (
     Block,
     DeviceTable,
@@ -31,7 +31,6 @@ from gpuvgm.io import (
     restore,
 )
 from gpuvgm.summary.grid import Floats
-from gpuvgm.table.model_file import document_digest
 
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
 
@@ -88,18 +87,6 @@ def checked_uniforms(
             raise InputError(f'column "{name}": the uniform {values[outside[0]]} at row {outside[0]} is not in [0, 1)')
         checked[name] = values
     return checked
-
-
-def check_columns(table: Source, model: TableModel) -> None:
-    """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.
-
-    A file that has the name of a fitted one and is another is noted in the log.
-    """
-    table.note_changes(model.source)
-    schema = table.schema
-    check_present(table.name, model.names, schema.names)
-    for column in model.columns:
-        column.refuse_type(table.name, schema.field(column.name).type)
 
 
 # -- layouts
@@ -385,7 +372,7 @@ class Coding:
         """Record for a manifest of all that determines the encoded rows."""
         return {
             "command": "transform",
-            "model": document_digest(self.model),
+            "model": self.model.digest(),
             "inputs": table.fingerprint(),
             "layout": self.layout,
             "dtype": self.options.dtype,

@@ -14,15 +14,11 @@ import pyarrow as pa
 
 from gpuvgm.columns.base import ColumnPlan, FittedColumn
 from gpuvgm.columns.codecs import UnreadText
-from gpuvgm.columns.inference import Recognised, Refuted
+from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.model import KINDS, TableModel
 from gpuvgm.columns.names import NAMES
-from gpuvgm.columns.numeric import (
-    Lowest,
-    NumberPlan,
-    lowest_plan,
-)
-from gpuvgm.columns.options import MIXTURE, check_settings
+from gpuvgm.columns.numeric import NumberPlan, lowest_plan
+from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
 from gpuvgm.config import FitConfig
@@ -88,13 +84,13 @@ def fit_source(
     seed = settings["random_state"]
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
     sampled = Sampled.of(run, schema.needed or schema.names, seed, fine=not research)
-    declared, recognised = schema, partial(_recognised, source, settings)
+    declared, recognised = schema, partial(ColumnSpec.recognised, settings=settings, rows=source.rows)
     schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
     _check_encoded_names(schema)
     watch.lap("sample and kinds")
     # A plan that the rows refute costs another scan, which a source that is read once does not have.
     requests = requests_of(schema, settings, final=not source.repeatable)
-    if not source.repeatable and any(r.config.algorithm == "exact" and r.spec.kind in MIXTURE for r in requests):
+    if not source.repeatable and any(request.asks_exact for request in requests):
         raise read_once(source.name)
     unchanged = FittedColumns() if earlier_fit is None else _unchanged_columns(earlier_fit, source, schema)
     remaining = [request for request in requests if request.name not in unchanged.columns]
@@ -114,21 +110,6 @@ def fit_source(
     return TableModel(columns, seed, fitted.rows, source.fingerprint(), schema, fitted.summaries, failed)
 
 
-def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recognised:
-    """Forms that inference recognises in a column beside its type: none with the effort of the research code."""
-    if spec.options.get("effort", settings["effort"]) == "research":
-        return Recognised()
-    return Recognised(
-        texts=True,
-        identifiers=True,
-        rows=source.rows,
-        components=spec.fit_config(_config(settings)).n_components,
-        is_exact=spec.options.get("tails", settings["tails"]) == "exact",
-        parse=spec.parse,
-        na_values=spec.na_values,
-    )
-
-
 def _fit_otherwise(
     sampled: Sampled,
     declared: ColumnSpec,
@@ -144,7 +125,7 @@ def _fit_otherwise(
     values = problem.values
     column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
     rows = pa.Table.from_arrays([column], [declared.name])
-    recognised = replace(_recognised(source, settings, declared), identifiers=bool(values))
+    recognised = replace(declared.recognised(settings, source.rows), identifiers=bool(values))
     inferred = TableSchema((declared,)).inferred(rows, source.name, lambda _: recognised)[declared.name]
     spec = replace(inferred, reason=f"{inferred.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
@@ -173,14 +154,9 @@ def _unchanged_columns(earlier_fit: TableModel, source: Source, schema: TableSch
     return FittedColumns(columns, summaries, {}, earlier_fit.rows)
 
 
-def _config(settings: Settings) -> FitConfig:
-    """The table's settings of fits."""
-    return FitConfig(**{name: settings[name] for name in FitConfig.__dataclass_fields__ if name in settings})
-
-
 def requests_of(schema: TableSchema, settings: Settings, *, final: bool = True) -> list[ColumnRequest]:
     """Requests of all columns, from the table's settings and their own; plans that are not final may be refuted."""
-    config = _config(settings)
+    config = FitConfig.of(settings)
     every = settings.get("sample_rows") is None  # a step is checked on the rows that are read
     return [
         ColumnRequest(
@@ -247,9 +223,9 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], watch: Stopwa
     run, source = sampled.run, sampled.run.source
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest])
+    lowest = _with_lowest(sampled, [request for request in requests if request.spec.needs_lowest])
     requests_by_name = {request.name: request for request in requests if request.name not in lowest.failed}
-    plan_results = map_columns(run.executor.threads, partial(_plan_column, sampled, lowest.good), requests_by_name)
+    plan_results = map_columns(run.executor.threads, partial(_plan_column, sampled), requests_by_name | lowest.good)
     plan_failures = lowest.failed | plan_results.failed
     watch.lap("plan")
     scan_plans = {name: plan for name, plan in plan_results.good.items() if plan.needs_rows}
@@ -286,15 +262,15 @@ def _fit_planned(
     return FittedColumns(numbers.good | other_columns.good, summaries, numbers.failed | other_columns.failed, rows)
 
 
-def _plan_column(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
+def _plan_column(sampled: Sampled, request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
     empty = pa.chunked_array([], sampled.run.source.schema.field(name).type)  # of a passthrough column
     sample = rows.column(name) if name in rows.schema.names else empty
-    return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
+    return KINDS[request.spec.kind].plan(request, sample)
 
 
-def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results[Lowest]:
-    """The smallest ordinary value of each log column, over all rows."""
+def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results[ColumnRequest]:
+    """Requests of log columns, each with the smallest ordinary value over all rows."""
     if not requests:
         return Results({}, {})
     run, source = sampled.run, sampled.run.source
@@ -311,7 +287,10 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results[Lowe
     scan_results = summarise_columns(list(plan_results.good.values()), run)
     if plan_results.good and not scan_results.good and not scan_results.failed:
         raise _vanished_rows(source)
-    return Results(scan_results.good, plan_results.failed | scan_results.failed)
+    return Results(
+        {r.name: replace(r, lowest=scan_results.good[r.name].value) for r in requests if r.name in scan_results.good},
+        plan_results.failed | scan_results.failed,
+    )
 
 
 @quiet_k_means()

@@ -12,13 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import IntervalColumn
-from gpuvgm.columns.codecs import step_text
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.schema import ColumnSpec
-from gpuvgm.columns.text import html_table, widths_line
+from gpuvgm.columns.text import html_table
 from gpuvgm.errors import counted, printable, shortened
-from gpuvgm.report.text import aligned
+from gpuvgm.report.text import aligned, widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5
@@ -68,7 +66,7 @@ class ColumnFitReport:
             modes=0 if mixture is None else int(np.count_nonzero(mixture.active)),
             tail_modes=0 if mixture is None else len(mixture.tails),
             modal_values=modal,
-            step="" if codec is None else step_text(codec),
+            step="" if codec is None else codec.step_text,
             scale="" if codec is None else codec.formula,
             missing=column.fit.missing,
         )
@@ -214,7 +212,7 @@ def _column_warnings(model: TableModel, kinds: str, of_codes: str, skip: Collect
 def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
     """Warnings of the columns that a network sees."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
-    scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
+    scalars = {column.name: column for column in model.categorical if column.encoding == "interval"}
     specs = [
         replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
         for spec in inferred

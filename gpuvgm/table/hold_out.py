@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.codecs.datetimes import nanoseconds_of
+from gpuvgm.columns.codecs import DatetimeCodec
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
@@ -93,7 +93,7 @@ def _hashes(values: Any) -> NDArray[np.uint64]:
     """64 bits of each value; 0 for missing ones."""
     plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
     if is_datetime_type(plain.type):
-        length = np.uint64(nanoseconds_of(plain.type))
+        length = np.uint64(DatetimeCodec(plain.type, 0).nanoseconds)
         whole = plain.cast(pa.int32()) if pa.types.is_date32(plain.type) or pa.types.is_time32(plain.type) else plain
         words = np.asarray(whole.cast(pa.int64()).fill_null(0)).astype(np.uint64) * length  # modulo 2^64
         return np.where(np.asarray(plain.is_valid()), mixed(words, _MOMENT), np.uint64(0))

@@ -26,9 +26,8 @@ from typing import Annotated, Any, BinaryIO, NoReturn, cast
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import TableModel, check_column, column_from_json
-from gpuvgm.columns.records import LARGEST_WHOLE, Count, read_record, text
-from gpuvgm.columns.records import refuse as refuse_part
+from gpuvgm.columns.model import TableModel, column_from_json
+from gpuvgm.columns.records import Count, check_plain, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
@@ -79,7 +78,6 @@ class _Document:
     failed: dict[str, str]
 
 
-_MOST_DEPTH = 32
 LONGEST_CAUSE = 300  # letters of what is wrong with a file, in a message
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
 NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is another than the default
@@ -302,7 +300,7 @@ def _read_model(target: Location, read_member: _Reader, names: list[str] | None 
 
 
 def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> TableModel:
-    _check_plain(document)
+    check_plain(document)
     read_record(_Document, document, "the model")
     for part in ("columns", "schema"):
         names = [column.get("name") for column in document[part] if isinstance(column, dict)]
@@ -310,7 +308,7 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
             raise ValueError(f"{part} has a name twice")
     columns = {column.name: column for column in map(column_from_json, document["columns"])}
     for column in columns.values():
-        check_column(column)
+        column.check()
     summaries = {}
     for name, file in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
@@ -459,54 +457,3 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
             ) from error
 
     return read
-
-
-# -- the document of a model
-
-
-def _check_plain(document: Any) -> None:
-    """Refuse deep nesting, and text and integers that cannot be written or shown."""
-    values = [document]
-    for _ in range(_MOST_DEPTH):
-        values = [part for value in values for part in _parts(value)]
-        if not values:
-            return
-    raise ValueError("the model is nested too deeply")
-
-
-def _parts(value: Any) -> list[Any]:
-    """Check a value, and return its parts."""
-    if isinstance(value, dict):
-        for name in value:
-            text(name, "a name")
-        return list(value.values())
-    if isinstance(value, str):
-        text(value, "a text")
-    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE + 1:
-        refuse_part(value, "a value", "a whole number of at most 38 digits")
-    return value if isinstance(value, list) else []
-
-
-# -- digests
-
-
-def fingerprint(model: TableModel) -> str:
-    """SHA-256 over everything that decides what an encoded row means.
-
-    Two models with the same fingerprint can invert each other's files; time, source, start, counts and bounds of the
-    fit do not take part.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-    """
-    columns = [column.meaning() for column in model.columns]
-    text = json.dumps(plain(columns), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def document_digest(model: TableModel) -> str:
-    """SHA-256 over every parameter of every column, also over those that only some runs depend on."""
-    text = json.dumps(plain([column.to_json() for column in model.columns]), sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()

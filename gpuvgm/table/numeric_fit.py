@@ -14,13 +14,7 @@ import numpy as np
 from gpuvgm.arrays import Array, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.numbers import ordinary_numbers
-from gpuvgm.columns.numeric import (
-    NumberPlan,
-    check_reach,
-    confirm,
-    fitted_column,
-    reseed,
-)
+from gpuvgm.columns.numeric import NumberPlan, fitted_column
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed
@@ -70,12 +64,12 @@ def fit_numbers(
 
 def _check_counted(run: Run, column: NumberFit, *, all_rows: bool) -> NumberFit:
     """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
-    source, plan, summary = run.source, confirm(column.plan, column.sums), column.sums
+    source, plan, summary = run.source, column.plan.confirmed(column.sums), column.sums
     if not all_rows:
         return ColumnFit(replace(plan, config=replace(plan.config, algorithm="summary")), summary)
     refuse_infinite(run, plan, summary)
     _refuse_overflow(plan.name, summary)
-    check_reach(plan, summary)
+    plan.check_reach(summary)
     if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
         raise read_once(f'{source.name}: column "{plan.name}"')
     if plan.config.algorithm == "auto":
@@ -94,7 +88,7 @@ def read_once(what: str) -> InputError:
 
 def _seed_again(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -> Results[NumberFit]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
-    seeded = {name: replace(column, plan=reseed(column.plan, column.sums)) for name, column in columns.items()}
+    seeded = {name: replace(column, plan=column.plan.reseeded(column.sums)) for name, column in columns.items()}
     again = {name: column for name, column in seeded.items() if column.plan is not columns[name].plan}
     if not again or not repeatable:
         return Results(seeded, {})

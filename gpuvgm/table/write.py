@@ -363,6 +363,22 @@ class Parts:
             row = bounds[-1][1]
         return bounds
 
+    def write(self, run: Run, columns: Sequence[str], build: Callable[[], Encode], *, resume: bool) -> RunSummary:
+        """Encode and write the rows of a run: to one file if the name has an ending, else to a folder of files."""
+        encode = run.prepared(build)
+        if not self.out.suffix:
+            return write_parts(run, columns, self, encode, resume=resume)
+        start, out, schema = time.perf_counter(), self.out, self.schema
+        if resume:
+            _LOG.warning("--resume: one file is written as a whole; it begins again")
+        sink = self.sink(out, run.executor.threads, self.first_row)
+        with locked(out), sink:
+            writer = PartWriter(sink, self.columns)
+            run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+        seconds = time.perf_counter() - start
+        writer.unseen.warn(run.source.place)
+        return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
+
     def _folder_of(self, row: int) -> int:
         return bisect_right(self.folders, row, key=lambda rows: rows.first_row) - 1
 
@@ -530,25 +546,6 @@ def write_part(parts: Parts, encode: Encode, partition: Partition, executor: Loc
 
 
 # -- the run
-
-
-def write_rows(
-    run: Run, columns: Sequence[str], parts: Parts, build: Callable[[], Encode], *, resume: bool
-) -> RunSummary:
-    """Encode and write the rows of a run: to one file if the name has an ending, else to a folder of files."""
-    encode = run.prepared(build)
-    if not parts.out.suffix:
-        return write_parts(run, columns, parts, encode, resume=resume)
-    start, out, schema = time.perf_counter(), parts.out, parts.schema
-    if resume:
-        _LOG.warning("--resume: one file is written as a whole; it begins again")
-    sink = parts.sink(out, run.executor.threads, parts.first_row)
-    with locked(out), sink:
-        writer = PartWriter(sink, parts.columns)
-        run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
-    seconds = time.perf_counter() - start
-    writer.unseen.warn(run.source.place)
-    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
 
 
 def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool) -> RunSummary:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
-from gpuvgm.columns.model import check_column, column_from_json
+from gpuvgm.columns.model import column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.table.conditions import Conditions
@@ -415,6 +415,6 @@ OF_TWO = TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["
 )
 def test_wrong_documents_are_refused(changed: dict[str, Any], message: str) -> None:
     document = json.loads(json.dumps(plain(OF_TWO.to_json())), object_hook=from_plain)
-    check_column(column_from_json(document))
+    column_from_json(document).check()
     with pytest.raises(ValueError, match=message):
-        check_column(column_from_json(document | changed))
+        column_from_json(document | changed).check()

@@ -128,7 +128,7 @@ def whole_way(columns: dict[str, Any], folder: Any) -> gpuvgm.TableTransformer:
 
 def test_a_kind(tmp_path, monkeypatch):
     options.KIND_NAMES.append("share")
-    monkeypatch.setitem(model.KINDS, "share", model.Kind(lambda request, _, __: SharePlan(request.name), ShareColumn))
+    monkeypatch.setitem(model.KINDS, "share", model.Kind(lambda request, _: SharePlan(request.name), ShareColumn))
     try:
         loaded = whole_way({"x": "share"}, tmp_path)
     finally:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.codecs import FloatCodec, are_dust, codec_for, step_text
+from gpuvgm.columns.codecs import FloatCodec, are_dust, codec_for
 from gpuvgm.columns.codecs.steps import MOST_STRAYS, with_learned_step
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution.local import LocalExecutor
@@ -51,7 +51,7 @@ def test_strays_have_modes_of_their_own_wherever_they_stand(name: str, first_row
     rows, (_, strays, step) = table(name, first_row), COLUMNS[name]
     transformer = TableTransformer(block_rows=1 << 16).fit(rows)
     column, spec = transformer.columns_["x"], transformer.schema_["x"]
-    assert step_text(column.codec) == step
+    assert column.codec.step_text == step
     assert (spec.kind, len(column.modal_values), column.modal_counts) == ("mixed", len(strays), (1,) * len(strays))
     assert f"multiple{'s' * (len(strays) > 1)} of {step}, as all others are" in spec.reason
     assert ("as those of the sample are" in spec.reason) == (first_row == UNSAMPLED)
@@ -66,7 +66,7 @@ def test_dust_is_on_the_step() -> None:
     values[:30], values[30:60] = np.nextafter(np.nextafter(5.7, 0), 0), 5.7 - 1e-12
     fitted = TableTransformer().fit({"x": values})
     column = fitted.columns_["x"]
-    assert (step_text(column.codec), column.modal_values) == ("0.1", (5.7 - 1e-12,))
+    assert (column.codec.step_text, column.modal_values) == ("0.1", (5.7 - 1e-12,))
     back = fitted.inverse_transform(fitted.transform({"x": values}))["x"]
     np.testing.assert_array_equal(back[:30], 5.7)
     np.testing.assert_array_equal(back[30:], values[30:])
@@ -96,7 +96,7 @@ def test_any_blocks_and_any_order_give_the_same_kind(workers: int) -> None:
         executor = LocalExecutor(workers)
         fitted = TableTransformer(block_rows=block_rows, executor=executor).fit(table("cents", first_row))
         column = fitted.columns_["x"]
-        found.append((fitted.schema_["x"].kind, column.modal_values, column.modal_counts, step_text(column.codec)))
+        found.append((fitted.schema_["x"].kind, column.modal_values, column.modal_counts, column.codec.step_text))
     assert found[0] == found[1] == found[2]
 
 
@@ -107,7 +107,7 @@ def test_more_strays_than_have_modes_mean_another_step_or_none(caplog: pytest.Lo
         with caplog.at_level("INFO", "gpuvgm"):
             fitted = TableTransformer().fit({"x": values})
         column = fitted.columns_["x"]
-        assert (fitted.schema_["x"].kind, step_text(column.codec)) == ("continuous", step)
+        assert (fitted.schema_["x"].kind, column.codec.step_text) == ("continuous", step)
         assert 'column "x": 9 values are no multiples of 0.01, as those of the sample are; it is plan' in caplog.text
 
 
@@ -119,7 +119,7 @@ def test_what_another_plan_does_not_mend_has_no_step() -> None:
     told = "values are no multiples of 0.005, as those of the sample are; it has no step"
     with pytest.warns(InferenceWarning, match=told):
         fitted = TableTransformer().fit({"x": values})
-    assert step_text(fitted.columns_["x"].codec) == ""
+    assert fitted.columns_["x"].codec.step_text == ""
 
 
 def test_rows_that_come_once_have_no_second_plan() -> None:
@@ -129,7 +129,7 @@ def test_rows_that_come_once_have_no_second_plan() -> None:
     told = 'column "x": 1 value is no multiple of 0.01, as those of the sample are; it has no step'
     with pytest.warns(InferenceWarning, match=told):
         fitted = TableTransformer().fit(iter(rows.to_batches(50_000)))
-    assert (fitted.schema_["x"].kind, step_text(fitted.columns_["x"].codec)) == ("continuous", "")
+    assert (fitted.schema_["x"].kind, fitted.columns_["x"].codec.step_text) == ("continuous", "")
 
 
 def learned(values: Any) -> tuple[str, list[Any]]:
@@ -137,7 +137,7 @@ def learned(values: Any) -> tuple[str, list[Any]]:
     sample = pa.chunked_array([pa.array(values)])
     codec = codec_for("x", sample.type, sample)
     codec, strays = with_learned_step(codec, sample, np.isfinite(codec.encode(sample.chunk(0))), MOST_STRAYS)
-    return step_text(codec), strays
+    return codec.step_text, strays
 
 
 def of_digits(digits: int, low: float, high: float) -> Any:

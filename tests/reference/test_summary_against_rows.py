@@ -34,7 +34,7 @@ def request(config: FitConfig) -> ColumnRequest:
 
 def plan_of(x: np.ndarray) -> NumberPlan:
     sample = pa.chunked_array([pa.array(x[:: max(1, len(x) // 131_072)])])
-    return plan_numbers(request(FitConfig(effort="research")), sample, None)
+    return plan_numbers(request(FitConfig(effort="research")), sample)
 
 
 def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
-from gpuvgm.report.distance import CategoriesDistance, NumbersDistance, RangeDistance, model_distance
+from gpuvgm.report.distance import CategoriesDistance, ModelDistance, NumbersDistance, RangeDistance
 
 SETTINGS = {"effort": "research", "max_iter": 20}
 RANDOM = np.random.default_rng(0)
@@ -113,4 +113,4 @@ def test_columns_of_different_kinds_are_refused() -> None:
         mixture.distance_to(logs)
     strange = replace(mixture.model_, columns=(replace(mixture.model_.columns[0], name="y"),))
     with pytest.raises(InputError, match="no column in common"):
-        model_distance(mixture.model_, strange)
+        ModelDistance.between(mixture.model_, strange)

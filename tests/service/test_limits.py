@@ -15,7 +15,6 @@ import gpuvgm
 from gpuvgm.service.bodies import PIECE_BYTES
 from gpuvgm.service.limits import Deadline, Limits
 from gpuvgm.service.work import Work
-from gpuvgm.table.description import model_document
 from tests.service.conftest import ARROW, TOKEN, error_of, stream_of, table_of
 
 ROWS = stream_of(table_of().select(["x"]))
@@ -32,7 +31,7 @@ def test_health_models_and_documents(client, folder):
     found = client("GET", "/v1/models/one").json()
     assert found["model"] == "one"
     fitted = gpuvgm.load(folder / "one")
-    assert found["columns"].keys() == model_document(fitted.model_)["columns"].keys()
+    assert found["columns"].keys() == fitted.model_.describe()["columns"].keys()
     assert error_of(client("GET", "/v1/models/two"), 404).startswith('no model "two"')
     assert error_of(client("GET", "/redoc"), 404)
     assert error_of(client("GET", PATH), 405)

@@ -28,7 +28,7 @@ def test_later_calls_make_nothing_of_the_model_again() -> None:
     back = transformer.inverse_transform(encoded)
     with (
         patch("gpuvgm.columns.categorical.CategoryIndex", side_effect=AssertionError),
-        patch("gpuvgm.table.base.fingerprint", side_effect=AssertionError),
+        patch("gpuvgm.columns.model.TableModel.fingerprint", side_effect=AssertionError),
         patch("gpuvgm.columns.base.document_of", side_effect=AssertionError),
     ):
         assert transformer.transform(table).equals(encoded)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, to_numpy, usable_rows
+from gpuvgm.arrays import Column, DeviceColumn, to_numpy
 from gpuvgm.columns.codecs.asinh import AsinhCodec
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec, rounding_in, rounding_variance, unit_of
@@ -19,11 +18,10 @@ from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
-from gpuvgm.columns.codecs.steps import MOST_STRAYS, are_dust, step_text, with_learned_step
+from gpuvgm.columns.codecs.steps import MOST_STRAYS, are_dust, with_learned_step
 from gpuvgm.columns.codecs.texts import OfText, UnreadText
 from gpuvgm.columns.codecs.types import check_value, codec_for, read_column, value_codec_of
 from gpuvgm.columns.records import read_record
-from gpuvgm.io.arrow import is_view, plain_values_of
 from gpuvgm.summary.grid import Floats
 
 __all__ = [
@@ -49,11 +47,8 @@ __all__ = [
     "read_column",
     "rounding_in",
     "rounding_variance",
-    "rows_for",
-    "step_text",
     "unit_of",
     "with_learned_step",
-    "with_value",
 ]
 
 
@@ -120,29 +115,3 @@ def _own_ends(values: Column, rows: NDArray[np.bool_]) -> tuple[Number, Number]:
         return integers.min().item(), integers.max().item()
     ends: Any = pc.min_max(comparable(values.filter(pa.array(rows))))
     return own_value(ends["min"]), own_value(ends["max"])
-
-
-def rows_for(codec: Codec, values: Column) -> Column:
-    """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
-    inner, rows = codec.plain, usable_rows(codec, values)
-    return inner.values_of(rows) if isinstance(inner, OfText) else rows
-
-
-def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:
-    """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
-    if isinstance(column, DeviceColumn):
-        return column.replaced(rows, value)
-    inner = codec.plain
-    word = inner.word_of(value)
-    single: Any  # a row of the host
-    if word is not None:
-        single = pa.array([word], column.type)
-    elif isinstance(inner, FloatCodec):
-        single = replace(inner, integer=False, step=None).decode(np.array([value], np.float64))
-    else:
-        single = inner.without_step().with_base(int(value)).decode(np.zeros(1))
-    others: Any = column
-    if is_view(column.type):  # of which Arrow replaces none
-        others, single = plain_values_of(column), plain_values_of(single)
-    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], others).cast(column.type)
-    return replaced

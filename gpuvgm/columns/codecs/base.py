@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column
+from gpuvgm.arrays import Column, DeviceColumn, namespace_of, usable_rows
+from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
 from gpuvgm.engines.tables import RowRules, Step
+from gpuvgm.io.arrow import is_view, plain_values_of
 from gpuvgm.summary.grid import Floats
 
 Number = int | float
@@ -33,6 +36,7 @@ class Codec(ABC):
 
     __slots__ = ()
     name: ClassVar[str]
+    plain_numbers: ClassVar[bool] = False  # whether means are written as numbers, and not as values
     infinite: ClassVar[str] = ""  # what is wrong with values whose number is infinite, if more than that they are
 
     if TYPE_CHECKING:
@@ -75,10 +79,6 @@ class Codec(ABC):
         """The function around the values, for people."""
         return ""
 
-    def number_text(self, number: float) -> str | None:
-        """A number as people write it; None where its value is written."""
-        return None
-
     @property
     def word_values(self) -> tuple[int, ...]:
         """Values that stand for words; only columns of text have them."""
@@ -107,6 +107,34 @@ class Codec(ABC):
     @abstractmethod
     def without_step(self) -> Codec:
         """The codec without the step that was learned."""
+
+    @property
+    @abstractmethod
+    def step_text(self) -> str:
+        """The step that was learned as people write it, or that of whole units; "" without one."""
+
+    def values_of(self, column: Column) -> Column:
+        """Values of rows of the host: the rows themselves, unless they are text."""
+        return column
+
+    def rows_of(self, column: Column) -> Column:
+        """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
+        return self.plain.values_of(usable_rows(self, column))
+
+    def off_step_rows(self, column: Column, numbers: Floats) -> Bools | None:
+        """Ordinary rows whose value is no multiple of the step; None where no step was learned.
+
+        Parameters
+        ----------
+        column : pyarrow.Array or DeviceColumn
+            Rows of the column.
+        numbers : ndarray of shape (rows,)
+            Their numbers, as `gpuvgm.columns.numbers.ordinary_numbers` gave them.
+        """
+        mask = self.off_step(self.rows_of(column), numbers)
+        if mask is not None and mask.any():
+            mask &= ~namespace_of(numbers).isnan(numbers)
+        return mask
 
     @abstractmethod
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
@@ -141,7 +169,7 @@ class Codec(ABC):
     def encode(self, column: Column) -> Floats:
         """Numbers of a column, shape (rows,); NaN where a value is missing.
 
-        Columns on a device are such that `works_on_device` is true of, see `gpuvgm.columns.codecs.rows_for`, and give
+        Columns on a device are such that `works_on_device` is true of, see `rows_of`, and give
         numbers there (float32 where the column has that precision).
         The column's type may differ from the codec's if its values mean the same.
 
@@ -162,6 +190,21 @@ class Codec(ABC):
 
         With `complete` no number is missing, so that none is looked for.
         """
+
+    def row_with(self, value: Number) -> Any:
+        """A row of the host that holds a value exactly."""
+        return self.without_step().with_base(int(value)).decode(np.zeros(1))
+
+    def with_value(self, column: Column, rows: Any, value: Number) -> Column:
+        """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
+        if isinstance(column, DeviceColumn):
+            return column.replaced(rows, value)
+        others: Any = column
+        single = self.plain.row_with(value)
+        if is_view(column.type):  # of which Arrow replaces none
+            others, single = plain_values_of(column), plain_values_of(single)
+        replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], others).cast(column.type)
+        return replaced
 
     @abstractmethod
     def value(self, number: float) -> Number:
@@ -206,6 +249,41 @@ class Codec(ABC):
     def show(self, value: Number) -> str:
         """A value as people write it."""
 
+    @property
+    def nanoseconds(self) -> int:
+        """Nanoseconds in the unit of datetimes; 0 for other values."""
+        return 0
+
+    @property
+    def tick(self) -> float:
+        """Seconds in the unit of datetimes; 0 for other values."""
+        return self.nanoseconds * 1e-9
+
+    def value_text(self, value: Number | None) -> str:
+        """A value as people read it, floats with at most six digits; empty for none."""
+        return "" if value is None else shorten_float(value, self.show(value))
+
+    def modal_text(self, value: Number | None) -> str:
+        """A modal value; None is "missing"."""
+        return "missing" if value is None else self.value_text(value)
+
+    def mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean, of plain numbers with as many digits as the standard deviation asks for."""
+        return number_beside(mean, sd) if self.plain_numbers else self.value_text(self.value(mean - self.base))
+
+    def rounded_mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean with the digits that its standard deviation leaves of interest."""
+        return rounded_beside(mean, sd) if self.plain_numbers else self.mean_text(mean, sd)
+
+    def length_text(self, length: float, digits: int = 4) -> str:
+        """A difference of two numbers, such as a standard deviation; of datetimes with its unit."""
+        return f"{length:.{digits}g}"
+
+    def rounded_length_text(self, length: float) -> str:
+        """A standard deviation to three digits, large ones without a power of ten."""
+        text = self.length_text(length, 3)
+        return plain_number(float(f"{length:.3g}")) if text == f"{length:.3g}" else text
+
 
 class WholeCodec(Codec):
     """A codec of whole numbers in the unit of their type; numbers are their differences from `base`.
@@ -247,6 +325,12 @@ class WholeCodec(Codec):
     def without_step(self) -> Codec:
         """The codec with a step of 1."""
         return replace(self, step=1)
+
+    @property
+    def step_text(self) -> str:
+        """The step, or that of whole units; see `Codec.step_text`."""
+        text = self.show(self.step if self.step > 1 else int(self.spacing))
+        return text.rstrip("0").rstrip(".") if "." in text else text
 
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""

@@ -120,6 +120,11 @@ class CurvedCodec(Codec):
         """The inner codec with its base at the origin, so that differences from there are exact."""
         return self.inner.with_base(int(self.origin))
 
+    @property
+    def step_text(self) -> str:
+        """The step of the inner codec."""
+        return self.inner.step_text
+
     def without_step(self) -> Codec:
         """The codec whose inner one has no step."""
         return replace(self, inner=self.inner.without_step())
@@ -216,6 +221,10 @@ class CurvedCodec(Codec):
     def show(self, value: Number) -> str:
         """The value, not its number."""
         return self.inner.show(value)
+
+    def length_text(self, length: float, digits: int = 4) -> str:
+        """A difference of two numbers, on the scale."""
+        return f"{length:.{digits}g}{self.length_mark}"
 
 
 def unit_of(codec: Codec) -> float:

@@ -15,6 +15,7 @@ from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing,
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference_of, multiples, off_multiples
+from gpuvgm.columns.codecs.shown import without_fractions
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import MOST, whole
 from gpuvgm.errors import InputError, counted
@@ -23,6 +24,8 @@ from gpuvgm.summary.grid import Floats
 
 _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
 _END = 2**63 - 1  # -2^63 stands for a missing value elsewhere
+_FRACTIONS_END, _DAY = 60.0, 86_400.0  # seconds: means of wider modes need no fractions, no time of the day
+_SPANS = ((365.2425 * 86_400, "a"), (86_400, "d"), (3600, "h"), (60, "min"), (1, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
 def nanoseconds_of(type_: Any) -> int:
@@ -232,3 +235,26 @@ class DatetimeCodec(WholeCodec):
         if pa.types.is_date(type_):
             return str(np.datetime64(integer // (moments.DAY // nanoseconds_of(type_)), "D"))
         return moments.timestamp_text(integer, type_.unit, type_.tz)
+
+    @property
+    def step_text(self) -> str:
+        """The step as a length of time."""
+        return moments.nanoseconds_text(self.step * self.nanoseconds)
+
+    @property
+    def nanoseconds(self) -> int:
+        """Nanoseconds in the unit of the type."""
+        return nanoseconds_of(self.type)
+
+    def rounded_mean_text(self, mean: float, sd: float) -> str:
+        """A component's mean as a value, without fractions of seconds or the time of the day in wide modes."""
+        text, seconds = self.mean_text(mean, sd), sd * self.tick
+        if seconds > _FRACTIONS_END:
+            return text.partition("T")[0] if seconds > _DAY else without_fractions(text)
+        return text
+
+    def length_text(self, length: float, digits: int = 4) -> str:
+        """A difference of two values with its unit."""
+        seconds = length * self.tick
+        size, unit = next((part for part in _SPANS if abs(seconds) >= part[0]), (1e-9, "ns") if seconds else (1, "s"))
+        return f"{seconds / size:.{digits}g} {unit}"

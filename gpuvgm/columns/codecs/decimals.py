@@ -227,3 +227,7 @@ class DecimalCodec(WholeCodec):
         """The digits with their decimal point."""
         digits = Decimal(int(value)).as_tuple()
         return f"{Decimal((digits.sign, digits.digits, -self.scale)):f}"
+
+    def length_text(self, length: float, digits: int = 4) -> str:
+        """A difference of two values, with its decimal point."""
+        return f"{length * 10.0**-self.scale:.{digits}g}"

@@ -58,6 +58,7 @@ class FloatCodec(Codec):
     integer: bool = False
     step: Annotated[str, decimal_step] | None = None
     name: ClassVar[str] = "float"
+    plain_numbers: ClassVar[bool] = True
 
     @property
     def base(self) -> int:
@@ -142,6 +143,15 @@ class FloatCodec(Codec):
         # without a NaN the array is taken as it is, without a copy
         array = pa.array(numbers, pa.float64(), from_pandas=not complete and bool(np.isnan(numbers).any()))
         return array if self.type in (pa.float64(), pa.null()) else pc.cast(array, self.type, safe=False)
+
+    @property
+    def step_text(self) -> str:
+        """The step; see `Codec.step_text`."""
+        return "1" if self.integer else self.step or ""
+
+    def row_with(self, value: Number) -> Any:
+        """A row of the host that holds a value exactly."""
+        return replace(self, integer=False, step=None).decode(np.array([value], np.float64))
 
     def value(self, number: float) -> Number:
         """The number itself."""

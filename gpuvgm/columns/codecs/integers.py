@@ -81,6 +81,7 @@ class IntegerCodec(WholeCodec):
     base: Annotated[int, whole(-(2**63), 2**64 - 1)]
     step: Annotated[int, whole(1, 2**64 - 1)] = 1
     name: ClassVar[str] = "integer"
+    plain_numbers: ClassVar[bool] = True
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:

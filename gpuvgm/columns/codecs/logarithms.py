@@ -73,9 +73,9 @@ class LogCodec(CurvedCodec):
         """Empty: differences of logarithms are ratios."""
         return ""
 
-    def number_text(self, number: float) -> str:
+    def mean_text(self, mean: float, sd: float) -> str:
         """A logarithm as the power that it stands for."""
-        return f"exp({number:.6g})"
+        return f"exp({mean:.6g})"
 
     def check(self) -> None:
         """Refuse an end of the domain that is no value of the column."""

@@ -13,11 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import SHORT, distinct_values
-from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import WIDEST, filled, whole_units
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of, stored
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.engines.tables import Step
@@ -260,14 +259,3 @@ def are_dust(codec: Codec, values: Sequence[Number]) -> NDArray[np.bool_]:
     spacing = np.spacing(np.abs(numbers).astype(inner.precision)).astype(np.float64)
     is_near = np.abs(inner.decoded_step.nearest(numbers) - numbers) <= DUST * spacing
     return np.asarray(is_near & (inner.spacing >= DUSTY_STEP * spacing))
-
-
-def step_text(codec: Codec) -> str:
-    """The step as people write it; "" for a codec without one."""
-    inner: Any = codec.plain
-    if isinstance(inner, FloatCodec):
-        return "1" if inner.integer else inner.step or ""
-    if isinstance(inner, DatetimeCodec):
-        return moments.nanoseconds_text(inner.step * nanoseconds_of(inner.type))
-    text: str = inner.show(inner.step if inner.step > 1 else int(inner.spacing))
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -865,6 +865,11 @@ class OfText(WholeCodec):
             raise UnreadText(message, row, tuple(examples))
         return values
 
+    def row_with(self, value: Number) -> Any:
+        """A row of text that holds a value, or the word that it stands for."""
+        word = self.word_of(value)
+        return super().row_with(value) if word is None else pa.array([word], self.text.type)
+
     def split(self, column: Any) -> tuple[Any, Bools]:
         """Values of rows as `values_of` gives them, null where text is written otherwise; and these rows."""
         if not is_text_type(plain_values_of(column[:0]).type):

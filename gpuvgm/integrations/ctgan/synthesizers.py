@@ -41,8 +41,7 @@ from gpuvgm.synthesis.conditions import categories_that_meet
 from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
 from gpuvgm.synthesis.synthesizer import forms_of_table
 from gpuvgm.table.base import transformer_of
-from gpuvgm.table.encode import check_columns
-from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model
+from gpuvgm.table.model_file import SUFFIX, load_model
 from gpuvgm.table.training import Place, TrainingRows
 from gpuvgm.table.transformer import TableTransformer
 
@@ -260,7 +259,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             name.lstrip("_"): _plain_value(value) for name, value in vars(self).items() if isinstance(value, PLAIN)
         }
         meaning = {name: value for name, value in hyperparameters.items() if name not in NOT_MEANT}
-        meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": rows.digest}
+        meaning |= {"columns": rows.transformer.model_.fingerprint(), "rows": rows.digest}
         checkpoint.begin(meaning)
         sampled_table = SampledTable(rows.transformer, forms, self._enforce_min_max_values)
         return transformer, rows, None if as_ctgan else sampled_table
@@ -268,7 +267,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
     def _fitted_table(self, source: Source, columns: Any) -> TableTransformer:
         """The fitted columns of a table, of kinds that are inferred or given."""
         if isinstance(columns, TableTransformer):
-            check_columns(source, columns._fitted())
+            columns._fitted().check_source(source)
             return columns
         settings = dict(self._encoding)
         if columns is not None and "columns" in settings:

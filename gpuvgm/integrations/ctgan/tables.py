@@ -19,11 +19,11 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io.arrow import metadata_of_values
-from gpuvgm.synthesis.conditions import check_names, row_finder
+from gpuvgm.synthesis.conditions import row_finders
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.synthesizer import restored_sample
 from gpuvgm.synthesis.values import unmodelled_columns, within_range
-from gpuvgm.table.decode import MatrixBlock, OnehotReader
+from gpuvgm.table.decode import onehot_parts
 from gpuvgm.table.transformer import TableTransformer
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file
@@ -57,7 +57,7 @@ class SampledTable:
     def decode(self, matrix: Matrix, names: Iterable[str] | None = None) -> dict[str, Any]:
         """Values of the columns that the network sees, or of some of them."""
         model, engine = self.transformer.model_, get_engine("auto")
-        parts = OnehotReader(engine, model, model.onehot_names(), {})(MatrixBlock(0, matrix)).columns
+        parts = onehot_parts(engine, model, matrix)
         arrays = {}
         for column in model.encoded if names is None else [model[name] for name in names]:
             values = column.decoder(engine, check=False)(parts[column.name], 0).array
@@ -128,8 +128,7 @@ class SampledTable:
             any row meets the conditions.
         """
         model = self.transformer.model_
-        check_names(conditions, [column.name for column in model.encoded])
-        find = {name: row_finder(model[name], condition) for name, condition in conditions.items()}
+        find = row_finders({column.name: column for column in model.encoded}, conditions)
 
         def met(matrix: Matrix) -> NDArray[np.bool_]:
             values = self.decode(matrix, find)

@@ -18,7 +18,6 @@ from sklearn.exceptions import NotFittedError
 from gpuvgm.arrays import column_of, namespace_of
 from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Values
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.codecs.arrays import floats
 from gpuvgm.columns.codecs.texts import form_of
 from gpuvgm.columns.continuous import MixtureColumn
@@ -632,10 +631,9 @@ def _value_id(column: CategoricalColumn, texts: ObjectTexts | None, value: Any) 
     """One-hot column of a value of a discrete column."""
     import pandas
 
-    index = CategoryIndex(column.categories, value_type(column.type))
     series = pandas.Series([value if texts is None else texts.text(value)])
     try:
-        place = int(index.find(pa.nulls(1) if series.isna().all() else pa.array(series))[0])
+        place = int(column.index.find(pa.nulls(1) if series.isna().all() else pa.array(series))[0])
     except ARROW_PROBLEMS:
         place = -1
     if place < 0:

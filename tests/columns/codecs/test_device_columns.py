@@ -11,8 +11,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, on_host, to_numpy, widened
-from gpuvgm.columns.codecs import LogCodec, codec_for, ends_of, rows_for, with_value
-from gpuvgm.columns.continuous import within_bounds
+from gpuvgm.columns.codecs import LogCodec, codec_for, ends_of
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
@@ -122,7 +121,7 @@ def test_short_decimals_are_worked_on_where_they_lie(type_: Any, step: int) -> N
     assert given.to_arrow().equals(array)
     codec = replace(codec_for("x", type_, pa.chunked_array([array])), step=step)
     for one in (codec, replace(codec, integer=True)):
-        assert rows_for(one, given) is given
+        assert one.rows_of(given) is given
         expected, found = one.encode(array), one.encode(given)
         assert is_strict(found)
         np.testing.assert_array_equal(found.get(), expected)
@@ -146,7 +145,7 @@ def test_decimals_that_another_codec_or_type_was_fitted_to_come_to_the_host() ->
     scaled = decimal_type(64, 9, 3)
     for type_ in (pa.int64(), pa.float64(), scaled, pa.decimal128(30, 2)):
         codec = codec_for("x", type_, pa.chunked_array([array.cast(type_)]))
-        rows = rows_for(codec, given)
+        rows = codec.rows_of(given)
         assert isinstance(rows, pa.Array)
         np.testing.assert_array_equal(codec.encode(rows), codec.encode(array))
         np.testing.assert_array_equal(codec.equals(rows, 7), codec.equals(array, 7))
@@ -158,12 +157,12 @@ def test_wide_decimals_come_to_the_host_and_logarithms_of_an_engine_stay(type_: 
     array = pa.array([1, 2, None, 400], type_)
     given = resident(array)
     decimal = codec_for("x", pa.decimal128(21, 2), pa.chunked_array([array.cast(pa.decimal128(21, 2))]))
-    rows = rows_for(decimal, given)
+    rows = decimal.rows_of(given)
     assert isinstance(rows, pa.Array)
     np.testing.assert_array_equal(decimal.encode(rows), decimal.encode(array))
     np.testing.assert_array_equal(decimal.equals(rows, 2), decimal.equals(array, 2))
     log = LogCodec.around(codec_for("x", type_, pa.chunked_array([array])), None, 1)
-    assert rows_for(log, given) is given
+    assert log.rows_of(given) is given
     numbers, which = ordinary_numbers(log, (2,), given, get_engine("cuda"))
     expected, expected_which = ordinary_numbers(log, (2,), array)
     assert is_strict(numbers) and is_strict(which)
@@ -178,8 +177,8 @@ def test_one_value_in_some_rows() -> None:
     array = pa.array([2**60 + 1, None, 5], pa.int64())
     codec = codec_for("x", array.type, pa.chunked_array([array]))
     rows = np.array([False, True, True])
-    expected = with_value(codec, array, rows, 2**60 + 7)
-    assert on_host(with_value(codec, resident(array), up(rows), 2**60 + 7)).equals(expected)
+    expected = codec.with_value(array, rows, 2**60 + 7)
+    assert on_host(codec.with_value(resident(array), up(rows), 2**60 + 7)).equals(expected)
 
 
 def test_arrays_beside_others() -> None:
@@ -200,9 +199,9 @@ def test_bounds_are_not_rounded_to_the_precision_of_the_rows(offset: float) -> N
         near = np.float32(end) + np.arange(-400, 400) * np.spacing(np.float32(end))
         numbers = near.astype(np.float32)
         codes = np.full(len(numbers), len(column.modal_values), column.code_dtype)
-        expected: Any = within_bounds(column, numbers.astype(np.float64), codes)
+        expected: Any = column.within_bounds(numbers.astype(np.float64), codes)
         assert 0 < np.count_nonzero(expected) < len(numbers)
-        np.testing.assert_array_equal(within_bounds(column, up(numbers), up(codes)).get(), expected)
+        np.testing.assert_array_equal(column.within_bounds(up(numbers), up(codes)).get(), expected)
 
 
 @pytest.mark.parametrize("name", INTEGERS)

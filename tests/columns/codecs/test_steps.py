@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.codecs import codec_for, step_text, with_learned_step
+from gpuvgm.columns.codecs import codec_for, with_learned_step
 from gpuvgm.errors import InferenceWarning
 from tests.io.arrow_types import type_of
 
@@ -59,7 +59,7 @@ def test_the_step_of_a_sample(name: str) -> None:
     values, step = COLUMNS[name]
     codec = learned(values)
     if name != "days":
-        assert step_text(codec) == step
+        assert codec.step_text == step
     numbers = codec.encode(values)
     off = codec.off_step(values, numbers)
     assert off is None or not off.any()
@@ -114,14 +114,14 @@ def test_one_row_off_the_step_refutes_it(declared: Any) -> None:
     """Far behind the sample's rows, in any of the blocks, and of rows that are added later."""
     values = np.round(RANDOM.lognormal(3, 1, 300_000), 2)
     on = TableTransformer({"x": declared}, effort="best", block_rows=1 << 16).fit({"x": values})
-    assert step_text(on.columns_["x"].codec) == "0.01"
+    assert on.columns_["x"].codec.step_text == "0.01"
     off = values.copy()
     off[201_003] = 1 / 3
     told = 'column "x": 1 value is no multiple of 0.01, as those of the sample are; it has no step'
     with pytest.warns(InferenceWarning, match=told):
         fitted = TableTransformer({"x": declared}, effort="best", block_rows=1 << 16).fit({"x": off})
-    assert step_text(fitted.columns_["x"].codec) == ""
-    assert step_text(on.partial_fit({"x": np.array([1.25, 1 / 3])}).columns_["x"].codec) == ""
+    assert fitted.columns_["x"].codec.step_text == ""
+    assert on.partial_fit({"x": np.array([1.25, 1 / 3])}).columns_["x"].codec.step_text == ""
 
 
 def test_values_off_the_step_come_back_on_it() -> None:
@@ -181,7 +181,7 @@ def test_cents_in_decimals_of_many_digits_come_back_equal(text: str) -> None:
     """The types that Spark and warehouses give: most of their digits are zeros."""
     type_ = type_of(text)
     values = pa.array([None, *(Decimal(int(v)).scaleb(-2) for v in RANDOM.integers(-(10**5), 10**7, 999))], type_)
-    assert step_text(learned(values)) == "0.01"
+    assert learned(values).step_text == "0.01"
     rows = pa.table({"x": values})
     transformer = TableTransformer({"x": "continuous"}).fit(rows)
     assert transformer.inverse_transform(transformer.transform(rows, seed=0)).equals(rows)
@@ -259,12 +259,12 @@ def test_the_largest_float_overflows_nothing(dtype: Any) -> None:
 def test_floats_of_32_bits_need_not_tell_all_of_their_decimals(numbers: Any, step: str) -> None:
     values = pa.array(numbers.astype(np.float32))
     codec = learned(values)
-    assert step_text(codec) == step
+    assert codec.step_text == step
     assert codec.decode(codec.encode(values)).equals(values)
 
 
 def test_the_scale_of_floats_of_16_bits_is_that_of_the_small_ones() -> None:
-    assert step_text(learned(pa.array(np.round(SMOOTH, 2).astype(np.float16)))) == "0.01"
+    assert learned(pa.array(np.round(SMOOTH, 2).astype(np.float16))).step_text == "0.01"
 
 
 def test_doubles_may_join_floats_on_a_step() -> None:
@@ -275,4 +275,4 @@ def test_doubles_may_join_floats_on_a_step() -> None:
 
 def test_time_of_day_in_microseconds() -> None:
     values = pa.array([dt.time(i % 24, i * 5 % 60) for i in range(500)])
-    assert step_text(learned(values)) == "PT5M"
+    assert learned(values).step_text == "PT5M"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm.columns.codecs import codec_for, codec_of, with_value
+from gpuvgm.columns.codecs import codec_for, codec_of
 from gpuvgm.columns.codecs.texts import MOST_WORDS, TextForm, UnreadText, form_of, text_codec, unread_values
 from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
@@ -291,7 +291,7 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
         held = codec.equals(column.chunk(0), value)
         assert held.tolist() == [text == word for text in texts]
         assert codec.show(value) == codec.word_of(value) == word
-        back = with_value(codec, back, held, value)
+        back = codec.with_value(back, held, value)
     assert back.equals(column.chunk(0))
     assert codec.word_of(codec.parse(next(text for text in texts if text not in words))) is None
 

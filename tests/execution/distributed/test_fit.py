@@ -21,7 +21,6 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import Sampled
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io import FileSource
-from gpuvgm.table.model_file import fingerprint
 from tests.columns import tables
 from tests.execution.distributed.working import is_clean, wait_until
 
@@ -93,7 +92,7 @@ def one(path):
 
 def assert_same(ours, theirs):
     """The same model and the same summaries, to the bit."""
-    assert fingerprint(ours.model_) == fingerprint(theirs.model_)
+    assert ours.model_.fingerprint() == theirs.model_.fingerprint()
     assert_same_summaries(ours, theirs)
 
 

@@ -14,12 +14,11 @@ from typing import Any
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution.partitions import OpenPartition
-from gpuvgm.table.model_file import fingerprint
 
 
 def model_of(transformer: Any) -> str:
     """What identifies a fit, apart from where the rows came from."""
-    return fingerprint(replace(transformer.model_, source={}))
+    return replace(transformer.model_, source={}).fingerprint()
 
 
 def parts_of(rows: Any, *cuts: int) -> list[Any]:

@@ -13,7 +13,6 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution.dask import DaskExecutor, HeldShares
-from gpuvgm.table.model_file import fingerprint
 from tests.columns.tables import DECLARED, table
 from tests.execution.faults.killing import Dying, dying_at
 
@@ -38,7 +37,7 @@ def test_a_worker_dies_in_a_fit(cluster, rows, fitted, workers):
     executor = Dying(cluster(workers=workers), ROWS // 4, PORTION)
     again = gpuvgm.TableTransformer(DECLARED, effort="research", executor=executor).fit(rows)
     assert executor.killed
-    assert fingerprint(again.model_) == fingerprint(fitted.model_)
+    assert again.model_.fingerprint() == fitted.model_.fingerprint()
 
 
 @pytest.mark.parametrize("way", ["transform", pytest.param("inverse", marks=pytest.mark.exhaustive)])
@@ -75,7 +74,7 @@ def test_workers_die_in_exact_em(cluster, rows, monkeypatch):
     client = cluster()
     monkeypatch.setattr(HeldShares, "map", dying_at((2, 9, 15), client, HeldShares.map))
     many = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=PORTION)).fit(rows)
-    assert fingerprint(many.model_) == fingerprint(one.model_)
+    assert many.model_.fingerprint() == one.model_.fingerprint()
 
 
 @pytest.mark.parametrize("call", ["fit", "transform"])
@@ -166,7 +165,7 @@ def test_held_rows_that_are_more_than_a_workers_memory_go_to_disk(cluster, tmp_p
         patch.setattr(HeldShares, "map_shares", look)
         again = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=10**6)).fit(path)
     assert max(max(seen.values()) for seen in spilled) > 0
-    assert fingerprint(again.model_) == fingerprint(one.model_)
+    assert again.model_.fingerprint() == one.model_.fingerprint()
 
 
 def on_disk(dask_worker):

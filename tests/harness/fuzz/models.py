@@ -22,7 +22,6 @@ from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import json_text
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.io.plain_json import plain
-from gpuvgm.table.description import model_document
 from gpuvgm.table.model_file import load_model
 from tests.harness.fuzz.harness import Target, WrongResult
 from tests.harness.fuzz.mutations import spoil
@@ -123,7 +122,7 @@ def changed_content(prepared: Path, random: random.Random, folder: Path) -> None
 def use(transformer: gpuvgm.TableTransformer, prepared: Path, folder: Path) -> None:
     """Everything that a model is good for."""
     repr(transformer)
-    json_text(model_document(transformer.model_))
+    json_text(transformer.model_.describe())
     views.model_tables(transformer.model_)
     views.modes_tables(transformer.model_)
     rows = pq.read_table(prepared / "rows.parquet")

@@ -18,7 +18,6 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import open_source
-from gpuvgm.table.model_file import document_digest
 from tests.docs.pages import Block, python_blocks, run_python
 
 pytest.importorskip("pyspark", reason="needs PySpark, which is not installed")
@@ -99,7 +98,7 @@ def test_a_fit_is_that_of_one_process(frame: DataFrame, here: Any, monkeypatch: 
     monkeypatch.setattr(spark, "BRANCHES", 2)
     fitted = spark.fit(gpuvgm.TableTransformer(COLUMNS), frame)
     assert fitted.fit_report_.rows == here.fit_report_.rows == frame.count()
-    assert document_digest(fitted.model_) == document_digest(here.model_)
+    assert fitted.model_.digest() == here.model_.digest()
 
 
 def test_rows_are_encoded_and_decoded_to_the_bit(frame: DataFrame, rows: pa.Table, here: Any) -> None:
@@ -146,7 +145,7 @@ def test_exact_em_reads_a_column_to_the_driver(frame: DataFrame, rows: pa.Table)
     chosen, options = ["back`tick"], {"algorithm": "exact", "effort": "research"}
     fitted = spark.fit(gpuvgm.TableTransformer(**options), frame.select("`back``tick`"))
     expected = gpuvgm.TableTransformer(**options).fit(rows.select(chosen))
-    assert document_digest(fitted.model_) == document_digest(expected.model_)
+    assert fitted.model_.digest() == expected.model_.digest()
 
 
 def test_faults_are_said_with_their_row(session: SparkSession, frame: DataFrame, here: Any) -> None:

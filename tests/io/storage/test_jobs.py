@@ -10,7 +10,6 @@ import pytest
 
 import gpuvgm
 from gpuvgm.io import open_source
-from gpuvgm.table.model_file import fingerprint
 from tests.cli.running import invoke
 from tests.docs.pages import DOCS, blocks
 from tests.io.storage.conftest import keys, store
@@ -50,7 +49,7 @@ def test_a_store_gives_the_same_to_the_bit(local, bucket, server, seed):
     assert keys(bucket) == FILES
     for name in ("encoded.parquet", "back.parquet"):
         assert store().cat(f"{bucket}/{name}") == (local / name).read_bytes()
-    assert fingerprint(fitted.model_) == fingerprint(gpuvgm.load(local / "model.gpuvgm").model_)
+    assert fitted.model_.fingerprint() == gpuvgm.load(local / "model.gpuvgm").model_.fingerprint()
     assert report_of(store().cat(f"{bucket}/report.json")) == report_of((local / "report.json").read_text())
 
 
@@ -63,7 +62,7 @@ def test_the_memory_of_this_process_is_a_store(local):
         fitted = job("memory://job")
         assert sorted(system.ls("/job", detail=False)) == [f"/job/{name}" for name in FILES]
         assert system.cat("/job/back.parquet") == (local / "back.parquet").read_bytes()
-        assert fingerprint(fitted.model_) == fingerprint(gpuvgm.load(local / "model.gpuvgm").model_)
+        assert fitted.model_.fingerprint() == gpuvgm.load(local / "model.gpuvgm").model_.fingerprint()
     finally:
         system.rm("/job", recursive=True)
 

@@ -10,7 +10,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from gpuvgm.io import ParquetSink, location_of, open_source, refuse_overwriting, remote
-from gpuvgm.table.model_file import check_target, fingerprint
+from gpuvgm.table.model_file import check_target
 from tests.io.conftest import FullDisk
 from tests.io.storage.conftest import keys, store
 
@@ -161,7 +161,7 @@ def test_models_come_back_with_their_summaries(bucket, fitted, tmp_path):
     fitted.save(f"{bucket}/m.gpuvgm", summaries=True)
     fitted.save(tmp_path / "m.gpuvgm", summaries=True)
     there, here = gpuvgm.load(f"{bucket}/m.gpuvgm"), gpuvgm.load(tmp_path / "m.gpuvgm")
-    assert fingerprint(there.model_) == fingerprint(here.model_)
+    assert there.model_.fingerprint() == here.model_.fingerprint()
     assert there.summaries_.keys() == here.summaries_.keys() == {"x"}
     fitted.save(f"{bucket}/m.gpuvgm")
     assert gpuvgm.load(f"{bucket}/m.gpuvgm").summaries_ == {}

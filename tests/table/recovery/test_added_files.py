@@ -12,7 +12,6 @@ import pytest
 import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, ModelFileError, SourceChangedError
-from gpuvgm.table.model_file import fingerprint
 from tests.cli.running import invoke
 
 ROWS = 40_000
@@ -58,20 +57,20 @@ def test_new_files_are_fitted_in_without_the_old_ones(grown, monkeypatch):
     )
     fitted = gpuvgm.load(place / "m.gpuvgm").add_files(place / "data")
     assert set(opened) == {"2.parquet"}
-    assert fingerprint(fitted.model_) == fingerprint(expected.model_)
+    assert fitted.model_.fingerprint() == expected.model_.fingerprint()
     assert fitted.model_.rows == ROWS + 5000
     assert [file["name"] for file in fitted.model_.source["files"]] == ["0.parquet", "1.parquet", "2.parquet"]
     opened.clear()
-    before = fingerprint(fitted.model_)
-    assert fingerprint(fitted.add_files(place / "data").model_) == before and not opened
+    before = fitted.model_.fingerprint()
+    assert fitted.add_files(place / "data").model_.fingerprint() == before and not opened
 
 
 def test_files_that_were_added_by_hand_are_not_fitted_in_again(grown):
     place, expected = grown
     expected.save(place / "by-hand.gpuvgm", summaries=True)
-    before = fingerprint(expected.model_)
+    before = expected.model_.fingerprint()
     fitted = gpuvgm.load(place / "by-hand.gpuvgm").add_files(place / "data")
-    assert fitted.model_.rows == ROWS + 5000 and fingerprint(fitted.model_) == before
+    assert fitted.model_.rows == ROWS + 5000 and fitted.model_.fingerprint() == before
     pq.write_table(pq.read_table(place / "data" / "2.parquet").slice(0, 1000), place / "data" / "3.parquet")
     for _ in range(2):
         fitted.add_files(place / "data")
@@ -83,7 +82,7 @@ def test_the_command_line_adds_new_files_and_keeps_the_summaries(grown):
     for _ in range(2):
         invoke("fit", place / "data", "--model", place / "m.gpuvgm", "--add", "--quiet")
         fitted = gpuvgm.load(place / "m.gpuvgm")
-        assert fingerprint(fitted.model_) == fingerprint(expected.model_) and fitted.summaries_
+        assert fitted.model_.fingerprint() == expected.model_.fingerprint() and fitted.summaries_
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import pytest
 
 import gpuvgm
 from gpuvgm.io.files import told_apart
-from gpuvgm.table.model_file import fingerprint
 
 
 def test_files_of_one_name_in_several_folders_are_told_apart():
@@ -28,7 +27,7 @@ def test_files_of_one_name_are_fitted_in(shared, tmp_path):
     transformer.add_files(tmp_path / "days")
     added = gpuvgm.TableTransformer(effort="research").fit(first).partial_fit(second)
     assert transformer.model_.rows == 20_000
-    assert fingerprint(transformer.model_) == fingerprint(added.model_)
+    assert transformer.model_.fingerprint() == added.model_.fingerprint()
 
 
 @pytest.mark.parametrize("change", ["none", "touched", "new"])

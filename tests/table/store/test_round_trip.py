@@ -26,7 +26,7 @@ from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.table.model_file import fingerprint, load_model, save_model
+from gpuvgm.table.model_file import load_model, save_model
 from tests.table.store.samples import make_mixture, make_model, make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -135,8 +135,8 @@ def test_fingerprint_ignores_what_does_not_encode():
     model = make_model()
     columns = tuple(replace(column, **DOES_NOT_ENCODE[type(column)]) for column in model.columns)
     same = replace(model, columns=columns, source={}, rows=1)
-    assert fingerprint(model) == fingerprint(same)
-    assert len(fingerprint(model)) == 64
+    assert model.fingerprint() == same.fingerprint()
+    assert len(model.fingerprint()) == 64
 
 
 @pytest.mark.parametrize("part", [part for part in Posterior.__dataclass_fields__ if part not in ("slack", "factors")])
@@ -148,7 +148,7 @@ def test_fingerprint_sees_every_parameter(part):
     nudged = StickBreaking(np.nextafter(value.sticks, 0.0)) if part == "concentration" else np.nextafter(value, 0.0)
     moved = replace(posterior, **{part: nudged})
     changed = replace(column, mixture=replace(column.mixture, posterior=moved))
-    assert fingerprint(replace(model, columns=(changed, *model.columns[1:]))) != fingerprint(model)
+    assert replace(model, columns=(changed, *model.columns[1:])).fingerprint() != model.fingerprint()
 
 
 def test_fingerprint_sees_rules_codec_and_order():
@@ -160,7 +160,7 @@ def test_fingerprint_sees_rules_codec_and_order():
         {"order": (0, 1, 2, 3)},
         {"name": "other"},
     ]
-    prints = {fingerprint(replace(model, columns=(replace(column, **change),))) for change in [{}, *changes]}
+    prints = {replace(model, columns=(replace(column, **change),)).fingerprint() for change in [{}, *changes]}
     assert len(prints) == len(changes) + 1
 
 
@@ -185,9 +185,9 @@ def test_fingerprint_sees_rules_codec_and_order():
 def test_fingerprint_sees_what_every_kind_encodes_with(name, change):
     model = make_model()
     columns = tuple(replace(column, **change) if column.name == name else column for column in model.columns)
-    assert fingerprint(replace(model, columns=columns)) != fingerprint(model)
+    assert replace(model, columns=columns).fingerprint() != model.fingerprint()
 
 
 def test_fingerprint_survives_the_round_trip(tmp_path):
     stored = make_stored()
-    assert fingerprint(load_model(save_model(stored, tmp_path / "m"))) == fingerprint(stored)
+    assert load_model(save_model(stored, tmp_path / "m")).fingerprint() == stored.fingerprint()
