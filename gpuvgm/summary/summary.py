@@ -271,7 +271,31 @@ class Summary:
         ).of_all(len(x))  # fmt: skip
 
     def of_all(self, rows: int) -> Summary:
-        """The summary, refused if it lacks some of so many rows: finite ones overflow in a frame of a tiny sample."""
+        """The summary, refused if it lacks some rows: finite values overflow in the frame of a tiny sample.
+
+        Parameters
+        ----------
+        rows : int
+            All rows that were summarised.
+
+        Returns
+        -------
+        Summary
+            The summary itself.
+
+        Raises
+        ------
+        InputError
+            Where it lacks some of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
+        >>> summary.of_all(1000) is summary
+        True
+        """
         if self.rows != rows:
             problem = "values are more than 1e300 times as large as the sample of the column"
             raise InputError(f"{counted_values(rows - self.rows, problem)}: clean them, or fit with a larger sample")
