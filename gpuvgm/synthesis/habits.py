@@ -227,11 +227,10 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
     if not keys or (len(keys) == len(most_rows) and all(bins.clock is None for bins in sample.bins.values())):
         return (), {}
     beside[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
-    pairs = {
-        (key, other): _Pairs.of(hashes, places, most_rows.get(key, np.inf))
-        for key, hashes in keys.items()
-        for other, places in beside.items()
-    }
+    pairs = dict[tuple[str, str], _Pairs]()
+    for key, hashes in keys.items():
+        seen, most = _rows_of_some(hashes), most_rows.get(key, np.inf)
+        pairs |= {(key, other): _Pairs.of(hashes, places, seen, most) for other, places in beside.items()}
     found, groups = list[tuple[float, Habit]](), {name: _grouped(sample.codes(name)) for name in sample.names}
     for name, bins in sample.bins.items():
         if bins.made_of is None and name not in keys:
@@ -257,6 +256,16 @@ def _values_of(sample: HabitSample, bins: Bins, groups: Mapping[str, Ints]) -> _
         values = np.where(np.isnan(numbers), np.inf, numbers)
         values = values if modal is None else np.where(modal >= 0, (modal + 1) * -1e300, values)
     return _SameValues(values, sample.codes(bins.name).astype(np.int64), groups[bins.name], others)
+
+
+def _rows_of_some(hashes: Hashes) -> Ints:
+    """Rows that have a key: all rows of each key, `MOST_SEEN` of them or fewer."""
+    rows = np.flatnonzero(hashes != 0)
+    if len(rows) <= MOST_SEEN:
+        return rows
+    marks = mixed(hashes[rows], 0)
+    seen: Ints = rows[marks < np.partition(marks, MOST_SEEN)[MOST_SEEN]]
+    return seen
 
 
 def _grouped(codes: Codes) -> Ints:
@@ -299,12 +308,9 @@ class _Pairs:
     keys: Ints
 
     @classmethod
-    def of(cls, hashes: Hashes, places: Ints, most_rows: float) -> _Pairs:
-        """Pairs of a sample; keys with more rows of a category than so many on average have no habits there."""
-        rows = np.flatnonzero((hashes != 0) & (places >= 0))
-        marks = mixed(hashes[rows], 0)
-        if len(rows) > MOST_SEEN:
-            rows = rows[marks < np.partition(marks, MOST_SEEN)[MOST_SEEN]]
+    def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float) -> _Pairs:
+        """Pairs of some rows; keys with more rows of a category than so many on average have no habits there."""
+        rows = rows[places[rows] >= 0]
         # By key and category, else as if drawn: rows that follow each other in a table may be alike by that alone.
         rows = rows[np.lexsort((mixed(rows.astype(np.uint64)), places[rows], hashes[rows]))]
         follows = (hashes[rows][1:] == hashes[rows][:-1]) & (places[rows][1:] == places[rows][:-1])
