@@ -22,6 +22,9 @@ else:
     LIMITS = True
 
 MOST_SAID = 250  # letters of a message of another library
+#: Bytes that one stored byte can stand for: a block of Zstandard (RFC 8878, 3.1.1.2) holds up to 128 KiB of one byte
+#: in four; LZ4 reaches 255.
+MOST_COMPRESSED = (128 << 10) // 4
 
 #: What Arrow raises for wrong values and bytes: all but `ArrowMemoryError` and `ArrowCancelled`.
 ARROW_PROBLEMS = (
@@ -64,10 +67,13 @@ def _lacks_memory(problem: BaseException) -> bool:
 
 
 @contextmanager
-def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception]) -> Iterator[None]:
+def damage_as(
+    explain: Callable[[Exception], Exception], *others: type[Exception], stored: int | None = None
+) -> Iterator[None]:
     """Raise errors that Arrow meets in a damaged file as errors that explain it, but shortages as they are.
 
-    A buffer for which the file claims more bytes than the process can ever have is damage: nothing makes room for it.
+    A buffer for which the file claims more bytes than the process can ever have is damage, as nothing makes room for
+    it, and so are more bytes than the whole file could be decompressed to.
 
     Parameters
     ----------
@@ -75,20 +81,23 @@ def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception
         From what Arrow raised to what is raised.
     *others : type of exception
         Other errors that a damaged file leads to.
+    stored : int, optional
+        Bytes of the file.
     """
+    most = _most_memory() if stored is None else min(_most_memory(), stored * MOST_COMPRESSED)
     damage: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeError, *others)
     try:
         yield
     except damage as problem:
-        if shortage_of(problem) and not _asks_too_much(problem):
+        if shortage_of(problem) and not _asks_for_more(problem, most):
             raise
         raise explain(problem) from problem
 
 
-def _asks_too_much(problem: Exception) -> bool:
-    """Return whether one buffer needed more bytes than the machine has, or than the process may have."""
+def _asks_for_more(problem: Exception, most: int) -> bool:
+    """Return whether one buffer needed more than so many bytes."""
     request = _ALLOCATION.search(str(problem))
-    return request is not None and int(request[1]) > _most_memory()
+    return request is not None and int(request[1]) > most
 
 
 def _most_memory() -> int:

@@ -119,10 +119,7 @@ class Terminal:
                 say("".join(traceback.format_exception(problem)))
             report_error(message)
         if self.json:
-            try:
-                write_json(error_document(message, code, type(problem).__name__))
-            except OSError as write_problem:
-                report_error(explain(write_problem))
+            write_error(message, code, type(problem).__name__)
         return code
 
     @contextmanager
@@ -261,9 +258,12 @@ def say(text: str) -> None:
         discard(sys.stderr)
 
 
-def error_document(message: str, code: int, kind: str) -> dict[str, Any]:
-    """An error as a document."""
-    return {"error": {"kind": kind, "message": message, "exit_code": code}}
+def write_error(message: str, code: int, kind: str) -> None:
+    """Print an error as a JSON document on stdout; what keeps it from that is said on stderr."""
+    try:
+        write_json({"error": {"kind": kind, "message": message, "exit_code": code}})
+    except OSError as problem:
+        report_error(explain(problem))
 
 
 def write_json(document: Mapping[str, Any]) -> None:

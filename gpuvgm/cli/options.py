@@ -24,10 +24,9 @@ from gpuvgm.cli.console import (
     CommandOutcome,
     Terminal,
     discard,
-    error_document,
     report_error,
     write,
-    write_json,
+    write_error,
 )
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError
@@ -73,7 +72,7 @@ class Commands(TyperGroup):
             for line in (*unknown_variables(), message):
                 report_error(line)
             if "--json" in arguments:
-                write_json(error_document(message, WRONG_INPUT, "UsageError"))
+                write_error(message, WRONG_INPUT, "UsageError")
             code = WRONG_INPUT
         sys.exit(code if isinstance(code, int) else DONE)
 

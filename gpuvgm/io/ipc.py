@@ -82,7 +82,10 @@ def open_ipc(path: Location, fields: list[int] | None = None) -> Iterator[Any]:
         is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
         file.seek(0)
         opener = pa.ipc.open_file if is_file else pa.ipc.open_stream
-        with opener(file, options=reading_options(included_fields=fields)) as reader:
+        with (
+            opener(file, options=reading_options(included_fields=fields)) as reader,
+            damage_as(lambda problem: pa.ArrowInvalid(str(problem)), stored=file.size()),
+        ):
             yield reader
 
 

@@ -7,7 +7,7 @@ words are compared with, so that all engines draw the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -252,18 +252,16 @@ class Drawing:
             if own:
                 former.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})
             asked, computed = [former.beside(other, own) for other in others], in_turn.get(place)
-            number, draws, at = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]](), 0
-            ranges = own.ranges if own else ((first_row, rows),)
-            for first, count in ranges if computed is None or computed.is_drawn else ():
-                draw = Draw(own.seed if own else seed, number, first)
-                codes = [one[at : at + count] for one in asked]
+            draws, ranges = list[tuple[Codes, Floats]](), own.ranges if own else ((first_row, rows),)
+            is_drawn, stream = computed is None or computed.is_drawn, structure.nodes[place].name
+            for draw, count, at in _draws(ranges if is_drawn else (), own.seed if own else seed, stream):
+                codes = [one[at] for one in asked]
                 if ~place in decided:
                     draws.append((decided[place], decided[~place]))
                 elif place in decided:
                     draws.append(self.engine.draw_rows(self._places_of_bins[place], [decided[place]], draw, count))
                 else:
                     draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
-                at += count
             drawn = dict[int, Any]()
             if draws:
                 drawn[place], drawn[~place] = map(_joined, zip(*draws, strict=True))
@@ -291,11 +289,11 @@ class Drawing:
         stream : str
             Name of the stream of random numbers.
         """
-        draws, at, bins = list[tuple[Codes, Floats]](), 0, codes.astype(np.uint16)
-        for first, count in keys.ranges:
-            draw = Draw(keys.seed, column_number(stream), first)
-            draws.append(self.engine.draw_rows(self._places_of_bins[place], [bins[at : at + count]], draw, count))
-            at += count
+        column, bins = self._places_of_bins[place], codes.astype(np.uint16)
+        draws = [
+            self.engine.draw_rows(column, [bins[at]], draw, count)
+            for draw, count, at in _draws(keys.ranges, keys.seed, stream)
+        ]
         own, places = (to_numpy(_joined(one)) for one in zip(*draws, strict=True))
         return own[keys.places], places[keys.places]
 
@@ -336,6 +334,14 @@ class _Former:
         if own is None:
             return self.of_rows[place]
         return _taken(self.of_keys[place], own.above.get(self.levels.get(place, own.level)))
+
+
+def _draws(ranges: Sequence[tuple[int, int]], seed: int, stream: str) -> Iterator[tuple[Draw, int, slice]]:
+    """Draw of each range of rows or keys, how many they are, and their places among those of all ranges."""
+    column, at = column_number(stream), 0
+    for first, count in ranges:
+        yield Draw(seed, column, first), count, slice(at, at + count)
+        at += count
 
 
 def _sources(columns: Mapping[int, ComputedColumn]) -> frozenset[int]:

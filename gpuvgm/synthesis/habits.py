@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.records import Count
 from gpuvgm.columns.rules import finite, whole
 from gpuvgm.engines.tables import philox_words
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.clock import Clock, Part
@@ -139,7 +141,7 @@ class Habit:
         of_days, found = clock.parts[self.part], days.copy()
         weekdays = clock.parts["weekday"].astype(np.int64) - 1
         is_open = (clock.rows >= OPEN * np.median(clock.rows)) & ((self.weekdays >> weekdays) & 1 == 1)
-        open_days, months = np.flatnonzero(is_open), months_of(clock)
+        open_days, months = np.flatnonzero(is_open), _months_of(clock)
         for code in np.unique(codes).tolist() if len(open_days) else ():
             own, meant = np.flatnonzero(codes == code), np.flatnonzero(of_days == code)
             if not len(meant):
@@ -156,7 +158,7 @@ class Habit:
         return found
 
 
-def months_of(clock: Clock) -> Ints:
+def _months_of(clock: Clock) -> Ints:
     """Months from that of the first day on, by day."""
     months = (clock.first + np.arange(len(clock.kinds))).astype("M8[D]").astype("M8[M]").astype(np.int64)
     from_first: Ints = months - months[0]
@@ -166,7 +168,7 @@ def months_of(clock: Clock) -> Ints:
 # -- which habits there are
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: bins are cached
 class HabitSample:
     """A sample of rows that habits are learnt from.
 
@@ -190,9 +192,10 @@ class HabitSample:
     find: Callable[[str, Column], tuple[Codes, dict[Part, Codes]]]
     names: tuple[str, ...]
 
-    def codes(self, name: str) -> Codes:
-        """Bins of a column."""
-        return self.find(name, self.rows(name))[0]
+    @cached_property
+    def coded(self) -> dict[str, tuple[Codes, dict[Part, Codes]]]:
+        """Bins and parts of all columns."""
+        return {name: self.find(name, self.rows(name)) for name in self.names}
 
     def places(self, name: str) -> Ints:
         """Places of a column's categories; -1 for what is none."""
@@ -215,28 +218,25 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
     keys : mapping of str to ndarray of shape (rows,), uint64
         Hashes of the keys of each level, by their first column; 0 for rows without one.
     """
-    keys, beside, most_rows = {**keys}, dict[str, Ints](), dict[str, float]()
-    for name in sample.bins:
-        column = sample.columns[name]
-        count = len(column.categories) if isinstance(column, CategoricalColumn) else 0
-        if 0 < count <= MOST_CATEGORIES and len(beside) < MOST_COLUMNS:
-            beside[name] = sample.places(name)
-        elif count > MOST_CODES:
-            keys[name], most_rows[name] = (sample.places(name) + 1).astype(np.uint64), MOST_ROWS
-    if not keys or (len(keys) == len(most_rows) and all(bins.clock is None for bins in sample.bins.values())):
+    columns = {name: sample.columns[name] for name in sample.bins}
+    counts = {name: len(one.categories) for name, one in columns.items() if isinstance(one, CategoricalColumn)}
+    many = [name for name, count in counts.items() if count > MOST_CODES]
+    if not keys and (not many or all(bins.clock is None for bins in sample.bins.values())):
         return (), {}
+    keys = {**keys, **{name: (sample.places(name) + 1).astype(np.uint64) for name in many}}
+    few = [name for name, count in counts.items() if count <= MOST_CATEGORIES][:MOST_COLUMNS]
+    beside = {name: sample.places(name) for name in few}
     beside[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
-    pairs = {
-        (key, other): _Pairs.of(hashes, places, most_rows.get(key, np.inf))
-        for key, hashes in keys.items()
-        for other, places in beside.items()
-    }
-    found, groups = list[tuple[float, Habit]](), {name: _grouped(sample.codes(name)) for name in sample.names}
+    pairs = dict[tuple[str, str], _Pairs]()
+    for key, hashes in keys.items():
+        seen, most = _rows_of_some(hashes), MOST_ROWS if key in many else np.inf
+        pairs |= {(key, other): _Pairs.of(hashes, places, seen, most) for other, places in beside.items()}
+    found, groups = list[tuple[float, Habit]](), {name: _grouped(codes) for name, (codes, _) in sample.coded.items()}
     for name, bins in sample.bins.items():
         if bins.made_of is None and name not in keys:
             values = _values_of(sample, bins, groups)
             # What categories that keep their names have is theirs: a value that is drawn for them would be wrong.
-            named = most_rows if bins.clock is None else ()
+            named = many if bins.clock is None else ()
             own_pairs = ((names, own) for names, own in pairs.items() if name not in names and names[0] not in named)
             options = [[*values.habits(name, *names, own)] for names, own in own_pairs]
             found += max(options, key=lambda habits: sum(explained for explained, _ in habits), default=[])
@@ -255,13 +255,23 @@ def _values_of(sample: HabitSample, bins: Bins, groups: Mapping[str, Ints]) -> _
             return _Moments.of(bins.clock, numbers)
         values = np.where(np.isnan(numbers), np.inf, numbers)
         values = values if modal is None else np.where(modal >= 0, (modal + 1) * -1e300, values)
-    return _SameValues(values, sample.codes(bins.name).astype(np.int64), groups[bins.name], others)
+    return _SameValues(values, sample.coded[bins.name][0].astype(np.int64), groups[bins.name], others)
+
+
+def _rows_of_some(hashes: Hashes) -> Ints:
+    """Rows that have a key: all rows of each key, `MOST_SEEN` of them or fewer."""
+    rows = np.flatnonzero(hashes != 0)
+    if len(rows) <= MOST_SEEN:
+        return rows
+    marks = mixed(hashes[rows], 0)
+    seen: Ints = rows[marks < np.partition(marks, MOST_SEEN)[MOST_SEEN]]
+    return seen
 
 
 def _grouped(codes: Codes) -> Ints:
     """Groups of bins with about equally many rows, `GROUPS` at most."""
-    counts = np.bincount(codes)
-    return (np.cumsum(counts) - (counts + 1) // 2)[codes] * GROUPS // max(len(codes), 1)
+    column = AskedColumn(codes, int(codes.max(initial=0)) + 1, is_category=False)
+    return column.grouped(GROUPS).codes.astype(np.int64)
 
 
 def _as_numbers(column: FittedColumn) -> NumericColumn:
@@ -298,12 +308,9 @@ class _Pairs:
     keys: Ints
 
     @classmethod
-    def of(cls, hashes: Hashes, places: Ints, most_rows: float) -> _Pairs:
-        """Pairs of a sample; keys with more rows of a category than so many on average have no habits there."""
-        rows = np.flatnonzero((hashes != 0) & (places >= 0))
-        marks = mixed(hashes[rows], 0)
-        if len(rows) > MOST_SEEN:
-            rows = rows[marks < np.partition(marks, MOST_SEEN)[MOST_SEEN]]
+    def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float) -> _Pairs:
+        """Pairs of some rows; keys with more rows of a category than so many on average have no habits there."""
+        rows = rows[places[rows] >= 0]
         # By key and category, else as if drawn: rows that follow each other in a table may be alike by that alone.
         rows = rows[np.lexsort((mixed(rows.astype(np.uint64)), places[rows], hashes[rows]))]
         follows = (hashes[rows][1:] == hashes[rows][:-1]) & (places[rows][1:] == places[rows][:-1])
@@ -537,7 +544,7 @@ def likely_habits(
         moved = clock.numbers(with_habits(own, {name: clock}, drawn, of_keys, 0, 0).get(name, drawn[name]))
         plain = _as_numbers(sample.columns[name]).codec.plain
         others = plain.decode(np.where(np.isnan(numbers), 0.0, moved))
-        loss = log_probability(name, *sample.find(name, sample.rows(name)))
+        loss = log_probability(name, *sample.coded[name])
         loss -= log_probability(name, *sample.find(name, others))
         loss = loss[~np.isnan(numbers) & (moved != numbers)]
         likely += own if len(loss) and float(np.mean(loss)) <= MOST_LOST else []

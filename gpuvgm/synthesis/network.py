@@ -75,7 +75,7 @@ class Structure:
     parts : tuple of Part
         What trees may ask for beside bins. Their places are those after the nodes.
     habits : tuple of Habit
-        Days and times that keys have of their own.
+        Days, times and values that keys have of their own.
     """
 
     bins: tuple[Bins, ...]

@@ -773,7 +773,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             forms, attributes = again
 
     def _habits(self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table) -> tuple[Habit, ...]:
-        """Days and times that keys have of their own, as a sample shows them, where other columns allow it."""
+        """Days, times and values that keys have of their own, as a sample shows them, where other columns allow it."""
         structure, columns = plan.structure, model.by_name
         bound, counted = set[str](), {(one.name, one.since) for one in structure.bins}
         for law in plan.laws:
@@ -798,7 +798,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             return ()
         network = Network(structure, counts.joint, rows_per_key(plan.forms, plan.attributes), self._tree_settings)
         lacking = lacking_keys(plan.forms, structure.keys_asked.values(), values)
-        codes = dict(enumerate(structure.with_parts([find(name, values(name)) for name in finders], lacking)))
+        codes = dict(enumerate(structure.with_parts([*sample.coded.values()], lacking)))
         places = {name: place for place, name in enumerate(finders)}
         parts = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
 
@@ -1299,8 +1299,9 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
             check_fits(transformer.model_.by_name, bins)
         check_attributes(network.structure, forms, attributes)
         bins_of_columns = {bins.name: bins for bins in network.structure.bins}
+        keys = {name for name, form in forms.items() if form.key}
         for habit in network.structure.habits:
-            habit.check(transformer.model_.by_name, bins_of_columns, {name for name, form in forms.items() if form.key})
+            habit.check(transformer.model_.by_name, bins_of_columns, keys)
         per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
         network = replace(network, rows_per_key=per_key, settings=trees)
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:

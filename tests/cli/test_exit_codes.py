@@ -79,6 +79,7 @@ CASES: list[tuple[int, tuple[str, ...], Callable[[], None] | None, str, str]] = 
     (3, ("--version",), fill_output, "", "disk full: standard output: "),
     (3, ("fit", "--help"), fill_output, "", "disk full: standard output: "),
     (2, ("info", "absent", "--json"), fill_output, "", "there is no model; .*\ngpuvgm: disk full: standard output: "),
+    (2, ("fti", "--json"), fill_output, "", "No such command 'fti'.*\ngpuvgm: disk full: standard output: "),
     (
         70,
         ("doctor",),

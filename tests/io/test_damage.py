@@ -6,6 +6,7 @@ import hashlib
 import random
 import threading
 from threading import Event
+from unittest.mock import Mock
 
 import numpy as np
 import polars
@@ -83,6 +84,20 @@ def test_an_index_that_leads_out_of_the_levels_is_named(tmp_path, kind):
     (tmp_path / "x.arrow").write_bytes(body)
     with pytest.raises(InputError, match=r'x\.arrow: damaged .* after row 800 \(column "category" holds no valid dict'):
         rows_of(tmp_path / "x.arrow").to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["file", "stream"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_buffer_larger_than_a_file_could_be_decompressed_to_is_damage(tmp_path, monkeypatch, kind, more):
+    path = written(tmp_path / "x.arrow", kind=kind, codec="zstd")
+    opened, most = open_source(path), path.stat().st_size * 32_768
+    problem = pa.ArrowMemoryError(f"malloc of size {most + more} failed")
+    monkeypatch.setattr("gpuvgm.io.ipc.each_batch", Mock(side_effect=problem))
+    with pytest.raises(InputError if more else pa.ArrowMemoryError) as caught:
+        list(opened.blocks(["number"], ROWS))
+    if more:
+        told = f"{path}: damaged Arrow file, cannot be read after row 0 (malloc of size {most + 1} failed)"
+        assert str(caught.value).startswith(told)
 
 
 def test_text_of_arrow_files_is_utf8(tmp_path):
