@@ -18,7 +18,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.numeric import NumberPlan, plan_numbers
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.datasets import amount
+from gpuvgm.datasets.amounts import amount
 from gpuvgm.execution.sampling import sample_runs
 
 COLUMN = "Amount"

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import NoReturn
 
-from gpuvgm.cli.address_space import check_address_space
+from gpuvgm.cli import check_address_space
 from gpuvgm.errors import EnvironmentProblem
 
 
@@ -25,7 +25,7 @@ def main() -> NoReturn:
     open_closed_descriptors()
     try:
         check_address_space()
-        from gpuvgm.cli.commands import main as run
+        from gpuvgm.cli import main as run
 
         run()
     except EnvironmentProblem as problem:

@@ -20,8 +20,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from gpuvgm.cli.console import speed
-from gpuvgm.execution.stages import Progress, Stages
+from gpuvgm.cli.record import speed
+from gpuvgm.execution import Progress, Stages
 
 
 class RateColumn(ProgressColumn):

@@ -26,7 +26,6 @@ from gpuvgm.cli.console import (
     explain,
     json_text,
     report_error,
-    speed,
     written_to,
 )
 from gpuvgm.cli.options import (
@@ -73,8 +72,7 @@ from gpuvgm.errors import ColumnsFailed, InputError, counted
 from gpuvgm.files import SIGNALS
 
 if TYPE_CHECKING:
-    from gpuvgm.table.base import BaseTransformer
-    from gpuvgm.table.write import RunSummary
+    from gpuvgm.table import BaseTransformer, RunSummary
 
 
 def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float | None = None) -> Any:
@@ -140,7 +138,7 @@ def generate(
 
     Any range of rows can be generated on its own (--first-row, --rows).
     """
-    from gpuvgm.execution.local import LocalExecutor
+    from gpuvgm.execution import LocalExecutor
 
     with (
         written_to(terminal, path) as file,
@@ -279,9 +277,9 @@ def fit(
     """
     from gpuvgm.cli import tables as views
     from gpuvgm.cli.fit import add_files, complete, fit_columns
-    from gpuvgm.report.text import WIDTH
-    from gpuvgm.table.base import BaseTransformer
-    from gpuvgm.table.model_file import check_target
+    from gpuvgm.cli.record import speed
+    from gpuvgm.report import WIDTH
+    from gpuvgm.table import BaseTransformer, check_target
 
     if add and failed:
         raise InputError("--add and --failed exclude each other; give one of them")
@@ -391,7 +389,7 @@ def train(
     A network whose training was interrupted continues with --resume. sample draws rows from MODEL.
     """
     from gpuvgm.cli.synthesize import train_generator, train_private
-    from gpuvgm.synthesis.identifiers import describe_unmodelled
+    from gpuvgm.synthesis import describe_unmodelled
 
     promise = {"epsilon": epsilon, "delta": delta, "rows_per_person": rows_per_person}
     if private is not None:
@@ -675,7 +673,7 @@ def evaluate(
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
     if compare is None and max_auc is not None:
         raise InputError("--max-auc is for --compare")
-    from gpuvgm.table.base import BaseTransformer, load_as
+    from gpuvgm.table import BaseTransformer, load_as
 
     with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
@@ -757,11 +755,11 @@ def info(
 ) -> CommandOutcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.table.model_file import load_model
+    from gpuvgm.table import load_model
 
     contents = load_model(model)
     if contents.generator == "private":
-        from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
+        from gpuvgm.synthesis import PrivateSynthesizer
 
         made = PrivateSynthesizer._of_model(contents, model)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
@@ -841,7 +839,7 @@ def serve(
     Requires the extra "serve", and runs until SIGTERM or Ctrl-C.
     """
     from gpuvgm.cli.serve import run_service
-    from gpuvgm.execution.memory import parse_memory
+    from gpuvgm.execution import parse_memory
 
     limits = {
         "max_bytes": parse_memory(max_bytes),
@@ -863,7 +861,7 @@ def _open_table(source: str, delimiter: str | None) -> Any:
 
 def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
     """The table to compare with; a delimiter applies to it too if it is CSV."""
-    from gpuvgm.io.files import expand
+    from gpuvgm.io import expand
 
     if compare is None or delimiter is None:
         return compare
@@ -875,7 +873,7 @@ def _open_model(
     terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
 ) -> Iterator[BaseTransformer]:
     """Load a model with this run's settings; the engine that fitted it may be missing here."""
-    from gpuvgm.table.base import BaseTransformer, load_as
+    from gpuvgm.table import BaseTransformer, load_as
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         place = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, UnseenWarning, printable
-from gpuvgm.execution.stages import Progress, Stages
+from gpuvgm.execution import Progress, Stages
 from gpuvgm.files import Terminated
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def write_json(document: Mapping[str, Any]) -> None:
 
 def json_text(document: Mapping[str, Any]) -> str:
     """A JSON document as text; numbers that JSON lacks become null."""
-    from gpuvgm.table.description import jsonable
+    from gpuvgm.table import jsonable
 
     return json.dumps(jsonable(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -346,9 +346,3 @@ def render(view: Sequence[RenderableType]) -> str:
     for part in view:
         console.print(part, soft_wrap=isinstance(part, str))
     return target.getvalue()
-
-
-def speed(rows: float, seconds: float) -> str:
-    """Rows a second, for people."""
-    rate = rows / max(seconds, 1e-9)
-    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

@@ -16,12 +16,12 @@ from rich.filesize import decimal
 
 import gpuvgm
 from gpuvgm.cli import tables as views
-from gpuvgm.cli.console import CommandOutcome, speed
+from gpuvgm.cli.console import CommandOutcome
+from gpuvgm.cli.record import speed
 from gpuvgm.errors import counted, install_extra
-from gpuvgm.execution.stages import Progress
-from gpuvgm.synthesis.synthesizer import TableSynthesizer
-from gpuvgm.table.base import load_as
-from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.execution import Progress
+from gpuvgm.synthesis import TableSynthesizer
+from gpuvgm.table import TableTransformer, load_as
 
 SHOWN = 3  # synthetic rows
 OWN_FILE = """\

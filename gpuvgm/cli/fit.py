@@ -6,8 +6,7 @@ from typing import Any
 
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import Location, location_of
-from gpuvgm.table.base import BaseTransformer, load_as, load_for
-from gpuvgm.table.model_file import SUFFIX
+from gpuvgm.table import SUFFIX, BaseTransformer, load_as, load_for
 
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
 

@@ -33,19 +33,27 @@ from rich.table import Table
 import gpuvgm
 from gpuvgm.arrays import decimals
 from gpuvgm.cli.console import BOUND_FAILED, DONE, CommandOutcome
-from gpuvgm.cli.doctor import OPTIONAL, version_of
+from gpuvgm.cli.machine_checks import OPTIONAL, version_of
 from gpuvgm.cli.record import commit, versions
-from gpuvgm.engines import cuda_problem, get_engine, native_is_built
-from gpuvgm.engines.cuda.device import Device, Lane
-from gpuvgm.engines.cuda.latencies import latencies
-from gpuvgm.engines.cuda.variants import every_program
-from gpuvgm.engines.encode import DecodeTable, EncodeTable
-from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Step
+from gpuvgm.engines import (
+    DecodeTable,
+    Device,
+    Draw,
+    EncodeTable,
+    KernelTable,
+    Lane,
+    RowRules,
+    Step,
+    cuda_problem,
+    every_program,
+    get_engine,
+    latencies,
+    native_is_built,
+)
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
-from gpuvgm.io.arrow import with_wide_indices
-from gpuvgm.summary.grid import Frame, Grid
-from gpuvgm.summary.summary import Summary
-from gpuvgm.synthesis.network import JointCounts
+from gpuvgm.io import with_wide_indices
+from gpuvgm.summary import Frame, Grid, Summary
+from gpuvgm.synthesis import JointCounts
 
 Found = Mapping[str, Any]
 Columns = dict[str, Any]
@@ -165,7 +173,7 @@ def lack_of(check: Check) -> str | None:
 
 def main(name: str) -> None:
     """Run a check in its process, and print its result as one line of JSON, the last of the output."""
-    from gpuvgm.table.description import jsonable
+    from gpuvgm.table import jsonable
 
     (check,) = [check for check in CHECKS if check.name == name]
     figures: Found = {}

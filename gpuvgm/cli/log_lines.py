@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from gpuvgm.table.description import jsonable
+from gpuvgm.table import jsonable
 
 HIDDEN = "***"
 _PASSWORD = re.compile(r"(://[^\s/?#:@]*):[^\s/?#]*@")

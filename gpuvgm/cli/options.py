@@ -228,7 +228,7 @@ def _columns_of_toml(text: str) -> dict[str, Any]:
 
 
 def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
-    from gpuvgm.columns.options import KIND_NAMES
+    from gpuvgm.columns import KIND_NAMES
 
     kinds: dict[str, Any] = {}
     for pair in pairs:

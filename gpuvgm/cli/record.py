@@ -17,9 +17,8 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.cli.log_lines import redact
-from gpuvgm.execution.local import available_threads
-from gpuvgm.execution.stages import Stages
-from gpuvgm.io.files import expand
+from gpuvgm.execution import Stages, available_threads
+from gpuvgm.io import expand
 
 try:
     import resource
@@ -127,3 +126,9 @@ def commit() -> str | None:
 
 def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def speed(rows: float, seconds: float) -> str:
+    """Rows a second, for people."""
+    rate = rows / max(seconds, 1e-9)
+    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

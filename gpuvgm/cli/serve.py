@@ -48,7 +48,7 @@ def run_service(
         For models, tokens and addresses that cannot be used.
     """
     try:
-        from gpuvgm.service.server import Service
+        from gpuvgm.service import Service
     except ModuleNotFoundError as problem:
         raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
     token = token_of(token_file)

@@ -10,9 +10,8 @@ from typing import Any
 from gpuvgm.cli.options import GeneratorName
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import location_of
-from gpuvgm.synthesis.private.synthesizer import PrivateSynthesizer
-from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
-from gpuvgm.table.model_file import check_target, load_model
+from gpuvgm.synthesis import PrivateSynthesizer, TableSynthesizer, load
+from gpuvgm.table import check_target, load_model
 
 _LOG = logging.getLogger("gpuvgm")
 #: Settings of counts alone, with their options and defaults.

@@ -10,15 +10,12 @@ from rich import box
 from rich.filesize import decimal
 from rich.table import Table
 
-from gpuvgm.cli.console import speed
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.model import TableModel
+from gpuvgm.cli.record import speed
+from gpuvgm.columns import CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import counted
 
 if TYPE_CHECKING:
-    from gpuvgm.table.write import RunSummary
+    from gpuvgm.table import RunSummary
 
 LISTED_CATEGORIES = 10
 _UNSEEN = {

@@ -1,1 +1,5 @@
 """Kinds of columns: how each is planned, fitted, encoded and decoded."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

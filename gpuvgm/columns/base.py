@@ -20,10 +20,9 @@ from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values
-from gpuvgm.io.arrow import is_text_type
+from gpuvgm.io import is_text_type
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Floats, Ints, Summary
 
 MOST_ORDINARY = 255  # different texts that are ordinary categories; of more, each may name someone or something
 MISSING = None  # the modal value, or the category, that stands for "missing"

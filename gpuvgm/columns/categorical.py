@@ -46,11 +46,10 @@ from gpuvgm.columns.rules import one_of, shown, whole
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.unseen import Unseen
-from gpuvgm.engines import Engine
-from gpuvgm.engines.tables import Draw
+from gpuvgm.engines import Draw, Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_number_type, with_wide_index
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.io import is_number_type, with_wide_index
+from gpuvgm.summary import Floats, Ints
 
 
 @dataclass(frozen=True, repr=False)  # no slots: `positions` and `index` are cached

@@ -15,9 +15,9 @@ from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, on_h
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary
+from gpuvgm.io import is_plain_number_type, is_text_type, out_of_dictionary
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.grid import Ints
+from gpuvgm.summary import Ints
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
 

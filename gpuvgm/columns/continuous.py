@@ -44,11 +44,9 @@ from gpuvgm.columns.records import Count, anything
 from gpuvgm.columns.rules import positive, share, whole
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
-from gpuvgm.engines import Engine, get_engine
-from gpuvgm.engines.encode import Coverage, DecodeTable, EncodeTable
-from gpuvgm.engines.tables import Draw, RowRules
+from gpuvgm.engines import Coverage, DecodeTable, Draw, EncodeTable, Engine, RowRules, get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats, Frame, Ints
+from gpuvgm.summary import Floats, Frame, Ints
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
 

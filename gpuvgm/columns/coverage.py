@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.summary.grid import Floats, Masses, values_of
+from gpuvgm.summary import Floats, Masses, values_of
 
 MOST_TAILS = 3  # on either side of the modes
 MARGIN = 2.0**-20  # of a tail mode's width: its ends have scalars just within the limit, as float32 too

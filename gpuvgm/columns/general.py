@@ -36,8 +36,7 @@ from gpuvgm.columns.rules import not_negative
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Floats, Summary
 
 MARGIN = 1e-3  # on either side of a range of whole numbers, so that its ends survive rounding
 

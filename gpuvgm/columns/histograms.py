@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.io.arrow import is_moment_type
-from gpuvgm.mixture.special import normal_cdf
-from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import Floats
+from gpuvgm.io import is_moment_type
+from gpuvgm.mixture import normal_cdf
+from gpuvgm.summary import Floats, Pieces
 
 HISTOGRAM_BINS = 96
 _ENDS = (0.005, 0.5, 0.995)

@@ -18,7 +18,7 @@ from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_text_type, plain_values_of
+from gpuvgm.io import is_text_type, plain_values_of
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95

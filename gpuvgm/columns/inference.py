@@ -25,14 +25,7 @@ from gpuvgm.columns.codecs.texts import (
     unread_values,
 )
 from gpuvgm.errors import InputError, counted, listed
-from gpuvgm.io.arrow import (
-    is_datetime_type,
-    is_number_type,
-    is_plain_number_type,
-    is_text_type,
-    plain_type,
-    plain_values_of,
-)
+from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_type, plain_values_of
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 

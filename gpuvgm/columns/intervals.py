@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, narrowed, widened
 from gpuvgm.columns.options import MOST_INTERVALS
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 END = float(np.float32(0.99))
 LEAST_SHARE = 2.0**-20  # of the line, before all lengths are scaled to fill it

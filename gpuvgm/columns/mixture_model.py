@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.records import Form, read_record, reader_of
 from gpuvgm.columns.rules import boolean, finite, not_negative, positive, share
-from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.summary.grid import Floats, Frame
-from gpuvgm.summary.summary import Cells
+from gpuvgm.mixture import Posterior, StickBreaking
+from gpuvgm.summary import Cells, Floats, Frame
 
 TAILS = (0.001, 0.01)
 FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out may widen every component

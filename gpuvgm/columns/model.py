@@ -22,9 +22,8 @@ from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
 from gpuvgm.errors import check_present, listed
-from gpuvgm.io import Source
-from gpuvgm.io.plain_json import plain
-from gpuvgm.summary.summary import Summary
+from gpuvgm.io import Source, plain
+from gpuvgm.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,10 @@ from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
-from gpuvgm.engines import Engine
-from gpuvgm.engines.encode import EncodeTable
-from gpuvgm.engines.tables import Draw, KernelTable, RowRules
+from gpuvgm.engines import Draw, EncodeTable, Engine, KernelTable, RowRules
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_number_type, is_text_type, plain_type
-from gpuvgm.summary.grid import Floats, Frame
-from gpuvgm.summary.summary import Summary
+from gpuvgm.io import is_number_type, is_text_type, plain_type
+from gpuvgm.summary import Floats, Frame, Summary
 
 FLOAT32_STEP = 2.0**-24  # relative, of a scalar of 24 bits
 ORDINARY = -1

@@ -41,16 +41,10 @@ from gpuvgm.columns.numbers import ordinary_numbers, range_of, rules_for, stored
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.engines import Engine
-from gpuvgm.engines.encode import Coverage
-from gpuvgm.engines.tables import RowRules
+from gpuvgm.engines import Coverage, Engine, RowRules
 from gpuvgm.errors import InferenceWarning, InputError, warn
-from gpuvgm.mixture.initialization import Seeds
-from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.mixture.rows import SEED_ROWS
-from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig
-from gpuvgm.summary.grid import Floats, Frame, Grid, Masses
-from gpuvgm.summary.summary import STRAYS, Cells, Summary
+from gpuvgm.mixture import SEED_ROWS, ColumnFit, MixturePlan, Posterior, Seeds, StickBreaking, SummaryConfig
+from gpuvgm.summary import STRAYS, Cells, Floats, Frame, Grid, Masses, Summary
 
 _LOG = logging.getLogger("gpuvgm")
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much

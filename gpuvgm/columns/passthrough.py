@@ -30,8 +30,8 @@ from gpuvgm.columns.categories import plain_values
 from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.records import ArrowType
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import is_text_type
-from gpuvgm.summary.grid import Ints
+from gpuvgm.io import is_text_type
+from gpuvgm.summary import Ints
 
 _LONGEST = 256  # bytes of a text that are hashed
 _FACTORS = mixed(np.arange(_LONGEST, dtype=np.uint64), 0) | np.uint64(1)

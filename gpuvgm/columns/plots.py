@@ -15,10 +15,8 @@ from gpuvgm.columns.codecs import unit_of
 from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
-from gpuvgm.io.arrow import is_moment_type
-from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Summary
+from gpuvgm.io import is_moment_type
+from gpuvgm.summary import Floats, Pieces, Summary
 
 PLOT_CATEGORIES = 20
 _LEAST_SHARE = 5e-4  # that is not 0.0 %

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.rules import boolean, number, one_of, shown, whole
-from gpuvgm.io.arrow import is_number_type, is_text_type
+from gpuvgm.io import is_number_type, is_text_type
 
 LARGEST_WHOLE = 10**38 - 1  # a decimal of 38 digits
 #: Attributes of classes, not of their records, that tell the classes of one family apart in documents.

@@ -35,11 +35,8 @@ from gpuvgm.columns.mixture_model import FAR_OUT
 from gpuvgm.columns.sentinels import find_sentinels, least_rows
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.search import fit_from_quantiles
-from gpuvgm.mixture.special import normal_cdf
-from gpuvgm.summary.grid import Floats, Frame
-from gpuvgm.summary.summary import Cells
+from gpuvgm.mixture import Posterior, Prior, fit_from_quantiles, normal_cdf
+from gpuvgm.summary import Cells, Floats, Frame
 
 LEAST_VALUES = 200  # but zeros: fewer are too few to compare scales by
 MOST_VALUES = 1 << 12  # one half is fitted to, the other decides

@@ -39,8 +39,7 @@ from gpuvgm.columns.options import (
 )
 from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
 from gpuvgm.errors import InputError, check_present, listed, suggestion
-from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
-from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.io import from_plain, is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain
 from gpuvgm.shortage import reason
 
 Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 LEAST_DISTINCT = 50  # with fewer different values there is no saying what lies apart
 LEAST_SHARE = 0.005  # of the rows

@@ -1,6 +1,5 @@
 """Example tables of any length; any row range can be made independently."""
 
-from gpuvgm.datasets.amounts import amount
-from gpuvgm.datasets.writing import generate
+import lazy_loader
 
-__all__ = ["amount", "generate"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

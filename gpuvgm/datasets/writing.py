@@ -13,11 +13,9 @@ from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.local import Executor, LocalExecutor
-from gpuvgm.execution.partitions import OpenPartition
+from gpuvgm.execution import Executor, LocalExecutor, OpenPartition, Run
 from gpuvgm.io import Given, Location, Source, location_of
-from gpuvgm.table.write import Parts, RunSummary, target_of
+from gpuvgm.table import Parts, RunSummary, target_of
 
 FILE_ROWS = 1 << 26
 Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen

@@ -31,8 +31,7 @@ from gpuvgm.engines.tables import (
 )
 from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.engines.whole import nearest_multiples
-from gpuvgm.summary.grid import Floats, Grid, Ints
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary import Cells, Floats, Grid, Ints, Summary
 
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 
 class ChunkSums:

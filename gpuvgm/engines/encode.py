@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.engines.tables import KernelTable, Step
-from gpuvgm.summary.grid import Floats, Frame, Ints
+from gpuvgm.summary import Floats, Frame, Ints
 
 ROWS = 1 << 16  # of a block, whose distances to all modes are in memory
 GAP = 1 + 2**-10  # reaches of a mode: within the training range a row that lies farther away is clipped

@@ -15,7 +15,7 @@ import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 #: Rows whose sums are taken together where launching an operation costs more than a row: on devices. Log densities of
 #: rows there are computed at once.

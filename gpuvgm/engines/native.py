@@ -27,8 +27,7 @@ from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, PriorTable, RowRules
 from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees, entropies
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary import Cells, Floats, Grid, Ints, Keys, Summary
 
 NO_CODES = np.empty(0, np.int64)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, widened
 from gpuvgm.engines.whole import difference, is_no_multiple
-from gpuvgm.summary.grid import Floats, Frame, Ints, Keys
+from gpuvgm.summary import Floats, Frame, Ints, Keys
 
 LOG2_E = 1.4426950408889634
 COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 NAT = 1 << 20  # whole numbers that make a nat
 _LEAF = (-1, 0, -1, -1)

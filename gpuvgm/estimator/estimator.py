@@ -20,8 +20,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrays import Array, namespace_of
-from gpuvgm.config import SUMMARY_ROWS, Algorithm
-from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
+from gpuvgm.config import SUMMARY_ROWS, Algorithm, EngineName
+from gpuvgm.engines import ENGINES, Engine, choose_engine, get_engine
 from gpuvgm.errors import InputError, NamedParameters, warn
 from gpuvgm.estimator.prediction import (
     labels,
@@ -33,26 +33,25 @@ from gpuvgm.estimator.prediction import (
 )
 from gpuvgm.estimator.reading import local_executor, read_rows, rows_on_cluster, training_rows
 from gpuvgm.estimator.settings import checked_prior, init_of, prior_shape
-from gpuvgm.execution.context import clone_beside_executor, executor_for
-from gpuvgm.execution.dask import DaskExecutor
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sources import any_source, lazy_frame
-from gpuvgm.io import lies_on_device
-from gpuvgm.io.frames import is_loaded
-from gpuvgm.mixture.em import Stopping, Verbosity
-from gpuvgm.mixture.estimator_fit import Estimate, Problem
-from gpuvgm.mixture.incremental import begin_partial_fit
-from gpuvgm.mixture.posterior import (
+from gpuvgm.execution import DaskExecutor, LocalExecutor, any_source, clone_beside_executor, executor_for, lazy_frame
+from gpuvgm.io import is_loaded, lies_on_device
+from gpuvgm.mixture import (
     MATRICES,
     ConcentrationType,
     CovarianceType,
     Dirichlet,
+    Estimate,
+    Moments,
     Posterior,
     Prior,
+    Problem,
+    Rows,
     StickBreaking,
+    Stopping,
+    Verbosity,
+    begin_partial_fit,
 )
-from gpuvgm.mixture.rows import Moments, Rows
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 # parameters that may not change between calls of partial_fit
 _KEPT = (

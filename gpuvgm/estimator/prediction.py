@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of
-from gpuvgm.engines import Engine
-from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines import Engine, GaussianTable
 from gpuvgm.estimator.reading import check_features
-from gpuvgm.execution.dask_frames import whole_rows
-from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.rows import Rows
+from gpuvgm.execution import whole_rows
+from gpuvgm.mixture import Posterior, Rows
 
 
 def labels(densities: Array) -> Array:

@@ -15,14 +15,10 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.worker_rows import rows_on_workers
-from gpuvgm.io import Block, Source, device_rows, holds_device_rows
-from gpuvgm.io.frames import is_loaded
-from gpuvgm.mixture.rows import Rows
-from gpuvgm.summary.grid import Floats
+from gpuvgm.execution import DaskExecutor, LocalExecutor, Run, rows_on_workers
+from gpuvgm.io import Block, Source, device_rows, holds_device_rows, is_loaded
+from gpuvgm.mixture import Rows
+from gpuvgm.summary import Floats
 
 T = TypeVar("T")
 MAPPED_VALUES = 1 << 25  # a memory map of more numbers than this is not read into memory for k-means

@@ -8,9 +8,8 @@ import numpy as np
 
 from gpuvgm.errors import InputError
 from gpuvgm.estimator.reading import host_floats, hosted
-from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Prior
-from gpuvgm.mixture.rows import Moments
-from gpuvgm.summary.grid import Floats
+from gpuvgm.mixture import MATRICES, CovarianceType, Moments, Prior
+from gpuvgm.summary import Floats
 
 
 def checked_prior(estimator: Any, moments: Moments) -> Prior:

@@ -19,8 +19,7 @@ from gpuvgm.execution.dask_frames import DaskPartition
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
 from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted
-from gpuvgm.io import Block
-from gpuvgm.io.arrow import Packed
+from gpuvgm.io import Block, Packed
 
 if TYPE_CHECKING:
     from distributed import Client, Future

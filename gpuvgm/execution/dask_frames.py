@@ -19,12 +19,18 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
-from gpuvgm.io import lies_on_device
-from gpuvgm.io.arrow import Packed, row_bytes
-from gpuvgm.io.block import Block, Runs
-from gpuvgm.io.parts import declared_source, typed_schema
-from gpuvgm.io.scans import types_in_pandas
-from gpuvgm.io.source import Source, check_unique
+from gpuvgm.io import (
+    Block,
+    Packed,
+    Runs,
+    Source,
+    check_unique,
+    declared_source,
+    lies_on_device,
+    row_bytes,
+    typed_schema,
+    types_in_pandas,
+)
 from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]

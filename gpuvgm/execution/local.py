@@ -20,8 +20,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io import callers_stream
-from gpuvgm.io.threads import result_of
+from gpuvgm.io import callers_stream, result_of
 
 READ_AHEAD = 2  # blocks in flight beyond one a thread
 PARTITION_ROWS = 1 << 26  # of one process

@@ -36,8 +36,7 @@ import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.io import ParquetSink
-from gpuvgm.io.arrow import row_bytes
+from gpuvgm.io import ParquetSink, row_bytes
 
 MIB = 1 << 20
 BASE = 256 * MIB

@@ -13,11 +13,7 @@ import pyarrow as pa
 
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.block import Block
-from gpuvgm.io.files import FileSource
-from gpuvgm.io.frames import TableSource
-from gpuvgm.io.remote import lies_in_process
-from gpuvgm.io.source import Source
+from gpuvgm.io import Block, FileSource, Source, TableSource, lies_in_process
 
 COUNTED_ROWS = 1 << 16  # of a block, where rows are counted
 

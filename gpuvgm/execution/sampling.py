@@ -20,11 +20,20 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import reachable
-from gpuvgm.io import Block, FileSource, Source
-from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_values_of, row_bytes, taken
-from gpuvgm.io.block import Runs, trimmed
-from gpuvgm.io.frames import TableSource
-from gpuvgm.io.threads import in_order
+from gpuvgm.io import (
+    Block,
+    FileSource,
+    Runs,
+    Source,
+    TableSource,
+    in_order,
+    is_plain_number_type,
+    joined_arrays,
+    plain_values_of,
+    row_bytes,
+    taken,
+    trimmed,
+)
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096

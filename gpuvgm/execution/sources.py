@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from gpuvgm import io
 from gpuvgm.execution.dask_frames import DaskFrame, array_source, dask_source
-from gpuvgm.io import Source
-from gpuvgm.io.frames import is_loaded
+from gpuvgm.io import Source, is_loaded
 
 
 def any_source(source: object) -> Source:

@@ -15,8 +15,8 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, HeldPartitions, HeldShares, Passing
-from gpuvgm.mixture.rows import BlockSums, Choice, Rows, sums_of
-from gpuvgm.summary.grid import Floats
+from gpuvgm.mixture import BlockSums, Choice, Rows, sums_of
+from gpuvgm.summary import Floats
 
 T = TypeVar("T")
 

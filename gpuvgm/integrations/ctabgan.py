@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.rules import choice
+from gpuvgm.columns import FittedColumn, choice
 from gpuvgm.config import RESEARCH_FLOOR, InvalidRows
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import any_source
 from gpuvgm.io import Source
-from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.table import TableTransformer
 
 
 class DataTransformer:

@@ -16,18 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.columns.codecs import Codec, FloatCodec, LogCodec
-from gpuvgm.columns.numbers import ordinary_numbers
-from gpuvgm.columns.numeric import modal_values
-from gpuvgm.columns.options import checked_option
+from gpuvgm.columns import Codec, FloatCodec, LogCodec, checked_option, modal_values, ordinary_numbers
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
-from gpuvgm.engines import get_engine
-from gpuvgm.engines.encode import EncodeTable
-from gpuvgm.engines.tables import Draw, RowRules
+from gpuvgm.engines import Draw, EncodeTable, RowRules, get_engine
 from gpuvgm.errors import InputError, counted_values, install_extra
-from gpuvgm.estimator.estimator import BayesianGaussianMixture, MixtureEffort
-from gpuvgm.mixture.estimator_fit import Estimate, Problem
-from gpuvgm.summary.grid import Floats
+from gpuvgm.estimator import BayesianGaussianMixture, MixtureEffort
+from gpuvgm.mixture import Estimate, Problem
+from gpuvgm.summary import Floats
 
 try:
     from rdt import transformers

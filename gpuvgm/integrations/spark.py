@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from gpuvgm.columns.rules import choice, whole
+from gpuvgm.columns import choice, whole
 from gpuvgm.config import InvalidRows, Layout, ModeChoice, ScalarType
 from gpuvgm.errors import InputError, SourceChangedError, counted, printable
-from gpuvgm.execution.local import RemoteBlocks
-from gpuvgm.io import Block, Source
-from gpuvgm.io.arrow import Packed
-from gpuvgm.io.block import Runs
-from gpuvgm.io.source import check_unique
-from gpuvgm.io.spark_types import spark_batch
-from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.execution import RemoteBlocks
+from gpuvgm.io import Block, Packed, Runs, Source, check_unique, spark_batch
+from gpuvgm.table import TableTransformer
 
 try:
     from pyspark.errors import PySparkTypeError

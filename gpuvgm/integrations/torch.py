@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gpuvgm.errors import InputError
-from gpuvgm.table.training import TrainingBatch, TrainingRows
+from gpuvgm.table import TrainingBatch, TrainingRows
 
 try:
     import torch

@@ -359,7 +359,7 @@ def _arrow_array(values: Any) -> Any:
 
     pandas' own, and Arrow's dictionaries, may be as short as the categories of one frame allow, so that frames of one
     table differ. What no other library has is what it may be taken for: a period the moment at which it begins, an
-    interval its text; `gpuvgm.io.restore` makes periods and intervals again.
+    interval its text; `gpuvgm.io.restoring` makes periods and intervals again.
     """
     dtype = getattr(values, "dtype", None)
     if is_loaded("pandas", "PeriodDtype", dtype):

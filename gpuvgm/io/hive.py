@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -13,32 +13,10 @@ import pyarrow.compute as pc
 
 from gpuvgm.errors import InputError, printable
 from gpuvgm.io.arrow import plain_values_of
+from gpuvgm.io.source import MISSING, FolderKey, Part
 
-if TYPE_CHECKING:
-    from gpuvgm.io.source import Part
-
-MISSING = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")  # that int64 holds; leading zeros make a code
-_ESCAPED = re.compile(r"""[\x00-\x1f"#%'*/:=?\\{}\[\]^\x7f]""")
 Values = Mapping[str, str | None]
-
-
-class FolderKey(NamedTuple):
-    """A column that the name of a file's folder gives.
-
-    Parameters
-    ----------
-    name : str
-        The column.
-    value : str, optional
-        Its value in all rows; None for a missing one.
-    stored : bool
-        Whether the file has the column too.
-    """
-
-    name: str
-    value: str | None
-    stored: bool
 
 
 def folder_values(folders: Sequence[str]) -> dict[str, str | None]:
@@ -58,16 +36,6 @@ def folder_values(folders: Sequence[str]) -> dict[str, str | None]:
                 raise InputError(f"{'/'.join(folders)}: two folders say what {name} is; rename one")
             values[name] = None if value == MISSING else unquote(value)
     return values
-
-
-def folder_names(keys: Sequence[FolderKey]) -> str:
-    """Names of folders for keys, escaped as Hive does; "" where there are none."""
-    values = ((key.name, MISSING if key.value is None else _percent_escaped(key.value)) for key in keys)
-    return "/".join(f"{_percent_escaped(name)}={value}" for name, value in values)
-
-
-def _percent_escaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", text)
 
 
 def with_keys(parts: Sequence[Part], folders: Sequence[Values]) -> list[Part]:

@@ -18,7 +18,7 @@ from gpuvgm.io.frames import polars_source
 from gpuvgm.io.lakes import refuse_lakes_of
 from gpuvgm.io.parquet import INT96_UNIT, holds_int96, schemas_of
 from gpuvgm.io.parts import check_same, common_schema
-from gpuvgm.io.restore import to_polars
+from gpuvgm.io.restoring import to_polars
 from gpuvgm.io.source import Lazily, Source, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 

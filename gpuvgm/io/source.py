@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, check_present, counted, listed
 from gpuvgm.io.block import Batch, Block, Runs, copied_rows, runs_within, trimmed
-from gpuvgm.io.hive import FolderKey, folder_names
 from gpuvgm.shortage import reason
 
 if TYPE_CHECKING:
     from gpuvgm.io.locations import Location
 
-
+MISSING = "__HIVE_DEFAULT_PARTITION__"  # in a folder's name
+_ESCAPED = re.compile(r"""[\x00-\x1f"#%'*/:=?\\{}\[\]^\x7f]""")
 #: From a schema and batches to a lazy table.
 Lazily = Callable[[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]], Any]
 
@@ -199,6 +200,33 @@ class Source:
         """Log files with the name of one in a fingerprint that are different files."""
 
 
+class FolderKey(NamedTuple):
+    """A column that the name of a file's folder gives.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    value : str, optional
+        Its value in all rows; None for a missing one.
+    stored : bool
+        Whether the file has the column too.
+    """
+
+    name: str
+    value: str | None
+    stored: bool
+
+    @property
+    def folder(self) -> str:
+        """The name of its folder, escaped as Hive does."""
+        return f"{_escaped(self.name)}={MISSING if self.value is None else _escaped(self.value)}"
+
+
+def _escaped(text: str) -> str:
+    return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", text)
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One file of a source; the defaults are those of text, which is read from its beginning.
@@ -239,7 +267,7 @@ class Part:
     @property
     def folder(self) -> str:
         """Names of the folders `key=value` that it lies in, with slashes between; "" where there are none."""
-        return folder_names(self.keys)
+        return "/".join(key.folder for key in self.keys)
 
     @property
     def sequential(self) -> bool:

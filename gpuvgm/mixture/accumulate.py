@@ -10,16 +10,13 @@ import numpy as np
 
 from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import Engine
-from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import KernelTable
+from gpuvgm.engines import Engine, GaussianTable, KernelTable
 from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
 from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre, in_chunks, sums_where
 from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
-from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, midpoints, values_of
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary import Cells, Floats, Frame, Grid, Ints, Summary, midpoints, values_of
 
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
 

@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gpuvgm.engines import Engine
-from gpuvgm.engines.base import AcceleratedLoop, CellEM
+from gpuvgm.engines import AcceleratedLoop, CellEM, Engine
 from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Accumulate, MixtureFit, Objective, Observer, Point, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells, Floats
 
 _UNINTERRUPTED = 500  # iterations between which Python may end a fit
 

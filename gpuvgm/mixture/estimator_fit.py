@@ -58,7 +58,7 @@ from gpuvgm.mixture.summary_fit import (
     SummaryConfig,
     centres_of,
 )
-from gpuvgm.summary.grid import Floats, Frame, Grid, Masses
+from gpuvgm.summary import Floats, Frame, Grid, Masses
 
 K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means of one feature runs on
 COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on

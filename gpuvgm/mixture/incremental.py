@@ -27,8 +27,7 @@ from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import Moments, Rows
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import ColumnFit, ColumnStart
-from gpuvgm.summary.grid import Floats, Grid
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary import Cells, Floats, Grid, Summary
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.engines import native_is_built
 from gpuvgm.mixture.rows import Moments, Rows, from_centre, random_places
 from gpuvgm.mixture.special import native_kernels
-from gpuvgm.summary.grid import Floats, Ints, midpoints
+from gpuvgm.summary import Floats, Ints, midpoints
 
 MOST_FEATURES = 31  # that BLAS sums in one chain, however few rows and centres there are
 _MOST_ITERATIONS, _TOLERANCE = 300, 1e-4  # scikit-learn's defaults

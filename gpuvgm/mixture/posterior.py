@@ -15,11 +15,10 @@ from typing import Literal
 import numpy as np
 
 from gpuvgm.config import FitConfig
-from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import KernelTable, PriorTable
+from gpuvgm.engines import GaussianTable, KernelTable, PriorTable
 from gpuvgm.mixture.special import LOG_2, LOG_2_PI, Vector, digamma, gammaln, log
 from gpuvgm.mixture.statistics import LEAST_COUNT, Statistics, per_component, products
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary import Floats, Frame
 
 LARGE = 1e7
 ILL_DEFINED = (

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, beside, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import ChunkSums, Engine
-from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines import ChunkSums, Engine, GaussianTable
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.statistics import gaussian_statistics
-from gpuvgm.summary.grid import Floats, Frame, Ints
+from gpuvgm.summary import Floats, Frame, Ints
 
 T = TypeVar("T")
 Choice = Callable[[slice], NDArray[np.bool_]]

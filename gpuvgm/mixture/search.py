@@ -21,8 +21,7 @@ from gpuvgm.mixture.em import MixtureFit, Objective, Point
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import ILL_DEFINED, Posterior, Prior
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary.grid import Floats, Ints, midpoints
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells, Floats, Ints, midpoints
 
 _REORDERINGS = 3
 _LEAST_ROWS = 0.5  # a component with less is empty

@@ -7,11 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from gpuvgm.engines.chunk_sums import ChunkSums
-from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import KernelTable
+from gpuvgm.engines import ChunkSums, GaussianTable, KernelTable
 from gpuvgm.mixture.special import LOG_2
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 LEAST_COUNT = 10 * float(np.finfo(np.float64).eps)  # scikit-learn's guard against empty components
 LEAST_DEVIATION = float(np.sqrt(np.finfo(np.float64).tiny))

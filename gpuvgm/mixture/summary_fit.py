@@ -23,8 +23,7 @@ from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import ColumnMoments, Rows, is_far_from_zero
 from gpuvgm.mixture.search import SEARCHES, Effort, SearchResult, accelerated, coarse_to_fine, search_cells
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, Masses, values_of
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells, Floats, Frame, Grid, Ints, Masses, values_of
 
 LARGEST_FIT_ERROR = 1e-8  # of the fit on a summary, to the exact one, in units of sigma
 MOST_REFINEMENTS = 2  # of the grid, before the exact algorithm takes over

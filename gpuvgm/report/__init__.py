@@ -1,18 +1,5 @@
 """Figures of fidelity: what a transform and its inverse do to the rows of a table."""
 
-from gpuvgm.report.comparison import Comparison, OriginalTable
-from gpuvgm.report.distance import ModelDistance
-from gpuvgm.report.evaluation import evaluate_table
-from gpuvgm.report.figures import RunFacts
-from gpuvgm.report.report import Report
-from gpuvgm.report.validation import Validation
+import lazy_loader
 
-__all__ = [
-    "Comparison",
-    "ModelDistance",
-    "OriginalTable",
-    "Report",
-    "RunFacts",
-    "Validation",
-    "evaluate_table",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

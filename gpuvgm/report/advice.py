@@ -9,9 +9,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs.texts import values_in
-from gpuvgm.columns.schema import is_declared
+from gpuvgm.columns import MISSING, is_declared, values_in
 from gpuvgm.errors import counted
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, ValueCount
 from gpuvgm.report.profiles import ModeProfile, NumberProfile, hides_values, usual_ks

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.codecs import DatetimeCodec
-from gpuvgm.columns.histograms import Histogram
+from gpuvgm.columns import DatetimeCodec, Histogram
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.counting import LEAST_EXPONENT, SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.profiles import ModeProfile, NumberProfile
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 SIDE = 1000
 FEET = 22  # pixels under a chart for the labels of its axis

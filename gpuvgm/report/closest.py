@@ -13,7 +13,7 @@ from gpuvgm.report.advice import share, short
 from gpuvgm.report.detection import LEAST_ROWS, Features, Words
 from gpuvgm.report.differences import distance_by_chance
 from gpuvgm.report.pair_trends import even_steps
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 MOST_NEAREST = 1_000  # rows of each table whose closest record is looked for
 NEAR = 0.01  # quantile of the distances of original rows, up to which a row is near

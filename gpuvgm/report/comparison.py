@@ -14,19 +14,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, beside, namespace_of, widened
-from gpuvgm.columns.base import MISSING, Category
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryCounts
-from gpuvgm.columns.codecs import Codec, FloatCodec
-from gpuvgm.columns.codecs.arrays import floats
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.histograms import Histogram
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Category,
+    CategoryCounts,
+    Codec,
+    FloatCodec,
+    GeneralColumn,
+    Histogram,
+    MixtureColumn,
+    TableModel,
+    floats,
+)
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import Sampled
+from gpuvgm.execution import Run, Sampled
 from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.copies import Copies, copies
@@ -98,8 +101,7 @@ from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, 
 from gpuvgm.report.pictures import FEWEST, Axis, Binned, JointPictures, Shares, shares_of_parts
 from gpuvgm.report.shares import heat_maps, shares_chart
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
-from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints, Pieces
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
-from gpuvgm.columns.codecs.arrays import cached_parts
+from gpuvgm.columns import cached_parts
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
 Words = NDArray[np.uint64]

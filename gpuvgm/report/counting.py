@@ -15,14 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, to_numpy, together, usable_rows
-from gpuvgm.columns.codecs import UnreadText
-from gpuvgm.columns.codecs.arrays import cached_parts
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.text import texts_of
+from gpuvgm.columns import TableModel, UnreadText, cached_parts, texts_of
 from gpuvgm.errors import InputError
-from gpuvgm.execution.context import Run
+from gpuvgm.execution import Run
 from gpuvgm.io import Block, Source
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 FIRST_ROWS, FIRST_COLUMNS = 10, 50  # at most
 MANTISSA_BITS = 4  # a bin of errors spans 2^-4 of its lower end

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns.codecs import Codec, DatetimeCodec
+from gpuvgm.columns import Codec, DatetimeCodec
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 LEAST_ROWS = 200  # of each table; fewer teach a classifier nothing
 MOST_ROWS = 10_000  # of each table

@@ -11,19 +11,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, widened
-from gpuvgm.columns.base import MISSING, Category
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import Codec, FloatCodec, Number
-from gpuvgm.columns.codecs.shown import without_fractions
-from gpuvgm.columns.codecs.texts import OfText
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Category,
+    Codec,
+    FloatCodec,
+    GeneralColumn,
+    MixtureColumn,
+    Number,
+    OfText,
+    without_fractions,
+)
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counts, rows_of_places
 from gpuvgm.report.figures import SHARES, Description, ValueCount
-from gpuvgm.summary.distribution import Distances, Pieces
-from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Distances, Floats, Ints, Pieces, Summary
 
 LISTED_CATEGORIES = 20
 _MINUTE = 60.0

@@ -9,17 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import Codec, CurvedCodec
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns import MISSING, CategoricalColumn, Codec, CurvedCodec, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.special import normal_cdf
+from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
 from gpuvgm.report.text import Row, aligned
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 POINTS = 513  # of the grid within each component of either model
 REACH = 9.0  # standard deviations on either side of a mean: beyond lies less than 1e-18

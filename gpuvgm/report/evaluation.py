@@ -11,14 +11,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import EncodingOptions, FittedColumn
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns import EncodingOptions, FittedColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import Results
-from gpuvgm.execution.aggregate import map_columns
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import Sampled
-from gpuvgm.io.arrow import taken
+from gpuvgm.execution import Run, Sampled, map_columns
+from gpuvgm.io import taken
 from gpuvgm.report.counting import FIRST_COLUMNS, count_table
 from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
 from gpuvgm.report.report import Report

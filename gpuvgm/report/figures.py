@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-from gpuvgm.columns.base import Category
-from gpuvgm.columns.codecs import Number
+from gpuvgm.columns import Category, Number
 from gpuvgm.errors import InputError, counted
 from gpuvgm.report.profiles import NumberProfile
 

@@ -16,7 +16,7 @@ from itertools import chain, compress
 from os import PathLike
 from typing import Any, ClassVar
 
-from gpuvgm.columns.histograms import Histogram
+from gpuvgm.columns import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.io import Document
 from gpuvgm.report.advice import Advice, advice_on_kind, share

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.report.differences import RARE, distance_by_chance, variation_by_chance
 from gpuvgm.report.figures import Reached
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 ROWS = 50_000  # of each table, at even steps
 BINS = 10

@@ -9,13 +9,12 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns.codecs import Codec
-from gpuvgm.columns.histograms import Histogram
+from gpuvgm.columns import Codec, Histogram
 from gpuvgm.errors import InputError
 from gpuvgm.report.charts import Label, axis_labels
 from gpuvgm.report.detection import date_parts
 from gpuvgm.report.figures import ValueCount
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 FEWEST = 5  # original rows that hold a value, or lie on either side of a quantile, of those that are shown
 PAIR_BINS = 16  # of a column in the picture of a pair, at most

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.plots import new_axes
+from gpuvgm.columns import new_axes
 from gpuvgm.report.pictures import Axis, JointShares, Shares
 
 ORIGINAL, SYNTHETIC = "tab:blue", "tab:orange"

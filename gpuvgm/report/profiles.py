@@ -8,13 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.codecs import Codec, Number
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.histograms import Histogram
+from gpuvgm.columns import Codec, FitRecord, GeneralColumn, Histogram, MixtureColumn, Number
 from gpuvgm.report.counting import EncodedCounts, ErrorHistogram
-from gpuvgm.summary.distribution import Pieces
+from gpuvgm.summary import Pieces
 
 _SPIKE_SHARE, _SPIKE_HEIGHT = 0.05, 5.0  # of the rows; times the mean of the bins beside it
 _BESIDE = 3

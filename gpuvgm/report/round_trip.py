@@ -12,23 +12,31 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, widened
-from gpuvgm.columns.base import MISSING, Coded, Decoder, Encoder, EncodingOptions, Slice
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import Codec, CurvedCodec
-from gpuvgm.columns.codecs.arrays import cached_parts
-from gpuvgm.columns.codecs.datetimes import count_unequal
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.numbers import ordinary_numbers
-from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Codec,
+    Coded,
+    CurvedCodec,
+    Decoder,
+    Encoder,
+    EncodingOptions,
+    GeneralColumn,
+    IdColumn,
+    MixtureColumn,
+    PassthroughColumn,
+    RowCount,
+    Slice,
+    cached_parts,
+    count_unequal,
+    ordinary_numbers,
+)
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counter, Counts, EncodedCounts, ErrorHistogram
 from gpuvgm.report.differences import CategoryCodes, NumberCounter, NumberCounts, most_frequent, total_variation
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, PassedFigures
 from gpuvgm.report.profiles import heaviest, hides_values, profile_of
-from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints, Pieces
 
 COARSE = 1e-3  # of the quartile range: a median error that is no rounding
 ROUNDING = 1e-6  # of errors, which are counted in another unit

@@ -15,21 +15,16 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, namespace_of, widened
-from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import OfText
-from gpuvgm.columns.mixture_model import TAILS
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.columns import MISSING, TAILS, OfText, TableModel, ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
-from gpuvgm.execution.context import Run
-from gpuvgm.io.arrow import is_text_type, plain_type
+from gpuvgm.execution import Run
+from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.figures import check_limits
 from gpuvgm.report.text import WIDTH, Row, aligned
-from gpuvgm.summary.grid import Floats, Grid, Ints
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Floats, Grid, Ints, Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
 

@@ -7,8 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow import reading_options
-from gpuvgm.io.untrusted import check_schema, checked_columns
+from gpuvgm.io import check_schema, checked_columns, reading_options
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused

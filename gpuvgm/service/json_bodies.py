@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow import is_plain_number_type, is_text_type
-from gpuvgm.io.text_types import parse
+from gpuvgm.io import is_plain_number_type, is_text_type, parse
 from gpuvgm.service.limits import check_width
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 

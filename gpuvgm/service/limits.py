@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from gpuvgm.execution.local import available_threads
+from gpuvgm.execution import available_threads
 from gpuvgm.service.refusals import Refused
 
 ANSWER_SHARE = 4  # an answer may have so many times the bytes of a request

@@ -11,12 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_text_type, row_bytes
-from gpuvgm.table.base import BaseTransformer, load_as
-from gpuvgm.table.description import jsonable
-from gpuvgm.table.model_file import MANIFEST, SUFFIX
+from gpuvgm.io import is_text_type, row_bytes
+from gpuvgm.table import MANIFEST, SUFFIX, BaseTransformer, jsonable, load_as
 
 _LOG = logging.getLogger("gpuvgm.service")
 

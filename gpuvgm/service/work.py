@@ -11,8 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from gpuvgm.errors import printable
-from gpuvgm.io.frames import TableSource
-from gpuvgm.io.untrusted import written_bytes
+from gpuvgm.io import TableSource, written_bytes
 from gpuvgm.service import arrow_bodies, json_bodies
 from gpuvgm.service.limits import JSON_VALUE_BYTES, Deadline, Limits
 from gpuvgm.service.models import Served

@@ -15,12 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.passthrough import PassthroughColumn
-from gpuvgm.io.arrow import taken
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn
+from gpuvgm.io import taken
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
 from gpuvgm.synthesis.numbers import numbers_of_rows
 

@@ -14,17 +14,11 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gpuvgm.arrays import distinct_values, namespace_of
-from gpuvgm.columns.base import MISSING, FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.steps import with_learned_step
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.engines import Engine
-from gpuvgm.engines.trees import AskedColumn
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, FloatCodec, NumericColumn, with_learned_step
+from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_moment_type
-from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.summary.summary import Summary
+from gpuvgm.io import is_moment_type
+from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.clock import PARTS, TWIN, Clock, Part, PartName, moments_with_own_counts
 from gpuvgm.synthesis.forms import Forms, forms_of
 from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, twin_finder

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.engines.trees import AskedColumn
-from gpuvgm.io.arrow import is_moment_type
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.engines import AskedColumn
+from gpuvgm.io import is_moment_type
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.clock import (
     ATOM_ROWS,

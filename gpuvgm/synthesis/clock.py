@@ -19,10 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.rules import finite, whole
+from gpuvgm.columns import NumericColumn, finite, whole
 from gpuvgm.engines import Engine
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.numbers import start_finder
 
 DAY = 86_400 * 10**9  # nanoseconds

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import to_numpy
-from gpuvgm.engines import Engine
-from gpuvgm.engines.tables import Lottery, philox_words
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import Engine, Lottery, philox_words
+from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import column_number, seed_of_attempt

@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import OfText
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.options import is_null, json_value
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, OfText, is_null, json_value
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type
-from gpuvgm.summary.grid import Floats
+from gpuvgm.io import is_datetime_type, is_plain_number_type
+from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, origin_of
 from gpuvgm.synthesis.numbers import ROUNDING, all_numbers, range_of
 

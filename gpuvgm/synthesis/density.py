@@ -12,12 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Floats, Summary
 from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
 from gpuvgm.synthesis.calendar import gain_of_days
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, numbers_since, possible_origins

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, to_numpy
-from gpuvgm.engines import Engine
-from gpuvgm.engines.tables import Draw, DrawnColumn, Lottery
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.engines import Draw, DrawnColumn, Engine, Lottery
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.conditioned import ConditionedTrees
 from gpuvgm.synthesis.messages import Messages, propagate

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from gpuvgm.arrays import distinct_values, mixed
-from gpuvgm.columns.records import LARGEST_WHOLE
-from gpuvgm.columns.rules import finite, whole
+from gpuvgm.columns import LARGEST_WHOLE, finite, whole
 from gpuvgm.engines import Engine
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.numbers import start_finder
 
 MULTIPLES = (1, 2, 3, 4, 5, 6, 8, 12, 15, 25)  # of powers of ten: periods that are tried

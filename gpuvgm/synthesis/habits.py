@@ -18,14 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 from gpuvgm.arrays import Column, mixed
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.records import Count
-from gpuvgm.columns.rules import finite, whole
-from gpuvgm.engines.tables import philox_words
-from gpuvgm.engines.trees import AskedColumn
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.columns import CategoricalColumn, Count, FittedColumn, NumericColumn, finite, whole
+from gpuvgm.engines import AskedColumn, philox_words
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.clock import Clock, Part
 from gpuvgm.synthesis.keys import MOST_CODES, Hashes

@@ -18,14 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns.codecs.texts import values_in
-from gpuvgm.columns.inference import UUID
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.rules import whole
-from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.engines.tables import philox_words
+from gpuvgm.columns import UUID, TableModel, values_in, whole
+from gpuvgm.datasets import RowRange
+from gpuvgm.engines import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
-from gpuvgm.io.arrow import is_text_type, plain_values_of
+from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.keys import (
@@ -44,7 +41,7 @@ from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.synthesis.streams import column_number, shuffled
 from gpuvgm.synthesis.structure import Dependence, KeyPath
-from gpuvgm.table.fit_report import warnings_of_samples
+from gpuvgm.table import warnings_of_samples
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
 _LOG = logging.getLogger("gpuvgm")

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns.records import Count
-from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.io.arrow import is_text_type, plain_values_of
+from gpuvgm.columns import Count
+from gpuvgm.datasets import RowRange
+from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]

@@ -21,16 +21,11 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from gpuvgm.arrays import beside, mixed, namespace_of
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.records import Count
-from gpuvgm.columns.rules import whole
-from gpuvgm.engines import Engine
-from gpuvgm.engines.trees import AskedColumn
+from gpuvgm.columns import CategoricalColumn, Count, FittedColumn, NumericColumn, whole
+from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError, counted, listed
-from gpuvgm.io.arrow import taken
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.io import taken
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted, restricted_to, row_finder
 from gpuvgm.synthesis.numbers import NUMBER, SPANS, Rows, Span, Unit, all_numbers, range_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.network import Network
 
 

@@ -15,11 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from gpuvgm.arrays import namespace_of, to_numpy
-from gpuvgm.columns.text import html_table
-from gpuvgm.engines import Engine
-from gpuvgm.engines.tables import CountedColumn
+from gpuvgm.columns import html_table
+from gpuvgm.engines import CountedColumn, Engine
 from gpuvgm.errors import listed
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.clock import PARTS, TWIN, Part
 from gpuvgm.synthesis.habits import Habit

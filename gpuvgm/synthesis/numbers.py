@@ -16,13 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec
-from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
+from gpuvgm.columns import CategoricalColumn, DatetimeCodec, FittedColumn, NumericColumn, ordinary_numbers
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import is_datetime_type, is_moment_type, is_plain_number_type
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type
+from gpuvgm.summary import Floats, Ints
 
 LEAST_ROWS = 100  # of a sample, with both datetimes
 OUT_OF_ORDER = 0.002  # of these rows at most

@@ -13,18 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns import MISSING, CategoricalColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS, Flavor
-from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import Generator
+from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
-from gpuvgm.execution.context import executor_for
-from gpuvgm.execution.local import Executor, LocalExecutor
-from gpuvgm.io.arrow import joined_arrays, taken
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.execution import Executor, LocalExecutor, executor_for
+from gpuvgm.io import joined_arrays, taken
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
 from gpuvgm.synthesis.conditions import finder_of
 from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
@@ -34,7 +30,7 @@ from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
-from gpuvgm.table.decode import EncodedTable
+from gpuvgm.table import EncodedTable
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.io.arrow import is_text_type, plain_values_of
+from gpuvgm.io import is_text_type, plain_values_of
 
 CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 CODE, PART, NUMBER, CHECK = r"\c", r"\u", r"\n", r"\k"

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.columns import NumericColumn
 from gpuvgm.errors import InferenceWarning, warn
-from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.io import is_plain_number_type, plain_values_of
+from gpuvgm.summary import Floats, Ints
 
 SEEN_ROWS = 20_000  # of a sample, in their order
 LEAST_ROWS = 20  # that change a column

@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns.records import Count, document_of, read_record
-from gpuvgm.columns.rules import finite, whole
-from gpuvgm.engines.trees import Trees
-from gpuvgm.io.plain_json import from_plain, plain
-from gpuvgm.summary.grid import Ints
+from gpuvgm.columns import Count, document_of, finite, read_record, whole
+from gpuvgm.engines import Trees
+from gpuvgm.io import from_plain, plain
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.clock import Clock, Part
 from gpuvgm.synthesis.forms import Forms

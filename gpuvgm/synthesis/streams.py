@@ -7,7 +7,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.tables import philox_words
+from gpuvgm.engines import philox_words
 
 
 def column_number(name: str) -> int:

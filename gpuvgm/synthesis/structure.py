@@ -14,9 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines import Engine
-from gpuvgm.engines.trees import AskedColumn
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.engines import AskedColumn, Engine
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off, left_out
 

@@ -18,25 +18,25 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.records import document_of, read_record
-from gpuvgm.columns.rules import whole
-from gpuvgm.config import BLOCK_ROWS, Flavor
-from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.engines.trees import AskedColumn
+from gpuvgm.columns import FittedColumn, TableModel, document_of, read_record, whole
+from gpuvgm.config import BLOCK_ROWS, EngineName, Flavor
+from gpuvgm.datasets import RowRange
+from gpuvgm.engines import AskedColumn, get_engine
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
-from gpuvgm.execution.context import Run, RunSettings
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.memory import Need
-from gpuvgm.execution.sampling import sample_runs
-from gpuvgm.execution.sources import any_source
-from gpuvgm.execution.stages import Progress
-from gpuvgm.io import Block, ParquetSink, Source, TableLike, restore
-from gpuvgm.io.arrow import is_text_type, metadata_of_values, plain_type, taken
+from gpuvgm.execution import LocalExecutor, Need, Progress, Run, RunSettings, any_source, sample_runs
+from gpuvgm.io import (
+    Block,
+    ParquetSink,
+    Source,
+    TableLike,
+    is_text_type,
+    metadata_of_values,
+    plain_type,
+    restore,
+    taken,
+)
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
     Bins,
@@ -99,19 +99,14 @@ from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
-from gpuvgm.table.base import transformer_of
-from gpuvgm.table.decode import EncodedTable
-from gpuvgm.table.hold_out import HoldOut
-from gpuvgm.table.model_file import load_model
-from gpuvgm.table.transformer import TableTransformer
-from gpuvgm.table.write import RunSummary
+from gpuvgm.table import EncodedTable, HoldOut, RunSummary, TableTransformer, load_model, transformer_of
 
 if TYPE_CHECKING:
     import pandas as pd  # noqa: TID251
     import polars as pl
     from typing_extensions import TypeVar
 
-    from gpuvgm.columns.schema import TableSchema
+    from gpuvgm.columns import TableSchema
     from gpuvgm.report import Comparison, Validation
 
     Drawn = TypeVar("Drawn", default=Any)  # the kind of table that `sample` gives

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 WEIGHTS = (0.25, 1.0)
 LEAST = 1e-9  # bins that count as occurring where none is left: the level above decides

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.engines import Engine
-from gpuvgm.engines.trees import AskedColumn, GrowthRules, Trees
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.engines import AskedColumn, Engine, GrowthRules, Trees
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.clock import TWIN, Part
 from gpuvgm.synthesis.structure import Dependence, ready_columns

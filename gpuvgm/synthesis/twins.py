@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.engines.trees import AskedColumn
-from gpuvgm.summary.grid import Floats
+from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.engines import AskedColumn
+from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, origins_of
 from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, are_same, numbers_of_rows, twin_numbers
 from gpuvgm.synthesis.structure import Dependence

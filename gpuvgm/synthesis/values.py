@@ -12,15 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns.base import MISSING, FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, FloatCodec, IdColumn, NumericColumn
+from gpuvgm.datasets import RowRange
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import is_text_type, joined_arrays, plain_type, taken
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.io import is_text_type, joined_arrays, plain_type, taken
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, are_same_singles, nearest_singles, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, range_of, start_finder, twin_numbers

@@ -18,18 +18,26 @@ import numpy as np
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.base import EncodingOptions, FittedColumn
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.numeric import NumberPlan
-from gpuvgm.columns.options import check_settings
-from gpuvgm.columns.rules import choice, whole
-from gpuvgm.columns.schema import ColumnSpec, TableSchema
-from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
+from gpuvgm.columns import (
+    NAMES,
+    ColumnSpec,
+    EncodingOptions,
+    FittedColumn,
+    NameTemplate,
+    NumberPlan,
+    TableModel,
+    TableSchema,
+    UnseenCounts,
+    UnseenRows,
+    check_settings,
+    choice,
+    whole,
+)
 from gpuvgm.config import (
     Algorithm,
     Compression,
     Effort,
+    EngineName,
     Flavor,
     Infinities,
     InvalidRows,
@@ -40,7 +48,7 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
 )
-from gpuvgm.engines import EngineName, choose_engine, get_engine
+from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import (
     ColumnsFailed,
     InferenceWarning,
@@ -53,16 +61,9 @@ from gpuvgm.errors import (
     listed,
     warn,
 )
-from gpuvgm.execution.context import Run, RunSettings
-from gpuvgm.execution.memory import Need
-from gpuvgm.execution.sampling import RowSample
-from gpuvgm.execution.sources import any_source
-from gpuvgm.execution.stages import Progress
-from gpuvgm.io import Source, TableLike, frame_batches, joined, restore
-from gpuvgm.io.arrow import is_number_type, metadata_of_values
-from gpuvgm.io.source import Lazily
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Summary
+from gpuvgm.execution import Need, Progress, RowSample, Run, RunSettings, any_source
+from gpuvgm.io import Lazily, Source, TableLike, frame_batches, is_number_type, joined, metadata_of_values, restore
+from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import (
     Decoded,

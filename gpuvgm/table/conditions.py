@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrays import namespace_of, to_numpy
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.model import TableModel
+from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.errors import InputError, listed
 from gpuvgm.io import device_array, lies_on_device
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 INDEX_ROWS = 1 << 22  # sorted together
 Room = Callable[[tuple[int, int], type[np.unsignedinteger]], NDArray[np.unsignedinteger]]

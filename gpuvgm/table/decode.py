@@ -13,17 +13,23 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, together
-from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn
-from gpuvgm.columns.codecs.arrays import as_numbers, floats
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.unseen import UnseenRows
+from gpuvgm.columns import (
+    MISSING,
+    NAMES,
+    Coded,
+    Decoder,
+    FittedColumn,
+    NameTemplate,
+    TableModel,
+    UnseenRows,
+    as_numbers,
+    floats,
+)
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
-from gpuvgm.execution.context import Run
-from gpuvgm.io import Block, Source
-from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
-from gpuvgm.summary.grid import Floats
+from gpuvgm.execution import Run
+from gpuvgm.io import Block, Source, is_plain_number_type, plain_values_of
+from gpuvgm.summary import Floats
 from gpuvgm.table.encode import Encoded
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 

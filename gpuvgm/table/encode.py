@@ -13,11 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, column_of, namespace_of, to_numpy
-from gpuvgm.columns.base import Coded, EncodingOptions, Slice
-from gpuvgm.columns.codecs import UnreadText
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.names import NameTemplate
-from gpuvgm.columns.unseen import UnseenRows
+from gpuvgm.columns import Coded, EncodingOptions, NameTemplate, Slice, TableModel, UnreadText, UnseenRows
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.io import (
@@ -30,7 +26,7 @@ from gpuvgm.io import (
     lies_on_device,
     restore,
 )
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
 

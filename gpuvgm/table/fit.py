@@ -12,23 +12,29 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import ColumnPlan, FittedColumn
-from gpuvgm.columns.codecs import UnreadText
-from gpuvgm.columns.inference import Refuted
-from gpuvgm.columns.model import KINDS, TableModel
-from gpuvgm.columns.names import NAMES
-from gpuvgm.columns.numeric import NumberPlan, lowest_plan
-from gpuvgm.columns.options import check_settings
-from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
-from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
+from gpuvgm.columns import (
+    KINDS,
+    NAMES,
+    ColumnPlan,
+    ColumnRequest,
+    ColumnSpec,
+    FittedColumn,
+    NumberPlan,
+    PassthroughColumn,
+    Refuted,
+    RowCount,
+    TableModel,
+    TableSchema,
+    UnreadText,
+    check_settings,
+    lowest_plan,
+)
 from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
-from gpuvgm.execution.aggregate import map_columns, summarise_columns
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.sampling import Sampled
+from gpuvgm.execution import Run, Sampled, map_columns, summarise_columns
 from gpuvgm.io import Source
-from gpuvgm.mixture.initialization import quiet_k_means
-from gpuvgm.summary.summary import Summary
+from gpuvgm.mixture import quiet_k_means
+from gpuvgm.summary import Summary
 from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 
 _LOG = logging.getLogger("gpuvgm")

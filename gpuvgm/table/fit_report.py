@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.schema import ColumnSpec
-from gpuvgm.columns.text import html_table
+from gpuvgm.columns import ColumnSpec, FittedColumn, TableModel, html_table
 from gpuvgm.errors import counted, printable, shortened
-from gpuvgm.report.text import aligned, widths_line
+from gpuvgm.report import aligned, widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5

@@ -12,14 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.codecs import DatetimeCodec
-from gpuvgm.columns.passthrough import PassthroughColumn
+from gpuvgm.columns import DatetimeCodec, FitRecord, PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
-from gpuvgm.io import Block, Source
-from gpuvgm.io.arrow import is_datetime_type
-from gpuvgm.io.frames import TableSource
+from gpuvgm.io import Block, Source, TableSource, is_datetime_type
 
 _MOMENT, _NUMBER = 1, 2  # keys of hashes
 

@@ -26,17 +26,22 @@ from typing import Annotated, Any, BinaryIO, NoReturn, cast
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import TableModel, column_from_json
-from gpuvgm.columns.records import Count, check_plain, read_record
-from gpuvgm.columns.rules import whole
-from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns import Count, TableModel, TableSchema, check_plain, column_from_json, read_record, whole
 from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
-from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, write_bytes
-from gpuvgm.io.locations import naming_file
-from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.io import (
+    Given,
+    Location,
+    RemoteFile,
+    check_folder_of,
+    from_plain,
+    location_of,
+    naming_file,
+    plain,
+    write_bytes,
+)
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Summary
 
 FORMAT = 14
 SUFFIX = ".gpuvgm"

@@ -12,24 +12,15 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy, widened
-from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.numbers import ordinary_numbers
-from gpuvgm.columns.numeric import NumberPlan, fitted_column
+from gpuvgm.columns import FittedColumn, NumberPlan, fitted_column, ordinary_numbers
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed
-from gpuvgm.estimator.reading import RowsOfSource
-from gpuvgm.execution.aggregate import map_columns, summarise_columns
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.worker_rows import rows_on_workers
+from gpuvgm.estimator import RowsOfSource
+from gpuvgm.execution import DaskExecutor, LocalExecutor, Run, map_columns, rows_on_workers, summarise_columns
 from gpuvgm.io import Block
-from gpuvgm.mixture.initialization import quiet_k_means
-from gpuvgm.mixture.rows import SEED_ROWS, Rows
-from gpuvgm.mixture.summary_fit import ColumnFit, fit
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Summary
+from gpuvgm.mixture import SEED_ROWS, ColumnFit, Rows, fit, quiet_k_means
+from gpuvgm.summary import Floats, Summary
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.summary.grid import Ints
+from gpuvgm.summary import Ints
 
 ROUNDS = 6
 Words = NDArray[np.uint64]

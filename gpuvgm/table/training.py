@@ -19,18 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import is_on_device, mixed, namespace_of, to_numpy
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.names import NAMES
-from gpuvgm.columns.rules import choice, whole
-from gpuvgm.engines import get_engine
-from gpuvgm.engines.base import OnehotPart
+from gpuvgm.columns import NAMES, TableModel, choice, whole
+from gpuvgm.engines import OnehotPart, get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import any_source
 from gpuvgm.files import Partial, partial_of, remove_left_over
-from gpuvgm.io import TableLike
-from gpuvgm.io.locations import naming_file
-from gpuvgm.io.locks import locked
-from gpuvgm.summary.grid import Ints
+from gpuvgm.io import TableLike, locked, naming_file
+from gpuvgm.summary import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, draw_below
 from gpuvgm.table.encode import refuse_unknown
 from gpuvgm.table.shuffling import permuted

@@ -7,7 +7,7 @@ from typing import Self
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 
-from gpuvgm.execution.context import clone_beside_executor
+from gpuvgm.execution import clone_beside_executor
 from gpuvgm.table.base import BaseTransformer
 
 

@@ -23,18 +23,16 @@ from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 
-from gpuvgm.columns.rules import choice, none, whole
-from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
+from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.partitions import Partition
+from gpuvgm.execution import LocalExecutor, Partition, Run
 from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
     FileSource,
     Given,
     Location,
+    Manifest,
     ParquetSink,
     RemoteFile,
     Source,
@@ -42,12 +40,11 @@ from gpuvgm.io import (
     decoded_sink,
     is_csv,
     location_of,
+    locked,
     refuse_overwriting,
+    result_of,
+    spark_batch,
 )
-from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import Manifest
-from gpuvgm.io.spark_types import spark_batch
-from gpuvgm.io.threads import result_of
 
 PART_ROWS = 1 << 24
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them

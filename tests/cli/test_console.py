@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from gpuvgm.cli.bars import draw_bars
-from gpuvgm.cli.console import Terminal, on_command_line, render, speed
+from gpuvgm.cli.console import Terminal, on_command_line, render
+from gpuvgm.cli.record import speed
 from gpuvgm.table.description import jsonable
 from tests.cli.running import start
 

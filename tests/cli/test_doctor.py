@@ -10,8 +10,8 @@ from importlib import metadata
 import pytest
 
 import gpuvgm
-from gpuvgm.cli import doctor as diagnosis
-from gpuvgm.cli.doctor import OPTIONAL, REQUIRED, doctor
+from gpuvgm.cli import machine_checks as diagnosis
+from gpuvgm.cli.machine_checks import OPTIONAL, REQUIRED, doctor
 from gpuvgm.engines import native_is_built
 from tests.cli.running import ROOT, copy_without_extension, run_without_site
 from tests.harness.device.hardware import Hardware

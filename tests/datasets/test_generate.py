@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gpuvgm.datasets import amount, amounts, generate
-from gpuvgm.datasets.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS, AMOUNT_WEIGHTS
+from gpuvgm.datasets import amounts, generate
+from gpuvgm.datasets.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS, AMOUNT_WEIGHTS, amount
 from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gpuvgm import TableTransformer, engines
+from gpuvgm import TableTransformer
+from gpuvgm.engines import choice as engines
 from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution.context import Run

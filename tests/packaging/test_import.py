@@ -74,7 +74,7 @@ def test_only_public_names_are_listed():
 
 
 def test_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'nothing_of_the_kind'"):
+    with pytest.raises(AttributeError, match="No gpuvgm attribute nothing_of_the_kind"):
         _ = gpuvgm.nothing_of_the_kind
 
 

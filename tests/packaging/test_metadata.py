@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 import gpuvgm
 from tests.packaging.project import EXTRAS, PROJECT, PYPROJECT, ROOT
 
-REQUIRED = {"numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich"}
+REQUIRED = {"numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich", "lazy-loader"}
 OFFERED = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "notebooks", "serve", "rdt", "ctgan"}
 
 

@@ -22,7 +22,7 @@ from gpuvgm.columns.codecs.steps import MOST_STRAYS, are_dust, with_learned_step
 from gpuvgm.columns.codecs.texts import OfText, UnreadText
 from gpuvgm.columns.codecs.types import check_value, codec_for, read_column, value_codec_of
 from gpuvgm.columns.records import read_record
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 __all__ = [
     "AsinhCodec",

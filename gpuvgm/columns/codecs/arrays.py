@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of
 from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 CACHED_ROWS = 1 << 15  # of one step of several, whose arrays a processor's cache holds
 WIDEST = 38  # digits of 128 bits

@@ -11,9 +11,9 @@ from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.types import value_codec_of
 from gpuvgm.columns.rules import whole
-from gpuvgm.engines.tables import Scale
-from gpuvgm.mixture.special import LOG_2_PARTS, exp, log
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import Scale
+from gpuvgm.mixture import LOG_2_PARTS, exp, log
+from gpuvgm.summary import Floats
 
 LARGEST_EXPONENT = 1000
 _LARGE = 2.0**28  # from here on asinh(t) is ln(2 t) to the last bit

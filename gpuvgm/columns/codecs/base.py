@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, namespace_of, usable_rows
 from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
-from gpuvgm.engines.tables import RowRules, Step
-from gpuvgm.io.arrow import is_view, plain_values_of
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import RowRules, Step
+from gpuvgm.io import is_view, plain_values_of
+from gpuvgm.summary import Floats
 
 Number = int | float
 Bools = NDArray[np.bool_]

@@ -14,8 +14,8 @@ from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
 from gpuvgm.columns.codecs.base import Bools, Codec, Number
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.engines.tables import RowRules, Scale, Step
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.engines import RowRules, Scale, Step
+from gpuvgm.summary import Floats, Frame
 
 ROUNDING = 2.0**-49  # of numbers and of the values that they are taken of, there and back
 

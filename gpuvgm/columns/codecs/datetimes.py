@@ -19,8 +19,8 @@ from gpuvgm.columns.codecs.shown import without_fractions
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import MOST, whole
 from gpuvgm.errors import InputError, counted
-from gpuvgm.io.arrow import is_datetime_type
-from gpuvgm.summary.grid import Floats
+from gpuvgm.io import is_datetime_type
+from gpuvgm.summary import Floats
 
 _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
 _END = 2**63 - 1  # -2^63 stands for a missing value elsewhere

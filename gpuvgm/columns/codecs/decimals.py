@@ -34,8 +34,8 @@ from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference_of, differences, multiples, off_multiples
 from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
 from gpuvgm.columns.rules import whole
-from gpuvgm.engines.tables import RowRules
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import RowRules
+from gpuvgm.summary import Floats
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, narr
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_parts, missing_numbers, no_rows
 from gpuvgm.columns.codecs.base import Bools, Codec, Number, error_in_steps
 from gpuvgm.columns.records import NumberType, refuse, text
-from gpuvgm.engines.tables import RowRules, Step
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import RowRules, Step
+from gpuvgm.summary import Floats
 
 Precision = type[np.floating[Any]]
 

@@ -24,9 +24,8 @@ from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import whole
-from gpuvgm.engines.tables import Step
-from gpuvgm.engines.whole import difference, nearest_multiples
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import Step, difference, nearest_multiples
+from gpuvgm.summary import Floats
 
 
 def differences(column: Column, base: int) -> Array:

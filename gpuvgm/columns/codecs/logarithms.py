@@ -11,9 +11,9 @@ from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.types import check_value, value_codec_of
 from gpuvgm.columns.records import anything
-from gpuvgm.engines.tables import Scale
-from gpuvgm.mixture.special import exp, log
-from gpuvgm.summary.grid import Floats
+from gpuvgm.engines import Scale
+from gpuvgm.mixture import exp, log
+from gpuvgm.summary import Floats
 
 LEAST = -1 + 2.0**-53  # of what has a logarithm once 1 is added
 

@@ -19,9 +19,8 @@ from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.engines.tables import Step
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import STRAYS
+from gpuvgm.engines import Step
+from gpuvgm.summary import STRAYS, Floats
 
 CHANCE = 40  # bits: values without a step lie all on multiples of one with a probability of 2^-40
 MOST_STRAYS = STRAYS - 1  # different values that are no multiples of the step of all others

@@ -23,10 +23,9 @@ from gpuvgm.columns.codecs.moments import DAY, SECOND
 from gpuvgm.columns.records import NumberType, TextType
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values
-from gpuvgm.io.arrow import is_text_type, plain_values_of
-from gpuvgm.io.text_types import parse_or_null
+from gpuvgm.io import is_text_type, parse_or_null, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 Text = Any  # an Arrow array of texts
 MOST_DIGITS = 15  # of a number, so that float64 tells all of them apart, also in its place within a mode

@@ -28,7 +28,7 @@ from gpuvgm.columns.codecs.texts import (
 from gpuvgm.columns.records import read_record, refuse
 from gpuvgm.columns.rules import number, whole
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_datetime_type, is_text_type
+from gpuvgm.io import is_datetime_type, is_text_type
 
 ValueCodec = FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec
 CODECS: dict[str, type[ValueCodec]] = {

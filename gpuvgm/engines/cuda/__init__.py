@@ -36,8 +36,7 @@ from gpuvgm.engines.tables import (
     RowRules,
 )
 from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
-from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary import Cells, Floats, Frame, Grid, Ints, Summary
 
 T = TypeVar("T")
 Verb = TypeVar("Verb", bound=Callable[..., Any])

@@ -13,7 +13,7 @@ from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 MOST_IN_REGISTERS = 12  # components whose sums a thread keeps in registers
 TILE_LEVEL, TILE_COLUMNS = 8, 8  # 2^8 chunks, and of how many sums, go to a block of chunk_totals.cuh

@@ -16,8 +16,7 @@ from gpuvgm.engines.base import CellEM, EMLoop, PlainEM
 from gpuvgm.engines.cuda.device import Device, Lane, address_of
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.tables import PriorTable
-from gpuvgm.summary.grid import Floats
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells, Floats
 
 MOST_COMPONENTS = 16  # with more the host runs the loops
 #: Components whose sums and steps fit into a block's shared memory, and the threads of the block.

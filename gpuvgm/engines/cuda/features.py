@@ -12,7 +12,7 @@ from gpuvgm.engines.cuda.e_step import by_chunk, e_step_partials
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.summary.grid import Floats, Frame, Ints
+from gpuvgm.summary import Floats, Frame, Ints
 
 MOST_FEATURES = 16
 _THREADS, _ROOM = 128, 6144  # rows of a tile, and doubles of shared memory, as in the kernel

@@ -14,7 +14,7 @@ from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, val
 from gpuvgm.engines.cuda.values import RULE_WORDS, SOURCES, Reading, modal_words, reading_of, rule_words, word_of
 from gpuvgm.engines.encode import SORTS, DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, RowRules, Step
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor

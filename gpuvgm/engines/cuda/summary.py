@@ -15,8 +15,7 @@ from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.cuda.values import SOURCES, Reading, modal_words, reading_of, rule_words
 from gpuvgm.engines.tables import RowRules
-from gpuvgm.summary.grid import OUTER_CELLS, Grid, Keys, values_of
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import OUTER_CELLS, Grid, Keys, Summary, values_of
 
 WINDOW_ROWS = (1 << 22) - 4096  # rows whose count and first moment fit one 64-bit word of a cell
 WINDOWS = 5  # of a launch; a multiprocessor has a block of each at a time,

@@ -12,7 +12,7 @@ from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.tables import CountedColumn, Draw, DrawnColumn
 from gpuvgm.engines.trees import Trees
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 
 SOURCES = ("vgm_math.cuh", "vgm_draw.cuh", "vgm_trees.cuh", "cuda/synthesis.cuh")
 BINS = Program(

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT
 from gpuvgm.engines.tables import RowRules, Step
-from gpuvgm.summary.grid import Keys
+from gpuvgm.summary import Keys
 
 #: Files that come before those of programs which read or write values.
 SOURCES = (

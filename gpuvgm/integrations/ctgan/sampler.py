@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.table.conditions import RowIndex
-from gpuvgm.table.training import TrainingRows
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.table import RowIndex, TrainingRows
 
 Conditional = tuple[NDArray[np.float32], NDArray[np.float32], Ints, Ints]
 

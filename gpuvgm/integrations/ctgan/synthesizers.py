@@ -23,12 +23,11 @@ from sklearn.exceptions import NotFittedError
 from torch.optim import Adam
 from tqdm import tqdm
 
-from gpuvgm.columns.records import document_of, read_record
-from gpuvgm.columns.rules import choice
+from gpuvgm.columns import choice, document_of, read_record
 from gpuvgm.config import Effort, Flavor, ModeChoice
-from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import any_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
 from gpuvgm.integrations.ctgan.tables import SampledTable
@@ -37,13 +36,8 @@ from gpuvgm.integrations.ctgan.transformer import DataTransformer, draw_seed, li
 from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.synthesis.conditions import categories_that_meet
-from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
-from gpuvgm.synthesis.synthesizer import forms_of_table
-from gpuvgm.table.base import transformer_of
-from gpuvgm.table.model_file import SUFFIX, load_model
-from gpuvgm.table.training import Place, TrainingRows
-from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.synthesis import IdentifierForm, categories_that_meet, forms_of_table, tell_of_samples
+from gpuvgm.table import SUFFIX, Place, TableTransformer, TrainingRows, load_model, transformer_of
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without

@@ -13,18 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.config import Flavor
-from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.datasets.writing import Generator
+from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io.arrow import metadata_of_values
-from gpuvgm.synthesis.conditions import row_finders
-from gpuvgm.synthesis.identifiers import IdentifierForm
-from gpuvgm.synthesis.synthesizer import restored_sample
-from gpuvgm.synthesis.values import unmodelled_columns, within_range
-from gpuvgm.table.decode import onehot_parts
-from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.execution import LocalExecutor
+from gpuvgm.io import metadata_of_values
+from gpuvgm.synthesis import IdentifierForm, restored_sample, row_finders, unmodelled_columns, within_range
+from gpuvgm.table import TableTransformer, onehot_parts
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file
 MOST_TRIES, LEAST_RATE = 1 << 17, 1e-4  # rows before conditions are given up, and the least share to meet them

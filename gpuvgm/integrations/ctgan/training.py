@@ -20,8 +20,7 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.files import partial_of
 from gpuvgm.integrations.ctgan.transformer import draw_seed
 from gpuvgm.integrations.torch import processes
-from gpuvgm.io.locations import naming_file
-from gpuvgm.io.sink import check_file
+from gpuvgm.io import check_file, naming_file
 
 Progress = Callable[[str, int, int], None]
 MAGIC = b"gpuvgm checkpoint 2\n"  # followed by the SHA-256 of the rest, which torch wrote

@@ -16,23 +16,25 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import column_of, namespace_of
-from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Values
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs.arrays import floats
-from gpuvgm.columns.codecs.texts import form_of
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Flavor, Standardize
-from gpuvgm.engines import Engine, EngineName
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Coded,
+    Decoder,
+    FittedColumn,
+    MixtureColumn,
+    Values,
+    floats,
+    form_of,
+)
+from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, EngineName, Flavor, Standardize
+from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
-from gpuvgm.execution.sources import any_source, lazy_frame
+from gpuvgm.execution import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
-from gpuvgm.io import Source
-from gpuvgm.io.arrow import is_number_type, is_text_type, plain_values_of
+from gpuvgm.io import Source, is_number_type, is_text_type, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.table.decode import real_scalars
-from gpuvgm.table.training import TrainingRows
-from gpuvgm.table.transformer import TableTransformer
-from gpuvgm.table.write import RunSummary
+from gpuvgm.table import RunSummary, TableTransformer, TrainingRows, real_scalars
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"

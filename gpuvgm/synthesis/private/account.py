@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from gpuvgm.columns.rules import whole
+from gpuvgm.columns import whole
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.private.noise import variance_of
 

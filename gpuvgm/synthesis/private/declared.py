@@ -16,18 +16,22 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.base import MISSING, FitRecord
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import Codec, Number
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec
-from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.integers import IntegerCodec
-from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Codec,
+    DatetimeCodec,
+    FitRecord,
+    FloatCodec,
+    IdColumn,
+    IntegerCodec,
+    Number,
+    NumericColumn,
+    TableModel,
+    TableSchema,
+)
 from gpuvgm.errors import InputError, listed
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 CELLS = 2048  # of a column of numbers, where its steps are more
 MOST_CATEGORIES = 1 << 15  # two bytes number them

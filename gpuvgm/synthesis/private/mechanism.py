@@ -24,19 +24,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec
-from gpuvgm.columns.options import is_null
+from gpuvgm.columns import DatetimeCodec, is_null
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.errors import InputError, listed
-from gpuvgm.execution.context import RunSettings, executor_for
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.memory import Need
-from gpuvgm.execution.sources import any_source
-from gpuvgm.io import Source, open_source
-from gpuvgm.io.arrow import is_plain_number_type, is_text_type, plain_values_of
-from gpuvgm.io.frames import is_loaded
-from gpuvgm.io.text_types import parse_or_null
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.execution import LocalExecutor, Need, RunSettings, any_source, executor_for
+from gpuvgm.io import Source, is_loaded, is_plain_number_type, is_text_type, open_source, parse_or_null, plain_values_of
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.private.account import Release
 from gpuvgm.synthesis.private.declared import FAN, UNITS, Counted, DeclaredCategories, DeclaredNumbers

@@ -18,7 +18,7 @@ from math import sqrt
 
 import numpy as np
 
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.network import JointCounts, Network, NodeTables, Structure
 from gpuvgm.synthesis.private.account import Promise, Release

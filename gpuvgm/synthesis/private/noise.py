@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import Ints
+from gpuvgm.summary import Ints
 
 #: Of a variance, so that no integer below leaves 64 bits; see `discrete_gaussian`.
 MOST_VARIANCE = 1 << 44

@@ -12,16 +12,14 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.rules import whole
-from gpuvgm.config import Flavor
-from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.engines import EngineName
+from gpuvgm.columns import TableModel, whole
+from gpuvgm.config import EngineName, Flavor
+from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import TableLike
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.grid import Ints
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.conditions import check_names, restricted
 from gpuvgm.synthesis.private.account import Promise, Release
@@ -30,7 +28,7 @@ from gpuvgm.synthesis.private.mechanism import Released, pair_shapes, release
 from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import file_of
-from gpuvgm.table.model_file import save_model
+from gpuvgm.table import save_model
 
 Path_ = str | PathLike[str]
 NAME = "private"
@@ -287,7 +285,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> bool(synthesizer.fit(table).evaluate(table).columns["colour"].score > 0.9)
         True
         """
-        from gpuvgm.table.transformer import TableTransformer
+        from gpuvgm.table import TableTransformer
 
         check_is_fitted(self)
         drawn = self.sample(min(self.rows_, 1_000_000) if n is None else n, seed=seed)

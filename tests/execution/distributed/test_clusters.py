@@ -16,7 +16,7 @@ from distributed import WorkerPlugin
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.execution import cluster as clusters
+from gpuvgm.execution import local_cluster as clusters
 from gpuvgm.execution.dask import DaskExecutor
 from tests.cli.running import document, invoke, run
 from tests.execution.distributed.working import wait_until
@@ -181,7 +181,7 @@ def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cu
         "rmm_track_allocations": True,
         "enable_cudf_spill": True,
         "threads_per_worker": 1,
-        "preload_nanny": ["gpuvgm.execution.cluster"],
+        "preload_nanny": ["gpuvgm.execution.local_cluster"],
         "protocol": "ucx",
         "device_memory_limit": "20GB",
     }

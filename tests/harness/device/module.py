@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm import engines
+from gpuvgm.engines import choice
 from gpuvgm.engines.cuda import device as cuda_device
 from tests.harness.device.array import array_class
 from tests.harness.device.functions import functions
@@ -183,7 +183,7 @@ def use_strict_device(monkeypatch: Any, hardware: Hardware | None = None) -> Any
 
 def forget_engines() -> None:
     """Forget engines and kernels that were made with another CuPy."""
-    for cached in (engines.get_engine, engines.cuda_problem, engines._cuda_starts):
+    for cached in (choice.get_engine, choice.cuda_problem, choice._cuda_starts):
         cached.cache_clear()
     cuda_device._row_kernel.cache_clear()
     cuda_device._block_kernel.cache_clear()

@@ -12,10 +12,9 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.config import environment
-from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
-from gpuvgm.engines.cuda.device import rmm_resources
+from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built, rmm_resources
 from gpuvgm.errors import INSTALL_CUDA, REBUILD, EnvironmentProblem, install_extra
-from gpuvgm.execution.local import available_threads
+from gpuvgm.execution import available_threads
 from gpuvgm.shortage import machine_memory
 
 REQUIRED = ("numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich")

@@ -1,0 +1,5 @@
+from .server import Service
+
+__all__ = [
+    "Service",
+]

@@ -1,0 +1,37 @@
+from .base import BaseTransformer, load_as, load_for, transformer_of
+from .conditions import Conditions, RowIndex
+from .decode import EncodedTable, onehot_parts, real_scalars
+from .description import jsonable
+from .fit_report import warnings_of_samples
+from .hold_out import HoldOut
+from .model_file import MANIFEST, SUFFIX, check_target, load_model, save_model
+from .training import Place, TrainingBatch, TrainingRows
+from .transformer import TableTransformer
+from .write import Parts, RunSummary, target_of
+
+__all__ = [
+    "BaseTransformer",
+    "Conditions",
+    "EncodedTable",
+    "HoldOut",
+    "MANIFEST",
+    "Parts",
+    "Place",
+    "RowIndex",
+    "RunSummary",
+    "SUFFIX",
+    "TableTransformer",
+    "TrainingBatch",
+    "TrainingRows",
+    "check_target",
+    "jsonable",
+    "load_as",
+    "load_for",
+    "load_model",
+    "onehot_parts",
+    "real_scalars",
+    "save_model",
+    "target_of",
+    "transformer_of",
+    "warnings_of_samples",
+]
