@@ -84,20 +84,22 @@ def damage_as(
     stored : int, optional
         Bytes of the file.
     """
-    most = _most_memory() if stored is None else min(_most_memory(), stored * MOST_COMPRESSED)
     damage: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeError, *others)
     try:
         yield
     except damage as problem:
-        if shortage_of(problem) and not _asks_for_more(problem, most):
+        if shortage_of(problem) and not _asks_too_much(problem, stored):
             raise
         raise explain(problem) from problem
 
 
-def _asks_for_more(problem: Exception, most: int) -> bool:
-    """Return whether one buffer needed more than so many bytes."""
+def _asks_too_much(problem: Exception, stored: int | None) -> bool:
+    """Return whether one buffer needed more bytes than the process may have, or than a file of some bytes can hold."""
     request = _ALLOCATION.search(str(problem))
-    return request is not None and int(request[1]) > most
+    if request is None:
+        return False
+    most = _most_memory() if stored is None else min(_most_memory(), stored * MOST_COMPRESSED)
+    return int(request[1]) > most
 
 
 def _most_memory() -> int:

@@ -83,8 +83,8 @@ def open_ipc(path: Location, fields: list[int] | None = None) -> Iterator[Any]:
         file.seek(0)
         opener = pa.ipc.open_file if is_file else pa.ipc.open_stream
         with (
-            opener(file, options=reading_options(included_fields=fields)) as reader,
             damage_as(lambda problem: pa.ArrowInvalid(str(problem)), stored=file.size()),
+            opener(file, options=reading_options(included_fields=fields)) as reader,
         ):
             yield reader
 

@@ -335,8 +335,13 @@ def test_dates_on_ends_of_months_are_not_counted_from_others() -> None:
     draws, rows = np.random.default_rng(0), 3000
     months = draws.integers(0, 300, rows).astype("M8[M]") + np.timedelta64(300, "M")
     later = (months.astype("M8[D]") + draws.exponential(3000, rows).astype("m8[D]")).astype("M8[M]")
-    table = pa.table({"hired": months.astype("M8[D]"), "left": (later + 1).astype("M8[D]") - np.timedelta64(1, "D")})
+    table = pa.table(
+        {
+            "hired": months.astype("M8[D]"),
+            "left": (later + np.timedelta64(1, "M")).astype("M8[D]") - np.timedelta64(1, "D"),
+        }
+    )
     sample = gpuvgm.TableSynthesizer(threads=1).fit(table).sample(rows)
     left = sample.column("left").to_numpy()
-    assert np.mean((left + 1).astype("M8[M]") > left.astype("M8[M]")) > 0.95
+    assert np.mean((left + np.timedelta64(1, "D")).astype("M8[M]") > left.astype("M8[M]")) > 0.95
     assert np.all(sample.column("hired").to_numpy() <= left)
