@@ -21,17 +21,16 @@ from .block import Block, DeviceTable, Runs, host_batch, joined, trimmed
 from .device import callers_stream, device_array, device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
 from .frames import TableSource, is_loaded
-from .locations import Given, Location, location_of, naming_file, open_binary, write_bytes
+from .locations import Given, Location, location_of, naming_file, write_bytes
 from .locks import locked
-from .manifest import MANIFEST, Manifest, manifest_document, manifest_text
+from .manifest import Manifest
 from .open import TableLike, open_source
-from .parquet import read_metadata
 from .parts import declared_source, typed_schema
 from .plain_json import from_plain, plain
 from .remote import RemoteFile, lies_in_process
-from .restoring import frame_batches, numpy_array, restore
+from .restoring import frame_batches, restore
 from .scans import types_in_pandas
-from .sink import CsvSink, Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
+from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
 from .source import Lazily, Source, check_unique
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
@@ -40,14 +39,12 @@ from .untrusted import check_schema, checked_columns, written_bytes
 
 __all__ = [
     "Block",
-    "CsvSink",
     "DeviceTable",
     "Document",
     "FileSource",
     "Given",
     "Lazily",
     "Location",
-    "MANIFEST",
     "Manifest",
     "Packed",
     "ParquetSink",
@@ -86,12 +83,8 @@ __all__ = [
     "lies_on_device",
     "location_of",
     "locked",
-    "manifest_document",
-    "manifest_text",
     "metadata_of_values",
     "naming_file",
-    "numpy_array",
-    "open_binary",
     "open_source",
     "out_of_dictionary",
     "parse",
@@ -99,7 +92,6 @@ __all__ = [
     "plain",
     "plain_type",
     "plain_values_of",
-    "read_metadata",
     "reading_options",
     "refuse_overwriting",
     "restore",

@@ -19,7 +19,7 @@ import gpuvgm
 from gpuvgm.cli import synthesize
 from gpuvgm.datasets.writing import Generator
 from gpuvgm.errors import InputError
-from gpuvgm.io import CsvSink
+from gpuvgm.io.sink import CsvSink
 from gpuvgm.table.write import RunSummary
 from tests.cli.running import document, invoke
 

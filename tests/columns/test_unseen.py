@@ -12,7 +12,7 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError, UnseenWarning
-from gpuvgm.io import MANIFEST
+from gpuvgm.io.manifest import MANIFEST
 
 ROWS = 6_000
 COUNTS = {

@@ -20,7 +20,7 @@ from gpuvgm.datasets.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS
 from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io import read_metadata
+from gpuvgm.io.parquet import read_metadata
 
 ROWS = 3 * CHUNK_ROWS
 ALL = amount(0, ROWS, seed=7)

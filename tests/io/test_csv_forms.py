@@ -14,8 +14,9 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import CsvSink, open_source
+from gpuvgm.io import open_source
 from gpuvgm.io.csv_forms import CsvForm
+from gpuvgm.io.sink import CsvSink
 
 ROWS = 600
 RANDOM = np.random.default_rng(2)

@@ -20,8 +20,10 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import CsvSink, ParquetSink, open_source, read_metadata, refuse_overwriting, write_bytes
+from gpuvgm.io import ParquetSink, open_source, refuse_overwriting, write_bytes
 from gpuvgm.io import sink as sinks
+from gpuvgm.io.parquet import read_metadata
+from gpuvgm.io.sink import CsvSink
 from tests.io.conftest import FullDisk, rows_of
 
 ROWS = 5000

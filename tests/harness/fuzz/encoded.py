@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import MANIFEST
 from gpuvgm.io import sink as sinks
+from gpuvgm.io.manifest import MANIFEST
 from tests.harness.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.harness.fuzz.mutations import spoil
 from tests.harness.fuzz.tables import difference

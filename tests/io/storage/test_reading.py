@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.io import device, open_source, read_metadata
+from gpuvgm.io import device, open_source
+from gpuvgm.io.parquet import read_metadata
 from tests.io.conftest import rows_of, write_file
 from tests.io.storage.conftest import ROWS, store
 
