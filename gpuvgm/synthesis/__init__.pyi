@@ -1,22 +1,17 @@
-from .conditions import categories_that_meet, row_finders
-from .identifiers import IdentifierForm, describe_unmodelled, tell_of_samples
+from .conditions import categories_that_meet
+from .identifiers import IdentifierForm, describe_unmodelled
 from .network import JointCounts
+from .outputs import SampledTable
 from .private.synthesizer import PrivateSynthesizer
-from .synthesizer import TableSynthesizer, forms_of_table, load, restored_sample
-from .values import unmodelled_columns, within_range
+from .synthesizer import TableSynthesizer, load
 
 __all__ = [
     "IdentifierForm",
     "JointCounts",
     "PrivateSynthesizer",
+    "SampledTable",
     "TableSynthesizer",
     "categories_that_meet",
     "describe_unmodelled",
-    "forms_of_table",
     "load",
-    "restored_sample",
-    "row_finders",
-    "tell_of_samples",
-    "unmodelled_columns",
-    "within_range",
 ]

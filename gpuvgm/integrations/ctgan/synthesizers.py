@@ -30,13 +30,12 @@ from gpuvgm.errors import InputError, ModelFileError, counted, listed
 from gpuvgm.execution import any_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
-from gpuvgm.integrations.ctgan.tables import SampledTable
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, refuse_to_forget
 from gpuvgm.integrations.ctgan.transformer import DataTransformer, draw_seed, list_names
 from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.synthesis import IdentifierForm, categories_that_meet, forms_of_table, tell_of_samples
+from gpuvgm.synthesis import IdentifierForm, SampledTable, categories_that_meet
 from gpuvgm.table import SUFFIX, Place, TableTransformer, TrainingRows, load_model, transformer_of
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
@@ -218,8 +217,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         `options` are those of the rows. A checkpoint of another training is refused.
         """
         transformer = DataTransformer()
-        forms: dict[str, IdentifierForm] = {}
-        as_ctgan = False
+        sampled_table: SampledTable | None = None  # kinds of CTGAN's own are not those of a whole table
         if isinstance(train_data, TrainingRows):
             arguments = {"discrete_columns": discrete_columns, "columns": columns, "encoding": self._encoding}
             stray = [name for name, value in {**arguments, "folder": options["folder"]}.items() if value]
@@ -228,6 +226,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 raise InputError(f"TrainingRows are encoded and have their place: leave out {listed(stray)}")
             rows = train_data
             transformer.take(rows.transformer)
+            sampled_table = SampledTable(rows.transformer, {}, self._enforce_min_max_values)
         else:
             source = any_source(train_data)
             if not source.repeatable:
@@ -244,9 +243,12 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 rows = transformer.rows(train_data, checkpoint.seed, **options)
             else:
                 table = self._fitted_table(source, columns)
-                forms = forms_of_table(source, table.model_)
-                fitted_by_user = isinstance(columns, TableTransformer)
-                tell_of_samples(table.model_, forms, {}, fitted_by_user=fitted_by_user, network=True)
+                sampled_table = SampledTable.of_source(
+                    table,
+                    source,
+                    enforce=self._enforce_min_max_values,
+                    fitted_by_user=isinstance(columns, TableTransformer),
+                )
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
         hyperparameters = {
@@ -255,8 +257,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         meaning = {name: value for name, value in hyperparameters.items() if name not in NOT_MEANT}
         meaning |= {"columns": rows.transformer.model_.fingerprint(), "rows": rows.digest}
         checkpoint.begin(meaning)
-        sampled_table = SampledTable(rows.transformer, forms, self._enforce_min_max_values)
-        return transformer, rows, None if as_ctgan else sampled_table
+        return transformer, rows, sampled_table
 
     def _fitted_table(self, source: Source, columns: Any) -> TableTransformer:
         """The fitted columns of a table, of kinds that are inferred or given."""

@@ -19,7 +19,7 @@ ctgan = pytest.importorskip("ctgan", reason="ctgan is not installed")
 pytest.importorskip("torch", reason="torch is not installed")
 
 from gpuvgm.integrations import ctgan as ours  # noqa: E402
-from gpuvgm.integrations.ctgan import tables  # noqa: E402
+from gpuvgm.synthesis import outputs  # noqa: E402
 from tests.cli.running import document, invoke  # noqa: E402
 
 ROWS = 1_500
@@ -107,7 +107,7 @@ def test_the_range_can_be_left():
         if activation == "tanh":
             matrix[:, start] = np.where(np.arange(400) % 2, 1, -1)
     free, bound = (
-        tables.SampledTable(transformer, {}, enforce=enforce).rows(matrix, 0, 0) for enforce in (False, True)
+        outputs.SampledTable(transformer, {}, enforce=enforce).rows(matrix, 0, 0) for enforce in (False, True)
     )
     for name in rows:
         sampled, kept = free[name].to_numpy(), bound[name].to_numpy()
@@ -199,13 +199,13 @@ def test_conditions_of_a_fit_with_discrete_columns(kind, people):
     ],
 )
 def test_conditions_that_no_row_meets(model, conditions, message, monkeypatch):
-    monkeypatch.setattr(tables, "MOST_TRIES", 2_000)
+    monkeypatch.setattr(outputs, "MOST_TRIES", 2_000)
     with pytest.raises(InputError, match=message):
         model.sample(5, conditions=conditions)
 
 
 def test_files_hold_what_memory_holds(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "BLOCK_ROWS", 300)
+    monkeypatch.setattr(outputs, "BLOCK_ROWS", 300)
     heard = []
     model.set_random_state(3)
     written = model.sample(1_000, out=tmp_path / "rows.parquet", progress=lambda *step: heard.append(step))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +17,11 @@ from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.io import metadata_of_values
-from gpuvgm.synthesis import IdentifierForm, restored_sample, row_finders, unmodelled_columns, within_range
+from gpuvgm.io import Source, metadata_of_values
+from gpuvgm.synthesis.conditions import row_finders
+from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
+from gpuvgm.synthesis.synthesizer import forms_of_table, restored_sample
+from gpuvgm.synthesis.values import unmodelled_columns, within_range
 from gpuvgm.table import TableTransformer, onehot_parts
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file
@@ -43,6 +46,25 @@ class SampledTable:
     transformer: TableTransformer
     identifiers: Mapping[str, IdentifierForm]
     enforce: bool
+
+    @classmethod
+    def of_source(cls, transformer: TableTransformer, source: Source, *, enforce: bool, fitted_by_user: bool) -> Self:
+        """Rows like those of a source; warns of choices that may not be wanted in samples.
+
+        Parameters
+        ----------
+        transformer : TableTransformer
+            The fitted columns.
+        source : Source
+            The rows that the network is trained on.
+        enforce : bool
+            Keep numbers within the training range.
+        fitted_by_user : bool
+            The user fitted the columns, and has been warned of what that chose.
+        """
+        forms = forms_of_table(source, transformer.model_)
+        tell_of_samples(transformer.model_, forms, {}, fitted_by_user=fitted_by_user, network=True)
+        return cls(transformer, forms, enforce)
 
     @property
     def schema(self) -> pa.Schema:
