@@ -1,4 +1,8 @@
-"""The command line."""
+"""The command line: each command is one call or two of the public interface.
+
+No logic of its own: what a command computes, a call in Python computes as well. Begin with `commands.py`, where each
+command is a function; `options.py` has their options, `record.py` what is printed.
+"""
 
 import lazy_loader
 

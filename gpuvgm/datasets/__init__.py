@@ -1,4 +1,7 @@
-"""Example tables of any length; any row range can be made independently."""
+"""Example tables of any length; any row range can be made independently.
+
+A `Generator` makes the rows of a `RowRange` and writes them. Begin with `amounts.py`.
+"""
 
 import lazy_loader
 

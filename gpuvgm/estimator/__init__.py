@@ -1,4 +1,8 @@
-"""BayesianGaussianMixture: rows of any kind, fitted by the mixture, with scikit-learn's manners."""
+"""`BayesianGaussianMixture` with scikit-learn's parameters, attributes and checks, for rows of any kind.
+
+Begin with `estimator.py`; `reading.py` makes rows of what scikit-learn's users hand in, and the fit itself lies in
+`mixture`.
+"""
 
 import lazy_loader
 

@@ -1,4 +1,8 @@
-"""Tables in, tables out: the only package that knows pandas, polars and file formats."""
+"""Tables in, tables out: the only room that knows pandas, polars, cuDF and file formats.
+
+A `Source` gives the blocks of rows of a table, a sink writes them; a `Block` is some consecutive rows. Begin with
+`source.py`, then `open.py`, which finds the source of what a user hands in.
+"""
 
 import lazy_loader
 

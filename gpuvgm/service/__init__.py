@@ -1,4 +1,7 @@
-"""A service over HTTP that transforms and inverts rows with fitted models; needs the extra `serve`."""
+"""A service over HTTP that transforms and inverts rows with fitted models; needs the extra `serve`.
+
+Begin with `app.py`.
+"""
 
 import lazy_loader
 

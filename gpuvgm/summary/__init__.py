@@ -1,4 +1,8 @@
-"""Summaries of columns: counts and moments on an adaptive grid."""
+"""Summaries of columns: exact counts and moments on an adaptive grid.
+
+A `Grid` says in which cell a value lies, a `Summary` what is counted in the cells; summaries are merged, in any order.
+Begin with `grid.py`.
+"""
 
 import lazy_loader
 

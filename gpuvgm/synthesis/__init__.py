@@ -1,4 +1,8 @@
-"""A generator of tables from counts: a Bayesian network over bins of fitted columns, and rows drawn from it."""
+"""Tables from counts: trees and a Bayesian network over bins of fitted columns, and rows drawn from them.
+
+`TableSynthesizer` fits and samples; `PrivateSynthesizer` does so from counts with noise. Begin with `synthesizer.py`,
+then `network.py` and `sampling.py`.
+"""
 
 import lazy_loader
 

@@ -1,4 +1,8 @@
-"""Whole tables: fit, transform, inverse, model files."""
+"""Whole tables: fit, transform, inverse, model files.
+
+`BaseTransformer` has the verbs, `TableTransformer` the settings that users see, and a model file all that was fitted.
+Begin with `base.py`, then `fit.py` and `encode.py`.
+"""
 
 import lazy_loader
 
