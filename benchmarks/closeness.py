@@ -12,14 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks import inputs
-from gpuvgm.columns.numeric import NumberPlan
+from gpuvgm.columns import NumberPlan
 from gpuvgm.engines import get_engine
+from gpuvgm.mixture import Posterior, Prior, Rows, Stopping
 from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
-from gpuvgm.mixture.em import Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.rows import Rows
+from gpuvgm.mixture.em import fit_mixture
 from gpuvgm.mixture.summary_fit import distance, start_components
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells
 
 ITERATIONS = 100
 TOGETHER = (1, 4, 16, 64, 256)  # neighbouring occupied cells that are put together; a fit takes the first

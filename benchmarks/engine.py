@@ -17,14 +17,12 @@ from benchmarks.inputs import COLUMN, CONTINUOUS, FITTED_ROWS, amounts, fitted_c
 from benchmarks.machine import ROOT, aim, instruction_sets
 from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
 from gpuvgm.config import FitConfig
-from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines import Draw, Engine, get_engine
 from gpuvgm.engines.base import PLAIN
-from gpuvgm.engines.tables import Draw
+from gpuvgm.mixture import Prior, Rows, Stopping
 from gpuvgm.mixture.accumulate import hard_start, over_rows
-from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Prior
-from gpuvgm.mixture.rows import Rows
-from gpuvgm.summary.summary import Cells
+from gpuvgm.mixture.em import MixtureFit, fit_mixture
+from gpuvgm.summary import Cells
 
 SCIKIT_LEARN = "scikit-learn"
 LEAST_OF_SUM = 0.10

@@ -187,7 +187,7 @@ def estimator(side: str, settings: dict[str, Any]) -> Any:
     """An estimator of one side."""
     if side == "gpuvgm":
         from gpuvgm import BayesianGaussianMixture
-        from gpuvgm.execution.local import LocalExecutor
+        from gpuvgm.execution import LocalExecutor
 
         return BayesianGaussianMixture(executor=LocalExecutor(1), **settings)
     from sklearn.mixture import BayesianGaussianMixture

@@ -18,17 +18,24 @@ import pyarrow as pa
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.measure import Measurement
 from gpuvgm import TableTransformer
-from gpuvgm.columns.codecs import AsinhCodec, FloatCodec
-from gpuvgm.engines import ChunkSums, get_engine, multivariate
+from gpuvgm.columns import FloatCodec
+from gpuvgm.columns.codecs import AsinhCodec
+from gpuvgm.engines import (
+    ChunkSums,
+    Device,
+    Draw,
+    EncodeTable,
+    GaussianTable,
+    RowRules,
+    Step,
+    every_program,
+    get_engine,
+    multivariate,
+)
 from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine
-from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import OPTIONS
-from gpuvgm.engines.cuda.variants import every_program
-from gpuvgm.engines.encode import EncodeTable
-from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, RowRules, Step
-from gpuvgm.summary.grid import Frame, Grid
+from gpuvgm.summary import Frame, Grid
 
 REPEATS = 7
 COPY = "copy on the device"

@@ -14,12 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.numeric import NumberPlan, plan_numbers
-from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
+from gpuvgm.columns import ColumnRequest, ColumnSpec, MixtureColumn, NumberPlan
+from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.datasets.amounts import amount
-from gpuvgm.execution.sampling import sample_runs
+from gpuvgm.execution import sample_runs
 
 COLUMN = "Amount"
 CONTINUOUS = {COLUMN: "continuous"}

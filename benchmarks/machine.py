@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import gpuvgm
 from gpuvgm.cli.record import commit
 from gpuvgm.engines import native_is_built
-from gpuvgm.execution.local import available_threads
+from gpuvgm.execution import available_threads
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")

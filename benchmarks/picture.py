@@ -16,7 +16,7 @@ import gpuvgm
 from benchmarks.inputs import COLUMN, amounts
 from benchmarks.machine import ROOT
 from benchmarks.public_tables import real_table
-from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns import MixtureColumn
 from gpuvgm.report import Comparison
 
 DOCS = ROOT / "docs"

@@ -28,10 +28,8 @@ import gpuvgm
 from benchmarks.inputs import fitted_column
 from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.sources import any_source
-from gpuvgm.execution.worker_rows import rows_on_workers
-from gpuvgm.io.sink import ParquetSink
+from gpuvgm.execution import Run, any_source, rows_on_workers
+from gpuvgm.io import ParquetSink
 from gpuvgm.mixture.accumulate import over_rows
 
 LEAST_ROWS = 1_000_000

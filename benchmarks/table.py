@@ -29,9 +29,7 @@ import gpuvgm
 from benchmarks.inputs import mixed_table, real_tables
 from benchmarks.machine import bind_to_one_core, found_by, peak_memory, repeated
 from benchmarks.measure import FLOAT_BYTES, Measurement, mebibytes
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.local import available_threads
-from gpuvgm.execution.sampling import Sampled
+from gpuvgm.execution import Run, Sampled, available_threads
 
 COLUMNS = 50
 SMALL_ROWS, SMALL_COLUMNS, SMALL_REPEATS = 1000, 20, 100

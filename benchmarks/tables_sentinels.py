@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 import gpuvgm
-from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns import MISSING, CategoricalColumn, MixtureColumn
 
 SENTINELS: tuple[tuple[int, ...], ...] = ((-999,), (9999,), (97, 98, 99), (-1, -2, -3))
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 import gpuvgm
-from gpuvgm.engines import get_engine, native_is_built
-from gpuvgm.engines.base import Engine
+from gpuvgm.engines import Engine, get_engine, native_is_built
 from tests.engines.kernels.building import needs_compiler
 from tests.harness import covering
 from tests.harness.device.frames import use_strict_cudf

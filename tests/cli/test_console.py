@@ -17,7 +17,7 @@ from rich.console import Console
 from gpuvgm.cli.bars import draw_bars
 from gpuvgm.cli.console import Terminal, on_command_line, render
 from gpuvgm.cli.record import speed
-from gpuvgm.table.description import jsonable
+from gpuvgm.table import jsonable
 from tests.cli.running import start
 
 

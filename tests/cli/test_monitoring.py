@@ -10,7 +10,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.cli import record
-from gpuvgm.execution.stages import Stages
+from gpuvgm.execution import Stages
 from tests.cli.conftest import ROWS
 from tests.cli.running import document, invoke
 

@@ -17,10 +17,10 @@ import pytest
 
 import gpuvgm
 from gpuvgm.cli import synthesize
-from gpuvgm.datasets.writing import Generator
+from gpuvgm.datasets import Generator
 from gpuvgm.errors import InputError
 from gpuvgm.io.sink import CsvSink
-from gpuvgm.table.write import RunSummary
+from gpuvgm.table import RunSummary
 from tests.cli.running import document, invoke
 
 ROWS = 3000

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.io.arrow import exactly_cast, joined_arrays, plain_values_of, taken
+from gpuvgm.io import joined_arrays, plain_values_of, taken
+from gpuvgm.io.arrow import exactly_cast
 
 
 def coded(codes, entries, type_=None):

@@ -21,9 +21,7 @@ from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, c
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.io import open_source, restore
-from gpuvgm.io.arrow import taken
-from gpuvgm.io.block import DeviceTable
+from gpuvgm.io import DeviceTable, open_source, restore, taken
 from tests.harness.device.frames import DataFrame, decimal_type, unscaled
 from tests.harness.device.module import up
 

@@ -17,8 +17,8 @@ from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
 from gpuvgm.columns.model import column_from_json
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import from_plain, plain
-from gpuvgm.table.conditions import Conditions
+from gpuvgm.io import from_plain, plain
+from gpuvgm.table import Conditions
 from tests.harness.device.module import up
 
 ROWS = 60_000

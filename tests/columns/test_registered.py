@@ -26,8 +26,8 @@ from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.codecs.types import value_codec_of
 from gpuvgm.columns.rules import boolean, positive
 from gpuvgm.engines import Engine
-from gpuvgm.io.plain_json import plain
-from gpuvgm.summary.grid import Floats
+from gpuvgm.io import plain
+from gpuvgm.summary import Floats
 
 ROWS = pa.table({"x": np.random.default_rng(0).gamma(2.0, 30.0, 2_000)})
 

@@ -13,7 +13,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.columns.codecs import FloatCodec, are_dust, codec_for
 from gpuvgm.columns.codecs.steps import MOST_STRAYS, with_learned_step
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution import LocalExecutor
 
 RANDOM = np.random.default_rng(8)
 ROWS = 300_000

@@ -19,11 +19,9 @@ from gpuvgm.datasets.amounts import amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import CHUNK_ROWS, RowRange
 from gpuvgm.errors import InputError
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sources import any_source
-from gpuvgm.io import location_of
-from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import Manifest, digest_of_file
+from gpuvgm.execution import LocalExecutor, any_source
+from gpuvgm.io import Manifest, location_of, locked
+from gpuvgm.io.manifest import digest_of_file
 from tests.cli.running import run
 from tests.table.recovery.conftest import bodies, damage
 

@@ -19,7 +19,7 @@ from gpuvgm.datasets import amounts, generate
 from gpuvgm.datasets.amounts import AMOUNT_CAP, AMOUNT_LOG_MEANS, AMOUNT_LOG_SDS, AMOUNT_WEIGHTS, amount
 from gpuvgm.datasets.ranges import CHUNK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.io.parquet import read_metadata
 
 ROWS = 3 * CHUNK_ROWS

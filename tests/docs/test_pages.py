@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import gpuvgm
 from gpuvgm.cli.options import OPTIONS, OTHER_VARIABLES
-from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns import TableSchema
 from tests.cli.running import invoke
 from tests.conftest import needs, needs_gpu
 from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_blocks, run_page, run_python

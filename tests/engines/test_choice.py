@@ -17,8 +17,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.engines import choice as engines
 from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import Run, any_source
 
 HOST = "native" if native_is_built() else "auto"
 

@@ -9,14 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.codecs import AsinhCodec, FloatCodec, LogCodec
+from gpuvgm.columns import FloatCodec, LogCodec
+from gpuvgm.columns.codecs import AsinhCodec
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import PLAIN, Engine
 from gpuvgm.engines.encode import DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, RowRules, Scale, Step, philox_words
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.shapes import SHAPES, shape, with_gaps

@@ -9,7 +9,7 @@ from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.conftest import make_engine, native_names
 from tests.mixture.test_multivariate import gaussian_rows, gaussian_table
 

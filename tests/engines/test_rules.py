@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.codecs import AsinhCodec, FloatCodec, LogCodec
+from gpuvgm.columns import FloatCodec, LogCodec
+from gpuvgm.columns.codecs import AsinhCodec
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.encode import OFF_STEP, SORTS, Coverage, DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Scale, Step
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.conftest import make_engine, native_names
 
 REFERENCE = Engine()

@@ -16,8 +16,7 @@ from gpuvgm import TableTransformer, generate
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import ArrowThreads
 from gpuvgm.execution.memory import MIB, Need, limits_of, parse_memory
-from gpuvgm.io import ParquetSink
-from gpuvgm.io.arrow import row_bytes
+from gpuvgm.io import ParquetSink, row_bytes
 from gpuvgm.table import numeric_fit
 
 SETTINGS = {"effort": "research", "max_iter": 10}

@@ -18,7 +18,7 @@ import pytest
 import gpuvgm
 from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.execution.context import Run
+from gpuvgm.execution import Run
 from gpuvgm.execution.local import CallerExecutor
 from gpuvgm.io import Source, open_source, restore
 from gpuvgm.io import device as device_frames

@@ -15,7 +15,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import any_source
 from gpuvgm.io import open_source, scans
 from tests.io.conftest import rows_of
 

@@ -20,7 +20,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import any_source
 from gpuvgm.io import open_source
 from gpuvgm.io.files import file_source
 from tests.cli.running import invoke

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import ascending, at_rank, distinct_values
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import Sampled
+from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
 
 RANDOM = np.random.default_rng(3)

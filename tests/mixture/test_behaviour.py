@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.engines import native_is_built
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.mixture import summary_fit
 from tests.mixture.cases import COVARIANCE_TYPES, PRIOR_TYPES, rows_of, skewed
 from tests.mixture.closeness import assert_array_close, assert_identical, assert_same_bounds, assert_same_parameters

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from gpuvgm import BayesianGaussianMixture
-from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution import LocalExecutor
 from tests.mixture.cases import rows_of
 from tests.mixture.closeness import assert_identical, assert_same_parameters
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.engines.base import Engine
-from gpuvgm.engines.multivariate import GaussianTable, e_step, log_prob
-from gpuvgm.engines.tables import KernelTable
+from gpuvgm.engines import Engine, GaussianTable, KernelTable
+from gpuvgm.engines.multivariate import e_step, log_prob
 from gpuvgm.mixture.statistics import gaussian_statistics
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 
 REFERENCE = Engine()
 

@@ -9,13 +9,13 @@ import pytest
 from scipy.special import betaln, digamma, gammaln
 from sklearn.mixture import BayesianGaussianMixture
 
-from gpuvgm.engines.base import Engine
+from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import hard_start
 from gpuvgm.mixture.cell_em import fit_batch
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.posterior import Posterior, Prior, StickBreaking
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells
 
 K, ROWS = 4, 500
 

@@ -29,8 +29,7 @@ from gpuvgm.mixture.search import (
 from gpuvgm.mixture.statistics import _APART as APART
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import _with_blur, blur
-from gpuvgm.summary.grid import Frame, Grid, Masses
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells, Frame, Grid, Masses
 
 QUICK = Effort(screening=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
 COMPONENTS = 6

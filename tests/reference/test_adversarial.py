@@ -12,15 +12,14 @@ from gpuvgm import TableTransformer
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
+from gpuvgm.execution import sample_runs
+from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS
+from gpuvgm.mixture import Prior, Rows, Seeds, StickBreaking, Stopping
 from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
-from gpuvgm.mixture.em import Stopping, fit_mixture
-from gpuvgm.mixture.initialization import Seeds
-from gpuvgm.mixture.posterior import Prior, StickBreaking
-from gpuvgm.mixture.rows import Rows
+from gpuvgm.mixture.em import fit_mixture
 from gpuvgm.mixture.summary_fit import CHECKED_ITERATIONS, distance
-from gpuvgm.summary.grid import OUTER_CELLS, Frame, Grid, Masses, keys_of
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary import OUTER_CELLS, Cells, Frame, Grid, Masses, Summary
+from gpuvgm.summary.grid import keys_of
 
 HEAD = UNKNOWN_SAMPLE_ROWS
 either_effort = pytest.mark.parametrize("effort", ["research", "best"])

@@ -10,12 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
+from gpuvgm.columns import ColumnRequest, ColumnSpec, MixtureColumn
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import Sampled
+from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
 from gpuvgm.table.fit import Stopwatch, fit_table
 from tests.harness.shapes import SHAPES, each_shape, shape

@@ -7,20 +7,17 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.numeric import NumberPlan, plan_numbers
-from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
+from gpuvgm.columns import ColumnRequest, ColumnSpec, NumberPlan
+from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import get_engine
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sampling import Sampled
+from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
+from gpuvgm.mixture import ColumnFit, Posterior, Prior, Rows, Stopping
 from gpuvgm.mixture.accumulate import hard_start, over_rows
-from gpuvgm.mixture.em import Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.rows import Rows
-from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR, ColumnFit
-from gpuvgm.summary.summary import Cells
+from gpuvgm.mixture.em import fit_mixture
+from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR
+from gpuvgm.summary import Cells
 from gpuvgm.table.fit import FittedColumns, Stopwatch, fit_table
 from tests.harness.shapes import each_shape, shape
 

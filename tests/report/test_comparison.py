@@ -19,7 +19,7 @@ from scipy import stats
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution.memory import Need
+from gpuvgm.execution import Need
 from gpuvgm.report import Comparison
 from gpuvgm.report.advice import share
 from gpuvgm.report.comparison import different_share

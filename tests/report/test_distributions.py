@@ -11,9 +11,7 @@ from scipy import stats
 from gpuvgm.datasets.amounts import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.report.figures import SHARES
-from gpuvgm.summary.distribution import Distances, Pieces
-from gpuvgm.summary.grid import Grid
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import Distances, Grid, Pieces, Summary
 
 ROWS = 30_000
 SAMPLE = 5000

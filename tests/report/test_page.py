@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.columns.text import texts_of
+from gpuvgm.columns import texts_of
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report, RunFacts
 from gpuvgm.report.counting import FIRST_COLUMNS as COLUMNS_SHOWN

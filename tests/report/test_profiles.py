@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.columns.histograms import Histogram
+from gpuvgm.columns import Histogram
 from gpuvgm.datasets.amounts import amount
 from gpuvgm.report.advice import advice
 from gpuvgm.report.profiles import NumberProfile

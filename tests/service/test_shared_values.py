@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.io.untrusted import check_views, viewed_bytes, written_bytes
+from gpuvgm.io import written_bytes
+from gpuvgm.io.untrusted import check_views, viewed_bytes
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served

@@ -17,7 +17,7 @@ import pytest
 from sklearn.base import clone
 
 import gpuvgm
-from gpuvgm.columns.records import document_of
+from gpuvgm.columns import document_of
 from gpuvgm.errors import InferenceWarning, ModelFileError
 from gpuvgm.synthesis import keys, synthesizer
 from gpuvgm.synthesis.attributes import WITNESSES, Evidence
@@ -25,7 +25,7 @@ from gpuvgm.synthesis.drawing import LONGEST_GAP, KeyTable
 from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys, with_check_digits
 from gpuvgm.synthesis.state import write_network
 from gpuvgm.synthesis.tables import counts_of_keys
-from gpuvgm.table.model_file import save_model
+from gpuvgm.table import save_model
 from tests.conftest import native_names
 
 ROWS, CUSTOMERS = 12_000, 800

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.execution.sources import any_source
+from gpuvgm.execution import any_source
 from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,

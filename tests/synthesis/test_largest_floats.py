@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuvgm
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 RANDOM = np.random.default_rng(0)
 ROWS = 900

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from gpuvgm.engines import Engine, get_engine
-from gpuvgm.engines.trees import AskedColumn
+from gpuvgm.engines import AskedColumn, Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis import conditioned
 from gpuvgm.synthesis.bins import Bins

@@ -32,7 +32,7 @@ from gpuvgm.synthesis.bins import TAILS, bins_of_rows
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.state import write_network
-from gpuvgm.table.model_file import save_model
+from gpuvgm.table import save_model
 
 ROWS = 4000
 

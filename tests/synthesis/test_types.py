@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.io.arrow import plain_type, plain_values_of
+from gpuvgm.io import plain_type, plain_values_of
 from gpuvgm.synthesis.structure import SAMPLE_ROWS
 from gpuvgm.synthesis.values import missing_values
 from tests.io.arrow_types import ALL

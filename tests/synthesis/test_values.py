@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 import gpuvgm
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary import Floats
 
 
 def _sample(values: Floats, rows: int = 20_000, **conditions: object) -> Floats:

@@ -131,7 +131,7 @@ def test_partial_fit_equals_one_fit_on_the_same_grid() -> None:
         other = whole.columns_[name]
         assert column.fit.rows == other.fit.rows == ROWS
         assert grown.summaries_[name].ordinary == whole.summaries_[name].ordinary
-    from gpuvgm.summary.summary import Summary
+    from gpuvgm.summary import Summary
 
     direct = Summary.from_array(x["a"], grown.summaries_["a"].grid)
     for part in ("cell", "count", "first", "second"):

@@ -21,9 +21,8 @@ from gpuvgm.arrays import DeviceColumn, decimals
 from gpuvgm.engines.cuda import device as cuda_device
 from gpuvgm.engines.cuda import em, summary
 from gpuvgm.errors import InputError
-from gpuvgm.execution import local, sampling
-from gpuvgm.execution.context import Run
-from gpuvgm.io.arrow import with_wide_indices
+from gpuvgm.execution import Run, local, sampling
+from gpuvgm.io import with_wide_indices
 from gpuvgm.io.frames import ArraySource
 from gpuvgm.table import decode
 from tests.conftest import needs, needs_gpu

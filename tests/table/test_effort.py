@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns import MixtureColumn
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.errors import InputError
 from tests.harness.shapes import each_shape, shape

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from gpuvgm import TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io import plain
 
 ROWS = 3000
 

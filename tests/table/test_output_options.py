@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.columns.names import NameTemplate
+from gpuvgm.columns import NameTemplate
 from gpuvgm.errors import InputError
 
 ROWS = 3000

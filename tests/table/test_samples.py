@@ -13,8 +13,8 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.datasets.amounts import amount
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.execution import sampling
-from gpuvgm.execution.sampling import RowSample, sample_runs, stratify
+from gpuvgm.execution import RowSample, sample_runs, sampling
+from gpuvgm.execution.sampling import stratify
 from gpuvgm.io import open_source
 
 ROWS = 50_000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns import MixtureColumn
 from tests.harness.shapes import shape
 
 

@@ -19,7 +19,8 @@ import gpuvgm
 from gpuvgm import Conditions, TableTransformer, TrainingRows
 from gpuvgm.arrays import mixed
 from gpuvgm.errors import InputError
-from gpuvgm.io.locks import LOCKS, locked
+from gpuvgm.io import locked
+from gpuvgm.io.locks import LOCKS
 from gpuvgm.table import conditions, training
 from gpuvgm.table.shuffling import permuted
 from tests.engines.kernels.building import needs_compiler

@@ -10,11 +10,9 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.engines.base import Engine
-from gpuvgm.engines.encode import DecodeTable
-from gpuvgm.engines.tables import RowRules
+from gpuvgm.engines import DecodeTable, Engine, RowRules
 from gpuvgm.errors import InputError, counted
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.harness.shapes import shape
 
 

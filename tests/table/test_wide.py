@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer, load
-from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns import TableSchema
 
 
 def table_of(columns: int) -> pa.Table:

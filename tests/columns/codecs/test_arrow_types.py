@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.io import from_plain, plain
 from tests.io.arrow_types import ALL, OWN, type_of
 
 UNITS = st.sampled_from(["s", "ms", "us", "ns"])

@@ -21,8 +21,7 @@ from gpuvgm.columns.codecs import (
 )
 from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_number_type
-from gpuvgm.io.plain_json import from_plain, plain
+from gpuvgm.io import from_plain, is_number_type, plain
 
 CODECS: list[Codec] = [
     FloatCodec(pa.float32(), infinite_is_missing=True),

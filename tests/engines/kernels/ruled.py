@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.codecs import AsinhCodec, FloatCodec, LogCodec
+from gpuvgm.columns import FloatCodec, LogCodec
+from gpuvgm.columns.codecs import AsinhCodec
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.cuda.values import reading_of
 from gpuvgm.engines.encode import Coverage, DecodeTable, EncodeTable
 from gpuvgm.engines.tables import KernelTable, RowRules, Step
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary import Floats, Frame
 
 ROWS = 1_203
 REFERENCE = Engine()

@@ -17,7 +17,7 @@ from gpuvgm.engines.cuda.programs import OPTIONS, Program
 from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.encode import DecodeTable
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.engines.test_em import column, starts
 from tests.harness.device.module import up
 

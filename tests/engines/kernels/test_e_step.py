@@ -19,7 +19,7 @@ from gpuvgm.engines.cuda.e_step import (
     most_probable_program,
 )
 from gpuvgm.engines.tables import KernelTable
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, resident
 from tests.engines.test_engines import mixture

@@ -12,7 +12,7 @@ from gpuvgm.engines import ChunkSums, Engine, multivariate
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.features import MOST_FEATURES, features_partials, has_kernel
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Prior
+from gpuvgm.mixture import MATRICES, CovarianceType, Prior
 from gpuvgm.mixture.statistics import gaussian_statistics
 from tests.engines.kernels.emulated import EmulatedDevice, resident
 from tests.engines.kernels.test_e_step import check, weights

@@ -9,7 +9,7 @@ import pytest
 
 from gpuvgm.engines.encode import CLIPPED, INFINITE, MISSING, OFF_STEP, OUTSIDE, SORTS, Coverage, EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Step
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, resident
 from tests.engines.kernels.test_rows import SIZES, check_encoded, encoded, expected

@@ -20,10 +20,9 @@ from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
 from gpuvgm.engines.tables import Draw
-from gpuvgm.mixture.posterior import Prior
+from gpuvgm.mixture import Prior
 from gpuvgm.mixture.search import quantile_start
-from gpuvgm.summary.grid import Frame
-from gpuvgm.summary.summary import Cells
+from gpuvgm.summary import Cells, Frame
 from tests.engines.kernels.compiled import PROGRAMS
 from tests.engines.kernels.emulated import Resident
 from tests.engines.kernels.executed import ARCHITECTURE, ExecutedDevice

@@ -14,7 +14,7 @@ from gpuvgm.engines.cuda.device import Lane
 from gpuvgm.engines.cuda.pieces import in_pieces, uploaded
 from gpuvgm.engines.encode import DecodeTable
 from gpuvgm.engines.tables import Draw
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, OutOfMemory, Resident
 from tests.engines.kernels.resident import ResidentEngine

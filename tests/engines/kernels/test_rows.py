@@ -13,7 +13,7 @@ from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import rows
 from gpuvgm.engines.encode import DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, RowRules, Step
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, resident
 from tests.engines.kernels.executed import ExecutedDevice

@@ -13,8 +13,8 @@ from gpuvgm.engines.cuda import summary
 from gpuvgm.engines.cuda.summary import CellTable, CellTables, DeviceSummary, GridOnDevice, Room
 from gpuvgm.engines.tables import RowRules, Step
 from gpuvgm.errors import InputError
-from gpuvgm.summary.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
-from gpuvgm.summary.summary import Summary
+from gpuvgm.summary import OUTER_CELLS, Frame, Grid, Summary, values_of
+from gpuvgm.summary.grid import NO_HOT_KEY, keys_of
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, resident
 from tests.engines.kernels.ruled import RULED

@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import ColumnsFailed
-from gpuvgm.mixture.summary_fit import ColumnFit
+from gpuvgm.mixture import ColumnFit
 from tests.engines.kernels.building import needs_compiler
 from tests.execution.distributed.working import parts_of
 from tests.harness.device import stages, worker
@@ -226,9 +226,9 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
     """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
     from gpuvgm.engines import get_engine
     from gpuvgm.execution.worker_rows import RowsOnWorkers, in_whole_chunks
+    from gpuvgm.mixture import Seeds
     from gpuvgm.mixture.accumulate import start_over
-    from gpuvgm.mixture.initialization import Seeds
-    from gpuvgm.summary.grid import Frame
+    from gpuvgm.summary import Frame
     from tests.execution.distributed.test_worker_rows import InThisProcess
 
     numbers, frame = rows()["gaps"].to_numpy(), Frame(0.5, 49_999.0)

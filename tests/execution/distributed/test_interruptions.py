@@ -16,7 +16,7 @@ from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import counted_values
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import OpenPartition
-from gpuvgm.io.manifest import Manifest
+from gpuvgm.io import Manifest
 from tests.cli.running import run, start
 from tests.execution.distributed.working import wait_until
 

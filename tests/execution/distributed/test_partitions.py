@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gpuvgm.execution.partitions import Reading, partitions, rows_of_file, single_files, with_known_rows
 from gpuvgm.execution.sources import any_source
-from gpuvgm.io.files import FileSource
+from gpuvgm.io import FileSource
 from tests.io.conftest import write_file
 
 ROWS = 1003

@@ -18,8 +18,7 @@ import gpuvgm
 from gpuvgm.execution import dask_frames
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import any_source
-from gpuvgm.io.arrow import Packed
-from gpuvgm.io.frames import TableSource
+from gpuvgm.io import Packed, TableSource
 from tests.execution.distributed.working import lazy_frame, model_of, parts_of
 
 dask = pytest.importorskip("dask")

@@ -16,11 +16,9 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
 from gpuvgm.execution.dask import Passing
 from gpuvgm.execution.worker_rows import RowsOnWorkers, completions, fill_chunks, in_whole_chunks
+from gpuvgm.mixture import Prior, Rows, Seeds
 from gpuvgm.mixture.accumulate import over_rows, start_over
-from gpuvgm.mixture.initialization import Seeds
-from gpuvgm.mixture.posterior import Prior
-from gpuvgm.mixture.rows import Rows
-from gpuvgm.summary.grid import Frame
+from gpuvgm.summary import Frame
 from gpuvgm.table import numeric_fit
 
 ROWS = 9000

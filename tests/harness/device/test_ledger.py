@@ -13,17 +13,14 @@ import gpuvgm
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.arrays import to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines.cuda.device import _free_of_rmm, rmm_resources
-from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import RowRules, Step
-from gpuvgm.execution import context
-from gpuvgm.execution.context import Run
+from gpuvgm.engines import GaussianTable, RowRules, Step, rmm_resources
+from gpuvgm.engines.cuda.device import _free_of_rmm
+from gpuvgm.execution import Run, context
 from gpuvgm.execution.local import CallerExecutor
 from gpuvgm.io import open_source
 from gpuvgm.io.frames import ArraySource
-from gpuvgm.mixture import accumulate
+from gpuvgm.mixture import SEED_ROWS, Rows, accumulate
 from gpuvgm.mixture import rows as rows_module
-from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.test_em import column, starts
 from tests.harness.device.module import LimitingResourceAdaptor, TrackingResourceAdaptor, up, use_strict_rmm

@@ -11,10 +11,9 @@ import gpuvgm
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture import accumulate
+from gpuvgm.mixture import Rows, accumulate
 from gpuvgm.mixture.accumulate import start_statistics
 from gpuvgm.mixture.initialization import CentreStart, LabelStart, RandomStart, Start, nearest
-from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.statistics import Statistics
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.ledger import Entry

@@ -15,8 +15,7 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import open_source
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io import open_source, plain
 from tests.harness.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.harness.fuzz.tables import difference
 from tests.io.conftest import rows_of

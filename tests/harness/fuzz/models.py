@@ -21,8 +21,8 @@ import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import json_text
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.io.plain_json import plain
-from gpuvgm.table.model_file import load_model
+from gpuvgm.io import plain
+from gpuvgm.table import load_model
 from tests.harness.fuzz.harness import Target, WrongResult
 from tests.harness.fuzz.mutations import spoil
 

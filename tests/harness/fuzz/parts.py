@@ -19,8 +19,7 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_text_type
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io import is_text_type, plain
 from tests.harness.fuzz.harness import Target, WrongResult, taken_if
 from tests.io.conftest import rows_of
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io import plain
 from tests.harness.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.harness.fuzz.mutations import spoil
 from tests.harness.fuzz.tables import FEW, difference, fitted, table_of_users, unfitted

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpuvgm.engines.cuda.variants import every_program
+from gpuvgm.engines import every_program
 from tests.engines.kernels.executed import ExecutedDevice
 from tests.harness.ptx.interpreter import Kernel
 from tests.harness.ptx.programs import kernel_of

@@ -255,7 +255,7 @@ def test_a_network_that_does_not_fit_is_refused(model, tmp_path):
     model.save(tmp_path / "model")  # a pickle; the folder of a model file is written by hand
     stored = tmp_path / "model.gpuvgm"
     model.save(stored)
-    from gpuvgm.table.model_file import load_model, save_model
+    from gpuvgm.table import load_model, save_model
 
     held = load_model(stored)
     held.settings["synthesizer"]["hyperparameters"]["embedding_dim"] = 9

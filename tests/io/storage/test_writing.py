@@ -10,7 +10,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from gpuvgm.io import ParquetSink, location_of, open_source, refuse_overwriting, remote
-from gpuvgm.table.model_file import check_target
+from gpuvgm.table import check_target
 from tests.io.conftest import FullDisk
 from tests.io.storage.conftest import keys, store
 

@@ -22,7 +22,7 @@ from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.synthesis.private import mechanism
 from gpuvgm.synthesis.private.account import Promise
-from gpuvgm.table.base import BaseTransformer, load_as
+from gpuvgm.table import BaseTransformer, load_as
 from tests.synthesis.private.tables import COLUMNS, DOMAIN, odd_rows, ordinary_rows
 
 PROMISE = {"epsilon": 1, "delta": 1e-9}

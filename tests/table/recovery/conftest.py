@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.io import ParquetSink
-from gpuvgm.io.manifest import Manifest, digest_of_file
+from gpuvgm.io import Manifest, ParquetSink
+from gpuvgm.io.manifest import digest_of_file
 
 PARTS = 2_500  # rows: borders lie within blocks and across files
 

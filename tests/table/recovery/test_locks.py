@@ -15,8 +15,8 @@ import pytest
 import gpuvgm
 from gpuvgm.datasets import writing
 from gpuvgm.errors import InputError
-from gpuvgm.io import ParquetSink
-from gpuvgm.io.locks import FolderInUse, locked
+from gpuvgm.io import ParquetSink, locked
+from gpuvgm.io.locks import FolderInUse
 from gpuvgm.table import write as parts
 from tests.table.recovery.conftest import contents
 

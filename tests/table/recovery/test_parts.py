@@ -20,8 +20,7 @@ import pytest
 import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.io import ParquetSink
-from gpuvgm.io.manifest import Manifest
+from gpuvgm.io import Manifest, ParquetSink
 from tests.cli.running import invoke, run, start
 from tests.table.recovery.conftest import bodies, cut_short, damage, kill_after, written_by
 

@@ -7,21 +7,27 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.columns import (
+    CategoricalColumn,
+    ColumnSpec,
+    DatetimeCodec,
+    FitRecord,
+    FloatCodec,
+    GeneralColumn,
+    IdColumn,
+    IntegerCodec,
+    LogCodec,
+    MixtureColumn,
+    PassthroughColumn,
+    TableModel,
+    TableSchema,
+)
+from gpuvgm.columns.codecs import DecimalCodec
 from gpuvgm.columns.codecs.texts import MomentText, NumberText, text_codec
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.mixture_model import MixtureModel
-from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.passthrough import PassthroughColumn
-from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
-from gpuvgm.mixture.posterior import Posterior, StickBreaking
-from gpuvgm.summary.grid import Frame, Grid, Masses
-from gpuvgm.summary.summary import Summary
+from gpuvgm.mixture import Posterior, StickBreaking
+from gpuvgm.summary import Frame, Grid, Masses, Summary
 
 AWKWARD = np.array([0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, -2.2250738585072014e-308])
 COUNTED = FitRecord("none", 40, 3)

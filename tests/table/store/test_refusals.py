@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.errors import UPGRADE, ModelFileError
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io import plain
 from gpuvgm.table import model_file as members
 from gpuvgm.table.model_file import FORMAT, load_model, save_model
 from tests.table.store.samples import make_stored

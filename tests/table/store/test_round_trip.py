@@ -14,18 +14,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gpuvgm
-from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
-from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.model import column_from_json
-from gpuvgm.columns.options import KIND_NAMES
-from gpuvgm.columns.passthrough import PassthroughColumn
+from gpuvgm.columns import (
+    KIND_NAMES,
+    CategoricalColumn,
+    DatetimeCodec,
+    FitRecord,
+    FloatCodec,
+    GeneralColumn,
+    IdColumn,
+    IntegerCodec,
+    LogCodec,
+    MixtureColumn,
+    PassthroughColumn,
+    column_from_json,
+)
+from gpuvgm.columns.codecs import DecimalCodec
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import from_plain, plain
-from gpuvgm.mixture.posterior import Posterior, StickBreaking
+from gpuvgm.io import from_plain, plain
+from gpuvgm.mixture import Posterior, StickBreaking
 from gpuvgm.table.model_file import load_model, save_model
 from tests.table.store.samples import make_mixture, make_model, make_stored
 
