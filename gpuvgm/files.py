@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, NamedTuple, Self
+from weakref import finalize
 
 try:
     import fcntl
@@ -143,6 +145,30 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         with SIGNALS.deferred():
             for partial in partials:
                 partial.remove()
+
+
+def temporary_folder(owner: object, name: str) -> Path:
+    """Make a folder that only this user may read; it is removed with its owner.
+
+    Parameters
+    ----------
+    owner : object
+        Whoever works in the folder.
+    name : str
+        Begins the folder's name in the directory for temporary files; what killed processes left under it is removed.
+    """
+    place = Path(gettempdir(), name)
+    remove_left_over(place)
+    folder = Partial.new(place, folder=True)
+    finalize(owner, _remove_in_maker, folder, os.getpid())
+    folder.path.chmod(0o700)
+    return folder.path
+
+
+def _remove_in_maker(folder: Partial, process: int) -> None:
+    """Remove a folder in the process that made it; processes forked from it may still read."""
+    if os.getpid() == process:
+        folder.remove()
 
 
 def replace_folder(new: Path, final: Path) -> None:
