@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 import numpy as np
 import pytest
 
+import gpuvgm.service
 from gpuvgm import TableTransformer
 from gpuvgm.cli.serve import token_of
 from gpuvgm.errors import ColumnsFailed
@@ -151,6 +152,7 @@ def test_addresses_and_packages_that_are_not_there(folder, monkeypatch):
     assert "64 apples" in invoke(*arguments, "--max-bytes", "64 apples", code=2).stderr
     for name in [name for name in sys.modules if name.startswith("gpuvgm.service.")]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(vars(gpuvgm.service), "Service", raising=False)  # which the room's door keeps
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert 'pip install "gpuvgm[serve]"' in invoke(*arguments, code=3).stderr
 
