@@ -22,7 +22,7 @@ from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
 from gpuvgm.columns import MISSING, Codec, CurvedCodec
 from gpuvgm.columns.codecs import rounding_variance
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 
 COLUMNS, FEW_ROWS, PAYMENTS_ROWS = 30, 2_000, 100_000
 EFFORTS = ("auto", "best", "research")

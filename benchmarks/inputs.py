@@ -17,7 +17,7 @@ import gpuvgm
 from gpuvgm.columns import ColumnRequest, ColumnSpec, MixtureColumn, NumberPlan
 from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.config import EncodingRules, FitConfig
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.execution import sample_runs
 
 COLUMN = "Amount"

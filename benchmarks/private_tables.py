@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmarks.inputs import real_table
 from benchmarks.samples_tables import TABLES
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 
 AIRPORTS = (
     "ATL LAX ORD DFW DEN JFK SFO SEA LAS MCO EWR CLT PHX IAH MIA BOS MSP FLL DTW PHL LGA BWI SLC SAN IAD DCA MDW "

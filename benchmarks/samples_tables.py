@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.inputs import real_table
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 
 TVAE, CTGAN, NO_MODEL = "TVAE", "CTGAN", "none"
 COUNTS = "counts"  # gpuvgm.TableSynthesizer, which has no encoding

@@ -46,8 +46,7 @@ from benchmarks.measure import Measurement, append_lines, mebibytes
 from benchmarks.plan import newest
 from benchmarks.samples_side import MOST_CODES, category_codes, of_categories, utility
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.datasets import Generator, RowRange
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import Generator, RowRange, mixed_table_rows
 from gpuvgm.execution import LocalExecutor
 
 #: Chosen by their size and kinds of columns alone, before any result: R package of each.

@@ -22,7 +22,7 @@ from benchmarks.inputs import real_table
 from benchmarks.machine import found_by, memory_figure, peak_memory
 from benchmarks.measure import Measurement, best_times, mebibytes
 from gpuvgm import TableTransformer, TrainingRows
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 
 COLUMNS = ["amount", "quantity", "score", "city", "channel", "active"]
 DISCRETE = ["city", "channel", "active"]

@@ -15,7 +15,7 @@ from scipy.special import ndtr
 from gpuvgm import TableTransformer
 from gpuvgm.columns.codecs import AsinhCodec
 from gpuvgm.columns.scales import MOST_SPIKES, shape_of
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.errors import InferenceWarning, InputError
 
 ROWS = 20_000

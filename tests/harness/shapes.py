@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 
 Maker = Callable[[np.random.Generator, int], np.ndarray]
 

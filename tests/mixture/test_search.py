@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
 from gpuvgm.config import FitConfig
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import hard_start, over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.report.figures import SHARES
 from gpuvgm.summary import Distances, Grid, Pieces, Summary

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 import gpuvgm
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report
 from gpuvgm.report.advice import short

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 import gpuvgm
 from gpuvgm.columns.histograms import HISTOGRAM_BINS
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.errors import EnvironmentProblem, InputError
 
 pytest.importorskip("matplotlib").use("agg")

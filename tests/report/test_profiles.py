@@ -8,7 +8,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.columns import Histogram
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.report.advice import advice
 from gpuvgm.report.profiles import NumberProfile
 from tests.report.tables import figures_of, profile_of

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm import TableTransformer, load
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.errors import InputError
 from tests.cli.running import invoke
 

@@ -24,7 +24,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import gpuvgm
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
 from gpuvgm.synthesis import conditioned

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.datasets.amounts import amount
+from gpuvgm.datasets import amount
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.execution import RowSample, sample_runs, sampling
 from gpuvgm.execution.sampling import stratify

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.errors import InputError, ModelFileError, SourceChangedError
 from tests.cli.running import invoke
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import Manifest, ParquetSink
 from tests.cli.running import invoke, run, start
