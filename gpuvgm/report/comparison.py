@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
 from textwrap import fill
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ from gpuvgm.columns import (
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution import Run, Sampled
-from gpuvgm.report.advice import Advice, share, short
+from gpuvgm.report.advice import Advice
 from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.copies import Copies, copies
 from gpuvgm.report.counting import (
@@ -69,31 +69,43 @@ from gpuvgm.report.differences import (
 from gpuvgm.report.figures import (
     SHARE_NAMES,
     SHARES,
+    ColumnPart,
     Description,
     PartScore,
     Reached,
     ValueCount,
-    check_limits,
-    column_document,
 )
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import (
+    COUNT,
+    SCORE,
+    SHARE,
+    SPARSE_SHARE,
+    Measure,
+    Tile,
+    Unit,
+    broken_limits,
+    check_limits,
+    document,
+    score_text,
+    share,
+    short,
+    tiles,
+)
 from gpuvgm.report.page import (
     LISTED,
+    SCORE_LIMIT,
     PageContent,
     Places,
     Scored,
-    Tile,
     chart_figure,
     columns_to_look_at,
     description_table,
     first_rows_table,
     link,
-    number_cell,
     pair_cells,
-    score_text,
     scroll_table,
     share_bar,
-    share_cell,
     tile_list,
     with_others,
 )
@@ -154,19 +166,70 @@ def is_of_many(rows: int, synthetic_rows: int) -> bool:
     return (rows or synthetic_rows) >= FEWEST
 
 
-class _OfTables(Reached):
+_WASSERSTEIN = Measure(
+    "wasserstein",
+    "Wasserstein",
+    Unit("{:.2g}".format, short, " sd"),
+    "how far values would have to move, on average",
+)
+_LENGTHS = Unit(score_text, score_text)  # left out where a table has no text
+_DIFFERENT_TILES = (
+    Measure("different_share", "different", SHARE, "of the original values, among as many as are synthetic"),
+    Measure("synthetic_different_share", "different, synthetic", SHARE, "of as many synthetic values"),
+)
+_MISSING_TILES = (
+    Measure("missing_share", "missing", SHARE, "of the original values"),
+    Measure("synthetic_missing_share", "missing, synthetic", SHARE, "of the synthetic values"),
+)
+_OF_BOTH = (
+    Measure("missing_share", "missing", SPARSE_SHARE),
+    Measure("synthetic_missing_share", "synthetic", SPARSE_SHARE),
+    _WASSERSTEIN,
+)
+_OVERVIEW = (Measure("score", "score", SCORE), *_OF_BOTH)
+_IN_TEXT = (Measure("shown_score", "score", SCORE), *_OF_BOTH)
+_AUC_LIMIT = Measure(
+    "auc",
+    "AUC",
+    limit="max_auc",
+    words="the AUC of a classifier",
+    unknown=f"not known for fewer than {LEAST_ROWS} rows",
+)
+_DOCUMENT = (
+    "rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest", "real_values",
+    "real_shares", "pairs", "columns",
+)  # fmt: skip
+
+
+class _OfTables(Reached, ColumnPart):
     """Rows and missing rows of a column in both tables, and how much of it is lost."""
 
     __slots__ = ()
-    rows: int
-    missing: int
     synthetic_rows: int
     synthetic_missing: int
+    metric: ClassVar[str]
+    DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
+    TILES: ClassVar[tuple[Measure, ...]]
+
+    @property
+    def synthetic_missing_share(self) -> float:
+        """Share of synthetic rows without a value."""
+        return self.synthetic_missing / max(self.synthetic_rows, 1)
+
+    @property
+    def present(self) -> tuple[int, int]:
+        """Rows of both tables that have a value."""
+        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+
+    @property
+    def shown_score(self) -> float | None:
+        """The score that tables of text show."""
+        return self.score
 
     @property
     def losses(self) -> dict[str, float]:
         """How much each figure has lost, less what chance explains, by the words for it."""
-        before, after = missing_shares(self)
+        before, after = self.missing_share, self.synthetic_missing_share
         rows = self.rows, self.synthetic_rows
         return {
             score_text(self.score): self.score_lost,
@@ -233,6 +296,9 @@ class NumberComparison(_OfTables):
     parts: dict[str, PartScore] = field(default_factory=dict)
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("score", metric, SCORE, "1: the distributions are the same"), _WASSERSTEIN, *_MISSING_TILES
+    )  # fmt: skip
 
     @property
     def losses(self) -> dict[str, float]:
@@ -291,11 +357,17 @@ class CategoryComparison(_OfTables):
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     kind: ClassVar[str] = "categorical"
     metric: ClassVar[str] = "TV complement"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("score", metric, SCORE, "1: the distributions are the same"),
+        Measure("categories", "categories", COUNT, "in both tables"),
+        Measure("new_rows", "new", COUNT, "synthetic rows of categories that the original table lacks"),
+        *_MISSING_TILES,
+    )
 
     @property
     def known_rows(self) -> int:
         """Synthetic rows of categories that the original table has."""
-        return self.synthetic_rows - self.synthetic_missing - self.new_rows
+        return self.present[1] - self.new_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,12 +411,19 @@ class UnmodelledComparison(_OfTables):
     score: float | None = None
     reachable: float = 1.0
     metric: ClassVar[str] = "lengths"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("different", "values", COUNT, "different values of the original table"),
+        Measure("known_rows", "known", COUNT, "synthetic rows of values that the original table has"),
+        Measure("length_score", "lengths", _LENGTHS, "1: texts are as long in both tables (KS complement)"),
+        *_DIFFERENT_TILES,
+        *_MISSING_TILES,
+    )
     pictures: ClassVar[tuple[Shares, ...]] = ()
 
     @property
-    def present(self) -> tuple[int, int]:
-        """Rows of both tables that have a value."""
-        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+    def shown_score(self) -> float | None:
+        """`length_score`."""
+        return self.length_score
 
     @property
     def lengths_lost(self) -> float:
@@ -368,11 +447,6 @@ class UnmodelledComparison(_OfTables):
 
 
 ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
-
-
-def missing_shares(column: _OfTables) -> tuple[float, float]:
-    """Shares of rows without a value in the original and in the synthetic table."""
-    return column.missing / max(column.rows, 1), column.synthetic_missing / max(column.synthetic_rows, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -907,7 +981,7 @@ class Comparison(Scored):
     def real_shares(self) -> dict[str, float]:
         """Share of the synthetic values that are original ones, of the columns of text that may name someone."""
         return {
-            name: column.known_rows / max(column.synthetic_rows - column.synthetic_missing, 1)
+            name: column.known_rows / max(column.present[1], 1)
             for name, column in self.columns.items()
             if getattr(column, "holds_keys", False)
         }
@@ -1011,42 +1085,24 @@ class Comparison(Scored):
         InputError
             For a limit of another name.
         """
-        check_limits(bounds, ["min_score", "max_auc"])
-        return [*self._score_below(bounds.get("min_score")), *self._auc_above(bounds.get("max_auc"))]
-
-    def _auc_above(self, limit: float | None) -> list[str]:
-        """A sentence where the AUC is above its limit, or not known; None is no limit."""
-        auc = None if self.detection is None else self.detection.auc
-        if limit is None or (auc is not None and auc <= limit):
-            return []
-        value = f"not known for fewer than {LEAST_ROWS} rows" if auc is None else f"{auc:.6g}"
-        return [f"the AUC of a classifier is {value}, but must be at most {limit:g}"]
+        check_limits(bounds, [SCORE_LIMIT, _AUC_LIMIT])
+        limited = ((SCORE_LIMIT, self), (_AUC_LIMIT, self.detection))
+        return [text for measure, part in limited for _, text in broken_limits([measure], part, bounds)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as a dict that JSON can hold."""
-        return {
-            "rows": self.rows,
-            "synthetic_rows": self.synthetic_rows,
-            "verdict": self.verdict,
-            "detection": None if self.detection is None else self.detection.to_dict(),
-            "score": self.score,
-            "pair_score": self.pair_score,
-            "copies": self.copies.to_dict(),
-            "closest": None if self.closest is None else self.closest.to_dict(),
-            "real_values": self.real_values,
-            "real_shares": self.real_shares,
-            "pairs": [asdict(pair) for pair in self.pairs],
-            "columns": {
-                name: column_document(column) | {"metric": column.metric} for name, column in self.columns.items()
-            },
-        }
+        return {name: document(getattr(self, name)) for name in _DOCUMENT}
 
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
         head = head_text(self.verdict, self.facts_line)
         pairs = {name: f"{score:.3f}" for name, score in self.column_pair_scores.items()}
-        rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
-        table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
+        rows: list[Row] = []
+        for name in self.worst_first:
+            column = self.columns[name]
+            metric = "" if column.shown_score is None else column.metric
+            rows.append((name, [metric, *(measure.text(column) for measure in _IN_TEXT), pairs.get(name, "")]))
+        table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         remarks = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
         if self.closest is not None:
@@ -1110,12 +1166,7 @@ class Comparison(Scored):
             warnings=[*self._advice_on_rows()],
             advice=advice_by_column,
             remedies=REMEDIES,
-            overview={
-                "score": number_cell("score", score_text),
-                "missing": lambda column: share_cell(missing_shares(column)[0]),
-                "synthetic": lambda column: share_cell(missing_shares(column)[1]),
-                "Wasserstein": number_cell("wasserstein", short),
-            },
+            overview=_OVERVIEW,
             parts=parts,
             body=_comparison_body,
         )
@@ -1144,14 +1195,6 @@ def _pair_figure(pair: PairTrend) -> str:
     if pair.of_values or pair.before is None or pair.after is None:
         return score_text(pair.score)
     return f"missing together {share(pair.before)}, synthetic {share(pair.after)}"
-
-
-def _text_cells(column: ColumnComparison) -> list[str]:
-    figure = column.length_score if isinstance(column, UnmodelledComparison) else column.score
-    score = "" if figure is None else f"{figure:.3f}"
-    wasserstein = getattr(column, "wasserstein", None)
-    missing = [f"{100 * part:.2f} %" for part in missing_shares(column)]
-    return [column.metric if score else "", score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
@@ -1232,7 +1275,7 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
 
 
 def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
-    before, after = missing_shares(column)
+    before, after = column.missing_share, column.synthetic_missing_share
     if abs(before - after) >= _MISSING_SHARE:
         is_left_out = column.kind in _UNMODELLED and after == 1
         yield Advice(
@@ -1305,7 +1348,8 @@ def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
 
 def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
     """Everything about a column."""
-    yield tile_list(_column_tiles(column))
+    hidden = () if all(column.present) else _DIFFERENT_TILES
+    yield tile_list(tiles([measure for measure in column.TILES if measure not in hidden], column))
     if isinstance(column, UnmodelledComparison):
         return
     if isinstance(column, CategoryComparison):
@@ -1332,28 +1376,6 @@ def _picture_caption(shares: Shares) -> Markup:
     )
     swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
     return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
-
-
-def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
-    if isinstance(column, UnmodelledComparison):
-        yield "values", f"{column.different:,}", "different values of the original table"
-        yield "known", f"{column.known_rows:,}", "synthetic rows of values that the original table has"
-        if column.length_score is not None:
-            yield "lengths", score_text(column.length_score), "1: texts are as long in both tables (KS complement)"
-        if all(column.present):
-            yield "different", share(column.different_share), "of the original values, among as many as are synthetic"
-            yield "different, synthetic", share(column.synthetic_different_share), "of as many synthetic values"
-    else:
-        yield column.metric, score_text(column.score), "1: the distributions are the same"
-    if isinstance(column, NumberComparison):
-        if column.wasserstein is not None:
-            yield "Wasserstein", f"{short(column.wasserstein)} sd", "how far values would have to move, on average"
-    if isinstance(column, CategoryComparison):
-        yield "categories", f"{column.categories:,}", "in both tables"
-        yield "new", f"{column.new_rows:,}", "synthetic rows of categories that the original table lacks"
-    before, after = missing_shares(column)
-    yield "missing", share(before), "of the original values"
-    yield "missing, synthetic", share(after), "of the synthetic values"
 
 
 def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:

@@ -19,11 +19,12 @@ from typing import Any, ClassVar
 from gpuvgm.columns import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.io import Document
-from gpuvgm.report.advice import Advice, advice_on_kind, share
+from gpuvgm.report.advice import Advice, advice_on_kind
 from gpuvgm.report.charts import histogram_chart, preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, Description, RunFacts, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import NOTHING, SCORE, Measure, Tile, share
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import NumberProfile
 
@@ -33,10 +34,8 @@ NO_FIRST_ROWS = "First rows may be personal data: --first-rows, or to_html(first
 NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
-NOTHING = "–"  # a cell without a figure
-Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
 Places = Mapping[str, str]  # anchors of the columns
-Tile = tuple[str, str, str]  # what a figure is, its value, and what that means
+SCORE_LIMIT = Measure("score", "score", SCORE, limit="min_score", words="the overall score", unknown="not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,8 @@ class PageContent:
         Advice on each column.
     remedies : str
         Explanation of the remedies.
-    overview : mapping of str to callable
-        Columns of the overview: title, and the cell of a column's figures.
+    overview : sequence of Measure
+        Measures of the overview.
     parts : callable
         Sections between the overview and the columns, from the anchors of the columns.
     body : callable
@@ -68,7 +67,7 @@ class PageContent:
     figures: Sequence[Tile]
     advice: Mapping[str, list[Advice]]
     remedies: str
-    overview: Mapping[str, Callable[[Any], Cell]]
+    overview: Sequence[Measure]
     parts: Callable[[Places], Iterable[Markup | None]]
     body: Callable[[str, Any], Iterable[Child]]
     warnings: Sequence[Advice] = ()
@@ -149,14 +148,6 @@ class Scored(ABC):
     def pair_score(self) -> float | None:
         """Mean of the scores of pairs of values; None where no pair has one."""
         return _mean([pair.score for pair in self.pairs if pair.score is not None and pair.of_values])
-
-    def _score_below(self, limit: float | None) -> list[str]:
-        """A sentence where the overall score is below its limit; None is no limit."""
-        score = self.score
-        if limit is None or (score is not None and score >= limit):
-            return []
-        value = "not known" if score is None else f"{score:.6g}"
-        return [f"the overall score is {value}, but must be at least {limit:g}"]
 
     def to_html(
         self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = False
@@ -285,7 +276,7 @@ def _heading(name: str, column: Any) -> Markup:
     """Name and kind of a column, and its rows."""
     words = counted(column.rows, "row")
     if column.missing:
-        words += f", {share(column.missing / column.rows)} missing"
+        words += f", {share(column.missing_share)} missing"
     return tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), tag("span", words, class_="rows"))
 
 
@@ -365,7 +356,7 @@ def columns_to_look_at(advice: Mapping[str, list[Advice]]) -> Tile:
 def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
     names = result.worst_first
-    figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
+    figures = {measure.title: [measure.cell(result.columns[name]) for name in names] for measure in content.overview}
     warning_counts = [len(warnings_among(content.advice[name])) for name in names]
     figures["warnings"] = [(str(count or NOTHING), count) for count in warning_counts]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
@@ -398,26 +389,6 @@ def _preview(name: str, column: Any, caption: str) -> Markup | None:
         return None
     before, after = zip(*counts, strict=True)
     return preview_chart((f"Values of {name}", caption), before, after)
-
-
-def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Cell]:
-    """Cell of a figure; columns without it come last."""
-
-    def cell(column: Any) -> Cell:
-        value = getattr(column, figure, None)
-        return ("", "") if value is None else (show(value), f"{value:.9g}")
-
-    return cell
-
-
-def share_cell(part: float) -> Cell:
-    """Cell of a share of rows, which may be none."""
-    return (share(part) if part else NOTHING, f"{part:.9g}")
-
-
-def score_text(score: float | None) -> str:
-    """A score for people."""
-    return NOTHING if score is None else f"{score:.3f}"
 
 
 def link(name: str, places: Places) -> Markup:
