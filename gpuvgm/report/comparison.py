@@ -95,11 +95,9 @@ from gpuvgm.report.measures import (
 from gpuvgm.report.page import (
     LISTED,
     SCORE_LIMIT,
-    PageContent,
     Places,
     Scored,
     chart_figure,
-    columns_to_look_at,
     description_table,
     first_rows_table,
     link,
@@ -130,10 +128,6 @@ missing: share of rows without a value in the original and the synthetic table
 lengths: 1 less the Kolmogorov-Smirnov distance of the lengths of text, of
     columns that no model sees
 Wasserstein: distance of the values, in standard deviations of the original"""
-REMEDIES = (
-    "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance of "
-    "categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
-)
 PAIRS = (
     "Pairs of columns that have lost most, but for chance and what each column has lost alone. Correlation: 1 less "
     "half the difference of Pearson's r. Contingency: 1 less the total variation distance of the joint shares, numbers "
@@ -186,7 +180,6 @@ _OF_BOTH = (
     Measure("synthetic_missing_share", "synthetic", SPARSE_SHARE),
     _WASSERSTEIN,
 )
-_OVERVIEW = (Measure("score", "score", SCORE), *_OF_BOTH)
 _IN_TEXT = (Measure("shown_score", "score", SCORE), *_OF_BOTH)
 _AUC_LIMIT = Measure(
     "auc",
@@ -201,10 +194,20 @@ _DOCUMENT = (
 )  # fmt: skip
 
 
-class _OfTables(Reached, ColumnPart):
-    """Rows and missing rows of a column in both tables, and how much of it is lost."""
+@dataclass(frozen=True, slots=True)
+class OfTables(Reached, ColumnPart):
+    """Rows of a column in both tables, and how much of it is lost.
 
-    __slots__ = ()
+    Parameters
+    ----------
+    kind : str
+        The column's kind.
+    rows, missing : int
+        All original rows, and those without a value.
+    synthetic_rows, synthetic_missing : int
+        The same of the synthetic rows.
+    """
+
     synthetic_rows: int
     synthetic_missing: int
     metric: ClassVar[str]
@@ -255,17 +258,13 @@ def _share_lost(before: float, after: float, rows: Sequence[int]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberComparison(_OfTables):
+class NumberComparison(OfTables):
     """Similarity of the values of a column of numbers in two tables.
 
     Parameters
     ----------
-    kind : str
-        "continuous", "mixed" or "general".
-    rows, missing : int
-        All original rows, and those without a value.
-    synthetic_rows, synthetic_missing : int
-        The same of the synthetic rows.
+    kind, rows, missing, synthetic_rows, synthetic_missing : object
+        As for `OfTables`.
     score : float or None
         `ks_complement` of the values: 0 where one table has none, None where both have none.
     reachable : float
@@ -282,11 +281,6 @@ class NumberComparison(_OfTables):
         Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
     """
 
-    kind: str
-    rows: int
-    missing: int
-    synthetic_rows: int
-    synthetic_missing: int
     score: float | None
     reachable: float
     wasserstein: float | None
@@ -314,15 +308,13 @@ class NumberComparison(_OfTables):
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryComparison(_OfTables):
+class CategoryComparison(OfTables):
     """Similarity of the categories of a column in two tables.
 
     Parameters
     ----------
-    rows, missing : int
-        All original rows, and those without a value.
-    synthetic_rows, synthetic_missing : int
-        The same of the synthetic rows.
+    rows, missing, synthetic_rows, synthetic_missing : int
+        As for `OfTables`.
     score : float or None
         `tv_complement` of the categories; as for `NumberComparison`.
     reachable : float
@@ -342,10 +334,7 @@ class CategoryComparison(_OfTables):
         Shares of the listed categories in both tables; no part of the document.
     """
 
-    rows: int
-    missing: int
-    synthetic_rows: int
-    synthetic_missing: int
+    kind: str = field(default="categorical", init=False, repr=False)
     score: float | None
     reachable: float
     new_rows: int
@@ -355,7 +344,6 @@ class CategoryComparison(_OfTables):
     other_rows_after: int
     holds_keys: bool = False
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
-    kind: ClassVar[str] = "categorical"
     metric: ClassVar[str] = "TV complement"
     TILES: ClassVar[tuple[Measure, ...]] = (
         Measure("score", metric, SCORE, "1: the distributions are the same"),
@@ -371,17 +359,13 @@ class CategoryComparison(_OfTables):
 
 
 @dataclass(frozen=True, slots=True)
-class UnmodelledComparison(_OfTables):
+class UnmodelledComparison(OfTables):
     """Comparison of a column that is not modelled: an identifier or a passthrough column.
 
     Parameters
     ----------
-    kind : str
-        "id" or "pass".
-    rows, missing : int
-        All original rows, and those without a value; blank text is none.
-    synthetic_rows, synthetic_missing : int
-        The same of the synthetic rows.
+    kind, rows, missing, synthetic_rows, synthetic_missing : object
+        As for `OfTables`; blank text is no value.
     known_rows : int
         Synthetic rows with a value that the original table has.
     different, synthetic_different : int
@@ -396,11 +380,6 @@ class UnmodelledComparison(_OfTables):
         As for `CategoryComparison`.
     """
 
-    kind: str
-    rows: int
-    missing: int
-    synthetic_rows: int
-    synthetic_missing: int
     known_rows: int
     different: int
     synthetic_different: int
@@ -902,6 +881,13 @@ class Comparison(Scored):
     joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
+    LEAD: ClassVar[str] = "How alike the synthetic rows and the original ones are, column by column."
+    FOOT: ClassVar[str] = "Wasserstein distances are in standard deviations (sd) of the original values."
+    REMEDIES: ClassVar[str] = (
+        "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance "
+        "of categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
+    )
+    OVERVIEW: ClassVar[Sequence[Measure]] = (Measure("score", "score", SCORE), *_OF_BOTH)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -1110,7 +1096,7 @@ class Comparison(Scored):
         remarks += [fill(f"{advice.problem} {advice.remedy}", WIDTH) for advice in self._advice_on_keys()]
         return "\n\n".join([head, "\n".join(table), *overall, *remarks, _NOTE])
 
-    def _advice_on_rows(self) -> Iterator[Advice]:
+    def _warnings(self) -> Iterator[Advice]:
         """Yield advice on whole rows."""
         if self.copies.stand_out:
             yield Advice(
@@ -1144,32 +1130,57 @@ class Comparison(Scored):
         if pair is not None:
             yield _advice_on_pair(name, pair)
 
-    def _content(self) -> PageContent:
-        advice_by_column = self._advice_by_column(self._advice)
-
-        def parts(places: Places) -> Iterator[Markup | None]:
-            yield _worst_values(self, places)
-            if self.pairs:
-                yield tag("h2", "Pairs of columns")
-                yield _worst_pair(self)
-                yield _lowest_pairs(self, places)
-            if self.first is not None:
-                caption = (
-                    "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
-                )
-                yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
-
-        return PageContent(
-            lead="How alike the synthetic rows and the original ones are, column by column.",
-            foot="Wasserstein distances are in standard deviations (sd) of the original values.",
-            figures=[*_comparison_tiles(self), columns_to_look_at(advice_by_column)],
-            warnings=[*self._advice_on_rows()],
-            advice=advice_by_column,
-            remedies=REMEDIES,
-            overview=_OVERVIEW,
-            parts=parts,
-            body=_comparison_body,
+    def _tiles(self) -> Iterator[Tile]:
+        scores = self.scores
+        if self.detection is not None:
+            yield "AUC of a classifier", score_text(self.detection.auc), self.detection.words
+        yield "overall score", score_text(self.score), "mean of the columns' scores, from 0 to 1"
+        if scores:
+            worst = min(scores, key=scores.__getitem__)
+            yield "lowest score", score_text(scores[worst]), f"of {worst}"
+        if self.pair_score is not None:
+            yield "pair score", score_text(self.pair_score), "mean of the scores of pairs of columns"
+        yield (
+            "copied rows",
+            share(self.copies.share),
+            f"{_share_of_copies(self.copies)}: {_halves(self.copies)}",
         )
+        if self.closest is not None:
+            yield "near rows", share(self.closest.near_share), self.closest.text
+        for name, part in self.real_shares.items():
+            yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
+        yield "original rows", f"{self.rows:,}", "rows of the original table"
+        yield "synthetic rows", f"{self.synthetic_rows:,}", "rows of the synthetic table"
+        yield "columns", f"{len(self.columns):,}", "columns that are compared"
+
+    def _parts(self, places: Places) -> Iterator[Markup | None]:
+        yield _worst_values(self, places)
+        if self.pairs:
+            yield tag("h2", "Pairs of columns")
+            yield _worst_pair(self)
+            yield _lowest_pairs(self, places)
+        if self.first is not None:
+            caption = (
+                "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
+            )
+            yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
+
+    def _body(self, name: str, column: ColumnComparison) -> Iterator[Child]:
+        hidden = () if all(column.present) else _DIFFERENT_TILES
+        yield tile_list(tiles([measure for measure in column.TILES if measure not in hidden], column))
+        if isinstance(column, UnmodelledComparison):
+            return
+        if isinstance(column, CategoryComparison):
+            counts = with_others(column, column.categories)
+            yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
+            return
+        for shares in column.pictures:
+            yield chart_figure(shares_chart(shares), _picture_caption(shares))
+        modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
+        if modal:
+            yield _shares_table(column, modal, "Modal values, with shares of all rows")
+        if column.before is not None and column.after is not None:
+            yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
 
 
 def _share_of_copies(copies: Copies) -> str:
@@ -1320,49 +1331,6 @@ def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
     else:
         problem = f"The correlation with {partner} is {pair.after:z.2f}, in the original table {pair.before:z.2f}."
     return Advice(problem, "The generator does not know how these columns depend on each other.")
-
-
-def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
-    scores = comparison.scores
-    if comparison.detection is not None:
-        yield "AUC of a classifier", score_text(comparison.detection.auc), comparison.detection.words
-    yield "overall score", score_text(comparison.score), "mean of the columns' scores, from 0 to 1"
-    if scores:
-        worst = min(scores, key=scores.__getitem__)
-        yield "lowest score", score_text(scores[worst]), f"of {worst}"
-    if comparison.pair_score is not None:
-        yield "pair score", score_text(comparison.pair_score), "mean of the scores of pairs of columns"
-    yield (
-        "copied rows",
-        share(comparison.copies.share),
-        f"{_share_of_copies(comparison.copies)}: {_halves(comparison.copies)}",
-    )
-    if comparison.closest is not None:
-        yield "near rows", share(comparison.closest.near_share), comparison.closest.text
-    for name, part in comparison.real_shares.items():
-        yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
-    yield "original rows", f"{comparison.rows:,}", "rows of the original table"
-    yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
-    yield "columns", f"{len(comparison.columns):,}", "columns that are compared"
-
-
-def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
-    """Everything about a column."""
-    hidden = () if all(column.present) else _DIFFERENT_TILES
-    yield tile_list(tiles([measure for measure in column.TILES if measure not in hidden], column))
-    if isinstance(column, UnmodelledComparison):
-        return
-    if isinstance(column, CategoryComparison):
-        counts = with_others(column, column.categories)
-        yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
-        return
-    for shares in column.pictures:
-        yield chart_figure(shares_chart(shares), _picture_caption(shares))
-    modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
-    if modal:
-        yield _shares_table(column, modal, "Modal values, with shares of all rows")
-    if column.before is not None and column.after is not None:
-        yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
 
 
 def _picture_caption(shares: Shares) -> Markup:

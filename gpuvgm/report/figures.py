@@ -180,10 +180,19 @@ class ValueCount(Part):
     rows_after: int
 
 
+@dataclass(frozen=True, slots=True)
 class ColumnPart(Part):
-    """Base of the figures of a column; its kind comes first."""
+    """Figures that every column has.
 
-    __slots__ = ()
+    Parameters
+    ----------
+    kind : str
+        The column's kind.
+    rows, missing : int
+        All rows, and those without a value.
+    """
+
+    kind: str
     rows: int
     missing: int
 
@@ -191,11 +200,6 @@ class ColumnPart(Part):
     def missing_share(self) -> float:
         """Share of rows without a value."""
         return self.missing / max(self.rows, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures as a dict that JSON can hold, without what only pictures show."""
-        column: Any = self  # its kind is a field, or one of the class
-        return {"kind": column.kind} | super().to_dict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +212,8 @@ class NumberFigures(ColumnPart):
 
     Parameters
     ----------
-    kind : str
-        "continuous", "mixed" or "general".
-    rows, missing : int
-        All rows, and those without a value.
+    kind, rows, missing : object
+        As for `ColumnPart`.
     sd : float
         The unit of errors and distances, in the column's unit: the standard deviation of the fitted mixture, which is
         that of the training column; for log and general columns that of the evaluated values.
@@ -249,9 +251,6 @@ class NumberFigures(ColumnPart):
         Distributions for the page of a report; no part of the document.
     """
 
-    kind: str
-    rows: int
-    missing: int
     sd: float
     median_error: float
     p999_error: float
@@ -308,7 +307,7 @@ class NumberFigures(ColumnPart):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold, shares worked out."""
-        return ColumnPart.to_dict(self) | {"modal": _with_shares(self.modal, self.rows)}
+        return Part.to_dict(self) | {"modal": _with_shares(self.modal, self.rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +317,7 @@ class CategoryFigures(ColumnPart):
     Parameters
     ----------
     rows, missing : int
-        All rows, and those without a value.
+        As for `ColumnPart`.
     level_agreement : float
         Rows whose category comes back, missing ones included; 1 where there are no rows.
     total_variation : float
@@ -336,8 +335,7 @@ class CategoryFigures(ColumnPart):
         Rows of the categories that are not listed.
     """
 
-    rows: int
-    missing: int
+    kind: str = field(default="categorical", init=False, repr=False)
     level_agreement: float
     total_variation: float
     unknown_rows: int
@@ -347,7 +345,6 @@ class CategoryFigures(ColumnPart):
     levels: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int
-    kind: ClassVar[str] = "categorical"
     DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
 
     @property
@@ -374,16 +371,13 @@ class CategoryFigures(ColumnPart):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold, shares worked out."""
-        return ColumnPart.to_dict(self) | {"levels": _with_shares(self.levels, self.rows)}
+        return Part.to_dict(self) | {"levels": _with_shares(self.levels, self.rows)}
 
 
 @dataclass(frozen=True, slots=True)
 class PassedFigures(ColumnPart):
     """A passthrough column or an identifier, which is not modelled: its values are unchanged."""
 
-    kind: str
-    rows: int
-    missing: int
     comes_back: ClassVar[bool] = True
     unchanged: ClassVar[bool] = True
 

@@ -179,9 +179,9 @@ class Part:
     DERIVED: ClassVar[tuple[str, ...]] = ()  # properties that are in the dict, after the fields
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as a dict that JSON can hold, without what only pictures show."""
+        """Return the figures as a dict that JSON can hold, without what is passed for pictures alone."""
         part: Any = self  # a dataclass
-        names = [field.name for field in fields(part) if field.repr]
+        names = [field.name for field in fields(part) if field.repr or not field.init]
         return {name: document(getattr(self, name)) for name in [*names, *self.DERIVED]}
 
 

@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import Any, ClassVar
 
 from gpuvgm.errors import counted
-from gpuvgm.report.advice import A_ROUNDING, advice
+from gpuvgm.report.advice import A_ROUNDING, Advice, advice
 from gpuvgm.report.charts import colour, errors_chart, scalars_chart
 from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, measures
 from gpuvgm.report.markup import Child, Markup, join, tag
@@ -27,11 +27,9 @@ from gpuvgm.report.measures import (
 from gpuvgm.report.page import (
     LISTED,
     SCORE_LIMIT,
-    PageContent,
     Places,
     Scored,
     chart_figure,
-    columns_to_look_at,
     description_table,
     first_rows_table,
     histogram_figure,
@@ -61,9 +59,6 @@ _RANGE_TILES = [
     *measures("ks", "wasserstein", "invalid_rows"),
 ]
 _CATEGORY_TILES = measures("level_count", "level_agreement", "unknown_rows", "total_variation")
-_OVERVIEW = measures(
-    "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
-)
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
@@ -88,6 +83,15 @@ class Report(Scored):
     widths: Mapping[str, int] = field(default_factory=dict)
     TITLE: ClassVar[str] = "Round trip"
     SHOWN: ClassVar[str] = "Grey: the rows, thin line: after the round trip"
+    LEAD: ClassVar[str] = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
+    FOOT: ClassVar[str] = "Errors and distances are in standard deviations (sd) of each column."
+    REMEDIES: ClassVar[str] = (
+        'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
+        'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
+    )
+    OVERVIEW: ClassVar[Sequence[Measure]] = measures(
+        "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
+    )
 
     @property
     def scores(self) -> dict[str, float]:
@@ -157,26 +161,36 @@ class Report(Scored):
             change_words = f"{pair.before:z.4f} to {pair.after:z.4f}, {pair.one} and {pair.other}"
             yield fill(f"largest change of a correlation: {change_words}", WIDTH)
 
-    def _content(self) -> PageContent:
-        advice_by_column = self._advice_by_column(advice)
+    def _tiles(self) -> Iterator[Tile]:
+        numbers = [column for column in self.columns.values() if isinstance(column, NumberFigures)]
+        yield "rows", f"{self.rows:,}", "rows evaluated"
+        yield "columns", f"{len(self.columns):,}", "columns of the model"
+        if self.widths:
+            yield "matrix", f"{sum(self.widths.values()):,}", "columns of the one-hot matrix, which a network sees"
+        if self.score is not None:
+            yield "score", score_text(self.score), "of 1: how alike the values before and after are, on average"
+        if numbers:
+            worst = max(column.p999_error for column in numbers)
+            yield "worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"
+            share_outside = share(self.invalid_share) if self.rows else "–"
+            yield "rows out of range", share_outside, "in any column, as they came in"
 
-        def parts(places: Places) -> Iterable[Markup | None]:
-            yield _widest_columns(self.widths, places)
-            yield _correlation_changes(self.pairs, places)
-            if self.first:
-                caption = "Values of the first rows, and what is decoded of them. Bold: another value."
-                yield first_rows_table(self.first, "decoded", caption, len(self.columns), mark=True)
+    def _advice(self, name: str, column: ColumnFigures) -> Iterable[Advice]:
+        return advice(name, column)
 
-        return PageContent(
-            lead=LEAD,
-            foot=FOOT,
-            figures=[*_report_tiles(self), columns_to_look_at(advice_by_column)],
-            advice=advice_by_column,
-            remedies=REMEDIES,
-            overview=_OVERVIEW,
-            parts=parts,
-            body=_report_body,
-        )
+    def _parts(self, places: Places) -> Iterable[Markup | None]:
+        yield _widest_columns(self.widths, places)
+        yield _correlation_changes(self.pairs, places)
+        if self.first:
+            caption = "Values of the first rows, and what is decoded of them. Bold: another value."
+            yield first_rows_table(self.first, "decoded", caption, len(self.columns), mark=True)
+
+    def _body(self, name: str, column: ColumnFigures) -> Iterable[Child]:
+        if isinstance(column, NumberFigures):
+            return _number_section(name, column)
+        if isinstance(column, CategoryFigures):
+            return _category_section(column)
+        return [tag("p", "Handed through as it is.")]
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.
@@ -247,27 +261,6 @@ _MODE_TITLES = (
     "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
 )  # fmt: skip
 UNCHANGED = "Every row comes back exactly."
-REMEDIES = (
-    'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
-    'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
-)
-LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
-FOOT = "Errors and distances are in standard deviations (sd) of each column."
-
-
-def _report_tiles(report: Report) -> Iterator[Tile]:
-    numbers = [column for column in report.columns.values() if isinstance(column, NumberFigures)]
-    yield "rows", f"{report.rows:,}", "rows evaluated"
-    yield "columns", f"{len(report.columns):,}", "columns of the model"
-    if report.widths:
-        yield "matrix", f"{sum(report.widths.values()):,}", "columns of the one-hot matrix, which a network sees"
-    if report.score is not None:
-        yield "score", score_text(report.score), "of 1: how alike the values before and after are, on average"
-    if numbers:
-        worst = max(column.p999_error for column in numbers)
-        yield "worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"
-        share_outside = share(report.invalid_share) if report.rows else "–"
-        yield "rows out of range", share_outside, "in any column, as they came in"
 
 
 def _widest_columns(widths: Mapping[str, int], places: Places) -> Markup | None:
@@ -304,12 +297,6 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
     return join(
         tag("h2", "Correlations"), scroll_table(("column", "and", "before", "after", "change"), rows, caption, text=2)
     )
-
-
-def _report_body(name: str, column: ColumnFigures) -> Iterable[Child]:
-    if isinstance(column, NumberFigures):
-        return _number_section(name, column)
-    return _category_section(column) if isinstance(column, CategoryFigures) else [tag("p", "Handed through as it is.")]
 
 
 def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
