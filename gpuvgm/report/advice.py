@@ -12,6 +12,7 @@ import pyarrow as pa
 from gpuvgm.columns import MISSING, is_declared, values_in
 from gpuvgm.errors import counted
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, ValueCount
+from gpuvgm.report.measures import share, short
 from gpuvgm.report.profiles import ModeProfile, NumberProfile, hides_values, usual_ks
 
 CLIPPED = 1e-3  # shares of rows from which on they are worth a word
@@ -227,24 +228,3 @@ def _of_spikes(name: str, profile: NumberProfile) -> Iterator[Advice]:
             "Give it a one-hot column of its own: "
             f'columns={{{column}: {{"kind": "mixed", "modal": {spike.declared}{other_options}}}}}.',
         )
-
-
-def share(part: float) -> str:
-    """A share for people: three digits at most, and never 0 % or 100 % where it is not."""
-    percent = 100 * part
-    if percent in (0, 100):
-        return f"{percent:.0f} %"
-    if percent < 0.001:
-        return "< 0.001 %"
-    if percent > 99.999:
-        return "> 99.999 %"
-    digits = 3 if percent < 0.1 or percent > 99.9 else 2 if percent < 10 or percent > 99 else 1
-    return f"{percent:.{digits}f} %"
-
-
-def short(value: float) -> str:
-    """A figure for people: two digits, powers of ten where it is small or large."""
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
-    digits, power = f"{value:.1e}".split("e")
-    return f"{digits}e{int(power)}"

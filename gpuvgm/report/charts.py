@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from gpuvgm.columns import DatetimeCodec, Histogram
 from gpuvgm.errors import counted
-from gpuvgm.report.advice import share, short
 from gpuvgm.report.counting import LEAST_EXPONENT, SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import share, short
 from gpuvgm.report.profiles import ModeProfile, NumberProfile
 from gpuvgm.summary import Floats
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.report.advice import share, short
 from gpuvgm.report.detection import LEAST_ROWS, Features, Words
 from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.report.measures import Part, share, short
 from gpuvgm.report.pair_trends import even_steps
 from gpuvgm.summary import Floats, Ints
 
@@ -24,7 +24,7 @@ _HALF, _ORDER = np.uint64(32), np.uint64(33)  # bits of hashes that those of fol
 
 
 @dataclass(frozen=True, slots=True)
-class ClosestRecords:
+class ClosestRecords(Part):
     """Distances of rows to the closest of one half of the original rows: of synthetic rows, and of the other half's.
 
     Where rows were held out of the fit, these are the other half, and the rows that were fitted are the half.
@@ -54,6 +54,7 @@ class ClosestRecords:
     other_half_near_share: float
     nearest_rows: tuple[int, int]
     held_out: bool = False
+    DERIVED: ClassVar[tuple[str, ...]] = ("stand_out",)
 
     @property
     def stand_out(self) -> bool:
@@ -79,10 +80,6 @@ class ClosestRecords:
     def text(self) -> str:
         """The two shares and medians, as words."""
         return f"{self.share_text}: median distances are {short(self.median)} and {short(self.other_half_median)}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures as a dict that JSON can hold."""
-        return asdict(self) | {"nearest_rows": [*self.nearest_rows], "stand_out": self.stand_out}
 
 
 def closest_records(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean
 from textwrap import fill
 from typing import Any, ClassVar
@@ -30,7 +30,7 @@ from gpuvgm.columns import (
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution import Run, Sampled
-from gpuvgm.report.advice import Advice, share, short
+from gpuvgm.report.advice import Advice
 from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.copies import Copies, copies
 from gpuvgm.report.counting import (
@@ -69,31 +69,41 @@ from gpuvgm.report.differences import (
 from gpuvgm.report.figures import (
     SHARE_NAMES,
     SHARES,
+    ColumnPart,
     Description,
     PartScore,
     Reached,
     ValueCount,
-    check_limits,
-    column_document,
 )
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import (
+    COUNT,
+    SCORE,
+    SHARE,
+    SPARSE_SHARE,
+    Measure,
+    Tile,
+    Unit,
+    broken_limits,
+    check_limits,
+    document,
+    score_text,
+    share,
+    short,
+    tiles,
+)
 from gpuvgm.report.page import (
     LISTED,
-    PageContent,
+    SCORE_LIMIT,
     Places,
     Scored,
-    Tile,
     chart_figure,
-    columns_to_look_at,
     description_table,
     first_rows_table,
     link,
-    number_cell,
     pair_cells,
-    score_text,
     scroll_table,
     share_bar,
-    share_cell,
     tile_list,
     with_others,
 )
@@ -118,10 +128,6 @@ missing: share of rows without a value in the original and the synthetic table
 lengths: 1 less the Kolmogorov-Smirnov distance of the lengths of text, of
     columns that no model sees
 Wasserstein: distance of the values, in standard deviations of the original"""
-REMEDIES = (
-    "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance of "
-    "categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
-)
 PAIRS = (
     "Pairs of columns that have lost most, but for chance and what each column has lost alone. Correlation: 1 less "
     "half the difference of Pearson's r. Contingency: 1 less the total variation distance of the joint shares, numbers "
@@ -154,19 +160,79 @@ def is_of_many(rows: int, synthetic_rows: int) -> bool:
     return (rows or synthetic_rows) >= FEWEST
 
 
-class _OfTables(Reached):
-    """Rows and missing rows of a column in both tables, and how much of it is lost."""
+_WASSERSTEIN = Measure(
+    "wasserstein",
+    "Wasserstein",
+    Unit("{:.2g}".format, short, " sd"),
+    "how far values would have to move, on average",
+)
+_LENGTHS = Unit(score_text, score_text)  # left out where a table has no text
+_DIFFERENT_TILES = (
+    Measure("different_share", "different", SHARE, "of the original values, among as many as are synthetic"),
+    Measure("synthetic_different_share", "different, synthetic", SHARE, "of as many synthetic values"),
+)
+_MISSING_TILES = (
+    Measure("missing_share", "missing", SHARE, "of the original values"),
+    Measure("synthetic_missing_share", "missing, synthetic", SHARE, "of the synthetic values"),
+)
+_OF_BOTH = (
+    Measure("missing_share", "missing", SPARSE_SHARE),
+    Measure("synthetic_missing_share", "synthetic", SPARSE_SHARE),
+    _WASSERSTEIN,
+)
+_IN_TEXT = (Measure("shown_score", "score", SCORE), *_OF_BOTH)
+_AUC_LIMIT = Measure(
+    "auc",
+    "AUC",
+    limit="max_auc",
+    words="the AUC of a classifier",
+    unknown=f"not known for fewer than {LEAST_ROWS} rows",
+)
+_DOCUMENT = (
+    "rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest", "real_values",
+    "real_shares", "pairs", "columns",
+)  # fmt: skip
 
-    __slots__ = ()
-    rows: int
-    missing: int
+
+@dataclass(frozen=True, slots=True)
+class OfTables(Reached, ColumnPart):
+    """Rows of a column in both tables, and how much of it is lost.
+
+    Parameters
+    ----------
+    kind : str
+        The column's kind.
+    rows, missing : int
+        All original rows, and those without a value.
+    synthetic_rows, synthetic_missing : int
+        The same of the synthetic rows.
+    """
+
     synthetic_rows: int
     synthetic_missing: int
+    metric: ClassVar[str]
+    DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
+    TILES: ClassVar[tuple[Measure, ...]]
+
+    @property
+    def synthetic_missing_share(self) -> float:
+        """Share of synthetic rows without a value."""
+        return self.synthetic_missing / max(self.synthetic_rows, 1)
+
+    @property
+    def present(self) -> tuple[int, int]:
+        """Rows of both tables that have a value."""
+        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+
+    @property
+    def shown_score(self) -> float | None:
+        """The score that tables of text show."""
+        return self.score
 
     @property
     def losses(self) -> dict[str, float]:
         """How much each figure has lost, less what chance explains, by the words for it."""
-        before, after = missing_shares(self)
+        before, after = self.missing_share, self.synthetic_missing_share
         rows = self.rows, self.synthetic_rows
         return {
             score_text(self.score): self.score_lost,
@@ -192,17 +258,13 @@ def _share_lost(before: float, after: float, rows: Sequence[int]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberComparison(_OfTables):
+class NumberComparison(OfTables):
     """Similarity of the values of a column of numbers in two tables.
 
     Parameters
     ----------
-    kind : str
-        "continuous", "mixed" or "general".
-    rows, missing : int
-        All original rows, and those without a value.
-    synthetic_rows, synthetic_missing : int
-        The same of the synthetic rows.
+    kind, rows, missing, synthetic_rows, synthetic_missing : object
+        As for `OfTables`.
     score : float or None
         `ks_complement` of the values: 0 where one table has none, None where both have none.
     reachable : float
@@ -219,11 +281,6 @@ class NumberComparison(_OfTables):
         Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
     """
 
-    kind: str
-    rows: int
-    missing: int
-    synthetic_rows: int
-    synthetic_missing: int
     score: float | None
     reachable: float
     wasserstein: float | None
@@ -233,6 +290,9 @@ class NumberComparison(_OfTables):
     parts: dict[str, PartScore] = field(default_factory=dict)
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("score", metric, SCORE, "1: the distributions are the same"), _WASSERSTEIN, *_MISSING_TILES
+    )  # fmt: skip
 
     @property
     def losses(self) -> dict[str, float]:
@@ -248,15 +308,13 @@ class NumberComparison(_OfTables):
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryComparison(_OfTables):
+class CategoryComparison(OfTables):
     """Similarity of the categories of a column in two tables.
 
     Parameters
     ----------
-    rows, missing : int
-        All original rows, and those without a value.
-    synthetic_rows, synthetic_missing : int
-        The same of the synthetic rows.
+    rows, missing, synthetic_rows, synthetic_missing : int
+        As for `OfTables`.
     score : float or None
         `tv_complement` of the categories; as for `NumberComparison`.
     reachable : float
@@ -276,10 +334,7 @@ class CategoryComparison(_OfTables):
         Shares of the listed categories in both tables; no part of the document.
     """
 
-    rows: int
-    missing: int
-    synthetic_rows: int
-    synthetic_missing: int
+    kind: str = field(default="categorical", init=False, repr=False)
     score: float | None
     reachable: float
     new_rows: int
@@ -289,27 +344,28 @@ class CategoryComparison(_OfTables):
     other_rows_after: int
     holds_keys: bool = False
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
-    kind: ClassVar[str] = "categorical"
     metric: ClassVar[str] = "TV complement"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("score", metric, SCORE, "1: the distributions are the same"),
+        Measure("categories", "categories", COUNT, "in both tables"),
+        Measure("new_rows", "new", COUNT, "synthetic rows of categories that the original table lacks"),
+        *_MISSING_TILES,
+    )
 
     @property
     def known_rows(self) -> int:
         """Synthetic rows of categories that the original table has."""
-        return self.synthetic_rows - self.synthetic_missing - self.new_rows
+        return self.present[1] - self.new_rows
 
 
 @dataclass(frozen=True, slots=True)
-class UnmodelledComparison(_OfTables):
+class UnmodelledComparison(OfTables):
     """Comparison of a column that is not modelled: an identifier or a passthrough column.
 
     Parameters
     ----------
-    kind : str
-        "id" or "pass".
-    rows, missing : int
-        All original rows, and those without a value; blank text is none.
-    synthetic_rows, synthetic_missing : int
-        The same of the synthetic rows.
+    kind, rows, missing, synthetic_rows, synthetic_missing : object
+        As for `OfTables`; blank text is no value.
     known_rows : int
         Synthetic rows with a value that the original table has.
     different, synthetic_different : int
@@ -324,11 +380,6 @@ class UnmodelledComparison(_OfTables):
         As for `CategoryComparison`.
     """
 
-    kind: str
-    rows: int
-    missing: int
-    synthetic_rows: int
-    synthetic_missing: int
     known_rows: int
     different: int
     synthetic_different: int
@@ -339,12 +390,19 @@ class UnmodelledComparison(_OfTables):
     score: float | None = None
     reachable: float = 1.0
     metric: ClassVar[str] = "lengths"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("different", "values", COUNT, "different values of the original table"),
+        Measure("known_rows", "known", COUNT, "synthetic rows of values that the original table has"),
+        Measure("length_score", "lengths", _LENGTHS, "1: texts are as long in both tables (KS complement)"),
+        *_DIFFERENT_TILES,
+        *_MISSING_TILES,
+    )
     pictures: ClassVar[tuple[Shares, ...]] = ()
 
     @property
-    def present(self) -> tuple[int, int]:
-        """Rows of both tables that have a value."""
-        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+    def shown_score(self) -> float | None:
+        """`length_score`."""
+        return self.length_score
 
     @property
     def lengths_lost(self) -> float:
@@ -368,11 +426,6 @@ class UnmodelledComparison(_OfTables):
 
 
 ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
-
-
-def missing_shares(column: _OfTables) -> tuple[float, float]:
-    """Shares of rows without a value in the original and in the synthetic table."""
-    return column.missing / max(column.rows, 1), column.synthetic_missing / max(column.synthetic_rows, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -828,6 +881,13 @@ class Comparison(Scored):
     joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
+    LEAD: ClassVar[str] = "How alike the synthetic rows and the original ones are, column by column."
+    FOOT: ClassVar[str] = "Wasserstein distances are in standard deviations (sd) of the original values."
+    REMEDIES: ClassVar[str] = (
+        "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance "
+        "of categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
+    )
+    OVERVIEW: ClassVar[Sequence[Measure]] = (Measure("score", "score", SCORE), *_OF_BOTH)
 
     @property
     def scores(self) -> dict[str, float]:
@@ -907,7 +967,7 @@ class Comparison(Scored):
     def real_shares(self) -> dict[str, float]:
         """Share of the synthetic values that are original ones, of the columns of text that may name someone."""
         return {
-            name: column.known_rows / max(column.synthetic_rows - column.synthetic_missing, 1)
+            name: column.known_rows / max(column.present[1], 1)
             for name, column in self.columns.items()
             if getattr(column, "holds_keys", False)
         }
@@ -1011,42 +1071,24 @@ class Comparison(Scored):
         InputError
             For a limit of another name.
         """
-        check_limits(bounds, ["min_score", "max_auc"])
-        return [*self._score_below(bounds.get("min_score")), *self._auc_above(bounds.get("max_auc"))]
-
-    def _auc_above(self, limit: float | None) -> list[str]:
-        """A sentence where the AUC is above its limit, or not known; None is no limit."""
-        auc = None if self.detection is None else self.detection.auc
-        if limit is None or (auc is not None and auc <= limit):
-            return []
-        value = f"not known for fewer than {LEAST_ROWS} rows" if auc is None else f"{auc:.6g}"
-        return [f"the AUC of a classifier is {value}, but must be at most {limit:g}"]
+        check_limits(bounds, [SCORE_LIMIT, _AUC_LIMIT])
+        limited = ((SCORE_LIMIT, self), (_AUC_LIMIT, self.detection))
+        return [text for measure, part in limited for _, text in broken_limits([measure], part, bounds)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as a dict that JSON can hold."""
-        return {
-            "rows": self.rows,
-            "synthetic_rows": self.synthetic_rows,
-            "verdict": self.verdict,
-            "detection": None if self.detection is None else self.detection.to_dict(),
-            "score": self.score,
-            "pair_score": self.pair_score,
-            "copies": self.copies.to_dict(),
-            "closest": None if self.closest is None else self.closest.to_dict(),
-            "real_values": self.real_values,
-            "real_shares": self.real_shares,
-            "pairs": [asdict(pair) for pair in self.pairs],
-            "columns": {
-                name: column_document(column) | {"metric": column.metric} for name, column in self.columns.items()
-            },
-        }
+        return {name: document(getattr(self, name)) for name in _DOCUMENT}
 
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
         head = head_text(self.verdict, self.facts_line)
         pairs = {name: f"{score:.3f}" for name, score in self.column_pair_scores.items()}
-        rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
-        table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
+        rows: list[Row] = []
+        for name in self.worst_first:
+            column = self.columns[name]
+            metric = "" if column.shown_score is None else column.metric
+            rows.append((name, [metric, *(measure.text(column) for measure in _IN_TEXT), pairs.get(name, "")]))
+        table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         remarks = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
         if self.closest is not None:
@@ -1054,7 +1096,7 @@ class Comparison(Scored):
         remarks += [fill(f"{advice.problem} {advice.remedy}", WIDTH) for advice in self._advice_on_keys()]
         return "\n\n".join([head, "\n".join(table), *overall, *remarks, _NOTE])
 
-    def _advice_on_rows(self) -> Iterator[Advice]:
+    def _warnings(self) -> Iterator[Advice]:
         """Yield advice on whole rows."""
         if self.copies.stand_out:
             yield Advice(
@@ -1088,37 +1130,57 @@ class Comparison(Scored):
         if pair is not None:
             yield _advice_on_pair(name, pair)
 
-    def _content(self) -> PageContent:
-        advice_by_column = self._advice_by_column(self._advice)
-
-        def parts(places: Places) -> Iterator[Markup | None]:
-            yield _worst_values(self, places)
-            if self.pairs:
-                yield tag("h2", "Pairs of columns")
-                yield _worst_pair(self)
-                yield _lowest_pairs(self, places)
-            if self.first is not None:
-                caption = (
-                    "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
-                )
-                yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
-
-        return PageContent(
-            lead="How alike the synthetic rows and the original ones are, column by column.",
-            foot="Wasserstein distances are in standard deviations (sd) of the original values.",
-            figures=[*_comparison_tiles(self), columns_to_look_at(advice_by_column)],
-            warnings=[*self._advice_on_rows()],
-            advice=advice_by_column,
-            remedies=REMEDIES,
-            overview={
-                "score": number_cell("score", score_text),
-                "missing": lambda column: share_cell(missing_shares(column)[0]),
-                "synthetic": lambda column: share_cell(missing_shares(column)[1]),
-                "Wasserstein": number_cell("wasserstein", short),
-            },
-            parts=parts,
-            body=_comparison_body,
+    def _tiles(self) -> Iterator[Tile]:
+        scores = self.scores
+        if self.detection is not None:
+            yield "AUC of a classifier", score_text(self.detection.auc), self.detection.words
+        yield "overall score", score_text(self.score), "mean of the columns' scores, from 0 to 1"
+        if scores:
+            worst = min(scores, key=scores.__getitem__)
+            yield "lowest score", score_text(scores[worst]), f"of {worst}"
+        if self.pair_score is not None:
+            yield "pair score", score_text(self.pair_score), "mean of the scores of pairs of columns"
+        yield (
+            "copied rows",
+            share(self.copies.share),
+            f"{_share_of_copies(self.copies)}: {_halves(self.copies)}",
         )
+        if self.closest is not None:
+            yield "near rows", share(self.closest.near_share), self.closest.text
+        for name, part in self.real_shares.items():
+            yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
+        yield "original rows", f"{self.rows:,}", "rows of the original table"
+        yield "synthetic rows", f"{self.synthetic_rows:,}", "rows of the synthetic table"
+        yield "columns", f"{len(self.columns):,}", "columns that are compared"
+
+    def _parts(self, places: Places) -> Iterator[Markup | None]:
+        yield _worst_values(self, places)
+        if self.pairs:
+            yield tag("h2", "Pairs of columns")
+            yield _worst_pair(self)
+            yield _lowest_pairs(self, places)
+        if self.first is not None:
+            caption = (
+                "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
+            )
+            yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
+
+    def _body(self, name: str, column: ColumnComparison) -> Iterator[Child]:
+        hidden = () if all(column.present) else _DIFFERENT_TILES
+        yield tile_list(tiles([measure for measure in column.TILES if measure not in hidden], column))
+        if isinstance(column, UnmodelledComparison):
+            return
+        if isinstance(column, CategoryComparison):
+            counts = with_others(column, column.categories)
+            yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
+            return
+        for shares in column.pictures:
+            yield chart_figure(shares_chart(shares), _picture_caption(shares))
+        modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
+        if modal:
+            yield _shares_table(column, modal, "Modal values, with shares of all rows")
+        if column.before is not None and column.after is not None:
+            yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
 
 
 def _share_of_copies(copies: Copies) -> str:
@@ -1144,14 +1206,6 @@ def _pair_figure(pair: PairTrend) -> str:
     if pair.of_values or pair.before is None or pair.after is None:
         return score_text(pair.score)
     return f"missing together {share(pair.before)}, synthetic {share(pair.after)}"
-
-
-def _text_cells(column: ColumnComparison) -> list[str]:
-    figure = column.length_score if isinstance(column, UnmodelledComparison) else column.score
-    score = "" if figure is None else f"{figure:.3f}"
-    wasserstein = getattr(column, "wasserstein", None)
-    missing = [f"{100 * part:.2f} %" for part in missing_shares(column)]
-    return [column.metric if score else "", score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
@@ -1232,7 +1286,7 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
 
 
 def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
-    before, after = missing_shares(column)
+    before, after = column.missing_share, column.synthetic_missing_share
     if abs(before - after) >= _MISSING_SHARE:
         is_left_out = column.kind in _UNMODELLED and after == 1
         yield Advice(
@@ -1279,48 +1333,6 @@ def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
     return Advice(problem, "The generator does not know how these columns depend on each other.")
 
 
-def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
-    scores = comparison.scores
-    if comparison.detection is not None:
-        yield "AUC of a classifier", score_text(comparison.detection.auc), comparison.detection.words
-    yield "overall score", score_text(comparison.score), "mean of the columns' scores, from 0 to 1"
-    if scores:
-        worst = min(scores, key=scores.__getitem__)
-        yield "lowest score", score_text(scores[worst]), f"of {worst}"
-    if comparison.pair_score is not None:
-        yield "pair score", score_text(comparison.pair_score), "mean of the scores of pairs of columns"
-    yield (
-        "copied rows",
-        share(comparison.copies.share),
-        f"{_share_of_copies(comparison.copies)}: {_halves(comparison.copies)}",
-    )
-    if comparison.closest is not None:
-        yield "near rows", share(comparison.closest.near_share), comparison.closest.text
-    for name, part in comparison.real_shares.items():
-        yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
-    yield "original rows", f"{comparison.rows:,}", "rows of the original table"
-    yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
-    yield "columns", f"{len(comparison.columns):,}", "columns that are compared"
-
-
-def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
-    """Everything about a column."""
-    yield tile_list(_column_tiles(column))
-    if isinstance(column, UnmodelledComparison):
-        return
-    if isinstance(column, CategoryComparison):
-        counts = with_others(column, column.categories)
-        yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
-        return
-    for shares in column.pictures:
-        yield chart_figure(shares_chart(shares), _picture_caption(shares))
-    modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
-    if modal:
-        yield _shares_table(column, modal, "Modal values, with shares of all rows")
-    if column.before is not None and column.after is not None:
-        yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
-
-
 def _picture_caption(shares: Shares) -> Markup:
     """What the two colours are, and what is not on the axis."""
     scale = f" The scale is {shares.axis.scale}, as it was fitted." if shares.axis.scale else ""
@@ -1332,28 +1344,6 @@ def _picture_caption(shares: Shares) -> Markup:
     )
     swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
     return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
-
-
-def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
-    if isinstance(column, UnmodelledComparison):
-        yield "values", f"{column.different:,}", "different values of the original table"
-        yield "known", f"{column.known_rows:,}", "synthetic rows of values that the original table has"
-        if column.length_score is not None:
-            yield "lengths", score_text(column.length_score), "1: texts are as long in both tables (KS complement)"
-        if all(column.present):
-            yield "different", share(column.different_share), "of the original values, among as many as are synthetic"
-            yield "different, synthetic", share(column.synthetic_different_share), "of as many synthetic values"
-    else:
-        yield column.metric, score_text(column.score), "1: the distributions are the same"
-    if isinstance(column, NumberComparison):
-        if column.wasserstein is not None:
-            yield "Wasserstein", f"{short(column.wasserstein)} sd", "how far values would have to move, on average"
-    if isinstance(column, CategoryComparison):
-        yield "categories", f"{column.categories:,}", "in both tables"
-        yield "new", f"{column.new_rows:,}", "synthetic rows of categories that the original table lacks"
-    before, after = missing_shares(column)
-    yield "missing", share(before), "of the original values"
-    yield "missing, synthetic", share(after), "of the synthetic values"
 
 
 def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:

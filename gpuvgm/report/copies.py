@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
 from gpuvgm.columns import cached_parts
 from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.report.measures import Part
 from gpuvgm.summary import Floats, Ints
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
@@ -20,7 +21,7 @@ Blocks = Sequence[NDArray[Any]]  # of a column, one after the other
 
 
 @dataclass(frozen=True, slots=True)
-class Copies:
+class Copies(Part):
     """Numbers and shares of synthetic rows that equal an original row, with a yardstick from the original rows.
 
     Tables of few categories repeat their rows anyhow. The yardstick is a random half of the original rows: rows that
@@ -47,6 +48,7 @@ class Copies:
     copied_rows: int
     half_share: float
     other_half_share: float
+    DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
 
     @property
     def share(self) -> float:
@@ -64,10 +66,6 @@ class Copies:
         rows = self.synthetic_rows, self.rows
         mean = (rows[0] * self.half_share + rows[1] * self.other_half_share) / sum(rows)
         return self.excess >= max(LEAST, distance_by_chance(rows, np.sqrt(mean * (1 - mean))))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the counts and shares as a dict that JSON can hold."""
-        return asdict(self) | {"columns": [*self.columns], "share": self.share, "stand_out": self.stand_out}
 
 
 def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], modelled: int) -> Copies:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import mixed
 from gpuvgm.columns import Codec, DatetimeCodec
 from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.report.measures import Part
 from gpuvgm.summary import Floats, Ints
 
 LEAST_ROWS = 200  # of each table; fewer teach a classifier nothing
@@ -39,7 +40,7 @@ Features = Mapping[Feature, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenFeature:
+class SeenFeature(Part):
     """A feature by which a classifier tells rows.
 
     Parameters
@@ -63,7 +64,7 @@ class SeenFeature:
 
 
 @dataclass(frozen=True, slots=True)
-class Detection:
+class Detection(Part):
     """How well a boosted classifier tells synthetic rows from original ones.
 
     Parameters
@@ -109,7 +110,7 @@ class Detection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
-        return asdict(self) | {"seen": [asdict(feature) for feature in self.seen], "verdict": self.words}
+        return Part.to_dict(self) | {"verdict": self.words}
 
 
 def sample_places(rows: int, columns: int) -> Ints:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,8 @@ from gpuvgm.columns import MISSING, CategoricalColumn, Codec, CurvedCodec, Gener
 from gpuvgm.errors import InputError
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
-from gpuvgm.report.text import Row, aligned
+from gpuvgm.report.measures import DISTANCE, SHARE, Measure, Part, Unit
+from gpuvgm.report.text import figures_table
 from gpuvgm.summary import Floats
 
 POINTS = 513  # of the grid within each component of either model
@@ -27,7 +28,7 @@ modal: share of rows with a modal value, missing among them; in the other"""
 
 
 @dataclass(frozen=True, slots=True)
-class NumbersDistance:
+class NumbersDistance(Part):
     """Distance between two fits of a column of numbers.
 
     Parameters
@@ -52,7 +53,7 @@ class NumbersDistance:
 
 
 @dataclass(frozen=True, slots=True)
-class CategoriesDistance:
+class CategoriesDistance(Part):
     """Distance between two fits of a categorical column.
 
     Parameters
@@ -70,7 +71,7 @@ class CategoriesDistance:
 
 
 @dataclass(frozen=True, slots=True)
-class RangeDistance:
+class RangeDistance(Part):
     """Distance between two fits of a general column.
 
     Parameters
@@ -86,7 +87,7 @@ ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
 
 
 @dataclass(frozen=True, slots=True)
-class ModelDistance:
+class ModelDistance(Part):
     """Distance of a model, such as that of a sample, from another one of the same columns; `str` gives tables.
 
     Parameters
@@ -134,46 +135,41 @@ class ModelDistance:
                 )
         return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the distances as a dict that JSON can hold."""
-        columns = {name: asdict(column) for name, column in self.columns.items()}
-        return {"rows": self.rows, "other_rows": self.other_rows, "columns": columns}
-
     def to_text(self) -> str:
         """Tables for people, 80 columns wide."""
         parts = [f"fitted on {self.rows:,} rows, the other on {self.other_rows:,}"]
-        for kind, (titles, cells, note) in _TABLES.items():
-            rows: list[Row] = [
-                (name, cells(distance)) for name, distance in self.columns.items() if isinstance(distance, kind)
-            ]
-            parts += ["\n".join([*aligned(titles, rows), *note.splitlines()])] * bool(rows)
+        for kind, (measures, note) in _TABLES.items():
+            columns = {name: distance for name, distance in self.columns.items() if isinstance(distance, kind)}
+            parts += ["\n".join([*figures_table(measures, columns), note])] * bool(columns)
         return "\n\n".join(parts)
 
     def __str__(self) -> str:
         return self.to_text()
 
 
-_TABLES: Mapping[type, tuple[list[str], Callable[[Any], list[str]], str]] = {
+_WHOLE = Unit(str, str)
+_TABLES: Mapping[type, tuple[Sequence[Measure], str]] = {
     NumbersDistance: (
-        ["modes", "other", "KS", "Wasserstein", "modal", "other"],
-        lambda distance: [
-            str(distance.modes),
-            str(distance.other_modes),
-            f"{distance.ks:.1e}",
-            f"{distance.wasserstein:.1e}",
-            f"{100 * distance.modal_share:.3f} %",
-            f"{100 * distance.other_modal_share:.3f} %",
-        ],
+        (
+            Measure("modes", "modes", _WHOLE),
+            Measure("other_modes", "other", _WHOLE),
+            Measure("ks", "KS", DISTANCE),
+            Measure("wasserstein", "Wasserstein", DISTANCE),
+            Measure("modal_share", "modal", SHARE),
+            Measure("other_modal_share", "other", SHARE),
+        ),
         _NUMBERS_NOTE,
     ),
     CategoriesDistance: (
-        ["categories", "other", "variation"],
-        lambda distance: [str(distance.levels), str(distance.other_levels), f"{distance.total_variation:.1e}"],
+        (
+            Measure("levels", "categories", _WHOLE),
+            Measure("other_levels", "other", _WHOLE),
+            Measure("total_variation", "variation", DISTANCE),
+        ),
         "variation: total variation distance between the shares of the categories",
     ),
     RangeDistance: (
-        ["covered"],
-        lambda distance: [f"{100 * distance.covered:.3f} %"],
+        (Measure("covered", "covered", SHARE),),
         "covered: share of the other model's range that lies within this one's",
     ),
 }

@@ -2,21 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, ClassVar
 
 from gpuvgm.columns import Category, Number
-from gpuvgm.errors import InputError, counted
+from gpuvgm.errors import counted
+from gpuvgm.report.measures import COUNT, DISTANCE, LENGTH, SHARE, SPARSE_SHARE, Measure, Part
 from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 SHARE_NAMES = {share: f"{100 * share:g} %" for share in SHARES} | {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
+#: Measures of the columns of a round trip by name, in the order of their limits.
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("rows", "rows", COUNT),
+        Measure("missing", "missing", COUNT),
+        Measure("missing_share", "missing", SPARSE_SHARE),
+        Measure("part_count", "modes, categories", COUNT),
+        Measure(
+            "median_error", "median error", LENGTH,
+            "half of the rows come back closer than this",
+        ),
+        Measure(
+            "p999_error", "99.9 % error", LENGTH,
+            "all rows but one in a thousand come back closer than this",
+            limit="max_error", words="99.9th percentile of the round-trip error, in sd",
+        ),
+        Measure("maximum_error", "largest", LENGTH, alone="largest error"),
+        Measure("median_relative_error", "median relative", DISTANCE, alone="median relative error"),
+        Measure(
+            "p999_relative_error", "99.9 % relative", DISTANCE, alone="99.9 % relative error",
+            limit="max_relative_error", words="99.9th percentile of the relative error",
+        ),
+        Measure("maximum_relative_error", "largest relative", DISTANCE, alone="largest relative error"),
+        Measure(
+            "clipped_share", "clipped", SHARE,
+            "rows whose scalar was cut at ±0.99",
+            limit="max_clipped_share", words="share of clipped rows",
+        ),
+        Measure(
+            "invalid_rows", "invalid", COUNT,
+            "rows outside the fitted range, as they came in",
+        ),
+        Measure(
+            "invalid_share", "invalid", SHARE,
+            limit="max_invalid_share", words="share of rows outside the training range",
+        ),
+        Measure("off_step_rows", "off step", COUNT),
+        Measure(
+            "off_step_share", "off step", SHARE,
+            limit="max_off_step_share", words="share of rows that are off the step",
+        ),
+        Measure("under_threshold_rows", "no mode", COUNT),
+        Measure("level_count", "categories", COUNT, "known to the model"),
+        Measure("unknown_rows", "unknown", COUNT, "rows with a value that is no category"),
+        Measure(
+            "unknown_share", "unknown", SHARE,
+            limit="max_unknown_share", words="share of rows that are no category",
+        ),
+        Measure(
+            "ks", "KS", DISTANCE,
+            "Kolmogorov-Smirnov distance of the values before and after",
+            limit="max_ks", words="Kolmogorov-Smirnov distance",
+        ),
+        Measure(
+            "wasserstein", "Wasserstein", LENGTH,
+            "Wasserstein distance of the values before and after",
+            limit="max_wasserstein", words="Wasserstein distance, in sd",
+        ),
+        Measure(
+            "mode_agreement", "same mode", SHARE,
+            "rows that keep their most probable mode on the way",
+            limit="min_mode_agreement", words="mode agreement",
+        ),
+        Measure(
+            "level_agreement", "same", SHARE,
+            "rows whose category comes back", "same category",
+            limit="min_level_agreement", words="category agreement",
+        ),
+        Measure("agreement", "same", SHARE),
+        Measure("total_variation", "variation", DISTANCE, "half the sum of the differences between shares"),
+    )
+}  # fmt: skip
+
+
+def measures(*names: str) -> list[Measure]:
+    """Measures of the round trip, in the order of their names."""
+    return [MEASURES[name] for name in names]
+
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class Description(Part):
     """Moments and quantiles of the values of a column, in its own unit.
 
     Parameters
@@ -39,8 +119,24 @@ class Description:
     quantiles: tuple[Number, ...]
     texts: tuple[str, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return moments and quantiles, each with its text, as a dict that JSON can hold."""
+        mean, sd, *quantiles = self.texts
+        return {
+            "mean": self.mean,
+            "sd": self.sd,
+            "skewness": self.skewness,
+            "kurtosis": self.kurtosis,
+            "quantiles": [
+                {"share": share, "value": value, "text": text}
+                for share, value, text in zip(SHARES, self.quantiles, quantiles, strict=True)
+            ],
+            "mean_text": mean,
+            "sd_text": sd,
+        }
 
-class Reached:
+
+class Reached(Part):
     """Base of figures with a score from 0 to 1, and the score that is `reachable` despite chance."""
 
     __slots__ = ()
@@ -75,7 +171,7 @@ class PartScore(Reached):
 
 
 @dataclass(frozen=True, slots=True)
-class ValueCount:
+class ValueCount(Part):
     """Rows that hold one value or category before and after the round trip; `text` is the value for people."""
 
     value: Category
@@ -85,7 +181,29 @@ class ValueCount:
 
 
 @dataclass(frozen=True, slots=True)
-class NumberFigures:
+class ColumnPart(Part):
+    """Figures that every column has.
+
+    Parameters
+    ----------
+    kind : str
+        The column's kind.
+    rows, missing : int
+        All rows, and those without a value.
+    """
+
+    kind: str
+    rows: int
+    missing: int
+
+    @property
+    def missing_share(self) -> float:
+        """Share of rows without a value."""
+        return self.missing / max(self.rows, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberFigures(ColumnPart):
     """Fidelity of a continuous, mixed or general column.
 
     Errors are those of transform with drawn modes and float32 scalars (float64 in general columns), then inverse.
@@ -94,10 +212,8 @@ class NumberFigures:
 
     Parameters
     ----------
-    kind : str
-        "continuous", "mixed" or "general".
-    rows, missing : int
-        All rows, and those without a value.
+    kind, rows, missing : object
+        As for `ColumnPart`.
     sd : float
         The unit of errors and distances, in the column's unit: the standard deviation of the fitted mixture, which is
         that of the training column; for log and general columns that of the evaluated values.
@@ -135,9 +251,6 @@ class NumberFigures:
         Distributions for the page of a report; no part of the document.
     """
 
-    kind: str
-    rows: int
-    missing: int
     sd: float
     median_error: float
     p999_error: float
@@ -160,6 +273,7 @@ class NumberFigures:
     after: Description | None
     modal: tuple[ValueCount, ...]
     profile: NumberProfile | None = field(default=None, repr=False)
+    DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
 
     @property
     def has_modes(self) -> bool:
@@ -181,15 +295,29 @@ class NumberFigures:
         """Share of all rows whose value is off the step."""
         return self.off_step_rows / self.rows if self.rows else 0.0
 
+    @property
+    def agreement(self) -> float | None:
+        """`mode_agreement`."""
+        return self.mode_agreement
+
+    @property
+    def part_count(self) -> int | None:
+        """Number of modes; None without any."""
+        return len(self.profile.modes) or None if self.profile else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as a dict that JSON can hold, shares worked out."""
+        return Part.to_dict(self) | {"modal": _with_shares(self.modal, self.rows)}
+
 
 @dataclass(frozen=True, slots=True)
-class CategoryFigures:
+class CategoryFigures(ColumnPart):
     """Fidelity of a categorical column.
 
     Parameters
     ----------
     rows, missing : int
-        All rows, and those without a value.
+        As for `ColumnPart`.
     level_agreement : float
         Rows whose category comes back, missing ones included; 1 where there are no rows.
     total_variation : float
@@ -207,8 +335,7 @@ class CategoryFigures:
         Rows of the categories that are not listed.
     """
 
-    rows: int
-    missing: int
+    kind: str = field(default="categorical", init=False, repr=False)
     level_agreement: float
     total_variation: float
     unknown_rows: int
@@ -218,7 +345,7 @@ class CategoryFigures:
     levels: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int
-    kind: ClassVar[str] = "categorical"
+    DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
 
     @property
     def unknown_share(self) -> float:
@@ -232,20 +359,31 @@ class CategoryFigures:
 
     unchanged = comes_back
 
+    @property
+    def agreement(self) -> float:
+        """`level_agreement`."""
+        return self.level_agreement
+
+    @property
+    def part_count(self) -> int:
+        """Number of categories."""
+        return self.level_count
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as a dict that JSON can hold, shares worked out."""
+        return Part.to_dict(self) | {"levels": _with_shares(self.levels, self.rows)}
+
 
 @dataclass(frozen=True, slots=True)
-class PassedFigures:
+class PassedFigures(ColumnPart):
     """A passthrough column or an identifier, which is not modelled: its values are unchanged."""
 
-    kind: str
-    rows: int
-    missing: int
     comes_back: ClassVar[bool] = True
     unchanged: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
-class Overall:
+class Overall(Part):
     """One figure over all columns that have it: the worst, the column that it is of, and the mean."""
 
     worst: float
@@ -256,55 +394,13 @@ class Overall:
 ColumnFigures = NumberFigures | CategoryFigures | PassedFigures
 
 
-def check_limits(names: Iterable[str], limit_names: Collection[str]) -> None:
-    """Raise InputError for a limit whose name is not known."""
-    for name in names:
-        if name not in limit_names:
-            raise InputError(f'no limit is called "{name}": choose from {", ".join(limit_names)}')
-
-
-def column_document(column: Any) -> dict[str, Any]:
-    """Figures of a column as a dict that JSON can hold, without what only pictures show."""
-    drawn = {part.name: None for part in fields(column) if not part.repr}
-    document = {"kind": column.kind, **asdict(replace(column, **drawn))}
-    for name in drawn:
-        del document[name]
-    if "before" in document:
-        document["before"], document["after"] = map(_description_document, (column.before, column.after))
-    return document
-
-
-def figures_document(column: ColumnFigures) -> dict[str, Any]:
-    """Figures of a round trip as a dict that JSON can hold, shares worked out."""
-    document = column_document(column)
-    if isinstance(column, NumberFigures):
-        document |= {"invalid_share": column.invalid_share, "off_step_share": column.off_step_share}
-        document["modal"] = [_count_document(count, column.rows) for count in column.modal]
-    if isinstance(column, CategoryFigures):
-        document |= {"unknown_share": column.unknown_share, "comes_back": column.comes_back}
-        document["levels"] = [_count_document(count, column.rows) for count in column.levels]
-    return document
-
-
-def _description_document(description: Description | None) -> dict[str, Any] | None:
-    """A description as a dict that JSON can hold."""
-    if description is None:
-        return None
-    document = {part.name: getattr(description, part.name) for part in fields(description) if part.name != "texts"}
-    mean, sd, *quantiles = description.texts
-    return document | {
-        "mean_text": mean,
-        "sd_text": sd,
-        "quantiles": [
-            {"share": share, "value": value, "text": text}
-            for share, value, text in zip(SHARES, description.quantiles, quantiles, strict=True)
-        ],
-    }
-
-
-def _count_document(count: ValueCount, rows: int) -> dict[str, Any]:
-    shares = {"share_before": count.rows_before / max(rows, 1), "share_after": count.rows_after / max(rows, 1)}
-    return asdict(count) | shares
+def _with_shares(counts: Sequence[ValueCount], rows: int) -> list[dict[str, Any]]:
+    """Rows of values as dicts that JSON can hold, with their shares of all rows."""
+    total = max(rows, 1)
+    return [
+        count.to_dict() | {"share_before": count.rows_before / total, "share_after": count.rows_after / total}
+        for count in counts
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from itertools import chain, compress
@@ -19,11 +19,12 @@ from typing import Any, ClassVar
 from gpuvgm.columns import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.io import Document
-from gpuvgm.report.advice import Advice, advice_on_kind, share
+from gpuvgm.report.advice import Advice, advice_on_kind
 from gpuvgm.report.charts import histogram_chart, preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, Description, RunFacts, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import NOTHING, SCORE, Measure, Tile, share
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import NumberProfile
 
@@ -33,45 +34,9 @@ NO_FIRST_ROWS = "First rows may be personal data: --first-rows, or to_html(first
 NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
-NOTHING = "–"  # a cell without a figure
-Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
 Places = Mapping[str, str]  # anchors of the columns
-Tile = tuple[str, str, str]  # what a figure is, its value, and what that means
-
-
-@dataclass(frozen=True, slots=True)
-class PageContent:
-    """Parts of a page that are not figures of its result.
-
-    Parameters
-    ----------
-    lead, foot : str
-        First and last paragraph of the page.
-    figures : sequence of tuple of str
-        Tiles of the table.
-    advice : mapping of str to list of Advice
-        Advice on each column.
-    remedies : str
-        Explanation of the remedies.
-    overview : mapping of str to callable
-        Columns of the overview: title, and the cell of a column's figures.
-    parts : callable
-        Sections between the overview and the columns, from the anchors of the columns.
-    body : callable
-        Everything about a column but its heading, reason and advice, from its name and figures.
-    warnings : sequence of Advice
-        Warnings on the table as a whole.
-    """
-
-    lead: str
-    foot: str
-    figures: Sequence[Tile]
-    advice: Mapping[str, list[Advice]]
-    remedies: str
-    overview: Mapping[str, Callable[[Any], Cell]]
-    parts: Callable[[Places], Iterable[Markup | None]]
-    body: Callable[[str, Any], Iterable[Child]]
-    warnings: Sequence[Advice] = ()
+AdviceByColumn = Mapping[str, list[Advice]]
+SCORE_LIMIT = Measure("score", "score", SCORE, limit="min_score", words="the overall score", unknown="not known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +67,10 @@ class Scored(ABC):
     pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
     TITLE: ClassVar[str]
     SHOWN: ClassVar[str]  # what the bars and the line of a histogram show
+    LEAD: ClassVar[str]  # first and last paragraph of the page
+    FOOT: ClassVar[str]
+    REMEDIES: ClassVar[str]  # explanation of the remedies
+    OVERVIEW: ClassVar[Sequence[Measure]]
 
     @property
     @abstractmethod
@@ -129,12 +98,28 @@ class Scored(ABC):
         """A verdict, and tables for people, 80 columns wide."""
 
     @abstractmethod
-    def _content(self) -> PageContent:
-        """Parts of the result's page."""
+    def _tiles(self) -> Iterable[Tile]:
+        """Tiles of the table."""
 
-    def _advice_by_column(self, advice: Callable[[str, Any], Iterable[Advice]]) -> dict[str, list[Advice]]:
+    @abstractmethod
+    def _advice(self, name: str, column: Any) -> Iterable[Advice]:
+        """Advice on a column."""
+
+    def _warnings(self) -> Iterable[Advice]:
+        """Warnings on the table as a whole."""
+        return ()
+
+    @abstractmethod
+    def _parts(self, places: Places) -> Iterable[Markup | None]:
+        """Sections of the page between the overview and the columns, from the anchors of the columns."""
+
+    @abstractmethod
+    def _body(self, name: str, column: Any) -> Iterable[Child]:
+        """Everything about a column but its heading, reason and advice."""
+
+    def _advice_by_column(self) -> AdviceByColumn:
         """Advice on each column, the worst column first, with that on numbers or dates that are categories."""
-        advice_by_column = {name: [*advice(name, self.columns[name])] for name in self.worst_first}
+        advice_by_column = {name: [*self._advice(name, self.columns[name])] for name in self.worst_first}
         for name, items in advice_by_column.items():
             levels = getattr(self.columns[name], "levels", ())
             items += advice_on_kind(levels, self.reasons.get(name, ""))
@@ -149,14 +134,6 @@ class Scored(ABC):
     def pair_score(self) -> float | None:
         """Mean of the scores of pairs of values; None where no pair has one."""
         return _mean([pair.score for pair in self.pairs if pair.score is not None and pair.of_values])
-
-    def _score_below(self, limit: float | None) -> list[str]:
-        """A sentence where the overall score is below its limit; None is no limit."""
-        score = self.score
-        if limit is None or (score is not None and score >= limit):
-            return []
-        value = "not known" if score is None else f"{score:.6g}"
-        return [f"the overall score is {value}, but must be at least {limit:g}"]
 
     def to_html(
         self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = False
@@ -184,7 +161,7 @@ class Scored(ABC):
         """
         target = None if path is None else Document.page(path)
         result = self if first_rows else replace(self, first=None)
-        text = page(self.TITLE if title is None else title, result, result._content())
+        text = page(self.TITLE if title is None else title, result)
         if target is not None:
             target.write(text)
         return text
@@ -195,14 +172,14 @@ class Scored(ABC):
     def _repr_html_(self) -> str:
         """HTML that notebooks show."""
         result = replace(self, first=None)
-        return fragment(self.TITLE, result, result._content())
+        return fragment(self.TITLE, result)
 
 
 def _mean(scores: list[float]) -> float | None:
     return sum(scores) / len(scores) if scores else None
 
 
-def page(title: str, result: Scored, content: PageContent) -> str:
+def page(title: str, result: Scored) -> str:
     """HTML of the page."""
     script = _resource("page.js")
     head = tag(
@@ -217,16 +194,18 @@ def page(title: str, result: Scored, content: PageContent) -> str:
     )
     packed = len(result.columns) > WIDE
     script_note = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
-    body = tag("body", script_note, _main_element(title, result, content, packed=packed), tag("script", Markup(script)))
+    main = _main_element(title, result, result._advice_by_column(), packed=packed)
+    body = tag("body", script_note, main, tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def fragment(title: str, result: Scored, content: PageContent) -> str:
+def fragment(title: str, result: Scored) -> str:
     """HTML of a result for a notebook: without a script, columns folded."""
-    content_text = repr((result.verdict, result.facts_line, content.figures, result.columns))
+    advice = result._advice_by_column()
+    content_text = repr((result.verdict, result.facts_line, _all_tiles(result, advice), result.columns))
     # Anchors must differ between the reports of one notebook.
     mark = hashlib.sha256(content_text.encode("utf-8", "replace")).hexdigest()[:8]
-    return join(tag("style", Markup(_resource("page.css"))), _main_element(title, result, content, mark))
+    return join(tag("style", Markup(_resource("page.css"))), _main_element(title, result, advice, mark))
 
 
 def _policy(script: str) -> str:
@@ -240,10 +219,12 @@ def _resource(name: str) -> str:
     return resources.files("gpuvgm.report").joinpath(name).read_text(encoding="utf-8").strip()
 
 
-def _main_element(title: str, result: Scored, content: PageContent, mark: str = "", *, packed: bool = False) -> Markup:
+def _main_element(
+    title: str, result: Scored, advice: AdviceByColumn, mark: str = "", *, packed: bool = False
+) -> Markup:
     """Main element of a page; with a mark for its anchors, all columns are folded and none is packed."""
     places = {name: f"{mark or 'column'}-{i}" for i, name in enumerate(result.columns, 1)}
-    bodies = {name: _column_body(result, content, name) for name in result.worst_first}
+    bodies = {name: _column_body(result, advice[name], name) for name in result.worst_first}
     sections = [
         tag(
             "details",
@@ -260,16 +241,16 @@ def _main_element(title: str, result: Scored, content: PageContent, mark: str = 
         tag("h1", title),
         tag("p", f"{result.verdict}.", class_="verdict"),
         tag("p", result.facts_line, class_="facts") if result.facts_line else None,
-        tag("p", content.lead, class_="lead"),
-        tile_list(content.figures),
-        _problems(content, places),
-        _overview(result, content, places),
-        join(*content.parts(places)),
+        tag("p", result.LEAD, class_="lead"),
+        tile_list(_all_tiles(result, advice)),
+        _problems(result, advice, places),
+        _overview(result, advice, places),
+        join(*result._parts(places)),
         None if result.first else tag("p", NO_FIRST_ROWS, class_="caption"),
         sections,
         _packed_bodies(bodies.values()) if packed else None,
         _omitted_columns(result),
-        tag("p", f"Made by gpuvgm. {content.foot}", class_="foot"),
+        tag("p", f"Made by gpuvgm. {result.FOOT}", class_="foot"),
         class_="gpuvgm",
     )
 
@@ -285,15 +266,15 @@ def _heading(name: str, column: Any) -> Markup:
     """Name and kind of a column, and its rows."""
     words = counted(column.rows, "row")
     if column.missing:
-        words += f", {share(column.missing / column.rows)} missing"
+        words += f", {share(column.missing_share)} missing"
     return tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), tag("span", words, class_="rows"))
 
 
-def _column_body(result: Scored, content: PageContent, name: str) -> Markup:
+def _column_body(result: Scored, advice: Sequence[Advice], name: str) -> Markup:
     """Everything about a column."""
     column, reason = result.columns[name], result.reasons.get(name)
     why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
-    return join(why, _advice_list(content.advice[name]), *content.body(name, column))
+    return join(why, _advice_list(advice), *result._body(name, column))
 
 
 def _advice_list(advice: Sequence[Advice]) -> Markup:
@@ -309,26 +290,23 @@ def _remedy(advice: Advice) -> Markup:
     return tag("span", advice.remedy, class_="remedy")
 
 
-def _problems(content: PageContent, places: Places) -> Markup:
+def _problems(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
     """Warnings on the table and the first one on each column; columns with the same remedy share a line."""
-    first_warnings = {
-        name: warnings
-        for name, items_of_column in content.advice.items()
-        if (warnings := warnings_among(items_of_column))
-    }
-    if not first_warnings and not content.warnings:
+    first_warnings = {name: warnings for name, items in advice.items() if (warnings := warnings_among(items))}
+    of_table = [*result._warnings()]
+    if not first_warnings and not of_table:
         return tag("p", "Nothing stands out.", class_="fine")
     columns_by_remedy: dict[str, list[str]] = {}
     for name, warnings in first_warnings.items():
         columns_by_remedy.setdefault(warnings[0].remedy, []).append(name)
-    items = [tag("li", warning.problem, " ", _remedy(warning)) for warning in content.warnings]
+    items = [tag("li", warning.problem, " ", _remedy(warning)) for warning in of_table]
     items += [
         _problem(names, first_warnings[names[0]][0], places) for names in list(columns_by_remedy.values())[:LISTED]
     ]
     remaining_columns = sum(map(len, list(columns_by_remedy.values())[LISTED:]))
     if remaining_columns:
         items.append(tag("li", f"and {counted(remaining_columns, 'more column')}: see the warnings below"))
-    explanation = tag("p", content.remedies, class_="caption")
+    explanation = tag("p", result.REMEDIES, class_="caption")
     return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), explanation)
 
 
@@ -353,20 +331,17 @@ def warnings_among(advice: list[Advice]) -> list[Advice]:
     return [item for item in advice if item.sort == "warning"]
 
 
-def columns_to_look_at(advice: Mapping[str, list[Advice]]) -> Tile:
-    """Tile with the number of columns that have a warning."""
-    return (
-        "columns to look at",
-        f"{sum(bool(warnings_among(items)) for items in advice.values()):,}",
-        "columns with a warning",
-    )
+def _all_tiles(result: Scored, advice: AdviceByColumn) -> list[Tile]:
+    """Tiles of the table, and one with the number of columns that have a warning."""
+    columns = sum(bool(warnings_among(items)) for items in advice.values())
+    return [*result._tiles(), ("columns to look at", f"{columns:,}", "columns with a warning")]
 
 
-def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
+def _overview(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
     names = result.worst_first
-    figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
-    warning_counts = [len(warnings_among(content.advice[name])) for name in names]
+    figures = {measure.title: [measure.cell(result.columns[name]) for name in names] for measure in result.OVERVIEW}
+    warning_counts = [len(warnings_among(advice[name])) for name in names]
     figures["warnings"] = [(str(count or NOTHING), count) for count in warning_counts]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
     titles = ["column", "kind", "values", *figures]
@@ -398,26 +373,6 @@ def _preview(name: str, column: Any, caption: str) -> Markup | None:
         return None
     before, after = zip(*counts, strict=True)
     return preview_chart((f"Values of {name}", caption), before, after)
-
-
-def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Cell]:
-    """Cell of a figure; columns without it come last."""
-
-    def cell(column: Any) -> Cell:
-        value = getattr(column, figure, None)
-        return ("", "") if value is None else (show(value), f"{value:.9g}")
-
-    return cell
-
-
-def share_cell(part: float) -> Cell:
-    """Cell of a share of rows, which may be none."""
-    return (share(part) if part else NOTHING, f"{part:.9g}")
-
-
-def score_text(score: float | None) -> str:
-    """A score for people."""
-    return NOTHING if score is None else f"{score:.3f}"
 
 
 def link(name: str, places: Places) -> Markup:

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any, ClassVar
 
 from gpuvgm.errors import counted
-from gpuvgm.report.advice import A_ROUNDING, advice, share, short
+from gpuvgm.report.advice import A_ROUNDING, Advice, advice
 from gpuvgm.report.charts import colour, errors_chart, scalars_chart
-from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, check_limits, figures_document
+from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, measures
 from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import (
+    SHARE,
+    Measure,
+    Tile,
+    broken_limits,
+    check_limits,
+    document,
+    score_text,
+    share,
+    short,
+    tiles,
+)
 from gpuvgm.report.page import (
     LISTED,
-    Cell,
-    PageContent,
+    SCORE_LIMIT,
     Places,
     Scored,
-    Tile,
     chart_figure,
-    columns_to_look_at,
     description_table,
     first_rows_table,
     histogram_figure,
     link,
-    number_cell,
     pair_cells,
-    score_text,
     scroll_table,
     share_bar,
-    share_cell,
     tile_list,
     with_others,
 )
@@ -38,20 +44,21 @@ from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
 from gpuvgm.report.text import OVERALL, WIDTH, by_width, head_text, overall_text, report_text, widths_line
 
-#: Limits that `Report.broken` checks: the figure, whether it is a lower limit, and what to call it.
-_BOUNDS = {
-    "max_error": ("p999_error", False, "99.9th percentile of the round-trip error, in sd"),
-    "max_relative_error": ("p999_relative_error", False, "99.9th percentile of the relative error"),
-    "max_clipped_share": ("clipped_share", False, "share of clipped rows"),
-    "max_invalid_share": ("invalid_share", False, "share of rows outside the training range"),
-    "max_off_step_share": ("off_step_share", False, "share of rows that are off the step"),
-    "max_unknown_share": ("unknown_share", False, "share of rows that are no category"),
-    "max_ks": ("ks", False, "Kolmogorov-Smirnov distance"),
-    "max_wasserstein": ("wasserstein", False, "Wasserstein distance, in sd"),
-    "min_mode_agreement": ("mode_agreement", True, "mode agreement"),
-    "min_level_agreement": ("level_agreement", True, "category agreement"),
-}
-
+_ROWS_OUT_OF_RANGE = Measure(
+    "invalid_share", "", limit="max_invalid_share", words="share of rows with any value outside its range"
+)
+_DOCUMENT = (
+    "rows", "verdict", "score", "pair_score", "pairs", "invalid_rows", "invalid_share", "widths", "overall", "columns",
+)  # fmt: skip
+_NUMBER_TILES = measures(
+    "p999_error", "median_error", "clipped_share", "mode_agreement", "ks", "wasserstein", "invalid_rows"
+)
+_RANGE_TILES = [
+    *measures("p999_error", "median_error"),
+    Measure("clipped_share", "outside", SHARE, "rows outside the fitted range"),
+    *measures("ks", "wasserstein", "invalid_rows"),
+]
+_CATEGORY_TILES = measures("level_count", "level_agreement", "unknown_rows", "total_variation")
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
@@ -76,6 +83,15 @@ class Report(Scored):
     widths: Mapping[str, int] = field(default_factory=dict)
     TITLE: ClassVar[str] = "Round trip"
     SHOWN: ClassVar[str] = "Grey: the rows, thin line: after the round trip"
+    LEAD: ClassVar[str] = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
+    FOOT: ClassVar[str] = "Errors and distances are in standard deviations (sd) of each column."
+    REMEDIES: ClassVar[str] = (
+        'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
+        'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
+    )
+    OVERVIEW: ClassVar[Sequence[Measure]] = measures(
+        "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
+    )
 
     @property
     def scores(self) -> dict[str, float]:
@@ -101,11 +117,12 @@ class Report(Scored):
     def overall(self) -> dict[str, Overall]:
         """The worst and the mean of every figure that a column has."""
         figures = {}
-        for figure, (_, _, small) in OVERALL.items():
-            values = dict(self._values(figure))
+        for measure in OVERALL:
+            found = {name: measure.of(column) for name, column in self.columns.items()}
+            values = {name: float(value) for name, value in found.items() if value is not None}
             if values:
-                column = (min if small else max)(values, key=values.__getitem__)
-                figures[figure] = Overall(values[column], column, sum(values.values()) / len(values))
+                column = (min if measure.is_lower else max)(values, key=values.__getitem__)
+                figures[measure.name] = Overall(values[column], column, sum(values.values()) / len(values))
         return figures
 
     @property
@@ -120,18 +137,7 @@ class Report(Scored):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict that JSON can hold."""
-        return {
-            "rows": self.rows,
-            "verdict": self.verdict,
-            "score": self.score,
-            "pair_score": self.pair_score,
-            "pairs": [asdict(pair) for pair in self.pairs],
-            "invalid_rows": self.invalid_rows,
-            "invalid_share": self.invalid_share,
-            "widths": dict(self.widths),
-            "overall": {figure: asdict(overall) for figure, overall in self.overall.items()},
-            "columns": {name: figures_document(column) for name, column in self.columns.items()},
-        }
+        return {name: document(getattr(self, name)) for name in _DOCUMENT}
 
     def to_text(self) -> str:
         """A verdict, tables of the columns that change, 80 columns wide, and notes on the words in them."""
@@ -155,26 +161,36 @@ class Report(Scored):
             change_words = f"{pair.before:z.4f} to {pair.after:z.4f}, {pair.one} and {pair.other}"
             yield fill(f"largest change of a correlation: {change_words}", WIDTH)
 
-    def _content(self) -> PageContent:
-        advice_by_column = self._advice_by_column(advice)
+    def _tiles(self) -> Iterator[Tile]:
+        numbers = [column for column in self.columns.values() if isinstance(column, NumberFigures)]
+        yield "rows", f"{self.rows:,}", "rows evaluated"
+        yield "columns", f"{len(self.columns):,}", "columns of the model"
+        if self.widths:
+            yield "matrix", f"{sum(self.widths.values()):,}", "columns of the one-hot matrix, which a network sees"
+        if self.score is not None:
+            yield "score", score_text(self.score), "of 1: how alike the values before and after are, on average"
+        if numbers:
+            worst = max(column.p999_error for column in numbers)
+            yield "worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"
+            share_outside = share(self.invalid_share) if self.rows else "–"
+            yield "rows out of range", share_outside, "in any column, as they came in"
 
-        def parts(places: Places) -> Iterable[Markup | None]:
-            yield _widest_columns(self.widths, places)
-            yield _correlation_changes(self.pairs, places)
-            if self.first:
-                caption = "Values of the first rows, and what is decoded of them. Bold: another value."
-                yield first_rows_table(self.first, "decoded", caption, len(self.columns), mark=True)
+    def _advice(self, name: str, column: ColumnFigures) -> Iterable[Advice]:
+        return advice(name, column)
 
-        return PageContent(
-            lead=LEAD,
-            foot=FOOT,
-            figures=[*_report_tiles(self), columns_to_look_at(advice_by_column)],
-            advice=advice_by_column,
-            remedies=REMEDIES,
-            overview=_FIGURES,
-            parts=parts,
-            body=_report_body,
-        )
+    def _parts(self, places: Places) -> Iterable[Markup | None]:
+        yield _widest_columns(self.widths, places)
+        yield _correlation_changes(self.pairs, places)
+        if self.first:
+            caption = "Values of the first rows, and what is decoded of them. Bold: another value."
+            yield first_rows_table(self.first, "decoded", caption, len(self.columns), mark=True)
+
+    def _body(self, name: str, column: ColumnFigures) -> Iterable[Child]:
+        if isinstance(column, NumberFigures):
+            return _number_section(name, column)
+        if isinstance(column, CategoryFigures):
+            return _category_section(column)
+        return [tag("p", "Handed through as it is.")]
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.
@@ -194,31 +210,14 @@ class Report(Scored):
         InputError
             For a limit of another name.
         """
-        check_limits(bounds, [*_BOUNDS, "min_score"])
-        bounds = dict(bounds)
-        sentences = self._score_below(bounds.pop("min_score", None))
-        for bound, limit in bounds.items():
-            if limit is None:
-                continue
-            figure, lower, words = _BOUNDS[bound]
-            side = f"must be at {'least' if lower else 'most'} {limit:g}"
-            for name, value in self._values(figure):
-                # Negated, so that NaN breaks its limit.
-                if not (value >= limit if lower else value <= limit):
-                    text = f'column "{name}": {words} is {value:.6g}, but {side}'
-                    sentences.append(text + _limit_remedy(figure, self.columns[name]))
-            if figure == "invalid_share" and not self.invalid_share <= limit:
-                sentences.append(
-                    f"share of rows with any value outside its range is {self.invalid_share:.6g}, but {side}"
-                )
+        check_limits(bounds, [*MEASURES.values(), SCORE_LIMIT])
+        sentences = [sentence for _, sentence in broken_limits([SCORE_LIMIT], self, bounds)]
+        for limit, bound in bounds.items():
+            for name, column in self.columns.items():
+                for measure, sentence in broken_limits(MEASURES.values(), column, {limit: bound}):
+                    sentences.append(f'column "{name}": {sentence}{_limit_remedy(measure.name, column)}')
+            sentences += [sentence for _, sentence in broken_limits([_ROWS_OUT_OF_RANGE], self, {limit: bound})]
         return sentences
-
-    def _values(self, figure: str) -> Iterator[tuple[str, float]]:
-        """One figure of the columns that have it."""
-        for name, column in self.columns.items():
-            value = getattr(column, figure, None)
-            if value is not None:
-                yield name, float(value)
 
 
 def _loss(column: ColumnFigures) -> tuple[float, float, str]:
@@ -262,27 +261,6 @@ _MODE_TITLES = (
     "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
 )  # fmt: skip
 UNCHANGED = "Every row comes back exactly."
-REMEDIES = (
-    'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
-    'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
-)
-LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
-FOOT = "Errors and distances are in standard deviations (sd) of each column."
-
-
-def _report_tiles(report: Report) -> Iterator[Tile]:
-    numbers = [column for column in report.columns.values() if isinstance(column, NumberFigures)]
-    yield "rows", f"{report.rows:,}", "rows evaluated"
-    yield "columns", f"{len(report.columns):,}", "columns of the model"
-    if report.widths:
-        yield "matrix", f"{sum(report.widths.values()):,}", "columns of the one-hot matrix, which a network sees"
-    if report.score is not None:
-        yield "score", score_text(report.score), "of 1: how alike the values before and after are, on average"
-    if numbers:
-        worst = max(column.p999_error for column in numbers)
-        yield "worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"
-        share_outside = share(report.invalid_share) if report.rows else "–"
-        yield "rows out of range", share_outside, "in any column, as they came in"
 
 
 def _widest_columns(widths: Mapping[str, int], places: Places) -> Markup | None:
@@ -321,40 +299,9 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
     )
 
 
-def _modes_or_categories(column: ColumnFigures) -> Cell:
-    if isinstance(column, CategoryFigures):
-        return (f"{column.level_count:,}", column.level_count)
-    modes = column.profile.modes if isinstance(column, NumberFigures) and column.profile else ()
-    return (str(len(modes)), len(modes)) if modes else ("", "")
-
-
-def _agreement_cell(column: ColumnFigures) -> Cell:
-    """Rows that keep their mode or category."""
-    figure = "level_agreement" if isinstance(column, CategoryFigures) else "mode_agreement"
-    return number_cell(figure, share)(column)
-
-
-_FIGURES: Mapping[str, Callable[[ColumnFigures], Cell]] = {
-    "missing": lambda column: share_cell(column.missing / max(column.rows, 1)),
-    "modes, categories": _modes_or_categories,
-    "99.9 % error": number_cell("p999_error", short),
-    "largest": number_cell("maximum_error", short),
-    "clipped": number_cell("clipped_share", share),
-    "same": _agreement_cell,
-    "KS": number_cell("ks", short),
-    "Wasserstein": number_cell("wasserstein", short),
-}
-
-
-def _report_body(name: str, column: ColumnFigures) -> Iterable[Child]:
-    if isinstance(column, NumberFigures):
-        return _number_section(name, column)
-    return _category_section(column) if isinstance(column, CategoryFigures) else [tag("p", "Handed through as it is.")]
-
-
 def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
-    profile = column.profile
-    yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(_number_tiles(column))
+    profile, measures_shown = column.profile, _NUMBER_TILES if column.has_modes else _RANGE_TILES
+    yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(tiles(measures_shown, column))
     if profile is None:
         return
     yield histogram_figure(
@@ -376,18 +323,6 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
         yield description_table(column.before, column.after, ("before", "after"))
     if column.has_modes:
         yield tag("p", _fit_words(profile), class_="fit")
-
-
-def _number_tiles(column: NumberFigures) -> Iterator[Tile]:
-    yield "99.9 % error", f"{short(column.p999_error)} sd", "all rows but one in a thousand come back closer than this"
-    yield "median error", f"{short(column.median_error)} sd", "half of the rows come back closer than this"
-    explanation = "rows whose scalar was cut at ±0.99" if column.has_modes else "rows outside the fitted range"
-    yield ("clipped" if column.has_modes else "outside"), share(column.clipped_share), explanation
-    if column.mode_agreement is not None:
-        yield "same mode", share(column.mode_agreement), "rows that keep their most probable mode on the way"
-    yield "KS", short(column.ks), "Kolmogorov-Smirnov distance of the values before and after"
-    yield "Wasserstein", f"{short(column.wasserstein)} sd", "Wasserstein distance of the values before and after"
-    yield "invalid", f"{column.invalid_rows:,}", "rows outside the fitted range, as they came in"
 
 
 def _modes_section(column: NumberFigures, profile: NumberProfile) -> Markup:
@@ -429,14 +364,7 @@ def _fit_words(profile: NumberProfile) -> str:
 
 
 def _category_section(column: CategoryFigures) -> Iterator[Markup]:
-    yield tile_list(
-        [
-            ("categories", f"{column.level_count:,}", "known to the model"),
-            ("same category", share(column.level_agreement), "rows whose category comes back"),
-            ("unknown", f"{column.unknown_rows:,}", "rows with a value that is no category"),
-            ("variation", short(column.total_variation), "half the sum of the differences between shares"),
-        ]
-    )
+    yield tile_list(tiles(_CATEGORY_TILES, column))
     counts = with_others(column, column.level_count)
     parts = [count.rows_before / max(column.rows, 1) for count in counts]
     longest = max(parts, default=1.0) or 1.0

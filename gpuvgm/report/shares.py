@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.report.advice import share
 from gpuvgm.report.charts import FEET, SIDE, Label, chart, drawing_box, linear_ticks, path, rule, steps_path
 from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.report.measures import share
 from gpuvgm.report.pictures import Axis, JointShares, Shares
 
 HEIGHT, HEAT_HEIGHT = 180, 240

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.cells import cell_len, chop_cells
 
 from gpuvgm.errors import counted
 from gpuvgm.report.figures import (
+    MEASURES,
     SHARE_NAMES,
     SHARES,
     CategoryFigures,
@@ -18,7 +19,9 @@ from gpuvgm.report.figures import (
     NumberFigures,
     Overall,
     ValueCount,
+    measures,
 )
+from gpuvgm.report.measures import Measure, percent_text
 
 WIDTH = 80
 LEAST_ROOM = 12  # for names; wide quantiles are left out to keep it
@@ -28,56 +31,23 @@ WIDEST = 3  # columns that are named
 GAP = "  "
 
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
-_Headings = Sequence[tuple[str, Callable[[Any], str]]]
 
-_ERRORS: _Headings = (
-    ("rows", lambda c: f"{c.rows:,}"),
-    ("missing", lambda c: f"{c.missing:,}"),
-    ("median error", lambda c: f"{c.median_error:.1e}"),
-    ("99.9 % error", lambda c: f"{c.p999_error:.1e}"),
-    ("largest", lambda c: f"{c.maximum_error:.1e}"),
+_NUMBER_TABLES = (
+    measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
+    measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
+    measures(
+        "clipped_share", "mode_agreement", "invalid_rows", "off_step_rows", "under_threshold_rows", "ks", "wasserstein"
+    ),
 )
-_RELATIVE: _Headings = (
-    ("median relative", lambda c: f"{c.median_relative_error:.1e}"),
-    ("99.9 % relative", lambda c: f"{c.p999_relative_error:.1e}"),
-    ("largest relative", lambda c: f"{c.maximum_relative_error:.1e}"),
-)
-_SHARES: _Headings = (
-    ("clipped", lambda c: _percent_text(c.clipped_share)),
-    ("same mode", lambda c: "" if c.mode_agreement is None else _percent_text(c.mode_agreement)),
-    ("invalid", lambda c: f"{c.invalid_rows:,}"),
-    ("off step", lambda c: f"{c.off_step_rows:,}"),
-    ("no mode", lambda c: f"{c.under_threshold_rows:,}"),
-    ("KS", lambda c: f"{c.ks:.1e}"),
-    ("Wasserstein", lambda c: f"{c.wasserstein:.1e}"),
-)
-_CATEGORIES: _Headings = (
-    ("rows", lambda c: f"{c.rows:,}"),
-    ("missing", lambda c: f"{c.missing:,}"),
-    ("categories", lambda c: f"{c.level_count:,}"),
-    ("same", lambda c: _percent_text(c.level_agreement)),
-    ("unknown", lambda c: f"{c.unknown_rows:,}"),
-    ("variation", lambda c: f"{c.total_variation:.1e}"),
-)
+_CATEGORY_TABLE = measures("rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation")
+#: Measures that the table has a worst and a mean of.
+OVERALL = measures(
+    "median_error", "p999_error", "maximum_error",
+    "median_relative_error", "p999_relative_error", "maximum_relative_error",
+    "clipped_share", "mode_agreement", "invalid_share", "ks", "wasserstein",
+    "level_agreement", "total_variation",
+)  # fmt: skip
 _CHOICES = ((0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0), (0.0, 0.05, 0.5, 0.95, 1.0), (0.0, 0.5, 1.0), (0.0, 1.0), (0.5,))
-
-#: Figures that the table has a worst and a mean of: what they are called, whether they are shares, and whether a small
-#: one is the worst.
-OVERALL = {
-    "median_error": ("median error", False, False),
-    "p999_error": ("99.9 % error", False, False),
-    "maximum_error": ("largest error", False, False),
-    "median_relative_error": ("median relative error", False, False),
-    "p999_relative_error": ("99.9 % relative error", False, False),
-    "maximum_relative_error": ("largest relative error", False, False),
-    "clipped_share": ("clipped", True, False),
-    "mode_agreement": ("same mode", True, True),
-    "invalid_share": ("invalid", True, False),
-    "ks": ("KS", False, False),
-    "wasserstein": ("Wasserstein", False, False),
-    "level_agreement": ("same category", True, True),
-    "total_variation": ("variation", False, False),
-}
 
 _NUMBER_NOTE = """\
 errors: of transform and inverse, in units of the column's standard deviation
@@ -105,7 +75,7 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     categories = {name: column for name, column in columns.items() if isinstance(column, CategoryFigures)}
     parts: list[list[str]] = []
     if numbers:
-        parts += [_figures(headings, numbers) for headings in (_ERRORS, _RELATIVE, _SHARES)]
+        parts += [figures_table(measures, numbers) for measures in _NUMBER_TABLES]
         parts += [
             *_moment_tables(numbers),
             *_quantile_tables(numbers),
@@ -113,18 +83,14 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
             _NUMBER_NOTE.splitlines(),
         ]
     if categories:
-        parts += [_figures(_CATEGORIES, categories), _category_shares(categories), _CATEGORY_NOTE.splitlines()]
+        parts += [figures_table(_CATEGORY_TABLE, categories), _category_shares(categories), _CATEGORY_NOTE.splitlines()]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _percent_text(share: float) -> str:
-    return f"{100 * share:.3f} %"
-
-
-def _figures(headings: _Headings, columns: Mapping[str, Any]) -> list[str]:
-    """One line a column."""
-    rows = [(name, [cell(column) for _, cell in headings]) for name, column in columns.items()]
-    return aligned([title for title, _ in headings], rows)
+def figures_table(measures: Sequence[Measure], parts: Mapping[str, Any]) -> list[str]:
+    """Lines of a table of some measures of each column."""
+    rows = [(name, [measure.text(part) for measure in measures]) for name, part in parts.items()]
+    return aligned([measure.title for measure in measures], rows)
 
 
 def _description_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
@@ -138,12 +104,9 @@ def _description_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[s
 def overall_text(overall: Mapping[str, Overall], columns: int) -> list[str]:
     """The worst and the mean of every figure, where there is more than one column."""
     rows: list[Row] = []
-    for figure, overall_figure in overall.items():
-        label, share, _ = OVERALL[figure]
-        worst, mean = (
-            _percent_text(value) if share else f"{value:.1e}" for value in (overall_figure.worst, overall_figure.mean)
-        )
-        rows.append((overall_figure.column, [label, worst, mean]))
+    for name, of_all in overall.items():
+        measure = MEASURES[name]
+        rows.append((of_all.column, [measure.label, measure.unit.text(of_all.worst), measure.unit.text(of_all.mean)]))
     return ["\n".join(["the worst column, and the mean of all:", *aligned(["", "worst", "mean"], rows)])] * (
         columns > 1
     )
@@ -221,7 +184,7 @@ def _share_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]
     return [
         (
             name if i == 0 else "",
-            [count.text, _percent_text(count.rows_before / total), _percent_text(count.rows_after / total)],
+            [count.text, percent_text(count.rows_before / total), percent_text(count.rows_after / total)],
         )
         for i, count in enumerate(counts)
     ]

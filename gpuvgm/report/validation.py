@@ -7,7 +7,7 @@ as it comes in: nothing is encoded, clipped or rounded before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
 
@@ -22,35 +22,58 @@ from gpuvgm.execution import Run
 from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
-from gpuvgm.report.figures import check_limits
-from gpuvgm.report.text import WIDTH, Row, aligned
+from gpuvgm.report.measures import COUNT, Measure, Part, Unit, check_limits, document
+from gpuvgm.report.text import WIDTH, figures_table
 from gpuvgm.summary import Floats, Grid, Ints, Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
 
+_DISTANCE = Unit("{:.2g}".format, "{:.2g}".format)
+_COUNTS = (
+    Measure("invalid_rows", "invalid", COUNT),
+    Measure("off_step_rows", "off step", COUNT),
+    Measure("unknown_rows", "unknown", COUNT),
+)
+_SHARES = (
+    Measure(
+        "invalid_share", "",
+        limit="max_invalid_share", bound=0.001, words="share of values outside the training range is",
+    ),
+    Measure(
+        "off_step_share", "",
+        limit="max_off_step_share", bound=0.001, words="share of values that are no multiples of {step} is",
+    ),
+    Measure(
+        "unknown_share", "",
+        limit="max_unknown_share", bound=0.0, words="share of values that are no category is",
+    ),
+)  # fmt: skip
+_DISTANCES = (
+    Measure(
+        "shares", "shares", _DISTANCE,
+        limit="max_shares", bound=0.1, words="shares of categories, modal and missing values differ by",
+    ),
+    Measure(
+        "ks", "KS", _DISTANCE,
+        limit="max_ks", bound=0.1, words="Kolmogorov-Smirnov distance to the training rows is",
+    ),
+    Measure(
+        "mean_shift", "mean, sd", _DISTANCE,
+        limit="max_mean_shift", bound=0.25, words="mean is off, in sd of the training rows, by",
+    ),
+    Measure(
+        "tail_ratio", "tails", _DISTANCE,
+        limit="max_tail_ratio", bound=10.0, words="outermost rows are more, or fewer, by a factor of",
+    ),
+)  # fmt: skip
+_LIMITED = (*_SHARES, *_DISTANCES)
 #: What is wrong with a table that breaks them; see `Validation.broken`.
-LIMITS: Mapping[str, float] = {
-    "max_invalid_share": 0.001,
-    "max_off_step_share": 0.001,
-    "max_unknown_share": 0.0,
-    "max_shares": 0.1,
-    "max_ks": 0.1,
-    "max_mean_shift": 0.25,
-    "max_tail_ratio": 10.0,
-}
-_WORDS = {
-    "max_invalid_share": "share of values outside the training range is",
-    "max_off_step_share": "share of values that are no multiples of {step} is",
-    "max_unknown_share": "share of values that are no category is",
-    "max_shares": "shares of categories, modal and missing values differ by",
-    "max_ks": "Kolmogorov-Smirnov distance to the training rows is",
-    "max_mean_shift": "mean is off, in sd of the training rows, by",
-    "max_tail_ratio": "outermost rows are more, or fewer, by a factor of",
-}
+LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _LIMITED}
+_DOCUMENT = ("rows", "columns", "not_judged")
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnValidation:
+class ColumnValidation(Part):
     """Agreement of a column with the training rows; None where a figure has no meaning.
 
     Parameters
@@ -112,18 +135,19 @@ class ColumnValidation:
         }
 
     @property
-    def judged(self) -> dict[str, float | None]:
-        """Figures by the name of their limit."""
-        rows = max(self.rows, 1)
-        return {
-            "max_invalid_share": self.invalid_rows / rows,
-            "max_off_step_share": None if self.off_step_rows is None else self.off_step_rows / rows,
-            "max_unknown_share": None if self.unknown_rows is None else self.unknown_rows / rows,
-            "max_shares": self.shares,
-            "max_ks": self.ks,
-            "max_mean_shift": self.mean_shift,
-            "max_tail_ratio": self.tail_ratio,
-        }
+    def invalid_share(self) -> float:
+        """`invalid_rows` as a share of all rows."""
+        return self.invalid_rows / max(self.rows, 1)
+
+    @property
+    def off_step_share(self) -> float | None:
+        """`off_step_rows` as a share of all rows."""
+        return None if self.off_step_rows is None else self.off_step_rows / max(self.rows, 1)
+
+    @property
+    def unknown_share(self) -> float | None:
+        """`unknown_rows` as a share of all rows."""
+        return None if self.unknown_rows is None else self.unknown_rows / max(self.rows, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +216,16 @@ class Validation:
 
     def _sentences_by_column(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
         """Sentences on broken limits by column."""
-        bounds: dict[str, float | None] = {**LIMITS, **(limits or {})}
-        check_limits(bounds, LIMITS)
+        bounds = {**LIMITS, **(limits or {})}
+        check_limits(bounds, _LIMITED)
         sentences_by_column: dict[str, list[str]] = {}
         for name, column in self.columns.items():
-            for limit, value in column.judged.items():
-                bound = bounds[limit]
-                # Negated, so that NaN breaks its limit.
-                if value is not None and bound is not None and not value <= bound + column.allowances.get(limit, 0.0):
-                    words = _WORDS[limit].format(step=column.step)
-                    sentence = f'column "{name}": {words} {value:.3g}, but may be at most {bound:g}'
+            allowances = column.allowances
+            for measure in _LIMITED:
+                bound, figure = bounds[measure.limit], measure.of(column)
+                if bound is not None and measure.is_broken(figure, bound + allowances.get(measure.limit, 0.0)):
+                    words = measure.words.format(step=column.step)
+                    sentence = f'column "{name}": {words} {figure:.3g}, but may be at most {bound:g}'
                     sentences_by_column.setdefault(name, []).append(sentence)
         for name, (type_, fitted) in self.other_types.items():
             sentences_by_column[name] = [f'column "{name}": holds {type_}, but {fitted} when it was fitted']
@@ -216,25 +240,13 @@ class Validation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
-        columns = {name: asdict(column) for name, column in self.columns.items()}
         other_types = {name: {"type": now, "fitted": fitted} for name, (now, fitted) in self.other_types.items()}
-        return {
-            "rows": self.rows,
-            "columns": columns,
-            "not_judged": list(self.not_judged),
-            "other_types": other_types,
-        }
+        return {name: document(getattr(self, name)) for name in _DOCUMENT} | {"other_types": other_types}
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
-        titles = ["invalid", "off step", "unknown", "shares", "KS", "mean, sd", "tails"]
-        rows: list[Row] = []
-        for name, column in self.columns.items():
-            counts = (column.invalid_rows, column.off_step_rows, column.unknown_rows)
-            figures = (column.shares, column.ks, column.mean_shift, column.tail_ratio)
-            cells = ["" if count is None else f"{count:,}" for count in counts]
-            rows.append((name, [*cells, *("" if figure is None else f"{figure:.2g}" for figure in figures)]))
-        parts = [fill(self.verdict(limits), WIDTH), "\n".join(aligned(titles, rows))]
+        table = figures_table([*_COUNTS, *_DISTANCES], self.columns)
+        parts = [fill(self.verdict(limits), WIDTH), "\n".join(table)]
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
         return "\n\n".join(parts)

@@ -10,8 +10,9 @@ import pytest
 
 import gpuvgm
 from gpuvgm.report import Report
-from gpuvgm.report.advice import Advice, advice, share, short
+from gpuvgm.report.advice import Advice, advice
 from gpuvgm.report.figures import NumberFigures
+from gpuvgm.report.measures import share, short
 
 RANDOM = np.random.default_rng(0)
 ROWS = 5000

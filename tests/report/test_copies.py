@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.report import Comparison
-from gpuvgm.report.advice import share
 from gpuvgm.report.copies import copies
+from gpuvgm.report.measures import share
 from tests.report.documents import parsed
 
 ROWS = 2000
