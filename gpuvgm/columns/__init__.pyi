@@ -8,6 +8,7 @@ from .base import (
     EncodingOptions,
     FitRecord,
     FittedColumn,
+    Refuted,
     Slice,
     Values,
 )
@@ -24,7 +25,7 @@ from .continuous import MixtureColumn
 from .general import GeneralColumn
 from .histograms import Histogram
 from .identifiers import IdColumn
-from .inference import UUID, Refuted
+from .inference import UUID
 from .mixture_model import TAILS
 from .model import KINDS, TableModel, column_from_json
 from .names import NAMES, NameTemplate

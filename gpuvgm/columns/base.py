@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
@@ -157,6 +157,25 @@ class FitRecord:
     refinements: Count = 0
     effort: Effort = "research"
     bound_with_fewer: float | None = None
+
+
+class Refuted(InputError):
+    """All rows contradict what a sample showed of a column.
+
+    Parameters
+    ----------
+    message : str
+        What the rows show instead.
+    values : sequence of object
+        Values that the sample lacked, of the column's own type.
+    """
+
+    def __init__(self, message: str, values: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.values = values
+
+    def __reduce__(self) -> tuple[type[Refuted], tuple[str, Sequence[Any]]]:
+        return type(self), (str(self), self.values)
 
 
 class ColumnPlan:

@@ -22,6 +22,7 @@ from gpuvgm.columns.base import (
     EncodingOptions,
     FitRecord,
     FittedColumn,
+    Refuted,
     Slice,
     Values,
     refuse_rows,
@@ -37,7 +38,7 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
-from gpuvgm.columns.inference import MOST_VALUES, Refuted
+from gpuvgm.columns.inference import MOST_VALUES
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.passthrough import handed_back

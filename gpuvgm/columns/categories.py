@@ -15,11 +15,18 @@ from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, on_h
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
-from gpuvgm.io import is_plain_number_type, is_text_type, out_of_dictionary
+from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, out_of_dictionary
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
+
+
+def is_category_type(type_: pa.DataType) -> bool:
+    """Return whether a categorical column can hold the type: numbers, datetimes, booleans, text, dictionaries."""
+    if pa.types.is_dictionary(type_):
+        return not pa.types.is_dictionary(type_.value_type) and is_category_type(type_.value_type)
+    return is_number_type(type_) or is_text_type(type_) or bool(pa.types.is_boolean(type_))
 
 
 def value_type(type_: pa.DataType) -> pa.DataType:

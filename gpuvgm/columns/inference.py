@@ -1,10 +1,15 @@
-"""The kind of a column, from its Arrow type and a sample of its values."""
+"""What an undeclared column is: an ordered list of small recognisers, `RECOGNISERS`, at the end of this file.
+
+Each looks at a sample of the column, and says what the column is or declines; the first that answers is right. Text of
+dates, times and numbers is read before (`codecs/texts.py`), so that the recognisers of these see its values.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
-from gpuvgm.columns.categories import plain_values, value_type
+from gpuvgm.columns.categories import is_category_type, plain_values, value_type
 from gpuvgm.columns.codecs.texts import (
     FIRST_ROWS,
     TextForm,
@@ -24,8 +29,9 @@ from gpuvgm.columns.codecs.texts import (
     may_be_values,
     unread_values,
 )
-from gpuvgm.errors import InputError, counted, listed
-from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_type, plain_values_of
+from gpuvgm.columns.options import Setting
+from gpuvgm.errors import counted, listed
+from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, plain_values_of
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 
@@ -46,9 +52,9 @@ LEAST_FREE, MANY_FREE, NEW_TEXTS = 2_000, 256, 0.3
 #: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
 FILLED = 0.9
 LEAST_NUMBERED = 100
+LEAST_NAMED = 1_000
 #: Whole numbers between these that run in steps may be years, which are quantities.
 FIRST_YEAR, LAST_YEAR = 1600, 2100
-LEAST_NAMED = 1_000
 TRIMMED_ROWS = 1 << 13  # of text, copied without its blanks at a time
 LARGE_SAMPLE = 1 << 24  # bytes of a column, beyond which memory counts for more than time
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -57,37 +63,19 @@ NO_VALUE = "no value in the sample"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Kind of a column, inferred from a sample.
-
-    Parameters
-    ----------
-    kind : str
-        "continuous", "mixed", "categorical", "id" or "pass".
-    reason : str
-        Why, in words.
-    modal : tuple of int or float
-        The modal values of a mixed column, the most frequent first.
-    distinct : int
-        Different values of a text column; 0 where they were not counted.
-    """
-
-    kind: str
-    reason: str
-    modal: tuple[int | float, ...] = ()
-    distinct: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class InferenceSettings:
     """Settings of inference: what is recognised beside the types of columns.
 
     Parameters
     ----------
     texts : bool
-        Dates, times and numbers in text.
+        Dates, times and numbers in text, and constants.
     identifiers : bool
         Identifiers.
+    categorical : bool
+        Whether a column of few different numbers is categorical.
+    spikes : bool
+        Whether a column with a few very frequent numbers is mixed.
     rows : int or None
         Rows of the source, where they are known.
     components : int or None
@@ -102,6 +90,8 @@ class Recognised:
 
     texts: bool = False
     identifiers: bool = False
+    categorical: bool = True
+    spikes: bool = True
     rows: int | None = None
     components: int | None = None
     is_exact: bool = False
@@ -109,29 +99,387 @@ class Recognised:
     na_values: tuple[str, ...] = ()
 
 
-class Refuted(InputError):
-    """All rows contradict what a sample showed of a column.
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a column is, by a sample.
 
     Parameters
     ----------
-    message : str
-        What the rows show instead.
-    values : sequence of object
-        Values that the sample lacked, of the column's own type.
+    kind : str
+        "continuous", "mixed", "categorical", "id" or "pass".
+    reason : str
+        Why, in words.
+    options : mapping
+        Options that suit the column: its modal values, the most frequent first, and its scale.
     """
 
-    def __init__(self, message: str, values: Sequence[Any] = ()) -> None:
-        super().__init__(message)
-        self.values = values
-
-    def __reduce__(self) -> tuple[type[Refuted], tuple[str, Sequence[Any]]]:
-        return type(self), (str(self), self.values)
+    kind: str
+    reason: str
+    options: Mapping[str, Setting] = field(default_factory=dict)
 
 
-def can_identify(type_: pa.DataType) -> bool:
-    """Return whether an identifier can hold the type: whole numbers and text."""
-    values = plain_type(type_)
-    return is_text_type(values) or bool(pa.types.is_integer(values))
+@dataclass(frozen=True, eq=False)  # no slots: what several recognisers look at is cached
+class Sample:
+    """Sample of a column, as recognisers look at it.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Some of its values.
+    settings : InferenceSettings
+        What is recognised.
+    name : str or None
+        The column; None where its name tells nothing.
+    """
+
+    column: Column
+    settings: InferenceSettings = InferenceSettings()
+    name: str | None = None
+
+    @cached_property
+    def form(self) -> TextForm | None:
+        """Form of text that is dates, times or numbers, if text is recognised at all; None for other columns."""
+        if not self.settings.texts or not is_text_type(self.column.type):
+            return None
+        return form_of(self.column, self.settings.parse, self.settings.na_values)
+
+    @cached_property
+    def values(self) -> Column | None:
+        """Numbers, dates or times: the column, or what its text says, without words; None for other columns."""
+        if self.form is None:
+            return self.column if is_number_type(self.column.type) else None
+        form = replace(self.form, words=())
+        return pa.chunked_array([form.read(chunk)[0] for chunk in self.column.chunks], form.value_type)
+
+    @cached_property
+    def numbers(self) -> Numbers | None:
+        """Integers or floats, also those of text; None for other columns, dates and decimals among them."""
+        values = self.values
+        if values is not None and self.form is not None and pa.types.is_decimal(values.type):
+            values = values.cast(pa.float64())
+        return None if values is None or not is_plain_number_type(values.type) else Numbers(values)
+
+    @cached_property
+    def texts(self) -> Texts | None:
+        """The text, also that of a dictionary; None for other columns."""
+        column = plain_values_of(self.column)
+        return Texts.of(column) if is_text_type(column.type) else None
+
+    @property
+    def label(self) -> str:
+        """The column's type, or what its text is like."""
+        if self.form is None:
+            return type_name(self.column.type)
+        words = f" beside {listed(self.form.words)}" if self.form.words else ""
+        return f'text such as "{self.form.example}"{words}'
+
+    @cached_property
+    def has_value(self) -> bool:
+        """Whether some row has a value; NaN and blank text are none."""
+        if self.column.null_count == len(self.column):
+            return False
+        if self.numbers is not None:
+            return len(self.numbers.present) > 0
+        return self.form is not None or self.texts is None or len(self.texts.present) > 0
+
+    @cached_property
+    def range(self) -> tuple[int, float] | None:
+        """Step of whole numbers that are all different, and the share of their range that all rows fill; else None."""
+        values, rows = self.values, len(self.column)
+        if not self.settings.identifiers or rows < LEAST_NUMBERED or values is None:
+            return None
+        if not pa.types.is_integer(values.type) or not are_unique(values):
+            return None
+        numbers = values.to_numpy()
+        offsets = numbers.astype(np.uint64) - numbers.min().astype(np.uint64)  # modulo 2^64, which no difference has
+        step, span = int(np.gcd.reduce(offsets)), int(offsets.max())
+        return step, max(self.settings.rows or 0, rows) / (span // step + 1)
+
+    @property
+    def doubt(self) -> str:
+        """Why whole numbers that are all different may be no identifiers; empty where nothing speaks against it."""
+        if self.range is None or self.numbers is None:
+            return ""
+        share, numbers = self.range[1], self.numbers.present
+        if share < FILLED:
+            return f'all different, and {_percent(share)} of their range: declare it "id" if it tells rows apart'
+        if FIRST_YEAR <= numbers.min() and numbers.max() <= LAST_YEAR:
+            return 'all different, and perhaps years: declare it "id" if it tells rows apart'
+        return ""
+
+    @cached_property
+    def unread(self) -> str:
+        """Remedy where most of many texts may be numbers, dates or times but are in no readable form; else empty."""
+        if self.texts is None or not self.settings.texts or self.texts.distinct <= MANY_TEXTS:
+            return ""
+        is_open = may_be_values(self.texts.present, self.texts.distinct)
+        return unread_values(different_texts(self.texts.column)) if is_open else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Integers or floats of a sample."""
+
+    column: Column
+
+    @cached_property
+    def present(self) -> NDArray[Any]:
+        """Numbers that are neither null nor NaN."""
+        numbers: NDArray[Any] = self.column.drop_null().to_numpy()
+        return numbers if numbers.dtype.kind != "f" else numbers[~np.isnan(numbers)]
+
+    @cached_property
+    def by_frequency(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Different finite numbers and their counts, the most frequent first; among equals the smaller number."""
+        values, counts = distinct_values(self.present[np.isfinite(self.present)])
+        order = np.argsort(-counts, kind="stable")
+        # Negative zero is shown as 0.
+        return np.where(values == 0, values.dtype.type(0), values)[order], counts[order]
+
+    @property
+    def are_few(self) -> bool:
+        """Whether there are few different numbers, none of them infinite, each in several rows on average."""
+        (values, counts), rows = self.by_frequency, len(self.present)
+        infinite = int(np.sum(counts)) < rows
+        return not infinite and len(values) <= MOST_VALUES and rows >= LEAST_ROWS_PER_VALUE * len(values)
+
+    @property
+    def distinct(self) -> str:
+        """How many different numbers there are, in words."""
+        return counted(len(self.by_frequency[0]), "distinct value")
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Text of a sample.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        All rows.
+    present : pyarrow.ChunkedArray
+        Those that are neither missing nor blank.
+    counts : ndarray of shape (distinct,), int64
+        How often each different text occurs.
+    has_blank : bool
+        Whether there is blank text.
+    """
+
+    column: Column
+    present: Column
+    counts: NDArray[np.int64]
+    has_blank: bool
+
+    @classmethod
+    def of(cls, column: Column) -> Texts:
+        """Text of a column."""
+        text = column.drop_null()
+        parts = pa.table([text], ["text"]).to_batches(max_chunksize=TRIMMED_ROWS)
+        is_blank = pa.chunked_array([are_blank(part.column(0)) for part in parts], pa.bool_())
+        has_blank = bool(pc.any(is_blank).as_py())
+        if has_blank:  # else nothing is copied
+            text = text.filter(pc.invert(is_blank))
+        return cls(column, text, _counts_of(text), has_blank)
+
+    @property
+    def distinct(self) -> int:
+        """How many different texts there are."""
+        return len(self.counts)
+
+    @property
+    def are_uuids(self) -> bool:
+        """Whether all texts are UUIDs."""
+        parts = (self.present.slice(0, 1), self.present)
+        return all(bool(pc.all(pc.match_substring_regex(part, rf"\A{UUID}\z")).as_py()) for part in parts)
+
+
+# -- recognisers, in their order
+
+
+def index_of_pandas(sample: Sample) -> Finding | None:
+    """The index that pandas writes beside a table's columns."""
+    if sample.name is None:
+        return None
+    if _PARQUET_INDEX.fullmatch(sample.name):
+        return Finding("pass", "the index of a pandas table")
+    if sample.name or not pa.types.is_integer(sample.column.type) or not are_unique(sample.column):
+        return None
+    return Finding("id", "whole numbers without a name, all different: the index of a pandas table")
+
+
+def other_types(sample: Sample) -> Finding | None:
+    """Lists, binary values and other types that no kind can hold."""
+    if is_category_type(sample.column.type):
+        return None
+    return Finding("pass", f"{type_name(sample.column.type)} values, which only pass through")
+
+
+def no_value(sample: Sample) -> Finding | None:
+    """Columns without a value."""
+    if sample.has_value:
+        return None
+    has_constants = sample.settings.categorical and sample.settings.texts
+    is_number = is_number_type(sample.column.type) and not has_constants
+    return Finding("continuous" if is_number else "categorical", NO_VALUE)
+
+
+def constant(sample: Sample) -> Finding | None:
+    """Numbers, dates or times that are all equal."""
+    values = sample.values
+    if values is None or not (sample.settings.categorical and sample.settings.texts):
+        return None
+    if sample.form is not None and sample.numbers is not None or not _are_equal(values):
+        return None  # whether numbers in text are few depends on their rows
+    if sample.form is not None:
+        return categories(sample)
+    return Finding("categorical", f"1 distinct value in {len(sample.column):,} sampled rows")
+
+
+def numbered_rows(sample: Sample) -> Finding | None:
+    """Whole numbers that are all different and run in steps."""
+    if sample.range is None or sample.doubt:
+        return None
+    rows, step = len(sample.column), sample.range[0]
+    return Finding("id", f"{sample.label}, all {rows:,} sampled values different, in steps of {step:,}")
+
+
+def moments_and_decimals(sample: Sample) -> Finding | None:
+    """Dates, times and durations, also in text, and decimals."""
+    if sample.values is None or sample.numbers is not None:
+        return None
+    return _quantity(sample, type_name(sample.values.type))
+
+
+def few_numbers(sample: Sample) -> Finding | None:
+    """Few different numbers; text of them is categorical as it is."""
+    numbers = sample.numbers
+    if numbers is None or not sample.settings.categorical or not numbers.are_few:
+        return None
+    if sample.form is not None:
+        return categories(sample)
+    rows = len(sample.column)
+    missing = rows - len(numbers.present)
+    lacking = f", {missing:,} of them missing" if missing else ""
+    return Finding("categorical", f"{numbers.distinct} in {rows:,} sampled rows{lacking}")
+
+
+def spikes(sample: Sample) -> Finding | None:
+    """Numbers of which a few are far more frequent than all others."""
+    numbers = sample.numbers
+    if numbers is None or not sample.settings.spikes:
+        return None
+    (values, counts), rows = numbers.by_frequency, len(numbers.present)
+    spike_count = _spikes(counts, rows)
+    if not spike_count:
+        return None
+    reason = _shown_shares(values, counts, spike_count, rows) + _missing(numbers.column, numbers.present)
+    return _quantity(sample, reason, values[:spike_count].tolist())
+
+
+def other_numbers(sample: Sample) -> Finding | None:
+    """Numbers that are nothing else."""
+    numbers = sample.numbers
+    if numbers is None:
+        return None
+    reason = f"{type_name(numbers.column.type)} with {numbers.distinct} in {len(numbers.present):,}"
+    if numbers.are_few:
+        reason += "; its options are not for categorical columns"
+    return _quantity(sample, "; ".join(filter(None, (reason, sample.doubt))))
+
+
+def uuids(sample: Sample) -> Finding | None:
+    """UUIDs."""
+    texts = sample.texts
+    if texts is None or not sample.settings.identifiers:
+        return None
+    are_many = texts.distinct > MANY_TEXTS or 1 < texts.distinct == len(texts.present)
+    return Finding("id", "UUIDs") if are_many and texts.are_uuids else None
+
+
+def distinct_texts(sample: Sample) -> Finding | None:
+    """Text that is another one in each of many rows, and that nobody would read as a number, a date or a time."""
+    texts = sample.texts
+    if texts is None or not sample.settings.identifiers:
+        return None
+    if not texts.distinct == len(texts.present) >= LEAST_NAMED or sample.unread or are_like_values(texts.present):
+        return None
+    return Finding("id", f"{type_name(sample.column.type)}, all {texts.distinct:,} sampled values different")
+
+
+def free_text(sample: Sample) -> Finding | None:
+    """Text of which nearly all values are different, or many rows bring values that no other row has.
+
+    Of a whole table the different values count as such, of a sample those that only one row has: they estimate how many
+    further rows bring values of their own (Good 1953).
+    """
+    texts, settings = sample.texts, sample.settings
+    if texts is None:
+        return None
+    distinct, rows = texts.distinct, len(texts.present)
+    is_free = distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * rows
+    if settings.identifiers:
+        is_free |= distinct > MANY_IN_FEW and distinct > DIFFERENT_IN_FEW * rows
+        if rows >= LEAST_FREE and distinct > MANY_FREE:
+            is_whole = settings.rows is not None and settings.rows <= rows
+            new = distinct if is_whole else int(np.count_nonzero(texts.counts == 1))
+            is_free |= new > NEW_TEXTS * rows
+    if not is_free:
+        return None
+    reason = f"{type_name(sample.column.type)} with {distinct:,} distinct values in {rows:,}: identifiers or free text"
+    return Finding("pass", "; ".join(filter(None, (reason, sample.unread))))
+
+
+def categories(sample: Sample) -> Finding | None:
+    """Other text, booleans and dictionaries."""
+    name, texts = type_name(sample.column.type), sample.texts
+    if texts is None:
+        return Finding("categorical", name)
+    values = counted(texts.distinct, "distinct value")
+    reason = f"{name} with {values}{_missing(texts.column, texts.present)}{' or blank' * texts.has_blank}"
+    return Finding("categorical", "; ".join(filter(None, (reason, sample.unread))))
+
+
+Recogniser = Callable[[Sample], Finding | None]
+#: The first that answers says what a column is. A new kind is recognised by an entry before those that would claim it.
+RECOGNISERS: tuple[Recogniser, ...] = (
+    index_of_pandas,  # id or pass
+    other_types,  # pass
+    no_value,  # categorical, or continuous
+    constant,  # categorical
+    numbered_rows,  # id
+    moments_and_decimals,  # continuous, or mixed
+    few_numbers,  # categorical
+    spikes,  # mixed
+    other_numbers,  # continuous, or mixed
+    uuids,  # id
+    distinct_texts,  # id
+    free_text,  # pass
+    categories,  # categorical: all that is left
+)
+
+
+def recognise(sample: Sample) -> Finding:
+    """What a column is, with the reason."""
+    return next(finding for recogniser in RECOGNISERS if (finding := recogniser(sample)) is not None)
+
+
+def _quantity(sample: Sample, reason: str, modal: Sequence[int | float] = ()) -> Finding:
+    """A continuous or mixed column, with the scale and further modal values that make the sample likeliest."""
+    form, settings = sample.form, sample.settings
+    reasons = [reason if form is None else f"{sample.label}: {reason}"]
+    options: dict[str, Setting] = {"modal": [*modal]} if modal else {}
+    if settings.components is not None:
+        from gpuvgm.columns.scales import shape_of
+
+        assert sample.values is not None
+        is_exact = settings.is_exact or form is not None  # text comes back letter by letter
+        shape = shape_of(sample.values, modal, settings.components, is_exact=is_exact)
+        options |= shape.scale
+        if shape.modal:
+            options["modal"] = [*modal, *shape.modal]
+        reasons.append(shape.reason)
+    is_mixed = options.get("modal") or form is not None and form.words
+    return Finding("mixed" if is_mixed else "continuous", "; ".join(filter(None, reasons)), options)
 
 
 def are_unique(column: Column) -> bool:
@@ -142,162 +490,10 @@ def are_unique(column: Column) -> bool:
     return True
 
 
-def is_category_type(type_: pa.DataType) -> bool:
-    """Return whether a categorical column can hold the type: numbers, datetimes, booleans, text, dictionaries."""
-    if pa.types.is_dictionary(type_):
-        return not pa.types.is_dictionary(type_.value_type) and is_category_type(type_.value_type)
-    return is_number_type(type_) or is_text_type(type_) or bool(pa.types.is_boolean(type_))
-
-
-def type_name(type_: pa.DataType) -> str:
-    """A type for people: "float64" where Arrow says "double"."""
-    if pa.types.is_dictionary(type_):
-        return f"dictionary of {type_name(type_.value_type)}"
-    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(type_), str(type_))
-
-
-def infer_kind(
-    column: Column, *, categorical: bool = True, spikes: bool = True, recognised: Recognised = Recognised()
-) -> Finding:
-    """Kind of a column, with the reason.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray
-        A sample of its values.
-    categorical : bool
-        Whether a column of few different numbers is categorical.
-    spikes : bool
-        Whether a column with a few very frequent numbers is mixed.
-    recognised : Recognised
-        Whether identifiers, and dates and numbers in text, are told apart.
-
-    Returns
-    -------
-    Finding
-        The kind. Booleans, text and dictionaries are categorical, text of which nearly every value is another one is an
-        identifier or passed on, datetimes and decimals are continuous; what no kind can hold is passed on.
-    """
-    type_ = column.type
-    if not is_category_type(type_):
-        return Finding("pass", f"{type_name(type_)} values, which only pass through")
-    plain = plain_values_of(column)
-    if is_text_type(plain.type):
-        form = form_recognised(column, recognised)
-        finding = None if form is None else _of_form(form, plain, recognised, categorical=categorical, spikes=spikes)
-        return finding or _of_text(plain, type_name(type_), recognised)
-    if not is_number_type(type_):
-        return Finding("categorical", NO_VALUE if column.null_count == len(column) else type_name(type_))
-    if categorical and recognised.texts and _are_equal(column):
-        value = len(plain_values(column.slice(0, 1).combine_chunks()).drop_null())
-        return Finding("categorical", f"1 distinct value in {len(column):,} sampled rows" if value else NO_VALUE)
-    if pa.types.is_null(type_) or column.null_count == len(column):
-        return Finding("continuous", NO_VALUE)
-    if not is_plain_number_type(type_):
-        return Finding("continuous", type_name(type_))
-    numbered, hint = _numbered(column, recognised, type_name(type_))
-    finding = _of_numbers(column, categorical=categorical, spikes=spikes)
-    return numbered or replace(finding, reason=finding.reason + hint)
-
-
 def _are_equal(column: Column) -> bool:
     """Return whether all values of numbers or datetimes are equal, or all are missing."""
     column = column.cast(value_type(column.type))  # Arrow, or older ones, have no distinct values of rare types
     return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, FIRST_ROWS), column))
-
-
-def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Finding | None, str]:
-    """Whole numbers that are all different and run in steps (None for others), and a hint where they do not run."""
-    row_count = len(column)
-    if not recognised.identifiers or row_count < LEAST_NUMBERED or not pa.types.is_integer(column.type):
-        return None, ""
-    if not are_unique(column):
-        return None, ""
-    numbers = column.to_numpy()
-    offsets = numbers.astype(np.uint64) - numbers.min().astype(np.uint64)  # modulo 2^64, which no difference reaches
-    step, span = int(np.gcd.reduce(offsets)), int(offsets.max())
-    share_filled = max(recognised.rows or 0, row_count) / (span // step + 1)
-    if share_filled < FILLED:
-        return (
-            None,
-            f'; all different, and {_percent(share_filled)} of their range: declare it "id" if it tells rows apart',
-        )
-    if FIRST_YEAR <= numbers.min() and numbers.max() <= LAST_YEAR:
-        return None, '; all different, and perhaps years: declare it "id" if it tells rows apart'
-    return Finding(
-        "id", f"{name}, all {row_count:,} sampled values different, in steps of {step:,}", distinct=row_count
-    ), ""
-
-
-def _of_form(
-    form: TextForm, column: Column, recognised: Recognised, *, categorical: bool, spikes: bool
-) -> Finding | None:
-    """Kind of text that is dates, times or numbers; None where it is categorical as numbers, too."""
-    values = values_of_texts(form, column)
-    description = f'text such as "{form.example}"'
-    if form.words:
-        description += f" beside {listed(form.words)}"
-    if is_datetime_type(values.type):
-        if categorical and _are_equal(values):
-            return None
-        return Finding("mixed" if form.words else "continuous", f"{description}: {type_name(values.type)}")
-    numbered, hint = _numbered(values, recognised, description)
-    if numbered is not None:
-        return numbered
-    numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
-    finding = _of_numbers(numbers, categorical=categorical, spikes=spikes)
-    kind = "mixed" if form.words and finding.kind == "continuous" else finding.kind
-    return (
-        None if kind == "categorical" else replace(finding, kind=kind, reason=f"{description}: {finding.reason}{hint}")
-    )
-
-
-def form_recognised(column: Column, recognised: Recognised) -> TextForm | None:
-    """Form of text that is dates, times or numbers, if text is recognised at all; None for other columns."""
-    if not recognised.texts or not is_text_type(column.type):
-        return None
-    return form_of(column, recognised.parse, recognised.na_values)
-
-
-def values_of_texts(form: TextForm, column: Column) -> Column:
-    """A column of text of a form as its values; words among them are missing."""
-    form = replace(form, words=())
-    return pa.chunked_array([form.read(chunk)[0] for chunk in column.chunks], form.value_type)
-
-
-def index_of_pandas(name: str, column: Column) -> Finding | None:
-    """Kind of the index that pandas writes beside a table's columns; None for other columns."""
-    if _PARQUET_INDEX.fullmatch(name):
-        return Finding("pass", "the index of a pandas table")
-    if name or not pa.types.is_integer(column.type) or not are_unique(column):
-        return None
-    return Finding("id", "whole numbers without a name, all different: the index of a pandas table")
-
-
-def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
-    """Categorical, or an identifier or passed on where nearly every value is another one; blank text is missing."""
-    text = column.drop_null()
-    parts = pa.table([text], ["text"]).to_batches(max_chunksize=TRIMMED_ROWS)
-    is_blank = pa.chunked_array([are_blank(part.column(0)) for part in parts], pa.bool_())
-    has_blank = bool(pc.any(is_blank).as_py())
-    if has_blank:  # else nothing is copied
-        text = text.filter(pc.invert(is_blank))
-    if len(text) == 0:
-        return Finding("categorical", NO_VALUE)
-    counts = _counts_of(text)
-    distinct, blank = len(counts), " or blank" * has_blank
-    if recognised.identifiers and (distinct > MANY_TEXTS or 1 < distinct == len(text)) and _are_uuids(text):
-        return Finding("id", "UUIDs", distinct=distinct)
-    open_ = recognised.texts and distinct > MANY_TEXTS and may_be_values(text, distinct)
-    hint = unread_values(different_texts(column)) if open_ else ""
-    more = f"; {hint}" if hint else ""
-    if recognised.identifiers and distinct == len(text) >= LEAST_NAMED and not (hint or are_like_values(text)):
-        return Finding("id", f"{name}, all {distinct:,} sampled values different", distinct=distinct)
-    if _is_free(counts, len(text), recognised):
-        reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text{more}"
-        return Finding("pass", reason, distinct=distinct)
-    values = counted(distinct, "distinct value")
-    return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}{more}", distinct=distinct)
 
 
 def _counts_of(values: Column) -> NDArray[np.int64]:
@@ -308,68 +504,6 @@ def _counts_of(values: Column) -> NDArray[np.int64]:
     if values.nbytes <= LARGE_SAMPLE:
         return np.asarray(pc.value_counts(values).field("counts"))
     return np.bincount(pc.rank(values, tiebreaker="dense").to_numpy().astype(np.int64) - 1)
-
-
-def _is_free(counts: NDArray[np.int64], rows: int, recognised: Recognised) -> bool:
-    """Whether text is free text: nearly all values are different, or many rows bring values that no other row has.
-
-    Of a whole table the different values count as such, of a sample those that only one row has: they estimate how many
-    further rows bring values of their own (Good 1953).
-    """
-    distinct = len(counts)
-    if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * rows:
-        return True
-    if not recognised.identifiers or distinct <= MANY_IN_FEW:
-        return False
-    if distinct > DIFFERENT_IN_FEW * rows:
-        return True
-    if rows < LEAST_FREE or distinct <= MANY_FREE:
-        return False
-    is_whole = recognised.rows is not None and recognised.rows <= rows
-    return (distinct if is_whole else int(np.count_nonzero(counts == 1))) > NEW_TEXTS * rows
-
-
-def _are_uuids(text: Column) -> bool:
-    """Whether all texts are UUIDs."""
-    return all(
-        bool(pc.all(pc.match_substring_regex(part, rf"\A{UUID}\z")).as_py()) for part in (text.slice(0, 1), text)
-    )
-
-
-def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:
-    """Categorical for few different numbers, mixed for a few very frequent ones, else continuous."""
-    numbers = _drop_missing(column)
-    if len(numbers) == 0:
-        return Finding("continuous", NO_VALUE)
-    values, counts = _by_frequency(numbers[np.isfinite(numbers)])
-    rows, missing = len(numbers), len(column) - len(numbers)
-    infinite = int(np.sum(counts)) < rows
-    distinct = counted(len(values), "distinct value")
-    has_few_values = not infinite and len(values) <= MOST_VALUES and rows >= LEAST_ROWS_PER_VALUE * len(values)
-    if has_few_values and categorical:
-        lacking = f", {missing:,} of them missing" if missing else ""
-        return Finding("categorical", f"{distinct} in {len(column):,} sampled rows{lacking}")
-    spike_count = _spikes(counts, rows) if spikes else 0
-    if spike_count:
-        reason = _shown_shares(values, counts, spike_count, rows) + _missing(column, numbers)
-        return Finding("mixed", reason, tuple(value.item() for value in values[:spike_count]))
-    why = "; its options are not for categorical columns" if has_few_values else ""
-    return Finding("continuous", f"{type_name(column.type)} with {distinct} in {rows:,}{why}")
-
-
-def _drop_missing(column: Column) -> NDArray[Any]:
-    """Numbers that are neither null nor NaN."""
-    numbers: NDArray[Any] = column.drop_null().to_numpy()
-    return numbers if numbers.dtype.kind != "f" else numbers[~np.isnan(numbers)]
-
-
-def _by_frequency(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Different numbers and their counts, the most frequent first; among equals the smaller number."""
-    values, counts = distinct_values(numbers)
-    order = np.argsort(-counts, kind="stable")
-    zero = values.dtype.type(0)
-    # Negative zero is shown as 0.
-    return np.where(values == 0, zero, values)[order], counts[order]
 
 
 def _spikes(counts: NDArray[np.int64], rows: int) -> int:
@@ -397,3 +531,10 @@ def _missing(column: Column, present: Any) -> str:
     """Text on the number of missing values; empty if there are none."""
     missing = len(column) - len(present)
     return f", {missing:,} of {len(column):,} missing" if missing else ""
+
+
+def type_name(type_: pa.DataType) -> str:
+    """A type for people: "float64" where Arrow says "double"."""
+    if pa.types.is_dictionary(type_):
+        return f"dictionary of {type_name(type_.value_type)}"
+    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(type_), str(type_))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
+from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord, Refuted
 from gpuvgm.columns.codecs import (
     MOST_STRAYS,
     SCALES,
@@ -35,7 +35,6 @@ from gpuvgm.columns.codecs import (
 from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn, column_of_range
-from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import ordinary_numbers, range_of, rules_for, stored_rows, with_modal
 from gpuvgm.columns.options import Value

@@ -10,20 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.columns.categories import is_category_type
 from gpuvgm.columns.codecs import SCALES, Number
 from gpuvgm.columns.codecs.texts import different_texts, unread_values
-from gpuvgm.columns.inference import (
-    Column,
-    Finding,
-    Recognised,
-    can_identify,
-    form_recognised,
-    index_of_pandas,
-    infer_kind,
-    is_category_type,
-    type_name,
-    values_of_texts,
-)
+from gpuvgm.columns.inference import Column, InferenceSettings, Sample, recognise, type_name
 from gpuvgm.columns.options import (
     INFER,
     KIND_NAMES,
@@ -39,7 +29,15 @@ from gpuvgm.columns.options import (
 )
 from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
 from gpuvgm.errors import InputError, check_present, listed, suggestion
-from gpuvgm.io import from_plain, is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain
+from gpuvgm.io import (
+    from_plain,
+    is_datetime_type,
+    is_number_type,
+    is_plain_number_type,
+    is_text_type,
+    plain,
+    plain_type,
+)
 from gpuvgm.shortage import reason
 
 Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | None
@@ -104,7 +102,7 @@ class ColumnSpec:
         )
         return cls(name, kind, kind_reason if reason is None else reason, options)
 
-    def recognised(self, settings: Mapping[str, Any], rows: int | None) -> Recognised:
+    def inference_settings(self, settings: Mapping[str, Any], rows: int | None) -> InferenceSettings:
         """What inference recognises beside the type: nothing with the effort of the research code.
 
         Parameters
@@ -115,8 +113,8 @@ class ColumnSpec:
             Rows of the source, where they are known.
         """
         if self.options.get("effort", settings["effort"]) == "research":
-            return Recognised()
-        return Recognised(
+            return InferenceSettings()
+        return InferenceSettings(
             texts=True,
             identifiers=True,
             rows=rows,
@@ -374,7 +372,7 @@ class TableSchema:
         self,
         sample: pa.Table,
         source_name: str,
-        recognised: Callable[[ColumnSpec], Recognised] = lambda _: Recognised(),
+        settings: Callable[[ColumnSpec], InferenceSettings] = lambda _: InferenceSettings(),
         threads: int = 1,
     ) -> TableSchema:
         """Infer kinds: the columns, each with a kind and the reason for it, checked against the types.
@@ -385,7 +383,7 @@ class TableSchema:
             Some rows; it holds at least the columns that are `needed`.
         source_name : str
             The source, for messages.
-        recognised : callable, optional
+        settings : callable, optional
             Settings of inference for each column; by default only types count.
         threads : int
             Threads that look at columns.
@@ -399,10 +397,7 @@ class TableSchema:
         def inferred(declared: ColumnSpec) -> ColumnSpec:
             if declared.kind in UNREAD:
                 return declared
-            column = sample.column(declared.name)
-            spec = _with_kind(declared, column, source_name, recognised(declared))
-            is_open = declared.kind == INFER and not SHAPES & declared.options.keys()
-            return _with_shape(spec, column, recognised(spec)) if is_open else spec
+            return _with_kind(declared, sample.column(declared.name), source_name, settings(declared))
 
         with ThreadPoolExecutor(threads) as pool:
             return TableSchema(tuple(pool.map(inferred, self.columns)))
@@ -446,85 +441,74 @@ def _checked_kind(name: str, kind: object) -> str:
     return kind
 
 
-def _with_kind(spec: ColumnSpec, column: Column, source_name: str, recognised: Recognised) -> ColumnSpec:
+def _with_kind(spec: ColumnSpec, column: Column, source_name: str, settings: InferenceSettings) -> ColumnSpec:
     """A column with its kind, which its type and its options allow."""
     where = f'{source_name}: column "{spec.name}"'
+    sample = _sample(spec, column, settings)
     if spec.kind == INFER:
-        spec = _with_inferred_kind(spec, column, where, recognised)
-    elif spec.kind in NUMBERS and not is_number_type(column.type) and form_recognised(column, recognised) is None:
+        spec = _with_inferred_kind(spec, sample, where)
+    elif spec.kind in NUMBERS and not is_number_type(column.type) and sample.form is None:
         raise InputError(_no_number(spec, column, where))
     elif spec.kind == "categorical" and not is_category_type(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
             'booleans: declare it "pass" or "drop", or convert it first'
         )
-    elif spec.kind == "id" and not can_identify(column.type):
+    elif spec.kind == "id" and not _can_identify(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; an identifier holds whole numbers or text: declare it "
             '"pass" or "drop", or convert it first'
         )
     elif spec.kind == "mixed" and "modal" not in spec.options:
-        spec = _with_spikes(spec, column, where, recognised)
-    form = form_recognised(column, recognised) if spec.kind in NUMBERS and spec.curve else None
+        spec = _with_spikes(spec, sample, where)
+    form = sample.form if spec.kind in NUMBERS and spec.curve else None
     _check_type_options(spec, column.type if form is None else form.value_type, where)
     return spec
 
 
-def _with_inferred_kind(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
-    """Kind from the sample, among those that have the column's options."""
-    options = spec.options
-    finding = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
-        column,
-        categorical="categorical" in kinds_with(options),
+def _sample(spec: ColumnSpec, column: Column, settings: InferenceSettings) -> Sample:
+    """Sample for recognisers, which keep to what was declared."""
+    options, is_open = spec.options, spec.kind == INFER
+    settings = replace(
+        settings,
+        identifiers=settings.identifiers and is_open and not options,
+        categorical=is_open and "categorical" in kinds_with(options),
         spikes="modal" not in options,
-        recognised=replace(recognised, identifiers=recognised.identifiers and not options),
+        components=settings.components if is_open and not SHAPES & options.keys() else None,
     )
-    foreign = [option for option in options if finding.kind not in kinds_with([option])]
+    return Sample(column, settings, spec.name if is_open and not options else None)
+
+
+def _with_inferred_kind(spec: ColumnSpec, sample: Sample, where: str) -> ColumnSpec:
+    """Kind from the sample, among those that have the column's options."""
+    finding = recognise(sample)
+    foreign = [option for option in spec.options if finding.kind not in kinds_with([option])]
     if foreign:
         raise InputError(
             f'{where} is "{finding.kind}" ({finding.reason}) and has no option "{foreign[0]}", which '
             f"{holders(foreign[0])} have: leave the option out, or convert the column first"
         )
-    return _with_finding(spec, finding)
+    return ColumnSpec(spec.name, finding.kind, finding.reason, {**spec.options, **finding.options})
 
 
-def _with_shape(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
-    """A column of numbers with the scale and the modal values that make it likeliest, where none were declared."""
-    if recognised.components is None or spec.kind not in MIXTURE:
-        return spec
-    form = form_recognised(column, recognised)
-    if form is not None:
-        column = values_of_texts(form, column)
-    if not is_number_type(column.type) or pa.types.is_null(column.type):
-        return spec
-    from gpuvgm.columns.scales import shape_of
-
-    modal = [value for value in spec.modal if isinstance(value, (int, float))]
-    is_exact = recognised.is_exact or form is not None  # text comes back letter by letter
-    shape = shape_of(column, modal, recognised.components, is_exact=is_exact)
-    options = {**spec.options, **shape.scale}
-    if shape.modal:
-        options["modal"] = [*modal, *shape.modal]
-    kind = "mixed" if options.get("modal") else spec.kind
-    return ColumnSpec(spec.name, kind, "; ".join(filter(None, (spec.reason, shape.reason))), options)
-
-
-def _with_spikes(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
+def _with_spikes(spec: ColumnSpec, sample: Sample, where: str) -> ColumnSpec:
     """A mixed column without modal values with those that the sample shows."""
-    if is_datetime_type(column.type) or pa.types.is_decimal(column.type):
+    type_ = sample.column.type
+    if is_datetime_type(type_) or pa.types.is_decimal(type_):
         raise InputError(
-            f"{where} holds {type_name(column.type)} values; a mixed column of these needs its modal values: declare "
+            f"{where} holds {type_name(type_)} values; a mixed column of these needs its modal values: declare "
             '{"kind": "mixed", "modal": [...]}, or "continuous"'
         )
-    finding = infer_kind(column, categorical=False, recognised=replace(recognised, identifiers=False))
+    finding = recognise(sample)
     if finding.kind == "mixed":
-        return replace(_with_finding(spec, finding), reason=f"{spec.reason}; {finding.reason}")
+        return replace(spec, reason=f"{spec.reason}; {finding.reason}", options={**spec.options, **finding.options})
     return replace(spec, reason=f"{spec.reason}; no value stands out in the sample")
 
 
-def _with_finding(spec: ColumnSpec, finding: Finding) -> ColumnSpec:
-    modal: dict[str, Setting] = {"modal": [*finding.modal]} if finding.modal else {}
-    return ColumnSpec(spec.name, finding.kind, finding.reason, {**spec.options, **modal})
+def _can_identify(type_: pa.DataType) -> bool:
+    """Return whether an identifier can hold the type: whole numbers and text."""
+    values = plain_type(type_)
+    return is_text_type(values) or bool(pa.types.is_integer(values))
 
 
 def _no_number(spec: ColumnSpec, column: Column, where: str) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns.base import MISSING, Category
-from gpuvgm.columns.categories import categories_of, plain_values, value_type
+from gpuvgm.columns.categories import categories_of, is_category_type, plain_values, value_type
 from gpuvgm.columns.codecs import DatetimeCodec
 from gpuvgm.columns.codecs.shown import shorten_float
-from gpuvgm.columns.inference import is_category_type
 from gpuvgm.errors import printable
 
 LONGEST_CATEGORY = 40

@@ -90,8 +90,8 @@ def fit_source(
     seed = settings["random_state"]
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
     sampled = Sampled.of(run, schema.needed or schema.names, seed, fine=not research)
-    declared, recognised = schema, partial(ColumnSpec.recognised, settings=settings, rows=source.rows)
-    schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
+    declared, inference = schema, partial(ColumnSpec.inference_settings, settings=settings, rows=source.rows)
+    schema = schema.inferred(sampled.rows, source.name, inference, run.executor.threads)
     _check_encoded_names(schema)
     watch.lap("sample and kinds")
     # A plan that the rows refute costs another scan, which a source that is read once does not have.
@@ -131,8 +131,8 @@ def _fit_otherwise(
     values = problem.values
     column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
     rows = pa.Table.from_arrays([column], [declared.name])
-    recognised = replace(declared.recognised(settings, source.rows), identifiers=bool(values))
-    inferred = TableSchema((declared,)).inferred(rows, source.name, lambda _: recognised)[declared.name]
+    inference = replace(declared.inference_settings(settings, source.rows), identifiers=bool(values))
+    inferred = TableSchema((declared,)).inferred(rows, source.name, lambda _: inference)[declared.name]
     spec = replace(inferred, reason=f"{inferred.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
     requests = requests_of(TableSchema((spec,)), settings)

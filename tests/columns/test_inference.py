@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.inference import Finding, Recognised, infer_kind, is_category_type
+from gpuvgm.columns.categories import is_category_type
+from gpuvgm.columns.inference import RECOGNISERS, Finding, InferenceSettings, Sample, recognise
 
 ROWS = 10_000
 
@@ -18,9 +19,8 @@ ROWS = 10_000
 def found(values, type_=None, chunks=3, **settings):
     whole = pa.array(values, type_, from_pandas=False)
     size = -(-len(whole) // chunks) or 1
-    return infer_kind(
-        pa.chunked_array([whole.slice(start, size) for start in range(0, len(whole), size)], whole.type), **settings
-    )
+    column = pa.chunked_array([whole.slice(start, size) for start in range(0, len(whole), size)], whole.type)
+    return recognise(Sample(column, InferenceSettings(**settings)))
 
 
 def counts(*pairs, tail=0):
@@ -64,7 +64,7 @@ FINDINGS = {
             [f"{value % 16}" for value in range(ROWS)],
             type_,
             {},
-            Finding("categorical", f"{type_} with 16 distinct values", distinct=16),
+            Finding("categorical", f"{type_} with 16 distinct values"),
         )
         for type_ in (pa.string(), pa.large_string(), pa.string_view())
     },
@@ -72,27 +72,29 @@ FINDINGS = {
         ["a", "", "  ", None],
         None,
         {},
-        Finding("categorical", "string with 1 distinct value, 3 of 4 missing or blank", distinct=1),
+        Finding("categorical", "string with 1 distinct value, 3 of 4 missing or blank"),
     ),
     "blank text alone": (["", None], None, {}, Finding("categorical", "no value in the sample")),
     "free text": (
         [str(value) for value in range(2_000)],
         None,
         {},
-        Finding("pass", "string with 2,000 distinct values in 2,000: identifiers or free text", distinct=2_000),
+        Finding("pass", "string with 2,000 distinct values in 2,000: identifiers or free text"),
     ),
     "booleans": ([True, False, None], None, {}, Finding("categorical", "bool")),
     "a frequent number": (
         counts((0, 413), (5, 23), tail=564),
         None,
         {},
-        Finding("mixed", "41.3 % of the sampled values are 0, the next most frequent value has 2.3 %", (0,)),
+        Finding("mixed", "41.3 % of the sampled values are 0, the next most frequent value has 2.3 %", {"modal": [0]}),
     ),
     "an infinite number is no spike beside another": (
         [INFINITE] * 10 + [0.0] * 90 + TAIL,
         None,
         {},
-        Finding("mixed", "45.5 % of the sampled values are 0, the next most frequent value has 0.5 %", (0.0,)),
+        Finding(
+            "mixed", "45.5 % of the sampled values are 0, the next most frequent value has 0.5 %", {"modal": [0.0]}
+        ),
     ),
     "shares are of the values that are there": (
         [None] * 1_000 + counts((0, 50), tail=50),
@@ -101,14 +103,16 @@ FINDINGS = {
         Finding(
             "mixed",
             "50.0 % of the sampled values are 0, the next most frequent value has 1.0 %, 1,000 of 1,100 missing",
-            (0,),
+            {"modal": [0]},
         ),
     ),
     "tiny shares": (
         counts((0, 90_000), tail=10_000),
         None,
         {},
-        Finding("mixed", "90.0 % of the sampled values are 0, the next most frequent value has 0.001 %", (0,)),
+        Finding(
+            "mixed", "90.0 % of the sampled values are 0, the next most frequent value has 0.001 %", {"modal": [0]}
+        ),
     ),
     "a dictionary of numbers": (
         pa.array(range(5_000)).dictionary_encode(),
@@ -117,6 +121,35 @@ FINDINGS = {
         Finding("categorical", "dictionary of int64"),
     ),
 }
+
+
+#: By the recogniser that is the first to answer: values of such a column.
+RECOGNISED = {
+    "index_of_pandas": range(200, 0, -1),
+    "other_types": [[1], [2]],
+    "no_value": [None, float("nan")],
+    "constant": [7] * 3,
+    "numbered_rows": range(200),
+    "moments_and_decimals": [f"2024-01-{day:02}" for day in range(1, 32)],
+    "few_numbers": ["0", "1"] * 50,
+    "spikes": [0] * 100 + [*range(100)],
+    "other_numbers": [0.5, 1.5, 9.5],
+    "uuids": [f"00000000-0000-0000-0000-{row:012}" for row in range(200)],
+    "distinct_texts": [f"user {row}" for row in range(1_000)],
+    "free_text": [f"user {row % 990}" for row in range(1_000)],
+    "categories": [True, False],
+}
+
+
+def test_the_first_recogniser_that_answers_is_right():
+    assert list(RECOGNISED) == [recogniser.__name__ for recogniser in RECOGNISERS]
+    for name, values in RECOGNISED.items():
+        column = pa.chunked_array([pa.array(values, from_pandas=False)])
+        settings = InferenceSettings(texts=True, identifiers=True)
+        sample = Sample(column, settings, "" if name == "index_of_pandas" else "x")
+        answers = {recogniser.__name__: recogniser(sample) for recogniser in RECOGNISERS}
+        assert next(answer for answer in answers if answers[answer] is not None) == name
+        assert recognise(sample) == answers[name]
 
 
 @pytest.mark.parametrize("name", FINDINGS)
@@ -155,11 +188,11 @@ def test_few_different_numbers_are_categorical(categories, rows, kind, type_):
 
 def test_up_to_three_numbers_are_modal_values():
     finding = found(counts((-1.0, 100), (0.0, 400), (99.5, 60), tail=440))
-    assert finding.modal == (0.0, -1.0, 99.5)
+    assert finding.options == {"modal": [0.0, -1.0, 99.5]}
     assert finding.reason == (
         "40.0 % of the sampled values are 0, 10.0 % are -1, 6.0 % are 99.5, the next most frequent value has 0.1 %"
     )
-    assert [type(value) for value in finding.modal] == [float] * 3
+    assert [type(value) for value in finding.options["modal"]] == [float] * 3
 
 
 @pytest.mark.parametrize(
@@ -177,16 +210,16 @@ def test_up_to_three_numbers_are_modal_values():
 )
 def test_what_stands_out(leading, tail, modal):
     finding = found(counts(*leading, tail=tail))
-    assert finding.modal == modal
+    assert finding.options.get("modal", []) == [*modal]
     assert finding.kind == ("mixed" if modal else "continuous")
 
 
 def test_numbers_keep_their_digits():
     large = 2**63 + 1
-    assert found([large] * 500 + list(range(500)), pa.uint64()).modal == (large,)
+    assert found([large] * 500 + list(range(500)), pa.uint64()).options == {"modal": [large]}
     finding = found([-0.0, 0.0] * 250 + [value / 7 for value in range(1, 500)])
-    assert finding.modal == (0.0,)
-    assert not np.signbit(finding.modal[0])
+    assert finding.options == {"modal": [0.0]}
+    assert not np.signbit(finding.options["modal"][0])
     assert "are 0.1," in found(np.array([0.1] * 500 + list(range(500)), np.float32)).reason
 
 
@@ -217,8 +250,7 @@ def test_identifiers_and_free_text_pass_through(distinct, rows, kind, dictionary
 )
 def test_free_text_brings_new_values_with_new_rows(rows, distinct, whole, kind):
     values = [f"text {row % distinct}" for row in range(rows)]
-    recognised = Recognised(identifiers=True, rows=rows if whole else 10 * rows)
-    assert found(values, recognised=recognised).kind == kind
+    assert found(values, identifiers=True, rows=rows if whole else 10 * rows).kind == kind
     assert found(values).kind == "categorical"  # as the research code has it
 
 
@@ -229,10 +261,10 @@ LONG = " of a long text" * 20
 @pytest.mark.parametrize("blanks", [0, 7])
 def test_large_text_is_told_as_small_text_is(rows, distinct, blanks, monkeypatch):
     values = [f"text {row % distinct}" for row in range(rows)] + [None, " "] * blanks
-    settings = Recognised(texts=True, identifiers=True, rows=rows)
-    small = found(values, recognised=settings)
+    settings = {"texts": True, "identifiers": True, "rows": rows}
+    small = found(values, **settings)
     monkeypatch.setattr("gpuvgm.columns.inference.LARGE_SAMPLE", 0)
-    assert found(values, recognised=settings) == small
+    assert found(values, **settings) == small
 
 
 @pytest.mark.parametrize("form", ["{0:06} of long text", "{0},50 €"], ids=["text", "amounts"])
@@ -242,7 +274,7 @@ def test_a_sample_of_long_text_is_looked_at_where_it_lies(form):
     pool = pa.proxy_memory_pool(outside)
     pa.set_memory_pool(pool)
     try:
-        assert infer_kind(text, recognised=Recognised(texts=True, identifiers=True)).kind == "id"
+        assert recognise(Sample(text, InferenceSettings(texts=True, identifiers=True))).kind == "id"
     finally:
         pa.set_memory_pool(outside)
     assert pool.max_memory() < text.nbytes / 2
@@ -251,15 +283,15 @@ def test_a_sample_of_long_text_is_looked_at_where_it_lies(form):
 @pytest.mark.parametrize(("distinct", "kind"), [(2_000, "pass"), (1_000, "categorical")])
 def test_amounts_and_dates_that_are_not_read_are_said(distinct, kind):
     values = [f"$-{1_000 + row % distinct:,}.50" for row in range(2_000)]
-    finding = found(values, recognised=Recognised(texts=True, identifiers=True))
+    finding = found(values, texts=True, identifiers=True)
     assert finding.kind == kind
     assert finding.reason.endswith('; if they are numbers, convert them: "$-1,000.50" is not read as such')
-    assert "convert" not in found(values[:100], recognised=Recognised(texts=True)).reason
+    assert "convert" not in found(values[:100], texts=True).reason
 
 
 def test_dictionaries_are_categorical():
     chunks = [pa.array(["a", "b", None]).dictionary_encode(), pa.array(["c", "b"]).dictionary_encode()]
-    finding = infer_kind(pa.chunked_array(chunks))
+    finding = recognise(Sample(pa.chunked_array(chunks)))
     assert finding.reason == "dictionary of string with 3 distinct values, 1 of 5 missing"
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.inference import is_category_type
+from gpuvgm.columns.categories import is_category_type
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
 from gpuvgm.io.arrow import is_number_type
