@@ -88,7 +88,7 @@ class Sampled:
             head.append(block)
             if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
                 break
-        schema = pa.schema([source.schema.field(name) for name in names])
+        schema = source.fields(names)
         # Cut to a fixed length, so that the sample does not depend on the rows of a block.
         rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
         return cls(run, rows, None if source.repeatable else chain(head, stream))
@@ -322,7 +322,7 @@ def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
     """The first rows of a source."""
     _LOG.warning("%s: its number of rows is unknown: the sample is its first rows, not a random one", source.name)
     batches = (block.batch for block in source.blocks(names, min(count, HEAD_BLOCK_ROWS)))
-    schema = pa.schema([source.schema.field(name) for name in names])
+    schema = source.fields(names)
     return pa.Table.from_batches(list(trimmed(batches, 0, count)), schema)
 
 

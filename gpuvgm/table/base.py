@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from inspect import signature
 from os import PathLike, fspath
@@ -17,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 import numpy as np
 import pyarrow as pa
 
-import gpuvgm
 from gpuvgm.columns import (
     NAMES,
     ColumnSpec,
@@ -48,7 +44,7 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
 )
-from gpuvgm.engines import choose_engine, get_engine
+from gpuvgm.engines import choose_engine
 from gpuvgm.errors import (
     ColumnsFailed,
     InferenceWarning,
@@ -57,12 +53,12 @@ from gpuvgm.errors import (
     ModelFileError,
     NamedParameters,
     SourceChangedError,
-    check_present,
     listed,
     warn,
 )
 from gpuvgm.execution import Need, Progress, RowSample, Run, RunSettings, any_source
 from gpuvgm.io import Lazily, Source, TableLike, frame_batches, is_number_type, joined, metadata_of_values, restore
+from gpuvgm.report import HoldOut
 from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import (
@@ -84,12 +80,11 @@ from gpuvgm.table.encode import (
 )
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
-from gpuvgm.table.hold_out import HoldOut
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of
 
 if TYPE_CHECKING:
-    from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
+    from gpuvgm.report import Comparison, Evaluator, ModelDistance, Report, Validation
 
 Path_ = str | PathLike[str]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
@@ -326,7 +321,7 @@ class BaseTransformer(NamedParameters):
         for name, reason in keys.items():
             schema = schema.with_column(ColumnSpec.declare(name, {"key": True}, reason))
         rows, sample_bytes = self._sample_of_fit(table, schema.names, seed)
-        with self._run("fit", rows, lambda: Need.fit(_fields(table, schema.names), sample_bytes)) as run:
+        with self._run_settings.run("fit", rows, lambda: Need.fit(table.fields(schema.names), sample_bytes)) as run:
             watch = Stopwatch()
             fitted = fit_source(run, schema, settings, earlier_fit, watch)
         self._seconds = watch.seconds
@@ -345,9 +340,9 @@ class BaseTransformer(NamedParameters):
         sample = RowSample.of(self.sample_rows, stratified=self.stratified)
         if sample is None:
             return table, 0
-        schema = _fields(table, names)
+        schema = table.fields(names)
         sample_bytes = sample.size(schema, table.rows)
-        with self._run("fit", table, lambda: Need.fit(schema, sample_bytes)):
+        with self._run_settings.run("fit", table, lambda: Need.fit(schema, sample_bytes)):
             return sample.take(table, names, seed), sample_bytes
 
     def _take(self, fitted: TableModel) -> None:
@@ -415,7 +410,7 @@ class BaseTransformer(NamedParameters):
         settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [NumberPlan.of_fitted(one, requests[one.name], self.summaries_[one.name]) for one in numeric]
-        with self._run("fit", table, lambda: Need.fit(_fields(table, model.names))) as run:
+        with self._run_settings.run("fit", table, lambda: Need.fit(table.fields(model.names))) as run:
             fitted = add_rows(run, model, plans, self.summaries_)
         for problem in fitted.failed.values():
             raise problem
@@ -568,7 +563,7 @@ class BaseTransformer(NamedParameters):
             need = partial(_need_of, table, coding)
             return lazily(coding.schema, partial(self._batches, "transform", table, need, coding, coding.columns))
         parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
-        with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
+        with self._run_settings.run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 encoded, unseen = self._in_memory(run, coding)
@@ -594,7 +589,7 @@ class BaseTransformer(NamedParameters):
     ) -> Iterator[pa.RecordBatch]:
         """Yield encoded or decoded rows, computed on demand."""
         unseen = UnseenCounts()
-        with self._run(stage, table, need) as cluster:
+        with self._run_settings.run(stage, table, need) as cluster:
             run = cluster.here
             blocks = run.blocks(columns)
             for batch, unseen_rows in run.executor.stream(replace(work, engine=run.engine).batches(), blocks):
@@ -679,7 +674,7 @@ class BaseTransformer(NamedParameters):
         table = any_source(source)
         batch_rows = whole(1)(batch_rows, "batch_rows")
         coding = self._coding(table, self._options_of(mode, layout, dtype, seed), first_row, to_file=False)
-        with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
+        with self._run_settings.run("transform", table, partial(_need_of, table, coding)) as cluster:
             run = cluster.here
             engine = (
                 choose_engine(self.engine, on_device=table.lies_on_device)
@@ -740,7 +735,7 @@ class BaseTransformer(NamedParameters):
             marks[MODEL_KEY] = self._fingerprint()
             marks |= {} if names == NAMES else {NAMES_KEY: names.text}
         encoded = encoded_schema(model, layout, options.dtype, table.schema, names, to_file=to_file)
-        schema = check_distinct(pa.schema([*_fields(table, originals), *encoded], marks), names)
+        schema = check_distinct(pa.schema([*table.fields(originals), *encoded], marks), names)
         return Coding(self.engine, model, options, uniforms_of_columns, layout, schema, originals)
 
     def _alone(self) -> Self:
@@ -834,7 +829,7 @@ class BaseTransformer(NamedParameters):
             reader = decoding.reader(table)
             schema = model.decoded_schema(reader.passthrough)
             return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
-        with self._run("inverse", table, need) as run:
+        with self._run_settings.run("inverse", table, need) as run:
             reader = replace(decoding, engine=run.here.engine).reader(table)
             schema = model.decoded_schema(reader.passthrough)
             decoding = replace(decoding, engine=run.engine)
@@ -896,15 +891,10 @@ class BaseTransformer(NamedParameters):
         >>> print(f"{comparison.score:.3f}")
         0.971
         """
-        from gpuvgm.report import evaluate_table
-
-        if compare is not None:
-            return self._compare(any_source(source), any_source(compare))
-        model, table, start = self._fitted(), any_source(source), time.perf_counter()
-        model.check_source(table)
-        with self._run("evaluate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
-            report = evaluate_table(model, run)
-        return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
+        if compare is None:
+            return self._evaluator().evaluate(any_source(source))
+        tables = any_source(source), any_source(compare)
+        return self._evaluator().compare(*tables)
 
     def _note_hold_out(self, rule: HoldOut, table: Source) -> None:
         """Note that the fit has seen the rows of a table without those held out; its source was a copy of these."""
@@ -912,39 +902,10 @@ class BaseTransformer(NamedParameters):
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self.model_ = replace(self.model_, source=table.fingerprint())
 
-    def _compare(self, table: Source, synthetic: Source) -> Comparison:
-        from gpuvgm.report import OriginalTable
+    def _evaluator(self) -> Evaluator:
+        from gpuvgm.report import Evaluator
 
-        model, start = self._fitted(), time.perf_counter()
-        for source in (table, synthetic):
-            check_present(source.name, [column.name for column in model.encoded], source.schema.names)
-        names = [name for name in model.names if name in table.schema.names and name in synthetic.schema.names]
-
-        def need() -> Need:
-            rows = (table.rows or 0) + (synthetic.rows or 0)
-            return Need.compare(_fields(table, names), rows)
-
-        rule = self._hold_out
-        fitted = table if rule is None else rule.part(table, held=False)
-        with self._run("evaluate", fitted, need) as run:
-            original = OriginalTable.count(model, names, run)
-        # The engine that counted on the host takes no rows of a device.
-        engine = self.engine if run.on_device else get_engine(run.here.engine).name
-        held_out = None
-        if rule is not None:
-            with self._run("evaluate", rule.part(table, held=True), need, engine) as run:
-                held_out = original.count_held_out(run)
-        with self._run("compare", synthetic, need, engine) as run:
-            comparison = original.compare(original.count_synthetic(run), held_out)
-        facts = replace(self._facts(table, start), synthetic=synthetic.name)
-        return replace(comparison, reasons=self.schema_.reasons, facts=facts)
-
-    def _facts(self, table: Source, start: float) -> RunFacts:
-        """Time and circumstances of a report on a table; `start` is the `time.perf_counter` of its beginning."""
-        from gpuvgm.report import RunFacts
-
-        moment, seconds = datetime.now(UTC), time.perf_counter() - start
-        return RunFacts(table.name, self._path, gpuvgm.__version__, f"{moment:%F %R} UTC", seconds)
+        return Evaluator(self._fitted(), self._run_settings, self._path, self._hold_out)
 
     def validate(self, source: TableLike) -> Validation:
         """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
@@ -975,12 +936,7 @@ class BaseTransformer(NamedParameters):
         >>> print(validation.broken()[0])
         column "colour": share of values that are no category is 0.25, but may be at most 0
         """
-        from gpuvgm.report import Validation
-
-        model, table = self._fitted(), any_source(source)
-        model.check_source(table)
-        with self._run("validate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
-            return Validation.of(model, run)
+        return self._evaluator().validate(any_source(source))
 
     def distance_to(self, other: BaseTransformer) -> ModelDistance:
         """Measure how far this model is from another one of the same columns, for example one fitted to more rows.
@@ -1255,14 +1211,10 @@ class BaseTransformer(NamedParameters):
             raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
         return self.model_
 
-    def _run(
-        self, stage: str, table: Source, need: Callable[[], Need], engine: str | None = None
-    ) -> AbstractContextManager[Run]:
-        """The run of a stage, by default with the transformer's engine."""
-        settings = RunSettings(
-            engine or self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows
-        )
-        return settings.run(stage, table, need)
+    @property
+    def _run_settings(self) -> RunSettings:
+        """Where and how rows are worked on."""
+        return RunSettings(self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows)
 
 
 _SETTINGS = tuple(signature(BaseTransformer).parameters)
@@ -1278,17 +1230,13 @@ def _label_of(stored: Any) -> Any:
     return tuple(stored) if isinstance(stored, list) else stored
 
 
-def _fields(table: Source, names: Sequence[str]) -> pa.Schema:
-    return pa.schema([table.schema.field(name) for name in names])
-
-
 def _rows_of_part(part_rows: int | Literal["file"]) -> int:
     """Rows of a file, as long as the files of the source do not say it."""
     return PART_ROWS if part_rows == "file" else part_rows
 
 
 def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows: int | None = None) -> Need:
-    return Need.transform(_fields(table, coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
+    return Need.transform(table.fields(coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
 
 
 def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any, labels: Any) -> None:
