@@ -1,4 +1,4 @@
-"""Output of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
+"""FileOutput of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
 
 Each file of a folder holds the same rows whichever process writes it, so complete files need not be written again.
 """
@@ -19,7 +19,7 @@ from functools import partial
 from itertools import accumulate, groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
@@ -149,6 +149,34 @@ class ParquetOptions:
     def asked(self) -> dict[str, Any]:
         """The options that differ from the default."""
         return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutput:
+    """Where the rows of a source are written, and how.
+
+    Parameters
+    ----------
+    out : path
+        The file, or the folder.
+    part_rows : {"file"} or int
+        Rows of each file of a folder, or that it has those of a file of the source.
+    options : ParquetOptions
+        How each file is written.
+    resume : bool
+        Go on with a run that was cut short.
+    """
+
+    out: Given
+    part_rows: int | Literal["file"]
+    options: ParquetOptions
+    resume: bool
+
+    def parts(self, source: Source, schema: pa.Schema, asked: Mapping[str, Any], *, decoded: bool = False) -> Parts:
+        """The files of rows of a schema; `asked` is what determines them, but for the options of the files."""
+        rows = PART_ROWS if self.part_rows == "file" else self.part_rows  # as long as the source's files do not say it
+        target, asked = target_of(source, self.out), {**asked, **self.options.asked}
+        return Parts(target, schema, asked, rows, self.options, decoded=decoded)
 
 
 class FolderRows(NamedTuple):
