@@ -528,7 +528,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         flavor: Flavor | None,
         resume: bool,
     ) -> RunSummary:
-        model = self.transformer_._digest(), write_network(self.network_)
+        model = self.transformer_.model_.digest(), write_network(self.network_)
         generator = sampler.generator(seed, model, flavor)
         of_values = metadata_of_values(self.transformer_.pandas_dtypes_, sampler.schema, sampler.model.source)
         generator = replace(generator, described={**generator.described, **of_values})

@@ -40,7 +40,6 @@ from gpuvgm.errors import (
     InferenceWarning,
     InputError,
     NamedParameters,
-    listed,
     warn,
 )
 from gpuvgm.execution import Progress, RunSettings, any_source
@@ -50,7 +49,7 @@ from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices
 from gpuvgm.table.encode import Coding, encoded_names, template_of
 from gpuvgm.table.fit import add_rows, fit_source
-from gpuvgm.table.fit_report import FitReport, warnings_of
+from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
 from gpuvgm.table.model_file import load_model, save_model
 from gpuvgm.table.results import (
     decode_in_memory,
@@ -182,8 +181,7 @@ class BaseTransformer(NamedParameters):
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
-        self._fit(source)
-        return self
+        return self._fit(source)
 
     def fit_failed(self, source: TableLike) -> Self:
         """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
@@ -222,8 +220,7 @@ class BaseTransformer(NamedParameters):
         """
         if not hasattr(self, "unfinished_"):
             raise InputError("no column of this transformer failed: call fit")
-        self._fit(source, self.unfinished_)
-        return self
+        return self._fit(source, self.unfinished_)
 
     def add_files(self, source: TableLike) -> Self:
         """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
@@ -276,7 +273,7 @@ class BaseTransformer(NamedParameters):
         *,
         silent: bool = False,
         keys: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    ) -> Self:
         """Fit all columns, or those that an earlier fit has not finished, and warn of choices made in them.
 
         `keys` are names of columns that are keys, with the reasons.
@@ -291,6 +288,7 @@ class BaseTransformer(NamedParameters):
             raise ColumnsFailed(fit.model.failed, len(fit.model.columns))
         for text, cause in () if silent else warnings_of(self.model_):
             warn(text, InferenceWarning, cause)
+        return self
 
     def _take(self, fitted: TableModel) -> None:
         """Take over the state of a fit, finished or not."""
@@ -382,10 +380,8 @@ class BaseTransformer(NamedParameters):
             )
         self.fit(table)
         if y is not None and (options.get("layout") or self._layout_of(table.flavour)) == "compact":
-            modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
-            if modes:
-                remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
-                warn(f"{listed(modes, 3)}: {remark}", cause=("modes", *self.model_.names))
+            for text, cause in warnings_of_modes(self.model_):
+                warn(text, cause=cause)
         return self.transform(table, **options)
 
     def transform(
@@ -872,12 +868,7 @@ class BaseTransformer(NamedParameters):
         TableTransformer
             The transformer itself.
         """
-        self._fit(source, silent=True, keys=keys)
-        return self
-
-    def _digest(self) -> str:
-        """Digest of every parameter of every column."""
-        return self._fitted().digest()
+        return self._fit(source, silent=True, keys=keys)
 
     def _save_generator(
         self,

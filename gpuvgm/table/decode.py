@@ -189,7 +189,7 @@ class OnehotReader:
         The matrix, where it is in memory.
     """
 
-    def __init__(  # noqa: PLR0913 - the table, and the place of its matrix
+    def __init__(
         self,
         engine: Engine,
         model: TableModel,

@@ -103,7 +103,7 @@ def checked_uniforms(
 
 
 def encoded_schema(
-    model: TableModel, layout: str, dtype: str, source: pa.Schema, names: NameTemplate, *, to_file: bool = False
+    model: TableModel, settings: Mapping[str, Any], source: pa.Schema, names: NameTemplate, *, to_file: bool = False
 ) -> pa.Schema:
     """Columns of encoded rows.
 
@@ -111,8 +111,8 @@ def encoded_schema(
     ----------
     model : TableModel
         The fitted table.
-    layout, dtype : str
-        Layout of the encoded rows, and the type of the scalars; those of general columns are float64.
+    settings : mapping
+        Layout of the encoded rows, and the type ("dtype") of the scalars; those of general columns are float64.
     source : pyarrow.Schema
         Columns of the source, for passthrough columns.
     names : NameTemplate
@@ -121,7 +121,8 @@ def encoded_schema(
         Whether the rows go to a file. Scalars and modes that are never missing are declared so then: that takes a
         quarter off the time to write them, and half off the time to read them.
     """
-    if layout == "onehot":
+    dtype = settings["dtype"]
+    if settings["layout"] == "onehot":
         return pa.schema([pa.field(name, _ARROW_TYPES[dtype], not to_file) for name in model.onehot_names(names)])
     fields: list[pa.Field[Any]] = []
     for column in model.columns:
@@ -420,7 +421,7 @@ class Coding:
         )
         uniforms = checked_uniforms(model, settings.get("uniforms"), table.rows)
         originals = original_columns(model, layout, table.schema) if settings.get("keep_original") else ()
-        encoded = encoded_schema(model, layout, options.dtype, table.schema, names, to_file=to_file)
+        encoded = encoded_schema(model, settings, table.schema, names, to_file=to_file)
         schema = check_distinct(pa.schema([*table.fields(originals), *encoded]), names)
         return cls(engine, model, options, uniforms, layout, schema, originals)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Array
 from gpuvgm.columns import UnseenCounts, UnseenRows
+from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import choose_engine
 from gpuvgm.errors import InMemoryWarning, SourceChangedError, warn
 from gpuvgm.execution import Run, RunSettings
@@ -19,6 +20,7 @@ from gpuvgm.table.decode import Decoded, Decoding, joined_valid
 from gpuvgm.table.encode import Coding, OnehotLayout
 from gpuvgm.table.write import FileOutput, RunSummary
 
+BATCHED_VALUES = 1 << 22  # encoded together where batches are smaller
 Work = Coding | Decoding
 
 
@@ -72,7 +74,9 @@ def encode_in_memory(run: Run, coding: Coding, flavour: str | None) -> tuple[Any
     table, model = run.source, coding.model
     coding = replace(coding, engine=run.engine)
     form = replace(coding, engine=run.here.engine).form(table)
-    matrix = run.shared(form.full_matrix, table.rows) if isinstance(form, OnehotLayout) else None
+    matrix = None
+    if isinstance(form, OnehotLayout) and table.rows is not None and not run.executor.spread:
+        matrix = form.full_matrix(table.rows)
     resident, schema = 0, table.schema
     if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
         # Columns are encoded one by one; for a matrix the results of all lie beside it until it is filled.
@@ -114,8 +118,8 @@ def encode_in_batches(
         engine = choose_engine(coding.engine, on_device=table.lies_on_device)
     coding = replace(coding, engine=engine)
     form, unseen = coding.form(table), UnseenCounts()
-    rows = run.rows_of_batches(batch_rows, len(form.schema))
-    blocks = run.source.blocks(coding.model.names, rows)
+    most = min(run.block_rows or BLOCK_ROWS, BATCHED_VALUES // max(len(form.schema), 1))
+    blocks = run.source.blocks(coding.model.names, batch_rows * max(1, most // batch_rows))
     in_frames = (flavour or (coding.layout == "compact" and table.flavour)) == "pandas"
     for part, unseen_rows in run.executor.stream(coding.parts(form), blocks):
         unseen.add(unseen_rows)

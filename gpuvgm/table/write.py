@@ -26,7 +26,7 @@ import pyarrow as pa
 from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution import LocalExecutor, Partition, Run
+from gpuvgm.execution import DaskExecutor, Executor, LocalExecutor, Partition, Run
 from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
     FileSource,
@@ -39,6 +39,7 @@ from gpuvgm.io import (
     check_folder_of,
     decoded_sink,
     is_csv,
+    lies_in_process,
     location_of,
     locked,
     refuse_overwriting,
@@ -399,7 +400,7 @@ class Parts:
         sink = self.sink(out, run.executor.threads, self.first_row)
         with locked(out), sink:
             writer = PartWriter(sink, self.columns)
-            run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+            _writer(run).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
         seconds = time.perf_counter() - start
         writer.unseen.warn(run.source.place)
         return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
@@ -560,6 +561,12 @@ def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
     return writer.entry()
 
 
+def _writer(run: Run) -> Executor:
+    """What runs blocks whose results are written."""
+    executor = run.executor
+    return executor.for_writing(on_device=run.on_device) if isinstance(executor, LocalExecutor) else executor
+
+
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
@@ -601,7 +608,8 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
-    run.check_reachable(parts.out)
+    if run.executor.spread and lies_in_process(parts.out):
+        raise InputError(f"{parts.out}: lies in the memory of one process, where workers cannot write")
     _check_folder(parts)
     with locked(parts.out, parts.numbers):
         complete = _complete_manifest(parts) if resume else None
@@ -678,17 +686,16 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
     the other from the results of blocks.
     """
     width = len(parts.schema)
-    cluster = run.cluster
-    if cluster is not None:
-        cuts = [0, *(stop for _, stop in parts.files(run.source.rows or 0))]
+    if isinstance(run.executor, DaskExecutor) and run.source.read_apart and run.source.rows:
+        cuts = [0, *(stop for _, stop in parts.files(run.source.rows))]
         partitions = run.partitions(columns, width, cuts=cuts)
         missing = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
-        for partition, entry in cluster.each(partial(write_part, parts, encode), missing):
+        for partition, entry in run.executor.each(partial(write_part, parts, encode), missing):
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        run.writer.map_blocks(cut, _blocks(run, columns, cut), files.take)
+        _writer(run).map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 
