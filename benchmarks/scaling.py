@@ -123,7 +123,7 @@ def shares_of_client(partitions: int, engine: str, gpus: int | None) -> Iterator
         yield _client_share(client, f"fit of {WIDTH} columns", partitions, partial(transformer.fit, frame))
         mixture = fitted_column(LEAST_ROWS).mixture
         assert mixture is not None
-        run = Run.spread_over(gpuvgm.DaskExecutor(client), any_source(frame[["0"]]), engine)
+        run = Run.over(any_source(frame[["0"]]), engine, gpuvgm.DaskExecutor(client))
         with rows_on_workers(_numbers, run.blocks(["0"]), run) as rows:
             iterate = partial(over_rows(get_engine(run.here.engine), rows, mixture.frame), mixture.posterior)
             iterate()  # the workers hold the rows then

@@ -272,7 +272,7 @@ def rows_on_cluster(
     """
     weight = checked_weight(source, sample_weight, reset=reset)
     shape = check_frame(estimator, source, reset=reset)
-    run = Run.spread_over(executor, source, estimator.engine)
+    run = Run.over(source, estimator.engine, executor)
     with rows_on_workers(_matrix_of, run.blocks(source.schema.names), run, shape, weight) as rows:
         yield rows
 

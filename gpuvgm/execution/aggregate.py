@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -15,7 +15,7 @@ from gpuvgm.errors import Results, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
-from gpuvgm.execution.partitions import Partition
+from gpuvgm.execution.partitions import Partition, blocks_of
 from gpuvgm.io import Block
 from gpuvgm.shortage import ARROW_PROBLEMS
 
@@ -229,7 +229,11 @@ def summarise_partition(
         count = partial(count_planned, engine, plans)
         return executor.map_merge(count, rows.blocks, merge_columns) or {}
     run = Run(partition.source, engine, CallerExecutor(executor.threads, executor.progress), block_rows)
-    return _on_device(plans, run, partial(run.blocks_of, partition))
+
+    def blocks(columns: Sequence[str], resident: int = 0) -> Iterator[Block]:
+        return run.blocks(columns, slices=partial(blocks_of, partition, columns), resident=resident)
+
+    return _on_device(plans, run, blocks)
 
 
 def count_planned(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:

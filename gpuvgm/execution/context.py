@@ -20,10 +20,8 @@ from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, limits_of, parse_memory
 from gpuvgm.execution.partitions import (
-    Partition,
     Reading,
     as_read_by,
-    blocks_of,
     file_rows,
     partitions,
     reachable,
@@ -32,10 +30,9 @@ from gpuvgm.execution.partitions import (
     with_known_rows,
 )
 from gpuvgm.execution.stages import SEARCH, Progress, Stages
-from gpuvgm.io import Block, FileSource, Location, Source, lies_in_process
+from gpuvgm.io import FileSource, Source
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
-SMALL_BLOCK_VALUES = 1 << 22  # encoded together where batches are smaller
 #: Blocks of rows that lie on a device: each costs launches and merges.
 DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES = 1 << 26, 1 << 27
 #: The same where none of the rows comes to the host: a value of a block goes with so many bytes of the memory that is
@@ -131,77 +128,27 @@ class Run:
         cls,
         source: Source,
         engine: str,
-        threads: int | None = None,
-        progress: Callable[[int], None] | None = None,
+        executor: LocalExecutor | DaskExecutor | None = None,
         block_rows: int | None = None,
     ) -> Run:
-        """A run over a source in this process, with the engine and the threads that suit its rows.
+        """A run over a source, with the engine that suits its rows; the workers of a cluster say which one they have.
 
-        Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to; so do
-        the rows of a single chunk.
+        In this process, rows on a device that the engine works on there stay in the caller's thread, whose stream they
+        belong to; so do the rows of a single chunk.
         """
+        if isinstance(executor, DaskExecutor):
+            name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
+            return cls(source, name, executor, block_rows)
         name = choose_engine(engine, on_device=source.lies_on_device)
-        source = as_read_by(name, source)
+        source, executor = as_read_by(name, source), executor or LocalExecutor()
         is_short = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if source.lies_on_device else InlineExecutor if is_short else LocalExecutor
-        return cls(source, name, kind(threads, progress), block_rows)
-
-    @classmethod
-    def spread_over(
-        cls,
-        executor: DaskExecutor,
-        source: Source,
-        engine: str,
-        progress: Callable[[int], None] | None = None,
-        block_rows: int | None = None,
-    ) -> Run:
-        """A run over a source on a cluster, whose workers say which engine they have."""
-        name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
-        return cls(source, name, executor.reporting(progress), block_rows)
-
-    def within(self, memory: int, need: Need) -> Run:
-        """The run with blocks and threads that keep to a limit of the host's memory.
-
-        Parameters
-        ----------
-        memory : int
-            Bytes.
-        need : Need
-            What the stage holds.
-
-        Raises
-        ------
-        InputError
-            Where one thread and the shortest blocks need more.
-        """
-        # The limit is for blocks of this process in the host's memory.
-        if self.on_device or self.executor.spread:
-            return self
-        limits = limits_of(memory, self.executor.threads, need, self.block_rows)
-        executor = LocalExecutor(limits.threads, self.executor.progress)
-        return replace(self, executor=executor, block_rows=limits.block_rows, room=limits.room)
+        return cls(source, name, kind(executor.threads, executor.progress), block_rows)
 
     @property
     def on_device(self) -> bool:
         """Return whether rows lie on a device of this process, where the engine works on them."""
         return isinstance(self.executor, CallerExecutor)
-
-    @property
-    def writer(self) -> Executor:
-        """What runs blocks whose results are written."""
-        executor = self.executor
-        return executor.for_writing(on_device=self.on_device) if isinstance(executor, LocalExecutor) else executor
-
-    def check_reachable(self, place: Location) -> None:
-        """Refuse a place in the memory of this process where other processes would write.
-
-        Raises
-        ------
-        InputError
-            Naming the place.
-        """
-        if self.executor.spread and lies_in_process(place):
-            raise InputError(f"{place}: lies in the memory of one process, where workers cannot write")
 
     @property
     def here(self) -> Run:
@@ -211,17 +158,6 @@ class Run:
         # "cuda" is the workers' engine; this process may have no device.
         engine = "auto" if self.engine == "cuda" else self.engine
         return Run(self.source.as_read(on_device=False), engine, LocalExecutor(), self.block_rows)
-
-    def rows_of_batches(self, batch_rows: int, width: int) -> int:
-        """Rows of a block that holds whole batches `width` columns wide: several small ones, or one large one."""
-        rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
-        return batch_rows * max(1, rows // batch_rows)
-
-    @property
-    def cluster(self) -> DaskExecutor | None:
-        """The cluster, if each of its workers reads rows by itself, wherever they begin."""
-        is_apart = self.source.read_apart and bool(self.source.rows)
-        return self.executor if isinstance(self.executor, DaskExecutor) and is_apart else None
 
     def blocks(
         self,
@@ -250,30 +186,9 @@ class Run:
             return self.partitions(columns, width, most=rows if width else None)
         return self.source.blocks(columns, rows) if slices is None else slices(rows)
 
-    def blocks_of(self, partition: Partition, columns: Sequence[str], resident: int = 0) -> Iterator[Block]:
-        """Blocks of some columns of a partition of the rows."""
-        return self.blocks(columns, slices=partial(blocks_of, partition, columns), resident=resident)
-
     def prepared(self, build: Callable[..., Callable[[Any], R]], *arguments: Any) -> Callable[[Any], R]:
         """A function of blocks, built by `build(*arguments)` in this process, or by `build()` on each worker."""
         return OnWorker(build) if self.executor.spread else build(*arguments)
-
-    def shared(self, make: Callable[[int], R], rows: int | None) -> R | None:
-        """Memory for all blocks to write to, from `make(rows)`; None on a cluster, or for an unknown number of rows."""
-        return None if self.executor.spread or rows is None else make(rows)
-
-    def first_blocks(self, columns: Sequence[str], most: int) -> Iterator[Block]:
-        """The first blocks of a source, read by this process for a sample.
-
-        Those of a source that can be read only once may go to workers later, and are short enough to travel.
-        """
-        run = self.here
-        limits = [run.rows_of_blocks(len(columns))]
-        if self.executor.spread:
-            limits.append(_travelling(len(columns)))
-        if self.source.repeatable:
-            limits.append(most)
-        return run.source.blocks(columns, min(limits))
 
     def partitions(
         self,
@@ -292,7 +207,7 @@ class Run:
             source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))
         limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
-            limits.append(_travelling(len(columns)))
+            limits.append(travelling_rows(len(columns)))
         reading = Reading(self.engine, tuple(columns), self.rows_of_blocks(max(len(columns), width)))
         if cuts is not None and isinstance(source, FileSource):
             return file_rows(source, reading, cuts)
@@ -320,12 +235,28 @@ class Run:
         return min(RESIDENT_BLOCK_ROWS, max(CHUNK_ROWS, _in_chunks(memory // RESIDENT_BYTES_A_VALUE // width)))
 
 
-def _travelling(width: int) -> int:
+def travelling_rows(width: int) -> int:
+    """Rows that go to a worker with their partition."""
     return max(CHUNK_ROWS, _in_chunks(TRAVELLING_VALUES // max(width, 1)))
 
 
 def _in_chunks(rows: int) -> int:
     return -(-rows // CHUNK_ROWS) * CHUNK_ROWS
+
+
+def _within(run: Run, memory: int, need: Need) -> Run:
+    """A run in this process with blocks and threads that keep to a limit of the host's memory.
+
+    Raises
+    ------
+    InputError
+        Where one thread and the shortest blocks need more.
+    """
+    if run.on_device:  # the limit is for blocks in the host's memory
+        return run
+    limits = limits_of(memory, run.executor.threads, need, run.block_rows)
+    executor = LocalExecutor(limits.threads, run.executor.progress)
+    return replace(run, executor=executor, block_rows=limits.block_rows, room=limits.room)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,13 +300,14 @@ class RunSettings:
             if cluster is not None:
                 LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
                 stack.enter_context(cluster.client.as_current())  # through which a frame counts its rows
-                run = Run.spread_over(cluster, source, self.engine, report, self.block_rows)
+                run = Run.over(source, self.engine, cluster.reporting(report), self.block_rows)
                 yield replace(run, searched=report_modes)
                 return
             threads = self.threads
             if isinstance(self.executor, LocalExecutor):
                 hook = self.executor.progress
                 threads, report = self.executor.threads, report if hook is None or self.progress is not None else hook
-            run = replace(Run.over(source, self.engine, threads, report, self.block_rows), searched=report_modes)
+            run = Run.over(source, self.engine, LocalExecutor(threads, report), self.block_rows)
+            run = replace(run, searched=report_modes)
             stack.enter_context(bounded(threads))
-            yield run if memory is None else run.within(memory, need())
+            yield run if memory is None else _within(run, memory, need())

@@ -132,7 +132,7 @@ class DaskFrame(Source):
         if room is None:
             memory = _memories_of(client) if on_cluster else [machine_memory()]
             room = round(min(KEPT_SHARE * sum(memory), KEPT_BYTES * len(memory)))
-        if not hits or row_bytes(pa.schema([self.schema.field(name) for name in columns])) * hits[0].rows > room:
+        if not hits or row_bytes(self.fields(columns)) * hits[0].rows > room:
             return self
         (first,) = dask.persist(hits[0].delayed)
         # Bytes of a row are measured on one partition, since the type of text does not tell them.
@@ -160,7 +160,7 @@ class DaskFrame(Source):
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
         parts = self.partitions(Reading("reference", tuple(columns), 1))
         hits = [(part, overlaps) for part in parts if (overlaps := _overlaps(ends, part.first_row, part.rows))]
-        schema = pa.schema([self.schema.field(name) for name in columns])
+        schema = self.fields(columns)
         tables = _sampled_tables(hits, schema)
         pieces = [
             piece

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import ascending
 from gpuvgm.errors import InputError
-from gpuvgm.execution.context import Run
+from gpuvgm.execution.context import Run, travelling_rows
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import reachable
 from gpuvgm.io import (
@@ -82,16 +82,30 @@ class Sampled:
             run = replace(run, source=source.keep_sampled(names, runs, run.room))
             rows = _sample_rows(run, tuple(names), runs)
             return cls(run, _join_chunks(rows, run.executor.threads) if fine else rows)
-        stream = run.first_blocks(names, UNKNOWN_SAMPLE_ROWS)
+        stream = _first_blocks(run, names)
         head: list[Block] = []
         for block in stream:
             head.append(block)
             if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
                 break
-        schema = pa.schema([source.schema.field(name) for name in names])
+        schema = source.fields(names)
         # Cut to a fixed length, so that the sample does not depend on the rows of a block.
         rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
         return cls(run, rows, None if source.repeatable else chain(head, stream))
+
+
+def _first_blocks(run: Run, names: Sequence[str]) -> Iterator[Block]:
+    """Blocks of a source from its first row on, read by this process.
+
+    Those of a source that can be read only once may go to workers later, and are short enough to travel.
+    """
+    here = run.here
+    limits = [here.rows_of_blocks(len(names))]
+    if run.executor.spread:
+        limits.append(travelling_rows(len(names)))
+    if run.source.repeatable:
+        limits.append(UNKNOWN_SAMPLE_ROWS)
+    return here.source.blocks(names, min(limits))
 
 
 def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
@@ -322,7 +336,7 @@ def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
     """The first rows of a source."""
     _LOG.warning("%s: its number of rows is unknown: the sample is its first rows, not a random one", source.name)
     batches = (block.batch for block in source.blocks(names, min(count, HEAD_BLOCK_ROWS)))
-    schema = pa.schema([source.schema.field(name) for name in names])
+    schema = source.fields(names)
     return pa.Table.from_batches(list(trimmed(batches, 0, count)), schema)
 
 

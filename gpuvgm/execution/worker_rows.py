@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -119,7 +120,8 @@ class RowsOnWorkers(Rows):
     def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
         """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
         total = ChunkSums(width)
-        for nodes in self.shares.map_shares(_nodes, self.engine, self.choice, function, width, values):
+        sums = partial(sums_of, function=function, width=width, values=values)
+        for nodes in self.shares.map_shares(_nodes, self.engine, self.choice, sums):
             total.add_nodes(nodes)
         return total
 
@@ -138,16 +140,11 @@ def _rows_of(chunks: HeldChunks, choice: Choice | None = None) -> Rows:
 
 
 def _nodes(
-    share: Sequence[HeldChunks],
-    engine: str,
-    choice: Choice | None,
-    function: BlockSums,
-    width: int,
-    values: int | None,
+    share: Sequence[HeldChunks], engine: str, choice: Choice | None, sums: Callable[..., Iterable[ChunkSums]]
 ) -> list[Floats]:
     """Nodes of the sums over each partition of a share."""
     partitions = [_rows_of(chunks, choice) for chunks in share]
-    return [total.nodes for total in sums_of(partitions, get_engine(engine), function, width, values)]
+    return [total.nodes for total in sums(partitions, get_engine(engine))]
 
 
 def _merged(chunks: HeldChunks, engine: str, choice: Choice | None, function: Callable[..., T]) -> T:

@@ -215,7 +215,7 @@ class SparkFrame(Source):
 
     def of(self, names: Sequence[str]) -> SparkFrame:
         """The frame, of which these columns alone are read."""
-        return SparkFrame(self.frame, pa.schema([self.schema.field(name) for name in names]))
+        return SparkFrame(self.frame, self.fields(names))
 
     def map(self, work: Callable[[Block], pa.Table], schema: pa.Schema, *, numbered: bool) -> DataFrame:
         """A lazy frame of a function's results for blocks; without numbers a partition begins with row 0."""
@@ -227,7 +227,7 @@ class SparkFrame(Source):
 
     def reading(self, columns: Sequence[str], block_rows: int) -> PartitionReader:
         """Record of how an executor reads a partition."""
-        schema = pa.schema([self.schema.field(name) for name in columns])
+        schema = self.fields(columns)
         if self.lengths is None:
             return PartitionReader(schema, block_rows)
         order = sorted(self.lengths)
@@ -245,7 +245,7 @@ class SparkFrame(Source):
         take = partial(_take_runs, self.reading(columns, ENCODED_ROWS), tuple(runs))
         pieces_of_runs = (piece for _, pieces in self.results(columns, take) for piece in pieces)
         tables = [table for *_, table in sorted(pieces_of_runs, key=lambda piece: piece[:2])]
-        schema = pa.schema([self.schema.field(name) for name in columns])
+        schema = self.fields(columns)
         return pa.concat_tables([pa.Table.from_batches([], schema), *tables])
 
     def results(self, columns: Sequence[str], function: PartFunction) -> list[tuple[int, Any]]:

@@ -31,7 +31,7 @@ from .remote import RemoteFile, lies_in_process
 from .restoring import frame_batches, restore
 from .scans import types_in_pandas
 from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
-from .source import Lazily, Source, check_unique
+from .source import Source, check_unique
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
 from .threads import in_order, result_of
@@ -43,7 +43,6 @@ __all__ = [
     "Document",
     "FileSource",
     "Given",
-    "Lazily",
     "Location",
     "Manifest",
     "Packed",

@@ -70,11 +70,11 @@ class ScanSource(Source):
         """Rows of each run, one after the other; the scan ends after the last of them, and they are copied."""
         self.check_sample(columns, runs)
         pieces = rows_of_runs((block.batch for block in self.blocks(columns, BATCH_ROWS)), runs)
-        schema = pa.schema([self.schema.field(name) for name in columns])
+        schema = self.fields(columns)
         return pa.Table.from_batches([batch for run in pieces for batch in run], schema)
 
     def _check_batches(self, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        schema = pa.schema([self.schema.field(name) for name in columns])
+        schema = self.fields(columns)
         rows = 0
         for batch in batches:
             rows += batch.num_rows

@@ -125,6 +125,10 @@ class Source:
         """Module for arrays in the memory that the rows lie in."""
         return np
 
+    def fields(self, names: Iterable[str]) -> pa.Schema:
+        """The schema of some columns."""
+        return pa.schema([self.schema.field(name) for name in names])
+
     def check_request(self, columns: Sequence[str], block_rows: int = 1) -> None:
         """Refuse columns that do not exist, and impossible block lengths.
 

@@ -1,20 +1,19 @@
-from .comparison import Comparison, OriginalTable
+from .comparison import Comparison
 from .distance import ModelDistance
-from .evaluation import evaluate_table
-from .figures import RunFacts
+from .evaluator import Evaluator
+from .hold_out import HoldOut
 from .report import Report
 from .text import WIDTH, aligned, widths_line
 from .validation import Validation
 
 __all__ = [
     "Comparison",
+    "Evaluator",
+    "HoldOut",
     "ModelDistance",
-    "OriginalTable",
     "Report",
-    "RunFacts",
     "Validation",
     "WIDTH",
     "aligned",
-    "evaluate_table",
     "widths_line",
 ]

@@ -35,6 +35,7 @@ from gpuvgm.io import (
     restore,
     taken,
 )
+from gpuvgm.report import HoldOut
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
@@ -99,7 +100,7 @@ from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
-from gpuvgm.table import EncodedTable, HoldOut, RunSummary, TableTransformer, load_model, transformer_of
+from gpuvgm.table import EncodedTable, RunSummary, TableTransformer, load_model, transformer_of
 
 if TYPE_CHECKING:
     import pandas as pd  # noqa: TID251
@@ -527,7 +528,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         flavor: Flavor | None,
         resume: bool,
     ) -> RunSummary:
-        model = self.transformer_._digest(), write_network(self.network_)
+        model = self.transformer_.model_.digest(), write_network(self.network_)
         generator = sampler.generator(seed, model, flavor)
         of_values = metadata_of_values(self.transformer_.pandas_dtypes_, sampler.schema, sampler.model.source)
         generator = replace(generator, described={**generator.described, **of_values})
@@ -1112,7 +1113,7 @@ def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE
         rows += block.rows
         if rows >= most:
             break
-    return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, most)
+    return pa.Table.from_batches(batches, table.fields(names)).slice(0, most)
 
 
 def _forms_and_attributes(

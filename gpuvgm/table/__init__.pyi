@@ -3,7 +3,6 @@ from .conditions import Conditions, RowIndex
 from .decode import EncodedTable, onehot_parts, real_scalars
 from .description import jsonable
 from .fit_report import warnings_of_samples
-from .hold_out import HoldOut
 from .model_file import MANIFEST, SUFFIX, check_target, load_model, save_model
 from .training import Place, TrainingBatch, TrainingRows
 from .transformer import TableTransformer
@@ -13,7 +12,6 @@ __all__ = [
     "BaseTransformer",
     "Conditions",
     "EncodedTable",
-    "HoldOut",
     "MANIFEST",
     "Parts",
     "Place",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from inspect import signature
 from os import PathLike, fspath
@@ -15,20 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import numpy as np
-import pyarrow as pa
 
-import gpuvgm
 from gpuvgm.columns import (
-    NAMES,
-    ColumnSpec,
-    EncodingOptions,
     FittedColumn,
-    NameTemplate,
-    NumberPlan,
     TableModel,
     TableSchema,
-    UnseenCounts,
-    UnseenRows,
     check_settings,
     choice,
     whole,
@@ -48,64 +35,39 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
 )
-from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import (
     ColumnsFailed,
     InferenceWarning,
-    InMemoryWarning,
     InputError,
-    ModelFileError,
     NamedParameters,
-    SourceChangedError,
-    check_present,
-    listed,
     warn,
 )
-from gpuvgm.execution import Need, Progress, RowSample, Run, RunSettings, any_source
-from gpuvgm.io import Lazily, Source, TableLike, frame_batches, is_number_type, joined, metadata_of_values, restore
+from gpuvgm.execution import Progress, RunSettings, any_source
+from gpuvgm.io import Source, TableLike, restore
 from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
-from gpuvgm.table.decode import (
-    Decoded,
-    Decoding,
-    EncodedTable,
-    check_origin,
-    holds_matrices,
-    joined_valid,
+from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices
+from gpuvgm.table.encode import Coding, encoded_names, template_of
+from gpuvgm.table.fit import add_rows, fit_source
+from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
+from gpuvgm.table.model_file import load_model, save_model
+from gpuvgm.table.results import (
+    decode_in_memory,
+    decode_to_files,
+    encode_in_batches,
+    encode_in_memory,
+    encode_to_files,
+    lazy_result,
 )
-from gpuvgm.table.description import jsonable
-from gpuvgm.table.encode import (
-    Coding,
-    OnehotLayout,
-    check_distinct,
-    checked_uniforms,
-    encoded_schema,
-    original_columns,
-)
-from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
-from gpuvgm.table.fit_report import FitReport, warnings_of
-from gpuvgm.table.hold_out import HoldOut
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, load_model, save_model
-from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of
+from gpuvgm.table.settings import OF_THIS_MACHINE, StoredSettings
+from gpuvgm.table.write import PART_ROWS, FileOutput, ParquetOptions
 
 if TYPE_CHECKING:
-    from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
+    from gpuvgm.report import Comparison, Evaluator, HoldOut, ModelDistance, Report, Validation
 
 Path_ = str | PathLike[str]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
-_FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _FRAMES = ("pandas", "polars", "pyarrow")
-_WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
-
-OF_THIS_MACHINE = (
-    "columns",
-    "engine",
-    "executor",
-    "threads",
-    "block_rows",
-    "memory",
-    "progress",
-)  # parameters that a model file leaves out
 
 
 class BaseTransformer(NamedParameters):
@@ -219,8 +181,7 @@ class BaseTransformer(NamedParameters):
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
-        self._fit(source)
-        return self
+        return self._fit(source)
 
     def fit_failed(self, source: TableLike) -> Self:
         """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
@@ -259,8 +220,7 @@ class BaseTransformer(NamedParameters):
         """
         if not hasattr(self, "unfinished_"):
             raise InputError("no column of this transformer failed: call fit")
-        self._fit(source, self.unfinished_)
-        return self
+        return self._fit(source, self.unfinished_)
 
     def add_files(self, source: TableLike) -> Self:
         """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
@@ -313,42 +273,22 @@ class BaseTransformer(NamedParameters):
         *,
         silent: bool = False,
         keys: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    ) -> Self:
         """Fit all columns, or those that an earlier fit has not finished, and warn of choices made in them.
 
         `keys` are names of columns that are keys, with the reasons.
         """
         table = any_source(source)
-        seed = secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
-        seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
-        settings = {**settings_of(self), **self._further_settings, "random_state": seed}
-        schema = TableSchema.declare(self.columns, table.schema, table.name)
-        for name, reason in keys.items():
-            schema = schema.with_column(ColumnSpec.declare(name, {"key": True}, reason))
-        rows, sample_bytes = self._sample_of_fit(table, schema.names, seed)
-        with self._run("fit", rows, lambda: Need.fit(_fields(table, schema.names), sample_bytes)) as run:
-            watch = Stopwatch()
-            fitted = fit_source(run, schema, settings, earlier_fit, watch)
-        self._seconds = watch.seconds
-        name = "reference" if run.engine == "auto" else run.engine  # as `choose_engine` has it
-        self._engine = f"{name}, {'where the rows lie' if self.engine == 'auto' else 'as asked for'}"
+        fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, keys)
+        self._seconds, self._engine = fit.seconds, fit.engine
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self.labels_ = dict(getattr(table, "labels", None) or {})
-        self._take(fitted)
-        if fitted.failed:
-            raise ColumnsFailed(fitted.failed, len(fitted.columns))
+        self._take(fit.model)
+        if fit.model.failed:
+            raise ColumnsFailed(fit.model.failed, len(fit.model.columns))
         for text, cause in () if silent else warnings_of(self.model_):
             warn(text, InferenceWarning, cause)
-
-    def _sample_of_fit(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
-        """The rows to fit on, all or a sample of them, and the bytes of the sample."""
-        sample = RowSample.of(self.sample_rows, stratified=self.stratified)
-        if sample is None:
-            return table, 0
-        schema = _fields(table, names)
-        sample_bytes = sample.size(schema, table.rows)
-        with self._run("fit", table, lambda: Need.fit(schema, sample_bytes)):
-            return sample.take(table, names, seed), sample_bytes
+        return self
 
     def _take(self, fitted: TableModel) -> None:
         """Take over the state of a fit, finished or not."""
@@ -398,31 +338,8 @@ class BaseTransformer(NamedParameters):
         """
         if not hasattr(self, "model_"):
             return self.fit(source)
-        model = self.model_
-        numeric = model.numeric
-        if not all(column.name in self.summaries_ for column in numeric):
-            raise InputError(
-                "this model was saved without its summaries: save it with summaries=True to add rows later"
-            )
-        empty = [column.name for column in numeric if column.minimum is None]
-        empty += [c.name for c in model.categorical if c.categories == (None,) and is_number_type(c.decoded_type)]
-        if empty:
-            raise InputError(
-                f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
-            )
-        table = any_source(source)
-        model.check_source(table)
-        settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
-        requests = {request.name: request for request in requests_of(self.schema_, settings)}
-        plans = [NumberPlan.of_fitted(one, requests[one.name], self.summaries_[one.name]) for one in numeric]
-        with self._run("fit", table, lambda: Need.fit(_fields(table, model.names))) as run:
-            fitted = add_rows(run, model, plans, self.summaries_)
-        for problem in fitted.failed.values():
-            raise problem
-        record = {name: part for name, part in model.source.items() if name != "sample"}
-        origin = table.added_to(record)
-        columns = tuple(fitted.columns[name] for name in model.names)
-        self._take(replace(model, columns=columns, rows=fitted.rows, source=origin, summaries=fitted.summaries))
+        model = replace(self.model_, summaries=self.summaries_)
+        self._take(add_rows(source, model, self._fit_settings, self._run_settings))
         return self
 
     def fit_transform(self, source: TableLike, y: Any = None, **options: Any) -> Any:
@@ -463,10 +380,8 @@ class BaseTransformer(NamedParameters):
             )
         self.fit(table)
         if y is not None and (options.get("layout") or self._layout_of(table.flavour)) == "compact":
-            modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
-            if modes:
-                remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
-                warn(f"{listed(modes, 3)}: {remark}", cause=("modes", *self.model_.names))
+            for text, cause in warnings_of_modes(self.model_):
+                warn(text, cause=cause)
         return self.transform(table, **options)
 
     def transform(
@@ -554,80 +469,26 @@ class BaseTransformer(NamedParameters):
         >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
         True
         """
-        table, settings = any_source(source), self._options_of(mode, layout, dtype, seed)
-        settings |= {"names": names, "keep_original": keep_original}
-        settings["layout"] = settings["layout"] or self._layout_of(table.flavour)
+        table = any_source(source)
+        settings = self._settings_of_rows(mode, layout or self._layout_of(table.flavour), dtype, seed)
+        settings |= {"names": names, "keep_original": keep_original, "uniforms": uniforms, "first_row": first_row}
         if table.lazy and out is None:
             if uniforms is not None or return_unseen:
                 name = "return_unseen" if return_unseen else "uniforms"
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
-            return encode_lazily(self._alone(), table, settings, first_row)
-        coding = self._coding(table, settings, first_row, uniforms, to_file=out is not None)
-        lazily = self._lazily(table, out, "return_unseen" if return_unseen else None)
-        if lazily is not None:
-            need = partial(_need_of, table, coding)
-            return lazily(coding.schema, partial(self._batches, "transform", table, need, coding, coding.columns))
-        parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
-        with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
-            coding = replace(coding, engine=run.engine)
-            if out is None:
-                encoded, unseen = self._in_memory(run, coding)
-                return (encoded, unseen.rows()) if return_unseen else encoded
-            naming = {key: settings[key] for key in ("names", "keep_original") if settings[key]}
-            run_settings = coding.asked(table) | {"part_rows": part_rows} | naming | parquet.asked
-            parts = Parts(target_of(table, out), coding.schema, run_settings, _rows_of_part(part_rows), parquet)
-            return parts.write(run, coding.columns, coding.batches, resume=resume)
-
-    def _lazily(self, table: Source, out: Path_ | None, extra: str | None) -> Lazily | None:
-        """The function that makes a lazy result of a lazy table; None if the result is written, or held in memory."""
-        if not table.is_query or out is not None or self._flavour() is not None:
-            return None
-        if table.lazily is not None and extra is None:
-            return table.lazily
-        reason = "" if extra is None or table.lazily is None else f"with {extra} "
-        remark = f"{table.name}: {reason}the result is held in memory; write it with out=, or take it with iter_batches"
-        warn(remark, InMemoryWarning)
-        return None
-
-    def _batches(
-        self, stage: str, table: Source, need: Callable[[], Need], work: Coding | Decoding, columns: Sequence[str]
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield encoded or decoded rows, computed on demand."""
-        unseen = UnseenCounts()
-        with self._run(stage, table, need) as cluster:
-            run = cluster.here
-            blocks = run.blocks(columns)
-            for batch, unseen_rows in run.executor.stream(replace(work, engine=run.engine).batches(), blocks):
-                unseen.add(unseen_rows)
-                yield batch
-        unseen.warn(table.place)
-
-    def _in_memory(self, run: Run, coding: Coding) -> tuple[Any, UnseenCounts]:
-        """Encoded rows in the form of the caller's table, and the counts of unseen values.
-
-        A matrix is filled in place, if the rows come to this process.
-        """
-        table = run.source
-        form = replace(coding, engine=run.here.engine).form(table)
-        matrix = run.shared(form.full_matrix, table.rows) if isinstance(form, OnehotLayout) else None
-        model, resident, schema = self._fitted(), 0, table.schema
-        if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
-            # Columns are encoded one by one; for a matrix the results of all lie beside it until it is filled.
-            resident = 1 if matrix is None else len(model.names)
-        blocks = run.blocks(coding.columns, len(coding.schema), resident=resident)
-        parts: list[Any] = []
-        unseen = UnseenCounts()
-
-        def take(part: tuple[Any, UnseenRows]) -> None:
-            parts.append(part[0])
-            unseen.add(part[1])
-
-        run.executor.map_blocks(run.prepared(coding.parts, form, matrix), blocks, take)
-        if matrix is not None and sum(map(len, parts)) != len(matrix):
-            raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
-        unseen.warn(table.place)
-        results: list[Any] = parts if matrix is None else [matrix]
-        return form.join(results, table, self._flavour()), unseen
+            return encode_lazily(self._alone(), table, settings)
+        coding = self._coding(table, settings, to_file=out is not None)
+        if out is None and self._flavour() is None:
+            lazy = lazy_result(table, coding, self._run_settings, "return_unseen" if return_unseen else None)
+            if lazy is not None:
+                return lazy
+        options = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
+        need = partial(coding.need, table, to_file=out is not None, group_rows=row_group_rows)
+        with self._run_settings.run(coding.stage, table, need) as run:
+            if out is not None:
+                return encode_to_files(run, coding, FileOutput(out, part_rows, options, resume), settings)
+            encoded, unseen = encode_in_memory(run, coding, self._flavour())
+            return (encoded, unseen.rows()) if return_unseen else encoded
 
     def iter_batches(
         self,
@@ -678,70 +539,28 @@ class BaseTransformer(NamedParameters):
         """
         table = any_source(source)
         batch_rows = whole(1)(batch_rows, "batch_rows")
-        coding = self._coding(table, self._options_of(mode, layout, dtype, seed), first_row, to_file=False)
-        with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
-            run = cluster.here
-            engine = (
-                choose_engine(self.engine, on_device=table.lies_on_device)
-                if cluster.executor.spread
-                else cluster.engine
-            )
-            coding = replace(coding, engine=engine)
-            form, unseen = coding.form(table), UnseenCounts()
-            rows = run.rows_of_batches(batch_rows, len(form.schema))
-            blocks = run.source.blocks(self._fitted().names, rows)
-            flavour = self._flavour()
-            in_frames = (flavour or (layout == "compact" and table.flavour)) == "pandas"
-            for part, unseen_rows in run.executor.stream(coding.parts(form), blocks):
-                unseen.add(unseen_rows)
-                part = part[: len(part) - len(part) % batch_rows] if drop_last else part
-                if in_frames:  # made once a block: pandas takes longer to make a frame than to take rows of one
-                    yield from frame_batches(form.join([part], table, flavour), batch_rows)
-                    continue
-                for start in range(0, len(part), batch_rows):
-                    yield form.join([part[start : start + batch_rows]], table, flavour)
-            unseen.warn(table.place)
+        settings = self._settings_of_rows(mode, layout, dtype, seed) | {"first_row": first_row}
+        coding = self._coding(table, settings, to_file=False)
+        with self._run_settings.run(coding.stage, table, partial(coding.need, table)) as run:
+            yield from encode_in_batches(run, coding, self._flavour(), batch_rows, drop_last=drop_last)
 
     def _layout_of(self, flavour: str) -> Layout:
         """The default layout for a kind of table: scikit-learn's arrays become matrices."""
         return self.layout or ("onehot" if flavour == "matrix" else "compact")
 
-    def _options_of(self, mode: str | None, layout: str | None, dtype: str | None, seed: int | None) -> dict[str, Any]:
-        """Options of encoding: the arguments, or else the constructor's."""
+    def _settings_of_rows(
+        self, mode: str | None, layout: str | None, dtype: str | None, seed: int | None
+    ) -> dict[str, Any]:
+        """How rows are encoded: the arguments, or else the constructor's."""
         seed = self.seed if seed is None else seed
         return {"mode": mode or self.mode, "layout": layout, "dtype": dtype or self.dtype, "seed": seed}
 
-    def _coding(
-        self,
-        table: Source,
-        settings: Mapping[str, Any],
-        first_row: int,
-        uniforms: Mapping[str, np.ndarray] | None = None,
-        *,
-        to_file: bool,
-    ) -> Coding:
-        """The coding of a table's blocks; only results that keep metadata get the fingerprint of the model."""
-        model, layout, seed = self._fitted(), settings["layout"], settings["seed"]
-        check_settings(settings)
-        model.check_source(table)
-        names = NAMES if settings.get("names") is None else NameTemplate(settings["names"])
-        options = EncodingOptions(
-            seed=model.seed if seed is None else int(seed),
-            most_probable=settings["mode"] == "argmax",
-            dtype=settings["dtype"],
-            first_row=whole()(first_row, "first_row"),
-            place=table.place,
-        )
-        uniforms_of_columns = checked_uniforms(model, uniforms, table.rows)
-        originals = original_columns(model, layout, table.schema) if settings.get("keep_original") else ()
-        flavour = self._flavour() or ("matrix" if layout == "onehot" and not originals else table.flavour)
-        marks: dict[bytes | str, bytes | str] = {}
-        if to_file or flavour not in _WITHOUT_METADATA:
-            marks[MODEL_KEY] = self._fingerprint()
-            marks |= {} if names == NAMES else {NAMES_KEY: names.text}
-        encoded = encoded_schema(model, layout, options.dtype, table.schema, names, to_file=to_file)
-        schema = check_distinct(pa.schema([*_fields(table, originals), *encoded], marks), names)
-        return Coding(self.engine, model, options, uniforms_of_columns, layout, schema, originals)
+    def _coding(self, table: Source, settings: Mapping[str, Any], *, to_file: bool) -> Coding:
+        """The coding of a table; only results that keep metadata get the fingerprint of the model."""
+        coding = Coding.of(self.engine, self._fitted(), table, settings, to_file=to_file)
+        if to_file or coding.keeps_metadata(table, self._flavour()):
+            return coding.marked(self._fingerprint(), settings.get("names"))
+        return coding
 
     def _alone(self) -> Self:
         """A copy for one thread of a worker: the model and settings, without cluster, listener and summaries."""
@@ -823,35 +642,20 @@ class BaseTransformer(NamedParameters):
             return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
         encoded_table = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
         decoding = Decoding("reference", model, encoded_table, template, check=return_valid, drop=invalid == "drop")
-        parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
-
-        def need() -> Need:
-            schema = model.decoded_schema(decoding.reader().passthrough)
-            return Need.transform(table.schema, schema, to_file=out is not None, group_rows=row_group_rows)
-
-        lazily = self._lazily(table, out, "return_valid" if return_valid else None)
-        if lazily is not None:
-            reader = decoding.reader(table)
-            schema = model.decoded_schema(reader.passthrough)
-            return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
-        with self._run("inverse", table, need) as run:
-            reader = replace(decoding, engine=run.here.engine).reader(table)
-            schema = model.decoded_schema(reader.passthrough)
-            decoding = replace(decoding, engine=run.engine)
+        if out is None and self._flavour() is None:
+            lazy = lazy_result(table, decoding, self._run_settings, "return_valid" if return_valid else None)
+            if lazy is not None:
+                return lazy
+        options = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
+        need = partial(decoding.need, table, to_file=out is not None, group_rows=row_group_rows)
+        with self._run_settings.run(decoding.stage, table, need) as run:
             if out is not None:
-                run_settings = decoding.asked(table) | {"part_rows": part_rows} | parquet.asked
-                schema = schema.with_metadata(metadata_of_values(self.pandas_dtypes_, schema, model.source))
-                parts = Parts(
-                    target_of(table, out), schema, run_settings, _rows_of_part(part_rows), parquet, decoded=True
-                )
-                return parts.write(run, reader.names, decoding.batches, resume=resume)
-            blocks: list[Decoded] = []
-            run.executor.map_blocks(run.prepared(decoding.rows, reader), reader.blocks(run), blocks.append)
+                return decode_to_files(run, decoding, FileOutput(out, part_rows, options, resume), self.pandas_dtypes_)
+            rows, valid = decode_in_memory(run, decoding)
         # A matrix does not say which frames the caller uses: decoded rows have the kind of table that was fitted.
-        flavour = self.frame_ if table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES else None
-        rows = joined([part.table for part in blocks], schema)
-        values = restore(rows, table, self.pandas_dtypes_, flavour, self.labels_)
-        return (values, joined_valid(blocks)) if return_valid else values
+        of_fit = table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES
+        values = restore(rows, table, self.pandas_dtypes_, self.frame_ if of_fit else None, self.labels_)
+        return (values, valid) if return_valid else values
 
     @overload
     def evaluate(self, source: TableLike, *, compare: None = None) -> Report: ...
@@ -896,15 +700,10 @@ class BaseTransformer(NamedParameters):
         >>> print(f"{comparison.score:.3f}")
         0.971
         """
-        from gpuvgm.report import evaluate_table
-
-        if compare is not None:
-            return self._compare(any_source(source), any_source(compare))
-        model, table, start = self._fitted(), any_source(source), time.perf_counter()
-        model.check_source(table)
-        with self._run("evaluate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
-            report = evaluate_table(model, run)
-        return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
+        if compare is None:
+            return self._evaluator().evaluate(any_source(source))
+        tables = any_source(source), any_source(compare)
+        return self._evaluator().compare(*tables)
 
     def _note_hold_out(self, rule: HoldOut, table: Source) -> None:
         """Note that the fit has seen the rows of a table without those held out; its source was a copy of these."""
@@ -912,39 +711,10 @@ class BaseTransformer(NamedParameters):
         self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
         self.model_ = replace(self.model_, source=table.fingerprint())
 
-    def _compare(self, table: Source, synthetic: Source) -> Comparison:
-        from gpuvgm.report import OriginalTable
+    def _evaluator(self) -> Evaluator:
+        from gpuvgm.report import Evaluator
 
-        model, start = self._fitted(), time.perf_counter()
-        for source in (table, synthetic):
-            check_present(source.name, [column.name for column in model.encoded], source.schema.names)
-        names = [name for name in model.names if name in table.schema.names and name in synthetic.schema.names]
-
-        def need() -> Need:
-            rows = (table.rows or 0) + (synthetic.rows or 0)
-            return Need.compare(_fields(table, names), rows)
-
-        rule = self._hold_out
-        fitted = table if rule is None else rule.part(table, held=False)
-        with self._run("evaluate", fitted, need) as run:
-            original = OriginalTable.count(model, names, run)
-        # The engine that counted on the host takes no rows of a device.
-        engine = self.engine if run.on_device else get_engine(run.here.engine).name
-        held_out = None
-        if rule is not None:
-            with self._run("evaluate", rule.part(table, held=True), need, engine) as run:
-                held_out = original.count_held_out(run)
-        with self._run("compare", synthetic, need, engine) as run:
-            comparison = original.compare(original.count_synthetic(run), held_out)
-        facts = replace(self._facts(table, start), synthetic=synthetic.name)
-        return replace(comparison, reasons=self.schema_.reasons, facts=facts)
-
-    def _facts(self, table: Source, start: float) -> RunFacts:
-        """Time and circumstances of a report on a table; `start` is the `time.perf_counter` of its beginning."""
-        from gpuvgm.report import RunFacts
-
-        moment, seconds = datetime.now(UTC), time.perf_counter() - start
-        return RunFacts(table.name, self._path, gpuvgm.__version__, f"{moment:%F %R} UTC", seconds)
+        return Evaluator(self._fitted(), self._run_settings, self._path, self._hold_out)
 
     def validate(self, source: TableLike) -> Validation:
         """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
@@ -975,12 +745,7 @@ class BaseTransformer(NamedParameters):
         >>> print(validation.broken()[0])
         column "colour": share of values that are no category is 0.25, but may be at most 0
         """
-        from gpuvgm.report import Validation
-
-        model, table = self._fitted(), any_source(source)
-        model.check_source(table)
-        with self._run("validate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
-            return Validation.of(model, run)
+        return self._evaluator().validate(any_source(source))
 
     def distance_to(self, other: BaseTransformer) -> ModelDistance:
         """Measure how far this model is from another one of the same columns, for example one fitted to more rows.
@@ -1085,13 +850,8 @@ class BaseTransformer(NamedParameters):
         fitted = getattr(self, "unfinished_", None)
         if fitted is None:
             fitted = replace(self._fitted(), summaries=self.summaries_)
-        settings = {key: value for key, value in settings_of(self).items() if key not in OF_THIS_MACHINE}
-        settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
-        settings["frame"] = self.frame_
-        labels = {name: jsonable(label) for name, label in self.labels_.items()}  # numbers, and several of a label
-        settings["labels"] = {name: label for name, label in labels.items() if _label_of(label) == self.labels_[name]}
-        summaries_to_save = fitted.summaries if summaries else {}
-        return replace(fitted, settings=settings, summaries=summaries_to_save)
+        settings = StoredSettings(settings_of(self), self.pandas_dtypes_, self.frame_, self.labels_).to_json()
+        return replace(fitted, settings=settings, summaries=fitted.summaries if summaries else {})
 
     def _fit_for_samples(self, source: Any, keys: Mapping[str, str] = MappingProxyType({})) -> Self:
         """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
@@ -1108,12 +868,7 @@ class BaseTransformer(NamedParameters):
         TableTransformer
             The transformer itself.
         """
-        self._fit(source, silent=True, keys=keys)
-        return self
-
-    def _digest(self) -> str:
-        """Digest of every parameter of every column."""
-        return self._fitted().digest()
+        return self._fit(source, silent=True, keys=keys)
 
     def _save_generator(
         self,
@@ -1224,9 +979,7 @@ class BaseTransformer(NamedParameters):
         """
         layout_name, model = layout or self._layout_of(self.frame_), self._fitted()
         check_settings({"layout": layout_name})
-        template = NAMES if names is None else NameTemplate(names)
-        compact = [name for column in model.columns for name in column.compact_names(template)]
-        return np.array(model.onehot_names(template) if layout_name == "onehot" else compact, dtype=object)
+        return np.array(encoded_names(model, layout_name, template_of(names)), dtype=object)
 
     @property
     def layout_(self) -> dict[str, list[tuple[int, int, str]]]:
@@ -1255,14 +1008,15 @@ class BaseTransformer(NamedParameters):
             raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
         return self.model_
 
-    def _run(
-        self, stage: str, table: Source, need: Callable[[], Need], engine: str | None = None
-    ) -> AbstractContextManager[Run]:
-        """The run of a stage, by default with the transformer's engine."""
-        settings = RunSettings(
-            engine or self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows
-        )
-        return settings.run(stage, table, need)
+    @property
+    def _fit_settings(self) -> dict[str, Any]:
+        """Settings of a fit."""
+        return {**settings_of(self), **self._further_settings}
+
+    @property
+    def _run_settings(self) -> RunSettings:
+        """Where and how rows are worked on."""
+        return RunSettings(self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows)
 
 
 _SETTINGS = tuple(signature(BaseTransformer).parameters)
@@ -1271,41 +1025,6 @@ _SETTINGS = tuple(signature(BaseTransformer).parameters)
 def settings_of(transformer: BaseTransformer) -> dict[str, Any]:
     """The arguments that a transformer was made with."""
     return {name: getattr(transformer, name) for name in _SETTINGS}
-
-
-def _label_of(stored: Any) -> Any:
-    """A label of pandas as a model file has it: labels of several parts are lists there."""
-    return tuple(stored) if isinstance(stored, list) else stored
-
-
-def _fields(table: Source, names: Sequence[str]) -> pa.Schema:
-    return pa.schema([table.schema.field(name) for name in names])
-
-
-def _rows_of_part(part_rows: int | Literal["file"]) -> int:
-    """Rows of a file, as long as the files of the source do not say it."""
-    return PART_ROWS if part_rows == "file" else part_rows
-
-
-def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows: int | None = None) -> Need:
-    return Need.transform(_fields(table, coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
-
-
-def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any, labels: Any) -> None:
-    """Refuse settings of a model file that no transformer has."""
-    unknown = sorted(set(settings) - (set(_SETTINGS) - set(OF_THIS_MACHINE)))
-    try:
-        if unknown:
-            raise InputError(f"it has a setting {unknown[0]!r:.60}, which is unknown")
-        if not isinstance(dtypes, dict) or not all(isinstance(dtype, str) for dtype in dtypes.values()):
-            raise InputError("its dtypes of pandas are no texts")
-        if not isinstance(frame, str):
-            raise InputError("its kind of table is no text")
-        if not isinstance(labels, dict) or not all(isinstance(label, (int, float, list)) for label in labels.values()):
-            raise InputError("its labels are no numbers")
-        check_settings(settings)
-    except ValueError as problem:
-        raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
 
 
 Transformer = TypeVar("Transformer", bound=BaseTransformer)
@@ -1345,23 +1064,9 @@ def load_for(transformer: BaseTransformer, path: Path_) -> tuple[BaseTransformer
 
 def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:
     """The transformer of a model that was read from a file."""
-    if model.generator == "private":
-        raise InputError(
-            f"{fspath(path)}: a private synthesizer, which has no encoded columns: load it with gpuvgm.load, and draw "
-            "rows with `gpuvgm sample`"
-        )
-    settings = {name: value for name, value in model.settings.items() if name != "synthesizer"}
-    dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
-    labels = settings.pop("labels", {})
-    _check_settings_of_file(path, settings, dtypes, frame, labels)
-    try:
-        rule = HoldOut.of_settings(model.settings.get("synthesizer"))
-    except (ValueError, TypeError, InputError) as problem:
-        raise ModelFileError(f"{fspath(path)}: its settings are inconsistent ({problem}); write it again") from problem
-    transformer = kind(**settings, **machine)
-    transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
-    transformer.labels_ = {name: _label_of(label) for name, label in labels.items()}
+    stored = StoredSettings.of_model(model, path, _SETTINGS)
+    transformer = kind(**stored.arguments, **machine)
+    transformer.pandas_dtypes_, transformer.frame_, transformer.labels_ = stored.dtypes, stored.frame, stored.labels
     transformer._take(replace(model, settings={}, network=b""))
-    transformer._path = fspath(path)
-    transformer._hold_out = rule
+    transformer._path, transformer._hold_out = fspath(path), stored.hold_out
     return transformer

@@ -9,7 +9,7 @@ from typing import Any
 from gpuvgm.errors import InputError
 
 
-def encode_lazily(transformer: Any, table: Any, options: Mapping[str, Any], first_row: int) -> Any:
+def encode_lazily(transformer: Any, table: Any, settings: Mapping[str, Any]) -> Any:
     """A lazy frame of the encoded partitions.
 
     Parameters
@@ -18,13 +18,11 @@ def encode_lazily(transformer: Any, table: Any, options: Mapping[str, Any], firs
         The fitted transformer, without its cluster, listener and summaries, which stay in this process.
     table : DaskFrame
         The rows.
-    options : mapping
-        Keywords of `transform`.
-    first_row : int
-        Global index of the frame's first row.
+    settings : mapping
+        Keywords of `transform`; `first_row` is the global index of the frame's first row.
     """
     # Numbered, since the modes that are drawn depend on the number of a row in the whole table.
-    return table.map(partial(_encode_part, transformer, options, first_row), numbered=True)
+    return table.map(partial(_encode_part, transformer, settings), numbered=True)
 
 
 def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, return_valid: bool) -> Any:
@@ -54,12 +52,12 @@ def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, 
     return tuple(frames) if return_valid else frames[0]
 
 
-def _encode_part(transformer: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
+def _encode_part(transformer: Any, settings: Mapping[str, Any], frame: Any, start: int) -> Any:
     """One encoded partition, as a frame of its library with its index."""
-    encoded = transformer.transform(frame, **options, first_row=first_row + start)
-    if options["layout"] == "compact" or options["keep_original"]:
+    encoded = transformer.transform(frame, **{**settings, "first_row": settings["first_row"] + start})
+    if settings["layout"] == "compact" or settings["keep_original"]:
         return encoded
-    names = list(transformer.get_feature_names_out(layout="onehot", names=options["names"]))
+    names = list(transformer.get_feature_names_out(layout="onehot", names=settings["names"]))
     return type(frame)(encoded, columns=names, index=frame.index)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import and_
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, together
 from gpuvgm.columns import (
     MISSING,
-    NAMES,
     Coded,
     Decoder,
     FittedColumn,
@@ -27,10 +26,10 @@ from gpuvgm.columns import (
 )
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
-from gpuvgm.execution import Run
+from gpuvgm.execution import Need, Run
 from gpuvgm.io import Block, Source, is_plain_number_type, plain_values_of
 from gpuvgm.summary import Floats
-from gpuvgm.table.encode import Encoded
+from gpuvgm.table.encode import Encoded, template_of
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 
 
@@ -78,7 +77,7 @@ def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemp
         if origin is not None and origin != fingerprint:
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {origin[:16]}…")
         names = names or pairs.get(NAMES_KEY)
-    return NAMES if names is None else NameTemplate(names)
+    return template_of(names)
 
 
 # -- readers of the layouts
@@ -190,7 +189,7 @@ class OnehotReader:
         The matrix, where it is in memory.
     """
 
-    def __init__(  # noqa: PLR0913 - the table, and the place of its matrix
+    def __init__(
         self,
         engine: Engine,
         model: TableModel,
@@ -326,11 +325,26 @@ class Decoding:
     names: NameTemplate
     check: bool
     drop: bool
+    stage: ClassVar[str] = "inverse"
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns to read. Errors as for `reader`."""
+        return self.reader().names
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of decoded rows. Errors as for `reader`."""
+        return self.model.decoded_schema(self.reader().passthrough)
+
+    def need(self, table: Source, *, to_file: bool = False, group_rows: int | None = None) -> Need:
+        """Memory that decoding the table takes, to memory or to files."""
+        return Need.transform(table.schema, self.schema, to_file=to_file, group_rows=group_rows)
 
     def asked(self, table: Source) -> dict[str, Any]:
         """Record for a manifest of all that determines the decoded rows."""
         return {
-            "command": "inverse",
+            "command": self.stage,
             "model": self.model.digest(),
             "inputs": table.fingerprint(),
             "drop": self.drop,

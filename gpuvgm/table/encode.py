@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, column_of, namespace_of, to_numpy
-from gpuvgm.columns import Coded, EncodingOptions, NameTemplate, Slice, TableModel, UnreadText, UnseenRows
+from gpuvgm.columns import (
+    NAMES,
+    Coded,
+    EncodingOptions,
+    NameTemplate,
+    Slice,
+    TableModel,
+    UnreadText,
+    UnseenRows,
+    check_settings,
+    whole,
+)
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted_values, naming
+from gpuvgm.execution import Need
 from gpuvgm.io import (
     Block,
     DeviceTable,
@@ -27,7 +39,9 @@ from gpuvgm.io import (
     restore,
 )
 from gpuvgm.summary import Floats
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 
+_WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # kinds of tables
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
 
 
@@ -89,7 +103,7 @@ def checked_uniforms(
 
 
 def encoded_schema(
-    model: TableModel, layout: str, dtype: str, source: pa.Schema, names: NameTemplate, *, to_file: bool = False
+    model: TableModel, settings: Mapping[str, Any], source: pa.Schema, names: NameTemplate, *, to_file: bool = False
 ) -> pa.Schema:
     """Columns of encoded rows.
 
@@ -97,8 +111,8 @@ def encoded_schema(
     ----------
     model : TableModel
         The fitted table.
-    layout, dtype : str
-        Layout of the encoded rows, and the type of the scalars; those of general columns are float64.
+    settings : mapping
+        Layout of the encoded rows, and the type ("dtype") of the scalars; those of general columns are float64.
     source : pyarrow.Schema
         Columns of the source, for passthrough columns.
     names : NameTemplate
@@ -107,7 +121,8 @@ def encoded_schema(
         Whether the rows go to a file. Scalars and modes that are never missing are declared so then: that takes a
         quarter off the time to write them, and half off the time to read them.
     """
-    if layout == "onehot":
+    dtype = settings["dtype"]
+    if settings["layout"] == "onehot":
         return pa.schema([pa.field(name, _ARROW_TYPES[dtype], not to_file) for name in model.onehot_names(names)])
     fields: list[pa.Field[Any]] = []
     for column in model.columns:
@@ -120,6 +135,18 @@ def encoded_schema(
             optional = not (to_file and column.all_known)
             fields.append(pa.field(names.mode(column.name), pa.from_numpy_dtype(column.code_dtype), optional))
     return pa.schema(fields)
+
+
+def template_of(names: str | None) -> NameTemplate:
+    """The template of a text; by default that of all names."""
+    return NAMES if names is None else NameTemplate(names)
+
+
+def encoded_names(model: TableModel, layout: str, names: NameTemplate) -> list[str]:
+    """Names of the columns of encoded rows."""
+    if layout == "onehot":
+        return model.onehot_names(names)
+    return [name for column in model.columns for name in column.compact_names(names)]
 
 
 def original_columns(model: TableModel, layout: str, source: pa.Schema) -> tuple[str, ...]:
@@ -358,6 +385,60 @@ class Coding:
     layout: str
     schema: pa.Schema
     originals: tuple[str, ...] = ()
+    stage: ClassVar[str] = "transform"
+
+    @classmethod
+    def of(cls, engine: str, model: TableModel, table: Source, settings: Mapping[str, Any], *, to_file: bool) -> Coding:
+        """The coding of a table.
+
+        Parameters
+        ----------
+        engine : str
+            Name of the engine.
+        model : TableModel
+            The fitted table.
+        table : Source
+            The rows.
+        settings : mapping
+            The arguments of `TableTransformer.transform` that say how rows are encoded, by their names.
+        to_file : bool
+            As for `encoded_schema`.
+
+        Raises
+        ------
+        InputError
+            For impossible settings, and a table that lacks columns.
+        """
+        check_settings(settings)
+        model.check_source(table)
+        layout, seed, names = settings["layout"], settings["seed"], template_of(settings.get("names"))
+        options = EncodingOptions(
+            seed=model.seed if seed is None else int(seed),
+            most_probable=settings["mode"] == "argmax",
+            dtype=settings["dtype"],
+            first_row=whole()(settings["first_row"], "first_row"),
+            place=table.place,
+        )
+        uniforms = checked_uniforms(model, settings.get("uniforms"), table.rows)
+        originals = original_columns(model, layout, table.schema) if settings.get("keep_original") else ()
+        encoded = encoded_schema(model, settings, table.schema, names, to_file=to_file)
+        schema = check_distinct(pa.schema([*table.fields(originals), *encoded]), names)
+        return cls(engine, model, options, uniforms, layout, schema, originals)
+
+    def keeps_metadata(self, table: Source, flavour: str | None) -> bool:
+        """Return whether rows in the form of the caller's table, or in that of `flavour`, have metadata."""
+        own = "matrix" if self.layout == "onehot" and not self.originals else table.flavour
+        return (flavour or own) not in _WITHOUT_METADATA
+
+    def marked(self, fingerprint: str, names: str | None) -> Coding:
+        """The coding, with the fingerprint of the model and the template of names in the metadata of the rows."""
+        template = template_of(names)
+        marks = {MODEL_KEY: fingerprint} | ({} if template == NAMES else {NAMES_KEY: template.text})
+        return replace(self, schema=self.schema.with_metadata(marks))
+
+    def need(self, table: Source, *, to_file: bool = False, group_rows: int | None = None) -> Need:
+        """Memory that encoding the table takes, to memory or to files."""
+        return Need.transform(table.fields(self.columns), self.schema, to_file=to_file, group_rows=group_rows)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -367,7 +448,7 @@ class Coding:
     def asked(self, table: Source) -> dict[str, Any]:
         """Record for a manifest of all that determines the encoded rows."""
         return {
-            "command": "transform",
+            "command": self.stage,
             "model": self.model.digest(),
             "inputs": table.fingerprint(),
             "layout": self.layout,
@@ -410,10 +491,12 @@ class Coding:
             layout = OnehotLayout(get_engine(self.engine), self.model, schema, self.options.dtype, table)
         return KeptLayout(layout, self.schema) if self.originals else layout
 
-    def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], tuple[Any, UnseenRows]]:
+    def parts(
+        self, form: Layout | None = None, matrix: Floats | None = None
+    ) -> Callable[[Any], tuple[Any, UnseenRows]]:
         """A function from blocks to encoded rows and counts of unseen values.
 
-        `whole` is a matrix of all rows to write to. A value that the model cannot encode raises an InputError that
+        `matrix` is one of all rows to write to. A value that the model cannot encode raises an InputError that
         names column and row.
         """
         form, engine = form or self.form(), get_engine(self.engine)
@@ -428,7 +511,7 @@ class Coding:
                 columns[name] = self._call_naming(name, block, columns[name].with_counts, counts)
             originals = {name: block.host_column(name) for name in self.originals}
             encoded = Encoded(block.first_row, block.rows, columns, originals)
-            return form.part(encoded, whole), encoded.unseen
+            return form.part(encoded, matrix), encoded.unseen
 
         return part
 

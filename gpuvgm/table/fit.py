@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
 import pyarrow as pa
@@ -28,15 +30,26 @@ from gpuvgm.columns import (
     UnreadText,
     check_settings,
     lowest_plan,
+    whole,
 )
 from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
-from gpuvgm.execution import Run, Sampled, map_columns, summarise_columns
-from gpuvgm.io import Source
+from gpuvgm.execution import (
+    Need,
+    RowSample,
+    Run,
+    RunSettings,
+    Sampled,
+    any_source,
+    map_columns,
+    summarise_columns,
+)
+from gpuvgm.io import Source, TableLike, is_number_type
 from gpuvgm.mixture import quiet_k_means
 from gpuvgm.summary import Summary
 from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 
+_FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
 REFUTED = (Refuted, UnreadText)  # errors after which a column is planned again
@@ -62,29 +75,77 @@ class Stopwatch:
         self._last = moment
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A fit of a table, and how it was made.
+
+    Parameters
+    ----------
+    model : TableModel
+        The columns, with summaries and failures.
+    seconds : dict of str to float
+        Seconds of its stages.
+    engine : str
+        The engine that fitted, and why it was taken.
+    """
+
+    model: TableModel
+    seconds: Mapping[str, float]
+    engine: str
+
+
 def fit_source(
-    run: Run, schema: TableSchema, settings: Settings, earlier_fit: TableModel | None, watch: Stopwatch
-) -> TableModel:
+    table: Source,
+    settings: Settings,
+    run_settings: RunSettings,
+    earlier_fit: TableModel | None = None,
+    keys: Mapping[str, str] = MappingProxyType({}),
+) -> Fit:
     """Fit the columns of a source.
 
     Parameters
     ----------
-    run : Run
-        The training rows, engine, executor and block size.
-    schema : TableSchema
-        The columns, as they are declared.
+    table : Source
+        The training rows, of which a sample may be fitted.
     settings : mapping
         The table's settings, by the names of `TableTransformer`.
-    earlier_fit : TableModel or None
+    run_settings : RunSettings
+        Where and how rows are worked on.
+    earlier_fit : TableModel, optional
         An unfinished fit of the same source; only the columns that it lacks are fitted.
-    watch : Stopwatch
-        Counts the seconds of each stage.
+    keys : mapping of str to str
+        Columns that are keys, with the reasons.
 
     Raises
     ------
     InputError
         For settings, declarations or a source that cannot be used at all, or when every column fails.
     """
+    random_state = settings["random_state"]
+    seed = secrets.randbits(32) if random_state is None else int(_FIT_SEED(random_state, "random_state"))
+    seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
+    settings = {**settings, "random_state": seed}
+    schema = TableSchema.declare(settings["columns"], table.schema, table.name)
+    for name, reason in keys.items():
+        schema = schema.with_column(ColumnSpec.declare(name, {"key": True}, reason))
+    fields = table.fields(schema.names)
+    sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
+    if sample is not None:
+        sample_bytes = sample.size(fields, table.rows)
+        with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)):
+            table = sample.take(table, schema.names, seed)
+    with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)) as run:
+        watch = Stopwatch()
+        model = _fit_rows(run, schema, settings, earlier_fit, watch)
+    name = "reference" if run.engine == "auto" else run.engine  # as `choose_engine` has it
+    reason = "where the rows lie" if run_settings.engine == "auto" else "as asked for"
+    return Fit(model, watch.seconds, f"{name}, {reason}")
+
+
+def _fit_rows(
+    run: Run, schema: TableSchema, settings: Settings, earlier_fit: TableModel | None, watch: Stopwatch
+) -> TableModel:
+    """Fit the declared columns on all rows of a run."""
     check_settings(settings)
     source = run.source
     seed = settings["random_state"]
@@ -299,20 +360,48 @@ def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results
     )
 
 
-@quiet_k_means()
-def add_rows(run: Run, model: TableModel, plans: Sequence[NumberPlan], old: Mapping[str, Summary]) -> FittedColumns:
-    """Fit columns again with more rows: new statistics are merged into the old ones.
+def add_rows(source: TableLike, model: TableModel, settings: Settings, run_settings: RunSettings) -> TableModel:
+    """Fit columns again with more rows.
 
     Parameters
     ----------
-    run : Run
-        The new rows, engine, executor and block size.
+    source : object
+        The new rows, as `any_source` takes them.
     model : TableModel
-        The fitted columns.
-    plans : sequence of NumberPlan
-        Plans of the columns of numbers, with the grids of their summaries.
-    old : mapping of str to Summary
-        The summaries of these columns.
+        The fitted columns, with their summaries.
+    settings, run_settings : mapping, RunSettings
+        As for `fit_source`.
+
+    Raises
+    ------
+    InputError
+        If the rows do not match the model, or it lacks a summary, or a value of a column.
+    """
+    numeric = model.numeric
+    if not all(column.name in model.summaries for column in numeric):
+        raise InputError("this model was saved without its summaries: save it with summaries=True to add rows later")
+    empty = [column.name for column in numeric if column.minimum is None]
+    empty += [c.name for c in model.categorical if c.categories == (None,) and is_number_type(c.decoded_type)]
+    if empty:
+        raise InputError(f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows')
+    table = any_source(source)
+    model.check_source(table)
+    requests = {one.name: one for one in requests_of(model.schema, {**settings, "random_state": model.seed})}
+    plans = [NumberPlan.of_fitted(one, requests[one.name], model.summaries[one.name]) for one in numeric]
+    with run_settings.run("fit", table, lambda: Need.fit(table.fields(model.names))) as run:
+        fitted = _fit_merged(run, model, plans)
+    for problem in fitted.failed.values():
+        raise problem
+    origin = table.added_to({name: part for name, part in model.source.items() if name != "sample"})
+    columns = tuple(fitted.columns[name] for name in model.names)
+    return replace(model, columns=columns, rows=fitted.rows, source=origin, summaries=fitted.summaries)
+
+
+@quiet_k_means()
+def _fit_merged(run: Run, model: TableModel, plans: Sequence[NumberPlan]) -> FittedColumns:
+    """Fit columns from the statistics of the rows of a run, merged into those of the rows before.
+
+    `plans` are those of the columns of numbers, with the grids of their summaries.
     """
     others: tuple[Any, ...] = (*model.categorical, *model.identifiers)
     passthrough: tuple[Any, ...] = tuple(column for column in model.columns if column.kind == "pass")
@@ -327,7 +416,7 @@ def add_rows(run: Run, model: TableModel, plans: Sequence[NumberPlan], old: Mapp
     rows = max((statistics.rows for statistics in scan_results.good.values()), default=0)
     # Categories are ordered by their first rows, which are numbered after those of the earlier fits.
     offset = max(column.fit.rows for column in model.columns)
-    totals: dict[str, Any] = {**old, **{column.name: column.counted() for column in others}}
+    totals: dict[str, Any] = {**model.summaries, **{column.name: column.counted() for column in others}}
     if rows:
         sums = scan_results.good | {column.name: scan_results.good[column.name].shifted(offset) for column in others}
         totals |= {name: totals[name].merge(sums[name]) for name in scan_plans}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import ColumnSpec, FittedColumn, TableModel, html_table
-from gpuvgm.errors import counted, printable, shortened
+from gpuvgm.errors import counted, listed, printable, shortened
 from gpuvgm.report import aligned, widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
@@ -178,6 +178,13 @@ def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bo
     of_codes = f'{{"key": True}} for new ones that come back in as many rows, {kinds}'
     network_warnings = _network_warnings(model, '"drop"') if network else ()
     return [*_column_warnings(model, kinds, of_codes, skip), *network_warnings]
+
+
+def warnings_of_modes(model: TableModel) -> list[Told]:
+    """Warnings of columns of the compact layout that an estimator after the transformer misreads."""
+    modes = [name for column in model.encoded if column.width > 1 for name in column.compact_names()[-1:]]
+    remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
+    return [(f"{listed(modes, 3)}: {remark}", ("modes", *model.names))] if modes else []
 
 
 def _column_warnings(model: TableModel, kinds: str, of_codes: str, skip: Collection[str]) -> list[Told]:

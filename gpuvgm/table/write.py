@@ -1,4 +1,4 @@
-"""Output of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
+"""FileOutput of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
 
 Each file of a folder holds the same rows whichever process writes it, so complete files need not be written again.
 """
@@ -19,14 +19,14 @@ from functools import partial
 from itertools import accumulate, groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
 from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution import LocalExecutor, Partition, Run
+from gpuvgm.execution import DaskExecutor, Executor, LocalExecutor, Partition, Run
 from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
     FileSource,
@@ -39,6 +39,7 @@ from gpuvgm.io import (
     check_folder_of,
     decoded_sink,
     is_csv,
+    lies_in_process,
     location_of,
     locked,
     refuse_overwriting,
@@ -149,6 +150,34 @@ class ParquetOptions:
     def asked(self) -> dict[str, Any]:
         """The options that differ from the default."""
         return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutput:
+    """Where the rows of a source are written, and how.
+
+    Parameters
+    ----------
+    out : path
+        The file, or the folder.
+    part_rows : {"file"} or int
+        Rows of each file of a folder, or that it has those of a file of the source.
+    options : ParquetOptions
+        How each file is written.
+    resume : bool
+        Go on with a run that was cut short.
+    """
+
+    out: Given
+    part_rows: int | Literal["file"]
+    options: ParquetOptions
+    resume: bool
+
+    def parts(self, source: Source, schema: pa.Schema, asked: Mapping[str, Any], *, decoded: bool = False) -> Parts:
+        """The files of rows of a schema; `asked` is what determines them, but for the options of the files."""
+        rows = PART_ROWS if self.part_rows == "file" else self.part_rows  # as long as the source's files do not say it
+        target, asked = target_of(source, self.out), {**asked, **self.options.asked}
+        return Parts(target, schema, asked, rows, self.options, decoded=decoded)
 
 
 class FolderRows(NamedTuple):
@@ -371,7 +400,7 @@ class Parts:
         sink = self.sink(out, run.executor.threads, self.first_row)
         with locked(out), sink:
             writer = PartWriter(sink, self.columns)
-            run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+            _writer(run).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
         seconds = time.perf_counter() - start
         writer.unseen.warn(run.source.place)
         return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
@@ -532,6 +561,12 @@ def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
     return writer.entry()
 
 
+def _writer(run: Run) -> Executor:
+    """What runs blocks whose results are written."""
+    executor = run.executor
+    return executor.for_writing(on_device=run.on_device) if isinstance(executor, LocalExecutor) else executor
+
+
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
@@ -573,7 +608,8 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
-    run.check_reachable(parts.out)
+    if run.executor.spread and lies_in_process(parts.out):
+        raise InputError(f"{parts.out}: lies in the memory of one process, where workers cannot write")
     _check_folder(parts)
     with locked(parts.out, parts.numbers):
         complete = _complete_manifest(parts) if resume else None
@@ -650,17 +686,16 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
     the other from the results of blocks.
     """
     width = len(parts.schema)
-    cluster = run.cluster
-    if cluster is not None:
-        cuts = [0, *(stop for _, stop in parts.files(run.source.rows or 0))]
+    if isinstance(run.executor, DaskExecutor) and run.source.read_apart and run.source.rows:
+        cuts = [0, *(stop for _, stop in parts.files(run.source.rows))]
         partitions = run.partitions(columns, width, cuts=cuts)
         missing = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
-        for partition, entry in cluster.each(partial(write_part, parts, encode), missing):
+        for partition, entry in run.executor.each(partial(write_part, parts, encode), missing):
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        run.writer.map_blocks(cut, _blocks(run, columns, cut), files.take)
+        _writer(run).map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.table import HoldOut
+from gpuvgm.report import HoldOut
 from tests.cli.running import invoke
 
 ROWS = 4000

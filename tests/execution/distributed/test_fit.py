@@ -68,7 +68,7 @@ def test_workers_read_the_sample_of_files(tmp_path, client, monkeypatch, fine):
     expected = Sampled.of(Run(source, "native", LocalExecutor(1)), ["row", "word"], 5, fine=fine).rows
     assert Sampled.of(Run(source, "native", LocalExecutor(3)), ["row", "word"], 5, fine=fine).rows.equals(expected)
     monkeypatch.setattr(FileSource, "sample", lambda *_: pytest.fail("the client read the sample"))
-    run = Run.spread_over(DaskExecutor(client), source, "native")
+    run = Run.over(source, "native", DaskExecutor(client))
     assert Sampled.of(run, ["row", "word"], 5, fine=fine).rows.equals(expected)
     assert len(np.unique(expected["row"].to_numpy())) == len(expected) == 1 << 17
 
