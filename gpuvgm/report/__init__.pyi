@@ -1,8 +1,9 @@
-from .comparison import Comparison, OriginalTable
+from .comparison import Comparison
 from .distance import ModelDistance
-from .evaluation import evaluate_table
 from .figures import RunFacts
+from .original_table import OriginalTable
 from .report import Report
+from .round_trip import evaluate_table
 from .text import WIDTH, aligned, widths_line
 from .validation import Validation
 

@@ -73,9 +73,13 @@ class Scored(ABC):
     OVERVIEW: ClassVar[Sequence[Measure]]
 
     @property
-    @abstractmethod
     def scores(self) -> dict[str, float]:
-        """Score of every column that has one, 0 to 1."""
+        """Score of every column that has one, 0 to 1.
+
+        1 less the Kolmogorov-Smirnov distance of numbers, or the total variation distance of categories.
+        """
+        scores = {name: getattr(column, "score", None) for name, column in self.columns.items()}
+        return {name: score for name, score in scores.items() if score is not None}
 
     @property
     @abstractmethod

@@ -13,6 +13,7 @@ from gpuvgm.report.charts import colour, errors_chart, scalars_chart
 from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, measures
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.measures import (
+    COUNT,
     SHARE,
     Measure,
     Tile,
@@ -42,10 +43,10 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
-from gpuvgm.report.text import OVERALL, WIDTH, by_width, head_text, overall_text, report_text, widths_line
+from gpuvgm.report.text import OVERALL, WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
 
-_ROWS_OUT_OF_RANGE = Measure(
-    "invalid_share", "", limit="max_invalid_share", words="share of rows with any value outside its range"
+_INVALID_ROWS = Measure(
+    "invalid_rows", "", COUNT, limit="max_invalid_share", words="share of rows with any value outside its range"
 )
 _DOCUMENT = (
     "rows", "verdict", "score", "pair_score", "pairs", "invalid_rows", "invalid_share", "widths", "overall", "columns",
@@ -92,21 +93,6 @@ class Report(Scored):
     OVERVIEW: ClassVar[Sequence[Measure]] = measures(
         "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
     )
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Scores of the columns that are encoded, 0 to 1.
-
-        1 less the Kolmogorov-Smirnov distance of numbers before and after, or the total variation distance of
-        categories.
-        """
-        scores = {}
-        for name, column in self.columns.items():
-            if isinstance(column, NumberFigures) and column.before is not None:
-                scores[name] = 1.0 - column.ks
-            elif isinstance(column, CategoryFigures):
-                scores[name] = 1.0 - column.total_variation
-        return scores
 
     @property
     def invalid_share(self) -> float:
@@ -216,7 +202,7 @@ class Report(Scored):
             for name, column in self.columns.items():
                 for measure, sentence in broken_limits(MEASURES.values(), column, {limit: bound}):
                     sentences.append(f'column "{name}": {sentence}{_limit_remedy(measure.name, column)}')
-            sentences += [sentence for _, sentence in broken_limits([_ROWS_OUT_OF_RANGE], self, {limit: bound})]
+            sentences += [sentence for _, sentence in broken_limits([_INVALID_ROWS], self, {limit: bound})]
         return sentences
 
 
@@ -242,9 +228,7 @@ def _worst_first(lost: Mapping[str, tuple[float, float, str]]) -> str:
     """The column that loses most, with its figure, and the names of the next ones."""
     worst, *other_names = sorted(lost, key=lambda name: lost[name][:2], reverse=True)
     words = f"{worst}{' first' * bool(other_names)} ({lost[worst][2]})"
-    next_names = ", ".join(other_names[:_NAMED])
-    remaining_words = f" and {len(other_names) - _NAMED:,} more" if len(other_names) > _NAMED else ""
-    return f"{words}, then {next_names}{remaining_words}" if other_names else words
+    return f"{words}, then {first_names(other_names, _NAMED)}" if other_names else words
 
 
 def _limit_remedy(figure: str, column: ColumnFigures) -> str:

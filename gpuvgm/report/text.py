@@ -198,6 +198,11 @@ def widths_line(widths: Mapping[str, int]) -> str:
     return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {widest}"
 
 
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
 def by_width(widths: Mapping[str, int]) -> list[str]:
     """Columns of a table, those with the most columns of the one-hot matrix first."""
     return sorted(widths, key=lambda name: (widths[name], name), reverse=True)

@@ -29,26 +29,19 @@ from gpuvgm.summary import Floats, Grid, Ints, Summary
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
 
 _DISTANCE = Unit("{:.2g}".format, "{:.2g}".format)
-_COUNTS = (
-    Measure("invalid_rows", "invalid", COUNT),
-    Measure("off_step_rows", "off step", COUNT),
-    Measure("unknown_rows", "unknown", COUNT),
-)
-_SHARES = (
+_MEASURES = (
     Measure(
-        "invalid_share", "",
+        "invalid_rows", "invalid", COUNT,
         limit="max_invalid_share", bound=0.001, words="share of values outside the training range is",
     ),
     Measure(
-        "off_step_share", "",
+        "off_step_rows", "off step", COUNT,
         limit="max_off_step_share", bound=0.001, words="share of values that are no multiples of {step} is",
     ),
     Measure(
-        "unknown_share", "",
+        "unknown_rows", "unknown", COUNT,
         limit="max_unknown_share", bound=0.0, words="share of values that are no category is",
     ),
-)  # fmt: skip
-_DISTANCES = (
     Measure(
         "shares", "shares", _DISTANCE,
         limit="max_shares", bound=0.1, words="shares of categories, modal and missing values differ by",
@@ -66,9 +59,8 @@ _DISTANCES = (
         limit="max_tail_ratio", bound=10.0, words="outermost rows are more, or fewer, by a factor of",
     ),
 )  # fmt: skip
-_LIMITED = (*_SHARES, *_DISTANCES)
 #: What is wrong with a table that breaks them; see `Validation.broken`.
-LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _LIMITED}
+LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _MEASURES}
 _DOCUMENT = ("rows", "columns", "not_judged")
 
 
@@ -133,21 +125,6 @@ class ColumnValidation(Part):
             "max_ks": 1.63 * float(chance),
             "max_mean_shift": 3 * float(chance),
         }
-
-    @property
-    def invalid_share(self) -> float:
-        """`invalid_rows` as a share of all rows."""
-        return self.invalid_rows / max(self.rows, 1)
-
-    @property
-    def off_step_share(self) -> float | None:
-        """`off_step_rows` as a share of all rows."""
-        return None if self.off_step_rows is None else self.off_step_rows / max(self.rows, 1)
-
-    @property
-    def unknown_share(self) -> float | None:
-        """`unknown_rows` as a share of all rows."""
-        return None if self.unknown_rows is None else self.unknown_rows / max(self.rows, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +194,12 @@ class Validation:
     def _sentences_by_column(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
         """Sentences on broken limits by column."""
         bounds = {**LIMITS, **(limits or {})}
-        check_limits(bounds, _LIMITED)
+        check_limits(bounds, _MEASURES)
         sentences_by_column: dict[str, list[str]] = {}
         for name, column in self.columns.items():
             allowances = column.allowances
-            for measure in _LIMITED:
-                bound, figure = bounds[measure.limit], measure.of(column)
+            for measure in _MEASURES:
+                bound, figure = bounds[measure.limit], measure.limited(column)
                 if bound is not None and measure.is_broken(figure, bound + allowances.get(measure.limit, 0.0)):
                     words = measure.words.format(step=column.step)
                     sentence = f'column "{name}": {words} {figure:.3g}, but may be at most {bound:g}'
@@ -245,7 +222,7 @@ class Validation:
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
-        table = figures_table([*_COUNTS, *_DISTANCES], self.columns)
+        table = figures_table(_MEASURES, self.columns)
         parts = [fill(self.verdict(limits), WIDTH), "\n".join(table)]
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
