@@ -72,7 +72,7 @@ class OfTables(Reached, ColumnPart):
     synthetic_rows: int
     synthetic_missing: int
     metric: ClassVar[str]
-    DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
+    _DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
     TILES: ClassVar[tuple[Measure, ...]]
 
     @property

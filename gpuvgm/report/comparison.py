@@ -23,7 +23,7 @@ from gpuvgm.report.column_comparison import (
 from gpuvgm.report.copies import Copies
 from gpuvgm.report.detection import LEAST_ROWS, Detection
 from gpuvgm.report.markup import Child, Markup, join, tag
-from gpuvgm.report.measures import SCORE, Measure, Tile, broken_limits, check_limits, document, score_text, share
+from gpuvgm.report.measures import SCORE, Measure, Tile, broken_limits, check_limits, score_text, share
 from gpuvgm.report.page import (
     LISTED,
     SCORE_LIMIT,
@@ -77,10 +77,6 @@ _AUC_LIMIT = Measure(
     words="the AUC of a classifier",
     unknown=f"not known for fewer than {LEAST_ROWS} rows",
 )
-_DOCUMENT = (
-    "rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest", "real_values",
-    "real_shares", "pairs", "columns",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,15 +107,19 @@ class Comparison(Scored):
     detection: Detection | None = None
     closest: ClosestRecords | None = None
     joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
+    _DOCUMENT: ClassVar[tuple[str, ...]] = (
+        "rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest", "real_values",
+        "real_shares", "pairs", "columns",
+    )  # fmt: skip
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
-    LEAD: ClassVar[str] = "How alike the synthetic rows and the original ones are, column by column."
-    FOOT: ClassVar[str] = "Wasserstein distances are in standard deviations (sd) of the original values."
-    REMEDIES: ClassVar[str] = (
+    _LEAD: ClassVar[str] = "How alike the synthetic rows and the original ones are, column by column."
+    _FOOT: ClassVar[str] = "Wasserstein distances are in standard deviations (sd) of the original values."
+    _REMEDIES: ClassVar[str] = (
         "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance "
         "of categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
     )
-    OVERVIEW: ClassVar[Sequence[Measure]] = (Measure("score", "score", SCORE), *OF_BOTH)
+    _OVERVIEW: ClassVar[Sequence[Measure]] = (Measure("score", "score", SCORE), *OF_BOTH)
 
     @property
     def worst_first(self) -> list[str]:
@@ -181,7 +181,7 @@ class Comparison(Scored):
     def _on_privacy(self) -> list[str]:
         """Sentences on keys and rows that are original ones, or nearly so, where there are more than by chance."""
         if self.copies.stand_out:
-            return [_share_of_copies(self.copies)]
+            return [self.copies.share_text]
         keys = [f"{share(self.real_shares[name])} of the values of {name} are original ones" for name in self.real_keys]
         return [self.closest.share_text, *keys] if self.closest is not None and self.closest.stand_out else keys
 
@@ -302,10 +302,6 @@ class Comparison(Scored):
         limited = ((SCORE_LIMIT, self), (_AUC_LIMIT, self.detection))
         return [text for measure, part in limited for _, text in broken_limits([measure], part, bounds)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as a dict that JSON can hold."""
-        return {name: document(getattr(self, name)) for name in _DOCUMENT}
-
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
         head = head_text(self.verdict, self.facts_line)
@@ -317,7 +313,7 @@ class Comparison(Scored):
             rows.append((name, [metric, *(measure.text(column) for measure in _IN_TEXT), pairs.get(name, "")]))
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
-        remarks = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
+        remarks = [fill(self.copies.text, WIDTH)]
         if self.closest is not None:
             remarks.append(fill(self.closest.text, WIDTH))
         remarks += [fill(f"{advice.problem} {advice.remedy}", WIDTH) for advice in self._advice_on_keys()]
@@ -326,9 +322,7 @@ class Comparison(Scored):
     def _warnings(self) -> Iterator[Advice]:
         """Yield advice on whole rows."""
         if self.copies.stand_out:
-            yield Advice(
-                f"{_share_of_copies(self.copies)}: {_halves(self.copies)}.", "The generator repeats original rows."
-            )
+            yield Advice(f"{self.copies.text}.", "The generator repeats original rows.")
         elif self.closest is not None and self.closest.stand_out:
             yield Advice(
                 f"{self.closest.text}.",
@@ -370,7 +364,7 @@ class Comparison(Scored):
         yield (
             "copied rows",
             share(self.copies.share),
-            f"{_share_of_copies(self.copies)}: {_halves(self.copies)}",
+            self.copies.text,
         )
         if self.closest is not None:
             yield "near rows", share(self.closest.near_share), self.closest.text
@@ -394,19 +388,6 @@ class Comparison(Scored):
 
     def _body(self, name: str, column: ColumnComparison) -> Iterable[Child]:
         return column_sections(column)
-
-
-def _share_of_copies(copies: Copies) -> str:
-    """Share of synthetic rows that equal an original row, as words."""
-    return f"{share(copies.share)} of the synthetic rows equal an original row"
-
-
-def _halves(copies: Copies) -> str:
-    """Shares of rows that equal one of half the original table, as words: the yardstick for copied rows."""
-    synthetic_share, original_share = share(copies.half_share), share(copies.other_half_share)
-    return (
-        f"{synthetic_share} equal one of a half of the original rows, and {original_share} of the other half's rows do"
-    )
 
 
 def _pair_figure(pair: PairTrend) -> str:

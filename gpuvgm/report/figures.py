@@ -87,7 +87,7 @@ MEASURES = {
 }  # fmt: skip
 
 
-def measures(*names: str) -> list[Measure]:
+def select_measures(*names: str) -> list[Measure]:
     """Measures of the round trip, in the order of their names."""
     return [MEASURES[name] for name in names]
 
@@ -270,7 +270,7 @@ class NumberFigures(ColumnPart):
     after: Description | None
     modal: tuple[ValueCount, ...]
     profile: NumberProfile | None = field(default=None, repr=False)
-    DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
 
     @property
     def score(self) -> float | None:
@@ -347,7 +347,7 @@ class CategoryFigures(ColumnPart):
     levels: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int
-    DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
 
     @property
     def score(self) -> float:

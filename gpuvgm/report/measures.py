@@ -181,13 +181,14 @@ class Part:
     """Part of a report, which becomes a dict that JSON can hold."""
 
     __slots__ = ()
-    DERIVED: ClassVar[tuple[str, ...]] = ()  # properties that are in the dict, after the fields
+    _DERIVED: ClassVar[tuple[str, ...]] = ()  # properties that are in the dict, after the fields
+    _DOCUMENT: ClassVar[tuple[str, ...]] = ()  # all that is in the dict, where it is not these
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold, without what is passed for pictures alone."""
         part: Any = self  # a dataclass
         names = [field.name for field in fields(part) if field.repr or not field.init]
-        return {name: document(getattr(self, name)) for name in [*names, *self.DERIVED]}
+        return {name: document(getattr(self, name)) for name in self._DOCUMENT or [*names, *self._DERIVED]}
 
 
 def document(value: Any) -> Any:

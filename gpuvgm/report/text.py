@@ -19,7 +19,7 @@ from gpuvgm.report.figures import (
     NumberFigures,
     Overall,
     ValueCount,
-    measures,
+    select_measures,
 )
 from gpuvgm.report.measures import Measure, percent_text
 
@@ -33,15 +33,17 @@ GAP = "  "
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
 
 _NUMBER_TABLES = (
-    measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
-    measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
-    measures(
+    select_measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
+    select_measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
+    select_measures(
         "clipped_share", "mode_agreement", "invalid_rows", "off_step_rows", "under_threshold_rows", "ks", "wasserstein"
     ),
 )
-_CATEGORY_TABLE = measures("rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation")
+_CATEGORY_TABLE = select_measures(
+    "rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation"
+)
 #: Measures that the table has a worst and a mean of.
-OVERALL = measures(
+OVERALL = select_measures(
     "median_error", "p999_error", "maximum_error",
     "median_relative_error", "p999_relative_error", "maximum_relative_error",
     "clipped_share", "mode_agreement", "invalid_share", "ks", "wasserstein",

@@ -22,7 +22,7 @@ from gpuvgm.execution import Run
 from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
-from gpuvgm.report.measures import COUNT, Measure, Part, Unit, check_limits, document
+from gpuvgm.report.measures import COUNT, Measure, Part, Unit, check_limits
 from gpuvgm.report.text import WIDTH, figures_table
 from gpuvgm.summary import Floats, Grid, Ints, Summary
 
@@ -61,7 +61,6 @@ _MEASURES = (
 )  # fmt: skip
 #: What is wrong with a table that breaks them; see `Validation.broken`.
 LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _MEASURES}
-_DOCUMENT = ("rows", "columns", "not_judged")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ class ColumnValidation(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Part):
     """Agreement of a table with the training rows of a model; `str` gives a verdict and a table.
 
     Parameters
@@ -218,7 +217,7 @@ class Validation:
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
         other_types = {name: {"type": now, "fitted": fitted} for name, (now, fitted) in self.other_types.items()}
-        return {name: document(getattr(self, name)) for name in _DOCUMENT} | {"other_types": other_types}
+        return Part.to_dict(self) | {"other_types": other_types}
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
