@@ -54,7 +54,7 @@ class ClosestRecords(Part):
     other_half_near_share: float
     nearest_rows: tuple[int, int]
     held_out: bool = False
-    DERIVED: ClassVar[tuple[str, ...]] = ("stand_out",)
+    _DERIVED: ClassVar[tuple[str, ...]] = ("stand_out",)
 
     @property
     def stand_out(self) -> bool:

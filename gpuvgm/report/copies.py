@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
 from gpuvgm.columns import cached_parts
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.report.measures import Part
+from gpuvgm.report.measures import Part, share
 from gpuvgm.summary import Floats, Ints
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
@@ -48,12 +48,24 @@ class Copies(Part):
     copied_rows: int
     half_share: float
     other_half_share: float
-    DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
 
     @property
     def share(self) -> float:
         """Share of the synthetic rows that equal an original row."""
         return self.copied_rows / self.synthetic_rows
+
+    @property
+    def share_text(self) -> str:
+        """The share, as words."""
+        return f"{share(self.share)} of the synthetic rows equal an original row"
+
+    @property
+    def text(self) -> str:
+        """The share and its yardstick, as words."""
+        halves = share(self.half_share), share(self.other_half_share)
+        of_halves = f"{halves[0]} equal one of a half of the original rows, and {halves[1]} of the other half's rows do"
+        return f"{self.share_text}: {of_halves}"
 
     @property
     def excess(self) -> float:

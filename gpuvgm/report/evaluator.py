@@ -13,11 +13,12 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import check_present
 from gpuvgm.execution import Need, Run, RunSettings
 from gpuvgm.io import Source
-from gpuvgm.report.comparison import Comparison, OriginalTable
-from gpuvgm.report.evaluation import evaluate_table
+from gpuvgm.report.comparison import Comparison
 from gpuvgm.report.figures import RunFacts
 from gpuvgm.report.hold_out import HoldOut
+from gpuvgm.report.original_table import OriginalTable
 from gpuvgm.report.report import Report
+from gpuvgm.report.round_trip import evaluate_table
 from gpuvgm.report.validation import Validation
 
 

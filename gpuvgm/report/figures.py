@@ -47,21 +47,18 @@ MEASURES = {
         Measure(
             "invalid_rows", "invalid", COUNT,
             "rows outside the fitted range, as they came in",
-        ),
-        Measure(
-            "invalid_share", "invalid", SHARE,
             limit="max_invalid_share", words="share of rows outside the training range",
         ),
-        Measure("off_step_rows", "off step", COUNT),
+        Measure("invalid_share", "invalid", SHARE),
         Measure(
-            "off_step_share", "off step", SHARE,
+            "off_step_rows", "off step", COUNT,
             limit="max_off_step_share", words="share of rows that are off the step",
         ),
         Measure("under_threshold_rows", "no mode", COUNT),
         Measure("level_count", "categories", COUNT, "known to the model"),
-        Measure("unknown_rows", "unknown", COUNT, "rows with a value that is no category"),
         Measure(
-            "unknown_share", "unknown", SHARE,
+            "unknown_rows", "unknown", COUNT,
+            "rows with a value that is no category",
             limit="max_unknown_share", words="share of rows that are no category",
         ),
         Measure(
@@ -90,7 +87,7 @@ MEASURES = {
 }  # fmt: skip
 
 
-def measures(*names: str) -> list[Measure]:
+def select_measures(*names: str) -> list[Measure]:
     """Measures of the round trip, in the order of their names."""
     return [MEASURES[name] for name in names]
 
@@ -273,7 +270,12 @@ class NumberFigures(ColumnPart):
     after: Description | None
     modal: tuple[ValueCount, ...]
     profile: NumberProfile | None = field(default=None, repr=False)
-    DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
+
+    @property
+    def score(self) -> float | None:
+        """1 less the Kolmogorov-Smirnov distance; None where no row has a value."""
+        return None if self.before is None else 1.0 - self.ks
 
     @property
     def has_modes(self) -> bool:
@@ -345,7 +347,12 @@ class CategoryFigures(ColumnPart):
     levels: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int
-    DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
+    _DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
+
+    @property
+    def score(self) -> float:
+        """1 less the total variation distance."""
+        return 1.0 - self.total_variation
 
     @property
     def unknown_share(self) -> float:

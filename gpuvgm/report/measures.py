@@ -90,7 +90,7 @@ class Measure:
     alone : str
         Its title outside the tables of text; by default `title`.
     limit : str
-        Name of the limit on it: "min_" of a lower limit, "max_" of an upper one.
+        Name of the limit on it, of counts on their share of all rows: "min_" of a lower limit, "max_" of an upper one.
     words : str
         What a sentence on the broken limit calls it.
     bound : float or None
@@ -133,6 +133,11 @@ class Measure:
         figure = self.of(part)
         return ("", "") if figure is None else (self.unit.page(figure), f"{figure:.9g}")
 
+    def limited(self, part: Any) -> float | None:
+        """The figure that the limit is on."""
+        figure: float | None = self.of(part)
+        return figure / max(part.rows, 1) if figure is not None and self.unit is COUNT else figure
+
     def is_broken(self, figure: float | None, limit: float) -> bool:
         """Return whether a figure breaks its limit."""
         if figure is None:
@@ -159,7 +164,7 @@ def broken_limits(
 ) -> Iterator[tuple[Measure, str]]:
     """Yield the measures of a column or a table whose limits are broken, each with a sentence; None is no limit."""
     for measure in measures:
-        limit, figure = bounds.get(measure.limit), measure.of(part)
+        limit, figure = bounds.get(measure.limit), measure.limited(part)
         if limit is not None and measure.is_broken(figure, limit):
             yield measure, measure.sentence(figure, limit)
 
@@ -176,13 +181,14 @@ class Part:
     """Part of a report, which becomes a dict that JSON can hold."""
 
     __slots__ = ()
-    DERIVED: ClassVar[tuple[str, ...]] = ()  # properties that are in the dict, after the fields
+    _DERIVED: ClassVar[tuple[str, ...]] = ()  # properties that are in the dict, after the fields
+    _DOCUMENT: ClassVar[tuple[str, ...]] = ()  # all that is in the dict, where it is not these
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold, without what is passed for pictures alone."""
         part: Any = self  # a dataclass
         names = [field.name for field in fields(part) if field.repr or not field.init]
-        return {name: document(getattr(self, name)) for name in [*names, *self.DERIVED]}
+        return {name: document(getattr(self, name)) for name in self._DOCUMENT or [*names, *self._DERIVED]}
 
 
 def document(value: Any) -> Any:

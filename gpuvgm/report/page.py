@@ -16,17 +16,15 @@ from itertools import chain, compress
 from os import PathLike
 from typing import Any, ClassVar
 
-from gpuvgm.columns import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.io import Document
 from gpuvgm.report.advice import Advice, advice_on_kind
-from gpuvgm.report.charts import histogram_chart, preview_chart
+from gpuvgm.report.charts import preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, Description, RunFacts, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
-from gpuvgm.report.measures import NOTHING, SCORE, Measure, Tile, share
+from gpuvgm.report.measures import NOTHING, SCORE, Measure, Part, Tile, share
 from gpuvgm.report.pair_trends import PairTrend
-from gpuvgm.report.profiles import NumberProfile
 
 WIDE = 50  # columns: the sections of more are folded and compressed
 PACKING = 6  # level of compression
@@ -40,7 +38,7 @@ SCORE_LIMIT = Measure("score", "score", SCORE, limit="min_score", words="the ove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored(ABC):
+class Scored(Part, ABC):
     """A result with a score for every column and pair of columns, that people read as text and as one HTML page.
 
     Parameters
@@ -67,15 +65,19 @@ class Scored(ABC):
     pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
     TITLE: ClassVar[str]
     SHOWN: ClassVar[str]  # what the bars and the line of a histogram show
-    LEAD: ClassVar[str]  # first and last paragraph of the page
-    FOOT: ClassVar[str]
-    REMEDIES: ClassVar[str]  # explanation of the remedies
-    OVERVIEW: ClassVar[Sequence[Measure]]
+    _LEAD: ClassVar[str]  # first and last paragraph of the page
+    _FOOT: ClassVar[str]
+    _REMEDIES: ClassVar[str]  # explanation of the remedies
+    _OVERVIEW: ClassVar[Sequence[Measure]]
 
     @property
-    @abstractmethod
     def scores(self) -> dict[str, float]:
-        """Score of every column that has one, 0 to 1."""
+        """Score of every column that has one, 0 to 1.
+
+        1 less the Kolmogorov-Smirnov distance of numbers, or the total variation distance of categories.
+        """
+        scores = {name: getattr(column, "score", None) for name, column in self.columns.items()}
+        return {name: score for name, score in scores.items() if score is not None}
 
     @property
     @abstractmethod
@@ -241,7 +243,7 @@ def _main_element(
         tag("h1", title),
         tag("p", f"{result.verdict}.", class_="verdict"),
         tag("p", result.facts_line, class_="facts") if result.facts_line else None,
-        tag("p", result.LEAD, class_="lead"),
+        tag("p", result._LEAD, class_="lead"),
         tile_list(_all_tiles(result, advice)),
         _problems(result, advice, places),
         _overview(result, advice, places),
@@ -250,7 +252,7 @@ def _main_element(
         sections,
         _packed_bodies(bodies.values()) if packed else None,
         _omitted_columns(result),
-        tag("p", f"Made by gpuvgm. {result.FOOT}", class_="foot"),
+        tag("p", f"Made by gpuvgm. {result._FOOT}", class_="foot"),
         class_="gpuvgm",
     )
 
@@ -306,7 +308,7 @@ def _problems(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
     remaining_columns = sum(map(len, list(columns_by_remedy.values())[LISTED:]))
     if remaining_columns:
         items.append(tag("li", f"and {counted(remaining_columns, 'more column')}: see the warnings below"))
-    explanation = tag("p", result.REMEDIES, class_="caption")
+    explanation = tag("p", result._REMEDIES, class_="caption")
     return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), explanation)
 
 
@@ -340,7 +342,7 @@ def _all_tiles(result: Scored, advice: AdviceByColumn) -> list[Tile]:
 def _overview(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
     names = result.worst_first
-    figures = {measure.title: [measure.cell(result.columns[name]) for name in names] for measure in result.OVERVIEW}
+    figures = {measure.title: [measure.cell(result.columns[name]) for name in names] for measure in result._OVERVIEW}
     warning_counts = [len(warnings_among(advice[name])) for name in names]
     figures["warnings"] = [(str(count or NOTHING), count) for count in warning_counts]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
@@ -398,35 +400,6 @@ def tile_list(figures: Iterable[Tile]) -> Markup:
 def chart_figure(chart: Markup, caption: Child) -> Markup:
     """A chart with its caption."""
     return tag("figure", chart, tag("figcaption", caption))
-
-
-def histogram_figure(name: str, profile: NumberProfile, *, legend: str, curves: str, has_modal: bool) -> Markup | None:
-    """Figure with the histogram of a column; None if it has none.
-
-    Parameters
-    ----------
-    name : str
-        The column.
-    profile : NumberProfile
-        Profile of the column.
-    legend, curves : str
-        Words on what the bars and the line show, and on the curves.
-    has_modal : bool
-        Whether modal values stand in a table below.
-    """
-    histogram: Histogram | None = profile.histogram
-    if histogram is None:
-        return None
-    parts = [f"{legend}{f', {curves}' if histogram.curves else ''}."]
-    if histogram.logarithmic:
-        parts.append("The axis is logarithmic.")
-    beyond = ((histogram.below, "below"), (histogram.above, "above"))
-    outside_words = " and ".join(f"{counted(count, 'row')} {side} it" for count, side in beyond if count)
-    if outside_words:
-        parts.append(f"Not on the axis: {outside_words}.")
-    if has_modal:
-        parts.append("Modal values and missing rows are in the table below.")
-    return chart_figure(histogram_chart(name, profile, histogram), " ".join(parts))
 
 
 def scroll_table(titles: Sequence[str], rows: Iterable[Sequence[Child]], caption: str, text: int = 1) -> Markup:

@@ -212,14 +212,12 @@ def hides_values(ks: float, rows: int, heaviest_share: float) -> bool:
     return ks > max(usual_ks(rows), 2 * heaviest_share)
 
 
-def profile_of(  # noqa: PLR0913 - what was counted of the rows
+def profile_of(
     column: MixtureColumn | GeneralColumn,
-    before: Pieces,
-    after: Pieces,
+    pieces: tuple[Pieces, Pieces],
     encoded: EncodedCounts,
     errors: ErrorHistogram,
-    error_unit: float = 1.0,
-    different: float = 0.0,
+    error_unit: float,
 ) -> NumberProfile:
     """Profile of a column from the counts of its rows.
 
@@ -227,7 +225,7 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
     ----------
     column : MixtureColumn or GeneralColumn
         The column.
-    before, after : Pieces
+    pieces : tuple of Pieces
         The values before and after the round trip.
     encoded : EncodedCounts
         Scalars and modes.
@@ -235,12 +233,10 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
         Errors of the round trip.
     error_unit : float
         Their unit, in sd.
-    different : float
-        Share of different values among the sampled whole numbers.
     """
     mixture: Any = column if column.draws_modes else None
     modal = [column.codec.plain.number(value) for value in column.modal_values if value is not None]
-    before, after = before.without(modal), after.without(modal)
+    before, after = (values.without(modal) for values in pieces)
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
         histogram = Histogram.of(column, before, after) if before.rows and after.rows else None
     rows = round(before.rows)
@@ -258,5 +254,4 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
         spike=spike_of(mixture, before, histogram, rows) if mixture and histogram else None,
         heaviest=heaviest(before, rows),
         other_weight=float(np.sum(column.weights[~column.active])),
-        different=different,
     )

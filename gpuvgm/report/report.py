@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, Advice, advice
-from gpuvgm.report.charts import colour, errors_chart, scalars_chart
-from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, measures
+from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
+from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, select_measures
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.measures import (
+    COUNT,
     SHARE,
     Measure,
     Tile,
     broken_limits,
     check_limits,
-    document,
     score_text,
     share,
     short,
@@ -32,7 +32,6 @@ from gpuvgm.report.page import (
     chart_figure,
     description_table,
     first_rows_table,
-    histogram_figure,
     link,
     pair_cells,
     scroll_table,
@@ -42,23 +41,20 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
-from gpuvgm.report.text import OVERALL, WIDTH, by_width, head_text, overall_text, report_text, widths_line
+from gpuvgm.report.text import OVERALL, WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
 
-_ROWS_OUT_OF_RANGE = Measure(
-    "invalid_share", "", limit="max_invalid_share", words="share of rows with any value outside its range"
+_INVALID_ROWS = Measure(
+    "invalid_rows", "", COUNT, limit="max_invalid_share", words="share of rows with any value outside its range"
 )
-_DOCUMENT = (
-    "rows", "verdict", "score", "pair_score", "pairs", "invalid_rows", "invalid_share", "widths", "overall", "columns",
-)  # fmt: skip
-_NUMBER_TILES = measures(
+_NUMBER_TILES = select_measures(
     "p999_error", "median_error", "clipped_share", "mode_agreement", "ks", "wasserstein", "invalid_rows"
 )
 _RANGE_TILES = [
-    *measures("p999_error", "median_error"),
+    *select_measures("p999_error", "median_error"),
     Measure("clipped_share", "outside", SHARE, "rows outside the fitted range"),
-    *measures("ks", "wasserstein", "invalid_rows"),
+    *select_measures("ks", "wasserstein", "invalid_rows"),
 ]
-_CATEGORY_TILES = measures("level_count", "level_agreement", "unknown_rows", "total_variation")
+_CATEGORY_TILES = select_measures("level_count", "level_agreement", "unknown_rows", "total_variation")
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
@@ -81,32 +77,21 @@ class Report(Scored):
 
     invalid_rows: int
     widths: Mapping[str, int] = field(default_factory=dict)
+    _DOCUMENT: ClassVar[tuple[str, ...]] = (
+        "rows", "verdict", "score", "pair_score", "pairs", "invalid_rows", "invalid_share", "widths", "overall",
+        "columns",
+    )  # fmt: skip
     TITLE: ClassVar[str] = "Round trip"
     SHOWN: ClassVar[str] = "Grey: the rows, thin line: after the round trip"
-    LEAD: ClassVar[str] = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
-    FOOT: ClassVar[str] = "Errors and distances are in standard deviations (sd) of each column."
-    REMEDIES: ClassVar[str] = (
+    _LEAD: ClassVar[str] = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
+    _FOOT: ClassVar[str] = "Errors and distances are in standard deviations (sd) of each column."
+    _REMEDIES: ClassVar[str] = (
         'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
         'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
     )
-    OVERVIEW: ClassVar[Sequence[Measure]] = measures(
+    _OVERVIEW: ClassVar[Sequence[Measure]] = select_measures(
         "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
     )
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Scores of the columns that are encoded, 0 to 1.
-
-        1 less the Kolmogorov-Smirnov distance of numbers before and after, or the total variation distance of
-        categories.
-        """
-        scores = {}
-        for name, column in self.columns.items():
-            if isinstance(column, NumberFigures) and column.before is not None:
-                scores[name] = 1.0 - column.ks
-            elif isinstance(column, CategoryFigures):
-                scores[name] = 1.0 - column.total_variation
-        return scores
 
     @property
     def invalid_share(self) -> float:
@@ -134,10 +119,6 @@ class Report(Scored):
         line = f"{good} of {counted(len(self.columns), 'column')} come{'s' * (good == 1)} back"
         line += f", {rounded} of them to within a rounding" if rounded else " exactly" if good else ""
         return f"{line}; look at {_worst_first(bad)}" if bad else line
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as a dict that JSON can hold."""
-        return {name: document(getattr(self, name)) for name in _DOCUMENT}
 
     def to_text(self) -> str:
         """A verdict, tables of the columns that change, 80 columns wide, and notes on the words in them."""
@@ -216,7 +197,7 @@ class Report(Scored):
             for name, column in self.columns.items():
                 for measure, sentence in broken_limits(MEASURES.values(), column, {limit: bound}):
                     sentences.append(f'column "{name}": {sentence}{_limit_remedy(measure.name, column)}')
-            sentences += [sentence for _, sentence in broken_limits([_ROWS_OUT_OF_RANGE], self, {limit: bound})]
+            sentences += [sentence for _, sentence in broken_limits([_INVALID_ROWS], self, {limit: bound})]
         return sentences
 
 
@@ -242,9 +223,7 @@ def _worst_first(lost: Mapping[str, tuple[float, float, str]]) -> str:
     """The column that loses most, with its figure, and the names of the next ones."""
     worst, *other_names = sorted(lost, key=lambda name: lost[name][:2], reverse=True)
     words = f"{worst}{' first' * bool(other_names)} ({lost[worst][2]})"
-    next_names = ", ".join(other_names[:_NAMED])
-    remaining_words = f" and {len(other_names) - _NAMED:,} more" if len(other_names) > _NAMED else ""
-    return f"{words}, then {next_names}{remaining_words}" if other_names else words
+    return f"{words}, then {first_names(other_names, _NAMED)}" if other_names else words
 
 
 def _limit_remedy(figure: str, column: ColumnFigures) -> str:
@@ -304,13 +283,7 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
     yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(tiles(measures_shown, column))
     if profile is None:
         return
-    yield histogram_figure(
-        name,
-        profile,
-        legend=Report.SHOWN,
-        curves="curves: the fitted modes, dashed: the whole mixture",
-        has_modal=bool(column.modal),
-    )
+    yield _histogram_figure(name, profile, has_modal=bool(column.modal))
     if profile.modes:
         yield _modes_section(column, profile)
     errors = errors_chart(name, column, profile)
@@ -323,6 +296,24 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
         yield description_table(column.before, column.after, ("before", "after"))
     if column.has_modes:
         yield tag("p", _fit_words(profile), class_="fit")
+
+
+def _histogram_figure(name: str, profile: NumberProfile, *, has_modal: bool) -> Markup | None:
+    """Histogram of a column, if it has one; modal values stand in a table below."""
+    histogram = profile.histogram
+    if histogram is None:
+        return None
+    curves = ", curves: the fitted modes, dashed: the whole mixture" if histogram.curves else ""
+    parts = [f"{Report.SHOWN}{curves}."]
+    if histogram.logarithmic:
+        parts.append("The axis is logarithmic.")
+    beyond = ((histogram.below, "below"), (histogram.above, "above"))
+    outside_words = " and ".join(f"{counted(count, 'row')} {side} it" for count, side in beyond if count)
+    if outside_words:
+        parts.append(f"Not on the axis: {outside_words}.")
+    if has_modal:
+        parts.append("Modal values and missing rows are in the table below.")
+    return chart_figure(histogram_chart(name, profile, histogram), " ".join(parts))
 
 
 def _modes_section(column: NumberFigures, profile: NumberProfile) -> Markup:

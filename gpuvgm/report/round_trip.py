@@ -1,10 +1,14 @@
-"""Round trip of a column: counts of its rows, and the figures that follow from them."""
+"""Round trip of a table and its columns: counts of the rows, and the figures that follow from them.
+
+Rows are read once, in bounded memory. Everything that is accumulated is a count, a sum of integers or a maximum, so the
+figures do not depend on blocks, threads or order.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,23 +25,31 @@ from gpuvgm.columns import (
     Decoder,
     Encoder,
     EncodingOptions,
+    FittedColumn,
     GeneralColumn,
     IdColumn,
     MixtureColumn,
     PassthroughColumn,
     RowCount,
     Slice,
+    TableModel,
     cached_parts,
     count_unequal,
     ordinary_numbers,
 )
-from gpuvgm.engines import Engine
-from gpuvgm.report.counting import Counter, Counts, EncodedCounts, ErrorHistogram
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import Results
+from gpuvgm.execution import Run, Sampled, map_columns
+from gpuvgm.io import taken
+from gpuvgm.report.counting import FIRST_COLUMNS, Counter, Counts, EncodedCounts, ErrorHistogram, count_table
 from gpuvgm.report.differences import CategoryCodes, NumberCounter, NumberCounts, most_frequent, total_variation
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, PassedFigures
+from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
 from gpuvgm.report.profiles import heaviest, hides_values, profile_of
+from gpuvgm.report.report import Report
 from gpuvgm.summary import Floats, Ints, Pieces
 
+GRID_ROWS = 1 << 15  # rows of the sample that grids are built from
 COARSE = 1e-3  # of the quartile range: a median error that is no rounding
 ROUNDING = 1e-6  # of errors, which are counted in another unit
 SMALLEST = float(np.finfo(np.float64).tiny)
@@ -165,7 +177,9 @@ class NumberTrial(ColumnTrial):
         return int(namespace_of(modes.code).count_nonzero((modes.code == decoded_modes.code)[mask]))
 
     def _is_near(self, counts: NumberTripCounts, before: Pieces, ks: float) -> bool:
-        """Return whether all values come back within the resolution, and errors do not hide where values lie."""
+        """Return whether values that are no integers all come back within the resolution, and do not change places."""
+        if self._is_whole:
+            return False
         low, high = before.quantiles((0.25, 0.75))
         if counts.absolute.quantile(0.5) * self._unit > COARSE * (high - low):
             return False
@@ -192,11 +206,11 @@ class NumberTrial(ColumnTrial):
         """Return the counts as figures."""
         column, ordinary = self._column, counts.rows - counts.missing
         difference = self._counter.difference(counts.before, counts.after)
-        (before, after), distances = difference.pieces, difference.distances
-        description = difference.descriptions[0]
+        distances, description = difference.distances, difference.descriptions[0]
         sd = self._unit if _has_fitted_unit(column) else (description.sd if description else 0.0) or self._unit
         scale = self._unit / sd
         agreement = counts.agreeing / ordinary if ordinary else 1.0
+        profile = profile_of(column, difference.pieces, counts.encoded, counts.absolute, scale)
         return NumberFigures(
             kind=column.kind,
             rows=counts.rows,
@@ -213,7 +227,7 @@ class NumberTrial(ColumnTrial):
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step,
             unequal_rows=counts.unequal,
-            comes_back=counts.unequal == 0 or not self._is_whole and self._is_near(counts, before, distances.ks),
+            comes_back=counts.unequal == 0 or self._is_near(counts, difference.pieces[0], distances.ks),
             under_threshold_rows=counts.under_threshold,
             ks=distances.ks,
             ks_resolution=distances.ks_resolution,
@@ -222,7 +236,7 @@ class NumberTrial(ColumnTrial):
             before=difference.descriptions[0],
             after=difference.descriptions[1],
             modal=difference.modal,
-            profile=profile_of(column, before, after, counts.encoded, counts.absolute, scale, self._different),
+            profile=replace(profile, different=self._different),
         )
 
 
@@ -333,3 +347,71 @@ TRIALS: dict[str, Callable[[Engine, Any, EncodingOptions, pa.Table], ColumnTrial
     "id": PassedTrial,
     "pass": PassedTrial,
 }
+
+
+def evaluate_table(model: TableModel, run: Run) -> Report:
+    """Figures of a table in one scan over its rows; a sample before it decides how finely distances are measured.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted model; its seed draws the modes.
+    run : Run
+        The rows, and where and how they are counted.
+
+    Raises
+    ------
+    InputError
+        For rows that the model cannot encode, or when there are none.
+    """
+    numbers = [column.name for column in model.numeric]
+    # a source that can be read only once must give all columns with its sample
+    names = numbers if numbers and run.source.repeatable else model.names
+    sample = Sampled.of(run, names, model.seed)
+    rows = _grid_rows(model, sample.rows)
+    options = EncodingOptions(model.seed, place=run.source.place)
+    engine = get_engine(run.here.engine)
+
+    def trial(column: FittedColumn) -> ColumnTrial:
+        return TRIALS.get(column.kind, PassedTrial)(engine, column, options, rows)
+
+    trials = _results_or_raise(map_columns(run.executor.threads, trial, model.by_name))
+    counts = count_table(run, trials, "evaluate", sample.blocks)
+    pairs = {name: (trial, counts.columns[name]) for name, trial in trials.items()}
+    return Report(
+        rows=counts.rows,
+        invalid_rows=counts.invalid,
+        columns=_results_or_raise(map_columns(run.executor.threads, lambda pair: pair[0].figures(pair[1]), pairs)),
+        widths=model.widths,
+        first=counts.first,
+        pairs=_sample_correlations(model, trials, rows),
+    )
+
+
+def _results_or_raise(results: Results[Any]) -> dict[str, Any]:
+    """Results of all columns; raise the first problem if one failed."""
+    for problem in results.failed.values():
+        raise problem
+    return results.good
+
+
+def _grid_rows(model: TableModel, sample: pa.Table) -> pa.Table:
+    """At most `GRID_ROWS` rows of a sample, of the columns of numbers."""
+    if sample.num_rows <= GRID_ROWS:
+        return sample
+    places = even_steps(sample.num_rows, GRID_ROWS)
+    rows: pa.Table = taken(sample.select([column.name for column in model.numeric]), places)
+    return rows
+
+
+def _sample_correlations(
+    model: TableModel, trials: Mapping[str, ColumnTrial], sample: pa.Table
+) -> tuple[PairTrend, ...]:
+    """Correlations of the first columns of numbers in a sample, before and after."""
+    before, after = {}, {}
+    for column in model.numeric[:FIRST_COLUMNS]:
+        values = sample.column(column.name).combine_chunks()
+        before[column.name], after[column.name] = (
+            column.codec.plain.encode(rows) for rows in (values, trials[column.name].decoded(values, 0))
+        )
+    return pair_trends(before, after)

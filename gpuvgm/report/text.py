@@ -19,7 +19,7 @@ from gpuvgm.report.figures import (
     NumberFigures,
     Overall,
     ValueCount,
-    measures,
+    select_measures,
 )
 from gpuvgm.report.measures import Measure, percent_text
 
@@ -33,15 +33,17 @@ GAP = "  "
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
 
 _NUMBER_TABLES = (
-    measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
-    measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
-    measures(
+    select_measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
+    select_measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
+    select_measures(
         "clipped_share", "mode_agreement", "invalid_rows", "off_step_rows", "under_threshold_rows", "ks", "wasserstein"
     ),
 )
-_CATEGORY_TABLE = measures("rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation")
+_CATEGORY_TABLE = select_measures(
+    "rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation"
+)
 #: Measures that the table has a worst and a mean of.
-OVERALL = measures(
+OVERALL = select_measures(
     "median_error", "p999_error", "maximum_error",
     "median_relative_error", "p999_relative_error", "maximum_relative_error",
     "clipped_share", "mode_agreement", "invalid_share", "ks", "wasserstein",
@@ -196,6 +198,11 @@ def widths_line(widths: Mapping[str, int]) -> str:
         return "the one-hot matrix has no columns, because no column of the table is encoded"
     widest = ", ".join(f"{name} ({widths[name]:,})" for name in by_width(widths)[:WIDEST])
     return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {widest}"
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def by_width(widths: Mapping[str, int]) -> list[str]:

@@ -22,33 +22,26 @@ from gpuvgm.execution import Run
 from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
-from gpuvgm.report.measures import COUNT, Measure, Part, Unit, check_limits, document
+from gpuvgm.report.measures import COUNT, Measure, Part, Unit, check_limits
 from gpuvgm.report.text import WIDTH, figures_table
 from gpuvgm.summary import Floats, Grid, Ints, Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
 
 _DISTANCE = Unit("{:.2g}".format, "{:.2g}".format)
-_COUNTS = (
-    Measure("invalid_rows", "invalid", COUNT),
-    Measure("off_step_rows", "off step", COUNT),
-    Measure("unknown_rows", "unknown", COUNT),
-)
-_SHARES = (
+_MEASURES = (
     Measure(
-        "invalid_share", "",
+        "invalid_rows", "invalid", COUNT,
         limit="max_invalid_share", bound=0.001, words="share of values outside the training range is",
     ),
     Measure(
-        "off_step_share", "",
+        "off_step_rows", "off step", COUNT,
         limit="max_off_step_share", bound=0.001, words="share of values that are no multiples of {step} is",
     ),
     Measure(
-        "unknown_share", "",
+        "unknown_rows", "unknown", COUNT,
         limit="max_unknown_share", bound=0.0, words="share of values that are no category is",
     ),
-)  # fmt: skip
-_DISTANCES = (
     Measure(
         "shares", "shares", _DISTANCE,
         limit="max_shares", bound=0.1, words="shares of categories, modal and missing values differ by",
@@ -66,10 +59,8 @@ _DISTANCES = (
         limit="max_tail_ratio", bound=10.0, words="outermost rows are more, or fewer, by a factor of",
     ),
 )  # fmt: skip
-_LIMITED = (*_SHARES, *_DISTANCES)
 #: What is wrong with a table that breaks them; see `Validation.broken`.
-LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _LIMITED}
-_DOCUMENT = ("rows", "columns", "not_judged")
+LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _MEASURES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,24 +125,9 @@ class ColumnValidation(Part):
             "max_mean_shift": 3 * float(chance),
         }
 
-    @property
-    def invalid_share(self) -> float:
-        """`invalid_rows` as a share of all rows."""
-        return self.invalid_rows / max(self.rows, 1)
-
-    @property
-    def off_step_share(self) -> float | None:
-        """`off_step_rows` as a share of all rows."""
-        return None if self.off_step_rows is None else self.off_step_rows / max(self.rows, 1)
-
-    @property
-    def unknown_share(self) -> float | None:
-        """`unknown_rows` as a share of all rows."""
-        return None if self.unknown_rows is None else self.unknown_rows / max(self.rows, 1)
-
 
 @dataclass(frozen=True, slots=True)
-class Validation:
+class Validation(Part):
     """Agreement of a table with the training rows of a model; `str` gives a verdict and a table.
 
     Parameters
@@ -217,12 +193,12 @@ class Validation:
     def _sentences_by_column(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
         """Sentences on broken limits by column."""
         bounds = {**LIMITS, **(limits or {})}
-        check_limits(bounds, _LIMITED)
+        check_limits(bounds, _MEASURES)
         sentences_by_column: dict[str, list[str]] = {}
         for name, column in self.columns.items():
             allowances = column.allowances
-            for measure in _LIMITED:
-                bound, figure = bounds[measure.limit], measure.of(column)
+            for measure in _MEASURES:
+                bound, figure = bounds[measure.limit], measure.limited(column)
                 if bound is not None and measure.is_broken(figure, bound + allowances.get(measure.limit, 0.0)):
                     words = measure.words.format(step=column.step)
                     sentence = f'column "{name}": {words} {figure:.3g}, but may be at most {bound:g}'
@@ -241,11 +217,11 @@ class Validation:
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
         other_types = {name: {"type": now, "fitted": fitted} for name, (now, fitted) in self.other_types.items()}
-        return {name: document(getattr(self, name)) for name in _DOCUMENT} | {"other_types": other_types}
+        return Part.to_dict(self) | {"other_types": other_types}
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
-        table = figures_table([*_COUNTS, *_DISTANCES], self.columns)
+        table = figures_table(_MEASURES, self.columns)
         parts = [fill(self.verdict(limits), WIDTH), "\n".join(table)]
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))

@@ -1,0 +1,410 @@
+"""Comparison of a column of two tables: its figures, advice on it, and its part of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from gpuvgm.report.advice import Advice
+from gpuvgm.report.differences import distance_by_chance, ks_by_chance
+from gpuvgm.report.figures import SHARE_NAMES, SHARES, ColumnPart, Description, PartScore, Reached, ValueCount
+from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.measures import COUNT, SCORE, SHARE, SPARSE_SHARE, Measure, Unit, score_text, share, short, tiles
+from gpuvgm.report.page import chart_figure, description_table, scroll_table, share_bar, tile_list, with_others
+from gpuvgm.report.pictures import FEWEST, Shares
+from gpuvgm.report.shares import shares_chart
+
+LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and is named in the verdict
+# Differences of shares, and shares of rows, from which on they are worth a word.
+_MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
+_NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
+_REMEDY_OF_LEFT_OUT = (
+    'The model does not see free text: declare "categorical" for the real ones, {"key": True} for new ones in their '
+    'form, or "drop".'
+)
+_QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
+_NEARLY_ALL = 0.9999  # of the rows
+UNMODELLED = ("pass", "id")  # kinds, whose columns come last
+_WASSERSTEIN = Measure(
+    "wasserstein",
+    "Wasserstein",
+    Unit("{:.2g}".format, short, " sd"),
+    "how far values would have to move, on average",
+)
+_LENGTHS = Unit(score_text, score_text)  # left out where a table has no text
+_DIFFERENT_TILES = (
+    Measure("different_share", "different", SHARE, "of the original values, among as many as are synthetic"),
+    Measure("synthetic_different_share", "different, synthetic", SHARE, "of as many synthetic values"),
+)
+_MISSING_TILES = (
+    Measure("missing_share", "missing", SHARE, "of the original values"),
+    Measure("synthetic_missing_share", "missing, synthetic", SHARE, "of the synthetic values"),
+)
+OF_BOTH = (
+    Measure("missing_share", "missing", SPARSE_SHARE),
+    Measure("synthetic_missing_share", "synthetic", SPARSE_SHARE),
+    _WASSERSTEIN,
+)
+
+
+def is_of_many(rows: int, synthetic_rows: int) -> bool:
+    """True for a value that may be shown: of at least five original rows, or of none and five synthetic ones."""
+    return (rows or synthetic_rows) >= FEWEST
+
+
+@dataclass(frozen=True, slots=True)
+class OfTables(Reached, ColumnPart):
+    """Rows of a column in both tables, and how much of it is lost.
+
+    Parameters
+    ----------
+    kind : str
+        The column's kind.
+    rows, missing : int
+        All original rows, and those without a value.
+    synthetic_rows, synthetic_missing : int
+        The same of the synthetic rows.
+    """
+
+    synthetic_rows: int
+    synthetic_missing: int
+    metric: ClassVar[str]
+    _DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
+    TILES: ClassVar[tuple[Measure, ...]]
+
+    @property
+    def synthetic_missing_share(self) -> float:
+        """Share of synthetic rows without a value."""
+        return self.synthetic_missing / max(self.synthetic_rows, 1)
+
+    @property
+    def present(self) -> tuple[int, int]:
+        """Rows of both tables that have a value."""
+        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+
+    @property
+    def shown_score(self) -> float | None:
+        """The score that tables of text show."""
+        return self.score
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """How much each figure has lost, less what chance explains, by the words for it."""
+        before, after = self.missing_share, self.synthetic_missing_share
+        rows = self.rows, self.synthetic_rows
+        return {
+            score_text(self.score): self.score_lost,
+            f"missing {share(before)}, synthetic {share(after)}": _share_lost(before, after, rows),
+        }
+
+    @property
+    def lost(self) -> float:
+        """The largest of `losses`."""
+        return max(self.losses.values())
+
+    @property
+    def worst_figure(self) -> str:
+        """Words for the figure that has lost most."""
+        losses = self.losses
+        return max(losses, key=losses.__getitem__)
+
+
+def _share_lost(before: float, after: float, rows: Sequence[int]) -> float:
+    """Difference of the shares of both tables' rows, less what chance explains."""
+    p = float(np.average([before, after], weights=np.maximum(rows, 1)))
+    return abs(before - after) - distance_by_chance(rows, float(np.sqrt(max(p * (1 - p), 0.0))))  # 1 may be rounded up
+
+
+@dataclass(frozen=True, slots=True)
+class NumberComparison(OfTables):
+    """Similarity of the values of a column of numbers in two tables.
+
+    Parameters
+    ----------
+    kind, rows, missing, synthetic_rows, synthetic_missing : object
+        As for `OfTables`.
+    score : float or None
+        `ks_complement` of the values: 0 where one table has none, None where both have none.
+    reachable : float
+        Score that another sample of the original rows nearly always reaches: 1 less what chance explains.
+    wasserstein : float or None
+        Wasserstein distance of the values, in standard deviations of the original ones; None where there is none.
+    before, after : Description or None
+        The original and the synthetic values.
+    modal : tuple of ValueCount
+        Rows of each modal value, in the original and in the synthetic table.
+    parts : dict of str to PartScore
+        Of dates and times: "hour", "weekday" and "day of the month", of up to 50,000 rows.
+    pictures : tuple of Shares
+        Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
+    """
+
+    score: float | None
+    reachable: float
+    wasserstein: float | None
+    before: Description | None
+    after: Description | None
+    modal: tuple[ValueCount, ...]
+    parts: dict[str, PartScore] = field(default_factory=dict)
+    pictures: tuple[Shares, ...] = field(default=(), repr=False)
+    metric: ClassVar[str] = "KS complement"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("score", metric, SCORE, "1: the distributions are the same"), _WASSERSTEIN, *_MISSING_TILES
+    )  # fmt: skip
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """As for other columns, with the parts of dates and times."""
+        parts = {f"{part} {score_text(one.score)}": one.score_lost for part, one in self.parts.items()}
+        return super(NumberComparison, self).losses | parts  # of the class that has slots
+
+    @property
+    def shown_quantiles(self) -> frozenset[float]:
+        """Shares of the quantiles that at least five original rows lie on either side of: others may name someone."""
+        present = self.rows - self.missing
+        return frozenset(part for part in SHARES if min(part, 1 - part) * present >= FEWEST)
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryComparison(OfTables):
+    """Similarity of the categories of a column in two tables.
+
+    Parameters
+    ----------
+    rows, missing, synthetic_rows, synthetic_missing : int
+        As for `OfTables`.
+    score : float or None
+        `tv_complement` of the categories; as for `NumberComparison`.
+    reachable : float
+        As for `NumberComparison`.
+    new_rows : int
+        Synthetic rows of categories that the original table lacks.
+    categories : int
+        Categories of both tables.
+    levels : tuple of ValueCount
+        The most frequent categories of both tables together, with their rows in each. Those of fewer than five rows,
+        and all that may name someone, are not among them.
+    other_rows_before, other_rows_after : int
+        Rows of the categories that are not listed.
+    holds_keys : bool
+        Whether the values may each name someone or something: text of more than 255 different ones.
+    pictures : tuple of Shares
+        Shares of the listed categories in both tables; no part of the document.
+    """
+
+    kind: str = field(default="categorical", init=False, repr=False)
+    score: float | None
+    reachable: float
+    new_rows: int
+    categories: int
+    levels: tuple[ValueCount, ...]
+    other_rows_before: int
+    other_rows_after: int
+    holds_keys: bool = False
+    pictures: tuple[Shares, ...] = field(default=(), repr=False)
+    metric: ClassVar[str] = "TV complement"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("score", metric, SCORE, "1: the distributions are the same"),
+        Measure("categories", "categories", COUNT, "in both tables"),
+        Measure("new_rows", "new", COUNT, "synthetic rows of categories that the original table lacks"),
+        *_MISSING_TILES,
+    )
+
+    @property
+    def known_rows(self) -> int:
+        """Synthetic rows of categories that the original table has."""
+        return self.present[1] - self.new_rows
+
+
+@dataclass(frozen=True, slots=True)
+class UnmodelledComparison(OfTables):
+    """Comparison of a column that is not modelled: an identifier or a passthrough column.
+
+    Parameters
+    ----------
+    kind, rows, missing, synthetic_rows, synthetic_missing : object
+        As for `OfTables`; blank text is no value.
+    known_rows : int
+        Synthetic rows with a value that the original table has.
+    different, synthetic_different : int
+        Different values of both tables.
+    different_share, synthetic_different_share : float
+        Shares of different values among equal numbers of rows, as many as the smaller table has (rarefaction, Hurlbert
+        1971); rows without a value are left out.
+    length_score : float or None
+        1 less the Kolmogorov-Smirnov distance of the lengths of text; None for other types, for identifiers, whose new
+        values may be longer, and where a table has none.
+    holds_keys : bool
+        As for `CategoryComparison`.
+    """
+
+    known_rows: int
+    different: int
+    synthetic_different: int
+    different_share: float
+    synthetic_different_share: float
+    length_score: float | None
+    holds_keys: bool
+    score: float | None = None
+    reachable: float = 1.0
+    metric: ClassVar[str] = "lengths"
+    TILES: ClassVar[tuple[Measure, ...]] = (
+        Measure("different", "values", COUNT, "different values of the original table"),
+        Measure("known_rows", "known", COUNT, "synthetic rows of values that the original table has"),
+        Measure("length_score", "lengths", _LENGTHS, "1: texts are as long in both tables (KS complement)"),
+        *_DIFFERENT_TILES,
+        *_MISSING_TILES,
+    )
+    pictures: ClassVar[tuple[Shares, ...]] = ()
+
+    @property
+    def shown_score(self) -> float | None:
+        """`length_score`."""
+        return self.length_score
+
+    @property
+    def lengths_lost(self) -> float:
+        """The distance of `length_score` below what is reachable."""
+        return 0.0 if self.length_score is None else 1 - ks_by_chance(self.present) - self.length_score
+
+    @property
+    def different_lost(self) -> float:
+        """Difference of the shares of different values, less what chance explains; 0 where a table has none."""
+        fewest = min(self.present)
+        return _share_lost(self.different_share, self.synthetic_different_share, (fewest, fewest)) if fewest else 0.0
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """As for other columns, with lengths of text and shares of different values."""
+        shares = share(self.different_share), share(self.synthetic_different_share)
+        return super(UnmodelledComparison, self).losses | {  # of the class that has slots
+            f"lengths {score_text(self.length_score)}": self.lengths_lost,
+            f"different {shares[0]}, synthetic {shares[1]}": self.different_lost,
+        }
+
+
+ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
+
+
+def values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
+    """Values of a column that stand for many rows, in both tables: what they are, and the figure of each table."""
+    if isinstance(column, CategoryComparison):
+        return [(text, *map(share, parts)) for text, *parts in _parts_of(column, column.levels)]
+    if isinstance(column, NumberComparison) and column.before is not None and column.after is not None:
+        texts = zip(SHARES, column.before.texts[2:], column.after.texts[2:], strict=True)
+        return [(SHARE_NAMES[part], *both) for part, *both in texts if part in _QUANTILES & column.shown_quantiles]
+    return []
+
+
+def advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
+    """Yield advice on the values of a column."""
+    if column.score is None:
+        if column.kind not in UNMODELLED:
+            yield Advice("The tables have no value here.", "Leave the column out.")
+    elif column.score_lost >= LOST:
+        yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
+    for part, one in column.parts.items() if isinstance(column, NumberComparison) else ():
+        if one.score_lost >= LOST:
+            yield Advice(
+                f"The {part} has another distribution: its TV complement is {score_text(one.score)}.",
+                "Look whether the generator knows parts of dates, and at the time zone.",
+            )
+    yield from _advice_on_missing(column)
+    if isinstance(column, UnmodelledComparison):
+        yield from _advice_on_unmodelled(column)
+    if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
+        yield Advice(
+            f"{share(column.new_rows / column.synthetic_rows)} of the synthetic rows hold categories that the original "
+            "table lacks.",
+            "Look at how both tables write their categories.",
+        )
+    lost = _absent_rows(column) if isinstance(column, CategoryComparison) else 0
+    if lost and lost >= _NEW_SHARE * column.rows:
+        yield Advice(
+            f"{share(lost / column.rows)} of the original rows hold categories that the synthetic table lacks.",
+            "Look whether the generator knows rare categories.",
+        )
+
+
+def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
+    before, after = column.missing_share, column.synthetic_missing_share
+    if abs(before - after) >= _MISSING_SHARE:
+        is_left_out = column.kind in UNMODELLED and after == 1
+        yield Advice(
+            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
+            _REMEDY_OF_LEFT_OUT if is_left_out else "Look whether the generator knows missing values.",
+        )
+
+
+def _advice_on_unmodelled(column: UnmodelledComparison) -> Iterator[Advice]:
+    if column.lengths_lost >= LOST:
+        yield Advice(
+            f"The lengths of the texts differ: their KS complement is {score_text(column.length_score)}.",
+            "Look at what the generator writes here.",
+        )
+    if column.different_lost >= LOST:
+        yield Advice(
+            f"{share(column.different_share)} of the original values are different, and "
+            f"{share(column.synthetic_different_share)} of as many synthetic ones.",
+            "Look whether the generator repeats values as the table does.",
+        )
+
+
+def _absent_rows(column: CategoryComparison) -> int:
+    """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
+    scale = column.synthetic_rows / max(column.rows, 1)
+    absent = [count.rows_before for count in column.levels if not count.rows_after]
+    return sum(rows for rows in absent if rows * scale >= _NO_CHANCE)
+
+
+def column_sections(column: ColumnComparison) -> Iterator[Child]:
+    """Everything about a column on the page."""
+    hidden = () if all(column.present) else _DIFFERENT_TILES
+    yield tile_list(tiles([measure for measure in column.TILES if measure not in hidden], column))
+    if isinstance(column, UnmodelledComparison):
+        return
+    if isinstance(column, CategoryComparison):
+        counts = with_others(column, column.categories)
+        yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
+        return
+    for shares in column.pictures:
+        yield chart_figure(shares_chart(shares), _picture_caption(shares))
+    modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
+    if modal:
+        yield _shares_table(column, modal, "Modal values, with shares of all rows")
+    if column.before is not None and column.after is not None:
+        yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
+
+
+def _picture_caption(shares: Shares) -> Markup:
+    """What the two colours are, and what is not on the axis."""
+    scale = f" The scale is {shares.axis.scale}, as it was fitted." if shares.axis.scale else ""
+    on_axis = [min(sum(table), 1.0) for table in (shares.original, shares.synthetic)]
+    outside = (
+        f" On the axis are {share(on_axis[0])} of the original rows, and {share(on_axis[1])} of the synthetic ones."
+        if min(on_axis) < _NEARLY_ALL
+        else ""
+    )
+    swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
+    return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
+
+
+def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:
+    """Text and shares of values, of all rows of both tables."""
+    return [
+        (count.text, count.rows_before / max(column.rows, 1), count.rows_after / max(column.synthetic_rows, 1))
+        for count in counts
+    ]
+
+
+def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
+    parts = _parts_of(column, counts)
+    longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
+    rows = [
+        (text, share_bar(part, part / longest, "original"), share_bar(other, other / longest, "synthetic"))
+        for text, part, other in parts
+    ]
+    return scroll_table(("value", "original", "synthetic"), rows, caption)

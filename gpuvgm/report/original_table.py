@@ -1,0 +1,492 @@
+"""The original table of a comparison: what is counted of its columns, and of those of the table compared with it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Column, beside, namespace_of, widened
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Category,
+    CategoryCounts,
+    Codec,
+    FloatCodec,
+    GeneralColumn,
+    Histogram,
+    MixtureColumn,
+    TableModel,
+    floats,
+)
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError, naming
+from gpuvgm.execution import Run, Sampled
+from gpuvgm.report.closest import ClosestRecords, closest_records
+from gpuvgm.report.column_comparison import (
+    UNMODELLED,
+    CategoryComparison,
+    ColumnComparison,
+    NumberComparison,
+    UnmodelledComparison,
+    is_of_many,
+)
+from gpuvgm.report.comparison import Comparison
+from gpuvgm.report.copies import copies
+from gpuvgm.report.counting import (
+    FIRST_COLUMNS,
+    FIRST_ROWS,
+    Counter,
+    Counts,
+    FirstRows,
+    TableCounts,
+    count_table,
+    counts_of_table,
+    refuse_types,
+    rows_of_places,
+)
+from gpuvgm.report.detection import UNKNOWN, Detection, Feature, date_parts, detect, row_hashes, sample_places
+from gpuvgm.report.differences import (
+    CategoryCodes,
+    FewFloats,
+    NumberCounter,
+    ks_by_chance,
+    ks_complement,
+    most_frequent,
+    tv_by_chance,
+    tv_complement,
+)
+from gpuvgm.report.figures import PartScore
+from gpuvgm.report.pair_trends import missing_together, pair_trends, rows_at, thinned, worst_pairs
+from gpuvgm.report.pictures import Axis, Binned, JointPictures, Shares, shares_of_parts
+from gpuvgm.summary import Floats, Ints, Pieces
+
+LONGEST = 1_000  # characters; longer texts count as of so many
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnRows(Counts):
+    """Counts and rows of a column of one table: blocks of numbers, NaN for missing values, or of codes.
+
+    The rows stay where the table lies.
+    """
+
+    counts: Any
+    blocks: tuple[NDArray[Any], ...]
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """Numbers or codes of all rows."""
+        rows: NDArray[Any] = namespace_of(self.blocks[0]).concatenate(self.blocks)
+        return rows
+
+
+class Pair(Counter):
+    """A column of two tables.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    column : FittedColumn
+        The fitted column.
+    sample : pyarrow.Table
+        Some rows of the columns.
+    """
+
+    @abstractmethod
+    def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None: ...
+
+    @abstractmethod
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> ColumnComparison:
+        """The figures."""
+
+    @abstractmethod
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some rows on the host have no value."""
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows; nothing of columns for which samples shall have values of their own."""
+        return {}
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
+        return None
+
+
+class NumberPair(Pair):
+    """A continuous, mixed or general column of two tables. Parameters as for `Pair`."""
+
+    def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
+        self._column, self._counter = column, NumberCounter(engine, column, sample)
+        self._few_floats = self._counter.few_floats
+
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Those of text and wide decimals are counted and kept on the host."""
+        return self._counter.codec.works_on_device(type_)
+
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
+        """Count consecutive rows, and keep their numbers or codes."""
+        numbers = self._counter.numbers_of(values)
+        if self._few_floats is not None:
+            numbers = self._few_floats.nearest(numbers, values.type)
+        return _ColumnRows(self._counter.count(values, numbers), (numbers,)), None
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows: the numbers, and parts of dates and times."""
+        parts = {"": rows} | date_parts(self._counter.codec, rows)
+        return {(self._column.name, part): values for part, values in parts.items()}
+
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> NumberComparison:
+        """The figures."""
+        column: Any = self._column
+        first = original.rows
+        all_rows = first, beside(synthetic.rows, first)
+        some_rows = thinned(all_rows[0]), thinned(all_rows[1])
+        original_numbers, synthetic_numbers = (numbers[~namespace_of(first).isnan(numbers)] for numbers in all_rows)
+        difference = self._counter.difference(original.counts, synthetic.counts)
+        # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
+        sd = difference.descriptions[0].sd if difference.descriptions[0] and difference.pieces[1].rows else 0.0
+        return NumberComparison(
+            kind=column.kind,
+            rows=len(all_rows[0]),
+            missing=len(all_rows[0]) - len(original_numbers),
+            synthetic_rows=len(all_rows[1]),
+            synthetic_missing=len(all_rows[1]) - len(synthetic_numbers),
+            score=ks_complement(original_numbers, synthetic_numbers),
+            reachable=1 - ks_by_chance([len(original_numbers), len(synthetic_numbers)]),
+            wasserstein=difference.distances.wasserstein / sd if sd else None,
+            before=difference.descriptions[0],
+            after=difference.descriptions[1],
+            modal=difference.modal,
+            parts=parts_of_dates(self._counter.codec, *some_rows),
+            pictures=(
+                *self._values(difference.pieces, [*map(len, all_rows)]),
+                *shares_of_parts(column.name, self._counter.codec, *some_rows),
+            ),
+        )
+
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a number."""
+        return np.asarray(np.isnan(rows))
+
+    def _values(self, pieces: tuple[Pieces, Pieces], rows: Sequence[int]) -> Iterator[Shares]:
+        """Yield the shares of the values but modal ones, on the fitted scale, if there are any."""
+        column, codec = self._column, self._counter.codec
+        modal = [codec.number(value) for value in column.modal_values if value is not None]
+        before, after = (table.without(modal) for table in pieces)
+        if before.rows or after.rows:
+            with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
+                histogram = Histogram.of_two(column, before, after)
+            axis = Axis.of_histogram(column.name, column.codec, histogram)
+            yield Shares.of(axis, [histogram.before, histogram.after], rows)
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
+        drawn = [shares.axis for shares in comparison.pictures if shares.axis.edges]
+        return Binned.of_numbers(drawn[0], tables) if drawn else None
+
+
+class CategoryPair(Pair):
+    """A categorical column of two tables. Parameters as for `Pair`."""
+
+    def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
+        self._column, self._codes = column, CategoryCodes(column)
+        few = [category for category in column.categories if isinstance(category, float)]
+        self._few_floats = FewFloats(np.sort(np.array(few))) if few else None
+
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
+        """Count consecutive rows, and keep their numbers or codes."""
+        codes = self._codes.find(values)
+        if self._few_floats is not None and (codes == self._codes.unknown).any():
+            values = self._rounded(values)
+            codes = self._codes.find(values)
+        return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
+
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a category."""
+        return np.asarray(rows == self._codes.missing)
+
+    def _rounded(self, values: Column) -> Column:
+        """Values with the categories for floats that are a rounding away from one, where they lie."""
+        if self._few_floats is None or not pa.types.is_floating(values.type):
+            return values
+        near = self._few_floats.nearest(widened(floats(values)), values.type)
+        return FloatCodec(self._column.value_type).column_of(near)
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
+        codes = np.where(rows == self._codes.unknown, UNKNOWN, rows)
+        return {(self._column.name, ""): np.where(rows == self._codes.missing, -1, codes)}
+
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> CategoryComparison:
+        """The figures."""
+        original_rows, synthetic_rows = self._counts(original.counts), self._counts(synthetic.counts)
+        missing, synthetic_missing = original_rows.pop(MISSING, 0), synthetic_rows.pop(MISSING, 0)
+        rows = original_rows | {key: original_rows.get(key, 0) + count for key, count in synthetic_rows.items()}
+        may_be_shown = {
+            key: count
+            for key, count in rows.items()
+            if not self._column.holds_keys and is_of_many(original_rows.get(key, 0), synthetic_rows.get(key, 0))
+        }
+        levels, *unlisted = most_frequent(self._column, original_rows, synthetic_rows, may_be_shown)
+        row_counts = original.counts.rows, synthetic.counts.rows
+        return CategoryComparison(
+            rows=row_counts[0],
+            missing=missing,
+            synthetic_rows=row_counts[1],
+            synthetic_missing=synthetic_missing,
+            score=tv_complement(original_rows, synthetic_rows),
+            reachable=1 - tv_by_chance(original_rows, synthetic_rows),
+            new_rows=sum(rows for category, rows in synthetic_rows.items() if category not in original_rows),
+            categories=len(rows),
+            levels=levels,
+            other_rows_before=unlisted[0],
+            other_rows_after=unlisted[1],
+            holds_keys=self._column.holds_keys,
+            pictures=(Shares.of_values(self._column.name, levels, unlisted, row_counts),) if levels else (),
+        )
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables by category; None where no category may be shown."""
+        codes = {category: code for code, category in enumerate(self._column.categories)}
+        names = {codes[level.value]: level.text for level in comparison.levels if level.value in codes}
+        return Binned.of_codes(self._column.name, names, self._codes.missing, tables) if names else None
+
+    def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
+        """Rows by category, the first to occur first."""
+        try:
+            sorted_counts = counts.of_type(self._column.value_type).ordered()
+        except ValueError as problem:
+            raise naming(self._column.name, problem) from None
+        return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))
+
+
+class UnmodelledPair(Pair):
+    """A column of two tables that no model sees. Parameters as for `Pair`."""
+
+    def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
+        self._column = column
+
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """All come to the host."""
+        return False
+
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
+        """Lengths and hashes of consecutive rows."""
+        hashes, lengths = self._column.hashes(values), self._column.lengths(values)
+        places = np.minimum(lengths[(hashes != 0) & (lengths >= 0)], LONGEST)
+        return _ColumnRows(rows_of_places(places, LONGEST + 1), (hashes,)), None
+
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a value."""
+        return np.asarray(rows == 0)
+
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
+        """The figures."""
+        tables = original.rows, synthetic.rows
+        present = [hashes[hashes != 0] for hashes in tables]
+        different, occurrences = np.unique(present[0], return_counts=True)
+        other_occurrences = np.unique(present[1], return_counts=True)[1]
+        fewest, is_id = min(map(len, present)), self._column.kind == "id"
+        return UnmodelledComparison(
+            kind=self._column.kind,
+            rows=len(tables[0]),
+            missing=len(tables[0]) - len(present[0]),
+            synthetic_rows=len(tables[1]),
+            synthetic_missing=len(tables[1]) - len(present[1]),
+            known_rows=int(np.count_nonzero(np.isin(present[1], different))),
+            different=len(different),
+            synthetic_different=len(other_occurrences),
+            different_share=different_share(occurrences, fewest),
+            synthetic_different_share=different_share(other_occurrences, fewest),
+            length_score=None if is_id else _ks_complement_of_counts(original.counts, synthetic.counts),
+            holds_keys=self._column.tells_apart(len(different)) or getattr(self._column, "regenerate", "") == "key",
+        )
+
+
+def different_share(occurrences: Ints, rows: int) -> float:
+    """Share of different values that is expected among some rows of a column (Hurlbert 1971).
+
+    Parameters
+    ----------
+    occurrences : ndarray of shape (values,), int64
+        Rows of each different value.
+    rows : int
+        Rows that are drawn without replacement; 0 gives 0.
+    """
+    if not rows:
+        return 0.0
+    times, values = np.unique(occurrences, return_counts=True)
+    # A value is absent where each of its rows in turn is none of those drawn, of the rows that are left.
+    left = int(np.sum(occurrences)) - np.arange(times[-1])
+    with np.errstate(divide="ignore"):  # of the logarithm of 0, where too few others are left
+        absent = np.cumsum(np.log1p(-np.minimum(rows / left, 1.0)))[times - 1]
+    return min(float(-np.sum(values * np.expm1(absent)) / rows), 1.0)
+
+
+def _ks_complement_of_counts(first: Ints, second: Ints) -> float | None:
+    """1 less the Kolmogorov-Smirnov distance of two histograms; None where one is empty."""
+    totals = int(np.sum(first)), int(np.sum(second))
+    if not all(totals):
+        return None
+    return 1 - float(np.max(np.abs(np.cumsum(first) / totals[0] - np.cumsum(second) / totals[1])))
+
+
+def parts_of_dates(codec: Codec, original: Floats, synthetic: Floats) -> dict[str, PartScore]:
+    """Scores of the parts of dates and times; none of other columns.
+
+    Parameters
+    ----------
+    codec : Codec
+        Codec of the column.
+    original, synthetic : ndarray of shape (rows,)
+        Its numbers in both tables; NaN for missing ones.
+    """
+    tables = date_parts(codec, original), date_parts(codec, synthetic)
+    scores = {}
+    for part in tables[0]:
+        counts = [np.unique(table[part][~np.isnan(table[part])], return_counts=True) for table in tables]
+        rows = [dict(zip(values.tolist(), times.tolist(), strict=True)) for values, times in counts]
+        scores[part] = PartScore(tv_complement(rows[0], rows[1]), 1 - tv_by_chance(rows[0], rows[1]))
+    return scores
+
+
+_PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
+    "continuous": NumberPair,
+    "mixed": NumberPair,
+    "general": NumberPair,
+    "categorical": CategoryPair,
+    "pass": UnmodelledPair,
+    "id": UnmodelledPair,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalTable:
+    """The original table, counted, and what counts the synthetic one the same way.
+
+    The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted model.
+    pairs : dict of str to Pair
+        The columns that are compared.
+    counts : TableCounts
+        Counts and rows of the table.
+    """
+
+    model: TableModel
+    pairs: Mapping[str, Pair]
+    counts: TableCounts
+
+    @classmethod
+    def count(cls, model: TableModel, names: Sequence[str], run: Run) -> OriginalTable:
+        """Count the table.
+
+        Parameters
+        ----------
+        model : TableModel
+            The fitted model.
+        names : sequence of str
+            Its columns that both tables have, which are compared.
+        run : Run
+            The rows, and where and how they are counted.
+
+        Raises
+        ------
+        InputError
+            For columns of another sort, and for a table without rows.
+        """
+        refuse_types(model, run.source)
+        columns = [column for column in model.columns if column.name in names]
+        # `copies` takes the first columns as those that are modelled.
+        columns.sort(key=lambda column: UNMODELLED.count(column.kind))
+        names = [column.name for column in columns]
+        if not names or columns[0].kind in UNMODELLED:
+            raise InputError("the model encodes no column, so that there is nothing to compare")
+        sample = Sampled.of(run, names, model.seed)
+        engine = get_engine(run.here.engine)
+        pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
+        return cls(model, pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True))
+
+    def count_synthetic(self, run: Run) -> TableCounts:
+        """Count the synthetic table. Errors as for `count`."""
+        refuse_types(self.model, run.source)
+        return count_table(run, self.pairs, "compare", keeps_rows=True)
+
+    def count_held_out(self, run: Run) -> TableCounts | None:
+        """Count original rows that were held out; None where there are none."""
+        refuse_types(self.model, run.source)
+        return counts_of_table(run, self.pairs, keeps_rows=True)
+
+    def compare(self, synthetic: TableCounts, held_out: TableCounts | None = None) -> Comparison:
+        """The figures of all columns.
+
+        Parameters
+        ----------
+        synthetic : TableCounts
+            Counts and rows of the synthetic table.
+        held_out : TableCounts, optional
+            Those of original rows that were held out of the fit, to which distances are compared.
+        """
+        columns = {
+            name: pair.compare(self.counts.columns[name], synthetic.columns[name]) for name, pair in self.pairs.items()
+        }
+        modelled = [name for name, column in columns.items() if column.kind not in UNMODELLED]
+        tables, row_count = (self.counts, synthetic), min(self.counts.rows, synthetic.rows, FIRST_ROWS)
+        before, after = (
+            {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
+            for counts in tables
+        )
+        samples = [
+            {name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables
+        ]
+        original_sample, synthetic_sample = (
+            {name: rows for name, rows in table.items() if name in modelled} for table in samples
+        )
+        missing = [{name: self.pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
+        binned = {
+            name: self.pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
+            for name in original_sample
+        }
+        detection, closest = _judge_rows({name: self.pairs[name] for name in modelled}, (*tables, held_out))
+        rows = [
+            {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables
+        ]
+        return Comparison(
+            rows=self.counts.rows,
+            synthetic_rows=synthetic.rows,
+            columns=columns,
+            first=FirstRows(0, before, after),
+            pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
+            copies=copies(rows[0], rows[1], len(modelled)),
+            detection=detection,
+            closest=closest,
+            joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
+        )
+
+
+def _judge_rows(
+    pairs: Mapping[str, Pair], tables: Sequence[TableCounts | None]
+) -> tuple[Detection | None, ClosestRecords | None]:
+    """What some rows of the tables, as wholes, say of all: whether they are told, and how near they are."""
+    features: list[dict[Feature, NDArray[Any]]] = []
+    for counts in tables:
+        if counts is not None:
+            places = sample_places(counts.rows, len(pairs))
+            rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
+            parts = [pair.features(rows[name]) for name, pair in pairs.items()]
+            features.append({key: part for features_of_pair in parts for key, part in features_of_pair.items()})
+    values = [{key: part for key, part in table.items() if not key[1]} for table in features]
+    hashes = row_hashes(values[0], values[1])
+    held_out = values[2] if len(values) > 2 else None
+    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes, held_out)
