@@ -25,9 +25,7 @@ from gpuvgm.columns import (
     RowCount,
     TableModel,
     TableSchema,
-    UnreadText,
     check_settings,
-    lowest_plan,
 )
 from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
@@ -39,7 +37,6 @@ from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
-REFUTED = (Refuted, UnreadText)  # errors after which a column is planned again
 
 
 class Stopwatch:
@@ -102,7 +99,7 @@ def fit_source(
     remaining = [request for request in requests if request.name not in unchanged.columns]
     fitted = unchanged.with_others(fit_table(sampled, remaining, watch))
     for name, refuted in fitted.failed.items() if source.repeatable else ():
-        if isinstance(refuted, REFUTED):
+        if isinstance(refuted, Refuted):
             try:
                 spec, refit = _fit_otherwise(sampled, declared[name], refuted, settings, watch)
                 schema = schema.with_column(spec)
@@ -119,7 +116,7 @@ def fit_source(
 def _fit_otherwise(
     sampled: Sampled,
     declared: ColumnSpec,
-    problem: Refuted | UnreadText,
+    problem: Refuted,
     settings: Settings,
     watch: Stopwatch,
 ) -> tuple[ColumnSpec, FittedColumns]:
@@ -287,7 +284,7 @@ def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results
         )
     plan_results = map_columns(
         run.executor.threads,
-        lambda request: lowest_plan(request, sampled.rows.column(request.name)),
+        lambda request: NumberPlan.lowest(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
     scan_results = summarise_columns(list(plan_results.good.values()), run)
