@@ -174,7 +174,7 @@ class Refuted(InputError):
         super().__init__(message)
         self.values = values
 
-    def __reduce__(self) -> tuple[type[Refuted], tuple[str, Sequence[Any]]]:
+    def __reduce__(self) -> tuple[type[Refuted], tuple[Any, ...]]:
         return type(self), (str(self), self.values)
 
 

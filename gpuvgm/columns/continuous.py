@@ -25,19 +25,15 @@ from gpuvgm.columns.base import (
     refuse_rows,
 )
 from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of
+from gpuvgm.columns.codecs.base import ORDINARY
 from gpuvgm.columns.coverage import modes_of_tails
 from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
-    ORDINARY,
     NumericColumn,
     error_of,
-    ordinary_numbers,
     refuse_infinite_rows,
     refuse_missing_rows,
-    rules_for,
-    stored_rows,
-    with_modal,
 )
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import Count, anything
@@ -267,19 +263,19 @@ class MixtureColumn(NumericColumn):
 
     @cached_property
     def _own_rules(self) -> tuple[RowRules | None, RowRules | None]:
-        host = self.codec.row_rules(self.type, on_device=False)
-        device = self.codec.row_rules(self.type, on_device=True) if self.works_on_device(self.type) else None
-        return with_modal(host, self.modal_values), with_modal(device, self.modal_values)
+        rules = partial(self.codec.modal_rules, self.type, self.modal_values)
+        return rules(on_device=False), rules(on_device=True) if self.works_on_device(self.type) else None
 
     def own_rules(self, *, on_device: bool) -> RowRules | None:
         """How an engine makes numbers of rows of the column's own type, of the host or of a device."""
         return self._own_rules[on_device]
 
     def rules_for(self, values: Column) -> RowRules | None:
-        """Rules for an engine to make numbers of rows; kept for rows of the column's own type, see `rules_for`."""
+        """Rules for an engine to make numbers of rows; kept for rows of the column's own type."""
+        on_device = isinstance(values, DeviceColumn)
         if values.type == self.type:
-            return self.own_rules(on_device=isinstance(values, DeviceColumn))
-        return rules_for(self.codec, self.modal_values, values)
+            return self.own_rules(on_device=on_device)
+        return self.codec.modal_rules(values.type, self.modal_values, on_device=on_device)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column on an engine."""
@@ -398,7 +394,7 @@ class MixtureEncoder:
         rules = column.rules_for(values)
         if rules is None or self._table is None:
             return self._by_codec(part, values)
-        rows, missing = stored_rows(column.codec, values)
+        rows, missing = column.codec.stored_rows(values)
         out = self._arrays(rows)
         counts = self._engine.encode(rows, rules, self._table, self._draw(part, rows), out, missing)
         return self._coded(part, *out, counts)
@@ -406,7 +402,7 @@ class MixtureEncoder:
     def _by_codec(self, part: Slice, values: Column) -> Coded:
         """Scalars and codes of rows whose numbers the codec makes, or that have no modes but modal ones."""
         column, table = self._column, self._plain_table
-        numbers, which = ordinary_numbers(column.codec, column.modal_values, values, self._engine)
+        numbers, which = column.codec.ordinary_numbers(values, column.modal_values, self._engine)
         xp = namespace_of(numbers)
         scalar, code = self._arrays(numbers)
         if table is None:
@@ -454,7 +450,7 @@ class MixtureEncoder:
         column = self._column
         infinite, missing, outside, clipped, off_step = counts.reshape(-1, 2)
         if infinite[0] or column.missing_code < 0 and missing[0]:
-            numbers, which = ordinary_numbers(column.codec, column.modal_values, part.values, self._engine)
+            numbers, which = column.codec.ordinary_numbers(part.values, column.modal_values, self._engine)
             self._check(numbers, which, part.first_row)
         return Unseen.counted(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
 
@@ -525,7 +521,7 @@ class MixtureDecoder:
             array = self._with_modal(array, code)
         if not self._check:
             return Values(array)
-        numbers, _ = ordinary_numbers(codec, (), array, self._engine)
+        numbers, _ = codec.ordinary_numbers(array, (), self._engine)
         return Values(array, column.within_bounds(numbers, code))
 
     def _with_modal(self, array: Column, code: Modes) -> Column:

@@ -26,7 +26,6 @@ from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     NumericColumn,
     error_of,
-    ordinary_numbers,
     range_of,
     refuse_infinite_rows,
     refuse_missing_rows,
@@ -119,7 +118,7 @@ class GeneralColumn(NumericColumn):
 
     def _encode(self, engine: Engine, place: Place, part: Slice) -> Coded:
         """Scalars of a part: 2 (x - low) / (high - low) - 1, in float64."""
-        numbers = widened(ordinary_numbers(self.codec, (), part.values, engine)[0])
+        numbers = widened(self.codec.ordinary_numbers(part.values, (), engine)[0])
         xp = namespace_of(numbers)
         if not xp.isfinite(numbers).all():
             infinite = xp.isinf(numbers)

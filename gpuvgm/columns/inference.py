@@ -69,7 +69,7 @@ class InferenceSettings:
     Parameters
     ----------
     texts : bool
-        Dates, times and numbers in text, and constants.
+        Dates, times and numbers in text.
     identifiers : bool
         Identifiers.
     categorical : bool
@@ -97,6 +97,11 @@ class InferenceSettings:
     is_exact: bool = False
     parse: str | None = None
     na_values: tuple[str, ...] = ()
+
+    @property
+    def constants(self) -> bool:
+        """Whether numbers, dates and times that are all equal, or all missing, are categorical."""
+        return self.texts and self.categorical
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,15 +323,14 @@ def no_value(sample: Sample) -> Finding | None:
     """Columns without a value."""
     if sample.has_value:
         return None
-    has_constants = sample.settings.categorical and sample.settings.texts
-    is_number = is_number_type(sample.column.type) and not has_constants
-    return Finding("continuous" if is_number else "categorical", NO_VALUE)
+    is_quantity = is_number_type(sample.column.type) and not sample.settings.constants
+    return Finding("continuous" if is_quantity else "categorical", NO_VALUE)
 
 
 def constant(sample: Sample) -> Finding | None:
     """Numbers, dates or times that are all equal."""
     values = sample.values
-    if values is None or not (sample.settings.categorical and sample.settings.texts):
+    if values is None or not sample.settings.constants:
         return None
     if sample.form is not None and sample.numbers is not None or not _are_equal(values):
         return None  # whether numbers in text are few depends on their rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,7 @@ class Quantiles:
     sd: Annotated[float, not_negative]
     numbers: tuple[Annotated[float, finite], ...]
     shares: tuple[Annotated[float, share], ...]
+    longest_tail: ClassVar[float] = TAILS[-1]
 
     @classmethod
     def of(cls, cells: Cells, frame: Frame) -> Quantiles:

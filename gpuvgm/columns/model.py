@@ -104,6 +104,29 @@ class TableModel:
     settings: dict[str, Any] = field(default_factory=dict)
     network: bytes = b""
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> TableModel:
+        """Read the document of a model file, and check it; summaries and network lie beside it.
+
+        Raises
+        ------
+        ValueError
+            Where its parts do not fit together.
+        """
+        for part in ("columns", "schema"):
+            names = [column.get("name") for column in document[part] if isinstance(column, dict)]
+            if len({str(name) for name in names}) < len(names):
+                raise ValueError(f"{part} has a name twice")
+        columns = tuple(map(column_from_json, document["columns"]))
+        for column in columns:
+            column.check()
+        schema = TableSchema.from_json(document["schema"])
+        unknown = {column.name for column in columns} - set(schema.names)
+        if unknown:
+            raise ValueError(f'the schema lacks column "{min(unknown)}"')
+        parts = {part: document[part] for part in ("seed", "rows", "source", "failed", "settings")}
+        return cls(columns=columns, schema=schema, **parts)
+
     def __getitem__(self, name: str) -> FittedColumn:
         return self.by_name[name]
 

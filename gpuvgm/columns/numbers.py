@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
-from gpuvgm.engines import Draw, EncodeTable, Engine, KernelTable, RowRules
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_number_type, is_text_type, plain_type
-from gpuvgm.summary import Floats, Frame, Summary
+from gpuvgm.summary import Floats, Summary
 
 FLOAT32_STEP = 2.0**-24  # relative, of a scalar of 24 bits
-ORDINARY = -1
-_NO_NUMBER, _MODAL = 1, 2  # codes of rows without a number, and of the first modal value
-#: On a scale every number is below 2^11; engines flush scalars below 2^-126 to 0, which only subnormal ones reach so.
-_LARGE = 2.0**900
 
 
 class NumericColumn(FittedColumn):
@@ -193,87 +186,6 @@ def error_of(step: float, low: float, high: float, *, wide: bool = False) -> flo
     """
     steps, rounding = 0 if wide else 1, 2.0**-50  # a few units of the last place of float64
     return (steps + rounding / FLOAT32_STEP) * step + rounding * max(abs(low), abs(high))
-
-
-def ordinary_numbers(
-    codec: Codec, modal: tuple[Number | None, ...], values: Column, engine: Engine | None = None
-) -> tuple[Floats, NDArray[np.int64] | None]:
-    """Numbers of rows, NaN where a row is missing or modal, and the index of the modal value that a row holds.
-
-    Parameters
-    ----------
-    codec : Codec
-        The column's.
-    modal : tuple of int, float or None
-        Its modal values.
-    values : pyarrow.Array or DeviceColumn
-        The rows.
-    engine : Engine, optional
-        Takes logarithms and the like of rows that lie on its device; not needed where there are none.
-
-    Returns
-    -------
-    numbers : ndarray of shape (rows,)
-        The numbers, where the codec works.
-    modal_index : ndarray of shape (rows,), or None
-        Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
-    """
-    values = codec.rows_of(values)
-    if engine is not None and isinstance(codec, CurvedCodec) and isinstance(values, DeviceColumn):
-        return _numbers_on_scale(codec, modal, values, engine)
-    numbers, modal_index = codec.encode(values), None
-    xp = namespace_of(numbers)
-    for index, value in enumerate(modal):
-        if value is MISSING:
-            continue
-        is_equal = codec.equals(values, value)
-        if xp is not np or is_equal.any():  # `any` would wait for a device
-            modal_index = xp.full(len(numbers), ORDINARY) if modal_index is None else modal_index
-            modal_index[is_equal] = index
-    if modal_index is None:
-        return numbers, None
-    return xp.where(modal_index == ORDINARY, numbers, numbers.dtype.type(np.nan)), modal_index
-
-
-@cache
-def _single_mode(modal: int) -> EncodeTable:
-    """Table that gives all numbers a scalar, which is `_LARGE` times the number, and as many modal values a code."""
-    mixture = KernelTable(Frame(_LARGE, 0.0), np.zeros(1), np.zeros(1), np.zeros(1))
-    limit, codes = float(np.finfo(np.float64).max), np.arange(modal) + _MODAL
-    return EncodeTable(mixture, np.ones(1), np.zeros(1, np.int64), 0.0, limit, _NO_NUMBER, codes)
-
-
-def _numbers_on_scale(
-    codec: CurvedCodec, modal: tuple[Number | None, ...], values: DeviceColumn, engine: Engine
-) -> tuple[Floats, NDArray[np.int64] | None]:
-    """`ordinary_numbers` of rows on a device, whose scale the engine knows; infinite numbers have no sign."""
-    rules = rules_for(codec, modal, values)
-    assert rules is not None
-    (rows, missing), xp = stored_rows(codec, values), namespace_of(values.values)
-    scalar, code = xp.empty(len(rows), np.float64), xp.empty(len(rows), np.int16)
-    engine.encode(rows, rules, _single_mode(len(modal)), Draw(most_probable=True), (scalar, code), missing)
-    is_infinite = (code == _NO_NUMBER) & ~xp.isnan(codec.plain.encode(values))
-    numbers = xp.where(code == 0, scalar / _LARGE, xp.where(is_infinite, np.inf, np.nan))
-    return numbers, xp.maximum(code.astype(np.int64) - _MODAL, ORDINARY) if modal else None
-
-
-def rules_for(codec: Codec, modal: tuple[Number | None, ...], values: Column) -> RowRules | None:
-    """Rules for an engine to make numbers of what `stored_rows` gives; None where `ordinary_numbers` does it."""
-    return with_modal(codec.row_rules(values.type, on_device=isinstance(values, DeviceColumn)), modal)
-
-
-def with_modal(rules: RowRules | None, modal: tuple[Number | None, ...]) -> RowRules | None:
-    """Rules of a codec with modal values; None where it has no rules."""
-    values = tuple(np.nan if value is MISSING else value for value in modal)
-    return None if rules is None else replace(rules, modal=values)
-
-
-def stored_rows(codec: Codec, values: Column) -> tuple[Array, NDArray[np.bool_] | None]:
-    """Rows as engines take them, and which of them are missing where that does not show; see `rules_for`."""
-    if not isinstance(values, DeviceColumn):
-        return codec.plain.encode(values), None
-    stored = values.values
-    return (stored.astype(np.float32) if stored.dtype == np.float16 else stored), values.missing
 
 
 def refuse_infinite_rows(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -36,12 +35,11 @@ from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn, column_of_range
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
-from gpuvgm.columns.numbers import ordinary_numbers, range_of, rules_for, stored_rows, with_modal
-from gpuvgm.columns.options import Value
+from gpuvgm.columns.numbers import range_of
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Coverage, Engine, RowRules
-from gpuvgm.errors import InferenceWarning, InputError, warn
+from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.mixture import SEED_ROWS, ColumnFit, MixturePlan, Posterior, Seeds, StickBreaking, SummaryConfig
 from gpuvgm.summary import STRAYS, Cells, Floats, Frame, Grid, Masses, Summary
 
@@ -112,6 +110,12 @@ class NumberPlan(MixturePlan, ColumnPlan):
             strays=summary.strays,
         )
 
+    @staticmethod
+    def lowest(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
+        """Plan that looks for the smallest ordinary value of a column, before its own plan is made."""
+        codec = plain_codec(request, sample)
+        return LowestPlan(request.name, codec, codec.modal_values(request.name, request.spec.modal))
+
     @property
     def ranged(self) -> bool:
         """Whether the column needs its range only."""
@@ -128,20 +132,20 @@ class NumberPlan(MixturePlan, ColumnPlan):
 
     def running(self, engine: Engine, type_: pa.DataType) -> RunningNumbers | None:
         """The summary of rows of a device that stay there; see `ColumnPlan.running`."""
-        rules = with_modal(self.codec.row_rules(type_, on_device=True), self.modal)
+        rules = self.codec.modal_rules(type_, self.modal, on_device=True)
         return None if rules is None or not self.works_on_device(type_) else RunningNumbers(engine, self, rules)
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         values = _readable_rows(self, values, first_row)
-        rules = rules_for(self.codec, self.modal, values)
+        rules = self.codec.modal_rules(values.type, self.modal, on_device=isinstance(values, DeviceColumn))
         if rules is not None:
-            rows, missing = stored_rows(self.codec, values)
+            rows, missing = self.codec.stored_rows(values)
             summary = engine.summarise(rows, self.grid, rules, missing)
             if not summary.off_step:
                 return summary
-            return self._with_strays(summary, values, ordinary_numbers(self.codec, self.modal, values, engine)[0])
-        numbers, which = ordinary_numbers(self.codec, self.modal, values, engine)
+            return self._with_strays(summary, values, self.codec.ordinary_numbers(values, self.modal, engine)[0])
+        numbers, which = self.codec.ordinary_numbers(values, self.modal, engine)
         summary = engine.summarise(numbers, self.grid)
         summary = replace(summary, ends=ends_of(self.codec, values, numbers, summary.minimum, summary.maximum))
         summary = self._with_strays(summary, values, numbers)
@@ -217,6 +221,35 @@ class NumberPlan(MixturePlan, ColumnPlan):
         remedy = 'clean the extreme ones, or declare {"asinh": SIZE}'
         warn(f"{told}, which widens all modes: {remedy}", InferenceWarning, ("reach", self.name))
 
+    def fitted(self, engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColumn | GeneralColumn:
+        """The column's model from its summary and its fit, which a column without an ordinary value has not."""
+        summary, outcome = column.sums, column.outcome
+        if self.ranged:
+            return column_of_range(self.name, self.codec, summary, clip=self.clip)
+        if outcome is None:
+            return _column(self, summary, None, FitRecord("none", summary.rows, summary.missing))
+        cells = summary.cells()
+        record = FitRecord(
+            algorithm="exact" if outcome.exact else "summary",
+            rows=summary.rows,
+            missing=summary.missing,
+            iterations=len(outcome.fit.bounds),
+            converged=outcome.fit.converged,
+            lower_bound=outcome.fit.bounds[-1],
+            fit_error=outcome.error,
+            effort=self.config.effort,
+            bound_with_fewer=None if outcome.search is None else outcome.search.bound_with_fewer,
+            cells=len(cells.mean),
+            refinements=self.refinements,
+        )
+        posterior = outcome.fit.posterior
+        if self.config.effort != "research":
+            posterior = before_rounding(self.codec, self.grid.frame, posterior)
+            concentration = StickBreaking.of(FitConfig.SPARSE, posterior.counts)  # weights: rows alone
+            posterior = replace(posterior, concentration=concentration)
+        model = _column(self, summary, _mixture(engine, self, summary, cells, posterior), record)
+        return replace(model, quantiles=Quantiles.of(cells, self.grid.frame))
+
 
 def _least_values(numbers: Array) -> tuple[float, ...]:
     """The least different numbers, at most `STRAYS`, ascending."""
@@ -253,7 +286,7 @@ class RunningNumbers:
 
     def add(self, values: DeviceColumn) -> None:
         """Add a block of rows; where this fails, none of them is added."""
-        self._sums.add(*stored_rows(self._codec, values))
+        self._sums.add(*self._codec.stored_rows(values))
 
     def statistics(self) -> Summary | None:
         """Summary of all rows; None where rows off the step are to be named."""
@@ -289,7 +322,7 @@ class LowestPlan(ColumnPlan):
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
         values = _readable_rows(self, values, first_row)
-        numbers, _ = ordinary_numbers(self.codec, self.modal, values, engine)
+        numbers, _ = self.codec.ordinary_numbers(values, self.modal, engine)
         finite = numbers[namespace_of(numbers).isfinite(numbers)]
         low, high = (float(finite.min()) + 0.0, float(finite.max())) if len(finite) else (np.inf, -np.inf)  # no -0.0
         ends = ends_of(self.codec, values, numbers, low, high)
@@ -303,35 +336,6 @@ def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     return codec_for(request.name, sample.type, sample, **rules, parse=spec.parse, na_values=spec.na_values)
 
 
-def modal_values(name: str, modal: Iterable[Value], codec: Codec) -> tuple[Number | None, ...]:
-    """Listed modal values of a column in its codec's unit, and the words that stand among its values.
-
-    Raises
-    ------
-    InputError
-        For a value that the column's type cannot hold, or two that are the same there.
-    """
-    found: list[Number | None] = []
-    for given in modal:
-        try:
-            value = MISSING if given is MISSING else codec.parse(given)
-        except ValueError:
-            raise InputError(
-                f'column "{name}": the modal value {given!r} is no value of a column of type {codec.type}; '
-                "list values that it can hold"
-            ) from None
-        if value in found:
-            raise InputError(f'column "{name}": the modal value {given!r} is listed twice')
-        found.append(value)
-    return (*found, *(word for word in codec.word_values if word not in found))
-
-
-def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
-    """How to look for the smallest ordinary value of a column."""
-    codec = plain_codec(request, sample)
-    return LowestPlan(request.name, codec, modal_values(request.name, request.spec.modal, codec))
-
-
 def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> NumberPlan:
     """Codec, centres and grid of a column from a sample of its values.
 
@@ -343,7 +347,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
         A sample of its values.
     """
     codec = plain_codec(request, sample)
-    modal = modal_values(request.name, request.spec.modal, codec)
+    modal = codec.modal_values(request.name, request.spec.modal)
     numbers = _numbers_of(codec, modal, sample)
     plain = codec
     sample = read_column(codec, sample)
@@ -394,7 +398,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
 
 def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:
     """Numbers of a sample, NaN for its missing and modal rows."""
-    parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
+    parts = [codec.ordinary_numbers(chunk, modal)[0] for chunk in sample.chunks]
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
@@ -416,36 +420,6 @@ def before_rounding(codec: Codec, frame: Frame, posterior: Posterior) -> Posteri
     """
     rounding = rounding_in(codec, frame, posterior.means)
     return replace(posterior, covariances=np.maximum(posterior.covariances - rounding, rounding), slack=0.0)
-
-
-def fitted_column(engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColumn | GeneralColumn:
-    """The column's model from its summary and its fit, which a column without an ordinary value has not."""
-    plan, summary, outcome = column.plan, column.sums, column.outcome
-    if plan.ranged:
-        return column_of_range(plan.name, plan.codec, summary, clip=plan.clip)
-    if outcome is None:
-        return _column(plan, summary, None, FitRecord("none", summary.rows, summary.missing))
-    cells = summary.cells()
-    record = FitRecord(
-        algorithm="exact" if outcome.exact else "summary",
-        rows=summary.rows,
-        missing=summary.missing,
-        iterations=len(outcome.fit.bounds),
-        converged=outcome.fit.converged,
-        lower_bound=outcome.fit.bounds[-1],
-        fit_error=outcome.error,
-        effort=plan.config.effort,
-        bound_with_fewer=None if outcome.search is None else outcome.search.bound_with_fewer,
-        cells=len(cells.mean),
-        refinements=plan.refinements,
-    )
-    posterior = outcome.fit.posterior
-    if plan.config.effort != "research":
-        posterior = before_rounding(plan.codec, plan.grid.frame, posterior)
-        concentration = StickBreaking.of(FitConfig.SPARSE, posterior.counts)  # weights: rows alone
-        posterior = replace(posterior, concentration=concentration)
-    model = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
-    return replace(model, quantiles=Quantiles.of(cells, plan.grid.frame))
 
 
 def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.columns import Codec, FloatCodec, LogCodec, checked_option, modal_values, ordinary_numbers
+from gpuvgm.columns import Codec, ColumnSpec, FloatCodec, LogCodec
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import Draw, EncodeTable, RowRules, get_engine
 from gpuvgm.errors import InputError, counted_values, install_extra
@@ -177,26 +177,25 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _learn_values(self, values: Floats) -> Floats:
         """Set codec and modal values from the options; return the numbers that the mixture is fitted to."""
         column = self._column
-        log, integer = checked_option(column, "log", self.log), checked_option(column, "integer", self.integer)
-        option: Any = checked_option(column, "modal", self.modal)
+        spec = ColumnSpec.declare(column, {"log": self.log, "integer": self.integer, "modal": self.modal})
         precision = {"float16": pa.float16(), "float32": pa.float32()}.get(str(self._dtype).lower(), pa.float64())
-        modal: Any = modal_values(column, option, FloatCodec(precision))
+        modal: Any = FloatCodec(precision).modal_values(column, spec.modal)
         if None in modal:
             raise InputError(
                 f'column "{column}": modal holds the missing value; leave it out, missing_value_generation says what '
                 "becomes of missing ones"
             )
         self._modal = modal
-        self._codec = replace(FLOATS, integer=bool(integer))
+        self._codec = replace(FLOATS, integer=spec.integer)
         ordinary = values[~np.isin(values, modal)]
         fitted = ordinary if len(ordinary) else values  # of modal values alone: a component that gets no row
-        if log:
-            self._codec = LogCodec.around(self._codec, log, float(np.min(fitted)))
+        if spec.curve:
+            self._codec = LogCodec.around(self._codec, spec.curve[1], float(np.min(fitted)))
         return self._codec.encode(pa.array(fitted))
 
     def _transform(self, data: Any) -> Floats:
         formatted = np.asarray(transformers.FloatFormatter._transform(self, data))
-        numbers, modal = ordinary_numbers(self._codec, self._modal, pa.array(self._values(formatted)))
+        numbers, modal = self._codec.ordinary_numbers(pa.array(self._values(formatted)), self._modal)
         self._refuse(np.isinf(numbers), LogCodec.infinite, "fit again with these rows, or clean them")
         table = self._encode_table()
         encoded = np.empty((len(numbers), 2 if formatted.ndim == 1 else 3), order="F")

@@ -20,8 +20,6 @@ from gpuvgm.columns import (
     GeneralColumn,
     MixtureColumn,
     Number,
-    OfText,
-    without_fractions,
 )
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counts, rows_of_places
@@ -29,7 +27,6 @@ from gpuvgm.report.figures import SHARES, Description, ValueCount
 from gpuvgm.summary import Distances, Floats, Ints, Pieces, Summary
 
 LISTED_CATEGORIES = 20
-_MINUTE = 60.0
 FEW_VALUES = 1024  # different floats that others a rounding away are taken for
 _ROUNDINGS = 64
 KS_ROWS = 1 << 24  # whose shares are in memory at a time
@@ -200,9 +197,8 @@ class NumberCounter:
         self._engine, self._column = engine, column
         self.codec: Codec = column.codec.plain
         chunks: list[Any] = sample.column(column.name).chunks
-        if isinstance(self.codec, OfText):  # text that cannot be read is NaN: a scan says where it is
-            chunks = [self.codec.split(chunk)[0] for chunk in chunks]
-        self.numbers = np.concatenate([np.empty(0), *map(self.codec.encode, chunks)])
+        read: Any = [self.codec.split(chunk)[0] for chunk in chunks]  # unreadable text is NaN: a scan says where it is
+        self.numbers = np.concatenate([np.empty(0), *map(self.codec.encode, read)])
         modal = [self.codec.number(value) for value in column.modal_numbers if self.codec.word_of(value) is None]
         self._modal = np.array(modal, np.float64)
         self._grid = Pieces.grid_around(self.numbers, self._modal)
@@ -254,13 +250,10 @@ def _description(codec: Codec, pieces: Pieces) -> Description | None:
         return None
     moments = pieces.moments()
     values = tuple(codec.value(number) for number in pieces.quantiles(SHARES))
-    mean_text = codec.value_text(codec.value(moments.mean))
+    mean_text, *texts = (codec.text_beside(value, moments.sd) for value in (codec.value(moments.mean), *values))
     if codec.name == "integer":  # the mean of whole numbers is none
         mean_text = codec.mean_text(codec.base + moments.mean, moments.sd)
-    texts = [mean_text, *map(codec.value_text, values)]
-    if moments.sd * codec.tick > _MINUTE:
-        texts = [without_fractions(text) for text in texts]
-    texts.insert(1, codec.length_text(moments.sd))
+    texts = [mean_text, codec.length_text(moments.sd), *texts]
     return Description(codec.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts))
 
 

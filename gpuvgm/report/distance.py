@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns import MISSING, CategoricalColumn, Codec, CurvedCodec, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns import MISSING, CategoricalColumn, Codec, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
@@ -294,6 +294,4 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
 
 def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
     """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
-    if not isinstance(codec, CurvedCodec) or not isinstance(other, CurvedCodec):
-        return np.asarray, np.asarray
     return partial(codec.converted, other=other), partial(other.converted, other=codec)

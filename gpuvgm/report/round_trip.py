@@ -21,7 +21,6 @@ from gpuvgm.columns import (
     CategoricalColumn,
     Codec,
     Coded,
-    CurvedCodec,
     Decoder,
     Encoder,
     EncodingOptions,
@@ -35,7 +34,6 @@ from gpuvgm.columns import (
     TableModel,
     cached_parts,
     count_unequal,
-    ordinary_numbers,
 )
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import Results
@@ -139,7 +137,7 @@ class NumberTrial(ColumnTrial):
         ordinary = xp.isfinite(x)
         is_number = slice(None) if ordinary.all() else ordinary
         absolute, relative = self._errors(x[is_number], y[is_number])
-        numbers = widened(ordinary_numbers(column.codec, column.modal_values, values, self._engine)[0])
+        numbers = widened(column.codec.ordinary_numbers(values, column.modal_values, self._engine)[0])
         off_step = column.codec.off_step_rows(values, numbers)
         bounded_column: Any = column  # rows of general columns all count as valid
         valid = None if coded.code is None else bounded_column.within_bounds(numbers, coded.code)
@@ -248,7 +246,7 @@ def _different_share(numbers: Floats) -> float:
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
     """Return whether the fitted mixture gives the standard deviation of the column's values."""
-    return column.mixture is not None and not isinstance(column.codec, CurvedCodec)
+    return column.mixture is not None and not column.codec.formula
 
 
 def _unit_before(column: MixtureColumn | GeneralColumn, codec: Codec) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, namespace_of, widened
-from gpuvgm.columns import MISSING, TAILS, OfText, TableModel, ordinary_numbers
+from gpuvgm.columns import MISSING, TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution import Run
@@ -274,10 +274,8 @@ class _NumberCheck(Counter):
     def count(self, values: Column, first_row: int) -> tuple[_ColumnCounts, None]:
         """Counts of consecutive rows, where these lie."""
         column, codec = self._column, self._column.codec
-        unread: Any = None
-        if isinstance(codec.plain, OfText):
-            values, unread = codec.plain.split(values)
-        numbers, which = ordinary_numbers(codec, column.modal_values, values, self._engine)
+        values, unread = codec.plain.split(values)
+        numbers, which = codec.ordinary_numbers(values, column.modal_values, self._engine)
         numbers, xp = widened(numbers), namespace_of(numbers)
         modal = xp.full(len(numbers), -1) if which is None else which
         unread = xp.zeros(len(numbers), np.bool_) if unread is None else unread
@@ -338,7 +336,7 @@ class _NumberCheck(Counter):
         ratios = [1.0]
         for share, below in zip(shares.tolist(), counts.below.tolist(), strict=True):
             for tail, rows in ((share, below), (1 - share, ordinary - below)):
-                if tail <= 2 * TAILS[-1] and tail * ordinary >= LEAST_EXPECTED:
+                if tail <= 2 * marks.longest_tail and tail * ordinary >= LEAST_EXPECTED:
                     # One row more on both sides keeps the factor finite where a tail is empty.
                     ratios.append(max((rows + 1) / (tail * ordinary + 1), (tail * ordinary + 1) / (rows + 1)))
         return {

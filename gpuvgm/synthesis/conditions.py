@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, OfText, is_null, json_value
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, is_null, json_value
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_plain_number_type
 from gpuvgm.summary import Floats
@@ -310,8 +310,7 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     ends = [np.nan if end is None else plain.number(plain.parse(json_value(end))) for end in (low, high)]
     if ends[0] > ends[1]:
         raise ValueError(f"the range {value!r} ends before it begins")
-    text = isinstance(plain, OfText)  # beyond its limits are words
-    lowest, highest = map(plain.number, plain.limits) if text else (-np.inf, np.inf)
+    lowest, highest = plain.ends
     return (lowest if np.isnan(ends[0]) else ends[0], highest if np.isnan(ends[1]) else ends[1])
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
-from gpuvgm.columns import CategoricalColumn, DatetimeCodec, FittedColumn, NumericColumn, ordinary_numbers
+from gpuvgm.columns import CategoricalColumn, DatetimeCodec, FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type
 from gpuvgm.summary import Floats, Ints
@@ -55,8 +55,8 @@ def _last_not_above(starts: Floats, numbers: Floats) -> Ints:
 
 
 def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Modal | None]:
-    """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
-    return ordinary_numbers(column.codec.plain, column.modal_numbers, values)
+    """Numbers of the plain codec, and the modal value of each row; see `Codec.ordinary_numbers`."""
+    return column.codec.plain.ordinary_numbers(values, column.modal_numbers)
 
 
 def all_numbers(column: NumericColumn, values: Column) -> Floats:

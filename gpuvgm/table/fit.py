@@ -27,9 +27,7 @@ from gpuvgm.columns import (
     RowCount,
     TableModel,
     TableSchema,
-    UnreadText,
     check_settings,
-    lowest_plan,
     whole,
 )
 from gpuvgm.config import FitConfig
@@ -52,7 +50,6 @@ from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 _FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
-REFUTED = (Refuted, UnreadText)  # errors after which a column is planned again
 
 
 class Stopwatch:
@@ -163,7 +160,7 @@ def _fit_rows(
     remaining = [request for request in requests if request.name not in unchanged.columns]
     fitted = unchanged.with_others(fit_table(sampled, remaining, watch))
     for name, refuted in fitted.failed.items() if source.repeatable else ():
-        if isinstance(refuted, REFUTED):
+        if isinstance(refuted, Refuted):
             try:
                 spec, refit = _fit_otherwise(sampled, declared[name], refuted, settings, watch)
                 schema = schema.with_column(spec)
@@ -180,7 +177,7 @@ def _fit_rows(
 def _fit_otherwise(
     sampled: Sampled,
     declared: ColumnSpec,
-    problem: Refuted | UnreadText,
+    problem: Refuted,
     settings: Settings,
     watch: Stopwatch,
 ) -> tuple[ColumnSpec, FittedColumns]:
@@ -348,7 +345,7 @@ def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results
         )
     plan_results = map_columns(
         run.executor.threads,
-        lambda request: lowest_plan(request, sampled.rows.column(request.name)),
+        lambda request: NumberPlan.lowest(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
     scan_results = summarise_columns(list(plan_results.good.values()), run)

@@ -18,7 +18,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NoReturn, cast
@@ -26,7 +26,7 @@ from typing import Annotated, Any, BinaryIO, NoReturn, cast
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns import Count, TableModel, TableSchema, check_plain, column_from_json, read_record, whole
+from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
 from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
@@ -307,31 +307,15 @@ def _read_model(target: Location, read_member: _Reader, names: list[str] | None 
 def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> TableModel:
     check_plain(document)
     read_record(_Document, document, "the model")
-    for part in ("columns", "schema"):
-        names = [column.get("name") for column in document[part] if isinstance(column, dict)]
-        if len({str(name) for name in names}) < len(names):
-            raise ValueError(f"{part} has a name twice")
-    columns = {column.name: column for column in map(column_from_json, document["columns"])}
-    for column in columns.values():
-        column.check()
+    model = TableModel.from_json(document)
     summaries = {}
     for name, file in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
         summaries[name] = Summary.from_table(table, f"{target}: {file}")
-        if name not in columns:
+        if name not in model.by_name:
             raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
-        columns[name].check_summary(summaries[name])
-    schema = TableSchema.from_json(document["schema"])
-    unknown = columns.keys() - set(schema.names)
-    if unknown:
-        raise ValueError(f'the schema lacks column "{min(unknown)}"')
-    return TableModel(
-        columns=tuple(columns.values()),
-        schema=schema,
-        summaries=summaries,
-        network=bodies.get(NETWORK, b""),
-        **{part: document[part] for part in ("seed", "rows", "source", "failed", "settings")},
-    )
+        model[name].check_summary(summaries[name])
+    return replace(model, summaries=summaries, network=bodies.get(NETWORK, b""))
 
 
 # -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused

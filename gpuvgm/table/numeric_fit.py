@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy, widened
-from gpuvgm.columns import FittedColumn, NumberPlan, fitted_column, ordinary_numbers
+from gpuvgm.columns import FittedColumn, NumberPlan
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed
@@ -48,7 +48,8 @@ def fit_numbers(
     checked = map_columns(threads, partial(_check_counted, run, all_rows=all_rows), columns)
     seeded = _seed_again(run, checked.good, repeatable=repeatable)
     fitted = _fit_columns(run, seeded.good, repeatable=repeatable)
-    built = map_columns(threads, partial(fitted_column, get_engine(run.here.engine)), fitted.good)
+    engine = get_engine(run.here.engine)
+    built = map_columns(threads, lambda column: column.plan.fitted(engine, column), fitted.good)
     kept = {name: fitted.good[name].sums for name in built.good}
     return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
 
@@ -231,7 +232,7 @@ def _fit_over_blocks(run: Run, column: NumberFit) -> NumberFit:
 
 def _numbers_of(engine: Engine, plan: NumberPlan, block: Block) -> Floats:
     """Numbers of a block's rows where they lie, NaN for those without one."""
-    return ordinary_numbers(plan.codec, plan.modal, block.column(plan.name), engine)[0]
+    return plan.codec.ordinary_numbers(block.column(plan.name), plan.modal, engine)[0]
 
 
 def partition_numbers(engine: str, plan: NumberPlan, blocks: Iterator[Block]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import Field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, namespace_of, usable_rows
+from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, usable_rows
 from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
-from gpuvgm.engines import RowRules, Step
+from gpuvgm.engines import Engine, RowRules, Step
+from gpuvgm.errors import InputError
 from gpuvgm.io import is_view, plain_values_of
 from gpuvgm.summary import Floats
 
 Number = int | float
 Bools = NDArray[np.bool_]
+ORDINARY = -1  # in place of the index of a modal value: rows that hold none
 
 
 def error_in_steps(error: float, step: float) -> float:
@@ -88,12 +91,21 @@ class Codec(ABC):
         """The word among the column's values that a value stands for; None where it is one of the values."""
         return None
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Ends of the numbers that values may have; beyond them lie words."""
+        return -np.inf, np.inf
+
     def of_inner(self, numbers: Floats) -> Floats:
         """Numbers of those that the values have without a function around them: the same without one."""
         return numbers
 
     def to_inner(self, numbers: Floats) -> Floats:
         """Numbers that the values have without a function around them: the inverse of `of_inner`."""
+        return numbers
+
+    def converted(self, numbers: Floats, other: Codec) -> Floats:
+        """Numbers as those of a comparable codec, which differ for functions of other parameters only."""
         return numbers
 
     def works_on_device(self, type_: pa.DataType) -> bool:
@@ -117,6 +129,10 @@ class Codec(ABC):
         """Values of rows of the host: the rows themselves, unless they are text."""
         return column
 
+    def split(self, column: Column) -> tuple[Column, Bools | None]:
+        """Values of rows as `values_of` gives them, null where text is written otherwise, and these rows."""
+        return column, None
+
     def rows_of(self, column: Column) -> Column:
         """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
         return self.plain.values_of(usable_rows(self, column))
@@ -129,7 +145,7 @@ class Codec(ABC):
         column : pyarrow.Array or DeviceColumn
             Rows of the column.
         numbers : ndarray of shape (rows,)
-            Their numbers, as `gpuvgm.columns.numbers.ordinary_numbers` gave them.
+            Their numbers, as `ordinary_numbers` gave them.
         """
         mask = self.off_step(self.rows_of(column), numbers)
         if mask is not None and mask.any():
@@ -154,6 +170,54 @@ class Codec(ABC):
         The rows are what a device stores, or of the host what `plain.encode` gives.
         """
         return None
+
+    def modal_rules(self, type_: pa.DataType, modal: Sequence[Number | None], *, on_device: bool) -> RowRules | None:
+        """As `row_rules`, with modal values: how an engine makes numbers of what `stored_rows` gives."""
+        rules = self.row_rules(type_, on_device=on_device)
+        values = tuple(np.nan if value is None else value for value in modal)
+        return None if rules is None else replace(rules, modal=values)
+
+    def stored_rows(self, values: Column) -> tuple[Array, Bools | None]:
+        """Rows as engines take them, and which of them are missing where that does not show; see `modal_rules`."""
+        if not isinstance(values, DeviceColumn):
+            return self.plain.encode(values), None
+        stored = values.values
+        return (stored.astype(np.float32) if stored.dtype == np.float16 else stored), values.missing
+
+    def ordinary_numbers(
+        self, values: Column, modal: Sequence[Number | None] = (), engine: Engine | None = None
+    ) -> tuple[Floats, NDArray[np.int64] | None]:
+        """Numbers of rows, NaN where a row is missing or modal, and the index of the modal value that a row holds.
+
+        Parameters
+        ----------
+        values : pyarrow.Array or DeviceColumn
+            The rows.
+        modal : sequence of int, float or None
+            The column's modal values; None for missing.
+        engine : Engine, optional
+            Takes logarithms and the like of rows that lie on its device; not needed where there are none.
+
+        Returns
+        -------
+        numbers : ndarray of shape (rows,)
+            The numbers, where the codec works.
+        modal_index : ndarray of shape (rows,), or None
+            Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
+        """
+        values = self.rows_of(values)
+        numbers, modal_index = self.encode(values), None
+        xp = namespace_of(numbers)
+        for index, value in enumerate(modal):
+            if value is None:
+                continue
+            is_equal = self.equals(values, value)
+            if xp is not np or is_equal.any():  # `any` would wait for a device
+                modal_index = xp.full(len(numbers), ORDINARY) if modal_index is None else modal_index
+                modal_index[is_equal] = index
+        if modal_index is None:
+            return numbers, None
+        return xp.where(modal_index == ORDINARY, numbers, numbers.dtype.type(np.nan)), modal_index
 
     @property
     def decoded_step(self) -> Step | None:
@@ -262,6 +326,32 @@ class Codec(ABC):
     def value_text(self, value: Number | None) -> str:
         """A value as people read it, floats with at most six digits; empty for none."""
         return "" if value is None else shorten_float(value, self.show(value))
+
+    def modal_values(self, name: str, modal: Iterable[object]) -> tuple[Number | None, ...]:
+        """Listed modal values of a column in the codec's unit, None for missing, and the words among its values.
+
+        Raises
+        ------
+        InputError
+            For a value that the column's type cannot hold, or two that are the same there.
+        """
+        values: list[Number | None] = []
+        for literal in modal:
+            try:
+                value = None if literal is None else self.parse(literal)
+            except ValueError:
+                raise InputError(
+                    f'column "{name}": the modal value {literal!r} is no value of a column of type {self.type}; '
+                    "list values that it can hold"
+                ) from None
+            if value in values:
+                raise InputError(f'column "{name}": the modal value {literal!r} is listed twice')
+            values.append(value)
+        return (*values, *(word for word in self.word_values if word not in values))
+
+    def text_beside(self, value: Number, sd: float) -> str:
+        """A value as people read it, of datetimes without fractions of seconds beside a long standard deviation."""
+        return self.value_text(value)
 
     def modal_text(self, value: Number | None) -> str:
         """A modal value; None is "missing"."""

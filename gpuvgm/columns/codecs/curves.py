@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, namespace_of, to_numpy
 from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
-from gpuvgm.columns.codecs.base import Bools, Codec, Number
+from gpuvgm.columns.codecs.base import ORDINARY, Bools, Codec, Number
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.engines import RowRules, Scale, Step
+from gpuvgm.engines import Draw, EncodeTable, Engine, KernelTable, RowRules, Scale, Step
 from gpuvgm.summary import Floats, Frame
 
 ROUNDING = 2.0**-49  # of numbers and of the values that they are taken of, there and back
+_NO_NUMBER, _MODAL = 1, 2  # codes of rows without a number, and of the first modal value
+#: On a scale every number is below 2^11; engines flush scalars below 2^-126 to 0, which only subnormal ones reach so.
+_LARGE = 2.0**900
 
 
 class CurvedCodec(Codec):
@@ -80,8 +86,25 @@ class CurvedCodec(Codec):
     def check(self) -> None:
         """Raise ValueError where the parts of a loaded codec do not fit together."""
 
-    def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
+    def ordinary_numbers(
+        self, values: Column, modal: Sequence[Number | None] = (), engine: Engine | None = None
+    ) -> tuple[Floats, NDArray[np.int64] | None]:
+        """Numbers of rows, those of a device by an engine; infinite ones have no sign then. See `Codec`."""
+        values = self.rows_of(values)
+        if engine is None or not isinstance(values, DeviceColumn):
+            return Codec.ordinary_numbers(self, values, modal)
+        rules = self.modal_rules(values.type, modal, on_device=True)
+        assert rules is not None
+        (rows, missing), xp = self.stored_rows(values), namespace_of(values.values)
+        scalar, code = xp.empty(len(rows), np.float64), xp.empty(len(rows), np.int16)
+        engine.encode(rows, rules, _single_mode(len(modal)), Draw(most_probable=True), (scalar, code), missing)
+        is_infinite = (code == _NO_NUMBER) & ~xp.isnan(self.plain.encode(values))
+        numbers = xp.where(code == 0, scalar / _LARGE, xp.where(is_infinite, np.inf, np.nan))
+        return numbers, xp.maximum(code.astype(np.int64) - _MODAL, ORDINARY) if modal else None
+
+    def converted(self, numbers: Floats, other: Codec) -> Floats:
         """Numbers as those of a comparable codec, whose function may have other parameters."""
+        assert isinstance(other, CurvedCodec)
         is_same = replace(self, inner=other.inner) == other
         return numbers if is_same else other.curve(self.linear(numbers))
 
@@ -225,6 +248,14 @@ class CurvedCodec(Codec):
     def length_text(self, length: float, digits: int = 4) -> str:
         """A difference of two numbers, on the scale."""
         return f"{length:.{digits}g}{self.length_mark}"
+
+
+@cache
+def _single_mode(modal: int) -> EncodeTable:
+    """Table that gives all numbers a scalar, which is `_LARGE` times the number, and as many modal values a code."""
+    mixture = KernelTable(Frame(_LARGE, 0.0), np.zeros(1), np.zeros(1), np.zeros(1))
+    limit, codes = float(np.finfo(np.float64).max), np.arange(modal) + _MODAL
+    return EncodeTable(mixture, np.ones(1), np.zeros(1, np.int64), 0.0, limit, _NO_NUMBER, codes)
 
 
 def unit_of(codec: Codec) -> float:

@@ -246,6 +246,11 @@ class DatetimeCodec(WholeCodec):
         """Nanoseconds in the unit of the type."""
         return nanoseconds_of(self.type)
 
+    def text_beside(self, value: Number, sd: float) -> str:
+        """A value as people read it; see `Codec.text_beside`."""
+        text = self.value_text(value)
+        return without_fractions(text) if sd * self.tick > _FRACTIONS_END else text
+
     def rounded_mean_text(self, mean: float, sd: float) -> str:
         """A component's mean as a value, without fractions of seconds or the time of the day in wide modes."""
         text, seconds = self.mean_text(mean, sd), sd * self.tick

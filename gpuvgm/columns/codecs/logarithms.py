@@ -51,8 +51,9 @@ class LogCodec(CurvedCodec):
         is_same_function = isinstance(other, LogCodec) and (self.low is None) == (other.low is None)
         return is_same_function and self.type == other.type
 
-    def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
+    def converted(self, numbers: Floats, other: Codec) -> Floats:
         """Numbers as those of a codec with another origin."""
+        assert isinstance(other, LogCodec)
         if self.origin == other.origin:
             return numbers
         shift = (self.origin - other.origin) / self.unit  # ln(1 + x - low)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Column, to_numpy
+from gpuvgm.columns.base import Refuted
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value, stored
@@ -22,7 +23,7 @@ from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.moments import DAY, SECOND
 from gpuvgm.columns.records import NumberType, TextType
 from gpuvgm.columns.rules import one_of, whole
-from gpuvgm.errors import InputError, counted_values
+from gpuvgm.errors import counted_values
 from gpuvgm.io import is_text_type, parse_or_null, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats
@@ -113,7 +114,7 @@ NEARER = (
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
 
-class UnreadText(InputError):
+class UnreadText(Refuted):
     """Text in another form than a column's other text; `at` adds the column and the place.
 
     Parameters
@@ -127,14 +128,14 @@ class UnreadText(InputError):
     """
 
     def __init__(self, message: str, row: int = 0, values: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.row, self.values = row, values
+        super().__init__(message, values)
+        self.row = row
 
     def at(self, column: str, place: str, remedy: str) -> UnreadText:
         """Return the error with column, place and remedy named."""
-        return UnreadText(f'column "{column}": {self} (first at {place}); {remedy}', self.row, self.values)
+        return UnreadText(f'column "{column}": {self} (first at {place}); {remedy}', self.row, tuple(self.values))
 
-    def __reduce__(self) -> tuple[type[UnreadText], tuple[str, int, tuple[str, ...]]]:
+    def __reduce__(self) -> tuple[type[UnreadText], tuple[Any, ...]]:
         return type(self), (str(self), self.row, self.values)
 
 
@@ -844,6 +845,12 @@ class OfText(WholeCodec):
     def limits(self) -> tuple[int, int]:
         """Ends of what can be read again."""
         return self.text.limits
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Ends of the numbers of what can be read again."""
+        low, high = map(self.number, self.limits)
+        return low, high
 
     def values_of(self, column: Any) -> Any:
         """Values of rows of text of the host; other columns as they are.

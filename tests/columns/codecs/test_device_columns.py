@@ -12,7 +12,6 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, on_host, to_numpy, widened
 from gpuvgm.columns.codecs import LogCodec, codec_for, ends_of
-from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from tests.engines.kernels.building import needs_compiler
@@ -163,8 +162,8 @@ def test_wide_decimals_come_to_the_host_and_logarithms_of_an_engine_stay(type_: 
     np.testing.assert_array_equal(decimal.equals(rows, 2), decimal.equals(array, 2))
     log = LogCodec.around(codec_for("x", type_, pa.chunked_array([array])), None, 1)
     assert log.rows_of(given) is given
-    numbers, which = ordinary_numbers(log, (2,), given, get_engine("cuda"))
-    expected, expected_which = ordinary_numbers(log, (2,), array)
+    numbers, which = log.ordinary_numbers(given, (2,), get_engine("cuda"))
+    expected, expected_which = log.ordinary_numbers(array, (2,))
     assert is_strict(numbers) and is_strict(which)
     np.testing.assert_array_equal(to_numpy(numbers), expected)
     np.testing.assert_array_equal(to_numpy(which), expected_which)
