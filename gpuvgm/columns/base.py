@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ MISSING = None  # the modal value, or the category, that stands for "missing"
 _PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 Modes = NDArray[np.signedinteger]
 Category = str | int | float | bool | None
+Family = Literal["numbers", "categories", "passed"]
 Place = Callable[[int], str]
 
 
@@ -229,6 +230,8 @@ class FittedColumn:
         Arrow type of its values.
     fit : FitRecord
         Record of the fit.
+    family : {"numbers", "categories", "passed"}
+        What reports measure of its values; a kind on top of another one inherits it.
     has_scalar, has_codes : bool
         Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
     width : int
@@ -239,6 +242,7 @@ class FittedColumn:
         Whether every row has a 1 in a one-hot column, or a scalar.
     """
 
+    family: ClassVar[Family] = "passed"
     has_scalar: ClassVar[bool] = False
     has_codes: ClassVar[bool] = False
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)

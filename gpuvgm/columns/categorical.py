@@ -20,6 +20,7 @@ from gpuvgm.columns.base import (
     Decoder,
     Encoder,
     EncodingOptions,
+    Family,
     FitRecord,
     FittedColumn,
     Refuted,
@@ -99,6 +100,7 @@ class CategoricalColumn(FittedColumn):
     max_categories: Annotated[int, whole(1)] | None = None
     automatic: bool = False
     kind: ClassVar[str] = "categorical"
+    family: ClassVar[Family] = "categories"
     encoding: ClassVar[str] = "onehot"
     has_codes: ClassVar[bool] = True
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary", "automatic")

@@ -35,6 +35,7 @@ class NumericColumn(FittedColumn):
         The fitted mixture, where there is one.
     """
 
+    family = "numbers"
     has_scalar = True
 
     if TYPE_CHECKING:

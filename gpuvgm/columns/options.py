@@ -36,8 +36,8 @@ Regeneration = Literal["sequence", "missing"]
 
 KIND_NAMES = ["continuous", "mixed", "categorical", "general", "id", "drop", "pass"]
 INFER = "infer"
-MIXTURE = ("continuous", "mixed")
-NUMBERS = ("continuous", "mixed", "general")
+MIXTURE = ("continuous", "mixed")  # kinds that are fitted with a mixture, and have its options
+NUMBERS = ("continuous", "mixed", "general")  # kinds whose values are numbers, or text in one form
 #: Up to so many categories get a one-hot column each unless something else is asked for; beyond, each gets an interval.
 MOST_ONEHOT = 256
 #: Intervals for more categories than these would be too short for float32.

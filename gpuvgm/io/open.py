@@ -44,7 +44,7 @@ ACCEPTED = (
     "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow "
     "table, a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
-    "DataFrame or Array of Dask, or an iterator of these"
+    "DataFrame or Array of Dask, an object with __arrow_c_stream__, or an iterator of these"
 )
 _OF_LIBRARIES: tuple[tuple[str, str, Callable[[Any], Source]], ...] = (
     ("polars", "DataFrame", polars_source),

@@ -28,13 +28,16 @@ Lazily = Callable[[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]], Any]
 class Source:
     """A table that can be read in blocks, wherever it comes from; subclasses override what differs.
 
+    A subclass needs `name`, `flavour`, `schema`, `rows`, `repeatable` and `blocks`; `sample` and `between` only where the
+    number of rows is known. What is scanned anew for each read is a `ScanSource` (`scans.py`).
+
     Attributes
     ----------
     name : str
         For messages: the path, or the type of the object given.
     flavour : str
         Kind of the object given: "pandas", "polars", "pyarrow", "cudf", "dict", "matrix", "path", "stream", "dask" or
-        "sample".
+        "sample". Rows come back as that kind, and as pyarrow tables where no such thing can hold them, as for a "path".
     schema : pyarrow.Schema
         Columns and Arrow types as given.
     rows : int or None

@@ -133,7 +133,7 @@ class ModelDistance(Part):
                     f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
                     "be compared: declare the same kind and options for both fits"
                 )
-        return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()})
+        return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].family](*pair) for name, pair in pairs.items()})
 
     def to_text(self) -> str:
         """Tables for people, 80 columns wide."""
@@ -191,7 +191,12 @@ def _range_distance(first: GeneralColumn, second: GeneralColumn) -> RangeDistanc
     return RangeDistance(max(0.0, overlap) / (high - low))
 
 
-def _numbers_distance(first: MixtureColumn, second: MixtureColumn) -> NumbersDistance:
+def _numbers_distance(first: Any, second: Any) -> NumbersDistance | RangeDistance:
+    """Distance of distributions, or of ranges where no mixture was fitted."""
+    return _range_distance(first, second) if first.mixture is None else _mixture_distance(first, second)
+
+
+def _mixture_distance(first: MixtureColumn, second: MixtureColumn) -> NumbersDistance:
     (places, shares), (other_places, other_shares) = (_distribution(column, second.codec) for column in (first, second))
     points = np.unique(np.concatenate((places, other_places)))
     ks = area = deviation = 0.0
@@ -213,10 +218,8 @@ def _numbers_distance(first: MixtureColumn, second: MixtureColumn) -> NumbersDis
 
 
 _DISTANCES: Mapping[str, Callable[[Any, Any], ColumnDistance]] = {
-    "continuous": _numbers_distance,
-    "mixed": _numbers_distance,
-    "general": _range_distance,
-    "categorical": _categories_distance,
+    "numbers": _numbers_distance,
+    "categories": _categories_distance,
 }
 
 

@@ -91,6 +91,7 @@ class Measure:
         Its title outside the tables of text; by default `title`.
     limit : str
         Name of the limit on it, of counts on their share of all rows: "min_" of a lower limit, "max_" of an upper one.
+        Without either, the largest figure of a table is its worst.
     words : str
         What a sentence on the broken limit calls it.
     bound : float or None

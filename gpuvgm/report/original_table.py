@@ -359,12 +359,9 @@ def parts_of_dates(codec: Codec, original: Floats, synthetic: Floats) -> dict[st
 
 
 _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
-    "continuous": NumberPair,
-    "mixed": NumberPair,
-    "general": NumberPair,
-    "categorical": CategoryPair,
-    "pass": UnmodelledPair,
-    "id": UnmodelledPair,
+    "numbers": NumberPair,
+    "categories": CategoryPair,
+    "passed": UnmodelledPair,
 }
 
 
@@ -415,7 +412,7 @@ class OriginalTable:
             raise InputError("the model encodes no column, so that there is nothing to compare")
         sample = Sampled.of(run, names, model.seed)
         engine = get_engine(run.here.engine)
-        pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
+        pairs: dict[str, Pair] = {column.name: _PAIRS[column.family](engine, column, sample.rows) for column in columns}
         return cls(model, pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True))
 
     def count_synthetic(self, run: Run) -> TableCounts:

@@ -214,7 +214,8 @@ def _loss(column: ColumnFigures) -> tuple[float, float, str]:
         if column.maximum_error < A_ROUNDING and column.ks > KS:
             return column.ks, column.maximum_error, f"errors larger than distances of values, KS {short(column.ks)}"
         if column.maximum_error < A_ROUNDING:
-            return 0.0, column.maximum_error, f"{counted(column.unequal_rows, 'row')} a rounding apart"
+            difference = "a rounding apart" if column.maximum_error else "written otherwise"  # text of equal numbers
+            return 0.0, column.maximum_error, f"{counted(column.unequal_rows, 'row')} {difference}"
         return 0.0, column.maximum_error, f"largest error {short(column.maximum_error)} sd"
     return column.p999_error, column.maximum_error, f"99.9 % error {short(column.p999_error)} sd"
 

@@ -338,12 +338,9 @@ class PassedTrial(ColumnTrial):
 
 #: (engine, column, how to encode, a sample of the columns of numbers) -> the trial of a column of each kind.
 TRIALS: dict[str, Callable[[Engine, Any, EncodingOptions, pa.Table], ColumnTrial]] = {
-    "continuous": NumberTrial,
-    "mixed": NumberTrial,
-    "general": NumberTrial,
-    "categorical": CategoryTrial,
-    "id": PassedTrial,
-    "pass": PassedTrial,
+    "numbers": NumberTrial,
+    "categories": CategoryTrial,
+    "passed": PassedTrial,
 }
 
 
@@ -371,7 +368,7 @@ def evaluate_table(model: TableModel, run: Run) -> Report:
     engine = get_engine(run.here.engine)
 
     def trial(column: FittedColumn) -> ColumnTrial:
-        return TRIALS.get(column.kind, PassedTrial)(engine, column, options, rows)
+        return TRIALS[column.family](engine, column, options, rows)
 
     trials = _results_or_raise(map_columns(run.executor.threads, trial, model.by_name))
     counts = count_table(run, trials, "evaluate", sample.blocks)

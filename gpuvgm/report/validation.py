@@ -166,7 +166,7 @@ class Validation(Part):
         refuse_types(model, run.source)
         engine = get_engine(run.here.engine)
         checks: dict[str, _NumberCheck | _CategoryCheck] = {
-            column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
+            column.name: _CHECKS[column.family](engine, column) for column in model.encoded
         }
         counts = count_table(run, checks, "validate")
         validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
@@ -378,10 +378,8 @@ class _CategoryCheck(Counter):
 
 
 _CHECKS: Mapping[str, type[_NumberCheck | _CategoryCheck]] = {
-    "continuous": _NumberCheck,
-    "mixed": _NumberCheck,
-    "general": _NumberCheck,
-    "categorical": _CategoryCheck,
+    "numbers": _NumberCheck,
+    "categories": _CategoryCheck,
 }
 
 

@@ -123,7 +123,8 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
         refuse(document, where, f"a codec ({', '.join(kinds)})")
     codec = read_record(kinds[name], document, where)
     type_ = codec.text.value_type if isinstance(codec, OfText) else codec.type
-    if _codec_class(type_) is not CODECS[name] or type_ != codec.type:
+    values = _codec_class(type_)
+    if values is None or not issubclass(kinds[name], values) or type_ != codec.type:
         raise ValueError(f"{where}: a {name} codec cannot hold {codec.type}")
     if isinstance(codec, OfText) and len(codec.text.words) > MOST_WORDS:
         raise ValueError(f"{where}: text: words are more than {MOST_WORDS}")
