@@ -28,8 +28,8 @@ Lazily = Callable[[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]], Any]
 class Source:
     """A table that can be read in blocks, wherever it comes from; subclasses override what differs.
 
-    A subclass needs `name`, `flavour`, `schema`, `rows`, `repeatable` and `blocks`; `sample` and `between` only where the
-    number of rows is known. What is scanned anew for each read is a `ScanSource` (`scans.py`).
+    A subclass needs `name`, `flavour`, `schema`, `rows`, `repeatable` and `blocks`; `sample` and `between` only where
+    the number of rows is known. What is scanned anew for each read is a `ScanSource` (`scans.py`).
 
     Attributes
     ----------

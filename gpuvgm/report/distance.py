@@ -122,7 +122,7 @@ class ModelDistance(Part):
         pairs = {
             column.name: (column, other_columns[column.name])
             for column in model.encoded
-            if column.name in other_columns
+            if column.name in other_columns and column.family in _DISTANCES
         }
         if not pairs:
             raise InputError("the two models have no column in common; compare fits of the same table")

@@ -166,7 +166,7 @@ class Validation(Part):
         refuse_types(model, run.source)
         engine = get_engine(run.here.engine)
         checks: dict[str, _NumberCheck | _CategoryCheck] = {
-            column.name: _CHECKS[column.family](engine, column) for column in model.encoded
+            column.name: _CHECKS[column.family](engine, column) for column in model.encoded if column.family in _CHECKS
         }
         counts = count_table(run, checks, "validate")
         validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
