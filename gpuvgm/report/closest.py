@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.report.detection import LEAST_ROWS, Features, Words
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.report.measures import Part, share, short
+from gpuvgm.report.measures import ReportPart, share, short
 from gpuvgm.report.pair_trends import even_steps
 from gpuvgm.summary import Floats, Ints
 
@@ -24,7 +24,7 @@ _HALF, _ORDER = np.uint64(32), np.uint64(33)  # bits of hashes that those of fol
 
 
 @dataclass(frozen=True, slots=True)
-class ClosestRecords(Part):
+class ClosestRecords(ReportPart):
     """Distances of rows to the closest of one half of the original rows: of synthetic rows, and of the other half's.
 
     Where rows were held out of the fit, these are the other half, and the rows that were fitted are the half.

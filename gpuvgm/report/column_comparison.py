@@ -12,7 +12,18 @@ from gpuvgm.report.advice import Advice
 from gpuvgm.report.differences import distance_by_chance, ks_by_chance
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, ColumnPart, Description, PartScore, Reached, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
-from gpuvgm.report.measures import COUNT, SCORE, SHARE, SPARSE_SHARE, Measure, Unit, score_text, share, short, tiles
+from gpuvgm.report.measures import (
+    COUNT,
+    SCORE,
+    SHARE,
+    SPARSE_SHARE,
+    Measure,
+    Unit,
+    figure_tiles,
+    score_text,
+    share,
+    short,
+)
 from gpuvgm.report.page import chart_figure, description_table, scroll_table, share_bar, tile_list, with_others
 from gpuvgm.report.pictures import FEWEST, Shares
 from gpuvgm.report.shares import shares_chart
@@ -363,7 +374,7 @@ def _absent_rows(column: CategoryComparison) -> int:
 def column_sections(column: ColumnComparison) -> Iterator[Child]:
     """Everything about a column on the page."""
     hidden = () if all(column.present) else _DIFFERENT_TILES
-    yield tile_list(tiles([measure for measure in column.TILES if measure not in hidden], column))
+    yield tile_list(figure_tiles([measure for measure in column.TILES if measure not in hidden], column))
     if isinstance(column, UnmodelledComparison):
         return
     if isinstance(column, CategoryComparison):

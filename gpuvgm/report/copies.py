@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
 from gpuvgm.columns import cached_parts
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.report.measures import Part, share
+from gpuvgm.report.measures import ReportPart, share
 from gpuvgm.summary import Floats, Ints
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
@@ -21,7 +21,7 @@ Blocks = Sequence[NDArray[Any]]  # of a column, one after the other
 
 
 @dataclass(frozen=True, slots=True)
-class Copies(Part):
+class Copies(ReportPart):
     """Numbers and shares of synthetic rows that equal an original row, with a yardstick from the original rows.
 
     Tables of few categories repeat their rows anyhow. The yardstick is a random half of the original rows: rows that

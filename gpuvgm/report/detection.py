@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import mixed
 from gpuvgm.columns import Codec, DatetimeCodec
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.report.measures import Part
+from gpuvgm.report.measures import ReportPart
 from gpuvgm.summary import Floats, Ints
 
 LEAST_ROWS = 200  # of each table; fewer teach a classifier nothing
@@ -40,7 +40,7 @@ Features = Mapping[Feature, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class SeenFeature(Part):
+class SeenFeature(ReportPart):
     """A feature by which a classifier tells rows.
 
     Parameters
@@ -64,7 +64,7 @@ class SeenFeature(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Detection(Part):
+class Detection(ReportPart):
     """How well a boosted classifier tells synthetic rows from original ones.
 
     Parameters
@@ -110,7 +110,7 @@ class Detection(Part):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
-        return Part.to_dict(self) | {"verdict": self.words}
+        return ReportPart.to_dict(self) | {"verdict": self.words}
 
 
 def sample_places(rows: int, columns: int) -> Ints:

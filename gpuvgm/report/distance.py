@@ -13,7 +13,7 @@ from gpuvgm.columns import MISSING, CategoricalColumn, Codec, GeneralColumn, Mix
 from gpuvgm.errors import InputError
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
-from gpuvgm.report.measures import DISTANCE, SHARE, Measure, Part, Unit
+from gpuvgm.report.measures import DISTANCE, SHARE, Measure, ReportPart, Unit
 from gpuvgm.report.text import figures_table
 from gpuvgm.summary import Floats
 
@@ -28,7 +28,7 @@ modal: share of rows with a modal value, missing among them; in the other"""
 
 
 @dataclass(frozen=True, slots=True)
-class NumbersDistance(Part):
+class NumbersDistance(ReportPart):
     """Distance between two fits of a column of numbers.
 
     Parameters
@@ -53,7 +53,7 @@ class NumbersDistance(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class CategoriesDistance(Part):
+class CategoriesDistance(ReportPart):
     """Distance between two fits of a categorical column.
 
     Parameters
@@ -71,7 +71,7 @@ class CategoriesDistance(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class RangeDistance(Part):
+class RangeDistance(ReportPart):
     """Distance between two fits of a general column.
 
     Parameters
@@ -87,7 +87,7 @@ ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
 
 
 @dataclass(frozen=True, slots=True)
-class ModelDistance(Part):
+class ModelDistance(ReportPart):
     """Distance of a model, such as that of a sample, from another one of the same columns; `str` gives tables.
 
     Parameters

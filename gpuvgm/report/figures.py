@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from gpuvgm.columns import Category, Number
 from gpuvgm.errors import counted
-from gpuvgm.report.measures import COUNT, DISTANCE, LENGTH, SHARE, SPARSE_SHARE, Measure, Part
+from gpuvgm.report.measures import COUNT, DISTANCE, LENGTH, SHARE, SPARSE_SHARE, Measure, ReportPart
 from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
@@ -93,7 +93,7 @@ def select_measures(*names: str) -> list[Measure]:
 
 
 @dataclass(frozen=True, slots=True)
-class Description(Part):
+class Description(ReportPart):
     """Moments and quantiles of the values of a column, in its own unit.
 
     Parameters
@@ -133,7 +133,7 @@ class Description(Part):
         }
 
 
-class Reached(Part):
+class Reached(ReportPart):
     """Base of figures with a score from 0 to 1, and the score that is `reachable` despite chance."""
 
     __slots__ = ()
@@ -168,7 +168,7 @@ class PartScore(Reached):
 
 
 @dataclass(frozen=True, slots=True)
-class ValueCount(Part):
+class ValueCount(ReportPart):
     """Rows that hold one value or category before and after the round trip; `text` is the value for people."""
 
     value: Category
@@ -178,7 +178,7 @@ class ValueCount(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnPart(Part):
+class ColumnPart(ReportPart):
     """Figures that every column has.
 
     Parameters
@@ -309,7 +309,7 @@ class NumberFigures(ColumnPart):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold, shares worked out."""
-        return Part.to_dict(self) | {"modal": _with_shares(self.modal, self.rows)}
+        return ReportPart.to_dict(self) | {"modal": _with_shares(self.modal, self.rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +378,7 @@ class CategoryFigures(ColumnPart):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold, shares worked out."""
-        return Part.to_dict(self) | {"levels": _with_shares(self.levels, self.rows)}
+        return ReportPart.to_dict(self) | {"levels": _with_shares(self.levels, self.rows)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,7 +390,7 @@ class PassedFigures(ColumnPart):
 
 
 @dataclass(frozen=True, slots=True)
-class Overall(Part):
+class Overall(ReportPart):
     """One figure over all columns that have it: the worst, the column that it is of, and the mean."""
 
     worst: float

@@ -152,7 +152,7 @@ class Measure:
         return f"{self.words} is {text}, but must be at {'least' if self.is_lower else 'most'} {limit:g}"
 
 
-def tiles(measures: Iterable[Measure], part: Any) -> Iterator[Tile]:
+def figure_tiles(measures: Iterable[Measure], part: Any) -> Iterator[Tile]:
     """Yield tiles of the figures of a column or a table that has them."""
     for measure in measures:
         figure, unit = measure.of(part), measure.unit
@@ -178,7 +178,7 @@ def check_limits(names: Iterable[str], measures: Iterable[Measure]) -> None:
             raise InputError(f'no limit is called "{name}": choose from {", ".join(limits)}')
 
 
-class Part:
+class ReportPart:
     """Part of a report, which becomes a dict that JSON can hold."""
 
     __slots__ = ()
@@ -194,7 +194,7 @@ class Part:
 
 def document(value: Any) -> Any:
     """A value of a report as JSON can hold it."""
-    if isinstance(value, Part):
+    if isinstance(value, ReportPart):
         return value.to_dict()
     if isinstance(value, Mapping):
         return {key: document(one) for key, one in value.items()}

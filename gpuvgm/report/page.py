@@ -23,7 +23,7 @@ from gpuvgm.report.charts import preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, Description, RunFacts, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
-from gpuvgm.report.measures import NOTHING, SCORE, Measure, Part, Tile, share
+from gpuvgm.report.measures import NOTHING, SCORE, Measure, ReportPart, Tile, share
 from gpuvgm.report.pair_trends import PairTrend
 
 WIDE = 50  # columns: the sections of more are folded and compressed
@@ -38,7 +38,7 @@ SCORE_LIMIT = Measure("score", "score", SCORE, limit="min_score", words="the ove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scored(Part, ABC):
+class Scored(ReportPart, ABC):
     """A result with a score for every column and pair of columns, that people read as text and as one HTML page.
 
     Parameters

@@ -115,46 +115,26 @@ def missing_together(original: Mapping[str, Bools], synthetic: Mapping[str, Bool
     if not names:
         return
     tables = [np.column_stack([table[name] for name in names]).astype(np.float64) for table in (original, synthetic)]
-    coincidences = [(table.T @ table, len(table)) for table in tables]  # whole numbers, which float64 represents
-    for one, other in combinations(range(len(names)), 2):
-        counts = [_Coincidence(m[one, other], m[one, one], m[other, other], rows) for m, rows in coincidences]
-        if any(count.stands_out for count in counts):
-            yield _together(names[one], names[other], counts)
+    both = [table.T @ table for table in tables]  # whole numbers, which float64 represents
+    missing = [np.diag(rows) for rows in both]
+    either = [first[:, None] + first - rows for first, rows in zip(missing, both, strict=True)]
+    expected = [np.outer(first, first) / max(len(table), 1) for first, table in zip(missing, tables, strict=True)]
+    stand_out = [
+        np.abs(rows - by_chance) > 1 + RARE * np.sqrt(by_chance) for rows, by_chance in zip(both, expected, strict=True)
+    ]
+    for pair in combinations(range(len(names)), 2):
+        if any(table[pair] for table in stand_out):
+            yield _together(
+                names[pair[0]], names[pair[1]], [rows[pair] for rows in both], [rows[pair] for rows in either]
+            )
 
 
-def _together(one: str, other: str, counts: Sequence[_Coincidence]) -> PairTrend:
-    """How alike two tables are in what is missing together."""
-    before, after = (count.share for count in counts)
+def _together(one: str, other: str, both: Sequence[float], either: Sequence[float]) -> PairTrend:
+    """How alike two tables are in the rows where both values are missing, of those where one is."""
+    before, after = (float(rows / total) if total else None for rows, total in zip(both, either, strict=True))
     score = None if before is None or after is None else 1 - abs(before - after)
-    either = [count.either for count in counts]
-    p = sum(count.both for count in counts) / sum(either)
+    p = sum(both) / sum(either)
     return PairTrend(one, other, TOGETHER, score, 1 - distance_by_chance(either, sqrt(p * (1 - p))), before, after)
-
-
-@dataclass(frozen=True, slots=True)
-class _Coincidence:
-    """Rows of one table where both columns are missing, and where the first and the second is."""
-
-    both: float
-    first: float
-    second: float
-    rows: int
-
-    @property
-    def either(self) -> float:
-        """Rows where one of them is missing, or both."""
-        return self.first + self.second - self.both
-
-    @property
-    def share(self) -> float | None:
-        """Share of these rows where both are; None without any."""
-        return float(self.both / self.either) if self.either else None
-
-    @property
-    def stands_out(self) -> bool:
-        """True if both are missing in more or fewer rows than chance explains."""
-        expected = self.first * self.second / max(self.rows, 1)
-        return bool(abs(self.both - expected) > 1 + RARE * sqrt(expected))
 
 
 def thinned(rows: Rows) -> Rows:

@@ -19,10 +19,10 @@ from gpuvgm.report.measures import (
     Tile,
     broken_limits,
     check_limits,
+    figure_tiles,
     score_text,
     share,
     short,
-    tiles,
 )
 from gpuvgm.report.page import (
     LISTED,
@@ -281,7 +281,7 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
 
 def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
     profile, measures_shown = column.profile, _NUMBER_TILES if column.has_modes else _RANGE_TILES
-    yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(tiles(measures_shown, column))
+    yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(figure_tiles(measures_shown, column))
     if profile is None:
         return
     yield _histogram_figure(name, profile, has_modal=bool(column.modal))
@@ -356,7 +356,7 @@ def _fit_words(profile: NumberProfile) -> str:
 
 
 def _category_section(column: CategoryFigures) -> Iterator[Markup]:
-    yield tile_list(tiles(_CATEGORY_TILES, column))
+    yield tile_list(figure_tiles(_CATEGORY_TILES, column))
     counts = with_others(column, column.level_count)
     parts = [count.rows_before / max(column.rows, 1) for count in counts]
     longest = max(parts, default=1.0) or 1.0

@@ -22,7 +22,7 @@ from gpuvgm.execution import Run
 from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
-from gpuvgm.report.measures import COUNT, Measure, Part, Unit, check_limits
+from gpuvgm.report.measures import COUNT, Measure, ReportPart, Unit, check_limits
 from gpuvgm.report.text import WIDTH, figures_table
 from gpuvgm.summary import Floats, Grid, Ints, Summary
 
@@ -64,7 +64,7 @@ LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure i
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnValidation(Part):
+class ColumnValidation(ReportPart):
     """Agreement of a column with the training rows; None where a figure has no meaning.
 
     Parameters
@@ -127,7 +127,7 @@ class ColumnValidation(Part):
 
 
 @dataclass(frozen=True, slots=True)
-class Validation(Part):
+class Validation(ReportPart):
     """Agreement of a table with the training rows of a model; `str` gives a verdict and a table.
 
     Parameters
@@ -217,7 +217,7 @@ class Validation(Part):
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
         other_types = {name: {"type": now, "fitted": fitted} for name, (now, fitted) in self.other_types.items()}
-        return Part.to_dict(self) | {"other_types": other_types}
+        return ReportPart.to_dict(self) | {"other_types": other_types}
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""

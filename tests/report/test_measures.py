@@ -16,10 +16,10 @@ from gpuvgm.report.measures import (
     SHARE,
     SPARSE_SHARE,
     Measure,
-    Part,
+    ReportPart,
     broken_limits,
     check_limits,
-    tiles,
+    figure_tiles,
 )
 
 ERROR = Measure("error", "error", LENGTH, "how far off", limit="max_error", words="error, in sd")
@@ -37,7 +37,7 @@ def sentences(measures: list[Measure], part: object, **bounds: float | None) -> 
 def test_a_figure_in_text_on_the_page_and_in_a_tile() -> None:
     assert [measure.text(COLUMN) for measure in MEASURES] == ["1.6e-02", "99.951 %", "1,500"]
     assert ERROR.cell(COLUMN) == ("0.016", "0.016")
-    assert list(tiles([ERROR, AGREEMENT], COLUMN)) == [
+    assert list(figure_tiles([ERROR, AGREEMENT], COLUMN)) == [
         ("error", "0.016 sd", "how far off"),
         ("same mode", "99.951 %", ""),
     ]
@@ -47,8 +47,8 @@ def test_a_column_without_a_figure() -> None:
     without = SimpleNamespace(rows=1, error=None)
     assert ERROR.text(without) == AGREEMENT.text(without) == ""
     assert ERROR.cell(without) == ("", "")
-    assert list(tiles(MEASURES, without)) == []
-    assert list(tiles([Measure("score", "score", SCORE)], without)) == [("score", "–", "")]
+    assert list(figure_tiles(MEASURES, without)) == []
+    assert list(figure_tiles([Measure("score", "score", SCORE)], without)) == [("score", "–", "")]
     assert sentences(MEASURES, without, max_error=0, min_agreement=1, max_off=0) == []
 
 
@@ -83,13 +83,13 @@ def test_limits_that_no_measure_has() -> None:
 
 def test_parts_in_parts_become_json() -> None:
     @dataclass(frozen=True)
-    class Inner(Part):
+    class Inner(ReportPart):
         kind: str = field(default="inner", init=False, repr=False)
         value: int
         picture: object = field(default=None, repr=False)
 
     @dataclass(frozen=True)
-    class Outer(Part):
+    class Outer(ReportPart):
         parts: tuple[Inner, ...]
         by_name: dict[str, Inner]
         _DERIVED: ClassVar[tuple[str, ...]] = ("count",)
