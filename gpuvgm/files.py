@@ -18,7 +18,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, NamedTuple, Self
+from weakref import finalize
 
 try:
     import fcntl
@@ -244,6 +246,22 @@ class Partial(NamedTuple):
         _remove(self.path)
         if self.lock is not None:
             os.close(self.lock)
+
+
+def temporary_folder(name: str, owner: object) -> Path:
+    """A folder that is removed with its owner; those of its name that killed processes left are removed first."""
+    place = Path(gettempdir(), name)
+    remove_left_over(place)
+    folder = Partial.new(place, folder=True)
+    finalize(owner, _remove_in_maker, folder, os.getpid())
+    folder.path.chmod(0o700)  # other users may not read what it holds
+    return folder.path
+
+
+def _remove_in_maker(folder: Partial, process: int) -> None:
+    """Remove a folder in the process that made it; processes forked from it may still read."""
+    if os.getpid() == process:
+        folder.remove()
 
 
 def has_name(descriptor: int, path: Path) -> bool:

@@ -11,9 +11,7 @@ from functools import cached_property, partial
 from io import FileIO
 from itertools import groupby
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, Literal, NamedTuple
-from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,7 @@ from gpuvgm.columns import NAMES, TableModel, choice, whole
 from gpuvgm.engines import OnehotPart, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
-from gpuvgm.files import Partial, partial_of, remove_left_over
+from gpuvgm.files import partial_of, temporary_folder
 from gpuvgm.io import TableLike, locked, naming_file
 from gpuvgm.summary import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, draw_below
@@ -469,22 +467,6 @@ class TrainingRows:
         return np.where(np.isnan(numbers), widths[name], numbers)
 
 
-def _temporary_folder(owner: object) -> Path:
-    """A folder that is removed with its owner; folders that killed processes left are removed first."""
-    place = Path(gettempdir(), "gpuvgm-rows")
-    remove_left_over(place)
-    folder = Partial.new(place, folder=True)
-    finalize(owner, _remove_in_maker, folder, os.getpid())
-    folder.path.chmod(0o700)  # other users may not read the rows
-    return folder.path
-
-
-def _remove_in_maker(folder: Partial, process: int) -> None:
-    """Remove a folder in the process that made it; processes forked from it may still read."""
-    if os.getpid() == process:
-        folder.remove()
-
-
 def _write_array(file: FileIO, folder: Path, part: NDArray[Any]) -> None:
     """Add an array to a file; errors name the folder."""
     with naming_file(folder):
@@ -528,7 +510,7 @@ class _Store:
     def __init__(self, place: str, folder: str | Path | None) -> None:
         self.folder = None if folder is None else Path(folder).absolute()
         if place == "disk" and folder is None:
-            self.folder = _temporary_folder(self)
+            self.folder = temporary_folder("gpuvgm-rows", self)
         self._array: Any = None
 
     @contextmanager

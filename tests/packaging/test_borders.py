@@ -10,7 +10,7 @@ from pathlib import Path
 import gpuvgm
 
 PACKAGE = Path(gpuvgm.__file__).parent
-MOST = 375  # names across borders; may be lowered, and never raised
+MOST = 374  # names across borders; may be lowered, and never raised
 KERNEL = {"summary", "engines", "mixture"}
 GROUND = "ground"
 
