@@ -48,7 +48,7 @@ from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices
 from gpuvgm.table.encode import Coding, encoded_names, template_of
-from gpuvgm.table.fit import add_rows, fit_source
+from gpuvgm.table.fit import add_rows, fit_source, new_files
 from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
 from gpuvgm.table.model_file import load_model, save_model
 from gpuvgm.table.results import (
@@ -253,17 +253,11 @@ class BaseTransformer(NamedParameters):
         1500
         """
         table, origin = any_source(source), self._fitted().source
-        if "sample" in origin:
-            raise InputError(
-                f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
-                "much; fit again"
-            )
-        new = table.new_since(origin)
-        if new is None:
-            return self
-        self.partial_fit(new)
-        additions = {"added": origin["added"]} if "added" in origin else {}
-        self.model_ = replace(self.model_, source=table.fingerprint() | additions)
+        new = new_files(table, origin)
+        if new is not None:
+            self.partial_fit(new)
+            additions = {"added": origin["added"]} if "added" in origin else {}
+            self.model_ = replace(self.model_, source=table.fingerprint() | additions)
         return self
 
     def _fit(

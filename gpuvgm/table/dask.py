@@ -47,7 +47,7 @@ def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, 
         columns = dict(zip(table.schema.names, names, strict=True))
     # Only identifiers that are numbered through need the rows of a frame counted.
     numbered = bool(transformer.model_.running_identifiers(names))
-    decode = partial(_decode_part, transformer, template, invalid, columns)
+    decode = partial(_decode_part, transformer, {"names": template, "invalid": invalid, "columns": columns})
     frames = [table.map(partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
     return tuple(frames) if return_valid else frames[0]
 
@@ -61,13 +61,12 @@ def _encode_part(transformer: Any, settings: Mapping[str, Any], frame: Any, star
     return type(frame)(encoded, columns=names, index=frame.index)
 
 
-def _decode_part(  # noqa: PLR0913 - the arguments of Dask come last
-    transformer: Any, template: str, invalid: str, columns: Mapping[str, str], place: int, frame: Any, start: int
-) -> Any:
+def _decode_part(transformer: Any, settings: Mapping[str, Any], place: int, frame: Any, start: int) -> Any:
     """One decoded partition (`place` 0), or the series of its valid rows (1); its columns are renamed first."""
+    columns, drop = settings["columns"], settings["invalid"] == "drop"
     frame = frame.rename(columns=columns) if columns else frame
-    with_valid = place == 1 or invalid == "drop"
-    decoded = transformer.inverse_transform(frame, names=template, return_valid=with_valid)
+    with_valid = place == 1 or drop
+    decoded = transformer.inverse_transform(frame, names=settings["names"], return_valid=with_valid)
     values, valid = decoded if with_valid else (decoded, None)
     for column in transformer.model_.running_identifiers(frame.columns) if start else ():
         label = transformer.labels_.get(column.name, column.name)
@@ -75,4 +74,4 @@ def _decode_part(  # noqa: PLR0913 - the arguments of Dask come last
         numbers: Any = column.absent(start, len(values)).passthrough
         values[label] = type(series)(numbers.to_pandas().to_numpy(), index=values.index).astype(series.dtype)
     result = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
-    return result[valid] if invalid == "drop" else result  # with the index that the frame's divisions speak of
+    return result[valid] if drop else result  # with the index that the frame's divisions speak of

@@ -357,6 +357,31 @@ def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results
     )
 
 
+def new_files(table: Source, origin: Mapping[str, Any]) -> Source | None:
+    """The files of a table that a fit has not seen; None where there are none.
+
+    Parameters
+    ----------
+    table : Source
+        The files.
+    origin : mapping
+        Fingerprint of the source of the fit.
+
+    Raises
+    ------
+    InputError
+        For a fit on a sample, and a source that is no files.
+    SourceChangedError
+        For files of the fit that are gone or changed.
+    """
+    if "sample" in origin:
+        raise InputError(
+            f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too much; "
+            "fit again"
+        )
+    return table.new_since(origin)
+
+
 def add_rows(source: TableLike, model: TableModel, settings: Settings, run_settings: RunSettings) -> TableModel:
     """Fit columns again with more rows.
 

@@ -97,13 +97,14 @@ def encode_in_memory(run: Run, coding: Coding, flavour: str | None) -> tuple[Any
     return form.join(results, table, flavour), unseen
 
 
-def decode_in_memory(run: Run, decoding: Decoding) -> tuple[Any, Array]:
-    """Decoded rows as one table, and a mask of those that are valid."""
+def decode_in_memory(run: Run, decoding: Decoding) -> tuple[Any, Array | None]:
+    """Decoded rows as one table, and a mask of those that are valid if they are checked."""
     reader = replace(decoding, engine=run.here.engine).reader(run.source)
     build, blocks = replace(decoding, engine=run.engine).rows, list[Decoded]()
     run.executor.map_blocks(run.prepared(build, reader), reader.blocks(run), blocks.append)
     schema = decoding.model.decoded_schema(reader.passthrough)
-    return joined([part.table for part in blocks], schema), joined_valid(blocks)
+    rows = joined([part.table for part in blocks], schema)
+    return rows, joined_valid(blocks) if decoding.check else None
 
 
 # -- in batches

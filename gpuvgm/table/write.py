@@ -1,4 +1,4 @@
-"""FileOutput of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
+"""Output of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
 
 Each file of a folder holds the same rows whichever process writes it, so complete files need not be written again.
 """

@@ -13,6 +13,7 @@ import pytest
 import gpuvgm
 from gpuvgm.cli import commands
 from gpuvgm.cli.options import OPTIONS
+from gpuvgm.datasets.amounts import amount
 from gpuvgm.report.validation import LIMITS
 from tests.cli.conftest import ROWS
 from tests.cli.running import document, invoke, run
@@ -164,7 +165,7 @@ def test_generate(tmp_path):
     found = document("generate", tmp_path / "a.parquet", "--rows", "1e3", "--seed", "7")
     assert (found["rows"], found["seed"], found["path"]) == (1000, 7, str(tmp_path / "a.parquet"))
     assert found["bytes"] == (tmp_path / "a.parquet").stat().st_size
-    assert pq.read_table(tmp_path / "a.parquet")["Amount"].to_pylist() == gpuvgm.datasets.amount(0, 1000, 7).tolist()
+    assert pq.read_table(tmp_path / "a.parquet")["Amount"].to_pylist() == amount(0, 1000, 7).tolist()
 
 
 @pytest.mark.parametrize("text", ["many", "1.5", "-3", "inf", "nan", "1e999999999"])

@@ -26,9 +26,9 @@ from gpuvgm.columns import (
     LogCodec,
     MixtureColumn,
     PassthroughColumn,
-    column_from_json,
 )
 from gpuvgm.columns.codecs import DecimalCodec
+from gpuvgm.columns.model import column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io import from_plain, plain
 from gpuvgm.mixture import Posterior, StickBreaking
