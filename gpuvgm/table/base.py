@@ -275,14 +275,18 @@ class BaseTransformer(NamedParameters):
         table = any_source(source)
         fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, keys)
         self._seconds, self._engine = fit.seconds, fit.engine
-        self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
-        self.labels_ = dict(getattr(table, "labels", None) or {})
+        self._note_form(table)
         self._take(fit.model)
         if fit.model.failed:
             raise ColumnsFailed(fit.model.failed, len(fit.model.columns))
         for text, cause in () if silent else warnings_of(self.model_):
             warn(text, InferenceWarning, cause)
         return self
+
+    def _note_form(self, table: Source) -> None:
+        """Note the kind of a table, and its dtypes and labels in pandas, as which rows come back."""
+        self.frame_, self.pandas_dtypes_ = table.flavour, dict(getattr(table, "dtypes", None) or {})
+        self.labels_ = dict(getattr(table, "labels", None) or {})
 
     def _take(self, fitted: TableModel) -> None:
         """Take over the state of a fit, finished or not."""
@@ -701,8 +705,8 @@ class BaseTransformer(NamedParameters):
 
     def _note_hold_out(self, rule: HoldOut, table: Source) -> None:
         """Note that the fit has seen the rows of a table without those held out; its source was a copy of these."""
-        self._hold_out, self.frame_ = rule, table.flavour
-        self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
+        self._hold_out = rule
+        self._note_form(table)
         self.model_ = replace(self.model_, source=table.fingerprint())
 
     def _evaluator(self) -> Evaluator:

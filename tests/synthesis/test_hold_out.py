@@ -112,6 +112,14 @@ def test_frames_stay_frames(table: pa.Table) -> None:
     assert (rows.dtypes == frame.dtypes).all()
 
 
+def test_labels_that_are_no_text_stay(table: pa.Table, tmp_path: Path) -> None:
+    frame = pd.DataFrame({2024: table["x"].to_numpy(), ("a", 1): table["y"].to_numpy()})
+    fitted = gpuvgm.TableSynthesizer(hold_out=0.25).fit(frame)
+    fitted.save(tmp_path / "model.gpuvgm")
+    for one in (fitted, gpuvgm.load(tmp_path / "model.gpuvgm")):
+        assert [*one.sample(3).columns] == [*frame.columns]
+
+
 def test_further_rows_are_held_out_as_well(synthesizer: gpuvgm.TableSynthesizer, table: pa.Table) -> None:
     more = table_of(seed=5)
     own = gpuvgm.TableSynthesizer(hold_out=0.25).fit(table)
