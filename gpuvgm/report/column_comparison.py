@@ -38,7 +38,6 @@ _REMEDY_OF_LEFT_OUT = (
 )
 _QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
 _NEARLY_ALL = 0.9999  # of the rows
-UNMODELLED = ("pass", "id")  # kinds, whose columns come last
 _WASSERSTEIN = Measure(
     "wasserstein",
     "Wasserstein",
@@ -82,6 +81,7 @@ class OfTables(Reached, ColumnPart):
 
     synthetic_rows: int
     synthetic_missing: int
+    is_modelled: ClassVar[bool] = True  # the others come last
     metric: ClassVar[str]
     _DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
     TILES: ClassVar[tuple[Measure, ...]]
@@ -261,6 +261,7 @@ class UnmodelledComparison(OfTables):
     holds_keys: bool
     score: float | None = None
     reachable: float = 1.0
+    is_modelled: ClassVar[bool] = False
     metric: ClassVar[str] = "lengths"
     TILES: ClassVar[tuple[Measure, ...]] = (
         Measure("different", "values", COUNT, "different values of the original table"),
@@ -313,7 +314,7 @@ def values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
 def advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
     """Yield advice on the values of a column."""
     if column.score is None:
-        if column.kind not in UNMODELLED:
+        if column.is_modelled:
             yield Advice("The tables have no value here.", "Leave the column out.")
     elif column.score_lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
@@ -343,7 +344,7 @@ def advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
 def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
     before, after = column.missing_share, column.synthetic_missing_share
     if abs(before - after) >= _MISSING_SHARE:
-        is_left_out = column.kind in UNMODELLED and after == 1
+        is_left_out = not column.is_modelled and after == 1
         yield Advice(
             f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
             _REMEDY_OF_LEFT_OUT if is_left_out else "Look whether the generator knows missing values.",

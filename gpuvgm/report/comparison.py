@@ -14,7 +14,6 @@ from gpuvgm.report.closest import ClosestRecords
 from gpuvgm.report.column_comparison import (
     LOST,
     OF_BOTH,
-    UNMODELLED,
     ColumnComparison,
     advice_on_values,
     column_sections,
@@ -157,7 +156,7 @@ class Comparison(Scored):
     @property
     def real_keys(self) -> list[str]:
         """Those of `real_values` for which samples shall have new ones."""
-        return [name for name in self.real_values if self.columns[name].kind in UNMODELLED]
+        return [name for name in self.real_values if not self.columns[name].is_modelled]
 
     @property
     def verdict(self) -> str:

@@ -30,7 +30,6 @@ from gpuvgm.errors import InputError, naming
 from gpuvgm.execution import Run, Sampled
 from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.column_comparison import (
-    UNMODELLED,
     CategoryComparison,
     ColumnComparison,
     NumberComparison,
@@ -406,9 +405,9 @@ class OriginalTable:
         refuse_types(model, run.source)
         columns = [column for column in model.columns if column.name in names]
         # `copies` takes the first columns as those that are modelled.
-        columns.sort(key=lambda column: UNMODELLED.count(column.kind))
+        columns.sort(key=lambda column: column.family == "passed")
         names = [column.name for column in columns]
-        if not names or columns[0].kind in UNMODELLED:
+        if not names or columns[0].family == "passed":
             raise InputError("the model encodes no column, so that there is nothing to compare")
         sample = Sampled.of(run, names, model.seed)
         engine = get_engine(run.here.engine)
@@ -438,7 +437,7 @@ class OriginalTable:
         columns = {
             name: pair.compare(self.counts.columns[name], synthetic.columns[name]) for name, pair in self.pairs.items()
         }
-        modelled = [name for name, column in columns.items() if column.kind not in UNMODELLED]
+        modelled = [name for name, column in columns.items() if column.is_modelled]
         tables, row_count = (self.counts, synthetic), min(self.counts.rows, synthetic.rows, FIRST_ROWS)
         before, after = (
             {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
