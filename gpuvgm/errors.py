@@ -19,11 +19,10 @@ REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir " + (
 
 
 def install_extra(name: str) -> str:
-    """Return the command that adds an optional extra to this installation."""
+    """Return the command that adds an optional extra to this installation; "cuda" is that of the driver's CUDA."""
+    if name == "cuda":
+        return f'{install_extra("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
     return f'pip install "gpuvgm[{name}]"'
-
-
-INSTALL_CUDA = f'{install_extra("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
 
 
 T = TypeVar("T")

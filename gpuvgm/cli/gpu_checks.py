@@ -50,7 +50,7 @@ from gpuvgm.engines import (
     latencies,
     native_is_built,
 )
-from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
+from gpuvgm.errors import EnvironmentProblem, install_extra
 from gpuvgm.io import with_wide_indices
 from gpuvgm.summary import Frame, Grid, Summary
 from gpuvgm.synthesis import JointCounts
@@ -166,7 +166,7 @@ def lack_of(check: Check) -> str | None:
     """Describe what this machine lacks for a check; None where it has all."""
     for package in check.needs:
         if util.find_spec(package) is None:
-            return f"{package} is not installed: {INSTALL_CUDA}"
+            return f"{package} is not installed: {install_extra('cuda')}"
     gpus = import_module("cupy").cuda.runtime.getDeviceCount()
     return f"it needs {check.gpus} GPUs, and finds {gpus}" if gpus < check.gpus else None
 
@@ -256,7 +256,7 @@ def look_at_device() -> Found:
     compiler = tuple(map(int, cuda.nvrtc.getVersion()))
     if compiler[0] > driver // 1000:
         raise RuntimeError(
-            f"the driver is one of CUDA {driver // 1000}, CuPy's compiler of {compiler[0]}: {INSTALL_CUDA}"
+            f"the driver is one of CUDA {driver // 1000}, CuPy's compiler of {compiler[0]}: {install_extra('cuda')}"
         )
     free_bytes, total_bytes = cuda.Device().mem_info
     name = properties["name"]

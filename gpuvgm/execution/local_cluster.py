@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.engines import cuda_problem
-from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
 from gpuvgm.execution.local import available_threads
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _connect(address: str) -> Client:
 def _with_gpus(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:
     """One worker a GPU, each with one pool for CuPy and cuDF, which spills to the host where memory runs out."""
     if util.find_spec("dask_cuda") is None:
-        raise EnvironmentProblem(f"dask-cuda is not installed: {INSTALL_CUDA}")
+        raise EnvironmentProblem(f"dask-cuda is not installed: {install_extra('cuda')}")
     if str(options.get("protocol")).startswith("ucx") and util.find_spec("distributed_ucxx") is None:
         raise EnvironmentProblem(f'protocol="ucx" needs distributed-ucxx, which is not installed: {INSTALL_UCX}')
     settings: dict[str, Any] = {

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import gpuvgm
-from gpuvgm.errors import INSTALL_CUDA, REBUILD, RELEASED, UPGRADE, install_extra
+from gpuvgm.errors import REBUILD, RELEASED, UPGRADE, install_extra
 from tests.docs.pages import PAGES
 from tests.packaging.project import EXTRAS, ROOT
 
@@ -35,7 +35,7 @@ def test_messages_take_their_commands_from_one_place():
 
 def test_commands():
     assert install_extra("dask") == 'pip install "gpuvgm[dask]"'
-    assert INSTALL_CUDA == 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+    assert install_extra("cuda") == 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
     assert ("--upgrade gpuvgm" in UPGRADE, "pip install ." in UPGRADE) == (RELEASED, not RELEASED)
     assert ("--no-binary gpuvgm gpuvgm" in REBUILD, " . in the checkout" in REBUILD) == (RELEASED, not RELEASED)
 
