@@ -18,6 +18,7 @@ from .arrow import (
     with_wide_indices,
 )
 from .block import Block, DeviceTable, Runs, host_batch, joined, trimmed
+from .declared import DeclaredColumns
 from .device import callers_stream, device_array, device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
 from .frames import TableSource, is_loaded
@@ -25,11 +26,9 @@ from .locations import Given, Location, location_of, naming_file, write_bytes
 from .locks import locked
 from .manifest import Manifest
 from .open import TableLike, open_source
-from .parts import declared_source, typed_schema
 from .plain_json import from_plain, plain
 from .remote import RemoteFile, lies_in_process
 from .restoring import frame_batches, restore
-from .scans import types_in_pandas
 from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
 from .source import Source, check_unique
 from .spark_types import spark_batch
@@ -39,6 +38,7 @@ from .untrusted import check_schema, checked_columns, written_bytes
 
 __all__ = [
     "Block",
+    "DeclaredColumns",
     "DeviceTable",
     "Document",
     "FileSource",
@@ -58,7 +58,6 @@ __all__ = [
     "check_schema",
     "check_unique",
     "checked_columns",
-    "declared_source",
     "decoded_sink",
     "device_array",
     "device_rows",
@@ -99,8 +98,6 @@ __all__ = [
     "spark_batch",
     "taken",
     "trimmed",
-    "typed_schema",
-    "types_in_pandas",
     "with_wide_index",
     "with_wide_indices",
     "write_bytes",
