@@ -5,7 +5,6 @@ from .arrow import (
     is_number_type,
     is_plain_number_type,
     is_text_type,
-    is_view,
     joined_arrays,
     metadata_of_values,
     out_of_dictionary,
@@ -15,11 +14,10 @@ from .arrow import (
     row_bytes,
     taken,
     with_wide_index,
-    with_wide_indices,
 )
 from .block import Block, DeviceTable, Runs, host_batch, joined, trimmed
 from .declared import DeclaredColumns
-from .device import callers_stream, device_array, device_rows, holds_device_rows, lies_on_device
+from .device import device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
 from .frames import TableSource, is_loaded
 from .locations import Given, Location, location_of, naming_file, write_bytes
@@ -28,7 +26,7 @@ from .manifest import Manifest
 from .open import TableLike, open_source
 from .plain_json import from_plain, plain
 from .remote import RemoteFile, lies_in_process
-from .restoring import frame_batches, restore
+from .restoring import restore
 from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
 from .source import Source, check_unique
 from .spark_types import spark_batch
@@ -52,17 +50,14 @@ __all__ = [
     "Source",
     "TableLike",
     "TableSource",
-    "callers_stream",
     "check_file",
     "check_folder_of",
     "check_schema",
     "check_unique",
     "checked_columns",
     "decoded_sink",
-    "device_array",
     "device_rows",
     "expand",
-    "frame_batches",
     "from_plain",
     "holds_device_rows",
     "host_batch",
@@ -74,7 +69,6 @@ __all__ = [
     "is_number_type",
     "is_plain_number_type",
     "is_text_type",
-    "is_view",
     "joined",
     "joined_arrays",
     "lies_in_process",
@@ -99,7 +93,6 @@ __all__ = [
     "taken",
     "trimmed",
     "with_wide_index",
-    "with_wide_indices",
     "write_bytes",
     "written_bytes",
 ]

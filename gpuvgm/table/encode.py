@@ -32,7 +32,7 @@ from gpuvgm.io import (
     Block,
     DeviceTable,
     Source,
-    device_array,
+    device_rows,
     host_batch,
     joined,
     lies_on_device,
@@ -88,7 +88,7 @@ def checked_uniforms(
         if name not in model.names or not model[name].takes_uniforms:
             reason = "which draws nothing" if name in model.names else "which was not fitted"
             raise InputError(f'uniforms are given for column "{name}", {reason}')
-        host_array = to_numpy(device_array(f'uniforms of column "{name}"', array)) if lies_on_device(array) else array
+        host_array = to_numpy(device_rows(f'uniforms of column "{name}"', array)) if lies_on_device(array) else array
         values = np.ascontiguousarray(host_array, dtype=np.float64)
         if values.ndim != 1 or (rows is not None and len(values) != rows):
             raise InputError(f'column "{name}": uniforms need one value a row ({rows}), not shape {values.shape}')

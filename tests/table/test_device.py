@@ -22,7 +22,7 @@ from gpuvgm.engines.cuda import device as cuda_device
 from gpuvgm.engines.cuda import em, summary
 from gpuvgm.errors import InputError
 from gpuvgm.execution import local, sampling
-from gpuvgm.io import with_wide_indices
+from gpuvgm.io import with_wide_index
 from gpuvgm.io.frames import ArraySource
 from gpuvgm.table import decode, write
 from tests.conftest import needs, needs_gpu
@@ -590,7 +590,8 @@ def frame() -> pd.DataFrame:
 def test_cudf_frames_come_back_as_cudf_frames(device: Any, cudf: Any, engine: str) -> None:
     rows = frame()
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    table = table.cast(with_wide_indices(table.schema))
+    wide = [field.with_type(with_wide_index(field.type)) for field in table.schema]
+    table = table.cast(pa.schema(wide).with_metadata(table.schema.metadata))
     expected = TableTransformer({"whole": "pass"}, **SETTINGS).fit(table)
     given = DataFrame.from_pandas(rows)
     found = TableTransformer({"whole": "pass"}, engine=engine, **SETTINGS).fit(given)
