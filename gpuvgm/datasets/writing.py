@@ -13,7 +13,7 @@ from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
-from gpuvgm.execution import Executor, LocalExecutor, OpenPartition, Run
+from gpuvgm.execution import DaskExecutor, LocalExecutor, OpenPartition, Run
 from gpuvgm.io import Given, Location, Source, location_of
 from gpuvgm.table import Parts, RunSummary, target_of
 
@@ -95,7 +95,13 @@ class Generator:
         return self.rows_of(part.first_row, part.rows, self.seed), {}
 
     def write(
-        self, path: Given, part: RowRange, executor: Executor, file_rows: int = FILE_ROWS, *, resume: bool | None
+        self,
+        path: Given,
+        part: RowRange,
+        executor: LocalExecutor | DaskExecutor,
+        file_rows: int = FILE_ROWS,
+        *,
+        resume: bool | None,
     ) -> RunSummary:
         """Write a range of rows, as `generate` describes; `resume` is None where a run that ends early cannot go on."""
         out = location_of(path)
@@ -179,7 +185,7 @@ def generate(
     file_rows: int = FILE_ROWS,
     block_rows: int = BLOCK_ROWS,
     resume: bool = False,
-    executor: Executor | None = None,
+    executor: LocalExecutor | DaskExecutor | None = None,
 ) -> RunSummary:
     """Write generated rows to files, block by block. Every row depends on the seed and its number only.
 

@@ -15,7 +15,7 @@ from .arrow import (
     taken,
     with_wide_index,
 )
-from .block import Block, DeviceTable, Runs, host_batch, joined, trimmed
+from .block import Block, DeviceTable, Runs, host_batch, joined
 from .declared import DeclaredColumns
 from .device import device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
@@ -31,7 +31,7 @@ from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_si
 from .source import Source, check_unique
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
-from .threads import in_order, result_of
+from .threads import result_of
 from .untrusted import check_schema, checked_columns, written_bytes
 
 __all__ = [
@@ -61,7 +61,6 @@ __all__ = [
     "from_plain",
     "holds_device_rows",
     "host_batch",
-    "in_order",
     "is_csv",
     "is_datetime_type",
     "is_loaded",
@@ -91,7 +90,6 @@ __all__ = [
     "row_bytes",
     "spark_batch",
     "taken",
-    "trimmed",
     "with_wide_index",
     "write_bytes",
     "written_bytes",

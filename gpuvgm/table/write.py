@@ -26,7 +26,7 @@ import pyarrow as pa
 from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution import DaskExecutor, Executor, LocalExecutor, Partition, Run
+from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
 from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
 from gpuvgm.io import (
     FileSource,
@@ -400,7 +400,7 @@ class Parts:
         sink = self.sink(out, run.executor.threads, self.first_row)
         with locked(out), sink:
             writer = PartWriter(sink, self.columns)
-            _writer(run).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+            run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
         seconds = time.perf_counter() - start
         writer.unseen.warn(run.source.place)
         return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
@@ -561,12 +561,6 @@ def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
     return writer.entry()
 
 
-def _writer(run: Run) -> Executor:
-    """What runs blocks whose results are written."""
-    executor = run.executor
-    return executor.for_writing(on_device=run.on_device) if isinstance(executor, LocalExecutor) else executor
-
-
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
@@ -695,7 +689,7 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        _writer(run).map_blocks(cut, _blocks(run, columns, cut), files.take)
+        run.writer.map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 
