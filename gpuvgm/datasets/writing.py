@@ -14,8 +14,8 @@ from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
 from gpuvgm.execution import DaskExecutor, LocalExecutor, OpenPartition, Run
-from gpuvgm.io import Given, Location, Source, location_of
-from gpuvgm.table import Parts, RunSummary, target_of
+from gpuvgm.io import Given, Location, Source, location_of, target_of
+from gpuvgm.table import Parts, RunSummary
 
 FILE_ROWS = 1 << 26
 Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen

@@ -24,10 +24,10 @@ from .locations import Given, Location, location_of, naming_file, write_bytes
 from .locks import locked
 from .manifest import Manifest
 from .open import TableLike, open_source
+from .output_folder import OutputFolder
 from .plain_json import from_plain, plain
-from .remote import RemoteFile, lies_in_process
 from .restoring import restore
-from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
+from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, target_of
 from .source import Source, check_unique
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
@@ -43,9 +43,9 @@ __all__ = [
     "Given",
     "Location",
     "Manifest",
+    "OutputFolder",
     "Packed",
     "ParquetSink",
-    "RemoteFile",
     "Runs",
     "Source",
     "TableLike",
@@ -70,7 +70,6 @@ __all__ = [
     "is_text_type",
     "joined",
     "joined_arrays",
-    "lies_in_process",
     "lies_on_device",
     "location_of",
     "locked",
@@ -84,12 +83,12 @@ __all__ = [
     "plain_type",
     "plain_values_of",
     "reading_options",
-    "refuse_overwriting",
     "restore",
     "result_of",
     "row_bytes",
     "spark_batch",
     "taken",
+    "target_of",
     "with_wide_index",
     "write_bytes",
     "written_bytes",

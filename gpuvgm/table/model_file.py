@@ -32,7 +32,6 @@ from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
     Given,
     Location,
-    RemoteFile,
     check_folder_of,
     from_plain,
     location_of,
@@ -121,7 +120,7 @@ def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], obj
         raise InputError(
             f"{target}: not written, as it could not be read again: {problem.__cause__ or problem}; please report it"
         ) from problem
-    if isinstance(target, RemoteFile) or target.suffix == SUFFIX:
+    if not isinstance(target, Path) or target.suffix == SUFFIX:
         write_bytes(target, zipped(files))
         return target
     final = Path(os.path.realpath(target))
@@ -247,8 +246,13 @@ def check_target(path: Given) -> Location:
         Where the folder does not exist, or something is there that is no model.
     """
     target = location_of(path)
-    if isinstance(target, RemoteFile):
-        _check_remote(target)
+    if not isinstance(target, Path):
+        if target.suffix != SUFFIX:
+            raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
+        target.refuse_read_only()
+        entry = target.entry()
+        if entry is not None and entry.is_folder:
+            raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
         return target
     if _FOREIGN.fullmatch(target.suffix) and not target.exists():
         form = f"a file ending in {SUFFIX}, or a folder without an ending"
@@ -257,15 +261,6 @@ def check_target(path: Given) -> Location:
     if target.exists():
         _check_replaceable(target)
     return target
-
-
-def _check_remote(target: RemoteFile) -> None:
-    if target.suffix != SUFFIX:
-        raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
-    target.refuse_read_only()
-    entry = target.entry()
-    if entry is not None and entry.is_folder:
-        raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
 
 
 def _check_replaceable(target: Path) -> None:
@@ -323,7 +318,7 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
 
 def _open_file(target: Location) -> tuple[BinaryIO, int]:
     """Open a model that is one file; also its size."""
-    if isinstance(target, RemoteFile):
+    if not isinstance(target, Path):
         entry = target.entry()
         if entry is None:
             raise _no_model(target)
