@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -14,7 +15,7 @@ from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
 from gpuvgm.execution import DaskExecutor, LocalExecutor, OpenPartition, Run
-from gpuvgm.io import Given, Location, Source, location_of, target_of
+from gpuvgm.io import Location, Source, location_of, target_of
 from gpuvgm.table import Parts, RunSummary
 
 FILE_ROWS = 1 << 26
@@ -96,7 +97,7 @@ class Generator:
 
     def write(
         self,
-        path: Given,
+        path: str | os.PathLike[str],
         part: RowRange,
         executor: LocalExecutor | DaskExecutor,
         file_rows: int = FILE_ROWS,
@@ -176,7 +177,7 @@ class RowsInOrder(GeneratedRows):
 
 
 def generate(
-    path: Given,
+    path: str | os.PathLike[str],
     rows: int,
     *,
     kind: Kind = "amount",

@@ -10,17 +10,16 @@ from .arrow import (
     out_of_dictionary,
     plain_type,
     plain_values_of,
-    reading_options,
     row_bytes,
     taken,
     with_wide_index,
 )
-from .block import Block, DeviceTable, Runs, host_batch, joined
+from .block import Block, Runs
 from .declared import DeclaredColumns
 from .device import device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
 from .frames import TableSource, is_loaded
-from .locations import Given, Location, location_of, naming_file, write_bytes
+from .locations import Location, location_of, naming_file, write_bytes
 from .locks import locked
 from .manifest import Manifest
 from .open import TableLike, open_source
@@ -32,15 +31,13 @@ from .source import Source, check_unique
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
 from .threads import result_of
-from .untrusted import check_schema, checked_columns, written_bytes
+from .untrusted import UntrustedStream, written_bytes
 
 __all__ = [
     "Block",
     "DeclaredColumns",
-    "DeviceTable",
     "Document",
     "FileSource",
-    "Given",
     "Location",
     "Manifest",
     "OutputFolder",
@@ -50,17 +47,15 @@ __all__ = [
     "Source",
     "TableLike",
     "TableSource",
+    "UntrustedStream",
     "check_file",
     "check_folder_of",
-    "check_schema",
     "check_unique",
-    "checked_columns",
     "decoded_sink",
     "device_rows",
     "expand",
     "from_plain",
     "holds_device_rows",
-    "host_batch",
     "is_csv",
     "is_datetime_type",
     "is_loaded",
@@ -68,7 +63,6 @@ __all__ = [
     "is_number_type",
     "is_plain_number_type",
     "is_text_type",
-    "joined",
     "joined_arrays",
     "lies_on_device",
     "location_of",
@@ -82,7 +76,6 @@ __all__ = [
     "plain",
     "plain_type",
     "plain_values_of",
-    "reading_options",
     "restore",
     "result_of",
     "row_bytes",

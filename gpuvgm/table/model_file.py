@@ -30,7 +30,6 @@ from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
 from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
-    Given,
     Location,
     check_folder_of,
     from_plain,
@@ -88,7 +87,9 @@ NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is an
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], object] = lambda _: None) -> Location:
+def save_model(
+    fitted: TableModel, path: str | os.PathLike[str], load: Callable[[TableModel], object] = lambda _: None
+) -> Location:
     """Write a model: a zip if the name ends in ``.gpuvgm``, else a directory.
 
     The bytes are read as a model before anything is written.
@@ -132,7 +133,7 @@ def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], obj
     return target
 
 
-def load_model(path: Given) -> TableModel:
+def load_model(path: str | os.PathLike[str]) -> TableModel:
     """Read a model that `save_model` wrote.
 
     Raises
@@ -237,7 +238,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
-def check_target(path: Given) -> Location:
+def check_target(path: str | os.PathLike[str]) -> Location:
     """Refuse a path that `save_model` would refuse, before the work is done.
 
     Raises

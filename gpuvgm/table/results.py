@@ -15,7 +15,7 @@ from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import choose_engine
 from gpuvgm.errors import InMemoryWarning, SourceChangedError, warn
 from gpuvgm.execution import Run, RunSettings
-from gpuvgm.io import Source, joined, metadata_of_values
+from gpuvgm.io import Block, Source, metadata_of_values
 from gpuvgm.table.decode import Decoded, Decoding, joined_valid
 from gpuvgm.table.encode import Coding, OnehotLayout
 from gpuvgm.table.write import FileOutput, RunSummary
@@ -103,7 +103,7 @@ def decode_in_memory(run: Run, decoding: Decoding) -> tuple[Any, Array | None]:
     build, blocks = replace(decoding, engine=run.engine).rows, list[Decoded]()
     run.executor.map_blocks(run.prepared(build, reader), reader.blocks(run), blocks.append)
     schema = decoding.model.decoded_schema(reader.passthrough)
-    rows = joined([part.table for part in blocks], schema)
+    rows = Block.joined(blocks, schema)
     return rows, joined_valid(blocks) if decoding.check else None
 
 

@@ -6,6 +6,7 @@ Each file of a folder holds the same rows whichever process writes it, so comple
 from __future__ import annotations
 
 import logging
+import os
 import time
 from bisect import bisect_right
 from collections import Counter, deque
@@ -28,7 +29,6 @@ from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
 from gpuvgm.files import SIGNALS
 from gpuvgm.io import (
     FileSource,
-    Given,
     Location,
     Manifest,
     OutputFolder,
@@ -131,7 +131,7 @@ class FileOutput:
         Go on with a run that was cut short.
     """
 
-    out: Given
+    out: str | os.PathLike[str]
     part_rows: int | Literal["file"]
     options: ParquetOptions
     resume: bool
