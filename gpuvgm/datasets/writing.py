@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
@@ -13,9 +14,9 @@ from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
-from gpuvgm.execution import Executor, LocalExecutor, OpenPartition, Run
-from gpuvgm.io import Given, Location, Source, location_of
-from gpuvgm.table import Parts, RunSummary, target_of
+from gpuvgm.execution import DaskExecutor, LocalExecutor, OpenPartition, Run
+from gpuvgm.io import Location, Source, location_of, target_of
+from gpuvgm.table import Parts, RunSummary
 
 FILE_ROWS = 1 << 26
 Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen
@@ -95,7 +96,13 @@ class Generator:
         return self.rows_of(part.first_row, part.rows, self.seed), {}
 
     def write(
-        self, path: Given, part: RowRange, executor: Executor, file_rows: int = FILE_ROWS, *, resume: bool | None
+        self,
+        path: str | os.PathLike[str],
+        part: RowRange,
+        executor: LocalExecutor | DaskExecutor,
+        file_rows: int = FILE_ROWS,
+        *,
+        resume: bool | None,
     ) -> RunSummary:
         """Write a range of rows, as `generate` describes; `resume` is None where a run that ends early cannot go on."""
         out = location_of(path)
@@ -170,7 +177,7 @@ class RowsInOrder(GeneratedRows):
 
 
 def generate(
-    path: Given,
+    path: str | os.PathLike[str],
     rows: int,
     *,
     kind: Kind = "amount",
@@ -179,7 +186,7 @@ def generate(
     file_rows: int = FILE_ROWS,
     block_rows: int = BLOCK_ROWS,
     resume: bool = False,
-    executor: Executor | None = None,
+    executor: LocalExecutor | DaskExecutor | None = None,
 ) -> RunSummary:
     """Write generated rows to files, block by block. Every row depends on the seed and its number only.
 

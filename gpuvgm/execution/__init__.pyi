@@ -2,7 +2,7 @@ from .aggregate import map_columns, summarise_columns
 from .context import Run, RunSettings, clone_beside_executor, executor_for
 from .dask import DaskExecutor
 from .dask_frames import whole_rows
-from .local import Executor, LocalExecutor, RemoteBlocks, available_threads
+from .local import LocalExecutor, RemoteBlocks, available_threads
 from .local_cluster import cluster
 from .memory import Need, parse_memory
 from .partitions import OpenPartition, Partition
@@ -13,7 +13,6 @@ from .worker_rows import rows_on_workers
 
 __all__ = [
     "DaskExecutor",
-    "Executor",
     "LocalExecutor",
     "Need",
     "OpenPartition",

@@ -24,7 +24,6 @@ from gpuvgm.execution.partitions import (
     as_read_by,
     file_rows,
     partitions,
-    reachable,
     rows_of_file,
     single_files,
     with_known_rows,
@@ -151,6 +150,12 @@ class Run:
         return isinstance(self.executor, CallerExecutor)
 
     @property
+    def writer(self) -> Executor:
+        """What runs blocks whose results are written."""
+        executor = self.executor
+        return executor.for_writing(on_device=self.on_device) if isinstance(executor, LocalExecutor) else executor
+
+    @property
     def here(self) -> Run:
         """The run in this process instead of its cluster, for cells of summaries and single rows."""
         if not self.executor.spread:
@@ -201,7 +206,7 @@ class Run:
         """Partitions of some columns: between cuts of files, or of as many rows as suit the executor, up to `most`."""
         source = self.source
         if isinstance(source, FileSource) and self.executor.spread:
-            source = reachable(source)
+            source = source.reachable()
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             # Rows are numbered through the files, so those of CSV are counted first, by the workers.
             source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))

@@ -19,21 +19,9 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
-from gpuvgm.io import (
-    Block,
-    Packed,
-    Runs,
-    Source,
-    check_unique,
-    declared_source,
-    lies_on_device,
-    row_bytes,
-    typed_schema,
-    types_in_pandas,
-)
+from gpuvgm.io import Block, DeclaredColumns, Packed, Runs, Source, lies_on_device, row_bytes
 from gpuvgm.shortage import machine_memory
 
-Opener = Callable[[Any], Source]
 MOST_COUNTED = 64  # frames whose lengths are remembered
 KEPT_SHARE = 0.25  # of all memory: partitions of a sample may take so much until the fit is done
 KEPT_BYTES = 1 << 26  # the same of each worker, where that is less: a large partition takes twice as much when read
@@ -49,22 +37,24 @@ class DaskFrame(Source):
     ----------
     frame : dask.dataframe.DataFrame
         The frame.
-    schema : pyarrow.Schema
+    declared : DeclaredColumns
         Columns and types, which all partitions must have.
-    open : callable
-        Makes a source of one partition.
     kept : dict
         Partitions that are in memory already, by number.
     """
 
     frame: Any
-    schema: pa.Schema
-    open: Opener
+    declared: DeclaredColumns
     kept: Mapping[int, Any] = field(default_factory=dict)
     name: str = "dask.DataFrame"
     flavour: str = "dask"
     identified: ClassVar[bool] = True
     lazy: ClassVar[bool] = True
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types of all partitions."""
+        return self.declared.schema
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -102,7 +92,7 @@ class DaskFrame(Source):
         for number, (delayed, first, rows) in enumerate(parts):
             if rows:
                 computed = self.kept.get(number, delayed)
-                yield DaskPartition(number, first, rows, reading, self.schema, self.open, computed)
+                yield DaskPartition(number, first, rows, reading, self.declared, computed)
 
     def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> DaskFrame:
         """The frame with the first partitions that a sample reads persisted, as many as fit the memory.
@@ -211,10 +201,8 @@ class DaskPartition:
         Its rows, globally.
     reading : Reading
         What is read of it.
-    schema : pyarrow.Schema
+    declared : DeclaredColumns
         Columns and types of the frame.
-    open : callable
-        Makes a source of what it is computed to.
     delayed : dask.delayed.Delayed, optional
         How it is computed.
     """
@@ -223,8 +211,7 @@ class DaskPartition:
     first_row: int
     rows: int
     reading: Reading
-    schema: pa.Schema
-    open: Opener
+    declared: DeclaredColumns
     delayed: Any = None
 
     @property
@@ -246,10 +233,7 @@ class DaskPartition:
             Where it has other columns, types or rows than the frame declares.
         """
         _give_back()
-        schema = pa.schema([self.schema.field(name) for name in self.reading.columns])
-        labels = [label for label in frame.columns if str(label) in self.reading.columns]
-        frame = frame if len(labels) == len(frame.columns) else frame[labels]
-        source = declared_source(f"partition {self.number}", frame, schema, self.open)
+        source = self.declared.source(f"partition {self.number}", frame, self.reading.columns)
         if source.rows != self.rows:
             raise InputError(
                 f"partition {self.number} has {counted(source.rows or 0, 'row')} now, "
@@ -375,7 +359,7 @@ def _split_into_pieces(table: pa.Table, pieces: Sequence[Piece]) -> Iterator[tup
         yield order, low, table.slice(start, high - low)
 
 
-def dask_source(frame: Any, opener: Opener) -> DaskFrame:
+def dask_source(frame: Any, opener: Callable[[Any], Source]) -> DaskFrame:
     """A source over a frame of Dask.
 
     Raises
@@ -385,25 +369,39 @@ def dask_source(frame: Any, opener: Opener) -> DaskFrame:
     """
     with suppress(ImportError):
         import distributed  # noqa: F401  # its settings are lost where Dask first loads it to read statistics of files
-    check_unique("dask.DataFrame", [str(name) for name in frame.columns])
     # Optimised once: the divisions that `set_index` computes differ with the columns that are read.
     optimized_frame = optimized(frame, fuse=False)
-    return DaskFrame(optimized_frame, _schema_of(optimized_frame, opener), opener)
+    declared = DeclaredColumns.of("dask.DataFrame", optimized_frame._meta, opener)
+    return DaskFrame(optimized_frame, _with_types_of_rows(declared, optimized_frame))
 
 
-def _types_of_files(frame: Any) -> dict[str, pa.DataType]:
-    """Common types of columns whose types differ between the Parquet files that a frame reads without further work."""
+def _with_types_of_rows(declared: DeclaredColumns, frame: Any) -> DeclaredColumns:
+    """The columns with types widened to those of the files that a frame reads.
+
+    Of Python objects, and of columns without any values, they are those of the first partition that has some.
+    """
+    objects = [str(label) for label, dtype in frame.dtypes.items() if str(dtype) == "object"]
+
+    def partitions() -> Iterator[Any]:
+        parts = delayed_partitions(frame)
+        return (parts[number].compute() for number, rows in enumerate(lengths_of(frame)) if rows)
+
+    return _with_types_of_files(declared, frame).with_values(objects, partitions)
+
+
+def _with_types_of_files(declared: DeclaredColumns, frame: Any) -> DeclaredColumns:
+    """The columns with the common types of Parquet files that a frame reads without further work; all are checked."""
     from dask.dataframe.dask_expr.io.parquet import ReadParquet
     from pyarrow.dataset import FileSystemDataset
 
-    types: dict[str, pa.DataType] = {}
+    own_columns = declared
     for reader in frame.expr.find_operations(ReadParquet):
         about = reader._dataset_info
         fragments = [entry.fragment for entry in about.get("fragments", ())]
         dataset = about["ds"] if "ds" in about else FileSystemDataset(fragments, about["schema"], fragments[0].format)
-        types_of_reader = types_in_pandas(reader.path, dataset, reader.columns, has_one_schema=bool(fragments))
-        types |= types_of_reader if reader is frame.expr else {}
-    return types
+        typed = declared.with_files(reader.path, dataset, reader.columns, has_one_schema=bool(fragments))
+        own_columns = typed if reader is frame.expr else own_columns
+    return own_columns
 
 
 def whole_rows(array: Any) -> Any:
@@ -421,7 +419,7 @@ def whole_rows(array: Any) -> Any:
     return array.rechunk({1: -1})
 
 
-def array_source(array: Any, opener: Opener) -> DaskFrame:
+def array_source(array: Any, opener: Callable[[Any], Source]) -> DaskFrame:
     """A source over a Dask array of rows and columns: a frame of its chunks, with columns "0", "1" and so on."""
     import dask.dataframe as dd
     from dask.array.optimization import optimize
@@ -446,22 +444,6 @@ def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...]
     library = import_module("cudf" if lies_on_device(chunk) else "pandas")
     names = [str(column) for column in range(chunk.shape[1])]
     return library.DataFrame(chunk, index=range(first_row, first_row + len(chunk)), columns=names)
-
-
-def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
-    """Types that the frame declares, widened to those of its files.
-
-    Of Python objects, and of columns without any values, they are those of the first partition that has some.
-    """
-    schema, types = opener(frame._meta).schema, _types_of_files(frame)
-    objects = [str(label) for label, dtype in frame.dtypes.items() if str(dtype) == "object"]
-
-    def schemas() -> Iterator[pa.Schema]:
-        parts = delayed_partitions(frame)
-        filled = (number for number, rows in enumerate(lengths_of(frame)) if rows)
-        return (opener(parts[number].compute()).schema for number in filled)
-
-    return typed_schema(schema, types, objects, schemas)
 
 
 def optimized(frame: Any, *, fuse: bool = True) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io import callers_stream, result_of
+from gpuvgm.io import result_of
 
 READ_AHEAD = 2  # blocks in flight beyond one a thread
 PARTITION_ROWS = 1 << 26  # of one process
@@ -28,6 +28,19 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of each period, as
 KEPT_BYTES = 1 << 23  # a column of a block
 LEAST_ROWS = 1 << 12  # of the parts of a block that memory was too short for
 _LOG = logging.getLogger("gpuvgm")
+
+
+def callers_stream() -> Callable[[], None]:
+    """A function that makes this thread's current device and stream the current ones of the thread that calls it."""
+    import cupy  # there, as some rows are its arrays
+
+    device, stream = cupy.cuda.Device(), cupy.cuda.get_current_stream()
+
+    def use() -> None:
+        device.use()
+        stream.use()
+
+    return use
 
 
 class HasRows(Protocol):

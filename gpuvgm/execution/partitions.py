@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from gpuvgm.engines import get_engine
-from gpuvgm.errors import InputError
-from gpuvgm.io import Block, FileSource, Source, TableSource, lies_in_process
+from gpuvgm.io import Block, FileSource, Source, TableSource
 
 COUNTED_ROWS = 1 << 16  # of a block, where rows are counted
 
@@ -200,26 +197,6 @@ def held_rows(source: Source, reading: Reading, partition_rows: int) -> Iterator
     for block in source.blocks(reading.columns, partition_rows):
         table = pa.Table.from_batches([block.batch])
         yield HeldRows(TableSource(source.name, source.flavour, table), block.first_row, reading)
-
-
-def reachable(source: FileSource) -> FileSource:
-    """The files of a source by absolute paths, as workers may run in other folders.
-
-    Raises
-    ------
-    InputError
-        For files that lie in this process.
-    """
-    for part in source.parts:
-        if lies_in_process(part.path):
-            raise InputError(f"{part.path}: lies in the memory of one process, where workers cannot read it")
-    return replace(source, parts=tuple(_absolute(part) for part in source.parts))
-
-
-def _absolute(part: Any) -> Any:
-    if not isinstance(part.path, Path) or part.path.is_absolute():
-        return part
-    return replace(part, path=Path(os.path.abspath(part.path)))
 
 
 def single_files(source: FileSource) -> list[FileSource]:

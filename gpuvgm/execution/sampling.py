@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,20 +19,17 @@ from gpuvgm.arrays import ascending
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run, travelling_rows
 from gpuvgm.execution.dask import DaskExecutor
-from gpuvgm.execution.partitions import reachable
 from gpuvgm.io import (
     Block,
     FileSource,
     Runs,
     Source,
     TableSource,
-    in_order,
     is_plain_number_type,
     joined_arrays,
     plain_values_of,
     row_bytes,
     taken,
-    trimmed,
 )
 
 SAMPLE_RUNS = 32
@@ -83,15 +80,24 @@ class Sampled:
             rows = _sample_rows(run, tuple(names), runs)
             return cls(run, _join_chunks(rows, run.executor.threads) if fine else rows)
         stream = _first_blocks(run, names)
-        head: list[Block] = []
-        for block in stream:
-            head.append(block)
-            if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
-                break
-        schema = source.fields(names)
+        head = _blocks_up_to(stream, UNKNOWN_SAMPLE_ROWS)
         # Cut to a fixed length, so that the sample does not depend on the rows of a block.
-        rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
+        rows = _joined(head, source.fields(names)).slice(0, UNKNOWN_SAMPLE_ROWS)
         return cls(run, rows, None if source.repeatable else chain(head, stream))
+
+
+def _blocks_up_to(blocks: Iterable[Block], rows: int) -> list[Block]:
+    """The first blocks, up to the one that has the last of so many rows."""
+    head: list[Block] = []
+    for block in blocks:
+        head.append(block)
+        if block.first_row + block.rows >= rows:
+            break
+    return head
+
+
+def _joined(blocks: Iterable[Block], schema: pa.Schema) -> pa.Table:
+    return pa.Table.from_batches([block.batch for block in blocks], schema)
 
 
 def _first_blocks(run: Run, names: Sequence[str]) -> Iterator[Block]:
@@ -110,16 +116,13 @@ def _first_blocks(run: Run, names: Sequence[str]) -> Iterator[Block]:
 
 def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
     """The rows of runs; those of files are read by threads of this process or of the workers, some runs each."""
-    source = run.source
-    cluster = run.executor if isinstance(run.executor, DaskExecutor) else None
-    in_one_thread = cluster is None and min(run.executor.threads, len(runs)) < 2
-    if in_one_thread or not runs or not isinstance(source, FileSource):
+    source, executor = run.source, run.executor
+    if not runs or not isinstance(source, FileSource):
         return source.sample(names, runs)
-    threads = run.executor.threads if cluster is None else cluster.worker_threads
-    share, files = -(-len(runs) // threads), source if cluster is None else reachable(source)
-    shares = [files.holding(runs[first : first + share]) for first in range(0, len(runs), share)]
-    read_share = partial(_sample_files, names)
-    return pa.concat_tables(in_order(read_share, shares) if cluster is None else cluster.gather(read_share, shares))
+    if not isinstance(executor, DaskExecutor):
+        return source.sample_in_threads(names, runs, executor.threads)
+    shares = source.reachable().shares_of(runs, executor.worker_threads)
+    return pa.concat_tables(executor.gather(partial(_sample_files, names), shares))
 
 
 def _sample_files(names: tuple[str, ...], share: tuple[FileSource, Runs]) -> pa.Table:
@@ -335,9 +338,8 @@ def _single_rows(source: Source, names: Sequence[str], total: int, count: int, s
 def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
     """The first rows of a source."""
     _LOG.warning("%s: its number of rows is unknown: the sample is its first rows, not a random one", source.name)
-    batches = (block.batch for block in source.blocks(names, min(count, HEAD_BLOCK_ROWS)))
-    schema = source.fields(names)
-    return pa.Table.from_batches(list(trimmed(batches, 0, count)), schema)
+    head = _blocks_up_to(source.blocks(names, min(count, HEAD_BLOCK_ROWS)), count)
+    return _joined(head, source.fields(names)).slice(0, count)
 
 
 def stratify(table: pa.Table, count: int, seed: int) -> pa.Table:

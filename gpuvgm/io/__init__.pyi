@@ -5,69 +5,57 @@ from .arrow import (
     is_number_type,
     is_plain_number_type,
     is_text_type,
-    is_view,
     joined_arrays,
     metadata_of_values,
     out_of_dictionary,
     plain_type,
     plain_values_of,
-    reading_options,
     row_bytes,
     taken,
     with_wide_index,
-    with_wide_indices,
 )
-from .block import Block, DeviceTable, Runs, host_batch, joined, trimmed
-from .device import callers_stream, device_array, device_rows, holds_device_rows, lies_on_device
+from .block import Block, Runs
+from .declared import DeclaredColumns
+from .device import device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
 from .frames import TableSource, is_loaded
-from .locations import Given, Location, location_of, naming_file, write_bytes
+from .locations import Location, location_of, naming_file, write_bytes
 from .locks import locked
 from .manifest import Manifest
 from .open import TableLike, open_source
-from .parts import declared_source, typed_schema
+from .output_folder import OutputFolder
 from .plain_json import from_plain, plain
-from .remote import RemoteFile, lies_in_process
-from .restoring import frame_batches, restore
-from .scans import types_in_pandas
-from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, refuse_overwriting
+from .restoring import restore
+from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, target_of
 from .source import Source, check_unique
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
-from .threads import in_order, result_of
-from .untrusted import check_schema, checked_columns, written_bytes
+from .threads import result_of
+from .untrusted import UntrustedStream, written_bytes
 
 __all__ = [
     "Block",
-    "DeviceTable",
+    "DeclaredColumns",
     "Document",
     "FileSource",
-    "Given",
     "Location",
     "Manifest",
+    "OutputFolder",
     "Packed",
     "ParquetSink",
-    "RemoteFile",
     "Runs",
     "Source",
     "TableLike",
     "TableSource",
-    "callers_stream",
+    "UntrustedStream",
     "check_file",
     "check_folder_of",
-    "check_schema",
     "check_unique",
-    "checked_columns",
-    "declared_source",
     "decoded_sink",
-    "device_array",
     "device_rows",
     "expand",
-    "frame_batches",
     "from_plain",
     "holds_device_rows",
-    "host_batch",
-    "in_order",
     "is_csv",
     "is_datetime_type",
     "is_loaded",
@@ -75,10 +63,7 @@ __all__ = [
     "is_number_type",
     "is_plain_number_type",
     "is_text_type",
-    "is_view",
-    "joined",
     "joined_arrays",
-    "lies_in_process",
     "lies_on_device",
     "location_of",
     "locked",
@@ -91,18 +76,13 @@ __all__ = [
     "plain",
     "plain_type",
     "plain_values_of",
-    "reading_options",
-    "refuse_overwriting",
     "restore",
     "result_of",
     "row_bytes",
     "spark_batch",
     "taken",
-    "trimmed",
-    "typed_schema",
-    "types_in_pandas",
+    "target_of",
     "with_wide_index",
-    "with_wide_indices",
     "write_bytes",
     "written_bytes",
 ]

@@ -99,15 +99,13 @@ def with_wide_indices(schema: pa.Schema) -> pa.Schema:
 
     Separate writers may index the entries of one part with 8 bits, and those of the next with 16.
     """
-    for place, field in enumerate(schema):
-        if pa.types.is_dictionary(field.type):
-            schema = schema.set(place, field.with_type(with_wide_index(field.type)))
-    return schema
+    fields = [field.with_type(with_wide_index(field.type)) for field in schema]
+    return pa.schema(fields).with_metadata(schema.metadata)
 
 
-def with_wide_index(type_: Any) -> pa.DataType:
-    """A dictionary's type with indices wide enough for any number of entries."""
-    return pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
+def with_wide_index(type_: Any) -> Any:
+    """A dictionary's type with indices wide enough for any number of entries; other types as they are."""
+    return pa.dictionary(pa.int32(), type_.value_type, type_.ordered) if pa.types.is_dictionary(type_) else type_
 
 
 _DIGITS = {8: 3, 16: 5, 32: 10, 64: 19}  # of an integer, by its bits; unsigned ones of 64 bits have 20

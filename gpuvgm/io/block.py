@@ -72,11 +72,6 @@ Table: TypeAlias = "pa.Table | DeviceTable"
 Runs: TypeAlias = Sequence[tuple[int, int]]  # first row and number of rows of each
 
 
-def host_batch(table: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
-    """Rows in the memory of the host."""
-    return table.to_arrow() if isinstance(table, DeviceTable) else table
-
-
 @dataclass(frozen=True, slots=True)
 class Block:
     """Consecutive rows of a source.
@@ -100,7 +95,14 @@ class Block:
     @property
     def batch(self) -> pa.RecordBatch:
         """The rows in the memory of the host."""
-        return host_batch(self.table)
+        return self.table.to_arrow() if isinstance(self.table, DeviceTable) else self.table
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, rows: slice) -> Block:
+        start, stop, _ = rows.indices(self.rows)
+        return self.between(start, stop)
 
     @classmethod
     def of(cls, first_row: int, columns: dict[str, Column], rows: int) -> Self:
@@ -136,6 +138,11 @@ class Block:
     def shares_of(self, runs: Runs) -> list[tuple[int, tuple[int, int]]]:
         """Runs that have some of the block's rows: the number of each, and its share of them."""
         return runs_within(runs, self.first_row, self.rows)
+
+    @staticmethod
+    def joined(blocks: Iterable[Block], schema: pa.Schema) -> Table:
+        """Rows of blocks as one table: on the host where all lie there, else on the device, column by column."""
+        return joined([block.table for block in blocks], schema)
 
     @classmethod
     def cut(cls, batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> Iterator[Self]:
@@ -271,7 +278,7 @@ def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
 
 
 def joined(parts: Sequence[pa.RecordBatch | DeviceTable], schema: pa.Schema) -> Table:
-    """Blocks as one table: on the host where all lie there, else on the device, column by column."""
+    """Batches as one table: on the host where all lie there, else on the device, column by column."""
     if not any(isinstance(part, DeviceTable) for part in parts):
         return pa.Table.from_batches(parts, schema)  # type: ignore[arg-type]
     columns = {name: _concat_columns([part.column(name) for part in parts]) for name in schema.names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module, util
 from pathlib import Path
@@ -55,10 +55,8 @@ def cudf_column(series: Any) -> SourceColumn:
         type_ = pa.from_numpy_dtype(series.dtype)  # no wait for the device
     else:
         empty = series.iloc[:0].to_arrow()
-        type_ = empty.type
-        if pa.types.is_dictionary(type_):
-            type_ = with_wide_index(type_)
-            words = empty.dictionary if holds_words(type_) else None
+        type_ = with_wide_index(empty.type)
+        words = empty.dictionary if holds_words(type_) else None
 
     is_on_device = is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
 
@@ -198,18 +196,6 @@ def usable_cupy() -> Any:
             f"{install_extra('cuda')}"
         ) from problem
     return cupy
-
-
-def callers_stream() -> Callable[[], None]:
-    """A function that makes this thread's current device and stream the current ones of the thread that calls it."""
-    cupy = usable_cupy()
-    device, stream = cupy.cuda.Device(), cupy.cuda.get_current_stream()
-
-    def use() -> None:
-        device.use()
-        stream.use()
-
-    return use
 
 
 def frame_source(frame: Any) -> ArraySource:

@@ -30,8 +30,9 @@ from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFESTS, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
 from gpuvgm.io.parts import common_schema, promoted_batch
-from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, no_such_file, read_ahead
+from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, lies_in_process, no_such_file, read_ahead
 from gpuvgm.io.source import Part, Source, check_unique, shares_of_runs
+from gpuvgm.io.threads import in_order
 
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
@@ -418,6 +419,19 @@ class FileSource(Source):
         ends = [*accumulate(groups)]
         return [ends[numbers[-1]] for numbers in grouped(groups, rows)]
 
+    def reachable(self) -> FileSource:
+        """The files by absolute paths, as workers may run in other folders.
+
+        Raises
+        ------
+        InputError
+            For files that lie in this process.
+        """
+        for part in self.parts:
+            if lies_in_process(part.path):
+                raise InputError(f"{part.path}: lies in the memory of one process, where workers cannot read it")
+        return replace(self, parts=tuple(map(_with_absolute_path, self.parts)))
+
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks, across the borders of files."""
         self.check_request(columns, block_rows)
@@ -441,6 +455,18 @@ class FileSource(Source):
             self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), given=()
         )
         return files, [(start - offsets[number], length) for number, (start, length) in enumerate(runs)]
+
+    def shares_of(self, runs: Runs, most: int) -> list[tuple[FileSource, Runs]]:
+        """The runs in up to `most` shares, each with the files that hold its rows and its runs there."""
+        size = -(-len(runs) // most)
+        return [self.holding(runs[first : first + size]) for first in range(0, len(runs), size)]
+
+    def sample_in_threads(self, columns: Sequence[str], runs: Runs, threads: int) -> pa.Table:
+        """The rows that `sample` gives, of which each thread reads some runs."""
+        if min(threads, len(runs)) < 2:
+            return self.sample(columns, runs)
+        shares = self.shares_of(runs, threads)
+        return pa.concat_tables(in_order(lambda share: share[0].sample(columns, share[1]), shares))
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the files and row groups that hold them are read."""
@@ -569,6 +595,12 @@ class FileSource(Source):
         """Rows with the types of all files, without field metadata and nullability, which may differ."""
         schema = pa.schema([(name, self.schema.field(name).type) for name in batch.schema.names])
         return promoted_batch(str(part.path), batch, schema) if batch.columns else batch
+
+
+def _with_absolute_path(part: Part) -> Part:
+    if not isinstance(part.path, Path) or part.path.is_absolute():
+        return part
+    return replace(part, path=Path(os.path.abspath(part.path)))
 
 
 @lru_cache(64)  # the threads of a sample and the samples of a fit say it once

@@ -1,15 +1,14 @@
-"""Parts of one table, whose types may differ: files, partitions of Dask, and what iterators give."""
+"""Parts of one table, whose types may differ: files, partitions of frames, and what iterators give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import common_type, is_valueless, joined_arrays, promoted
-from gpuvgm.io.source import Source
+from gpuvgm.io.arrow import common_type, promoted
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
@@ -96,92 +95,3 @@ def promoted_batch(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.Re
                 f"all its values ({reason(problem)}); cast it so that all agree"
             ) from problem
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def typed_schema(
-    schema: pa.Schema,
-    types: Mapping[str, pa.DataType],
-    objects: Iterable[str],
-    parts: Callable[[], Iterable[pa.Schema]],
-) -> pa.Schema:
-    """A declared schema with the types that the rows have.
-
-    Parameters
-    ----------
-    schema : pyarrow.Schema
-        Columns and types that are declared.
-    types : mapping of str to pyarrow.DataType
-        Types of rows where they differ, each the common one.
-    objects : iterable of str
-        Columns whose declared type says nothing about their values.
-    parts : callable
-        Gives the schemas of the parts with rows, one after the other: those of the first tell the types of `objects`,
-        and of columns without values, as far as they have any.
-    """
-    for name, type_ in types.items():
-        schema = _with_type(schema, name, common_type([schema.field(name).type, type_]) or type_)
-    untyped = {name for name in schema.names if is_valueless(schema.field(name).type)}.union(objects)
-    for part in parts() if untyped else ():
-        for name in untyped.intersection(part.names):
-            schema = _with_type(schema, name, part.field(name).type)
-        untyped = {name for name in untyped if is_valueless(schema.field(name).type)}
-        if not untyped:
-            break
-    return schema
-
-
-def _with_type(schema: pa.Schema, name: str, type_: pa.DataType) -> pa.Schema:
-    place = schema.get_field_index(name)
-    return schema.set(place, schema.field(place).with_type(type_))
-
-
-def declared_source(name: str, frame: Any, declared: pa.Schema, opener: Callable[[Any], Source]) -> Source:
-    """A partition as a source of the declared types, where these hold all that its own types hold.
-
-    Parameters
-    ----------
-    name : str
-        Name of the partition, for messages.
-    frame : pandas.DataFrame or cudf.DataFrame
-        Its rows.
-    declared : pyarrow.Schema
-        Columns, and types of the whole frame.
-    opener : callable
-        Makes a source of rows.
-
-    Raises
-    ------
-    InputError
-        Naming the partition and a column that is missing, or of a type that the declared one does not hold.
-    """
-    source = opener(frame)
-    typed_frame = _as_declared(name, frame, source, declared)
-    source = source if typed_frame is frame else opener(typed_frame)
-    schema = pa.schema([field for field in source.schema if field.name in declared.names])
-    check_same(name, "the first partition that has rows", declared, schema)
-    return source
-
-
-def _as_declared(name: str, frame: Any, source: Source, declared: pa.Schema) -> Any:
-    """A frame of pandas in which columns of other types have the declared ones, where these hold theirs."""
-    own_types = {field.name: field.type for field in source.schema}
-    fields = [
-        field
-        for field in declared
-        if own_types.get(field.name, field.type) != field.type
-        and common_type([own_types[field.name], field.type]) == field.type
-    ]
-    if not fields or source.lies_on_device:
-        return frame
-    import pandas
-
-    names = [field.name for field in fields]
-    rows = source.sample(names, [(0, source.rows or 0)])
-    arrays = [joined_arrays(column.chunks, column.type) for column in rows.columns]
-    batch = promoted_batch(name, pa.RecordBatch.from_arrays(arrays, names), pa.schema(fields))
-    cast = {column: pandas.arrays.ArrowExtensionArray(batch.column(column)) for column in names}
-    columns = {
-        label: pandas.Series(cast[str(label)], frame.index) if str(label) in cast else frame[label]
-        for label in frame.columns
-    }
-    return pandas.DataFrame(columns, frame.index)

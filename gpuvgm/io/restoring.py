@@ -139,12 +139,6 @@ def to_pandas(table: pa.Table, like: Source, dtypes: Mapping[str, object]) -> An
     return pandas.DataFrame(columns, index=index, copy=False)
 
 
-def frame_batches(frame: Any, rows: int) -> Iterator[Any]:
-    """A pandas DataFrame in batches of so many rows, each with an index from 0 on."""
-    for start in range(0, len(frame), rows):
-        yield frame if len(frame) <= rows else frame.iloc[start : start + rows].reset_index(drop=True)
-
-
 def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
     """A pandas Series, with `dtype` where the values fit it."""
     import pandas

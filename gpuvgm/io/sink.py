@@ -177,6 +177,36 @@ def refuse_overwriting(source: Source, out: Given) -> None:
             raise InputError(f"{target}: lies in {origin}, which would read it the next time; write it elsewhere")
 
 
+def target_of(source: Source, out: Given) -> Location:
+    """The file or folder to write.
+
+    Raises
+    ------
+    InputError
+        Where it would be read as part of the source, and for "-", which commands that decode rows take alone.
+    """
+    target = location_of(out)
+    if str(target) == "-":
+        raise InputError('"-": name a file or a folder; the commands sample, inverse and generate print CSV there')
+    refuse_overwriting(source, target if target.suffix else target / "part-00000.parquet")
+    # The folder behind a link is replaced, and the link stays.
+    if isinstance(target, Path) and target.is_symlink() and not target.suffix:
+        target = Path(os.path.realpath(target))
+    sources = [] if target.suffix else _inside_of(target, source)
+    if sources:
+        raise InputError(f"{target}: holds {sources[0]}, which is read; give another name to write")
+    return target
+
+
+def _inside_of(folder: Location, source: Source) -> list[Location]:
+    """Files of a source that lie in a folder."""
+    if not isinstance(folder, Path):
+        return []
+    final = os.path.realpath(folder)
+    paths = [path for path in source.paths if isinstance(path, Path)]
+    return [path for path in paths if Path(os.path.realpath(path)).is_relative_to(final)]
+
+
 def _is_same_file(target: Location, file: Location) -> bool:
     if isinstance(target, RemoteFile):
         return target.shares_store(file) and target.path == file.path

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io.arrow import is_view
+from gpuvgm.io.arrow import is_view, reading_options
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 MOST_DIGITS = 76  # of a decimal; Arrow reads past its tables of powers where the scale is far beyond
@@ -83,6 +84,39 @@ def checked_columns(batch: pa.RecordBatch) -> Iterator[tuple[str, int]]:
             if shares:
                 check_views(column)
             column.validate(full=True)
+
+
+@dataclass(frozen=True, slots=True)
+class UntrustedStream:
+    """An Arrow IPC stream of someone else, read in one thread; its schema and its batches are checked when asked for.
+
+    Parameters
+    ----------
+    reader : pyarrow.RecordBatchReader
+        Reader of the stream.
+    """
+
+    reader: pa.RecordBatchReader
+
+    @classmethod
+    @contextmanager
+    def open(cls, stream: pa.Buffer) -> Iterator[Self]:
+        """Open a stream in memory."""
+        with pa.ipc.open_stream(stream, options=reading_options(use_threads=False)) as reader:
+            yield cls(reader)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types, which `check_types` checks."""
+        return self.reader.schema
+
+    def check_types(self) -> None:
+        """Refuse types that Arrow fails on later; see `check_schema`."""
+        check_schema(self.schema)
+
+    def batches(self) -> Iterator[tuple[pa.RecordBatch, Iterator[tuple[str, int]]]]:
+        """Each batch, and the checks of its columns, one after the other; see `checked_columns`."""
+        return ((batch, checked_columns(batch)) for batch in self.reader)
 
 
 @contextmanager

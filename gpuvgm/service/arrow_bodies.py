@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, printable
-from gpuvgm.io import check_schema, checked_columns, reading_options
+from gpuvgm.io import UntrustedStream
 from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
@@ -55,20 +56,19 @@ def _check_size(stream: pa.Buffer, limit: int, deadline: Deadline) -> None:
 
 def _read_table(stream: pa.Buffer, limit: int, deadline: Deadline) -> pa.Table:
     batches, budget = [], ANSWER_SHARE * limit
-    with pa.ipc.open_stream(stream, options=reading_options(use_threads=False)) as reader:
-        schema = reader.schema
-        check_width(len(schema))
-        check_schema(schema)
-        for batch in reader:
-            budget -= _check_batch_of_client(batch, budget, deadline)
+    with UntrustedStream.open(stream) as rows:
+        check_width(len(rows.schema))
+        rows.check_types()
+        for batch, columns in rows.batches():
+            budget -= _check_batch_of_client(columns, budget, deadline)
             batches.append(batch)
-    return pa.Table.from_batches(batches, schema)
+        return pa.Table.from_batches(batches, rows.schema)
 
 
-def _check_batch_of_client(batch: pa.RecordBatch, limit: int, deadline: Deadline) -> int:
-    """Validate a batch, and return the bytes of its views, limited as checking them takes time."""
+def _check_batch_of_client(columns: Iterator[tuple[str, int]], limit: int, deadline: Deadline) -> int:
+    """Validate the columns of a batch, and return the bytes of their views, limited as checking them takes time."""
     total = 0
-    for name, viewed in checked_columns(batch):
+    for name, viewed in columns:
         deadline.check()
         total += viewed
         if total > limit:

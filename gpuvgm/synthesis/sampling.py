@@ -18,7 +18,7 @@ from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
-from gpuvgm.execution import Executor, LocalExecutor, executor_for
+from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
 from gpuvgm.io import joined_arrays, taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
@@ -266,7 +266,7 @@ class Sampler:
         described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
         return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
 
-    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> Executor:
+    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> LocalExecutor | DaskExecutor:
         """Executor that writes files of the rows: the cluster that was chosen, or this process."""
         cluster = executor_for(chosen, EncodedTable("the sample", "path", self.schema))
         return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)

@@ -6,7 +6,7 @@ from .fit_report import warnings_of_samples
 from .model_file import MANIFEST, SUFFIX, check_target, load_model, save_model
 from .training import Place, TrainingBatch, TrainingRows
 from .transformer import TableTransformer
-from .write import Parts, RunSummary, target_of
+from .write import Parts, RunSummary
 
 __all__ = [
     "BaseTransformer",
@@ -29,7 +29,6 @@ __all__ = [
     "onehot_parts",
     "real_scalars",
     "save_model",
-    "target_of",
     "transformer_of",
     "warnings_of_samples",
 ]

@@ -30,11 +30,8 @@ from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.execution import Need
 from gpuvgm.io import (
     Block,
-    DeviceTable,
     Source,
-    device_array,
-    host_batch,
-    joined,
+    device_rows,
     lies_on_device,
     restore,
 )
@@ -88,7 +85,7 @@ def checked_uniforms(
         if name not in model.names or not model[name].takes_uniforms:
             reason = "which draws nothing" if name in model.names else "which was not fitted"
             raise InputError(f'uniforms are given for column "{name}", {reason}')
-        host_array = to_numpy(device_array(f'uniforms of column "{name}"', array)) if lies_on_device(array) else array
+        host_array = to_numpy(device_rows(f'uniforms of column "{name}"', array)) if lies_on_device(array) else array
         values = np.ascontiguousarray(host_array, dtype=np.float64)
         if values.ndim != 1 or (rows is not None and len(values) != rows):
             raise InputError(f'column "{name}": uniforms need one value a row ({rows}), not shape {values.shape}')
@@ -213,7 +210,7 @@ class CompactLayout:
     model: TableModel
     schema: pa.Schema
 
-    def part(self, encoded: Encoded, matrix: Floats | None = None) -> pa.RecordBatch | DeviceTable:
+    def part(self, encoded: Encoded, matrix: Floats | None = None) -> Block:
         """A block as Arrow columns, or as columns on the device if any of them lies there.
 
         A value that is no category has no mode.
@@ -228,15 +225,15 @@ class CompactLayout:
             if part.code is not None and column.width:
                 missing = None if column.all_known else part.code == column.width
                 columns.append(_as_column(part.code, missing))
-        return Block.of(encoded.first_row, dict(zip(self.schema.names, columns, strict=True)), encoded.rows).table
+        return Block.of(encoded.first_row, dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
 
-    def batch(self, part: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
+    def batch(self, part: Block) -> pa.RecordBatch:
         """A block in the memory of the host, with the metadata of the schema."""
-        return pa.RecordBatch.from_arrays(host_batch(part).columns, schema=self.schema)
+        return pa.RecordBatch.from_arrays(part.batch.columns, schema=self.schema)
 
-    def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
+    def join(self, parts: Sequence[Block], like: Source, flavour: str | None) -> Any:
         """All blocks as a table of the caller's kind, or of `flavour`."""
-        return restore(joined(parts, self.schema), like, flavour=flavour)
+        return restore(Block.joined(parts, self.schema), like, flavour=flavour)
 
 
 def _as_column(values: Any, missing: Any = None) -> Column:
@@ -336,18 +333,18 @@ class KeptLayout:
     encoded: Any  # CompactLayout or OnehotLayout
     schema: pa.Schema
 
-    def part(self, encoded: Encoded, matrix: Floats | None = None) -> pa.RecordBatch:
+    def part(self, encoded: Encoded, matrix: Floats | None = None) -> Block:
         """A block as Arrow columns, in the memory of the host."""
-        batch = self.encoded.batch(self.encoded.part(encoded))
-        return pa.RecordBatch.from_arrays([*encoded.originals.values(), *batch.columns], schema=self.schema)
+        columns = [*encoded.originals.values(), *self.encoded.batch(self.encoded.part(encoded)).columns]
+        return Block(encoded.first_row, pa.RecordBatch.from_arrays(columns, schema=self.schema))
 
-    def batch(self, part: pa.RecordBatch) -> pa.RecordBatch:
-        """The block itself, which is a batch already."""
-        return part
+    def batch(self, part: Block) -> pa.RecordBatch:
+        """The block's batch, which has the metadata of the schema already."""
+        return part.batch
 
-    def join(self, parts: Sequence[pa.RecordBatch], like: Source, flavour: str | None) -> Any:
+    def join(self, parts: Sequence[Block], like: Source, flavour: str | None) -> Any:
         """All blocks as a table of the caller's kind, or of `flavour`."""
-        return restore(joined(parts, self.schema), like, flavour=flavour)
+        return restore(Block.joined(parts, self.schema), like, flavour=flavour)
 
 
 Layout = CompactLayout | OnehotLayout | KeptLayout

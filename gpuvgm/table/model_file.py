@@ -30,9 +30,7 @@ from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
 from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
-    Given,
     Location,
-    RemoteFile,
     check_folder_of,
     from_plain,
     location_of,
@@ -89,7 +87,9 @@ NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is an
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], object] = lambda _: None) -> Location:
+def save_model(
+    fitted: TableModel, path: str | os.PathLike[str], load: Callable[[TableModel], object] = lambda _: None
+) -> Location:
     """Write a model: a zip if the name ends in ``.gpuvgm``, else a directory.
 
     The bytes are read as a model before anything is written.
@@ -121,7 +121,7 @@ def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], obj
         raise InputError(
             f"{target}: not written, as it could not be read again: {problem.__cause__ or problem}; please report it"
         ) from problem
-    if isinstance(target, RemoteFile) or target.suffix == SUFFIX:
+    if not isinstance(target, Path) or target.suffix == SUFFIX:
         write_bytes(target, zipped(files))
         return target
     final = Path(os.path.realpath(target))
@@ -133,7 +133,7 @@ def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], obj
     return target
 
 
-def load_model(path: Given) -> TableModel:
+def load_model(path: str | os.PathLike[str]) -> TableModel:
     """Read a model that `save_model` wrote.
 
     Raises
@@ -238,7 +238,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
-def check_target(path: Given) -> Location:
+def check_target(path: str | os.PathLike[str]) -> Location:
     """Refuse a path that `save_model` would refuse, before the work is done.
 
     Raises
@@ -247,8 +247,13 @@ def check_target(path: Given) -> Location:
         Where the folder does not exist, or something is there that is no model.
     """
     target = location_of(path)
-    if isinstance(target, RemoteFile):
-        _check_remote(target)
+    if not isinstance(target, Path):
+        if target.suffix != SUFFIX:
+            raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
+        target.refuse_read_only()
+        entry = target.entry()
+        if entry is not None and entry.is_folder:
+            raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
         return target
     if _FOREIGN.fullmatch(target.suffix) and not target.exists():
         form = f"a file ending in {SUFFIX}, or a folder without an ending"
@@ -257,15 +262,6 @@ def check_target(path: Given) -> Location:
     if target.exists():
         _check_replaceable(target)
     return target
-
-
-def _check_remote(target: RemoteFile) -> None:
-    if target.suffix != SUFFIX:
-        raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
-    target.refuse_read_only()
-    entry = target.entry()
-    if entry is not None and entry.is_folder:
-        raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
 
 
 def _check_replaceable(target: Path) -> None:
@@ -323,7 +319,7 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
 
 def _open_file(target: Location) -> tuple[BinaryIO, int]:
     """Open a model that is one file; also its size."""
-    if isinstance(target, RemoteFile):
+    if not isinstance(target, Path):
         entry = target.entry()
         if entry is None:
             raise _no_model(target)

@@ -15,7 +15,7 @@ from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import choose_engine
 from gpuvgm.errors import InMemoryWarning, SourceChangedError, warn
 from gpuvgm.execution import Run, RunSettings
-from gpuvgm.io import Source, frame_batches, joined, metadata_of_values
+from gpuvgm.io import Block, Source, metadata_of_values
 from gpuvgm.table.decode import Decoded, Decoding, joined_valid
 from gpuvgm.table.encode import Coding, OnehotLayout
 from gpuvgm.table.write import FileOutput, RunSummary
@@ -103,7 +103,7 @@ def decode_in_memory(run: Run, decoding: Decoding) -> tuple[Any, Array | None]:
     build, blocks = replace(decoding, engine=run.engine).rows, list[Decoded]()
     run.executor.map_blocks(run.prepared(build, reader), reader.blocks(run), blocks.append)
     schema = decoding.model.decoded_schema(reader.passthrough)
-    rows = joined([part.table for part in blocks], schema)
+    rows = Block.joined(blocks, schema)
     return rows, joined_valid(blocks) if decoding.check else None
 
 
@@ -126,11 +126,17 @@ def encode_in_batches(
         unseen.add(unseen_rows)
         part = part[: len(part) - len(part) % batch_rows] if drop_last else part
         if in_frames:  # made once a block: pandas takes longer to make a frame than to take rows of one
-            yield from frame_batches(form.join([part], table, flavour), batch_rows)
+            yield from _frame_batches(form.join([part], table, flavour), batch_rows)
             continue
         for start in range(0, len(part), batch_rows):
             yield form.join([part[start : start + batch_rows]], table, flavour)
     unseen.warn(table.place)
+
+
+def _frame_batches(frame: Any, rows: int) -> Iterator[Any]:
+    """A pandas DataFrame in batches of so many rows, each with an index from 0 on."""
+    for start in range(0, len(frame), rows):
+        yield frame if len(frame) <= rows else frame.iloc[start : start + rows].reset_index(drop=True)
 
 
 # -- in files

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import time
 from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import accumulate, groupby
@@ -25,33 +24,27 @@ import pyarrow as pa
 
 from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
 from gpuvgm.config import Compression, Flavor
-from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
-from gpuvgm.execution import DaskExecutor, Executor, LocalExecutor, Partition, Run
-from gpuvgm.files import SIGNALS, remove_temporary, replace_folder
+from gpuvgm.errors import InputError, SourceChangedError, counted, listed
+from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
+from gpuvgm.files import SIGNALS
 from gpuvgm.io import (
     FileSource,
-    Given,
     Location,
     Manifest,
+    OutputFolder,
     ParquetSink,
-    RemoteFile,
     Source,
-    check_folder_of,
     decoded_sink,
     is_csv,
-    lies_in_process,
-    location_of,
     locked,
-    refuse_overwriting,
     result_of,
     spark_batch,
+    target_of,
 )
 
 PART_ROWS = 1 << 24
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
 Encode = Callable[[Any], Written]
-_ANEW = "remove that folder to begin again"
-_ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # ends of runs that are no defect of gpuvgm
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -80,36 +73,6 @@ class RunSummary:
     seconds: float
     files: int = 1
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-def target_of(source: Source, out: Given) -> Location:
-    """The file or folder to write.
-
-    Raises
-    ------
-    InputError
-        Where it would be read as part of the source, and for "-", which commands that decode rows take alone.
-    """
-    target = location_of(out)
-    if str(target) == "-":
-        raise InputError('"-": name a file or a folder; the commands sample, inverse and generate print CSV there')
-    refuse_overwriting(source, target if target.suffix else target / "part-00000.parquet")
-    # The folder behind a link is replaced, and the link stays.
-    if isinstance(target, Path) and target.is_symlink() and not target.suffix:
-        target = Path(os.path.realpath(target))
-    sources = [] if target.suffix else _inside_of(target, source)
-    if sources:
-        raise InputError(f"{target}: holds {sources[0]}, which is read; give another name to write")
-    return target
-
-
-def _inside_of(folder: Location, source: Source) -> list[Location]:
-    """Files of a source that lie in a folder."""
-    if not isinstance(folder, Path):
-        return []
-    final = os.path.realpath(folder)
-    paths = [path for path in source.paths if isinstance(path, Path)]
-    return [path for path in paths if Path(os.path.realpath(path)).is_relative_to(final)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +131,7 @@ class FileOutput:
         Go on with a run that was cut short.
     """
 
-    out: Given
+    out: str | os.PathLike[str]
     part_rows: int | Literal["file"]
     options: ParquetOptions
     resume: bool
@@ -340,26 +303,15 @@ class Parts:
 
     def file(self, first_row: int, threads: int) -> Any:
         """A sink for the file that begins with a row; its folder is made first."""
-        path = self.place / self.name(first_row)
+        path = self.folder.place / self.name(first_row)
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return self.sink(path, threads, first_row)
 
     @property
-    def place(self) -> Location:
-        """Folder that files are written to: beside the output until all are complete; in a store the output itself."""
-        if isinstance(self.out, RemoteFile):
-            return self.out
-        return (self.root / self.out).with_name(f".{self.out.name}{self._number}.unfinished")
-
-    @property
-    def manifest(self) -> str:
-        """Name of the manifest: runs that write other files of the folder have their own."""
-        return f"_manifest{self._number}.json"
-
-    @property
-    def _number(self) -> str:
-        return f".{self.numbers.start:05d}" if self.numbers and self.numbers.start else ""
+    def folder(self) -> OutputFolder:
+        """The folder that they are written to."""
+        return OutputFolder(self.out, self.asked, self.names, self.root, self.numbers)
 
     @property
     def first_row(self) -> int:
@@ -389,6 +341,10 @@ class Parts:
             row = bounds[-1][1]
         return bounds
 
+    def names(self, rows: int) -> list[str]:
+        """Names of the files of so many rows."""
+        return [self.name(row) for row, _ in self.files(rows)]
+
     def write(self, run: Run, columns: Sequence[str], build: Callable[[], Encode], *, resume: bool) -> RunSummary:
         """Encode and write the rows of a run: to one file if the name has an ending, else to a folder of files."""
         encode = run.prepared(build)
@@ -400,7 +356,7 @@ class Parts:
         sink = self.sink(out, run.executor.threads, self.first_row)
         with locked(out), sink:
             writer = PartWriter(sink, self.columns)
-            _writer(run).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+            run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
         seconds = time.perf_counter() - start
         writer.unseen.warn(run.source.place)
         return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
@@ -561,12 +517,6 @@ def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
     return writer.entry()
 
 
-def _writer(run: Run) -> Executor:
-    """What runs blocks whose results are written."""
-    executor = run.executor
-    return executor.for_writing(on_device=run.on_device) if isinstance(executor, LocalExecutor) else executor
-
-
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
@@ -604,79 +554,15 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
     """
     start, source = time.perf_counter(), run.source
     parts = parts.partitioned_as(source) if parts.options.partitioned or parts.options.by_file else parts
-    if resume and not source.identified:
-        raise InputError(
-            f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
-        )
-    if run.executor.spread and lies_in_process(parts.out):
-        raise InputError(f"{parts.out}: lies in the memory of one process, where workers cannot write")
-    _check_folder(parts)
-    with locked(parts.out, parts.numbers):
-        complete = _complete_manifest(parts) if resume else None
-        if complete is not None:
-            return _summary(source, parts, complete, start)
-        manifest = _start_manifest(parts, source, resume=resume)
-        with _keep_complete_files(parts, source, manifest):
-            manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(manifest, parts.place, name)}
-            if manifest.done:
-                _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
-            manifest.write()  # before any file: a folder without a manifest is refused later
-            _work(run, columns, parts, encode, manifest)
-            _check_rows(source, parts, manifest)
-            # Sorted, as workers finish their parts in any order.
-            manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
-            manifest.write()
-            _clear(parts.place, {parts.manifest, *manifest.done})
-            if isinstance(parts.place, Path) and isinstance(parts.out, Path):
-                _publish(parts, parts.place, Path(os.path.realpath(parts.out)), manifest)
+    with parts.folder.opened(source, resume=resume, spread=run.executor.spread) as manifest:
+        if manifest.complete:
+            return _summary(source, parts, manifest, start)
+        _work(run, columns, parts, encode, manifest)
+        _check_rows(source, parts, manifest)
     summary = _summary(source, parts, manifest, start)
     rows, size = counted(summary.rows, "row"), counted(summary.bytes, "byte")
     _LOG.info("%s: %s, %s, %.2f s", summary.path, rows, size, summary.seconds)
     return summary
-
-
-@contextmanager
-def _keep_complete_files(parts: Parts, source: Source, manifest: Manifest) -> Iterator[None]:
-    """Keep the complete files of a run that fails, and note them in the error; remove a folder without any."""
-    try:
-        yield
-    except BaseException as problem:
-        if manifest.done:
-            amount = counted_values(len(manifest.done), "files are complete")
-            remedy = "go on with resume=True" if source.identified else _ANEW
-            problem.add_note(f"{amount} in {parts.place}: {remedy}")
-            if isinstance(parts.place, Path):  # workers that were killed had begun others
-                remove_temporary(parts.place, ".part-")
-        elif isinstance(problem, _ENDS) and isinstance(parts.place, Path):
-            shutil.rmtree(parts.place, ignore_errors=True)
-        raise
-
-
-def _publish(parts: Parts, place: Path, out: Path, manifest: Manifest) -> None:
-    """Rename a complete folder to its final name; files of generated rows join those of other runs."""
-    if parts.numbers is None:  # which removes the older folder last
-        replace_folder(place, out)
-        return
-    with SIGNALS.deferred():
-        with suppress(OSError):  # of a folder that is there
-            place.rename(out)
-            return
-        # The manifest moves last: while it is in the unfinished folder, the run can be resumed.
-        _move([*manifest.done, parts.manifest], place, out)
-        place.rmdir()
-
-
-def _move(names: Iterable[str], start: Path, end: Path) -> None:
-    for name in names:
-        with suppress(FileNotFoundError):
-            (start / name).replace(end / name)
-
-
-def _fits(manifest: Manifest, folder: Location, name: str) -> bool:
-    if manifest.still_fits(folder, name):
-        return True
-    _LOG.info("%s: is not what the run had written; it is written again", folder / name)
-    return False
 
 
 def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
@@ -695,7 +581,7 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        _writer(run).map_blocks(cut, _blocks(run, columns, cut), files.take)
+        run.writer.map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 
@@ -726,145 +612,6 @@ def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
     is_complete = rows == source.rows or manifest.asked.get("drop")
     if not is_complete or len(manifest.done) != max(1, len(parts.files(source.rows))):
         raise SourceChangedError(f"{source.name}: its number of rows changed while it was read")
-
-
-# -- the folder
-
-
-def _complete_manifest(parts: Parts) -> Manifest | None:
-    """The manifest of a complete folder; one with damaged files becomes an unfinished folder, without a result."""
-    if parts.place != parts.out and Manifest.read(parts.place / parts.manifest) is not None:
-        return None
-    manifest = Manifest.read(parts.out / parts.manifest)
-    if manifest is None or not manifest.complete:
-        return None
-    options = {} if parts.numbers is None else {"otherwise": "give another folder"}
-    manifest.refuse_other_run(parts.asked, str(parts.out), **options)
-    # A list, so that every damaged file is logged.
-    if all([_fits(manifest, parts.out, name) for name in manifest.done]):
-        return manifest
-    if isinstance(parts.out, Path) and isinstance(parts.place, Path):
-        _check_folder(parts)
-        _remove_unfinished(parts.place, None)
-        if parts.numbers is None:
-            parts.out.rename(parts.place)
-        else:  # other runs have files there
-            parts.place.mkdir()
-            _move([*manifest.done, parts.manifest], parts.out, parts.place)
-    return None
-
-
-def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
-    """The manifest of the run to resume, or a new one in a folder of its own."""
-    _check_folder(parts)
-    place = parts.place / parts.manifest
-    manifest = Manifest.read(place)
-    if resume and manifest is not None:
-        manifest.refuse_other_run(parts.asked, _describe_unfinished(manifest, parts), _ANEW)
-        return replace(manifest, place=place, complete=False)
-    if parts.numbers is not None:
-        _refuse_to_replace(parts, source)
-    if resume:
-        _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
-    else:
-        _refuse_to_overwrite(parts, source, manifest)
-    if isinstance(parts.out, RemoteFile) and parts.numbers is None:
-        _empty_store(parts.out, parts.out / parts.manifest)
-    if isinstance(parts.place, Path):
-        _remove_unfinished(parts.place, manifest)
-        parts.place.mkdir()
-    return Manifest(place, dict(parts.asked), {})
-
-
-def _refuse_to_replace(parts: Parts, source: Source) -> None:
-    """Refuse to replace files of generated rows, which other runs may have written."""
-    names = [parts.name(row) for row, _ in parts.files(source.rows or 0)]
-    existing = [name for name in names if (parts.out / name).exists()]
-    if existing:
-        amount = counted_values(len(existing), f"files are there already, of {len(names):,}")
-        is_own = source.identified and Manifest.read(parts.out / parts.manifest)
-        remedy = "go on with resume=True, or " if is_own else ""
-        raise InputError(f"{parts.out}: {amount} (first {existing[0]}): {remedy}remove them to begin again")
-
-
-def _describe_unfinished(manifest: Manifest, parts: Parts) -> str:
-    """Say how many complete files an interrupted run left, and where."""
-    return f"{parts.out}: a run that was cut short left {counted(len(manifest.done), 'complete file')} in {parts.place}"
-
-
-def _refuse_to_overwrite(parts: Parts, source: Source, manifest: Manifest | None) -> None:
-    """Refuse to begin again where an interrupted run left complete files."""
-    if manifest is None or not manifest.done or (manifest.complete and parts.place == parts.out):
-        return
-    description, remedy = _describe_unfinished(manifest, parts), ""
-    if source.identified:
-        manifest.refuse_other_run(parts.asked, description, _ANEW)
-        remedy = "go on with resume=True, or "
-    total = "" if source.rows is None else f", of {len(parts.files(source.rows)):,}"
-    raise InputError(f"{description}{total}: {remedy}{_ANEW}")
-
-
-def _remove_unfinished(place: Path, manifest: Manifest | None) -> None:
-    """Remove the folder of a run that ended before its first file was complete; refuse one with unknown files."""
-    if place.exists():
-        names = sorted(name for name in _names_within(place) if not Path(name).name.startswith("."))
-        if manifest is None and names:
-            raise InputError(f"{place}: holds {names[0]}, but no whole manifest of a run; {_ANEW}")
-        shutil.rmtree(place)
-
-
-def _empty_store(out: RemoteFile, place: RemoteFile) -> None:
-    """Remove the files of an earlier run from a folder of a store; refuse one that holds others than its manifest's."""
-    manifest = Manifest.read(place)
-    own_names = {place.name, *(manifest.done if manifest else ())}
-    files = out.files()
-    foreign = sorted({str(file.name_from(place)) for file in files} - own_names)
-    if foreign:
-        raise InputError(
-            f"{out}: holds {foreign[0]}, which no complete run wrote there; choose another name, or empty it"
-        )
-    for file in files:
-        file.unlink(missing_ok=True)
-
-
-def _check_folder(parts: Parts) -> None:
-    """Refuse folders that hold something else.
-
-    Raises
-    ------
-    InputError
-        Naming the folder.
-    """
-    out = parts.out
-    if isinstance(out, RemoteFile):
-        return
-    check_folder_of(out)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
-    if parts.numbers is not None:
-        return
-    names = _names_within(out)
-    manifest = Manifest.read(out / parts.manifest)
-    if names and manifest is None:
-        raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
-    entries = manifest.done if manifest else ()
-    folders = {name.rpartition("/")[0] for name in entries}  # their files may be gone
-    foreign = sorted(names - {parts.manifest, *entries, *folders})
-    if foreign:
-        raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
-
-
-def _names_within(folder: Path) -> set[str]:
-    """Names of the files in a folder and below, and of empty folders."""
-    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]
-    return {path.relative_to(folder).as_posix() for path in paths}
-
-
-def _clear(place: Location, names: set[str]) -> None:
-    """Remove all files but `names`: those that a killed process had begun."""
-    if isinstance(place, Path):
-        for name in _names_within(place) - names:
-            (place / name).unlink()
 
 
 def _summary(source: Source, parts: Parts, manifest: Manifest, start: float) -> RunSummary:

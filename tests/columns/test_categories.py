@@ -21,7 +21,7 @@ from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, c
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.io import DeviceTable, open_source, restore, taken
+from gpuvgm.io import Block, open_source, restore, taken
 from tests.harness.device.frames import DataFrame, decimal_type, unscaled
 from tests.harness.device.module import up
 
@@ -159,7 +159,8 @@ def test_values_are_gathered_on_a_device_as_on_the_host(cudf: Any, name: str, en
     assert on_host(here.filter(up(np.array([True, False, True, False])))).equals(taken(there, [0, 2]))
     for rows in ([0, 1, 2, 3], [0, 2]):  # with a row that is missing, and perhaps without
         parts = here.filter(up(np.array(rows))), taken(there, rows)
-        (found, expected), frames = ([restore(DeviceTable({"x": x}, 4), like)["x"] for x in parts] for like in likes)
+        tables = [Block.joined([Block.of(0, {"x": x}, len(x))], pa.schema([("x", x.type)])) for x in parts]
+        (found, expected), frames = ([restore(table, like)["x"] for table in tables] for like in likes)
         assert isinstance(found, np.ndarray) == isinstance(expected, np.ndarray)
         assert str((found.dtype, found.tolist())) == str((expected.dtype, expected.tolist()))
         assert frames[0].to_arrow().cast(frames[1].to_arrow().type).equals(frames[1].to_arrow())

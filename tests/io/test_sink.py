@@ -20,10 +20,10 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import ParquetSink, open_source, refuse_overwriting, write_bytes
+from gpuvgm.io import ParquetSink, open_source, write_bytes
 from gpuvgm.io import sink as sinks
 from gpuvgm.io.parquet import read_metadata
-from gpuvgm.io.sink import CsvSink
+from gpuvgm.io.sink import CsvSink, refuse_overwriting
 from tests.io.conftest import FullDisk, rows_of
 
 ROWS = 5000

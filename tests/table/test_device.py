@@ -21,10 +21,10 @@ from gpuvgm.arrays import DeviceColumn, decimals
 from gpuvgm.engines.cuda import device as cuda_device
 from gpuvgm.engines.cuda import em, summary
 from gpuvgm.errors import InputError
-from gpuvgm.execution import local, sampling
-from gpuvgm.io import with_wide_indices
+from gpuvgm.execution import Run, local, sampling
+from gpuvgm.io import with_wide_index
 from gpuvgm.io.frames import ArraySource
-from gpuvgm.table import decode, write
+from gpuvgm.table import decode
 from tests.conftest import needs, needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame, decimal_type, use_strict_cudf
@@ -550,7 +550,7 @@ def test_files_are_written_by_the_callers_stream_with_no_more_waits(
         here.transform(given)  # the engine begins with a row, once
         with strict_cupy.hardware.ledger.stage("ahead") as ahead:
             here.transform(given, out=tmp_path / f"ahead-{out}")
-        monkeypatch.setattr(write, "_writer", lambda run: run.executor)
+        monkeypatch.setattr(Run, "writer", property(lambda run: run.executor))
         with strict_cupy.hardware.ledger.stage("caller") as caller:
             here.transform(given, out=tmp_path / f"caller-{out}")
     assert ahead == caller and ahead.synchronisations
@@ -590,7 +590,8 @@ def frame() -> pd.DataFrame:
 def test_cudf_frames_come_back_as_cudf_frames(device: Any, cudf: Any, engine: str) -> None:
     rows = frame()
     table = pa.Table.from_pandas(rows, preserve_index=False)
-    table = table.cast(with_wide_indices(table.schema))
+    wide = [field.with_type(with_wide_index(field.type)) for field in table.schema]
+    table = table.cast(pa.schema(wide).with_metadata(table.schema.metadata))
     expected = TableTransformer({"whole": "pass"}, **SETTINGS).fit(table)
     given = DataFrame.from_pandas(rows)
     found = TableTransformer({"whole": "pass"}, engine=engine, **SETTINGS).fit(given)

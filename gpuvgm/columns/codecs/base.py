@@ -16,7 +16,7 @@ from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, usable_rows
 from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
 from gpuvgm.engines import Engine, RowRules, Step
 from gpuvgm.errors import InputError
-from gpuvgm.io import is_view, plain_values_of
+from gpuvgm.io import plain_values_of
 from gpuvgm.summary import Floats
 
 Number = int | float
@@ -265,7 +265,7 @@ class Codec(ABC):
             return column.replaced(rows, value)
         others: Any = column
         single = self.plain.row_with(value)
-        if is_view(column.type):  # of which Arrow replaces none
+        if pa.types.is_string_view(column.type):  # of which Arrow replaces none
             others, single = plain_values_of(column), plain_values_of(single)
         replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], others).cast(column.type)
         return replaced

@@ -201,7 +201,9 @@ def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):
     """A persisted one comes whole, and types of Python objects are found by going through them."""
     source, opened = any_source(split(frame, 1)), []
     (partition,) = source.partitions(Reading("reference", ("price", "city"), 10))
-    partition = replace(partition, open=lambda part: opened.append(list(part.columns)) or source.open(part))
+    open_part = source.declared.open
+    noting = replace(source.declared, open=lambda part: opened.append(list(part.columns)) or open_part(part))
+    partition = replace(partition, declared=noting)
     assert partition.of(frame).rows == ROWS
     assert opened == [["price", "city"]]
 

@@ -9,7 +9,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
-from gpuvgm.io import ParquetSink, location_of, open_source, refuse_overwriting, remote
+from gpuvgm.io import ParquetSink, location_of, open_source, remote
+from gpuvgm.io.sink import refuse_overwriting
 from gpuvgm.table import check_target
 from tests.io.conftest import FullDisk
 from tests.io.storage.conftest import keys, store
