@@ -8,7 +8,6 @@ from .base import (
     EncodingOptions,
     FitRecord,
     FittedColumn,
-    Refuted,
     Slice,
     Values,
 )
@@ -25,7 +24,7 @@ from .general import GeneralColumn
 from .histograms import Histogram
 from .identifiers import IdColumn
 from .inference import UUID
-from .model import KINDS, TableModel
+from .model import TableModel
 from .names import NAMES, NameTemplate
 from .numbers import NumericColumn
 from .numeric import NumberPlan
@@ -34,7 +33,8 @@ from .passthrough import PassthroughColumn, RowCount
 from .plots import new_axes
 from .records import LARGEST_WHOLE, Count, check_plain, document_of, read_record
 from .rules import choice, finite, none, whole
-from .schema import ColumnRequest, ColumnSpec, TableSchema, is_declared
+from .schema import TableSchema
+from .specs import is_declared
 from .text import html_table, texts_of
 from .unseen import UnseenCounts, UnseenRows
 
@@ -45,8 +45,6 @@ __all__ = [
     "Codec",
     "Coded",
     "ColumnPlan",
-    "ColumnRequest",
-    "ColumnSpec",
     "Count",
     "DatetimeCodec",
     "Decoder",
@@ -59,7 +57,6 @@ __all__ = [
     "Histogram",
     "IdColumn",
     "IntegerCodec",
-    "KINDS",
     "KIND_NAMES",
     "LARGEST_WHOLE",
     "LogCodec",
@@ -71,7 +68,6 @@ __all__ = [
     "NumberPlan",
     "NumericColumn",
     "PassthroughColumn",
-    "Refuted",
     "RowCount",
     "Slice",
     "TableModel",

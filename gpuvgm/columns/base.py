@@ -190,11 +190,14 @@ class ColumnPlan:
         Whether the fit depends on the values.
     fitted_together : bool
         Whether all columns of such plans are fitted as one batch, which may read rows again, and not by `fit`.
+    comes_first : bool
+        Whether it looks for what the column's own plan needs, which `next_plan` makes, and is not fitted.
     """
 
     __slots__ = ()
     needs_rows: ClassVar[bool] = True
     fitted_together: ClassVar[bool] = False
+    comes_first: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 
@@ -214,8 +217,12 @@ class ColumnPlan:
         """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at."""
         return None
 
+    def next_plan(self, statistics: Any, sample: pa.ChunkedArray[Any]) -> ColumnPlan:
+        """The column's own plan from the statistics of all rows and a sample of its values."""
+        raise NotImplementedError
+
     def fit(self, statistics: Any) -> FittedColumn:
-        """The fitted column from the statistics of all rows."""
+        """The fitted column from the statistics of all rows, or from their number where it needs no more."""
         raise NotImplementedError
 
 

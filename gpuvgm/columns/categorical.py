@@ -45,7 +45,7 @@ from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.passthrough import handed_back
 from gpuvgm.columns.records import ArrowType, Count, category, read_record
 from gpuvgm.columns.rules import one_of, shown, whole
-from gpuvgm.columns.schema import ColumnRequest
+from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Draw, Engine

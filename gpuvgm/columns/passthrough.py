@@ -149,9 +149,9 @@ class PassthroughPlan(ColumnPlan):
         """Rows."""
         return RowCount.of(values)
 
-    def fit(self, count: RowCount) -> PassthroughColumn:
+    def fit(self, rows: int) -> PassthroughColumn:
         """The column's model."""
-        return PassthroughColumn(self.name, self.type, FitRecord("none", count.rows, count.missing))
+        return PassthroughColumn(self.name, self.type, FitRecord("none", rows, 0))
 
 
 def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
