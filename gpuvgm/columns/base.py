@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, namespace_of, to_numpy
+from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import one_of
@@ -158,25 +159,6 @@ class FitRecord:
     refinements: Count = 0
     effort: Effort = "research"
     bound_with_fewer: float | None = None
-
-
-class Refuted(InputError):
-    """All rows contradict what a sample showed of a column.
-
-    Parameters
-    ----------
-    message : str
-        What the rows show instead.
-    values : sequence of object
-        Values that the sample lacked, of the column's own type.
-    """
-
-    def __init__(self, message: str, values: Sequence[Any] = ()) -> None:
-        super().__init__(message)
-        self.values = values
-
-    def __reduce__(self) -> tuple[type[Refuted], tuple[Any, ...]]:
-        return type(self), (str(self), self.values)
 
 
 class ColumnPlan:
@@ -408,6 +390,11 @@ class FittedColumn:
             f'column "{self.name}.mode": {code} at row {row} is none of the {self.width} modes '
             f"(0 … {self.width - 1}); was it encoded with another model?"
         )
+
+    def count_missing(self, values: Column) -> int:
+        """Number of rows without a value."""
+        missing = missing_rows(values)
+        return 0 if missing is None else int(missing.sum())
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column on an engine."""

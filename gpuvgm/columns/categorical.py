@@ -23,7 +23,6 @@ from gpuvgm.columns.base import (
     Family,
     FitRecord,
     FittedColumn,
-    Refuted,
     Slice,
     Values,
     refuse_rows,
@@ -39,6 +38,7 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
+from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import MOST_VALUES
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
@@ -250,6 +250,10 @@ class CategoricalColumn(FittedColumn):
         from gpuvgm.columns.plots import plot_categories
 
         return plot_categories(self.name, self.texts, self.counts, ax)
+
+    def count_values(self, values: Column, first_row: int) -> CategoryCounts:
+        """Rows of each value, of which those that are no category are values too."""
+        return CategoryCounts.of(values, first_row)
 
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""

@@ -11,7 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed, on_host
-from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord, Refuted
+from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
+from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import FILLED, are_unique
 from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
 from gpuvgm.columns.rules import one_of, whole

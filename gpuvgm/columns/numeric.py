@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord, Refuted
+from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.codecs import (
     MOST_STRAYS,
     SCALES,
@@ -21,6 +21,7 @@ from gpuvgm.columns.codecs import (
     DatetimeCodec,
     Number,
     OfText,
+    Refuted,
     UnreadText,
     are_dust,
     codec_for,
@@ -337,7 +338,7 @@ def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     """Codec of a column without its step and its logarithm."""
     spec = request.spec
     rules = {"infinite_is_missing": request.infinite_is_missing, "integer": spec.integer}
-    return codec_for(request.name, sample.type, sample, **rules, parse=spec.parse, na_values=spec.na_values)
+    return codec_for(request.name, sample, **rules, parse=spec.parse, na_values=spec.na_values)
 
 
 def first_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> NumberPlan | LowestPlan:

@@ -144,8 +144,9 @@ def _fit_rows(
             revised = declared.revised(name, problem, sampled.rows, source, settings)
             if revised is None:
                 continue
-            refit = fit_table(Sampled(run, revised[1]), revised[0], settings, watch)
-            schema = schema.with_others(revised[0])
+            other, rows = revised
+            refit = fit_table(Sampled(run, rows), other, settings, watch)
+            schema = schema.with_others(other)
         except InputError as second_problem:  # one that is refuted twice has failed
             refit = FittedColumns(failed={name: naming(name, second_problem)})
         fitted = fitted.with_others(refit)

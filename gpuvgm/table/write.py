@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
-from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
+from gpuvgm.columns import choice, none, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
 from gpuvgm.execution import DaskExecutor, Executor, LocalExecutor, Partition, Run
@@ -46,6 +46,7 @@ from gpuvgm.io import (
     result_of,
     spark_batch,
 )
+from gpuvgm.table.unseen import UnseenCounts, UnseenRows
 
 PART_ROWS = 1 << 24
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
