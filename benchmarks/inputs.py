@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns import ColumnRequest, ColumnSpec, MixtureColumn, NumberPlan
+from gpuvgm.columns import MixtureColumn, NumberPlan
 from gpuvgm.columns.numeric import plan_numbers
+from gpuvgm.columns.specs import ColumnRequest, ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.execution import sample_runs

@@ -876,5 +876,5 @@ def _open_model(
     from gpuvgm.table import BaseTransformer, load_as
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        place = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}
+        place: dict[str, Any] = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}
         yield load_as(BaseTransformer, model, **place, **settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, namespace_of, to_numpy
+from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import one_of
@@ -160,25 +161,6 @@ class FitRecord:
     bound_with_fewer: float | None = None
 
 
-class Refuted(InputError):
-    """All rows contradict what a sample showed of a column.
-
-    Parameters
-    ----------
-    message : str
-        What the rows show instead.
-    values : sequence of object
-        Values that the sample lacked, of the column's own type.
-    """
-
-    def __init__(self, message: str, values: Sequence[Any] = ()) -> None:
-        super().__init__(message)
-        self.values = values
-
-    def __reduce__(self) -> tuple[type[Refuted], tuple[Any, ...]]:
-        return type(self), (str(self), self.values)
-
-
 class ColumnPlan:
     """Plan of a column, made before its rows are read; kinds define how its statistics are taken.
 
@@ -190,11 +172,14 @@ class ColumnPlan:
         Whether the fit depends on the values.
     fitted_together : bool
         Whether all columns of such plans are fitted as one batch, which may read rows again, and not by `fit`.
+    comes_first : bool
+        Whether it looks for what the column's own plan needs, which `next_plan` makes, and is not fitted.
     """
 
     __slots__ = ()
     needs_rows: ClassVar[bool] = True
     fitted_together: ClassVar[bool] = False
+    comes_first: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 
@@ -214,8 +199,12 @@ class ColumnPlan:
         """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at."""
         return None
 
+    def next_plan(self, statistics: Any, sample: pa.ChunkedArray[Any]) -> ColumnPlan:
+        """The column's own plan from the statistics of all rows and a sample of its values."""
+        raise NotImplementedError
+
     def fit(self, statistics: Any) -> FittedColumn:
-        """The fitted column from the statistics of all rows."""
+        """The fitted column from the statistics of all rows, or from their number where it needs no more."""
         raise NotImplementedError
 
 
@@ -401,6 +390,11 @@ class FittedColumn:
             f'column "{self.name}.mode": {code} at row {row} is none of the {self.width} modes '
             f"(0 … {self.width - 1}); was it encoded with another model?"
         )
+
+    def count_missing(self, values: Column) -> int:
+        """Number of rows without a value."""
+        missing = missing_rows(values)
+        return 0 if missing is None else int(missing.sum())
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column on an engine."""

@@ -23,7 +23,6 @@ from gpuvgm.columns.base import (
     Family,
     FitRecord,
     FittedColumn,
-    Refuted,
     Slice,
     Values,
     refuse_rows,
@@ -39,13 +38,14 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
+from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import MOST_VALUES
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.passthrough import handed_back
 from gpuvgm.columns.records import ArrowType, Count, category, read_record
 from gpuvgm.columns.rules import one_of, shown, whole
-from gpuvgm.columns.schema import ColumnRequest
+from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Draw, Engine
@@ -250,6 +250,10 @@ class CategoricalColumn(FittedColumn):
         from gpuvgm.columns.plots import plot_categories
 
         return plot_categories(self.name, self.texts, self.counts, ax)
+
+    def count_values(self, values: Column, first_row: int) -> CategoryCounts:
+        """Rows of each value, of which those that are no category are values too."""
+        return CategoryCounts.of(values, first_row)
 
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""

@@ -285,6 +285,10 @@ class MixtureColumn(NumericColumn):
         """Return a function that decodes parts of the column; with `check` it marks rows in the training range."""
         return MixtureDecoder(engine, self, check=check)
 
+    def in_decoded_type(self, values: Column) -> Column:
+        """Decoded values in `decoded_type`."""
+        return values
+
     def meaning(self) -> dict[str, Any]:
         """Parameters that the meaning of an encoded row depends on."""
         document = super().meaning()
@@ -519,10 +523,10 @@ class MixtureDecoder:
         code = part.code if isinstance(array, DeviceColumn) else to_numpy(part.code)
         if rules is None:
             array = self._with_modal(array, code)
-        if not self._check:
-            return Values(array)
-        numbers, _ = codec.ordinary_numbers(array, (), self._engine)
-        return Values(array, column.within_bounds(numbers, code))
+        valid = None
+        if self._check:
+            valid = column.within_bounds(codec.ordinary_numbers(array, (), self._engine)[0], code)
+        return Values(column.in_decoded_type(array), valid)
 
     def _with_modal(self, array: Column, code: Modes) -> Column:
         """A decoded column with its modal values; the codes lie where it does."""

@@ -11,11 +11,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed, on_host
-from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord, Refuted
+from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
+from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import FILLED, are_unique
 from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
 from gpuvgm.columns.rules import one_of, whole
-from gpuvgm.columns.schema import ColumnRequest
+from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_text_type, plain_values_of

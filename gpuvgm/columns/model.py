@@ -1,55 +1,30 @@
-"""The kinds of columns as one table, and a fitted table: the fitted columns of all kinds."""
+"""A fitted table: the fitted columns of all kinds."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import MOST_ORDINARY, ColumnPlan, FittedColumn
-from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
+from gpuvgm.columns.base import MOST_ORDINARY, FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.identifiers import IdColumn, plan_ids
+from gpuvgm.columns.identifiers import IdColumn
+from gpuvgm.columns.kinds import KINDS
 from gpuvgm.columns.names import NAMES, NameTemplate
-from gpuvgm.columns.numeric import plan_numbers
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import kinds_with
-from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.records import refuse
-from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
+from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.specs import ColumnSpec
 from gpuvgm.errors import check_present, listed
 from gpuvgm.io import Source, plain
 from gpuvgm.summary import Summary
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of columns; everything after the fit is done by its fitted columns.
-
-    Parameters
-    ----------
-    plan : callable
-        (request, sample) -> ColumnPlan.
-    column : type
-        Class of its fitted columns.
-    """
-
-    plan: Callable[[ColumnRequest, Any], ColumnPlan]
-    column: type[FittedColumn]
-
-
-KINDS: dict[str, Kind] = {
-    "continuous": Kind(plan_numbers, MixtureColumn),
-    "mixed": Kind(plan_numbers, MixtureColumn),
-    "categorical": Kind(plan_categories, CategoricalColumn),
-    "general": Kind(plan_numbers, GeneralColumn),
-    "id": Kind(plan_ids, IdColumn),
-    "pass": Kind(lambda request, sample: PassthroughPlan(request.name, sample.type), PassthroughColumn),
-}
 
 
 def column_from_json(document: Any) -> FittedColumn:
@@ -215,6 +190,14 @@ class TableModel:
         """Identifiers that are not among some encoded columns, and get running numbers."""
         present = set(names)
         return [c for c in self.identifiers if c.regenerate != "missing" and c.name not in present]
+
+    def number_plans(self, settings: Mapping[str, Any]) -> list[NumberPlan]:
+        """Plans for more rows of the columns of numbers, from their summaries and the table's settings."""
+        settings, specs = {**settings, "random_state": self.seed}, {spec.name: spec for spec in self.schema.used}
+        return [
+            NumberPlan.of_fitted(column, specs[column.name].request(settings), self.summaries[column.name])
+            for column in self.numeric
+        ]
 
     def check_source(self, table: Source) -> None:
         """Refuse a table that lacks fitted columns, and columns fitted as numbers that hold something else here.

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import Column, DeviceColumn, on_host, widened
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value
+from gpuvgm.columns.codecs.arrays import present
+from gpuvgm.columns.codecs.datetimes import comparable
 from gpuvgm.columns.mixture_model import MixtureModel
+from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_number_type, is_text_type, plain_type
@@ -122,6 +127,28 @@ class NumericColumn(FittedColumn):
         """Indices of the active components, by rising mean."""
         k = self.active_components
         return k[np.argsort(self.means[k], kind="stable")]
+
+    def count_unequal(self, before: Column, after: Column) -> int:
+        """Number of rows with two values that differ; on the host where their types do."""
+        if pa.types.is_null(before.type):
+            return 0
+        if isinstance(before, DeviceColumn) and isinstance(after, DeviceColumn) and before.type == after.type:
+            # Devices take subnormal float32 for 0 when they compare.
+            first, second = (c.values if c.values.dtype.kind != "f" else widened(c.values) for c in (before, after))
+            return int(present(before, present(after, first != second)).sum())
+        host_before, host_after = on_host(before), on_host(after)
+        return int(pc.not_equal(comparable(host_before), comparable(host_after.cast(before.type))).true_count)
+
+    def number_of(self, value: object) -> float:
+        """A value as a user writes it, as a number without the function of a scale.
+
+        Raises
+        ------
+        ValueError
+            For what is no value of the column.
+        """
+        plain = self.codec.plain
+        return plain.number(plain.parse(json_value(value)))
 
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values that are not numbers."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord, Refuted
+from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.codecs import (
     MOST_STRAYS,
     SCALES,
@@ -21,6 +21,7 @@ from gpuvgm.columns.codecs import (
     DatetimeCodec,
     Number,
     OfText,
+    Refuted,
     UnreadText,
     are_dust,
     codec_for,
@@ -36,7 +37,7 @@ from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_
 from gpuvgm.columns.general import GeneralColumn, column_of_range
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import range_of
-from gpuvgm.columns.schema import ColumnRequest
+from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Coverage, Engine, RowRules
 from gpuvgm.errors import InferenceWarning, warn
@@ -109,12 +110,6 @@ class NumberPlan(MixturePlan, ColumnPlan):
             trusted=mixture is not None and summary.grid.is_split_between(mixture.centres, ROUNDING),
             strays=summary.strays,
         )
-
-    @staticmethod
-    def lowest(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
-        """Plan that looks for the smallest ordinary value of a column, before its own plan is made."""
-        codec = plain_codec(request, sample)
-        return LowestPlan(request.name, codec, codec.modal_values(request.name, request.spec.modal))
 
     @property
     def ranged(self) -> bool:
@@ -311,9 +306,15 @@ class Lowest:
 class LowestPlan(ColumnPlan):
     """Looks for the smallest ordinary value of a column, which decides the logarithm that it gets."""
 
-    name: str
+    request: ColumnRequest
     codec: Codec
     modal: tuple[Number | None, ...]
+    comes_first: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The column."""
+        return self.request.name
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are looked at there; see `Codec.works_on_device`."""
@@ -328,12 +329,24 @@ class LowestPlan(ColumnPlan):
         ends = ends_of(self.codec, values, numbers, low, high)
         return Lowest(len(numbers), None if ends is None else ends[0])
 
+    def next_plan(self, statistics: Lowest, sample: pa.ChunkedArray[Any]) -> NumberPlan:
+        """The column's own plan, with the logarithm for the smallest value."""
+        return plan_numbers(replace(self.request, lowest=statistics.value), sample)
+
 
 def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     """Codec of a column without its step and its logarithm."""
     spec = request.spec
     rules = {"infinite_is_missing": request.infinite_is_missing, "integer": spec.integer}
-    return codec_for(request.name, sample.type, sample, **rules, parse=spec.parse, na_values=spec.na_values)
+    return codec_for(request.name, sample, **rules, parse=spec.parse, na_values=spec.na_values)
+
+
+def first_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> NumberPlan | LowestPlan:
+    """Plan of a column of numbers, or of the scan that it needs before."""
+    if not request.spec.needs_lowest:
+        return plan_numbers(request, sample)
+    codec = plain_codec(request, sample)
+    return LowestPlan(request, codec, codec.modal_values(request.name, request.spec.modal))
 
 
 def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> NumberPlan:

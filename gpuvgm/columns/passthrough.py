@@ -71,7 +71,8 @@ class PassthroughColumn(FittedColumn):
         """Plan for more rows."""
         return PassthroughPlan(self.name, self.type)
 
-    def hashes(self, values: pa.Array[Any]) -> NDArray[np.uint64]:
+    @staticmethod
+    def hashes(values: pa.Array[Any]) -> NDArray[np.uint64]:
         """Hashes of values, the same for a value of any type; 0 for missing ones, blank text among them.
 
         Values that Arrow writes as no text, such as lists, have one hash.
@@ -121,20 +122,13 @@ def handed_back(part: Coded, first_row: int) -> Values:
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """Rows of a column, and those without a value."""
+    """Rows of a column."""
 
     rows: int
-    missing: int
-
-    @classmethod
-    def of(cls, values: Column) -> RowCount:
-        """Count rows where they lie."""
-        missing = missing_rows(values)
-        return cls(len(values), 0 if missing is None else int(missing.sum()))
 
     def merge(self, other: RowCount) -> RowCount:
         """Add both counts."""
-        return RowCount(self.rows + other.rows, self.missing + other.missing)
+        return RowCount(self.rows + other.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +141,11 @@ class PassthroughPlan(ColumnPlan):
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> RowCount:
         """Rows."""
-        return RowCount.of(values)
+        return RowCount(len(values))
 
-    def fit(self, count: RowCount) -> PassthroughColumn:
+    def fit(self, rows: int) -> PassthroughColumn:
         """The column's model."""
-        return PassthroughColumn(self.name, self.type, FitRecord("none", count.rows, count.missing))
+        return PassthroughColumn(self.name, self.type, FitRecord("none", rows, 0))
 
 
 def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:

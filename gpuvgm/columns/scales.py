@@ -91,7 +91,7 @@ def shape_of(
     is_exact : bool
         Whether every row shall come back as it is, floating-point dust too.
     """
-    codec = codec_for("", sample.type, sample)
+    codec = codec_for("", sample)
     numbers = codec.encode_chunks(sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
@@ -143,7 +143,7 @@ def _values_by_number(
     values: dict[float, Number] = {}
     for number in candidates.tolist():
         rows = sample.filter(pa.array(numbers == number))
-        nearby = codec_for("", rows.type, rows)
+        nearby = codec_for("", rows)
         nearby_numbers = nearby.encode_chunks(rows)
         if len(values) < limit and not np.ptp(nearby_numbers):
             values[number] = nearby.value(float(nearby_numbers[0]) + 0.0)  # zero without a sign

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns import DatetimeCodec, FitRecord, PassthroughColumn
+from gpuvgm.columns import DatetimeCodec, PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
 from gpuvgm.io import Block, Source, TableSource, is_datetime_type
@@ -96,7 +96,7 @@ def _hashes(values: Any) -> NDArray[np.uint64]:
     if pa.types.is_integer(plain.type) or pa.types.is_floating(plain.type) or pa.types.is_decimal(plain.type):
         numbers = np.asarray(plain.cast(pa.float64(), safe=False).fill_null(np.nan)) + 0.0  # without the sign of 0
         return np.where(np.isnan(numbers), np.uint64(0), mixed(numbers.view(np.uint64), _NUMBER))
-    return PassthroughColumn("", plain.type, FitRecord("none", 0, 0)).hashes(plain)
+    return PassthroughColumn.hashes(plain)
 
 
 @dataclass(frozen=True, slots=True)

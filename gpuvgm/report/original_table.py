@@ -16,14 +16,12 @@ from gpuvgm.columns import (
     MISSING,
     CategoricalColumn,
     Category,
-    CategoryCounts,
     Codec,
     FloatCodec,
     GeneralColumn,
     Histogram,
     MixtureColumn,
     TableModel,
-    floats,
 )
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, naming
@@ -206,7 +204,7 @@ class CategoryPair(Pair):
         if self._few_floats is not None and (codes == self._codes.unknown).any():
             values = self._rounded(values)
             codes = self._codes.find(values)
-        return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
+        return _ColumnRows(self._column.count_values(values, first_row), (codes.astype(np.int32),)), None
 
     def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Rows without a category."""
@@ -216,8 +214,8 @@ class CategoryPair(Pair):
         """Values with the categories for floats that are a rounding away from one, where they lie."""
         if self._few_floats is None or not pa.types.is_floating(values.type):
             return values
-        near = self._few_floats.nearest(widened(floats(values)), values.type)
-        return FloatCodec(self._column.value_type).column_of(near)
+        codec = FloatCodec(self._column.value_type)
+        return codec.column_of(self._few_floats.nearest(widened(codec.encode(values)), values.type))
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
@@ -226,7 +224,7 @@ class CategoryPair(Pair):
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> CategoryComparison:
         """The figures."""
-        original_rows, synthetic_rows = self._counts(original.counts), self._counts(synthetic.counts)
+        original_rows, synthetic_rows = self._counts(original), self._counts(synthetic)
         missing, synthetic_missing = original_rows.pop(MISSING, 0), synthetic_rows.pop(MISSING, 0)
         rows = original_rows | {key: original_rows.get(key, 0) + count for key, count in synthetic_rows.items()}
         may_be_shown = {
@@ -258,10 +256,10 @@ class CategoryPair(Pair):
         names = {codes[level.value]: level.text for level in comparison.levels if level.value in codes}
         return Binned.of_codes(self._column.name, names, self._codes.missing, tables) if names else None
 
-    def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
+    def _counts(self, rows: _ColumnRows) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
         try:
-            sorted_counts = counts.of_type(self._column.value_type).ordered()
+            sorted_counts = rows.counts.of_type(self._column.value_type).ordered()
         except ValueError as problem:
             raise naming(self._column.name, problem) from None
         return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))

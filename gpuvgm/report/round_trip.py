@@ -21,19 +21,14 @@ from gpuvgm.columns import (
     CategoricalColumn,
     Codec,
     Coded,
-    Decoder,
-    Encoder,
     EncodingOptions,
     FittedColumn,
     GeneralColumn,
-    IdColumn,
     MixtureColumn,
     PassthroughColumn,
-    RowCount,
     Slice,
     TableModel,
     cached_parts,
-    count_unequal,
 )
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import Results
@@ -54,10 +49,23 @@ SMALLEST = float(np.finfo(np.float64).tiny)
 
 
 class ColumnTrial(Counter):
-    """The round trip of one column."""
+    """The round trip of one column.
 
-    _encode: Encoder
-    _decode: Decoder
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    column : FittedColumn
+        The fitted column.
+    options : EncodingOptions
+        Options of the encoding.
+    sample : pyarrow.Table
+        Some rows of the columns of numbers, for their grids.
+    """
+
+    def __init__(self, engine: Engine, column: Any, options: EncodingOptions, sample: pa.Table) -> None:
+        self._column = column
+        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=False)
 
     @abstractmethod
     def figures(self, counts: Any) -> ColumnFigures:
@@ -99,25 +107,17 @@ class NumberTripCounts(Counts):
 
 
 class NumberTrial(ColumnTrial):
-    """The round trip of a continuous, mixed or general column.
+    """The round trip of a continuous, mixed or general column; the most probable modes are compared too."""
 
-    Parameters
-    ----------
-    engine, column, sample : object
-        As for `NumberCounter`.
-    options : EncodingOptions
-        Options of the encoding; the most probable modes are compared beside the drawn ones.
-    """
+    _column: MixtureColumn | GeneralColumn
 
     def __init__(
         self, engine: Engine, column: MixtureColumn | GeneralColumn, options: EncodingOptions, sample: pa.Table
     ) -> None:
-        self._engine, self._column = engine, column
-        self._counter = NumberCounter(engine, column, sample)
+        super().__init__(engine, column, options, sample)
+        self._engine, self._counter = engine, NumberCounter(engine, column, sample)
         self._codec = self._counter.codec
-        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=False)
-        probable = EncodingOptions(options.seed, most_probable=True, first_row=options.first_row, place=options.place)
-        self._encode_probable = column.encoder(engine, probable)
+        self._encode_probable = column.encoder(engine, replace(options, most_probable=True))
         self._unit = _unit_before(column, self._codec)
         self._resolution = column.resolution * (1 + ROUNDING)
         self._is_whole = pa.types.is_integer(column.type)
@@ -149,7 +149,7 @@ class NumberTrial(ColumnTrial):
             encoded=self._encoded_counts(coded, numbers),
             rows=len(x),
             missing=len(x) - int(xp.count_nonzero(ordinary)),
-            unequal=count_unequal(values, decoded),
+            unequal=column.count_unequal(values, decoded),
             agreeing=0 if coded.code is None else self._count_agreeing(Slice(values, first_row), is_number),
             invalid=0 if valid is None else len(x) - int(xp.count_nonzero(valid)),
             off_step=0 if off_step is None else int(xp.count_nonzero(off_step & ordinary)),
@@ -273,17 +273,13 @@ class CategoryTripCounts(Counts):
 
 
 class CategoryTrial(ColumnTrial):
-    """The round trip of a categorical column.
+    """The round trip of a categorical column."""
 
-    Parameters
-    ----------
-    engine, column, options, sample : object
-        As for `NumberTrial`; the sample is not used, as categories need no grid.
-    """
+    _column: CategoricalColumn
 
     def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions, sample: pa.Table) -> None:
-        self._column, self._codes = column, CategoryCodes(column)
-        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
+        super().__init__(engine, column, options, sample)
+        self._codes = CategoryCodes(column)
 
     def count(self, values: Column, first_row: int) -> tuple[CategoryTripCounts, None]:
         """Counts of consecutive rows; all of them are valid."""
@@ -315,25 +311,26 @@ class CategoryTrial(ColumnTrial):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class PassedCounts(Counts):
+    """Rows of a column, and those without a value."""
+
+    rows: int
+    missing: int
+
+
 class PassedTrial(ColumnTrial):
-    """A column that is handed through; there is nothing to lose. Parameters as for `CategoryTrial`."""
+    """A column that is handed through; there is nothing to lose."""
 
-    def __init__(
-        self, engine: Engine, column: PassthroughColumn | IdColumn, options: EncodingOptions, sample: pa.Table
-    ) -> None:
-        self._kind = column.kind
+    _column: PassthroughColumn
 
-    def count(self, values: Column, first_row: int) -> tuple[RowCount, None]:
+    def count(self, values: Column, first_row: int) -> tuple[PassedCounts, None]:
         """Rows."""
-        return RowCount.of(values), None
+        return PassedCounts(len(values), self._column.count_missing(values)), None
 
-    def decoded(self, values: Column, first_row: int) -> Any:
-        """Consecutive rows after encoding and decoding."""
-        return values
-
-    def figures(self, counts: RowCount) -> PassedFigures:
+    def figures(self, counts: PassedCounts) -> PassedFigures:
         """Return the counts as figures."""
-        return PassedFigures(self._kind, counts.rows, counts.missing)
+        return PassedFigures(self._column.kind, counts.rows, counts.missing)
 
 
 #: (engine, column, how to encode, a sample of the columns of numbers) -> the trial of a column of each kind.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, is_null, json_value
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, is_null
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_plain_number_type
 from gpuvgm.summary import Floats
@@ -303,14 +303,13 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     low, high = _two_ends(value) if isinstance(value, tuple) else (value, value)
     if low is None and high is None and not isinstance(value, tuple):
         return None
-    plain = column.codec.plain
     for end in (low, high):
         if isinstance(end, Number) and is_datetime_type(column.type):
             raise ValueError(f'{end!r} is no value of type {column.type}; write it as text, such as "2024-01-31"')
-    ends = [np.nan if end is None else plain.number(plain.parse(json_value(end))) for end in (low, high)]
+    ends = [np.nan if end is None else column.number_of(end) for end in (low, high)]
     if ends[0] > ends[1]:
         raise ValueError(f"the range {value!r} ends before it begins")
-    lowest, highest = plain.ends
+    lowest, highest = column.codec.plain.ends
     return (lowest if np.isnan(ends[0]) else ends[0], highest if np.isnan(ends[1]) else ends[1])
 
 

@@ -100,7 +100,7 @@ from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
-from gpuvgm.table import EncodedTable, RunSummary, TableTransformer, load_model, transformer_of
+from gpuvgm.table import EncodedTable, RunSummary, TableTransformer, load_as, load_model
 
 if TYPE_CHECKING:
     import pandas as pd  # noqa: TID251
@@ -1268,7 +1268,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
 def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:
     """Transformer or synthesizer of a stored model."""
     settings = model.settings.get("synthesizer")
-    transformer = transformer_of(TableTransformer, model, path)
+    transformer = load_as(TableTransformer, path, model)
     if not model.network:
         return transformer
     if isinstance(settings, dict) and "with" in settings:

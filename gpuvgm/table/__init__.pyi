@@ -1,6 +1,6 @@
-from .base import BaseTransformer, load_as, load_for, transformer_of
+from .base import BaseTransformer, load_as, load_for
 from .conditions import Conditions, RowIndex
-from .decode import EncodedTable, onehot_parts, real_scalars
+from .decode import EncodedTable, onehot_parts
 from .description import jsonable
 from .fit_report import warnings_of_samples
 from .model_file import MANIFEST, SUFFIX, check_target, load_model, save_model
@@ -27,8 +27,6 @@ __all__ = [
     "load_for",
     "load_model",
     "onehot_parts",
-    "real_scalars",
     "save_model",
-    "transformer_of",
     "warnings_of_samples",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from inspect import signature
@@ -42,7 +43,7 @@ from gpuvgm.errors import (
     NamedParameters,
     warn,
 )
-from gpuvgm.execution import Progress, RunSettings, any_source
+from gpuvgm.execution import Progress, Run, RunSettings, any_source
 from gpuvgm.io import Source, TableLike, restore
 from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
@@ -481,8 +482,7 @@ class BaseTransformer(NamedParameters):
             if lazy is not None:
                 return lazy
         options = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
-        need = partial(coding.need, table, to_file=out is not None, group_rows=row_group_rows)
-        with self._run_settings.run(coding.stage, table, need) as run:
+        with self._run(coding, table, out, row_group_rows) as run:
             if out is not None:
                 return encode_to_files(run, coding, FileOutput(out, part_rows, options, resume), settings)
             encoded, unseen = encode_in_memory(run, coding, self._flavour())
@@ -539,7 +539,7 @@ class BaseTransformer(NamedParameters):
         batch_rows = whole(1)(batch_rows, "batch_rows")
         settings = self._settings_of_rows(mode, layout, dtype, seed) | {"first_row": first_row}
         coding = self._coding(table, settings, to_file=False)
-        with self._run_settings.run(coding.stage, table, partial(coding.need, table)) as run:
+        with self._run(coding, table) as run:
             yield from encode_in_batches(run, coding, self._flavour(), batch_rows, drop_last=drop_last)
 
     def _layout_of(self, flavour: str) -> Layout:
@@ -559,6 +559,13 @@ class BaseTransformer(NamedParameters):
         if to_file or coding.keeps_metadata(table, self._flavour()):
             return coding.marked(self._fingerprint(), settings.get("names"))
         return coding
+
+    def _run(
+        self, coding: Coding | Decoding, table: Source, out: Path_ | None = None, group_rows: int | None = None
+    ) -> AbstractContextManager[Run]:
+        """A run over a table's rows that are encoded or decoded, to memory or to files in row groups."""
+        need = partial(coding.need, table, to_file=out is not None, group_rows=group_rows)
+        return self._run_settings.run(coding.stage, table, need)
 
     def _alone(self) -> Self:
         """A copy for one thread of a worker: the model and settings, without cluster, listener and summaries."""
@@ -645,8 +652,7 @@ class BaseTransformer(NamedParameters):
             if lazy is not None:
                 return lazy
         options = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
-        need = partial(decoding.need, table, to_file=out is not None, group_rows=row_group_rows)
-        with self._run_settings.run(decoding.stage, table, need) as run:
+        with self._run(decoding, table, out, row_group_rows) as run:
             if out is not None:
                 return decode_to_files(run, decoding, FileOutput(out, part_rows, options, resume), self.pandas_dtypes_)
             rows, valid = decode_in_memory(run, decoding)
@@ -839,9 +845,7 @@ class BaseTransformer(NamedParameters):
         >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
         ['amount']
         """
-        save_model(
-            self._stored(summaries=summaries), fspath(path), lambda model: transformer_of(BaseTransformer, model, path)
-        )
+        save_model(self._stored(summaries=summaries), fspath(path), lambda model: load_as(BaseTransformer, path, model))
 
     def _stored(self, *, summaries: bool) -> TableModel:
         """The model that `save` writes."""
@@ -1028,7 +1032,7 @@ def settings_of(transformer: BaseTransformer) -> dict[str, Any]:
 Transformer = TypeVar("Transformer", bound=BaseTransformer)
 
 
-def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:
+def load_as(kind: type[Transformer], path: Path_, model: TableModel | None = None, **machine: Any) -> Transformer:
     """Read the transformer of a model, or of a synthesizer; raises as `gpuvgm.load` does.
 
     Parameters
@@ -1037,10 +1041,18 @@ def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer
         Class of the transformer.
     path : path
         A directory or a `.gpuvgm` file.
+    model : TableModel, optional
+        What was read from it already.
     **machine
         Parameters that a model file leaves out.
     """
-    return transformer_of(kind, load_model(fspath(path)), path, **machine)
+    model = load_model(fspath(path)) if model is None else model
+    stored = StoredSettings.of_model(model, path, _SETTINGS)
+    transformer = kind(**stored.arguments, **machine)
+    transformer.pandas_dtypes_, transformer.frame_, transformer.labels_ = stored.dtypes, stored.frame, stored.labels
+    transformer._take(replace(model, settings={}, network=b""))
+    transformer._path, transformer._hold_out = fspath(path), stored.hold_out
+    return transformer
 
 
 def load_for(transformer: BaseTransformer, path: Path_) -> tuple[BaseTransformer, list[str]]:
@@ -1058,13 +1070,3 @@ def load_for(transformer: BaseTransformer, path: Path_) -> tuple[BaseTransformer
     changes, defaults, settings = map(settings_of, (transformer, BaseTransformer(), fitted))
     further = [name for name in changes if name not in OF_THIS_MACHINE]
     return fitted, [name for name in further if changes[name] not in (defaults[name], settings[name])]
-
-
-def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:
-    """The transformer of a model that was read from a file."""
-    stored = StoredSettings.of_model(model, path, _SETTINGS)
-    transformer = kind(**stored.arguments, **machine)
-    transformer.pandas_dtypes_, transformer.frame_, transformer.labels_ = stored.dtypes, stored.frame, stored.labels
-    transformer._take(replace(model, settings={}, network=b""))
-    transformer._path, transformer._hold_out = fspath(path), stored.hold_out
-    return transformer

@@ -12,16 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, to_numpy, together
+from gpuvgm.arrays import Array, DeviceColumn, namespace_of, to_numpy, together
 from gpuvgm.columns import (
     MISSING,
     Coded,
-    Decoder,
     FittedColumn,
     NameTemplate,
     TableModel,
-    UnseenRows,
-    as_numbers,
     floats,
 )
 from gpuvgm.engines import Engine, get_engine
@@ -31,6 +28,7 @@ from gpuvgm.io import Block, Source, is_plain_number_type, plain_values_of
 from gpuvgm.summary import Floats
 from gpuvgm.table.encode import Encoded, template_of
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
+from gpuvgm.table.unseen import UnseenRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +45,6 @@ class Decoded(Block):
         if self.valid is None or self.valid.all():
             return self
         return replace(self.filter(self.valid), valid=self.valid[self.valid])
-
-
-def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
-    """Decode the columns that the rows have."""
-    arrays: dict[str, Column] = {}
-    masks: list[Array] = []
-    for name, part in encoded.columns.items():
-        values = decoders[name](part, encoded.first_row)
-        arrays[name] = values.array
-        if values.valid is not None:
-            masks.append(values.valid)
-    valid = reduce(and_, together(*masks)) if masks else None
-    return replace(Decoded.of(encoded.first_row, arrays, encoded.rows), valid=valid)
 
 
 def joined_valid(parts: Sequence[Decoded]) -> Array:
@@ -145,7 +130,7 @@ def _array_of_column(block: Block, name: str) -> Array:
     """A column of a block as an array on its own device; missing values are NaN."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn) or not column.is_array:
-        return floats(as_numbers(plain_values_of(block.host_column(name)), "numeric"))
+        return floats(plain_values_of(block.host_column(name)))
     if column.missing is None:
         return column.values
     values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)
@@ -381,9 +366,14 @@ class Decoding:
 
         def decode(block: Any) -> Decoded:
             try:
-                rows = _decoded_rows(decoders, read_block(block))
+                encoded = read_block(block)
+                values = {name: decoders[name](part, encoded.first_row) for name, part in encoded.columns.items()}
             except InputError as problem:
                 raise InputError(f"{self.table.name}: {problem}") from problem
+            arrays = {name: one.array for name, one in values.items()}
+            masks = [one.valid for one in values.values() if one.valid is not None]
+            valid = reduce(and_, together(*masks)) if masks else None
+            rows = replace(Decoded.of(encoded.first_row, arrays, encoded.rows), valid=valid)
             return rows.valid_rows() if self.drop else rows
 
         return decode

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, column_of, namespace_of, to_numpy
 from gpuvgm.columns import (
-    NAMES,
     Coded,
     EncodingOptions,
     NameTemplate,
     Slice,
     TableModel,
     UnreadText,
-    UnseenRows,
     check_settings,
     whole,
 )
@@ -37,6 +35,7 @@ from gpuvgm.io import (
 )
 from gpuvgm.summary import Floats
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
+from gpuvgm.table.unseen import UnseenRows
 
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # kinds of tables
 _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.float64()}
@@ -136,7 +135,7 @@ def encoded_schema(
 
 def template_of(names: str | None) -> NameTemplate:
     """The template of a text; by default that of all names."""
-    return NAMES if names is None else NameTemplate(names)
+    return NameTemplate() if names is None else NameTemplate(names)
 
 
 def encoded_names(model: TableModel, layout: str, names: NameTemplate) -> list[str]:
@@ -430,7 +429,7 @@ class Coding:
     def marked(self, fingerprint: str, names: str | None) -> Coding:
         """The coding, with the fingerprint of the model and the template of names in the metadata of the rows."""
         template = template_of(names)
-        marks = {MODEL_KEY: fingerprint} | ({} if template == NAMES else {NAMES_KEY: template.text})
+        marks = {MODEL_KEY: fingerprint} | ({} if template == NameTemplate() else {NAMES_KEY: template.text})
         return replace(self, schema=self.schema.with_metadata(marks))
 
     def need(self, table: Source, *, to_file: bool = False, group_rows: int | None = None) -> Need:

@@ -5,32 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
 import pyarrow as pa
 
-from gpuvgm.columns import (
-    KINDS,
-    NAMES,
-    ColumnPlan,
-    ColumnRequest,
-    ColumnSpec,
-    FittedColumn,
-    NumberPlan,
-    PassthroughColumn,
-    Refuted,
-    RowCount,
-    TableModel,
-    TableSchema,
-    check_settings,
-    whole,
-)
-from gpuvgm.config import FitConfig
+from gpuvgm.columns import ColumnPlan, FittedColumn, NumberPlan, TableModel, TableSchema, check_settings, whole
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
 from gpuvgm.execution import (
     Need,
@@ -122,9 +104,7 @@ def fit_source(
     seed = secrets.randbits(32) if random_state is None else int(_FIT_SEED(random_state, "random_state"))
     seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
     settings = {**settings, "random_state": seed}
-    schema = TableSchema.declare(settings["columns"], table.schema, table.name)
-    for name, reason in keys.items():
-        schema = schema.with_column(ColumnSpec.declare(name, {"key": True}, reason))
+    schema = TableSchema.declare(settings["columns"], table.schema, table.name).with_keys(keys)
     fields = table.fields(schema.names)
     sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
     if sample is not None:
@@ -148,63 +128,33 @@ def _fit_rows(
     seed = settings["random_state"]
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
     sampled = Sampled.of(run, schema.needed or schema.names, seed, fine=not research)
-    declared, inference = schema, partial(ColumnSpec.inference_settings, settings=settings, rows=source.rows)
-    schema = schema.inferred(sampled.rows, source.name, inference, run.executor.threads)
-    _check_encoded_names(schema)
+    declared, threads = schema, run.executor.threads
+    schema = schema.inferred(
+        sampled.rows, source.name, lambda spec: spec.inference_settings(settings, source.rows), threads
+    )
     watch.lap("sample and kinds")
-    # A plan that the rows refute costs another scan, which a source that is read once does not have.
-    requests = requests_of(schema, settings, final=not source.repeatable)
-    if not source.repeatable and any(request.asks_exact for request in requests):
+    if not source.repeatable and settings["algorithm"] == "exact" and schema.has_mixtures:
         raise read_once(source.name)
     unchanged = FittedColumns() if earlier_fit is None else _unchanged_columns(earlier_fit, source, schema)
-    remaining = [request for request in requests if request.name not in unchanged.columns]
-    fitted = unchanged.with_others(fit_table(sampled, remaining, watch))
-    for name, refuted in fitted.failed.items() if source.repeatable else ():
-        if isinstance(refuted, Refuted):
-            try:
-                spec, refit = _fit_otherwise(sampled, declared[name], refuted, settings, watch)
-                schema = schema.with_column(spec)
-            except InputError as problem:  # one that is refuted twice has failed
-                refit = FittedColumns(failed={name: naming(name, problem)})
-            fitted = fitted.with_others(refit)
+    remaining = schema.without(unchanged.columns)
+    # A plan that the rows refute costs another scan, which a source that is read once does not have.
+    fitted = unchanged.with_others(fit_table(sampled, remaining, settings, watch, final=not source.repeatable))
+    for name, problem in fitted.failed.items() if source.repeatable else ():
+        try:
+            revised = declared.revised(name, problem, sampled.rows, source, settings)
+            if revised is None:
+                continue
+            other, rows = revised
+            refit = fit_table(Sampled(run, rows), other, settings, watch)
+            schema = schema.with_others(other)
+        except InputError as second_problem:  # one that is refuted twice has failed
+            refit = FittedColumns(failed={name: naming(name, second_problem)})
+        fitted = fitted.with_others(refit)
     failed = {name: str(fitted.failed[name]) for name in schema.names if name in fitted.failed}
     if failed and not fitted.columns:
         raise next(fitted.failed[name] for name in failed)
     columns = tuple(fitted.columns[name] for name in schema.names if name in fitted.columns)
     return TableModel(columns, seed, fitted.rows, source.fingerprint(), schema, fitted.summaries, failed)
-
-
-def _fit_otherwise(
-    sampled: Sampled,
-    declared: ColumnSpec,
-    problem: Refuted,
-    settings: Settings,
-    watch: Stopwatch,
-) -> tuple[ColumnSpec, FittedColumns]:
-    """Fit a column again whose rows refuted the plan from the sample: with another kind, from another scan.
-
-    The kind is inferred from the sample and the values that refuted the plan.
-    """
-    source, column = sampled.run.source, sampled.rows.column(declared.name)
-    values = problem.values
-    column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
-    rows = pa.Table.from_arrays([column], [declared.name])
-    inference = replace(declared.inference_settings(settings, source.rows), identifiers=bool(values))
-    inferred = TableSchema((declared,)).inferred(rows, source.name, lambda _: inference)[declared.name]
-    spec = replace(inferred, reason=f"{inferred.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
-    _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
-    requests = requests_of(TableSchema((spec,)), settings)
-    return spec, fit_table(Sampled(sampled.run, rows), requests, watch)
-
-
-def _check_encoded_names(schema: TableSchema) -> None:
-    """Refuse columns whose encoded parts would have the same name."""
-    encoded = [spec.name for spec in schema.used if not issubclass(KINDS[spec.kind].column, PassthroughColumn)]
-    names = Counter(set(schema.names).difference(encoded))
-    names.update(name for column in encoded for name in (NAMES.scalar(column), NAMES.mode(column)))
-    duplicates = [name for name, count in names.items() if count > 1]
-    if duplicates:
-        raise InputError(f'two columns would both be encoded as "{duplicates[0]}"; rename one of them, or drop it')
 
 
 def _unchanged_columns(earlier_fit: TableModel, source: Source, schema: TableSchema) -> FittedColumns:
@@ -216,26 +166,6 @@ def _unchanged_columns(earlier_fit: TableModel, source: Source, schema: TableSch
     columns = {column.name: column for column in earlier_fit.columns if earlier[column.name] == specs.get(column.name)}
     summaries = {name: summary for name, summary in earlier_fit.summaries.items() if name in columns}
     return FittedColumns(columns, summaries, {}, earlier_fit.rows)
-
-
-def requests_of(schema: TableSchema, settings: Settings, *, final: bool = True) -> list[ColumnRequest]:
-    """Requests of all columns, from the table's settings and their own; plans that are not final may be refuted."""
-    config = FitConfig.of(settings)
-    every = settings.get("sample_rows") is None  # a step is checked on the rows that are read
-    return [
-        ColumnRequest(
-            spec,
-            spec.fit_config(config),
-            spec.encoding_rules(settings, config.effort),
-            spec.options.get("inf", settings["inf"]) == "missing",
-            str(spec.options.get("unknown", settings["unknown"])),
-            spec.encoding(config.effort),
-            spec.max_categories(settings.get("max_categories")),
-            every and spec.fit_config(config).effort != "research",
-            final or spec.is_declared,
-        )
-        for spec in schema.used
-    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,17 +197,23 @@ class FittedColumns:
 
 
 @quiet_k_means()
-def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], watch: Stopwatch) -> FittedColumns:
-    """Fit every requested column of a source.
+def fit_table(
+    sampled: Sampled, schema: TableSchema, settings: Settings, watch: Stopwatch, *, final: bool = True
+) -> FittedColumns:
+    """Fit the columns of a source.
 
     Parameters
     ----------
     sampled : Sampled
         The training rows and a sample of them.
-    requests : sequence of ColumnRequest
-        The columns.
+    schema : TableSchema
+        The columns, each with its kind.
+    settings : mapping
+        The table's settings.
     watch : Stopwatch
         Counts the seconds of each stage.
+    final : bool
+        Whether what the sample says of them is not looked at again where the rows refute it.
 
     Raises
     ------
@@ -287,13 +223,11 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], watch: Stopwa
     run, source = sampled.run, sampled.run.source
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    lowest = _with_lowest(sampled, [request for request in requests if request.spec.needs_lowest])
-    requests_by_name = {request.name: request for request in requests if request.name not in lowest.failed}
-    plan_results = map_columns(run.executor.threads, partial(_plan_column, sampled), requests_by_name | lowest.good)
-    plan_failures = lowest.failed | plan_results.failed
+    _refuse_logarithms(source, schema)
+    plan_results = _plan_columns(sampled, schema, settings, final=final)
     watch.lap("plan")
     scan_plans = {name: plan for name, plan in plan_results.good.items() if plan.needs_rows}
-    if not scan_plans and not plan_failures:  # one scan at least counts the rows
+    if not scan_plans and not plan_results.failed:  # one scan at least counts the rows
         scan_plans = plan_results.good
     scan_results = summarise_columns(list(scan_plans.values()), run, sampled.blocks)
     watch.lap("scan")
@@ -303,7 +237,17 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], watch: Stopwa
     plans = {name: plan for name, plan in plan_results.good.items() if name in scan_results.good or not plan.needs_rows}
     fitted = _fit_planned(run, plans, scan_results.good, rows)
     watch.lap("fit")
-    return replace(fitted, failed=plan_failures | scan_results.failed | fitted.failed)
+    return replace(fitted, failed=plan_results.failed | scan_results.failed | fitted.failed)
+
+
+def _refuse_logarithms(source: Source, schema: TableSchema) -> None:
+    """Refuse columns that need their smallest value before the fit, where the rows can be read only once."""
+    names = [spec.name for spec in schema.used if spec.needs_lowest]
+    if names and not source.repeatable:
+        raise InputError(
+            f'{source.name}: column "{names[0]}": a logarithm needs the smallest value before the fit, but '
+            "this source can be read only once; give a file or a table"
+        )
 
 
 def _vanished_rows(source: Source) -> SourceChangedError:
@@ -318,7 +262,7 @@ def _fit_planned(
     number_plans = [cast(NumberPlan, plan) for plan in plans.values() if plan.fitted_together]
     numbers, summaries = fit_numbers(run, number_plans, statistics, all_rows=all_rows)
     single_plans = {
-        name: (plan, statistics[name] if plan.needs_rows else RowCount(rows, 0))
+        name: (plan, statistics[name] if plan.needs_rows else rows)
         for name, plan in plans.items()
         if not plan.fitted_together
     }
@@ -326,35 +270,33 @@ def _fit_planned(
     return FittedColumns(numbers.good | other_columns.good, summaries, numbers.failed | other_columns.failed, rows)
 
 
-def _plan_column(sampled: Sampled, request: ColumnRequest) -> ColumnPlan:
-    name, rows = request.name, sampled.rows
-    empty = pa.chunked_array([], sampled.run.source.schema.field(name).type)  # of a passthrough column
-    sample = rows.column(name) if name in rows.schema.names else empty
-    return KINDS[request.spec.kind].plan(request, sample)
+def _plan_columns(sampled: Sampled, schema: TableSchema, settings: Settings, *, final: bool) -> Results[ColumnPlan]:
+    """Plans of the columns of a schema from the sample; some need another scan of the rows before."""
+    run, rows, names = sampled.run, sampled.rows, set(sampled.rows.schema.names)
+    planners = schema.planners(settings, final=final)
 
+    def sample(name: str) -> pa.ChunkedArray[Any]:
+        if name in names:
+            return rows.column(name)
+        return pa.chunked_array([], run.source.schema.field(name).type)  # of a passthrough column
 
-def _with_lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results[ColumnRequest]:
-    """Requests of log columns, each with the smallest ordinary value over all rows."""
-    if not requests:
-        return Results({}, {})
-    run, source = sampled.run, sampled.run.source
-    if not source.repeatable:
-        raise InputError(
-            f'{source.name}: column "{requests[0].name}": a logarithm needs the smallest value before the fit, but '
-            "this source can be read only once; give a file or a table"
-        )
-    plan_results = map_columns(
-        run.executor.threads,
-        lambda request: NumberPlan.lowest(request, sampled.rows.column(request.name)),
-        {request.name: request for request in requests},
-    )
-    scan_results = summarise_columns(list(plan_results.good.values()), run)
-    if plan_results.good and not scan_results.good and not scan_results.failed:
-        raise _vanished_rows(source)
-    return Results(
-        {r.name: replace(r, lowest=scan_results.good[r.name].value) for r in requests if r.name in scan_results.good},
-        plan_results.failed | scan_results.failed,
-    )
+    def plan(name: str) -> ColumnPlan:
+        return planners[name](sample(name))
+
+    plans: Results[ColumnPlan] = map_columns(run.executor.threads, plan, {name: name for name in planners})
+    first = {name: plan for name, plan in plans.good.items() if plan.comes_first}
+    if not first:
+        return plans
+    found = summarise_columns(list(first.values()), run)
+    if not found.good and not found.failed:
+        raise _vanished_rows(run.source)
+
+    def next_plan(name: str) -> ColumnPlan:
+        return first[name].next_plan(found.good[name], sample(name))
+
+    following = map_columns(run.executor.threads, next_plan, {name: name for name in found.good})
+    failed = found.failed | following.failed
+    return Results(Results(following.good, failed).renew(plans.good), plans.failed | failed)
 
 
 def new_files(table: Source, origin: Mapping[str, Any]) -> Source | None:
@@ -408,8 +350,7 @@ def add_rows(source: TableLike, model: TableModel, settings: Settings, run_setti
         raise InputError(f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows')
     table = any_source(source)
     model.check_source(table)
-    requests = {one.name: one for one in requests_of(model.schema, {**settings, "random_state": model.seed})}
-    plans = [NumberPlan.of_fitted(one, requests[one.name], model.summaries[one.name]) for one in numeric]
+    plans = model.number_plans(settings)
     with run_settings.run("fit", table, lambda: Need.fit(table.fields(model.names))) as run:
         fitted = _fit_merged(run, model, plans)
     for problem in fitted.failed.values():

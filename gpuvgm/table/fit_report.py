@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import ColumnSpec, FittedColumn, TableModel, html_table
+from gpuvgm.columns import FittedColumn, TableModel, html_table
 from gpuvgm.errors import counted, listed, printable, shortened
 from gpuvgm.report import aligned, widths_line
 
@@ -190,22 +190,27 @@ def warnings_of_modes(model: TableModel) -> list[Told]:
 def _column_warnings(model: TableModel, kinds: str, of_codes: str, skip: Collection[str]) -> list[Told]:
     """Warnings for any model; `kinds` are those to declare for columns that it should not learn, or for codes."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
+    reasons = {spec.name: spec.reason for spec in inferred}
     word_columns = {column.name for column in model.numeric if column.codec.plain.word_values}
     integer_columns = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
     codes = {*filter(CODE_NAME.search, integer_columns)}  # movie_id, movieId or ZIP, whose size says nothing
-    unseen = [spec for spec in inferred if spec.kind in ("id", "pass") and spec.name not in skip]
+    unseen = {spec.name: spec.kind for spec in inferred if spec.kind in ("id", "pass") and spec.name not in skip}
     remaining_kinds = kinds
-    if any(spec.kind == "id" for spec in unseen):  # it is one already
+    if "id" in unseen.values():  # it is one already
         remaining_kinds = kinds.removeprefix('"id"').lstrip(", ").removeprefix("or ")
     texts = [
-        _warning(unseen, "the model does not see", f"declare their kind, or {remaining_kinds} if that is meant"),
         _warning(
-            [spec for spec in inferred if spec.name in word_columns],
+            _among(reasons, unseen),
+            "the model does not see",
+            f"declare their kind, or {remaining_kinds} if that is meant",
+        ),
+        _warning(
+            _among(reasons, word_columns),
             "words among values are kept as words:",
             "name those that mean a missing value in na_values",
         ),
         _warning(
-            [spec for spec in inferred if spec.name in codes],
+            _among(reasons, codes),
             "by their names these numbers may be codes:",
             f'declare the kind "categorical", {of_codes} if they are',
         ),
@@ -215,16 +220,15 @@ def _column_warnings(model: TableModel, kinds: str, of_codes: str, skip: Collect
 
 def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
     """Warnings of the columns that a network sees."""
-    width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
+    width, names = model.onehot_width, model.schema.names
     scalars = {column.name: column for column in model.categorical if column.encoding == "interval"}
-    specs = [
-        replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
-        for spec in inferred
-        if spec.name in scalars
-    ]
+    reasons = {
+        spec.name: spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}")
+        for spec in model.schema.columns
+        if spec.name in scalars and not spec.is_declared
+    }
     remedy = f'declare max_categories, encoding="onehot" or the kind {kinds}'
-    texts = [_warning(specs, "one scalar stands for all categories of", remedy)] if specs else []
-    names = model.schema.names
+    texts = [_warning(reasons, "one scalar stands for all categories of", remedy)] if reasons else []
     if width == 0:
         texts.append((f"{widths_line(model.widths)}: a network learns nothing of the table", ("width", *names)))
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
@@ -232,9 +236,14 @@ def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
     return texts
 
 
-def _warning(specs: Sequence[ColumnSpec], statement: str, remedy: str) -> Told:
+def _among(reasons: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """The reasons of some columns, in the table's order."""
+    return {name: reason for name, reason in reasons.items() if name in names}
+
+
+def _warning(reasons: Mapping[str, str], statement: str, remedy: str) -> Told:
     """A warning: a statement on some columns with the reasons of each, and the remedy; "" without columns."""
-    names = [f'"{shortened(printable(spec.name))}" ({spec.reason})' for spec in specs[:MOST_TOLD]]
-    suffix = f" and {len(specs) - MOST_TOLD} more" if len(specs) > MOST_TOLD else ""
-    text = f"{statement} {', '.join(names)}{suffix}: {remedy}" if specs else ""
-    return text, (statement, *(spec.name for spec in specs))
+    texts = [f'"{shortened(printable(name))}" ({reason})' for name, reason in reasons.items()]
+    suffix = f" and {len(texts) - MOST_TOLD} more" if len(texts) > MOST_TOLD else ""
+    text = f"{statement} {', '.join(texts[:MOST_TOLD])}{suffix}: {remedy}" if texts else ""
+    return text, (statement, *reasons)

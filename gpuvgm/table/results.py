@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.arrays import Array
-from gpuvgm.columns import UnseenCounts, UnseenRows
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.engines import choose_engine
 from gpuvgm.errors import InMemoryWarning, SourceChangedError, warn
@@ -18,6 +17,7 @@ from gpuvgm.execution import Run, RunSettings
 from gpuvgm.io import Block, Source, metadata_of_values
 from gpuvgm.table.decode import Decoded, Decoding, joined_valid
 from gpuvgm.table.encode import Coding, OnehotLayout
+from gpuvgm.table.unseen import UnseenCounts, UnseenRows
 from gpuvgm.table.write import FileOutput, RunSummary
 
 BATCHED_VALUES = 1 << 22  # encoded together where batches are smaller

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import is_on_device, mixed, namespace_of, to_numpy
-from gpuvgm.columns import NAMES, TableModel, choice, whole
+from gpuvgm.columns import NameTemplate, TableModel, choice, whole
 from gpuvgm.engines import OnehotPart, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
@@ -30,6 +30,7 @@ from gpuvgm.table.shuffling import permuted
 
 Place = Literal["memory", "disk", "cuda"]
 _SEED = whole(0, 2**64 - 1)
+_NAMES = NameTemplate()  # of the parts of a column in a row
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
@@ -135,7 +136,7 @@ class TrainingRows:
                 "the table has no column that is encoded, so there is nothing to train on: declare the kind of one, "
                 'as columns={"name": "categorical"}'
             )
-        self._parts = [(NAMES.scalar(c.name), NAMES.mode(c.name), c.width) for c in self._model.encoded]
+        self._parts = [(_NAMES.scalar(c.name), _NAMES.mode(c.name), c.width) for c in self._model.encoded]
         self.place = place
         self._engine = place if place == "cuda" else "auto" if transformer.engine == "cuda" else transformer.engine
         get_engine(self._engine)
@@ -147,7 +148,7 @@ class TrainingRows:
             if len(self) == 0:
                 raise InputError("there are no rows to train on")
             names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
-            codes, widths = [records[NAMES.mode(name)] for name in names], [self._model[name].width for name in names]
+            codes, widths = [records[_NAMES.mode(name)] for name in names], [self._model[name].width for name in names]
             self.index = RowIndex.of(codes, widths, self._store.index)
         counts = [np.diff(starts) for starts in self.index.starts]
         self.conditions = Conditions(transformer, self.conditions.names, counts=counts)
@@ -411,7 +412,7 @@ class TrainingRows:
             return None, None
         column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
         xp = namespace_of(self._rows)
-        codes = xp.stack([columns[NAMES.mode(name)] for name in names])
+        codes = xp.stack([columns[_NAMES.mode(name)] for name in names])
         return column, to_numpy(codes[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
 
     def _on_device(self, array: NDArray[Any]) -> Any:
@@ -427,7 +428,7 @@ class TrainingRows:
         dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
         table = any_source(source)
-        intervals = {NAMES.scalar(c.name): c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
+        intervals = {_NAMES.scalar(c.name): c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
         first_row = 0
         with self._store.growing("rows", dtype, table.rows) as add:
             for part in transformer.iter_batches(table, rows, layout="compact", dtype="float32"):
@@ -448,8 +449,8 @@ class TrainingRows:
         """
         fields: list[tuple[str, np.dtype[Any]]] = []
         for column in self._model.encoded:
-            fields += [(NAMES.scalar(column.name), np.dtype(np.float32))] * column.has_scalar
-            fields += [(NAMES.mode(column.name), np.dtype(column.code_dtype))] * (column.width > 0)
+            fields += [(_NAMES.scalar(column.name), np.dtype(np.float32))] * column.has_scalar
+            fields += [(_NAMES.mode(column.name), np.dtype(column.code_dtype))] * (column.width > 0)
         fields.sort(key=lambda field: (-field[1].itemsize, field[1].kind))
         packed = np.dtype(fields)
         names, offsets = [name for name, _ in fields], [packed.fields[name][1] for name, _ in fields]  # type: ignore[index]

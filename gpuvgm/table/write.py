@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
-from gpuvgm.columns import UnseenCounts, UnseenRows, choice, none, whole
+from gpuvgm.columns import choice, none, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError, SourceChangedError, counted, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
@@ -41,6 +41,7 @@ from gpuvgm.io import (
     spark_batch,
     target_of,
 )
+from gpuvgm.table.unseen import UnseenCounts, UnseenRows
 
 PART_ROWS = 1 << 24
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from gpuvgm.cli.options import parse_columns
-from gpuvgm.columns.schema import ColumnSpec
+from gpuvgm.columns.specs import ColumnSpec
 from gpuvgm.errors import InputError
 
 

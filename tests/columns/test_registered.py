@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.columns import codecs, model, options
+from gpuvgm.columns import codecs, kinds, options
 from gpuvgm.columns.base import (
     Coded,
     ColumnPlan,
@@ -128,7 +128,7 @@ def whole_way(columns: dict[str, Any], folder: Any) -> gpuvgm.TableTransformer:
 
 def test_a_kind(tmp_path, monkeypatch):
     options.KIND_NAMES.append("share")
-    monkeypatch.setitem(model.KINDS, "share", model.Kind(lambda request, _: SharePlan(request.name), ShareColumn))
+    monkeypatch.setitem(kinds.KINDS, "share", kinds.Kind(lambda request, _: SharePlan(request.name), ShareColumn))
     try:
         loaded = whole_way({"x": "share"}, tmp_path)
     finally:

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from gpuvgm import TableTransformer
 from gpuvgm.cli import commands
 from gpuvgm.columns.options import KIND_NAMES, SETTINGS, check_settings
-from gpuvgm.columns.schema import ColumnSpec, TableSchema
+from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.specs import ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError
-from gpuvgm.table.fit import requests_of
 
 ROWS = 300
 SOURCE = "trips.parquet"
@@ -287,7 +287,7 @@ def test_options_win_over_the_tables_settings():
     assert ColumnSpec("y").encoding_rules(open_, "best") == EncodingRules(4.0, "modes", None)
     assert ColumnSpec.declare("y", {"effort": "research"}).encoding_rules(open_, "best").tails == "clip"
     z = ColumnSpec.declare("z", {"unknown": "ignore"})
-    asked = requests_of(TableSchema((spec, z, ColumnSpec("y"))), TableTransformer().get_params())
+    asked = [one.request(TableTransformer().get_params()) for one in (spec, z, ColumnSpec("y"))]
     assert [one.infinite_is_missing for one in asked] == [True, False, False]
     assert [one.unknown for one in asked] == ["error", "ignore", "error"]
     plain = ColumnSpec("y")

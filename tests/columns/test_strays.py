@@ -135,7 +135,7 @@ def test_rows_that_come_once_have_no_second_plan() -> None:
 def learned(values: Any) -> tuple[str, list[Any]]:
     """Step and strays of a sample."""
     sample = pa.chunked_array([pa.array(values)])
-    codec = codec_for("x", sample.type, sample)
+    codec = codec_for("x", sample)
     codec, strays = with_learned_step(codec, sample, np.isfinite(codec.encode(sample.chunk(0))), MOST_STRAYS)
     return codec.step_text, strays
 

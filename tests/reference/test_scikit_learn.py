@@ -10,8 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
-from gpuvgm.columns import ColumnRequest, ColumnSpec, MixtureColumn
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm import TableTransformer
+from gpuvgm.columns import MixtureColumn, TableSchema
 from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
 from gpuvgm.table.fit import Stopwatch, fit_table
@@ -21,10 +21,11 @@ ROWS = 8_000
 
 
 def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> MixtureColumn:
-    config = FitConfig(algorithm="exact", effort="research", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
-    request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
+    settings |= {"algorithm": "exact", "effort": "research", "standardize": False, "random_state": random_state}
     run = Run(open_source({"x": x}), "auto", LocalExecutor(1))
-    fitted = fit_table(Sampled.of(run, ["x"], random_state), [request], Stopwatch())
+    schema = TableSchema.declare({"x": "continuous"}, run.source.schema, "x")
+    sampled = Sampled.of(run, ["x"], random_state)
+    fitted = fit_table(sampled, schema, TableTransformer().get_params() | settings, Stopwatch())
     assert not fitted.failed
     column = fitted.columns["x"]
     assert isinstance(column, MixtureColumn)

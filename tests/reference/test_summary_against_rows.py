@@ -7,9 +7,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns import ColumnRequest, ColumnSpec, NumberPlan
-from gpuvgm.columns.numeric import plan_numbers
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.columns import NumberPlan, TableSchema
 from gpuvgm.engines import get_engine
 from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
@@ -25,13 +23,13 @@ ROWS = 200_000
 PROMISE = 1e-8
 
 
-def request(config: FitConfig) -> ColumnRequest:
-    return ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
+SETTINGS = TableTransformer(effort="research", algorithm="summary", random_state=0).get_params()
+SCHEMA = TableSchema.declare({"x": "continuous"}, pa.schema([("x", pa.float64())]), "x")
 
 
 def plan_of(x: np.ndarray) -> NumberPlan:
     sample = pa.chunked_array([pa.array(x[:: max(1, len(x) // 131_072)])])
-    return plan_numbers(request(FitConfig(effort="research")), sample)
+    return SCHEMA.planners(SETTINGS)["x"](sample)
 
 
 def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
@@ -96,7 +94,7 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
 def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns:
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
     run = Run(open_source(source), "auto", LocalExecutor(2))
-    return fit_table(Sampled.of(run, ["x"], 0), [request(FitConfig(effort="research"))], Stopwatch())
+    return fit_table(Sampled.of(run, ["x"], 0), SCHEMA, SETTINGS, Stopwatch())
 
 
 def drifting() -> list[np.ndarray]:

@@ -154,8 +154,13 @@ def test_compact_transform_and_inverse(place: Any, baseline: TableTransformer, m
 def test_no_mask_is_made_where_nobody_asks(
     place: Any, baseline: TableTransformer, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blocks, decoded = [], decode._decoded_rows
-    monkeypatch.setattr(decode, "_decoded_rows", lambda *of: blocks.append(decoded(*of)) or blocks[-1])
+    blocks, rows = [], decode.Decoding.rows
+
+    def noted(*of: Any) -> Any:
+        decoded = rows(*of)
+        return lambda block: blocks.append(decoded(block)) or blocks[-1]
+
+    monkeypatch.setattr(decode.Decoding, "rows", noted)
     here = clone_on(baseline, "cuda")
     encoded = here.transform(place.resident(arrays()), layout=layout)
     here.inverse_transform(encoded)

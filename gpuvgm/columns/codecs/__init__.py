@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, to_numpy
 from gpuvgm.columns.codecs.asinh import AsinhCodec
-from gpuvgm.columns.codecs.base import Codec, Number
+from gpuvgm.columns.codecs.base import Codec, Number, Refuted
 from gpuvgm.columns.codecs.curves import CurvedCodec, rounding_in, rounding_variance, unit_of
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
@@ -36,6 +36,7 @@ __all__ = [
     "MOST_STRAYS",
     "Number",
     "OfText",
+    "Refuted",
     "SCALES",
     "UnreadText",
     "are_dust",

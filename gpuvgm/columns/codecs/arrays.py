@@ -60,8 +60,12 @@ def filled(column: Column) -> Array:
     return integers.to_numpy(zero_copy_only=False)
 
 
-def floats(column: Column) -> Array:
-    """Values of a column of numbers with NaN for null, floats in their own precision; 16 bits become 32 on a device."""
+def floats(column: Column, fitted: object = "numeric") -> Array:
+    """Values of a column of numbers with NaN for null, floats in their own precision; 16 bits become 32 on a device.
+
+    Errors as for `as_numbers`.
+    """
+    column = as_numbers(column, fitted)
     if not isinstance(column, DeviceColumn):
         return column.to_numpy(zero_copy_only=False)
     values = column.values

@@ -29,6 +29,25 @@ def error_in_steps(error: float, step: float) -> float:
     return step * float(np.floor(error / step + 0.5))
 
 
+class Refuted(InputError):
+    """All rows contradict what a sample showed of a column.
+
+    Parameters
+    ----------
+    message : str
+        What the rows show instead.
+    values : sequence of object
+        Values that the sample lacked, of the column's own type.
+    """
+
+    def __init__(self, message: str, values: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.values = values
+
+    def __reduce__(self) -> tuple[type[Refuted], tuple[Any, ...]]:
+        return type(self), (str(self), self.values)
+
+
 class Codec(ABC):
     """Conversion of one column's values to float64 numbers and back.
 
@@ -391,6 +410,10 @@ class WholeCodec(Codec):
         @property
         def step(self) -> int:
             """Step: decoded values are multiples of it."""
+
+        @property
+        def limits(self) -> tuple[int, int]:
+            """Least and largest integer of the type."""
 
     @property
     def spacing(self) -> float:

@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of, on_host, widened
+from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing, without_point
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference_of, multiples, off_multiples
+from gpuvgm.columns.codecs.integers import decoded_integers, difference_of, off_multiples
 from gpuvgm.columns.codecs.shown import without_fractions
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import MOST, whole
@@ -60,18 +59,6 @@ def comparable(column: Any) -> Any:
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     return stored(column) if is_datetime_type(column.type) else column
-
-
-def count_unequal(before: Column, after: Column) -> int:
-    """Number of rows with two values that differ; on the host where their types do."""
-    if pa.types.is_null(before.type):
-        return 0
-    if isinstance(before, DeviceColumn) and isinstance(after, DeviceColumn) and before.type == after.type:
-        # Devices take subnormal float32 for 0 when they compare.
-        first, second = (c.values if c.values.dtype.kind != "f" else widened(c.values) for c in (before, after))
-        return int(present(before, present(after, first != second)).sum())
-    host_before, host_after = on_host(before), on_host(after)
-    return int(pc.not_equal(comparable(host_before), comparable(host_after.cast(before.type))).true_count)
 
 
 def own_value(scalar: Any) -> Any:
@@ -174,9 +161,7 @@ class DatetimeCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
-        values, missing = multiples(
-            numbers, self.base, self._multiple, self.limits, self.stored_dtype, complete=complete
-        )
+        values, missing = decoded_integers(self, self._multiple, numbers, complete=complete)
         return column_of(values, self.type, missing)
 
     def value(self, number: float) -> Number:

@@ -31,7 +31,7 @@ from gpuvgm.columns.codecs.arrays import (
 )
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference_of, differences, multiples, off_multiples
+from gpuvgm.columns.codecs.integers import decoded_integers, difference_of, differences, multiples, off_multiples
 from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
 from gpuvgm.columns.rules import whole
 from gpuvgm.engines import RowRules
@@ -146,7 +146,7 @@ class DecimalCodec(WholeCodec):
         if pa.types.is_decimal(column.type):
             numbers = decimal_floats(column)
         else:
-            numbers = floats(as_numbers(column, self.type)).astype(np.float64)
+            numbers = floats(column, self.type).astype(np.float64)
         with np.errstate(over="ignore"):
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 
@@ -154,9 +154,7 @@ class DecimalCodec(WholeCodec):
         """Values rounded half to even and kept within the precision's range; on the host where 64 bits are too few."""
         type_ = self.type
         if type_.precision <= SHORT:
-            values, missing = multiples(
-                numbers, self.base, self.step, self.limits, self.stored_dtype, complete=complete
-            )
+            values, missing = decoded_integers(self, self.step, numbers, complete=complete)
             return column_of(self._to_whole(values), type_, missing)
         numbers = to_numpy(numbers)
         missing = np.isnan(numbers)
@@ -172,7 +170,8 @@ class DecimalCodec(WholeCodec):
         zeros, type_ = self._zeros, self.type
         unit, int64 = 10**zeros, np.iinfo(np.int64)
         limits = max(-(-self.limits[0] // unit), int(int64.min)), min(self.limits[1] // unit, int(int64.max))
-        values, _ = multiples(numbers / unit, self.base // unit, self.step // unit, limits, int64.dtype)
+        numbers = np.where(missing, 0.0, numbers / unit)
+        values = multiples(numbers, self.base // unit, self.step // unit, limits, int64.dtype)
         return pc.cast(decimals(values, pa.decimal128(WIDEST, self.scale - zeros), missing), type_)
 
     def _to_whole(self, values: Integers) -> Integers:

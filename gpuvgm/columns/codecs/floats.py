@@ -112,7 +112,7 @@ class FloatCodec(Codec):
         """
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
-        numbers = floats(as_numbers(column, self.type))
+        numbers = floats(column, self.type)
         if not isinstance(column, DeviceColumn):
             numbers = numbers.astype(np.float64, copy=False)
         xp = namespace_of(numbers)

@@ -40,16 +40,19 @@ def difference_of(integers: Array, base: int) -> Array:
     return in_parts(lambda part: difference(part, base), integers)
 
 
-def multiples(
-    numbers: Array, base: int, step: int, limits: tuple[int, int], dtype: np.dtype[Any], *, complete: bool = False
-) -> tuple[Array, Bools | None]:
-    """Multiples of a step nearest to base + numbers, within the limits, in integers; and the rows that are missing.
+def decoded_integers(codec: WholeCodec, step: int, numbers: Array, *, complete: bool) -> tuple[Array, Bools | None]:
+    """Integers that numbers of a codec stand for, on a step and within its limits; and the rows that are missing.
 
     With `complete` no number is missing.
     """
     missing = None if complete else missing_numbers(numbers)
     numbers = numbers if missing is None else namespace_of(numbers).where(missing, 0.0, numbers)
-    return in_parts(lambda part: nearest_multiples(part, base, step, limits, dtype), numbers, dtype), missing
+    return multiples(numbers, codec.base, step, codec.limits, codec.stored_dtype), missing
+
+
+def multiples(numbers: Array, base: int, step: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """Multiples of a step nearest to base + numbers, within the limits, in integers."""
+    return in_parts(lambda part: nearest_multiples(part, base, step, limits, dtype), numbers, dtype)
 
 
 def off_multiples(column: Column, integers: Array, step: int) -> Bools:
@@ -108,7 +111,7 @@ class IntegerCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even and kept within the type's range."""
-        values, missing = multiples(numbers, self.base, self.step, self.limits, self.stored_dtype, complete=complete)
+        values, missing = decoded_integers(self, self.step, numbers, complete=complete)
         return column_of(values, self.type, missing)
 
     def parse(self, literal: object) -> Number:

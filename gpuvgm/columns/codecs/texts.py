@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Column, to_numpy
-from gpuvgm.columns.base import Refuted
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
-from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
+from gpuvgm.columns.codecs.base import Bools, Number, Refuted, WholeCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec

@@ -37,9 +37,8 @@ CODECS: dict[str, type[ValueCodec]] = {
 TEXTS: dict[str, type[ValueCodec]] = {kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText)}
 
 
-def codec_for(  # noqa: PLR0913 - what the user may say of a column
+def codec_for(
     name: str,
-    type_: pa.DataType,
     sample: pa.ChunkedArray[Any],
     *,
     infinite_is_missing: bool = False,
@@ -53,10 +52,8 @@ def codec_for(  # noqa: PLR0913 - what the user may say of a column
     ----------
     name : str
         The column, for messages.
-    type_ : pyarrow.DataType
-        Its Arrow type.
     sample : pyarrow.ChunkedArray
-        Some of its values, of that type; whole numbers take their base from here.
+        Some of its values; whole numbers take their base from here.
     infinite_is_missing : bool
         Take infinities for missing values instead of refusing them later.
     integer : bool
@@ -69,6 +66,7 @@ def codec_for(  # noqa: PLR0913 - what the user may say of a column
     InputError
         For a type that is not a number.
     """
+    type_ = sample.type
     if is_text_type(type_):
         return _codec_for_text(name, sample, form_of(sample, parse, na_values))
     kind = _codec_class(type_)
@@ -95,7 +93,7 @@ def _codec_for_text(name: str, sample: pa.ChunkedArray[Any], form: TextForm | No
             f'column "{name}" holds {sample.type} values that are not all written as dates, times or numbers'
         )
     codec = text_codec(form)
-    base = codec_for(name, form.value_type, read_column(codec, sample)).base
+    base = codec_for(name, read_column(codec, sample)).base
     grain = getattr(codec, "grain", 1)
     return replace(codec, base=base - base % grain)
 

@@ -36,7 +36,7 @@ from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis import IdentifierForm, SampledTable, categories_that_meet
-from gpuvgm.table import SUFFIX, Place, TableTransformer, TrainingRows, load_model, transformer_of
+from gpuvgm.table import SUFFIX, Place, TableTransformer, TrainingRows, load_as, load_model
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
@@ -182,7 +182,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         settings = table_model.settings.get("synthesizer")
         if not isinstance(settings, dict) or table_model.generator != cls.__name__.lower():
             raise InputError(f"{fspath(path)}: no model that {cls.__name__}.save wrote")
-        table = transformer_of(TableTransformer, table_model, path)
+        table = load_as(TableTransformer, path, table_model)
         transformer = DataTransformer()
         transformer.take(table)
         try:

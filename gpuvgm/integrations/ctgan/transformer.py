@@ -15,26 +15,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.arrays import column_of, namespace_of
+from gpuvgm.arrays import Column, column_of, namespace_of
 from gpuvgm.columns import (
     MISSING,
     CategoricalColumn,
-    Coded,
-    Decoder,
     FittedColumn,
     MixtureColumn,
-    Values,
     floats,
     form_of,
 )
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, EngineName, Flavor, Standardize
-from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
 from gpuvgm.execution import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source, is_number_type, is_text_type, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.table import RunSummary, TableTransformer, TrainingRows, real_scalars
+from gpuvgm.table import RunSummary, TableTransformer, TrainingRows
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"
@@ -375,7 +371,8 @@ class DataTransformer:
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dimensions} columns")
-        matrix = real_scalars(matrix)
+        is_float = matrix.dtype in (np.float32, np.float64)
+        matrix = np.ascontiguousarray(matrix, None if is_float else np.float64)
         if sigmas is not None:
             matrix = matrix.copy()
             for spans in self._fitted().layout_.values():
@@ -474,16 +471,10 @@ class _BooleanColumn(MixtureColumn):
         """Booleans."""
         return pa.bool_()
 
-    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """Decoder of parts of the column, to the nearer of 0 and 1."""
-        numbers = MixtureColumn.decoder(self, engine, check=check)
-
-        def booleans(part: Coded, first_row: int) -> Values:
-            values = numbers(part, first_row)
-            shares = floats(values.array)  # NaN for missing ones
-            return replace(values, array=column_of(shares > 0, pa.bool_(), namespace_of(shares).isnan(shares)))
-
-        return booleans
+    def in_decoded_type(self, values: Column) -> Column:
+        """Decoded numbers as booleans."""
+        shares = floats(values)  # NaN for missing ones
+        return column_of(shares > 0, pa.bool_(), namespace_of(shares).isnan(shares))
 
 
 def _change_columns(table: TableTransformer, change: Callable[[FittedColumn], FittedColumn]) -> None:

@@ -123,14 +123,14 @@ def test_the_users_decimal_context_does_not_matter() -> None:
 def test_base_is_the_median(text: str) -> None:
     first, second = column_of([700, None, -5], text), column_of([699, 701], text)[:1]
     sample = pa.chunked_array([first, second])
-    assert codec_for("x", type_of(text), sample) == DecimalCodec(type_of(text), 699)
-    assert codec_for("x", type_of(text), pa.chunked_array([], type_of(text))) == DecimalCodec(type_of(text), 0)
+    assert codec_for("x", sample) == DecimalCodec(type_of(text), 699)
+    assert codec_for("x", pa.chunked_array([], type_of(text))) == DecimalCodec(type_of(text), 0)
 
 
 def test_wider_decimals_are_refused_with_a_remedy() -> None:
     sample = pa.chunked_array([], pa.decimal256(50, 2))
     with pytest.raises(InputError, match='column "price" .* cast it to decimal128'):
-        codec_for("price", sample.type, sample)
+        codec_for("price", sample)
 
 
 @pytest.mark.parametrize(("bits", "digits"), [*NARROW, (128, 18), (128, 38)])
@@ -138,7 +138,7 @@ def test_buffers_may_be_longer_than_their_rows(bits: int, digits: int) -> None:
     """As in Arrow's files and streams, whose buffers may end anywhere."""
     whole = column_of([5, -7, 10**8, 3], f"decimal{bits}({digits}, 0)")
     padded = pa.py_buffer(whole.buffers()[1].to_pybytes() + b"\xff" * 5)
-    codec = codec_for("x", whole.type, pa.chunked_array([whole]))
+    codec = codec_for("x", pa.chunked_array([whole]))
     for offset in (0, 2):
         given = pa.Array.from_buffers(whole.type, 4 - offset, [None, padded], offset=offset)
         np.testing.assert_array_equal(codec.encode(given), codec.encode(whole[offset:]))

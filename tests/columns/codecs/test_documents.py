@@ -77,11 +77,11 @@ def test_other_documents_are_refused(document: dict[str, Any], problem: str) -> 
 def test_types_that_are_numbers(type_: pa.DataType) -> None:
     assert is_number_type(type_)
     empty = pa.chunked_array([], type_)
-    codec = codec_for("x", type_, empty)
+    codec = codec_for("x", empty)
     assert codec.type == type_
     assert codec.base == 0
     none = pa.nulls(3, type_)
-    assert codec_for("x", type_, pa.chunked_array([none])) == codec
+    assert codec_for("x", pa.chunked_array([none])) == codec
     assert np.isnan(codec.encode(none)).all()
     assert codec.encode(none[:0]).shape == (0,)
     assert codec.decode(np.full(3, np.nan)).null_count == 3
@@ -93,13 +93,11 @@ def test_types_that_are_numbers(type_: pa.DataType) -> None:
 def test_other_types_are_refused(type_: pa.DataType) -> None:
     assert not is_number_type(type_)
     with pytest.raises(InputError, match='column "x" holds .* values'):
-        codec_for("x", type_, pa.chunked_array([], type_))
+        codec_for("x", pa.chunked_array([], type_))
 
 
 def test_rules() -> None:
     sample = pa.chunked_array([pa.array([1.0])])
-    assert codec_for("x", pa.float64(), sample, infinite_is_missing=True, integer=True) == FloatCodec(
-        pa.float64(), True, True
-    )
+    assert codec_for("x", sample, infinite_is_missing=True, integer=True) == FloatCodec(pa.float64(), True, True)
     decimals = pa.chunked_array([], pa.decimal128(10, 2))
-    assert codec_for("x", decimals.type, decimals, integer=True).integer  # type: ignore[attr-defined]
+    assert codec_for("x", decimals, integer=True).integer  # type: ignore[attr-defined]

@@ -50,7 +50,7 @@ COLUMNS: dict[str, tuple[pa.Array[Any], str]] = {
 def learned(values: pa.Array[Any], **rules: Any) -> Any:
     """The codec of a column with its step."""
     sample = pa.chunked_array([values])
-    codec = codec_for("x", values.type, sample, **rules)
+    codec = codec_for("x", sample, **rules)
     return with_learned_step(codec, sample, np.isfinite(codec.encode(values)))[0]
 
 

@@ -169,7 +169,7 @@ def form(texts: list[str | None]) -> TextForm:
 @pytest.mark.parametrize("text_type", [pa.string(), pa.large_string()], ids=str)
 def test_texts_come_back_letter_by_letter(texts, type_, text_type) -> None:
     column = column_of([*texts, None, "", texts[0]], text_type)
-    codec = codec_for("x", text_type, column)
+    codec = codec_for("x", column)
     numbers = codec.encode(column.chunk(0))
     assert np.isnan(numbers).tolist() == [False] * len(texts) + [True, True, False]
     back = codec.decode(numbers)
@@ -182,7 +182,7 @@ def test_texts_come_back_letter_by_letter(texts, type_, text_type) -> None:
 
 @pytest.mark.parametrize(("texts", "type_"), READ, ids=lambda value: str(value)[:40])
 def test_whatever_is_decoded_can_be_read_again(texts, type_) -> None:
-    codec = codec_for("x", pa.string(), column_of(texts))
+    codec = codec_for("x", column_of(texts))
     ends = codec.decode(np.array([-1e300, -1e16, 1e16, 1e300]))
     assert codec.decode(codec.encode(ends)).equals(ends)
 
@@ -191,11 +191,11 @@ def test_whatever_is_decoded_can_be_read_again(texts, type_) -> None:
 def test_what_could_not_be_written_back_is_not_read(texts) -> None:
     assert form_of(column_of(texts)) is None
     with pytest.raises(InputError, match='column "x" holds string values'):
-        codec_for("x", pa.string(), column_of(texts))
+        codec_for("x", column_of(texts))
 
 
 def test_values_themselves_are_read_too() -> None:
-    codec = codec_for("x", pa.string(), column_of(["12,50", "1.000,00"]))
+    codec = codec_for("x", column_of(["12,50", "1.000,00"]))
     text = codec.encode(pa.array(["12,50", None]))
     np.testing.assert_array_equal(codec.encode(pa.array([12.5, None])), text)
     np.testing.assert_array_equal(codec.encode(pa.array(["12,50", None]).dictionary_encode()), text)
@@ -203,7 +203,7 @@ def test_values_themselves_are_read_too() -> None:
 
 
 def test_text_in_another_form_is_named_with_its_row() -> None:
-    codec = codec_for("x", pa.string(), column_of(["05:00", "06:10"]))
+    codec = codec_for("x", column_of(["05:00", "06:10"]))
     with pytest.raises(UnreadText, match="2 values are not written as '05:00' is, such as '25:00'") as caught:
         codec.encode(pa.array(["05:00", None, "25:00", "noon"]))
     assert caught.value.row == 2
@@ -281,7 +281,7 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
         return
     assert found is not None
     assert found.words == tuple(sorted(words))
-    codec = codec_for("x", pa.string(), column)
+    codec = codec_for("x", column)
     assert codec_of(reread(document_of(codec))) == codec
     numbers = codec.encode(column.chunk(0))
     assert np.isnan(numbers).tolist() == [text in words for text in texts]

@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from gpuvgm.columns import (
     CategoricalColumn,
-    ColumnSpec,
     DatetimeCodec,
     FitRecord,
     FloatCodec,
@@ -124,8 +123,11 @@ def other_columns():
 
 def make_model():
     columns = (*mixture_columns(), *other_columns())
-    specs = [ColumnSpec(c.name, c.kind, f"{c.kind} é", OPTIONS.get(c.name, {})) for c in columns]
-    schema = TableSchema((*specs, ColumnSpec("key", "drop")))
+    kinds = {column.name: column.kind for column in columns} | {"key": "drop"}
+    schema = TableSchema.from_json(
+        {"name": name, "kind": kind, "reason": f"{kind} é", "options": OPTIONS.get(name, {})}
+        for name, kind in kinds.items()
+    )
     return TableModel(columns, 2**64 - 1, 10**12, {"paths": ["a.parquet"], "bytes": 12}, schema)
 
 
