@@ -1,5 +1,5 @@
 from .aggregate import map_columns, summarise_columns
-from .context import Run, RunSettings, clone_beside_executor, executor_for
+from .context import Run, RunSettings, any_source, clone_beside_executor, executor_for, lazy_frame
 from .dask import DaskExecutor
 from .dask_frames import whole_rows
 from .local import LocalExecutor, RemoteBlocks, available_threads
@@ -7,7 +7,6 @@ from .local_cluster import cluster
 from .memory import Need, parse_memory
 from .partitions import OpenPartition, Partition
 from .sampling import RowSample, Sampled, sample_runs
-from .sources import any_source, lazy_frame
 from .stages import Progress, Stages
 from .worker_rows import rows_on_workers
 

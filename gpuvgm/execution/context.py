@@ -1,4 +1,4 @@
-"""Runs: the rows of a table, with the engine, the executor and the blocks that work on them."""
+"""Runs: the rows of a table, opened from what holds them, with the engine, executor and blocks that work on them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
+from gpuvgm.execution.dask_frames import DaskFrame, array_source, dask_source
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, limits_of, parse_memory
 from gpuvgm.execution.partitions import (
     Reading,
-    as_read_by,
     file_rows,
     partitions,
     rows_of_file,
@@ -29,7 +29,7 @@ from gpuvgm.execution.partitions import (
     with_known_rows,
 )
 from gpuvgm.execution.stages import SEARCH, Progress, Stages
-from gpuvgm.io import FileSource, Source
+from gpuvgm.io import FileSource, Source, is_loaded, open_source
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
 #: Blocks of rows that lie on a device: each costs launches and merges.
@@ -43,6 +43,35 @@ STREAMED_BLOCK_ROWS = 1 << 22
 TRAVELLING_VALUES = 1 << 20
 R = TypeVar("R")
 _LOG = logging.getLogger("gpuvgm")
+
+
+def any_source(source: object) -> Source:
+    """Open anything that holds a table, in this process or as a graph of Dask.
+
+    Parameters
+    ----------
+    source : object
+        What `gpuvgm.io.open_source` takes, a DataFrame of Dask (of pandas' frames or cuDF's), an Array of Dask with
+        two dimensions (of NumPy's arrays or CuPy's), or an iterator of these.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    InputError
+        When nothing readable is there, or the object is no table; the message says what to do.
+    """
+    lazy = lazy_frame(source)
+    return open_source(source, any_source) if lazy is None else lazy
+
+
+def lazy_frame(source: object) -> DaskFrame | None:
+    """A DataFrame or an Array of Dask as a source; None for everything else."""
+    if is_loaded("dask.array", "Array", source):
+        return array_source(source, any_source)
+    return dask_source(source, any_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
 
 
 def executor_for(executor: Any, source: Source) -> DaskExecutor | None:
@@ -139,7 +168,8 @@ class Run:
             name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
             return cls(source, name, executor, block_rows)
         name = choose_engine(engine, on_device=source.lies_on_device)
-        source, executor = as_read_by(name, source), executor or LocalExecutor()
+        source = source.as_read(on_device=get_engine(name).runs_on_device)
+        executor = executor or LocalExecutor()
         is_short = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if source.lies_on_device else InlineExecutor if is_short else LocalExecutor
         return cls(source, name, kind(executor.threads, executor.progress), block_rows)

@@ -15,11 +15,6 @@ from gpuvgm.io import Block, FileSource, Source, TableSource
 COUNTED_ROWS = 1 << 16  # of a block, where rows are counted
 
 
-def as_read_by(engine: str, source: Source) -> Source:
-    """The source as an engine reads it: with cuDF for an engine on a device, else to the host."""
-    return source.as_read(on_device=get_engine(engine).runs_on_device)
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Columns and blocks in which an engine reads a partition.
@@ -37,6 +32,10 @@ class Reading:
     engine: str
     columns: tuple[str, ...]
     block_rows: int
+
+    def rows_of(self, source: Source) -> Source:
+        """The source as the engine reads it: with cuDF for an engine on a device, else to the host."""
+        return source.as_read(on_device=get_engine(self.engine).runs_on_device)
 
 
 class Partition(Protocol):
@@ -95,7 +94,7 @@ class FileRows:
     def read(self) -> OpenPartition:
         """The rows, as the engine reads them."""
         columns, block_rows = self.reading.columns, self.reading.block_rows
-        source = as_read_by(self.reading.engine, self.source)
+        source = self.reading.rows_of(self.source)
         start = self.first_row - self.offset
         blocks = (
             source.blocks(columns, block_rows)
@@ -126,7 +125,7 @@ class HeldRows:
 
     def read(self) -> OpenPartition:
         """The rows, as the engine reads them."""
-        source = as_read_by(self.reading.engine, self.source)
+        source = self.reading.rows_of(self.source)
         blocks = source.blocks(self.reading.columns, self.reading.block_rows)
         return OpenPartition(source.lies_on_device, number_from(blocks, self.first_row))
 

@@ -18,7 +18,7 @@ from .block import Block, Runs
 from .declared import DeclaredColumns
 from .device import device_rows, holds_device_rows, lies_on_device
 from .files import FileSource, expand
-from .frames import TableSource, is_loaded
+from .frames import TableSource
 from .locations import Location, location_of, naming_file, write_bytes
 from .locks import locked
 from .manifest import Manifest
@@ -27,7 +27,7 @@ from .output_folder import OutputFolder
 from .plain_json import from_plain, plain
 from .restoring import restore
 from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, target_of
-from .source import Source, check_unique
+from .source import Source, check_unique, is_loaded
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
 from .threads import result_of

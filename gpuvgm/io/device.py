@@ -21,13 +21,12 @@ from gpuvgm.io.frames import (
     array_column,
     dict_source,
     flat,
-    is_loaded,
     labels_of,
     named_series,
     refused_column,
 )
 from gpuvgm.io.parquet import ParquetPart, open_parquet
-from gpuvgm.io.source import Part, shares_of_runs
+from gpuvgm.io.source import Part, is_loaded, shares_of_runs
 from gpuvgm.io.unexposed import buffer_values, nulls_of
 from gpuvgm.shortage import reason
 

@@ -23,13 +23,12 @@ from gpuvgm.io.block import Batch, Block, Runs
 from gpuvgm.io.csv import CsvPart, csv_parts
 from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.device import cudf_tables, grouped, reads_with_cudf
-from gpuvgm.io.hive import folder_values, with_key_columns, with_keys
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFESTS, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
-from gpuvgm.io.parts import common_schema, promoted_batch
+from gpuvgm.io.parts import common_schema, folder_values, promoted_batch, with_key_columns, with_keys
 from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, lies_in_process, no_such_file, read_ahead
 from gpuvgm.io.source import Part, Source, check_unique, shares_of_runs
 from gpuvgm.io.threads import in_order

@@ -17,7 +17,7 @@ from gpuvgm.arrays import Array, Column, on_host, to_numpy
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, with_wide_index
 from gpuvgm.io.block import Block, DeviceTable, Runs, rows_only
-from gpuvgm.io.source import Source, check_lengths, check_unique
+from gpuvgm.io.source import Source, check_lengths, check_unique, is_loaded
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
@@ -65,12 +65,6 @@ class TableSource(Source):
         table = self.table.select(list(columns))
         # The empty slice has the schema where there are no runs.
         return pa.concat_tables([table.slice(0, 0), *(table.slice(start, length) for start, length in runs)])
-
-
-def is_loaded(module: str, name: str, source: object) -> bool:
-    """Return whether `source` is an instance of module.name, without importing the module."""
-    library = sys.modules.get(module)
-    return library is not None and isinstance(source, getattr(library, name, ()))  # nothing is an instance of ()
 
 
 def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | ArraySource:

@@ -16,13 +16,12 @@ from gpuvgm.io.files import file_source
 from gpuvgm.io.frames import (
     TableSource,
     dict_source,
-    is_loaded,
     matrix_source,
     pandas_source,
     polars_source,
 )
 from gpuvgm.io.scans import dataset_source, iterator_source, lazy_source, relation_source, stream_source
-from gpuvgm.io.source import Source
+from gpuvgm.io.source import Source, is_loaded
 
 if TYPE_CHECKING:
     import duckdb

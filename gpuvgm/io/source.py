@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -384,3 +385,9 @@ def check_lengths(source: str, rows: Mapping[str, int]) -> int:
                 "cut them to one length"
             )
     return length
+
+
+def is_loaded(module: str, name: str, source: object) -> bool:
+    """Return whether `source` is an instance of module.name, without importing the module."""
+    library = sys.modules.get(module)
+    return library is not None and isinstance(source, getattr(library, name, ()))  # nothing is an instance of ()

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.execution import any_source
 from gpuvgm.execution import dask as tasks
 from gpuvgm.execution.dask import WINDOW, DaskExecutor, in_shares
-from gpuvgm.execution.sources import any_source
 from tests.execution.distributed.working import (
     Piece,
     is_clean,

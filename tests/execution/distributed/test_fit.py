@@ -15,11 +15,11 @@ from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.execution import any_source
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import Sampled
-from gpuvgm.execution.sources import any_source
 from gpuvgm.io import FileSource
 from tests.columns import tables
 from tests.execution.distributed.working import is_clean, wait_until

@@ -18,12 +18,11 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution import dask_frames
+from gpuvgm.execution import any_source, dask_frames
 from gpuvgm.execution.context import executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.partitions import Reading
-from gpuvgm.execution.sources import any_source
 from gpuvgm.io.arrow import common_type, promoted
 from tests.columns import tables
 from tests.execution.distributed.working import lazy_frame, model_of, parts_of, wait_until

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gpuvgm.execution import any_source
 from gpuvgm.execution.partitions import Reading, partitions, rows_of_file, single_files, with_known_rows
-from gpuvgm.execution.sources import any_source
 from gpuvgm.io import FileSource
 from tests.io.conftest import write_file
 

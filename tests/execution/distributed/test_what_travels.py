@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.execution import dask_frames
+from gpuvgm.execution import any_source, dask_frames
 from gpuvgm.execution.partitions import Reading
-from gpuvgm.execution.sources import any_source
 from gpuvgm.io import Packed, TableSource
 from tests.execution.distributed.working import lazy_frame, model_of, parts_of
 
