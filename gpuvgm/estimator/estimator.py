@@ -34,7 +34,7 @@ from gpuvgm.estimator.prediction import (
 from gpuvgm.estimator.reading import local_executor, read_rows, rows_on_cluster, training_rows
 from gpuvgm.estimator.settings import checked_prior, init_of, prior_shape
 from gpuvgm.execution import DaskExecutor, LocalExecutor, any_source, clone_beside_executor, executor_for, lazy_frame
-from gpuvgm.io import is_loaded, lies_on_device
+from gpuvgm.io import holds_device_rows, is_loaded
 from gpuvgm.mixture import (
     MATRICES,
     ConcentrationType,
@@ -643,7 +643,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
             return get_engine(choose_engine(self.engine))
         if self.engine == "native":
             raise InputError('engine "native" runs arrays in main memory; use engine="auto" for those on a device')
-        name = choose_engine(self.engine, on_device=lies_on_device(rows.array))
+        name = choose_engine(self.engine, on_device=holds_device_rows(rows.array))
         return get_engine("cuda" if name == "cuda" else "reference")
 
     def _alone(self) -> BayesianGaussianMixture:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
-from gpuvgm.io import Block, DeclaredColumns, Packed, Runs, Source, lies_on_device, row_bytes
+from gpuvgm.io import Block, DeclaredColumns, Packed, Runs, Source, holds_device_rows, row_bytes
 from gpuvgm.shortage import machine_memory
 
 MOST_COUNTED = 64  # frames whose lengths are remembered
@@ -441,7 +441,7 @@ def array_source(array: Any, opener: Callable[[Any], Source]) -> DaskFrame:
 def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...] = (0,)) -> Any:
     """A chunk as a frame of pandas, or of cuDF if it lies on a device; `firsts` are the first rows of all chunks."""
     first_row = firsts[block_id[0]]
-    library = import_module("cudf" if lies_on_device(chunk) else "pandas")
+    library = import_module("cudf" if holds_device_rows(chunk) else "pandas")
     names = [str(column) for column in range(chunk.shape[1])]
     return library.DataFrame(chunk, index=range(first_row, first_row + len(chunk)), columns=names)
 

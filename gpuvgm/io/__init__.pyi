@@ -16,7 +16,7 @@ from .arrow import (
 )
 from .block import Block, Runs
 from .declared import DeclaredColumns
-from .device import device_rows, holds_device_rows, lies_on_device
+from .device import device_rows, holds_device_rows
 from .files import FileSource, expand
 from .frames import TableSource
 from .locations import Location, location_of, naming_file, write_bytes
@@ -64,7 +64,6 @@ __all__ = [
     "is_plain_number_type",
     "is_text_type",
     "joined_arrays",
-    "lies_on_device",
     "location_of",
     "locked",
     "metadata_of_values",

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.errors import InputError, listed
-from gpuvgm.io import device_rows, lies_on_device
+from gpuvgm.io import device_rows, holds_device_rows
 from gpuvgm.summary import Floats, Ints
 
 INDEX_ROWS = 1 << 22  # sorted together
@@ -365,7 +365,7 @@ class Conditions:
         >>> {table["colour"][row] for row in rows}
         {'blue'}
         """
-        rows = device_rows("the matrix", matrix) if lies_on_device(matrix) else np.asarray(matrix)
+        rows = device_rows("the matrix", matrix) if holds_device_rows(matrix) else np.asarray(matrix)
         codes, xp = [], namespace_of(rows)
         for start, stop in self.matrix_spans.values():
             block = rows[:, start:stop]

@@ -26,13 +26,7 @@ from gpuvgm.columns import (
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.execution import Need
-from gpuvgm.io import (
-    Block,
-    Source,
-    device_rows,
-    lies_on_device,
-    restore,
-)
+from gpuvgm.io import Block, Source, device_rows, holds_device_rows, restore
 from gpuvgm.summary import Floats
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 from gpuvgm.table.unseen import UnseenRows
@@ -84,7 +78,7 @@ def checked_uniforms(
         if name not in model.names or not model[name].takes_uniforms:
             reason = "which draws nothing" if name in model.names else "which was not fitted"
             raise InputError(f'uniforms are given for column "{name}", {reason}')
-        host_array = to_numpy(device_rows(f'uniforms of column "{name}"', array)) if lies_on_device(array) else array
+        host_array = to_numpy(device_rows(f'uniforms of column "{name}"', array)) if holds_device_rows(array) else array
         values = np.ascontiguousarray(host_array, dtype=np.float64)
         if values.ndim != 1 or (rows is not None and len(values) != rows):
             raise InputError(f'column "{name}": uniforms need one value a row ({rows}), not shape {values.shape}')

@@ -304,14 +304,14 @@ class Parts:
 
     def file(self, first_row: int, threads: int) -> Any:
         """A sink for the file that begins with a row; its folder is made first."""
-        path = self.folder.place / self.name(first_row)
+        path = self.output_folder.place / self.name(first_row)
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
         return self.sink(path, threads, first_row)
 
     @property
-    def folder(self) -> OutputFolder:
-        """The folder that they are written to."""
+    def output_folder(self) -> OutputFolder:
+        """The folder that they are written to, if they are not one file."""
         return OutputFolder(self.out, self.asked, self.names, self.root, self.numbers)
 
     @property
@@ -555,7 +555,7 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
     """
     start, source = time.perf_counter(), run.source
     parts = parts.partitioned_as(source) if parts.options.partitioned or parts.options.by_file else parts
-    with parts.folder.opened(source, resume=resume, spread=run.executor.spread) as manifest:
+    with parts.output_folder.opened(source, resume=resume, spread=run.executor.spread) as manifest:
         if manifest.complete:
             return _summary(source, parts, manifest, start)
         _work(run, columns, parts, encode, manifest)
