@@ -16,7 +16,7 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, HeldPartitions, HeldShares, Passing
-from gpuvgm.mixture import BlockSums, Choice, Rows, sums_of
+from gpuvgm.mixture import Choice, Rows, sums_of
 from gpuvgm.summary import Floats
 
 T = TypeVar("T")
@@ -117,7 +117,9 @@ class RowsOnWorkers(Rows):
     lazy: bool = True
     spread: ClassVar[bool] = True
 
-    def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
+    def sums(
+        self, engine: Engine, function: Callable[[Engine, Rows], Array], width: int, values: int | None = None
+    ) -> ChunkSums:
         """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
         total = ChunkSums(width)
         sums = partial(sums_of, function=function, width=width, values=values)
@@ -129,7 +131,7 @@ class RowsOnWorkers(Rows):
         """Merged results of a function for the blocks of each partition; see `Rows.partial_results`."""
         return self.shares.map(_merged, self.engine, self.choice, function)
 
-    def each(self, function: Callable[..., T], values: int = Rows.block_values) -> Iterator[T]:
+    def each(self, function: Callable[[Rows], T], values: int = Rows.block_values) -> Iterator[T]:
         """Results of a function for each block of each partition; see `Rows.each`."""
         return chain.from_iterable(self.shares.map(_results_of_blocks, self.choice, function, values))
 

@@ -3,13 +3,12 @@ from .estimator_fit import Estimate, Problem
 from .incremental import begin_partial_fit
 from .initialization import Seeds, quiet_k_means
 from .posterior import MATRICES, ConcentrationType, CovarianceType, Dirichlet, Posterior, Prior, StickBreaking
-from .rows import SEED_ROWS, BlockSums, Choice, Moments, Rows, sums_of
+from .rows import SEED_ROWS, Choice, Moments, Rows, sums_of
 from .search import fit_from_quantiles
 from .special import LOG_2_PARTS, exp, log, normal_cdf
 from .summary_fit import ColumnFit, MixturePlan, SummaryConfig, fit
 
 __all__ = [
-    "BlockSums",
     "Choice",
     "ColumnFit",
     "ConcentrationType",

@@ -312,9 +312,9 @@ class LabelStart:
     reference: Floats
     labels: Ints
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
+    def responsibilities(self, block: Rows, y: Array) -> Array:
         """Labels of a block."""
-        return namespace_of(y).asarray(self.labels[part])
+        return namespace_of(y).asarray(self.labels[block.numbers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ class CentreStart:
 
     reference: Floats
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
+    def responsibilities(self, block: Rows, y: Array) -> Array:
         """Labels of a block."""
         return nearest(y, self.reference)
 
@@ -335,9 +335,9 @@ class RandomStart:
     reference: Floats
     random: np.random.RandomState
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
+    def responsibilities(self, block: Rows, y: Array) -> Array:
         """Responsibilities of a block."""
-        uniforms = self.random.uniform(size=(part.stop - part.start, len(self.reference)))
+        uniforms = self.random.uniform(size=(block.count, len(self.reference)))
         return namespace_of(y).asarray(uniforms / np.sum(uniforms, axis=1, keepdims=True))
 
 

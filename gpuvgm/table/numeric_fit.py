@@ -250,9 +250,9 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
 
 
-def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
+def _numbers_of_block(block: Rows) -> Floats:
     """The numbers of a block, on the host."""
-    return np.asarray(to_numpy(x)[:, 0])
+    return np.asarray(to_numpy(block.array)[:, 0])
 
 
 def _start_from_rows(numbers: Floats, column: NumberFit) -> NumberFit:
