@@ -233,7 +233,8 @@ def fit_on_rows(problem: Problem) -> Estimate:
 
 def _exact_fit(problem: Problem, centre: float | Floats) -> MixtureFit:
     """The best of the problem's starts, by EM over every row."""
-    prior, accumulate = problem.prior.within(centre), _e_step(problem, centre)
+    prior = problem.prior.within(centre)
+    objective = Objective(_e_step(problem, centre), prior, problem.moments.total)
 
     def begin() -> Posterior:
         if problem.warm is not None:
@@ -242,7 +243,7 @@ def _exact_fit(problem: Problem, centre: float | Floats) -> MixtureFit:
         return prior.update(_sums_of(start, problem, problem.rows, centre))
 
     starts = [begin] if problem.warm is not None else [begin] * problem.starts
-    return best_of(starts, partial(fit_mixture, accumulate, prior, stopping=problem.stopping), problem.verbosity)[1]
+    return best_of(starts, partial(fit_mixture, objective, stopping=problem.stopping), problem.verbosity)[1]
 
 
 def _e_step(problem: Problem, centre: float | Floats) -> Accumulate:

@@ -229,10 +229,10 @@ class ColumnFit(Generic[P]):
             error = search_error(engine, search.prior, search.fit.posterior, cells) if plan.trusted else np.inf
             return replace(self, outcome=Outcome(search.fit, error, search=search))
         begins = [partial(first_posterior, prior, plan.grid, start, cells) for start in plan.starts]
-        stopping = config.stopping(cells.rows)
+        objective, stopping = cell_objective(engine, cells, prior), config.stopping(cells.rows)
 
         def from_start(start: Posterior, observe: Observer | None) -> MixtureFit:
-            return fit_batch(engine, [(cells, start)], prior, stopping, CHECKED_ITERATIONS, observe)[0]
+            return fit_batch([(objective, start)], stopping, CHECKED_ITERATIONS, observe)[0]
 
         number, fit = best_of(begins, from_start, verbosity)
         plan = replace(plan, starts=(plan.starts[number],))
@@ -262,16 +262,16 @@ class ColumnFit(Generic[P]):
             Their mean and variance in the grid's frame.
         """
         plan, config, frame = self.plan, self.plan.settings, self.plan.grid.frame
-        accumulate, prior = over_rows(engine, rows, frame), config.prior(moments.mean, moments.variance)
+        prior = config.prior(moments.mean, moments.variance)
+        objective = Objective(over_rows(engine, rows, frame), prior, moments.rows)
         if config.search is not None:  # its result is where EM goes on from
             searched = self.outcome
             assert searched is not None and searched.search is not None
             prior = replace(prior, mean_precision=searched.search.prior.mean_precision)
-            objective = Objective(accumulate, prior, moments.rows)
-            end = accelerated(objective, searched.fit.posterior, config.search)
+            end = accelerated(replace(objective, prior=prior), searched.fit.posterior, config.search)
             return replace(self, outcome=replace(searched, fit=end, error=0.0, exact=True))
         start = start_over(engine, rows, frame, Seeds(plan.centres)) if self.start is None else self.start
-        plain = fit_mixture(accumulate, prior, prior.update(start), config.stopping(moments.rows))
+        plain = fit_mixture(objective, prior.update(start), config.stopping(moments.rows))
         return replace(self, outcome=Outcome(plain, 0.0, exact=True))
 
 
@@ -397,8 +397,11 @@ def refit_error(engine: Engine, prior: Prior, plan: MixturePlan, fit: MixtureFit
     cells : Cells
         The cells.
     """
-    begins = [(others, first_posterior(prior, plan.grid, plan.starts[0], others)) for others in _others(cells)]
-    coarse, uneven = fit_batch(engine, begins, prior, plan.settings.stopping(cells.rows))
+    begins = [
+        (cell_objective(engine, others, prior), first_posterior(prior, plan.grid, plan.starts[0], others))
+        for others in _others(cells)
+    ]
+    coarse, uneven = fit_batch(begins, plan.settings.stopping(cells.rows))
     return _with_blur(_cell_error(fit.posterior, coarse.posterior, uneven.posterior), cells, fit.posterior)
 
 
@@ -419,8 +422,9 @@ def history_error(engine: Engine, prior: Prior, fit: MixtureFit, cells: Cells) -
     number of times that the last ones fit in is what they are multiplied by.
     """
     assert fit.earlier is not None
-    iterations, begins = min(len(fit.bounds), CHECKED_ITERATIONS), [(others, fit.earlier) for others in _others(cells)]
-    coarse, uneven = fit_batch(engine, begins, prior, Stopping(iterations, 0.0))
+    iterations = min(len(fit.bounds), CHECKED_ITERATIONS)
+    begins = [(cell_objective(engine, others, prior), fit.earlier) for others in _others(cells)]
+    coarse, uneven = fit_batch(begins, Stopping(iterations, 0.0))
     factor = max(1.0, len(fit.bounds) / (3 * iterations))
     error = factor * _cell_error(fit.posterior, coarse.posterior, uneven.posterior)
     return _with_blur(error, cells, fit.posterior)
@@ -477,9 +481,9 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
     From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
     EM is a contraction there, so that the first iterations lead apart at least as far as as many later ones.
     """
-    begins = [(one, posterior) for one in (cells, *_others(cells))]
+    begins = [(cell_objective(engine, one, prior), posterior) for one in (cells, *_others(cells))]
     for iterations in (*FIRST_LOOKS, CHECKED_ITERATIONS):
-        fine, coarse, uneven = (one.posterior for one in fit_batch(engine, begins, prior, Stopping(iterations, 0.0)))
+        fine, coarse, uneven = (one.posterior for one in fit_batch(begins, Stopping(iterations, 0.0)))
         error = CHECKED_ITERATIONS / iterations * _cell_error(fine, coarse, uneven)
         if error <= LARGEST_FIT_ERROR:
             break

@@ -157,7 +157,7 @@ def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Pri
     start = cell_starts(cells, COMPONENTS, np.random.RandomState(1), Effort())[0]
     ascent = AcceleratedEM(ground_of(column), start).run(400, 1e-12)
     assert ascent.converged
-    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, ascent.best.posterior, Stopping(200, 0.0))
+    plain = fit_mixture(ground_of(column), ascent.best.posterior, Stopping(200, 0.0))
     assert plain.bounds[-1] - ascent.best.bound < 1e-8 * cells.rows
     np.testing.assert_allclose(plain.posterior.means, ascent.best.posterior.means, rtol=1e-3, atol=1e-3)
 
@@ -165,7 +165,7 @@ def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Pri
 def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column: tuple[Cells, Prior]) -> None:
     cells, prior = column
     start = cell_starts(cells, COMPONENTS, np.random.RandomState(2), Effort())[0]
-    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(1500, 0.0))
+    plain = fit_mixture(ground_of(column), prior.update(start), Stopping(1500, 0.0))
     assert AcceleratedEM(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
 
 
@@ -178,7 +178,7 @@ def test_result_is_above_every_start(column: tuple[Cells, Prior], found: SearchR
     cells, prior = column
     for start in cell_starts(cells, COMPONENTS, np.random.RandomState(5), Effort()):
         if len(start.counts) == COMPONENTS:
-            fit = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(300, 0.0))
+            fit = fit_mixture(ground_of(column), prior.update(start), Stopping(300, 0.0))
             assert found.fit.bounds[-1] > fit.bounds[-1] - 1e-7 * cells.rows
 
 
@@ -278,12 +278,12 @@ def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
     frame, random = Frame.around(x), np.random.RandomState(0)
     y = frame.apply(x)
     one, none = np.ones(len(y)), np.zeros(len(y))
-    rows = over_cells(get_engine("auto"), Cells.of_values(y, one))
+    rows = Objective(over_cells(get_engine("auto"), Cells.of_values(y, one)), prior, len(y))
     bounds = []
     for _ in range(10):
         run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))
         start = hard_start(y, one, none, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
-        bounds.append(fit_mixture(rows, prior, prior.update(start), Stopping(800, 0.0)).bounds[-1])
+        bounds.append(fit_mixture(rows, prior.update(start), Stopping(800, 0.0)).bounds[-1])
     found = search_cells(get_engine("auto"), coarse_to_fine(cells), prior, 10, np.random.RandomState(0))
-    statistics = rows(found.fit.posterior)
+    statistics = rows.accumulate(found.fit.posterior)
     assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)
