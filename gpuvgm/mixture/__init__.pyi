@@ -4,9 +4,9 @@ from .incremental import begin_partial_fit
 from .initialization import Seeds, quiet_k_means
 from .posterior import MATRICES, ConcentrationType, CovarianceType, Dirichlet, Posterior, Prior, StickBreaking
 from .rows import SEED_ROWS, Choice, Moments, Rows, sums_of
-from .search import fit_from_quantiles
+from .search import SummaryConfig, fit_from_quantiles
 from .special import LOG_2_PARTS, exp, log, normal_cdf
-from .summary_fit import ColumnFit, MixturePlan, SummaryConfig, fit
+from .summary_fit import ColumnFit, MixturePlan, fit
 
 __all__ = [
     "Choice",

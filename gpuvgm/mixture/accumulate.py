@@ -12,7 +12,7 @@ from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, GaussianTable, KernelTable
 from gpuvgm.mixture.em import Accumulate
-from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start
+from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
 from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre, in_chunks, sums_where
 from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
@@ -175,9 +175,7 @@ def _starts_on_device(y: Array, seeds: Seeds) -> Array:
 # -- starts of an estimator: hard or soft, of any number of features
 
 
-def start_statistics(
-    engine: Engine, rows: Rows, start: Start, centre: Floats, form: CovarianceType, moments: Moments
-) -> Statistics:
+def start_statistics(engine: Engine, rows: Rows, start: RowStart, centre: Floats, *, diagonal: bool) -> Statistics:
     """Sums over the rows of a start's responsibilities, in the fit's coordinates, with an axis of features.
 
     Parameters
@@ -186,21 +184,15 @@ def start_statistics(
         Engine that adds up rows outside the host's memory.
     rows : Rows
         The rows.
-    start : Start
+    start : RowStart
         The responsibilities.
     centre : ndarray of shape (D,)
         Origin of the fit's coordinates.
-    form : CovarianceType
-        Form of the covariances.
-    moments : Moments
-        Moments of all rows.
+    diagonal : bool
+        Whether products of different features are left out.
     """
     k, d = start.reference.shape
-    diagonal = form not in MATRICES
     counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d) if diagonal else (k, d, d))
-    if isinstance(start, PointStart):
-        second = _shared_squares(start, moments, centre) if form == "tied" else second
-        return Statistics(start.reference, np.ones(k), first, second, 0.0)
     if rows.spread or rows.foreign:
         return _start_where_rows_lie(engine, rows, start, centre, diagonal=diagonal)
     one_by_one = replace(rows, pool=None)  # they are drawn in row order
@@ -216,6 +208,14 @@ def start_statistics(
             first[component] += sums[1]
             second[component] += sums[2]
     return Statistics(start.reference, counts, first, second, 0.0)
+
+
+def point_statistics(start: PointStart, moments: Moments, centre: Floats, form: CovarianceType) -> Statistics:
+    """`start_statistics` of components that have one row each, for covariances of a form; `moments` are all rows'."""
+    k, d = start.reference.shape
+    none = np.zeros((k, d, d) if form in MATRICES else (k, d))
+    second = _shared_squares(start, moments, centre) if form == "tied" else none
+    return Statistics(start.reference, np.ones(k), np.zeros((k, d)), second, 0.0)
 
 
 def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floats:

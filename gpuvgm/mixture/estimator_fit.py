@@ -21,6 +21,7 @@ from gpuvgm.mixture.accumulate import (
     log_density_sum,
     over_features,
     over_rows,
+    point_statistics,
     start_statistics,
     summarise_rows,
 )
@@ -29,13 +30,16 @@ from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Stopping, Verbo
 from gpuvgm.mixture.initialization import (
     CentreStart,
     LabelStart,
+    PointStart,
+    RandomStart,
     Seeds,
     Start,
-    draw_start,
     k_means,
+    k_means_start,
+    point_start,
     quiet_k_means,
 )
-from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.posterior import MATRICES, Posterior, Prior
 from gpuvgm.mixture.rows import (
     LEAST_ROWS,
     SEED_ROWS,
@@ -46,7 +50,7 @@ from gpuvgm.mixture.rows import (
     held_out,
     learnt,
 )
-from gpuvgm.mixture.search import Effort, accelerated, search
+from gpuvgm.mixture.search import Effort, Starts, SummaryConfig, accelerated, search
 from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
@@ -55,7 +59,6 @@ from gpuvgm.mixture.summary_fit import (
     ColumnStart,
     MixturePlan,
     Outcome,
-    SummaryConfig,
     centres_of,
 )
 from gpuvgm.summary import Floats, Frame, Grid, Masses
@@ -239,7 +242,7 @@ def _exact_fit(problem: Problem, centre: float | Floats) -> MixtureFit:
     def begin() -> Posterior:
         if problem.warm is not None:
             return problem.warm.within(centre)
-        start = draw_start(problem.rows, problem.init, problem.components, problem.random, centre, problem.moments)
+        start = _draw_start(problem, problem.rows, centre)
         return prior.update(_sums_of(start, problem, problem.rows, centre))
 
     starts = [begin] if problem.warm is not None else [begin] * problem.starts
@@ -254,10 +257,25 @@ def _e_step(problem: Problem, centre: float | Floats) -> Accumulate:
     return over_features(engine, rows, centre)
 
 
+def _draw_start(problem: Problem, rows: Rows, centre: float | Floats) -> Start:
+    """Start by one of scikit-learn's methods, or from centres; the same as its mixture gets from this randomness."""
+    init, components, random = problem.init, problem.components, problem.random
+    if not isinstance(init, str):
+        return CentreStart(from_centre(init, centre))
+    if init == "random":
+        return RandomStart(np.zeros((components, rows.features)), random)
+    if init == "kmeans":
+        return k_means_start(rows, components, random, centre, problem.moments)
+    return point_start(rows, init, components, random, centre)
+
+
 def _sums_of(start: Start, problem: Problem, rows: Rows, centre: float | Floats) -> Statistics:
     """Sums over rows of the problem's of a start's responsibilities."""
     origin, form = np.atleast_1d(centre), problem.prior.covariance_type
-    sums = start_statistics(problem.engine, rows, start, origin, form, problem.moments)
+    if isinstance(start, PointStart):
+        sums = point_statistics(start, problem.moments, origin, form)
+    else:
+        sums = start_statistics(problem.engine, rows, start, origin, diagonal=form not in MATRICES)
     if rows.features > 1:
         return sums
     return Statistics(sums.reference.ravel(), sums.counts, sums.first.ravel(), sums.second.ravel(), 0.0)
@@ -374,7 +392,7 @@ def _draw_starts(problem: Problem, sample: Rows, centre: float) -> list[ColumnSt
     starts: list[ColumnStart] = []
     for _ in range(problem.starts):
         rows = sample.sample(K_MEANS_ROWS) if method == "kmeans" else sample
-        start = draw_start(rows, problem.init, problem.components, problem.random, centre, problem.moments)
+        start = _draw_start(problem, rows, centre)
         if isinstance(start, (LabelStart, CentreStart)):
             starts.append(Seeds(start.reference[:, 0]))
             continue
@@ -421,7 +439,7 @@ def best_of_several(problem: Problem) -> Estimate:
     starts = _sample_starts(problem, coarse, centre)
     levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
     fits = [fine(research.posterior)]
-    result = search(levels, starts, full_starts=fits, fits=fits)
+    result = search(levels, Starts(starts, fits, fits))
     fit = max(result.fit, research, key=lambda fit: fit.bounds[-1])  # a step further `reg_covar` may lower the bound
     score = np.nan
     training, test = replace(rows, choice=learnt), replace(rows, choice=held_out)

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from gpuvgm.config import FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import Results
 from gpuvgm.mixture.accumulate import hard_start, over_rows, start_over
@@ -21,86 +20,18 @@ from gpuvgm.mixture.em import MixtureFit, Objective, Observer, Stopping, Verbosi
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import ColumnMoments, Rows, is_far_from_zero
-from gpuvgm.mixture.search import SEARCHES, Effort, SearchResult, accelerated, coarse_to_fine, search_cells
+from gpuvgm.mixture.search import SearchResult, SummaryConfig, accelerated, search_cells
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary import Cells, Floats, Frame, Grid, Ints, Masses, values_of
+from gpuvgm.summary import Cells, Floats, Grid, Ints, Masses, values_of
 
 LARGEST_FIT_ERROR = 1e-8  # of the fit on a summary, to the exact one, in units of sigma
 MOST_REFINEMENTS = 2  # of the grid, before the exact algorithm takes over
 CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
 FIRST_LOOKS = (1, 4)  # of them: each further one adds no more than one of these, so that they often suffice
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
-LEAST_EVIDENCE = 5e-3  # nats a row that another prior gains: less is a few needles in the steps of the values
 ROUNDED = 1.001  # more than what sums of shares are rounded by
 ColumnStart = Seeds | Posterior
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryConfig:
-    """How a column is fitted.
-
-    Parameters
-    ----------
-    components : int
-        Number of components.
-    stopping : callable
-        When EM ends, for so many rows.
-    random : callable
-        The source of randomness of a search.
-    prior : callable
-        The prior, from mean and variance of the rows in the grid's frame.
-    search : Effort, optional
-        How far a search goes; None for plain fits.
-    mean_precisions : tuple of float
-        Strengths of the prior of the means that a search tries, the usual one first; none: the one that `prior` gives.
-    continued : bool
-        Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
-    checked : {"history", "refit", "end"}
-        What the error of a plain fit is estimated from: its last iterations, whole fits to other cells, or iterations
-        from its end on, as that of a search always is.
-    weight_threshold : float
-        A mode is a component with more weight than this.
-    asks_exact : bool
-        Whether the fit shall be made on the rows.
-    """
-
-    components: int
-    stopping: Callable[[float], Stopping]
-    random: Callable[[], np.random.RandomState]
-    prior: Callable[[float, float], Prior]
-    search: Effort | None = None
-    mean_precisions: tuple[float, ...] = ()
-    continued: bool = False
-    checked: Literal["history", "refit", "end"] = "history"
-    weight_threshold: float = 0.005
-    asks_exact: bool = False
-
-    @classmethod
-    def of_column(cls, config: FitConfig, frame: Frame, components: int, least_variance: float) -> SummaryConfig:
-        """How a column of a table is fitted.
-
-        Parameters
-        ----------
-        config : FitConfig
-            What is asked for.
-        frame : Frame
-            Coordinates of the grid.
-        components : int
-            Number of components.
-        least_variance : float
-            As for `Prior.of_column`.
-        """
-        return cls(
-            components=components,
-            stopping=partial(Stopping.of, config),
-            random=partial(np.random.RandomState, config.random_state),
-            prior=partial(Prior.of_column, frame=frame, config=config, least_variance=least_variance),
-            search=SEARCHES.get(config.effort),
-            mean_precisions=config.mean_precisions,
-            weight_threshold=config.weight_threshold,
-            asks_exact=config.algorithm == "exact",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +156,8 @@ class ColumnFit(Generic[P]):
             error = search_error(engine, prior, fit.posterior, cells)
             return replace(self, outcome=replace(self.outcome, fit=fit, error=error))
         if config.search is not None:
-            search = _searched(engine, plan, config.search, cells, prior)
+            starts = [first_sums(plan.grid, start, cells) for start in plan.starts]
+            search = search_cells(engine, cells, prior, config, starts)
             error = search_error(engine, search.prior, search.fit.posterior, cells) if plan.trusted else np.inf
             return replace(self, outcome=Outcome(search.fit, error, search=search))
         begins = [partial(first_posterior, prior, plan.grid, start, cells) for start in plan.starts]
@@ -330,29 +262,6 @@ def fit(
 def centres_of(starts: Sequence[ColumnStart]) -> Floats:
     """Centres whose midpoints the grid must be split at: those of the first start, none where it is a posterior."""
     return starts[0].centres if starts and isinstance(starts[0], Seeds) else np.empty(0)
-
-
-def _searched(engine: Engine, plan: MixturePlan, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
-    """What a search finds, under another prior than the usual one where the rows are clearly likelier under that."""
-    config, best = plan.settings, None
-    starts = [first_sums(plan.grid, start, cells) for start in plan.starts]
-    levels = coarse_to_fine(cells)
-    for strength in config.mean_precisions or (prior.mean_precision,):
-        found = search_cells(
-            engine,
-            levels,
-            replace(prior, mean_precision=strength),
-            config.components,
-            config.random(),
-            starts,
-            weight_threshold=config.weight_threshold,
-            effort=effort,
-            after=best,
-        )
-        if best is None or found.evidence > best.evidence + LEAST_EVIDENCE * cells.rows:
-            best = found
-    assert best is not None
-    return best
 
 
 def first_posterior(prior: Prior, grid: Grid, start: ColumnStart, cells: Cells) -> Posterior:

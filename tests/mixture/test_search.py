@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +17,15 @@ from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import hard_start, over_cells
+from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import (
     Effort,
     SearchResult,
+    SummaryConfig,
     _lloyd_start,
+    _search_levels,
     cell_starts,
     coarse_cells,
     coarse_to_fine,
@@ -60,8 +65,14 @@ def searched(
     column: tuple[Cells, Prior], seed: int = 0, given: tuple[Posterior | Statistics, ...] = ()
 ) -> SearchResult:
     cells, prior = column
-    levels, random = coarse_to_fine(cells), np.random.RandomState(seed)
-    return search_cells(get_engine("auto"), levels, prior, COMPONENTS, random, given, effort=QUICK)
+    return search_cells(get_engine("auto"), cells, prior, config_of(seed, QUICK), given)
+
+
+def config_of(seed: int, effort: Effort, components: int = COMPONENTS) -> SummaryConfig:
+    def nothing(*_: float) -> Any:
+        raise AssertionError("a search asks for neither")
+
+    return SummaryConfig(components, nothing, partial(np.random.RandomState, seed), nothing, effort)
 
 
 def ground_of(column: tuple[Cells, Prior]) -> Objective:
@@ -244,11 +255,10 @@ def test_a_search_under_another_prior_ends_where_its_start_promises_nothing(shap
     draws = np.random.default_rng(3)
     needles = [draws.normal(centre, 0.01, 500) for centre in (0.0, 1.0, 40.0, 41.0)]
     cells, prior = cells_of(draws.normal(5.0, 2.0, 2000) if shape == "normal" else np.concatenate(needles))
-    other, random = replace(prior, mean_precision=0.01), np.random.RandomState(0)
-    first = searched((cells, prior))
-    second = search_cells(
-        get_engine("auto"), coarse_to_fine(cells), other, COMPONENTS, random, effort=QUICK, after=first
-    )
+    other, engine = replace(prior, mean_precision=0.01), get_engine("auto")
+    first, levels = searched((cells, prior)), coarse_to_fine(cells)
+    objectives = [cell_objective(engine, level, other, sound=True) for level in levels]
+    second = _search_levels(objectives, levels[0], config_of(0, QUICK), (), first)
     assert (second is not first) == is_searched == (second.evidence > first.evidence)
 
 
@@ -284,6 +294,6 @@ def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
         run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))
         start = hard_start(y, one, none, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
         bounds.append(fit_mixture(rows, prior.update(start), Stopping(800, 0.0)).bounds[-1])
-    found = search_cells(get_engine("auto"), coarse_to_fine(cells), prior, 10, np.random.RandomState(0))
+    found = search_cells(get_engine("auto"), cells, prior, config_of(0, Effort(), 10))
     statistics = rows.accumulate(found.fit.posterior)
     assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)
