@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks import inputs
 from gpuvgm.columns import NumberPlan
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture import Posterior, Prior, Rows, Stopping
+from gpuvgm.mixture import Posterior, Prior, Rows
 from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
-from gpuvgm.mixture.em import Objective, fit_mixture
+from gpuvgm.mixture.em import Objective, Stopping, fit_mixture
 from gpuvgm.mixture.summary_fit import distance, start_components
 from gpuvgm.summary import Cells
 

@@ -19,9 +19,9 @@ from benchmarks.measure import Measurement, beside_yardsticks, best_times, secon
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import Draw, Engine, get_engine
 from gpuvgm.engines.base import PLAIN
-from gpuvgm.mixture import Prior, Rows, Stopping
+from gpuvgm.mixture import Prior, Rows
 from gpuvgm.mixture.accumulate import hard_start, over_rows
-from gpuvgm.mixture.em import MixtureFit, Objective, fit_mixture
+from gpuvgm.mixture.em import MixtureFit, Objective, Stopping, fit_mixture
 from gpuvgm.summary import Cells
 
 SCIKIT_LEARN = "scikit-learn"

@@ -42,7 +42,6 @@ from gpuvgm.mixture.initialization import (
 from gpuvgm.mixture.posterior import MATRICES, Posterior, Prior
 from gpuvgm.mixture.rows import (
     LEAST_ROWS,
-    SEED_ROWS,
     Moments,
     Rows,
     first_feature,
@@ -112,6 +111,29 @@ class Problem:
     stopping: Stopping
     warm: Posterior | None
     verbosity: Verbosity
+
+    @classmethod
+    def of(cls, settings: Any, engine: Engine, rows: Rows, moments: Moments, prior: Prior) -> Problem:
+        """Problem of an estimator, whose parameters `settings` has."""
+        from sklearn.utils import check_random_state
+
+        return cls(
+            engine=engine,
+            rows=rows,
+            moments=moments,
+            prior=prior,
+            components=settings.n_components,
+            init=settings.init_params,
+            starts=settings.n_init,
+            random=check_random_state(settings.random_state),
+            stopping=Stopping.of(settings, moments.total),
+            warm=None,
+            verbosity=Verbosity(settings.verbose, settings.verbose_interval),
+        )
+
+    def going_on(self, posterior: Posterior, bound: float) -> Problem:
+        """The problem of a fit that goes on from the end of another, and the bound there."""
+        return replace(self, warm=posterior, stopping=replace(self.stopping, bound=bound))
 
     def fit(self, *, best: bool, summary: bool) -> Estimate:
         """Fit the mixture, or search for the best fit.
@@ -230,7 +252,7 @@ def fit_on_rows(problem: Problem) -> Estimate:
     if problem.rows.features > 1:
         centre: float | Floats = problem.moments.mean
     else:
-        centre = _frame_around(first_feature(problem.rows.sample(SEED_ROWS).array)).centre
+        centre = _frame_around(first_feature(problem.rows.sample(Rows.SEED_ROWS).array)).centre
     return estimate_of(centre, Outcome(_exact_fit(problem, centre), 0.0, exact=True))
 
 
@@ -374,7 +396,7 @@ def estimate_of(centre: float | Floats, outcome: Outcome) -> Estimate:
 
 def plan(problem: Problem, *, best: bool = False, checked: Checked = "end") -> FeaturePlan:
     """Starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
-    sample = problem.rows.sample(SEED_ROWS)
+    sample = problem.rows.sample(Rows.SEED_ROWS)
     numbers = first_feature(sample.array)
     frame = _frame_around(numbers)
     starts = tuple(_draw_starts(problem, sample, frame.centre))

@@ -24,7 +24,6 @@ Choice = Callable[[slice], NDArray[np.bool_]]
 BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
 DEVICE_BLOCK_VALUES = 1 << 27  # of a block on a device: an E-step over it outlasts launch and wait by far
 DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
-SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
 REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
 HELD_OUT_BITS = 3  # one row in 2^3
 LEAST_ROWS = 16  # fewer are not divided
@@ -49,6 +48,16 @@ class Moments:
     def deviations(self) -> Floats:
         """Standard deviations of the features, shape (D,)."""
         return np.asarray(np.sqrt(np.diagonal(self.scatter) / self.total))
+
+    @property
+    def covariance(self) -> Floats:
+        """Covariance of the rows, with ddof = 1, shape (D, D)."""
+        return np.asarray(self.scatter / (self.total - 1))
+
+    @property
+    def origin(self) -> Floats:
+        """Where sums are taken about, shape (D,): 0, as scikit-learn has it, or the mean if the offset costs digits."""
+        return self.mean if self.are_far_from_zero else np.zeros(len(self.mean))
 
     @property
     def are_far_from_zero(self) -> bool:
@@ -103,6 +112,7 @@ class Rows:
     spread: ClassVar[bool] = False  # whether workers hold the rows
     foreign: ClassVar[bool] = False  # whether they lie in another namespace
     block_values: ClassVar[int] = BLOCK_VALUES
+    SEED_ROWS: ClassVar[int] = 1 << 17  # k-means reads no more rows of what is not an array in memory
     TYPES: ClassVar = (np.float64, np.float32)
 
     @classmethod
@@ -224,8 +234,29 @@ class Rows:
         values : int, optional
             Numbers of a block.
         """
-        (total,) = sums_of([self], engine, function, width, values)
+        (total,) = Rows.sums_of_each([self], engine, function, width, values)
         return total
+
+    @staticmethod
+    def sums_of_each(
+        partitions: Sequence[Rows],
+        engine: Engine,
+        function: Callable[[Engine, Rows], Array],
+        width: int,
+        values: int | None = None,
+    ) -> list[ChunkSums]:
+        """`sums` of each of several partitions; what lies on a device comes from there once for all of them."""
+        totals = [ChunkSums(width, rows.first_row // CHUNK_ROWS) for rows in partitions]
+
+        def chunk_sums() -> Iterator[tuple[ChunkSums, Array]]:
+            for rows, total in zip(partitions, totals, strict=True):
+                stay = rows.stay(engine)
+                size = values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)
+                for sums in rows.each(partial(function, engine), size):
+                    yield total, sums if stay else to_numpy(sums)
+
+        engine.add_chunks(chunk_sums())
+        return totals
 
     def feature_sums(self, engine: Engine, table: GaussianTable) -> Floats:
         """Sums of an E-step over all rows, of any number of features; shape (1, table.width)."""
@@ -303,7 +334,7 @@ class Rows:
         All of an array in memory; rows with whole weights are repeated if these are not too many. Else a sample.
         """
         if not self.whole:
-            return self.sample(SEED_ROWS), None
+            return self.sample(self.SEED_ROWS), None
         if self.weight is None:
             return self, slice(None)
         if not are_whole(self.weight) or self.total > max(self.count, REPEATED_ROWS):
@@ -353,27 +384,7 @@ class DeviceRows(Rows):
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """A sample of the rows; see `Rows.for_seeding`."""
-        return self.sample(SEED_ROWS), None
-
-
-def sums_of(
-    partitions: Sequence[Rows],
-    engine: Engine,
-    function: Callable[[Engine, Rows], Array],
-    width: int,
-    values: int | None = None,
-) -> list[ChunkSums]:
-    """`Rows.sums` of each of several partitions; what lies on a device comes from there once for all of them."""
-    totals = [ChunkSums(width, rows.first_row // CHUNK_ROWS) for rows in partitions]
-
-    def chunk_sums() -> Iterator[tuple[ChunkSums, Array]]:
-        for rows, total in zip(partitions, totals, strict=True):
-            stay = rows.stay(engine)
-            for sums in rows.each(partial(function, engine), values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)):
-                yield total, sums if stay else to_numpy(sums)
-
-    engine.add_chunks(chunk_sums())
-    return totals
+        return self.sample(self.SEED_ROWS), None
 
 
 def random_places(total: float, most: int, *, whole_steps: bool = True) -> Floats:

@@ -12,10 +12,10 @@ import pytest
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
-from gpuvgm.mixture import Prior, Stopping, cell_em
+from gpuvgm.mixture import Prior, cell_em
 from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.cell_em import Ascent, cell_objective, fit_batch
-from gpuvgm.mixture.em import AcceleratedEM, Objective, fit_mixture
+from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture
 from gpuvgm.mixture.search import Effort, cell_starts
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import distance

@@ -12,8 +12,8 @@ import pytest
 from gpuvgm.engines import Engine, native_is_built
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.em import MOST_COMPONENTS, LoopsOnDevice
-from gpuvgm.mixture import Stopping
 from gpuvgm.mixture.cell_em import cell_objective, fit_batch
+from gpuvgm.mixture.em import Stopping
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice
