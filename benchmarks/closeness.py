@@ -14,9 +14,9 @@ import numpy as np
 from benchmarks import inputs
 from gpuvgm.columns import NumberPlan
 from gpuvgm.engines import get_engine
-from gpuvgm.mixture import Posterior, Prior, Rows, Stopping
+from gpuvgm.mixture import Posterior, Prior, Rows
 from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
-from gpuvgm.mixture.em import fit_mixture
+from gpuvgm.mixture.em import Objective, Stopping, fit_mixture
 from gpuvgm.mixture.summary_fit import distance, start_components
 from gpuvgm.summary import Cells
 
@@ -113,8 +113,8 @@ def fit_cells(plan: NumberPlan, cells: Cells, used: Cells) -> Posterior:
     prior = Prior.of_column(mean, variance, plan.grid.frame, plan.config)
     component = start_components(plan.grid, seeds, cells)
     start = hard_start(cells.mean, cells.weight, cells.scatter, component, seeds.centres)
-    accumulate = over_cells(get_engine("auto"), used)
-    return fit_mixture(accumulate, prior, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior
+    objective = Objective(over_cells(get_engine("auto"), used), prior, used.rows)
+    return fit_mixture(objective, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior
 
 
 def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
@@ -126,5 +126,5 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     start = hard_start(y, one, zero, seeds.nearest(y), seeds.centres)
     mean, variance = Cells.of_values(y, one).mean_and_variance()
     prior = Prior.of_column(mean, variance, frame, plan.config)
-    accumulate = over_rows(engine, Rows.of(x), frame)
-    return fit_mixture(accumulate, prior, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior
+    objective = Objective(over_rows(engine, Rows.of(x), frame), prior, len(x))
+    return fit_mixture(objective, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior

@@ -19,9 +19,9 @@ from benchmarks.measure import Measurement, beside_yardsticks, best_times, secon
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import Draw, Engine, get_engine
 from gpuvgm.engines.base import PLAIN
-from gpuvgm.mixture import Prior, Rows, Stopping
+from gpuvgm.mixture import Prior, Rows
 from gpuvgm.mixture.accumulate import hard_start, over_rows
-from gpuvgm.mixture.em import MixtureFit, fit_mixture
+from gpuvgm.mixture.em import MixtureFit, Objective, Stopping, fit_mixture
 from gpuvgm.summary import Cells
 
 SCIKIT_LEARN = "scikit-learn"
@@ -109,7 +109,8 @@ def exact_em(x: np.ndarray) -> Callable[[], MixtureFit]:
     start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.nearest(y), seeds.centres)
     prior = Prior.of_column(*Cells.of_values(y, np.ones(len(y))).mean_and_variance(), frame, config)
     stopping = Stopping.of(config, len(x))
-    return lambda: fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping)
+    objective = Objective(over_rows(engine, Rows.of(x), frame), prior, len(x))
+    return lambda: fit_mixture(objective, prior.update(start), stopping)
 
 
 NUMPY = "NumPy formula"

@@ -464,7 +464,8 @@ def sample(
         executor_of(terminal, scheduler, workers, threads) as executor,
     ):
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
-        summary, share = sample_rows(model, rows, conditions, seed, file, {"flavor": for_, "resume": resume}, **machine)
+        wanted = {"conditions": conditions, "seed": seed, "out": file, "flavor": for_, "resume": resume}
+        summary, share = sample_rows(model, rows, wanted, **machine)
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
     return _rows_outcome(terminal, path, summary, {"model": model, "condition_share": share}, met)
 

@@ -47,13 +47,11 @@ from gpuvgm.engines import (
     cuda_problem,
     every_program,
     get_engine,
-    latencies,
     native_is_built,
 )
 from gpuvgm.errors import EnvironmentProblem, install_extra
 from gpuvgm.io import with_wide_index
 from gpuvgm.summary import Frame, Grid, Summary
-from gpuvgm.synthesis import JointCounts
 
 Found = Mapping[str, Any]
 Columns = dict[str, Any]
@@ -291,7 +289,8 @@ def compile_kernels() -> Found:
 
 def measure_latencies() -> Found:
     """Latencies of the device."""
-    return latencies(_cuda().device)
+    figures: Found = _cuda().device.latencies()
+    return figures
 
 
 # -- the engine against the host's
@@ -447,7 +446,7 @@ def check_synthesizer() -> Found:
     expected = gpuvgm.TableSynthesizer(kinds, engine=_host().name).fit(rows)
     for place in (rows, _columns_on_device(rows)):
         actual = gpuvgm.TableSynthesizer(kinds, engine="cuda").fit(place)
-        _check_same_counts(expected.network_.counts, actual.network_.counts)
+        _check_same_counts(expected, actual)
         _check_same_columns(actual.sample(ROWS), expected.sample(ROWS))
     return {}
 
@@ -818,10 +817,10 @@ def _check_same_models(expected: gpuvgm.TableTransformer, actual: gpuvgm.TableTr
             raise AssertionError(f'the model of column "{name}" differs')
 
 
-def _check_same_counts(expected: JointCounts, actual: JointCounts) -> None:
+def _check_same_counts(expected: gpuvgm.TableSynthesizer, actual: gpuvgm.TableSynthesizer) -> None:
     for part in ("pairs", "triples"):
-        for place, counts in enumerate(getattr(expected, part)):
-            _check_equal(f"{part} of node {place}", getattr(actual, part)[place], counts)
+        for place, counts in enumerate(getattr(expected.network_.counts, part)):
+            _check_equal(f"{part} of node {place}", getattr(actual.network_.counts, part)[place], counts)
 
 
 def _check_same_mixtures(label: str, actual: Any, expected: Any) -> None:

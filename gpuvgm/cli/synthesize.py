@@ -107,18 +107,11 @@ def train_private(
     return generator
 
 
-def sample_rows(
-    model: str,
-    rows: int | None,
-    conditions: Mapping[str, Any],
-    seed: int | None,
-    out: str,
-    writing: Mapping[str, Any],
-    **machine: Any,
-) -> tuple[Any, float | None]:
+def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machine: Any) -> tuple[Any, float | None]:
     """Write rows of a generator from `train_generator`, by default as many as its table has.
 
-    `writing` has flavor and resume; `machine` has executor, threads and progress.
+    `wanted` has conditions, seed, out, flavor and resume, as for `TableSynthesizer.sample`; `machine` has executor,
+    threads and progress.
 
     Returns
     -------
@@ -141,28 +134,28 @@ def sample_rows(
         if isinstance(generator, PrivateSynthesizer):
             generator.set_params(executor=machine["executor"], threads=machine["threads"])
             rows = generator.rows_ if rows is None else rows
-            return generator.sample(rows, conditions=conditions, seed=seed or 0, out=out, **writing), None
+            return generator.sample(rows, **{**wanted, "seed": wanted["seed"] or 0}), None
         rows = contents.rows if rows is None else rows
         if not isinstance(generator, TableSynthesizer):
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
-        return generator.sample(rows, conditions=conditions, seed=seed, out=out, **writing), None
-    if writing["resume"]:
+        return generator.sample(rows, **wanted), None
+    if wanted["resume"]:
         _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
     try:
         network = _network(name, machine["executor"]).load(model)
     except ModuleNotFoundError as problem:
         told = f"{model}: holds a {name.upper()}, a neural network that draws its rows with ctgan ({problem})"
         raise ModuleNotFoundError(told, name=problem.name) from problem
-    network.set_random_state(contents.seed if seed is None else seed)
+    network.set_random_state(contents.seed if wanted["seed"] is None else wanted["seed"])
     summary = network.sample(
         contents.rows if rows is None else rows,
-        conditions=conditions,
-        out=out,
-        flavor=writing["flavor"],
+        conditions=wanted["conditions"],
+        out=wanted["out"],
+        flavor=wanted["flavor"],
         progress=machine["progress"],
     )
-    return summary, network.condition_share_ if conditions else None
+    return summary, network.condition_share_ if wanted["conditions"] else None
 
 
 def _network(name: str, executor: object) -> Any:

@@ -41,7 +41,7 @@ from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Coverage, Engine, RowRules
 from gpuvgm.errors import InferenceWarning, warn
-from gpuvgm.mixture import SEED_ROWS, ColumnFit, MixturePlan, Posterior, Seeds, StickBreaking, SummaryConfig
+from gpuvgm.mixture import ColumnFit, MixturePlan, Posterior, Rows, Seeds, StickBreaking, SummaryConfig
 from gpuvgm.summary import STRAYS, Cells, Floats, Frame, Grid, Masses, Summary
 
 _LOG = logging.getLogger("gpuvgm")
@@ -382,7 +382,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
     starts: tuple[Seeds, ...] = ()
     centres = np.empty(0)
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
-        config, rows, most = request.config, y, SEED_ROWS  # as exact EM starts, where the sample is all rows
+        config, rows, most = request.config, y, Rows.SEED_ROWS  # as exact EM starts, where the sample is all rows
         if config.effort != "research":
             rows, most = ascending(y), SEEDING_ROWS  # the order of rows decides nothing
         seeds = Seeds.of(rows, config.n_components, config.random_state, most)

@@ -34,7 +34,6 @@ from gpuvgm.columns.codecs import (
 from gpuvgm.columns.mixture_model import FAR_OUT
 from gpuvgm.columns.sentinels import find_sentinels, least_rows
 from gpuvgm.config import FitConfig
-from gpuvgm.engines import get_engine
 from gpuvgm.mixture import Posterior, Prior, fit_from_quantiles, normal_cdf
 from gpuvgm.summary import Cells, Floats, Frame
 
@@ -227,7 +226,7 @@ class _Trial:
         cells = Cells.of_values(y, counts.astype(np.float64))
         least_variance = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, np.zeros(1))[0])
         prior = Prior.of_column(*cells.mean_and_variance(), frame, config, least_variance)
-        posterior = fit_from_quantiles(get_engine(), cells, prior, components, ITERATIONS, QUIET)
+        posterior = fit_from_quantiles(cells, prior, components, ITERATIONS, QUIET)
         variances = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior.means))
         return cls(codec, frame, replace(posterior, covariances=variances, slack=0.0))
 

@@ -2,7 +2,6 @@ from .base import AcceleratedLoop, CellEM, Engine, OnehotPart
 from .choice import ENGINES, choose_engine, cuda_problem, get_engine, native_is_built
 from .chunk_sums import ChunkSums
 from .cuda.device import Device, Lane, rmm_resources
-from .cuda.latencies import latencies
 from .cuda.variants import every_program
 from .encode import Coverage, DecodeTable, EncodeTable
 from .multivariate import GaussianTable
@@ -25,7 +24,6 @@ __all__ = [
     "Device",
     "Lane",
     "rmm_resources",
-    "latencies",
     "every_program",
     "AcceleratedLoop",
     "AskedColumn",

@@ -39,16 +39,12 @@ from gpuvgm.mixture import (
     MATRICES,
     ConcentrationType,
     CovarianceType,
-    Dirichlet,
     Estimate,
-    Moments,
     Posterior,
     Prior,
     Problem,
     Rows,
     StickBreaking,
-    Stopping,
-    Verbosity,
     begin_partial_fit,
 )
 from gpuvgm.summary import Floats, Ints
@@ -271,7 +267,7 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
         with self._rows(X, sample_weight) as rows:
             _refuse_summary(self, rows.features)
             _refuse_too_few_rows(self, rows)
-            problem = self._problem(rows, rows.moments(self._engine(rows)))
+            problem = self._problem(rows)
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
         self._seen = None
@@ -331,13 +327,11 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
             _refuse_summary(self, rows.features)
             if seen is None:
                 _refuse_too_few_rows(self, rows)
-                problem = replace(self._problem(rows, rows.moments(self._engine(rows))), warm=None)
-                seen = begin_partial_fit(problem)
+                seen = begin_partial_fit(replace(self._problem(rows), warm=None))
             elif rows.total == 0:
                 return self
             seen = seen.add(self._engine(rows), rows)
-            moments = seen.moments()
-            problem = replace(self._problem(rows, moments), warm=None)
+            problem = replace(self._problem(rows, seen), warm=None)
             problem = problem if rows.features == 1 else replace(problem, prior=seen.prior)
             estimate = seen.estimate(problem, best=self.effort == "best")
         self._keep(estimate, problem.prior)
@@ -396,23 +390,16 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
         with self._in_threads(training_rows(self, frame_or_array, sample_weight, reset=reset)) as threaded_rows:
             yield threaded_rows
 
-    def _problem(self, rows: Rows, moments: Moments) -> Problem:
+    def _problem(self, rows: Rows, seen: Any = None) -> Problem:
+        """The problem of a fit to rows, or to all that `partial_fit` has seen."""
+        engine = self._engine(rows)
+        moments = rows.moments(engine) if seen is None else seen.moments()
         warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
         if warm is not None:
             _refuse_other_form(self, warm, rows.features)
-        return Problem(
-            engine=self._engine(rows),
-            rows=rows,
-            moments=moments,
-            prior=checked_prior(self, moments),
-            components=self.n_components,
-            init=init_of(self, rows.features),
-            starts=self.n_init,
-            random=check_random_state(self.random_state),
-            stopping=Stopping.of(self, moments.total, -np.inf if warm is None else self.lower_bound_),
-            warm=warm,
-            verbosity=Verbosity(self.verbose, self.verbose_interval),
-        )
+        prior = checked_prior(self, moments.mean, moments.covariance, moments.origin)
+        problem = replace(Problem.of(self, engine, rows, moments, prior), init=init_of(self, rows.features))
+        return problem if warm is None else problem.going_on(warm, self.lower_bound_)
 
     def _estimate(self, problem: Problem) -> Estimate:
         best = self.effort == "best" and problem.stopping.max_iter > 0
@@ -606,14 +593,9 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
     def _posterior(self) -> Posterior:
         """The fitted mixture, from the attributes that people see."""
         concentration: Any = self.weight_concentration_
-        process = isinstance(concentration, tuple)
         form, shape = self._covariance_type, self.means_.shape
         return Posterior(
-            concentration=(
-                StickBreaking(np.stack(concentration))
-                if process
-                else Dirichlet(concentration, self.weight_concentration_prior_)
-            ),
+            concentration=Posterior.weights_of(concentration, self.weight_concentration_prior_),
             mean_precision=self.mean_precision_,
             means=self.means_[:, 0] if shape[1] == 1 else self.means_,
             degrees_of_freedom=np.array(np.broadcast_to(self.degrees_of_freedom_, shape[:1])),

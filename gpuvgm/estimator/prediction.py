@@ -61,7 +61,7 @@ def of_rows(engine: Engine, rows: Rows, posterior: Posterior, function: Callable
     """
     table: GaussianTable = posterior.gaussian_table(np.zeros(rows.features))
     values = rows.density_values(table.components)
-    blocks = list(rows.each(lambda _, x, weight: function(engine.log_prob(x, table)), values))
+    blocks = list(rows.each(lambda block: function(engine.log_prob(block.array, table)), values))
     return namespace_of(blocks[0]).concat(blocks, axis=0)
 
 

@@ -43,12 +43,12 @@ class RowsOfSource(Rows):
     executor: LocalExecutor
     lazy: bool = True
 
-    def each(self, function: Callable[..., T], values: int = Rows.block_values) -> Iterator[T]:
+    def each(self, function: Callable[[Rows], T], values: int = Rows.block_values) -> Iterator[T]:
         """Results of a function for each block, by the executor; see `Rows.each`."""
 
         def apply(block: Block) -> T:
             part = slice(block.first_row, block.first_row + block.rows)
-            return function(part, self.numbers_of(block), self.weights(part))
+            return function(self.block(part, self.numbers_of(block)))
 
         return self.executor.stream(apply, self.blocks())
 

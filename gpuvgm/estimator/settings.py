@@ -8,32 +8,33 @@ import numpy as np
 
 from gpuvgm.errors import InputError
 from gpuvgm.estimator.reading import host_floats, hosted
-from gpuvgm.mixture import MATRICES, CovarianceType, Moments, Prior
+from gpuvgm.mixture import MATRICES, CovarianceType, Prior
 from gpuvgm.summary import Floats
 
 
-def checked_prior(estimator: Any, moments: Moments) -> Prior:
+def checked_prior(estimator: Any, mean_of_rows: Floats, covariance_of_rows: Floats, origin: Floats) -> Prior:
     """Prior of a fit, in the rows' own units.
 
     Parameters
     ----------
     estimator : BayesianGaussianMixture
         Its parameters.
-    moments : Moments
-        Moments of the rows.
+    mean_of_rows : ndarray of shape (D,)
+        Mean of the rows.
+    covariance_of_rows : ndarray of shape (D, D)
+        Covariance of the rows.
+    origin : ndarray of shape (D,)
+        As for `Prior`.
 
     Raises
     ------
     ValueError
         For a prior of the wrong shape, or one that is no covariance.
     """
-    features = len(moments.mean)
+    features = len(mean_of_rows)
     concentration, precision = estimator.weight_concentration_prior, estimator.mean_precision_prior
-    mean = moments.mean if estimator.mean_prior is None else _checked_array(estimator.mean_prior, (features,), "means")
-    covariance = _covariance(
-        estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
-    )
-    origin = moments.mean if moments.are_far_from_zero else np.zeros(features)
+    mean = mean_of_rows if estimator.mean_prior is None else _checked_array(estimator.mean_prior, (features,), "means")
+    covariance = _covariance(estimator.covariance_prior, estimator.covariance_type, covariance_of_rows)
     return Prior(
         covariance_type=estimator.covariance_type,
         concentration_type=estimator.weight_concentration_prior_type,

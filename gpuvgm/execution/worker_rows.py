@@ -10,13 +10,14 @@ from itertools import chain
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, HeldPartitions, HeldShares, Passing
-from gpuvgm.mixture import BlockSums, Choice, Rows, sums_of
+from gpuvgm.mixture import Rows
 from gpuvgm.summary import Floats
 
 T = TypeVar("T")
@@ -117,44 +118,55 @@ class RowsOnWorkers(Rows):
     lazy: bool = True
     spread: ClassVar[bool] = True
 
-    def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
+    @property
+    def _rows_of(self) -> Callable[[HeldChunks], Rows]:
+        """Gives the rows of a partition that count, where it lies."""
+        return partial(_rows_of, self.choice)
+
+    def sums(
+        self, engine: Engine, function: Callable[[Engine, Rows], Array], width: int, values: int | None = None
+    ) -> ChunkSums:
         """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
         total = ChunkSums(width)
-        sums = partial(sums_of, function=function, width=width, values=values)
-        for nodes in self.shares.map_shares(_nodes, self.engine, self.choice, sums):
+        sums = partial(Rows.sums_of_each, function=function, width=width, values=values)
+        for nodes in self.shares.map_shares(_nodes, self.engine, self._rows_of, sums):
             total.add_nodes(nodes)
         return total
 
     def partial_results(self, engine: Engine, function: Callable[..., T]) -> Iterable[T]:
         """Merged results of a function for the blocks of each partition; see `Rows.partial_results`."""
-        return self.shares.map(_merged, self.engine, self.choice, function)
+        return self.shares.map(_merged, self.engine, self._rows_of, function)
 
-    def each(self, function: Callable[..., T], values: int = Rows.block_values) -> Iterator[T]:
+    def each(self, function: Callable[[Rows], T], values: int = Rows.block_values) -> Iterator[T]:
         """Results of a function for each block of each partition; see `Rows.each`."""
-        return chain.from_iterable(self.shares.map(_results_of_blocks, self.choice, function, values))
+        return chain.from_iterable(self.shares.map(_results_of_blocks, self._rows_of, function, values))
 
 
-def _rows_of(chunks: HeldChunks, choice: Choice | None = None) -> Rows:
+def _rows_of(choice: Callable[[slice], NDArray[np.bool_]] | None, chunks: HeldChunks) -> Rows:
     """The rows of a partition."""
     return replace(Rows.of(chunks.numbers, chunks.weight), first_row=chunks.first * CHUNK_ROWS, choice=choice)
 
 
 def _nodes(
-    share: Sequence[HeldChunks], engine: str, choice: Choice | None, sums: Callable[..., Iterable[ChunkSums]]
+    share: Sequence[HeldChunks],
+    engine: str,
+    rows_of: Callable[[HeldChunks], Rows],
+    sums: Callable[..., Iterable[ChunkSums]],
 ) -> list[Floats]:
     """Nodes of the sums over each partition of a share."""
-    partitions = [_rows_of(chunks, choice) for chunks in share]
-    return [total.nodes for total in sums(partitions, get_engine(engine))]
+    return [total.nodes for total in sums([*map(rows_of, share)], get_engine(engine))]
 
 
-def _merged(chunks: HeldChunks, engine: str, choice: Choice | None, function: Callable[..., T]) -> T:
+def _merged(chunks: HeldChunks, engine: str, rows_of: Callable[[HeldChunks], Rows], function: Callable[..., T]) -> T:
     """Merged result of a function for the blocks of a partition."""
-    return _rows_of(chunks, choice).merged(get_engine(engine), function)
+    return rows_of(chunks).merged(get_engine(engine), function)
 
 
-def _results_of_blocks(chunks: HeldChunks, choice: Choice | None, function: Callable[..., T], values: int) -> list[T]:
+def _results_of_blocks(
+    chunks: HeldChunks, rows_of: Callable[[HeldChunks], Rows], function: Callable[..., T], values: int
+) -> list[T]:
     """Results of a function for each block of a partition."""
-    return list(_rows_of(chunks, choice).each(function, values))
+    return list(rows_of(chunks).each(function, values))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, GaussianTable, KernelTable
 from gpuvgm.mixture.em import Accumulate
-from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start
+from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
 from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre, in_chunks, sums_where
 from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
@@ -62,9 +62,9 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame) -> Accumulate:
     return accumulate
 
 
-def _column_sums(table: KernelTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+def _column_sums(table: KernelTable, engine: Engine, block: Rows) -> Array:
     """Sums of an E-step over some rows of one feature where they lie."""
-    return engine.e_step(*column_for(engine, x, weight), None, table)
+    return engine.e_step(*column_for(engine, block), None, table)
 
 
 def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
@@ -144,9 +144,9 @@ def start_over(engine: Engine, rows: Rows, frame: Frame, seeds: Seeds) -> Statis
     return Statistics(seeds.centres, counts, first, second, 0.0)
 
 
-def _starts(frame: Frame, seeds: Seeds, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+def _starts(frame: Frame, seeds: Seeds, engine: Engine, block: Rows) -> Array:
     """Counts and moments of the components, of each chunk, where the rows lie."""
-    y = frame.apply(x[:, 0])
+    y = frame.apply(block.array[:, 0])
     if is_on_device(y):
         return _starts_on_device(y, seeds)
     chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
@@ -175,9 +175,7 @@ def _starts_on_device(y: Array, seeds: Seeds) -> Array:
 # -- starts of an estimator: hard or soft, of any number of features
 
 
-def start_statistics(
-    engine: Engine, rows: Rows, start: Start, centre: Floats, form: CovarianceType, moments: Moments
-) -> Statistics:
+def start_statistics(engine: Engine, rows: Rows, start: RowStart, centre: Floats, *, diagonal: bool) -> Statistics:
     """Sums over the rows of a start's responsibilities, in the fit's coordinates, with an axis of features.
 
     Parameters
@@ -186,29 +184,23 @@ def start_statistics(
         Engine that adds up rows outside the host's memory.
     rows : Rows
         The rows.
-    start : Start
+    start : RowStart
         The responsibilities.
     centre : ndarray of shape (D,)
         Origin of the fit's coordinates.
-    form : CovarianceType
-        Form of the covariances.
-    moments : Moments
-        Moments of all rows.
+    diagonal : bool
+        Whether products of different features are left out.
     """
     k, d = start.reference.shape
-    diagonal = form not in MATRICES
     counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d) if diagonal else (k, d, d))
-    if isinstance(start, PointStart):
-        second = _shared_squares(start, moments, centre) if form == "tied" else second
-        return Statistics(start.reference, np.ones(k), first, second, 0.0)
     if rows.spread or rows.foreign:
         return _start_where_rows_lie(engine, rows, start, centre, diagonal=diagonal)
     one_by_one = replace(rows, pool=None)  # they are drawn in row order
-    for part, x, weight in one_by_one.each(lambda *block: block):
-        y = from_centre(x, centre)
-        responsibilities = start.responsibilities(part, y)
+    for block in one_by_one.each(lambda block: block):
+        y = from_centre(block.array, centre)
+        responsibilities = start.responsibilities(block, y)
         for component in range(k):
-            share = _weighted_share(responsibilities, component, weight)
+            share = _weighted_share(responsibilities, component, block.weight)
             sums = _component_sums(
                 y, share, start.reference[component], hard=responsibilities.ndim == 1, diagonal=diagonal
             )
@@ -216,6 +208,14 @@ def start_statistics(
             first[component] += sums[1]
             second[component] += sums[2]
     return Statistics(start.reference, counts, first, second, 0.0)
+
+
+def point_statistics(start: PointStart, moments: Moments, centre: Floats, form: CovarianceType) -> Statistics:
+    """`start_statistics` of components that have one row each, for covariances of a form; `moments` are all rows'."""
+    k, d = start.reference.shape
+    none = np.zeros((k, d, d) if form in MATRICES else (k, d))
+    second = _shared_squares(start, moments, centre) if form == "tied" else none
+    return Statistics(start.reference, np.ones(k), np.zeros((k, d)), second, 0.0)
 
 
 def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floats:
@@ -275,14 +275,12 @@ def _start_where_rows_lie(engine: Engine, rows: Rows, start: RowStart, centre: F
     return Statistics(start.reference, counts, first, second, 0.0)
 
 
-def _sums_of_start(
-    start: RowStart, tables: Sequence[GaussianTable], engine: Engine, part: slice, x: Array, weight: Array | None
-) -> Array:
+def _sums_of_start(start: RowStart, tables: Sequence[GaussianTable], engine: Engine, block: Rows) -> Array:
     """Sums of the E-steps of the components, each alone, over some rows."""
-    xp, responsibilities = namespace_of(x), start.responsibilities(part, from_centre(x, tables[0].centre))
-    sums = [
-        engine.e_step_features(x, _weighted_share(responsibilities, k, weight), table) for k, table in enumerate(tables)
-    ]
+    xp = namespace_of(block.array)
+    responsibilities = start.responsibilities(block, from_centre(block.array, tables[0].centre))
+    shares = (_weighted_share(responsibilities, k, block.weight) for k in range(len(tables)))
+    sums = [engine.e_step_features(block.array, share, table) for share, table in zip(shares, tables, strict=True)]
     return xp.reshape(xp.stack(sums, axis=1), (sums[0].shape[0], len(tables) * tables[0].width))
 
 
@@ -371,11 +369,9 @@ def summarise_rows(engine: Engine, rows: Rows, grid: Grid) -> Summary | Weighted
     return rows.merged(engine, partial(_summarise_part, grid, whole_weights=whole_weights))
 
 
-def _summarise_part(
-    grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole_weights: bool
-) -> Summary | WeightedSums:
+def _summarise_part(grid: Grid, engine: Engine, block: Rows, *, whole_weights: bool) -> Summary | WeightedSums:
     """Sums of some rows over the cells of a grid; `whole_weights` says whether all weights are whole numbers."""
-    numbers, weight = column_for(engine, x, weight)
+    numbers, weight = column_for(engine, block)
     if weight is None:
         return engine.summarise(numbers, grid)
     numbers, weight = numbers[weight > 0], weight[weight > 0]

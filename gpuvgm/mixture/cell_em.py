@@ -19,7 +19,7 @@ _UNINTERRUPTED = 500  # iterations between which Python may end a fit
 
 
 def cell_objective(engine: Engine, cells: Cells, prior: Prior, *, sound: bool = False) -> Objective:
-    """Objective of accelerated EM over cells.
+    """Objective of EM over cells.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def _sound(accumulate: Accumulate) -> Accumulate:
 
 @dataclass(frozen=True, slots=True)
 class _EngineObjective(Objective):
-    """Accelerated EM in loops of the engine's own."""
+    """EM in loops of the engine's own."""
 
     loops: CellEM
 
@@ -115,10 +115,8 @@ class _CellAscent:
 Ascent = AcceleratedEM | _CellAscent  # of the lower bound; it can be stopped and taken up again
 
 
-def fit_batch(  # noqa: PLR0913 - as fit_mixture
-    engine: Engine,
-    problems: Sequence[tuple[Cells, Posterior]],
-    prior: Prior,
+def fit_batch(
+    problems: Sequence[tuple[Objective, Posterior]],
     stopping: Stopping,
     remembered: int = 1,
     observe: Observer | None = None,
@@ -127,20 +125,15 @@ def fit_batch(  # noqa: PLR0913 - as fit_mixture
 
     Parameters
     ----------
-    engine : Engine
-        Compute engine.
-    problems : sequence of (Cells, Posterior)
-        Cells, at least one of each set, and where to start on them.
-    prior, stopping, remembered, observe
+    problems : sequence of (Objective, Posterior)
+        A `cell_objective` for each set of cells, and where to start on them.
+    stopping, remembered, observe
         As in `fit_mixture`; only the fit of a batch of one is observed.
     """
-    loops = [engine.em(cells, prior.table(), sound=False) for cells, _ in problems]
-    batch = [loop.plain(start.arrays(), remembered) for loop, (_, start) in zip(loops, problems, strict=True) if loop]
-    if loops[0] is None or len(batch) < len(problems):
-        return [
-            fit_mixture(over_cells(engine, cells), prior, start, stopping, remembered, observe)
-            for cells, start in problems
-        ]
+    loops = [objective.loops for objective, _ in problems if isinstance(objective, _EngineObjective)]
+    if len(loops) < len(problems):
+        return [fit_mixture(objective, start, stopping, remembered, observe) for objective, start in problems]
+    batch = [loop.plain(start.arrays(), remembered) for loop, (_, start) in zip(loops, problems, strict=True)]
     active, at_once = batch, _UNINTERRUPTED if observe is None else 1
     for iteration in range(0, stopping.max_iter, at_once):
         # Loops that converged are left out: another run would let them go on.
@@ -153,10 +146,10 @@ def fit_batch(  # noqa: PLR0913 - as fit_mixture
             break
     return [
         MixtureFit(
-            posterior=prior.posterior(loop.posterior),
+            posterior=objective.prior.posterior(loop.posterior),
             bounds=tuple(loop.bounds),
             converged=loop.converged,
-            earlier=prior.posterior(loop.oldest) if loop.bounds else start,
+            earlier=objective.prior.posterior(loop.oldest) if loop.bounds else start,
         )
-        for (_, start), loop in zip(problems, batch, strict=True)
+        for (objective, start), loop in zip(problems, batch, strict=True)
     ]

@@ -75,22 +75,15 @@ class MixtureFit:
     earlier: Posterior | None = None
 
 
-def fit_mixture(  # noqa: PLR0913 - the loop of every fit over rows
-    accumulate: Accumulate,
-    prior: Prior,
-    start: Posterior,
-    stopping: Stopping,
-    remembered: int = 1,
-    observe: Observer | None = None,
+def fit_mixture(
+    objective: Objective, start: Posterior, stopping: Stopping, remembered: int = 1, observe: Observer | None = None
 ) -> MixtureFit:
     """Variational EM, for any number of features.
 
     Parameters
     ----------
-    accumulate : callable
-        Runs the E-step for a posterior over all rows or cells.
-    prior : Prior
-        Prior of the mixture.
+    objective : Objective
+        E-step and prior.
     start : Posterior
         Where to start from.
     stopping : Stopping
@@ -105,8 +98,8 @@ def fit_mixture(  # noqa: PLR0913 - the loop of every fit over rows
     for iteration in range(1, stopping.max_iter + 1):
         if iteration > 1:
             history.append(posterior)
-        statistics = accumulate(posterior)
-        posterior = prior.update(statistics)
+        statistics = objective.accumulate(posterior)
+        posterior = objective.prior.update(statistics)
         bounds.append(posterior.lower_bound(statistics.entropy))
         change = bounds[-1] - bounds[-2]
         if observe is not None:
@@ -208,7 +201,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Objective of an ascent: E-step, prior and number of rows.
+    """Objective of a fit: E-step, prior and number of rows.
 
     Parameters
     ----------

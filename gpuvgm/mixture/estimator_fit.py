@@ -21,6 +21,7 @@ from gpuvgm.mixture.accumulate import (
     log_density_sum,
     over_features,
     over_rows,
+    point_statistics,
     start_statistics,
     summarise_rows,
 )
@@ -29,16 +30,18 @@ from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Stopping, Verbo
 from gpuvgm.mixture.initialization import (
     CentreStart,
     LabelStart,
+    PointStart,
+    RandomStart,
     Seeds,
     Start,
-    draw_start,
     k_means,
+    k_means_start,
+    point_start,
     quiet_k_means,
 )
-from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.posterior import MATRICES, Posterior, Prior
 from gpuvgm.mixture.rows import (
     LEAST_ROWS,
-    SEED_ROWS,
     Moments,
     Rows,
     first_feature,
@@ -46,7 +49,7 @@ from gpuvgm.mixture.rows import (
     held_out,
     learnt,
 )
-from gpuvgm.mixture.search import Effort, accelerated, search
+from gpuvgm.mixture.search import Effort, Starts, SummaryConfig, accelerated, search
 from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
@@ -55,7 +58,6 @@ from gpuvgm.mixture.summary_fit import (
     ColumnStart,
     MixturePlan,
     Outcome,
-    SummaryConfig,
     centres_of,
 )
 from gpuvgm.summary import Floats, Frame, Grid, Masses
@@ -109,6 +111,29 @@ class Problem:
     stopping: Stopping
     warm: Posterior | None
     verbosity: Verbosity
+
+    @classmethod
+    def of(cls, settings: Any, engine: Engine, rows: Rows, moments: Moments, prior: Prior) -> Problem:
+        """Problem of an estimator, whose parameters `settings` has."""
+        from sklearn.utils import check_random_state
+
+        return cls(
+            engine=engine,
+            rows=rows,
+            moments=moments,
+            prior=prior,
+            components=settings.n_components,
+            init=settings.init_params,
+            starts=settings.n_init,
+            random=check_random_state(settings.random_state),
+            stopping=Stopping.of(settings, moments.total),
+            warm=None,
+            verbosity=Verbosity(settings.verbose, settings.verbose_interval),
+        )
+
+    def going_on(self, posterior: Posterior, bound: float) -> Problem:
+        """The problem of a fit that goes on from the end of another, and the bound there."""
+        return replace(self, warm=posterior, stopping=replace(self.stopping, bound=bound))
 
     def fit(self, *, best: bool, summary: bool) -> Estimate:
         """Fit the mixture, or search for the best fit.
@@ -227,22 +252,23 @@ def fit_on_rows(problem: Problem) -> Estimate:
     if problem.rows.features > 1:
         centre: float | Floats = problem.moments.mean
     else:
-        centre = _frame_around(first_feature(problem.rows.sample(SEED_ROWS).array)).centre
+        centre = _frame_around(first_feature(problem.rows.sample(Rows.SEED_ROWS).array)).centre
     return estimate_of(centre, Outcome(_exact_fit(problem, centre), 0.0, exact=True))
 
 
 def _exact_fit(problem: Problem, centre: float | Floats) -> MixtureFit:
     """The best of the problem's starts, by EM over every row."""
-    prior, accumulate = problem.prior.within(centre), _e_step(problem, centre)
+    prior = problem.prior.within(centre)
+    objective = Objective(_e_step(problem, centre), prior, problem.moments.total)
 
     def begin() -> Posterior:
         if problem.warm is not None:
             return problem.warm.within(centre)
-        start = draw_start(problem.rows, problem.init, problem.components, problem.random, centre, problem.moments)
+        start = _draw_start(problem, problem.rows, centre)
         return prior.update(_sums_of(start, problem, problem.rows, centre))
 
     starts = [begin] if problem.warm is not None else [begin] * problem.starts
-    return best_of(starts, partial(fit_mixture, accumulate, prior, stopping=problem.stopping), problem.verbosity)[1]
+    return best_of(starts, partial(fit_mixture, objective, stopping=problem.stopping), problem.verbosity)[1]
 
 
 def _e_step(problem: Problem, centre: float | Floats) -> Accumulate:
@@ -253,10 +279,25 @@ def _e_step(problem: Problem, centre: float | Floats) -> Accumulate:
     return over_features(engine, rows, centre)
 
 
+def _draw_start(problem: Problem, rows: Rows, centre: float | Floats) -> Start:
+    """Start by one of scikit-learn's methods, or from centres; the same as its mixture gets from this randomness."""
+    init, components, random = problem.init, problem.components, problem.random
+    if not isinstance(init, str):
+        return CentreStart(from_centre(init, centre))
+    if init == "random":
+        return RandomStart(np.zeros((components, rows.features)), random)
+    if init == "kmeans":
+        return k_means_start(rows, components, random, centre, problem.moments)
+    return point_start(rows, init, components, random, centre)
+
+
 def _sums_of(start: Start, problem: Problem, rows: Rows, centre: float | Floats) -> Statistics:
     """Sums over rows of the problem's of a start's responsibilities."""
     origin, form = np.atleast_1d(centre), problem.prior.covariance_type
-    sums = start_statistics(problem.engine, rows, start, origin, form, problem.moments)
+    if isinstance(start, PointStart):
+        sums = point_statistics(start, problem.moments, origin, form)
+    else:
+        sums = start_statistics(problem.engine, rows, start, origin, diagonal=form not in MATRICES)
     if rows.features > 1:
         return sums
     return Statistics(sums.reference.ravel(), sums.counts, sums.first.ravel(), sums.second.ravel(), 0.0)
@@ -355,7 +396,7 @@ def estimate_of(centre: float | Floats, outcome: Outcome) -> Estimate:
 
 def plan(problem: Problem, *, best: bool = False, checked: Checked = "end") -> FeaturePlan:
     """Starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
-    sample = problem.rows.sample(SEED_ROWS)
+    sample = problem.rows.sample(Rows.SEED_ROWS)
     numbers = first_feature(sample.array)
     frame = _frame_around(numbers)
     starts = tuple(_draw_starts(problem, sample, frame.centre))
@@ -373,7 +414,7 @@ def _draw_starts(problem: Problem, sample: Rows, centre: float) -> list[ColumnSt
     starts: list[ColumnStart] = []
     for _ in range(problem.starts):
         rows = sample.sample(K_MEANS_ROWS) if method == "kmeans" else sample
-        start = draw_start(rows, problem.init, problem.components, problem.random, centre, problem.moments)
+        start = _draw_start(problem, rows, centre)
         if isinstance(start, (LabelStart, CentreStart)):
             starts.append(Seeds(start.reference[:, 0]))
             continue
@@ -420,7 +461,7 @@ def best_of_several(problem: Problem) -> Estimate:
     starts = _sample_starts(problem, coarse, centre)
     levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
     fits = [fine(research.posterior)]
-    result = search(levels, starts, full_starts=fits, fits=fits)
+    result = search(levels, Starts(starts, fits, fits))
     fit = max(result.fit, research, key=lambda fit: fit.bounds[-1])  # a step further `reg_covar` may lower the bound
     score = np.nan
     training, test = replace(rows, choice=learnt), replace(rows, choice=held_out)

@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from gpuvgm.arrays import Array, to_numpy
+from gpuvgm.arrays import to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import WeightedSums, over_features, summarise_rows
@@ -153,9 +153,9 @@ def digest_of(rows: Rows) -> str:
     return digest.hexdigest()
 
 
-def _digests_of_chunks(part: slice, x: Array, weight: Array | None) -> bytes:
+def _digests_of_chunks(block: Rows) -> bytes:
     """Digests of the chunks of some rows, one after the other."""
-    numbers, weights = to_numpy(x), np.ones(len(x)) if weight is None else to_numpy(weight)
+    numbers, weights = to_numpy(block.array), np.ones(block.count) if block.weight is None else to_numpy(block.weight)
     table = np.column_stack((numbers, weights)).astype(np.float64, copy=False)
     chunks = (table[start : start + CHUNK_ROWS].tobytes() for start in range(0, len(table), CHUNK_ROWS))
     return b"".join(hashlib.blake2b(chunk, digest_size=16).digest() for chunk in chunks)

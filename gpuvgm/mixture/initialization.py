@@ -312,9 +312,9 @@ class LabelStart:
     reference: Floats
     labels: Ints
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
+    def responsibilities(self, block: Rows, y: Array) -> Array:
         """Labels of a block."""
-        return namespace_of(y).asarray(self.labels[part])
+        return namespace_of(y).asarray(self.labels[block.numbers])
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ class CentreStart:
 
     reference: Floats
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
+    def responsibilities(self, block: Rows, y: Array) -> Array:
         """Labels of a block."""
         return nearest(y, self.reference)
 
@@ -335,9 +335,9 @@ class RandomStart:
     reference: Floats
     random: np.random.RandomState
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
+    def responsibilities(self, block: Rows, y: Array) -> Array:
         """Responsibilities of a block."""
-        uniforms = self.random.uniform(size=(part.stop - part.start, len(self.reference)))
+        uniforms = self.random.uniform(size=(block.count, len(self.reference)))
         return namespace_of(y).asarray(uniforms / np.sum(uniforms, axis=1, keepdims=True))
 
 
@@ -375,41 +375,7 @@ def _square_distance(y: Array, centre: Array) -> Array:
     return namespace_of(y).sum(d, axis=1)
 
 
-def draw_start(
-    rows: Rows,
-    init: str | Floats,
-    components: int,
-    random: np.random.RandomState,
-    centre: float | Floats,
-    moments: Moments,
-) -> Start:
-    """Start by one of scikit-learn's methods, or from centres.
-
-    Parameters
-    ----------
-    rows : Rows
-        The rows.
-    init : {"kmeans", "k-means++", "random", "random_from_data"} or ndarray of shape (K, D)
-        The method, or centres.
-    components : int
-        Number of components.
-    random : RandomState
-        Source of randomness; the same start as scikit-learn's mixture gets from it.
-    centre : float or ndarray of shape (D,)
-        Origin of the fit's coordinates.
-    moments : Moments
-        Moments of all rows.
-    """
-    if not isinstance(init, str):
-        return CentreStart(from_centre(init, centre))
-    if init == "random":
-        return RandomStart(np.zeros((components, rows.features)), random)
-    if init == "kmeans":
-        return _k_means(rows, components, random, centre, moments)
-    return _points(rows.for_seeding()[0], init, components, random, centre)
-
-
-def _k_means(
+def k_means_start(
     rows: Rows, components: int, random: np.random.RandomState, centre: float | Floats, moments: Moments
 ) -> Start:
     """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
@@ -423,9 +389,11 @@ def _k_means(
     return CentreStart(reference) if places is None else LabelStart(reference, labels[places])
 
 
-def _points(
-    seeding: Rows, init: str, components: int, random: np.random.RandomState, centre: float | Floats
+def point_start(
+    rows: Rows, init: str, components: int, random: np.random.RandomState, centre: float | Floats
 ) -> PointStart:
+    """Rows drawn as "k-means++" or "random_from_data" draw them, of those that k-means would run on."""
+    seeding = rows.for_seeding()[0]
     x, weight = to_numpy(seeding.array), None if seeding.weight is None else to_numpy(seeding.weight)
     if init == "random_from_data":
         share = None if weight is None else weight / np.sum(weight)

@@ -340,6 +340,11 @@ class Posterior:
         """Cholesky factors P of the precisions P P^T, or the reciprocals of standard deviations."""
         return precision_cholesky(self.covariances) if self.factors is None else self.factors
 
+    @staticmethod
+    def weights_of(parameters: Vector | tuple[Vector, Vector], prior: float) -> Concentration:
+        """Posterior of the weights from scikit-learn's `weight_concentration_`."""
+        return StickBreaking(np.stack(parameters)) if isinstance(parameters, tuple) else Dirichlet(parameters, prior)
+
     def arrays(self) -> list[Vector]:
         """Arrays that an engine's EM starts from; see `gpuvgm.engines.base.EMLoop.posterior`."""
         weights = self.concentration

@@ -20,14 +20,10 @@ from gpuvgm.summary import Floats, Frame, Ints
 
 T = TypeVar("T")
 Choice = Callable[[slice], NDArray[np.bool_]]
-#: From an engine, the numbers of a block's rows, the rows and their weights to the sums of each chunk. The function may
-#: go to the workers of a cluster.
-BlockSums = Callable[[Engine, slice, Array, Array | None], Array]
 
 BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
 DEVICE_BLOCK_VALUES = 1 << 27  # of a block on a device: an E-step over it outlasts launch and wait by far
 DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
-SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
 REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
 HELD_OUT_BITS = 3  # one row in 2^3
 LEAST_ROWS = 16  # fewer are not divided
@@ -52,6 +48,16 @@ class Moments:
     def deviations(self) -> Floats:
         """Standard deviations of the features, shape (D,)."""
         return np.asarray(np.sqrt(np.diagonal(self.scatter) / self.total))
+
+    @property
+    def covariance(self) -> Floats:
+        """Covariance of the rows, with ddof = 1, shape (D, D)."""
+        return np.asarray(self.scatter / (self.total - 1))
+
+    @property
+    def origin(self) -> Floats:
+        """Where sums are taken about, shape (D,): 0, as scikit-learn has it, or the mean if the offset costs digits."""
+        return self.mean if self.are_far_from_zero else np.zeros(len(self.mean))
 
     @property
     def are_far_from_zero(self) -> bool:
@@ -106,6 +112,7 @@ class Rows:
     spread: ClassVar[bool] = False  # whether workers hold the rows
     foreign: ClassVar[bool] = False  # whether they lie in another namespace
     block_values: ClassVar[int] = BLOCK_VALUES
+    SEED_ROWS: ClassVar[int] = 1 << 17  # k-means reads no more rows of what is not an array in memory
     TYPES: ClassVar = (np.float64, np.float32)
 
     @classmethod
@@ -153,6 +160,11 @@ class Rows:
         """The rows, whose blocks are shared out to threads."""
         return replace(self, pool=pool)
 
+    @property
+    def numbers(self) -> slice:
+        """Numbers of the rows among those of a cluster."""
+        return slice(self.first_row, self.first_row + self.count)
+
     def density_values(self, components: int) -> int:
         """Numbers of a block of rows that get a density of each component."""
         return self.block_values
@@ -199,14 +211,16 @@ class Rows:
         block_weight = None if self.weight is None else self.weight[part]
         if self.choice is None:
             return block_weight
-        choice = self.choice(self.numbers(part)).astype(np.float64)
+        choice = self.choice(slice(self.first_row + part.start, self.first_row + part.stop)).astype(np.float64)
         return choice if block_weight is None else choice * to_numpy(block_weight)
 
-    def numbers(self, part: slice) -> slice:
-        """Numbers of a block's rows among those of a cluster."""
-        return slice(self.first_row + part.start, self.first_row + part.stop)
+    def block(self, part: slice, x: Array) -> Rows:
+        """The rows of a slice, which were read, with their weights and numbers."""
+        return replace(Rows.of(x), weight=self.weights(part), first_row=self.first_row + part.start)
 
-    def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
+    def sums(
+        self, engine: Engine, function: Callable[[Engine, Rows], Array], width: int, values: int | None = None
+    ) -> ChunkSums:
         """A function's sums over all chunks; their bits depend neither on blocks nor on threads.
 
         Parameters
@@ -214,14 +228,35 @@ class Rows:
         engine : Engine
             Is handed to the function; rows that stay on its device are read in long blocks, one after the other.
         function : callable
-            Gives the sums of each chunk of a block, shape (chunks, width).
+            Gives the sums of each chunk of a block, shape (chunks, width); it may go to the workers of a cluster.
         width : int
             Number of sums.
         values : int, optional
             Numbers of a block.
         """
-        (total,) = sums_of([self], engine, function, width, values)
+        (total,) = Rows.sums_of_each([self], engine, function, width, values)
         return total
+
+    @staticmethod
+    def sums_of_each(
+        partitions: Sequence[Rows],
+        engine: Engine,
+        function: Callable[[Engine, Rows], Array],
+        width: int,
+        values: int | None = None,
+    ) -> list[ChunkSums]:
+        """`sums` of each of several partitions; what lies on a device comes from there once for all of them."""
+        totals = [ChunkSums(width, rows.first_row // CHUNK_ROWS) for rows in partitions]
+
+        def chunk_sums() -> Iterator[tuple[ChunkSums, Array]]:
+            for rows, total in zip(partitions, totals, strict=True):
+                stay = rows.stay(engine)
+                size = values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)
+                for sums in rows.each(partial(function, engine), size):
+                    yield total, sums if stay else to_numpy(sums)
+
+        engine.add_chunks(chunk_sums())
+        return totals
 
     def feature_sums(self, engine: Engine, table: GaussianTable) -> Floats:
         """Sums of an E-step over all rows, of any number of features; shape (1, table.width)."""
@@ -268,11 +303,11 @@ class Rows:
         """What `merged` merges: the results for each block, or what was merged of them already."""
         return self.each(partial(function, engine), BLOCK_ROWS)
 
-    def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
-        """Results of a function for each block, called with the numbers of its rows, the rows, and their weights."""
+    def each(self, function: Callable[[Rows], T], values: int = BLOCK_VALUES) -> Iterator[T]:
+        """Results of a function for each block."""
 
         def apply(part: slice) -> T:
-            return function(self.numbers(part), self.read(part), self.weights(part))
+            return function(self.block(part, self.read(part)))
 
         parts = self.parts(values) or [slice(0, 0)]
         return map(apply, parts) if self.pool is None else self.pool.map(apply, parts)
@@ -299,7 +334,7 @@ class Rows:
         All of an array in memory; rows with whole weights are repeated if these are not too many. Else a sample.
         """
         if not self.whole:
-            return self.sample(SEED_ROWS), None
+            return self.sample(self.SEED_ROWS), None
         if self.weight is None:
             return self, slice(None)
         if not are_whole(self.weight) or self.total > max(self.count, REPEATED_ROWS):
@@ -349,23 +384,7 @@ class DeviceRows(Rows):
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """A sample of the rows; see `Rows.for_seeding`."""
-        return self.sample(SEED_ROWS), None
-
-
-def sums_of(
-    partitions: Sequence[Rows], engine: Engine, function: BlockSums, width: int, values: int | None = None
-) -> list[ChunkSums]:
-    """`Rows.sums` of each of several partitions; what lies on a device comes from there once for all of them."""
-    totals = [ChunkSums(width, rows.first_row // CHUNK_ROWS) for rows in partitions]
-
-    def chunk_sums() -> Iterator[tuple[ChunkSums, Array]]:
-        for rows, total in zip(partitions, totals, strict=True):
-            stay = rows.stay(engine)
-            for sums in rows.each(partial(function, engine), values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)):
-                yield total, sums if stay else to_numpy(sums)
-
-    engine.add_chunks(chunk_sums())
-    return totals
+        return self.sample(self.SEED_ROWS), None
 
 
 def random_places(total: float, most: int, *, whole_steps: bool = True) -> Floats:
@@ -376,21 +395,22 @@ def random_places(total: float, most: int, *, whole_steps: bool = True) -> Float
     return places[places < total]  # the last part may reach beyond the rows
 
 
-def _rows_at(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArray[Any]:
+def _rows_at(places: Ints, block: Rows) -> NDArray[Any]:
     """Rows of a block at some places, on the host."""
-    offsets = places[np.searchsorted(places, part.start) : np.searchsorted(places, part.stop)] - part.start
-    xp = namespace_of(x)
-    return np.asarray(to_numpy(xp.take(x, xp.asarray(offsets), axis=0)))
+    first, last = np.searchsorted(places, [block.numbers.start, block.numbers.stop])
+    xp = namespace_of(block.array)
+    offsets = xp.asarray(places[first:last] - block.first_row)
+    return np.asarray(to_numpy(xp.take(block.array, offsets, axis=0)))
 
 
-def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+def _feature_sums(table: GaussianTable, engine: Engine, block: Rows) -> Array:
     """Sums of an E-step over some rows of several features."""
-    return engine.e_step_features(x, weight, table)
+    return engine.e_step_features(block.array, block.weight, table)
 
 
-def _sums(frame: Frame, centre: float, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+def _sums(frame: Frame, centre: float, engine: Engine, block: Rows) -> Array:
     """Count, and sums of the distance to a centre and of its square, of each chunk, where the rows lie."""
-    xp, y = namespace_of(x), in_chunks(frame.apply(x[:, 0]))
+    xp, y = namespace_of(block.array), in_chunks(frame.apply(block.array[:, 0]))
     return xp.stack(sums_where(xp.isfinite(y), y, centre), axis=1)
 
 
@@ -414,8 +434,9 @@ def first_feature(x: Array) -> Floats:
     return np.ascontiguousarray(to_numpy(x)[:, 0], dtype=np.float64)
 
 
-def column_for(engine: Engine, x: Array, weight: Array | None) -> tuple[Array, Array | None]:
+def column_for(engine: Engine, block: Rows) -> tuple[Array, Array | None]:
     """The only feature of rows, and their weights, where an engine works: on its device if they lie there, or here."""
+    x, weight = block.array, block.weight
     stays = engine.runs_on_device and is_on_device(x)
     numbers = namespace_of(x).ascontiguousarray(x[:, 0]) if stays else first_feature(x)
     return numbers, None if weight is None else beside(weight, numbers)

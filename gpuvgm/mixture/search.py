@@ -9,19 +9,22 @@ knows the number of features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
-from gpuvgm.engines import Engine
+from gpuvgm.config import FitConfig
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.mixture.accumulate import hard_start
 from gpuvgm.mixture.cell_em import Ascent, cell_objective
-from gpuvgm.mixture.em import MixtureFit, Objective, Point
+from gpuvgm.mixture.em import MixtureFit, Objective, Point, Stopping
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import ILL_DEFINED, Posterior, Prior
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary import Cells, Floats, Ints, midpoints
+from gpuvgm.summary import Cells, Floats, Frame, Ints, midpoints
 
 _REORDERINGS = 3
 _LEAST_ROWS = 0.5  # a component with less is empty
@@ -116,15 +119,105 @@ class SearchResult:
         return None if self.bound_with_fewer is None else (self.fit.bounds[-1] - self.bound_with_fewer) / self.rows
 
 
-def search(  # noqa: PLR0913 - all but two are options
+@dataclass(frozen=True, slots=True)
+class SummaryConfig:
+    """How a column is fitted.
+
+    Parameters
+    ----------
+    components : int
+        Number of components.
+    stopping : callable
+        When EM ends, for so many rows.
+    random : callable
+        The source of randomness of a search.
+    prior : callable
+        The prior, from mean and variance of the rows in the grid's frame.
+    search : Effort, optional
+        How far a search goes; None for plain fits.
+    mean_precisions : tuple of float
+        Strengths of the prior of the means that a search tries, the usual one first; none: the one that `prior` gives.
+    continued : bool
+        Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
+    checked : {"history", "refit", "end"}
+        What the error of a plain fit is estimated from: its last iterations, whole fits to other cells, or iterations
+        from its end on, as that of a search always is.
+    weight_threshold : float
+        A mode is a component with more weight than this.
+    asks_exact : bool
+        Whether the fit shall be made on the rows.
+    """
+
+    components: int
+    stopping: Callable[[float], Stopping]
+    random: Callable[[], np.random.RandomState]
+    prior: Callable[[float, float], Prior]
+    search: Effort | None = None
+    mean_precisions: tuple[float, ...] = ()
+    continued: bool = False
+    checked: Literal["history", "refit", "end"] = "history"
+    weight_threshold: float = 0.005
+    asks_exact: bool = False
+
+    @classmethod
+    def of_column(cls, config: FitConfig, frame: Frame, components: int, least_variance: float) -> SummaryConfig:
+        """How a column of a table is fitted.
+
+        Parameters
+        ----------
+        config : FitConfig
+            What is asked for.
+        frame : Frame
+            Coordinates of the grid.
+        components : int
+            Number of components.
+        least_variance : float
+            As for `Prior.of_column`.
+        """
+        return cls(
+            components=components,
+            stopping=partial(Stopping.of, config),
+            random=partial(np.random.RandomState, config.random_state),
+            prior=partial(Prior.of_column, frame=frame, config=config, least_variance=least_variance),
+            search=SEARCHES.get(config.effort),
+            mean_precisions=config.mean_precisions,
+            weight_threshold=config.weight_threshold,
+            asks_exact=config.algorithm == "exact",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """Where a search starts: sums of assignments of the rows.
+
+    Parameters
+    ----------
+    coarse : sequence of Statistics
+        Sums over the coarsest level. Those with the fewest components say how many the fit may have; those with more
+        lose the least useful ones one by one.
+    full : sequence of Statistics
+        Further starts, as sums over all rows. Each takes part in the search, and goes on to its end from level to
+        level unless it ends far below the best on one; the result is never below that.
+    fits : sequence of Statistics
+        Fits from elsewhere, sums of an E-step over all rows. They take no part in the search, but go on from where they
+        are; the result is never below them.
+    sparse : sequence of Statistics
+        Starts on the coarsest level with most components empty. The best fit to many rows may have few components
+        while those with some more are lower than those with many: taking components away one by one does not lead
+        there. The best of these starts goes on to its end as the full ones do.
+    """
+
+    coarse: Sequence[Statistics]
+    full: Sequence[Statistics] = ()
+    fits: Sequence[Statistics] = ()
+    sparse: Sequence[Statistics] = ()
+
+
+def search(
     levels: Sequence[Objective],
-    starts: Sequence[Statistics],
-    *,
-    full_starts: Sequence[Statistics] = (),
-    fits: Sequence[Statistics] = (),
-    sparse_starts: Sequence[Statistics] = (),
-    weight_threshold: float = 0.005,
+    starts: Starts,
     effort: Effort = BEST,
+    weight_threshold: float = 0.005,
     rival: SearchResult | None = None,
 ) -> SearchResult:
     """Search for the highest lower bound.
@@ -134,29 +227,18 @@ def search(  # noqa: PLR0913 - all but two are options
     levels : sequence of Objective
         From coarse to fine: over few cells or rows that stand for all, at last over all. Every level has the same
         prior, total weight and coordinates.
-    starts : sequence of Statistics
-        Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
-        components say how many the fit may have; those with more lose the least useful ones one by one.
-    full_starts : sequence of Statistics, optional
-        Further starts, as sums over all rows. Each takes part in the search, and goes on to its end from level to
-        level unless it ends far below the best on one; the result is never below that.
-    fits : sequence of Statistics, optional
-        Fits from elsewhere, sums of an E-step over all rows. They take no part in the search, but go on from where they
-        are; the result is never below them.
-    sparse_starts : sequence of Statistics, optional
-        Starts on the coarsest level with most components empty. The best fit to many rows may have few components
-        while those with some more are lower than those with many: taking components away one by one does not lead
-        there. The best of these starts goes on to its end as the full ones do.
-    weight_threshold : float
-        A mode is a component with more weight than this.
+    starts : Starts
+        Where to start from.
     effort : Effort
         Extent of the search.
+    weight_threshold : float
+        A mode is a component with more weight than this.
     rival : SearchResult, optional
         Result under another prior: the result where no start gets above its evidence on the coarsest level.
     """
     objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
-    all_starts = [*starts, *full_starts]
+    all_starts = [*starts.coarse, *starts.full]
     prior = fine.objective.prior
     start = max(_screening(coarse, all_starts), key=_height)
     if rival is not None and not prior.evidence(start.bound, len(start.statistics.counts)) > rival.evidence:
@@ -165,14 +247,14 @@ def search(  # noqa: PLR0913 - all but two are options
     ascent = coarse.improve(simple)
     if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
-    begin, sparse = [ascent.statistics, *full_starts], [*sparse_starts]
+    begin, sparse = [ascent.statistics, *starts.full], [*starts.sparse]
     for level in objectives[:-1]:
         ends = level.finish(level.objective.ascents([*begin, *sparse]))
         lowest = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
         main_ends, best_of_few = ends[: len(begin)], sorted(ends[len(begin) :], key=_height)[-1:]
         begin, sparse = ([end.statistics for end in group if end.bound >= lowest] for group in (main_ends, best_of_few))
-    ascent = max(fine.finish(fine.objective.ascents([*begin, *sparse, *fits])), key=_height)
-    bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in fits])
+    ascent = max(fine.finish(fine.objective.ascents([*begin, *sparse, *starts.fits])), key=_height)
+    bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in starts.fits])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
@@ -190,7 +272,7 @@ def search(  # noqa: PLR0913 - all but two are options
         prior=prior,
         fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
-        starts=len(all_starts) + len(sparse_starts),
+        starts=len(all_starts) + len(starts.sparse),
         modes=modes,
         bound_with_fewer=None if with_fewer is None else with_fewer.bound,
         rows=fine.objective.rows,
@@ -339,65 +421,73 @@ COARSE_CELLS = 1000
 MOST_DOUBLINGS = 20
 RICH = 5  # components more than asked for, to be taken away again
 FEW = 5  # components; fits from starts with fewer are looked at too
+LEAST_EVIDENCE = 5e-3  # nats a row that another prior gains: less is a few needles in the steps of the values
 
 
-def search_cells(  # noqa: PLR0913 - the public signature
-    engine: Engine,
-    levels: Sequence[Cells],
-    prior: Prior,
-    components: int,
-    random: np.random.RandomState,
-    given: Sequence[Posterior | Statistics] = (),
-    *,
-    weight_threshold: float = 0.005,
-    effort: Effort = BEST,
-    after: SearchResult | None = None,
+def search_cells(
+    engine: Engine, cells: Cells, prior: Prior, config: SummaryConfig, given: Sequence[Posterior | Statistics] = ()
 ) -> SearchResult:
     """Search for the best fit of a column on its summary.
+
+    Under another prior than the usual one where the rows are clearly likelier under that.
 
     Parameters
     ----------
     engine : Engine
         Compute engine.
-    levels : sequence of Cells
-        The summary's cells, at least one, as `coarse_to_fine` gives them.
+    cells : Cells
+        The summary's cells, at least one.
     prior : Prior
         Prior of the mixture.
-    components : int
-        Components of the fit.
-    random : numpy.random.RandomState
-        Source of randomness of the starts.
+    config : SummaryConfig
+        How the column is fitted; `search` is the extent of the search.
     given : sequence of Posterior or Statistics, optional
         Starts on these cells, and fits from elsewhere, which the result is never below.
-    weight_threshold : float
-        A mode is a component with more weight than this.
-    effort : Effort
-        Extent of the search.
+    """
+    levels, best = coarse_to_fine(cells), None
+    for strength in config.mean_precisions or (prior.mean_precision,):
+        own_prior = replace(prior, mean_precision=strength)
+        objectives = [cell_objective(engine, level, own_prior, sound=True) for level in levels]
+        result = _search_levels(objectives, levels[0], config, given, best)
+        if best is None or result.evidence > best.evidence + LEAST_EVIDENCE * cells.rows:
+            best = result
+    assert best is not None
+    return best
+
+
+def _search_levels(
+    levels: Sequence[Objective],
+    coarse: Cells,
+    config: SummaryConfig,
+    given: Sequence[Posterior | Statistics],
+    after: SearchResult | None,
+) -> SearchResult:
+    """What a search under one prior finds.
+
+    Parameters
+    ----------
+    levels : sequence of Objective
+        From coarse to fine.
+    coarse : Cells
+        The coarsest cells.
+    config, given
+        As for `search_cells`.
     after : SearchResult, optional
         Result of a search under another prior, to start from in place of k-means and quantiles, and the rival.
     """
-    objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
-    fine = objectives[-1].accumulate
+    assert config.search is not None
+    effort, components, random, fine = config.search, config.components, config.random(), levels[-1].accumulate
     fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
-    begin = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
+    full = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
 
     def run(effort: Effort, lesser_fits: Sequence[Statistics]) -> SearchResult:
         if after is None:
-            starts = cell_starts(levels[0], components, random, effort)
-            sparse_starts = [
-                quantile_start(levels[0], count).padded(components) for count in range(1, min(FEW, components))
-            ]
+            starts = cell_starts(coarse, components, random, effort)
+            sparse = [quantile_start(coarse, count).padded(components) for count in range(1, min(FEW, components))]
         else:
-            starts, sparse_starts = [after.statistics.padded(components)], []
+            starts, sparse = [after.statistics.padded(components)], []
         return search(
-            objectives,
-            starts,
-            full_starts=begin,
-            fits=[*fits, *lesser_fits],
-            sparse_starts=sparse_starts,
-            weight_threshold=weight_threshold,
-            effort=effort,
-            rival=after,
+            levels, Starts(starts, full, [*fits, *lesser_fits], sparse), effort, config.weight_threshold, after
         )
 
     lesser_fits = [] if effort.lesser is None else [run(effort.lesser, []).statistics.padded(components)]
@@ -452,15 +542,13 @@ def quantile_start(cells: Cells, components: int) -> Statistics:
     return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
 
 
-def fit_from_quantiles(
-    engine: Engine, cells: Cells, prior: Prior, components: int, iterations: int, tolerance: float
-) -> Posterior:
+def fit_from_quantiles(cells: Cells, prior: Prior, components: int, iterations: int, tolerance: float) -> Posterior:
     """Posterior of a mixture after a few iterations of accelerated EM over cells, which may be wider than components.
+
+    On this machine's engine.
 
     Parameters
     ----------
-    engine : Engine
-        Compute engine.
     cells : Cells
         The cells, at least one.
     prior : Prior
@@ -470,7 +558,7 @@ def fit_from_quantiles(
     iterations, tolerance : int, float
         As for `Objective.run`.
     """
-    objective = cell_objective(engine, cells, prior, sound=True)
+    objective = cell_objective(get_engine(), cells, prior, sound=True)
     ascents = objective.ascents([quantile_start(cells, components)])
     objective.run(ascents, iterations, tolerance)
     posterior: Posterior | None = ascents[0].best.posterior

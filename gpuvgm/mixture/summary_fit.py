@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from gpuvgm.config import FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.errors import Results
 from gpuvgm.mixture.accumulate import hard_start, over_rows, start_over
@@ -21,86 +20,18 @@ from gpuvgm.mixture.em import MixtureFit, Objective, Observer, Stopping, Verbosi
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import ColumnMoments, Rows, is_far_from_zero
-from gpuvgm.mixture.search import SEARCHES, Effort, SearchResult, accelerated, coarse_to_fine, search_cells
+from gpuvgm.mixture.search import SearchResult, SummaryConfig, accelerated, search_cells
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.summary import Cells, Floats, Frame, Grid, Ints, Masses, values_of
+from gpuvgm.summary import Cells, Floats, Grid, Ints, Masses, values_of
 
 LARGEST_FIT_ERROR = 1e-8  # of the fit on a summary, to the exact one, in units of sigma
 MOST_REFINEMENTS = 2  # of the grid, before the exact algorithm takes over
 CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
 FIRST_LOOKS = (1, 4)  # of them: each further one adds no more than one of these, so that they often suffice
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
-LEAST_EVIDENCE = 5e-3  # nats a row that another prior gains: less is a few needles in the steps of the values
 ROUNDED = 1.001  # more than what sums of shares are rounded by
 ColumnStart = Seeds | Posterior
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryConfig:
-    """How a column is fitted.
-
-    Parameters
-    ----------
-    components : int
-        Number of components.
-    stopping : callable
-        When EM ends, for so many rows.
-    random : callable
-        The source of randomness of a search.
-    prior : callable
-        The prior, from mean and variance of the rows in the grid's frame.
-    search : Effort, optional
-        How far a search goes; None for plain fits.
-    mean_precisions : tuple of float
-        Strengths of the prior of the means that a search tries, the usual one first; none: the one that `prior` gives.
-    continued : bool
-        Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
-    checked : {"history", "refit", "end"}
-        What the error of a plain fit is estimated from: its last iterations, whole fits to other cells, or iterations
-        from its end on, as that of a search always is.
-    weight_threshold : float
-        A mode is a component with more weight than this.
-    asks_exact : bool
-        Whether the fit shall be made on the rows.
-    """
-
-    components: int
-    stopping: Callable[[float], Stopping]
-    random: Callable[[], np.random.RandomState]
-    prior: Callable[[float, float], Prior]
-    search: Effort | None = None
-    mean_precisions: tuple[float, ...] = ()
-    continued: bool = False
-    checked: Literal["history", "refit", "end"] = "history"
-    weight_threshold: float = 0.005
-    asks_exact: bool = False
-
-    @classmethod
-    def of_column(cls, config: FitConfig, frame: Frame, components: int, least_variance: float) -> SummaryConfig:
-        """How a column of a table is fitted.
-
-        Parameters
-        ----------
-        config : FitConfig
-            What is asked for.
-        frame : Frame
-            Coordinates of the grid.
-        components : int
-            Number of components.
-        least_variance : float
-            As for `Prior.of_column`.
-        """
-        return cls(
-            components=components,
-            stopping=partial(Stopping.of, config),
-            random=partial(np.random.RandomState, config.random_state),
-            prior=partial(Prior.of_column, frame=frame, config=config, least_variance=least_variance),
-            search=SEARCHES.get(config.effort),
-            mean_precisions=config.mean_precisions,
-            weight_threshold=config.weight_threshold,
-            asks_exact=config.algorithm == "exact",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +156,15 @@ class ColumnFit(Generic[P]):
             error = search_error(engine, prior, fit.posterior, cells)
             return replace(self, outcome=replace(self.outcome, fit=fit, error=error))
         if config.search is not None:
-            search = _searched(engine, plan, config.search, cells, prior)
+            starts = [first_sums(plan.grid, start, cells) for start in plan.starts]
+            search = search_cells(engine, cells, prior, config, starts)
             error = search_error(engine, search.prior, search.fit.posterior, cells) if plan.trusted else np.inf
             return replace(self, outcome=Outcome(search.fit, error, search=search))
         begins = [partial(first_posterior, prior, plan.grid, start, cells) for start in plan.starts]
-        stopping = config.stopping(cells.rows)
+        objective, stopping = cell_objective(engine, cells, prior), config.stopping(cells.rows)
 
         def from_start(start: Posterior, observe: Observer | None) -> MixtureFit:
-            return fit_batch(engine, [(cells, start)], prior, stopping, CHECKED_ITERATIONS, observe)[0]
+            return fit_batch([(objective, start)], stopping, CHECKED_ITERATIONS, observe)[0]
 
         number, fit = best_of(begins, from_start, verbosity)
         plan = replace(plan, starts=(plan.starts[number],))
@@ -262,16 +194,16 @@ class ColumnFit(Generic[P]):
             Their mean and variance in the grid's frame.
         """
         plan, config, frame = self.plan, self.plan.settings, self.plan.grid.frame
-        accumulate, prior = over_rows(engine, rows, frame), config.prior(moments.mean, moments.variance)
+        prior = config.prior(moments.mean, moments.variance)
+        objective = Objective(over_rows(engine, rows, frame), prior, moments.rows)
         if config.search is not None:  # its result is where EM goes on from
             searched = self.outcome
             assert searched is not None and searched.search is not None
             prior = replace(prior, mean_precision=searched.search.prior.mean_precision)
-            objective = Objective(accumulate, prior, moments.rows)
-            end = accelerated(objective, searched.fit.posterior, config.search)
+            end = accelerated(replace(objective, prior=prior), searched.fit.posterior, config.search)
             return replace(self, outcome=replace(searched, fit=end, error=0.0, exact=True))
         start = start_over(engine, rows, frame, Seeds(plan.centres)) if self.start is None else self.start
-        plain = fit_mixture(accumulate, prior, prior.update(start), config.stopping(moments.rows))
+        plain = fit_mixture(objective, prior.update(start), config.stopping(moments.rows))
         return replace(self, outcome=Outcome(plain, 0.0, exact=True))
 
 
@@ -332,29 +264,6 @@ def centres_of(starts: Sequence[ColumnStart]) -> Floats:
     return starts[0].centres if starts and isinstance(starts[0], Seeds) else np.empty(0)
 
 
-def _searched(engine: Engine, plan: MixturePlan, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
-    """What a search finds, under another prior than the usual one where the rows are clearly likelier under that."""
-    config, best = plan.settings, None
-    starts = [first_sums(plan.grid, start, cells) for start in plan.starts]
-    levels = coarse_to_fine(cells)
-    for strength in config.mean_precisions or (prior.mean_precision,):
-        found = search_cells(
-            engine,
-            levels,
-            replace(prior, mean_precision=strength),
-            config.components,
-            config.random(),
-            starts,
-            weight_threshold=config.weight_threshold,
-            effort=effort,
-            after=best,
-        )
-        if best is None or found.evidence > best.evidence + LEAST_EVIDENCE * cells.rows:
-            best = found
-    assert best is not None
-    return best
-
-
 def first_posterior(prior: Prior, grid: Grid, start: ColumnStart, cells: Cells) -> Posterior:
     """Where plain EM over cells starts."""
     sums = first_sums(grid, start, cells)
@@ -397,8 +306,11 @@ def refit_error(engine: Engine, prior: Prior, plan: MixturePlan, fit: MixtureFit
     cells : Cells
         The cells.
     """
-    begins = [(others, first_posterior(prior, plan.grid, plan.starts[0], others)) for others in _others(cells)]
-    coarse, uneven = fit_batch(engine, begins, prior, plan.settings.stopping(cells.rows))
+    begins = [
+        (cell_objective(engine, others, prior), first_posterior(prior, plan.grid, plan.starts[0], others))
+        for others in _others(cells)
+    ]
+    coarse, uneven = fit_batch(begins, plan.settings.stopping(cells.rows))
     return _with_blur(_cell_error(fit.posterior, coarse.posterior, uneven.posterior), cells, fit.posterior)
 
 
@@ -419,8 +331,9 @@ def history_error(engine: Engine, prior: Prior, fit: MixtureFit, cells: Cells) -
     number of times that the last ones fit in is what they are multiplied by.
     """
     assert fit.earlier is not None
-    iterations, begins = min(len(fit.bounds), CHECKED_ITERATIONS), [(others, fit.earlier) for others in _others(cells)]
-    coarse, uneven = fit_batch(engine, begins, prior, Stopping(iterations, 0.0))
+    iterations = min(len(fit.bounds), CHECKED_ITERATIONS)
+    begins = [(cell_objective(engine, others, prior), fit.earlier) for others in _others(cells)]
+    coarse, uneven = fit_batch(begins, Stopping(iterations, 0.0))
     factor = max(1.0, len(fit.bounds) / (3 * iterations))
     error = factor * _cell_error(fit.posterior, coarse.posterior, uneven.posterior)
     return _with_blur(error, cells, fit.posterior)
@@ -477,9 +390,9 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
     From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
     EM is a contraction there, so that the first iterations lead apart at least as far as as many later ones.
     """
-    begins = [(one, posterior) for one in (cells, *_others(cells))]
+    begins = [(cell_objective(engine, one, prior), posterior) for one in (cells, *_others(cells))]
     for iterations in (*FIRST_LOOKS, CHECKED_ITERATIONS):
-        fine, coarse, uneven = (one.posterior for one in fit_batch(engine, begins, prior, Stopping(iterations, 0.0)))
+        fine, coarse, uneven = (one.posterior for one in fit_batch(begins, Stopping(iterations, 0.0)))
         error = CHECKED_ITERATIONS / iterations * _cell_error(fine, coarse, uneven)
         if error <= LARGEST_FIT_ERROR:
             break

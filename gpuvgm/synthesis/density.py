@@ -8,18 +8,18 @@ the square of the distance, in ranges, so that it is finite everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 
 import numpy as np
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
-from gpuvgm.summary import Floats, Summary
+from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
 from gpuvgm.synthesis.calendar import gain_of_days
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, numbers_since, possible_origins
-from gpuvgm.synthesis.structure import ANY_COLUMNS, Axis, Dependence, joint_counts
+from gpuvgm.synthesis.structure import Axis, Dependence, joint_counts
 from gpuvgm.synthesis.tables import backed_off
+from gpuvgm.table import TableTransformer
 
 MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others
 FINE_STEP = 1e-7  # of a piece, half of a step
@@ -61,21 +61,14 @@ def density_finder(
 
 
 def likeliest_bins(
-    columns: Mapping[str, FittedColumn],
-    summaries: Mapping[str, Summary],
-    rows: Rows,
-    interval_limit: int,
-    engine: Engine,
-    dependence: Dependence = ANY_COLUMNS,
+    transformer: TableTransformer, rows: Rows, interval_limit: int, engine: Engine, dependence: Dependence
 ) -> dict[str, Bins]:
     """Bins of every column; of datetimes with an origin those of the time between, unless rows are far less likely so.
 
     Parameters
     ----------
-    columns : mapping of str to FittedColumn
-        Those that are modelled.
-    summaries : mapping of str to Summary
-        The training rows of each column of numbers.
+    transformer : TableTransformer
+        The fitted columns, and summaries of their training rows.
     rows : callable
         Gives a sample of the rows of a column.
     interval_limit : int
@@ -85,6 +78,8 @@ def likeliest_bins(
     dependence : Dependence
         Which columns may depend on which, and which ones keys have.
     """
+    summaries = transformer.summaries_
+    columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
     limits = {name: dependence.intervals(name, interval_limit) for name in columns}
     bins_by_name = {name: bins_of(column, summaries.get(name), rows, limits[name]) for name, column in columns.items()}
     bins_since_origin: dict[str, Bins] = {}
@@ -96,14 +91,15 @@ def likeliest_bins(
         if is_known or is_made or not dependence.allows(name, first.name):
             continue
         numbers = numbers_since(origin.column, origin, rows)[0]
-        bins, codes = (
-            bins_since(origin, numbers, summaries[name], limits[name]),
-            bin_finder(columns, first, engine)(rows),
+        bins = bins_since(origin, numbers, summaries[name], limits[name])
+        parent, parent_codes = Axis(first), bin_finder(columns, first, engine)(rows)
+        since, plain = (
+            _log_likelihood(parent, parent_codes, one, *density_finder(columns, one, engine)(rows))
+            for one in (bins, bins_by_name[name])
         )
-        likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
         # Bins know no calendar yet, which datetimes that are counted from others would lose.
         of_calendar = gain_of_days(origin.column, numbers_of_rows(origin.column, rows(name))[0])
-        if likelihood(bins) > likelihood(bins_by_name[name]) + (of_calendar - MOST_LOST) * len(numbers):
+        if since > plain + (of_calendar - MOST_LOST) * len(numbers):
             bins_since_origin[name], dependence = bins, counted
     return bins_by_name | bins_since_origin
 
@@ -116,11 +112,8 @@ def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
     yield name
 
 
-def _log_likelihood(
-    columns: Mapping[str, FittedColumn], rows: Rows, parent: Axis, parent_codes: Codes, engine: Engine, bins: Bins
-) -> float:
+def _log_likelihood(parent: Axis, parent_codes: Codes, bins: Bins, codes: Codes, densities: Floats) -> float:
     """Leave-one-out log-likelihood of a column's rows, in nats, with or without another column as parent."""
-    codes, densities = density_finder(columns, bins, engine)(rows)
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
     _, without, *_, given = backed_off(counts, parent.levels).likelihoods
     return max(given, without) + float(np.sum(densities))

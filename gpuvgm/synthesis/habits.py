@@ -106,7 +106,7 @@ class Habit:
             raise ValueError(f'the habits of "{self.column}" do not fit it')
 
     def rows(self, drawn: Mapping[str, Floats], keys: KeysOfRows, first_row: int, seed: int) -> Ints:
-        """Those of consecutive rows that keep to the habit; parameters as of `with_habits`."""
+        """Those of consecutive rows that keep to the habit; `first_row` is the number of the first."""
         mask = keys[self.key][1]
         at = np.flatnonzero(mask & (drawn[self.beside] == self.category) if self.beside else mask)
         if self.share == 1:
@@ -536,7 +536,8 @@ def likely_habits(
             continue
         numbers = sample.numbers(name)[0]
         drawn = {**places, name: clock.readings(numbers)}
-        moved = clock.numbers(with_habits(own, {name: clock}, drawn, of_keys, 0, 0).get(name, drawn[name]))
+        kept = [(habit, habit.rows(drawn, of_keys, 0, 0)) for habit in own]
+        moved = clock.numbers(with_habits(kept, {name: clock}, drawn, of_keys, 0).get(name, drawn[name]))
         plain = _as_numbers(sample.columns[name]).codec.plain
         others = plain.decode(np.where(np.isnan(numbers), 0.0, moved))
         loss = log_probability(name, *sample.coded[name])
@@ -562,35 +563,31 @@ def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]
 
 
 def with_habits(
-    habits: Sequence[Habit],
+    habits: Sequence[tuple[Habit, Ints]],
     clocks: Mapping[str, Clock],
     drawn: Mapping[str, Floats],
     keys: KeysOfRows,
-    first_row: int,
     seed: int,
 ) -> dict[str, Floats]:
     """Readings of columns of consecutive rows, moved to the days and times of their keys.
 
     Parameters
     ----------
-    habits : sequence of Habit
-        Habits, also of columns without a clock, which stay.
+    habits : sequence of (Habit, ndarray)
+        Habits and the rows that keep to each; those of columns without a clock stay.
     clocks : mapping of str to Clock
         Clocks of the columns.
     drawn : mapping of str to ndarray of shape (rows,)
         Places as they are drawn: readings of the clocks, and categories of the columns that say where habits hold.
     keys : mapping of str to (ndarray, ndarray)
         By first column of keys, the number of each row's key, and whether it has one.
-    first_row : int
-        Number of the first row.
     seed : int
         Seed of what keys have.
     """
     moved: dict[str, Floats] = {}
     for name, clock in clocks.items():
-        rows = [(habit, habit.rows(drawn, keys, first_row, seed)) for habit in habits if habit.column == name]
         has_moment = np.isfinite(drawn[name])  # rows with a twin's number have none
-        rows = [(habit, at[has_moment[at]]) for habit, at in rows]
+        rows = [(habit, at[has_moment[at]]) for habit, at in habits if habit.column == name]
         every = np.unique(np.concatenate([np.empty(0, np.int64), *(at for _, at in rows)]))
         if len(every):
             moments = _DrawnMoments.of(clock, drawn[name][every])

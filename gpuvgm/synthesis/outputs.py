@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -88,45 +87,44 @@ class SampledTable:
         arrays |= unmodelled_columns(others, self.identifiers, RowRange(first_row, len(matrix)), seed)
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
-    def give(
-        self,
-        outputs: Iterator[Matrix],
-        part: RowRange,
-        seed: int,
-        out: str | Path | None,
-        flavor: Flavor | None = None,
-        report: Any = None,
-    ) -> Any:
-        """Rows of a network's outputs, as a table of the kind that was fitted or in a file.
-
-        Parameters
-        ----------
-        outputs : iterator of ndarray
-            Outputs of the network.
-        part : RowRange
-            As many rows as that is, or fewer.
-        seed : int
-            Seed of the columns that the network does not see.
-        out : path, optional
-            Parquet or CSV file, or folder of Parquet files.
-        flavor : {"spark"}, optional
-            Write the types that Spark reads.
-        report : callable, optional
-            Hears of rows that are done.
-        """
+    def _rows_of(self, outputs: Iterator[Matrix]) -> Callable[[int, int, int], pa.RecordBatch]:
+        """Return a function that makes the next rows of outputs, from first row, rows and seed."""
         take = _row_taker(outputs)
 
         def rows_of(first_row: int, rows: int, seed: int) -> pa.RecordBatch:
             return self.rows(take(rows), first_row, seed)
 
-        executor = LocalExecutor(1, report)  # of one thread: outputs come one after the other
-        if out is not None:
-            metadata = {"gpuvgm.kind": "sample"} | metadata_of_values(
-                self.transformer.pandas_dtypes_, self.schema, self.transformer.model_.source
-            )
-            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, metadata, flavor)
-            return generator.write(out, part, executor, resume=None)
-        batches: list[pa.RecordBatch] = []
+        return rows_of
+
+    def generator(self, outputs: Iterator[Matrix], seed: int, flavor: Flavor | None = None) -> Generator:
+        """Generator of the rows of a network's outputs, which come one after the other.
+
+        Parameters
+        ----------
+        outputs : iterator of ndarray
+            Outputs of the network.
+        seed : int
+            Seed of the columns that the network does not see.
+        flavor : {"spark"}, optional
+            Write the types that Spark reads.
+        """
+        transformer, rows_of = self.transformer, self._rows_of(outputs)
+        of_values = metadata_of_values(transformer.pandas_dtypes_, self.schema, transformer.model_.source)
+        return Generator(rows_of, self.schema, seed, BLOCK_ROWS, {"gpuvgm.kind": "sample"} | of_values, flavor)
+
+    def table(self, outputs: Iterator[Matrix], part: RowRange, seed: int, executor: LocalExecutor) -> Any:
+        """Rows of a network's outputs, as a table of the kind that was fitted.
+
+        Parameters
+        ----------
+        outputs, seed
+            As for `generator`.
+        part : RowRange
+            As many rows as that is, or fewer.
+        executor : LocalExecutor
+            Executor of one thread.
+        """
+        batches, rows_of = list[pa.RecordBatch](), self._rows_of(outputs)
         executor.map_blocks(
             lambda range_: rows_of(range_.first_row, range_.rows, seed), part.ranges(BLOCK_ROWS), batches.append
         )

@@ -298,15 +298,15 @@ class Sampler:
         places = {name: drawn[place][1] for name, place in place_of.items()}
         keys = {name: self._keys_of_habits(name, places, numbers) for name in {habit.key for habit in habits}}
         clocks = {bins.name: bins.clock for bins in structure.bins if bins.clock is not None}
-        for name, readings in with_habits(habits, clocks, places, keys, first_row, seed).items():
+        kept = [(habit, habit.rows(places, keys, first_row, seed)) for habit in habits]
+        for name, readings in with_habits(kept, clocks, places, keys, seed).items():
             place = place_of[name]
             if place in self.conditions:
                 readings = np.where(self.conditions[place].hold(readings), readings, places[name])
             changed[place] = drawn[place][0], readings
-        for habit in habits:
+        for habit, at in kept:
             place = place_of[habit.column]
             if habit.part == "value" and place not in self.conditions:
-                at = habit.rows(places, keys, first_row, seed)
                 table = KeyTable.of(keys[habit.key][0][at], seed)
                 codes, own = self.drawing.of_keys(place, habit.codes_of(table.numbers, seed), table, habit.stream)
                 changed[place] = _with(changed[place][0], at, codes), _with(changed[place][1], at, own)

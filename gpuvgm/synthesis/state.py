@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns import Count, document_of, finite, read_record, whole
+from gpuvgm.columns import Count, document_of, read_record, whole
 from gpuvgm.engines import Trees
 from gpuvgm.io import from_plain, plain
 from gpuvgm.summary import Ints
@@ -49,13 +49,6 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class _NodeRecord:
-    name: str
-    parents: tuple[str, ...]
-    gains: tuple[Annotated[float, finite], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _BinsRecord:
     """Bins without their arrays."""
 
@@ -75,7 +68,7 @@ class _NetworkRecord:
 
     rows: Count
     bins: tuple[_BinsRecord, ...]
-    nodes: tuple[_NodeRecord, ...]
+    nodes: tuple[Node, ...]
     shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
     order: tuple[Annotated[int, whole()], ...]
     asked: tuple[tuple[Annotated[int, whole()], ...], ...]
@@ -87,10 +80,10 @@ def write_network(network: Network) -> bytes:
     """A network as the bytes of an Arrow file."""
     structure, counts = network.structure, network.counts
     tables = [*counts.pairs, *counts.triples]
-    nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
     shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
     bins = tuple(_BinsRecord(*(getattr(one, part.name) for part in fields(_BinsRecord))) for one in structure.bins)
-    record = _NetworkRecord(counts.rows, bins, nodes, shapes, structure.order, asked, structure.parts, structure.habits)
+    nodes, order = structure.nodes, structure.order
+    record = _NetworkRecord(counts.rows, bins, nodes, shapes, order, asked, structure.parts, structure.habits)
     document = document_of(record)
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
@@ -132,8 +125,7 @@ def read_network(body: bytes) -> Network:
     for place, shape in enumerate(document.shapes):
         in_table = number == place
         tables.append(_fill_table(shape, cell[in_table], rows[in_table]))
-    nodes = tuple(Node(node.name, node.parents, node.gains) for node in document.nodes)
-    half, parts = len(nodes), {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
+    half, parts = len(document.nodes), {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
     answers = tuple(one.reshape(2, -1) for one in parts.pop("answers"))
     trees = tuple(
         NodeTrees(asked, _trees_of(*arrays))
@@ -141,7 +133,7 @@ def read_network(body: bytes) -> Network:
     )
     arrays = zip(*([_array_of(one) for one in table.column(name)[0]] for name in _BINS), strict=True)
     bins = tuple(_bins_of(*one) for one in zip(document.bins, arrays, strict=True))
-    structure = Structure(bins, nodes, document.order, trees, document.parts, document.habits)
+    structure = Structure(bins, document.nodes, document.order, trees, document.parts, document.habits)
     counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
     structure.check(counts)
     return Network(structure, counts)

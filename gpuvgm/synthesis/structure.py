@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.columns import finite
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
@@ -46,7 +48,7 @@ class Node:
 
     name: str
     parents: tuple[str, ...]
-    gains: tuple[float, ...]
+    gains: tuple[Annotated[float, finite], ...]
 
 
 @dataclass(frozen=True)  # no slots: groups are cached

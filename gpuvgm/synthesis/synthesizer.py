@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError
 from gpuvgm.arrays import Column
 from gpuvgm.columns import FittedColumn, TableModel, document_of, read_record, whole
 from gpuvgm.config import BLOCK_ROWS, EngineName, Flavor
-from gpuvgm.datasets import RowRange
+from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import AskedColumn, get_engine
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
 from gpuvgm.execution import LocalExecutor, Need, Progress, Run, RunSettings, any_source, sample_runs
@@ -476,7 +476,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
-            return self._write(sampler, part, row_seed, out, report, flavor=flavor, resume=resume)
+            executor = sampler.executor(self.executor, self.threads, report)
+            return self._generator(sampler, row_seed, flavor).write(out, part, executor, resume=resume)
         batches = sampler.batches(part, row_seed, LocalExecutor(self.threads, report))
         return restored_sample(self.transformer_, batches, sampler.schema)
 
@@ -517,23 +518,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         drawn = taken(pa.Table.from_batches(batches, schema), order).combine_chunks()
         return restored_sample(self.transformer_, drawn.to_batches(), schema)
 
-    def _write(
-        self,
-        sampler: Sampler,
-        part: RowRange,
-        seed: int,
-        out: Path_,
-        report: Any,
-        *,
-        flavor: Flavor | None,
-        resume: bool,
-    ) -> RunSummary:
+    def _generator(self, sampler: Sampler, seed: int, flavor: Flavor | None) -> Generator:
+        """Generator of rows that are written, with what tells their types."""
         model = self.transformer_.model_.digest(), write_network(self.network_)
         generator = sampler.generator(seed, model, flavor)
         of_values = metadata_of_values(self.transformer_.pandas_dtypes_, sampler.schema, sampler.model.source)
-        generator = replace(generator, described={**generator.described, **of_values})
-        executor = sampler.executor(self.executor, self.threads, report)
-        return generator.write(out, part, executor, resume=resume)
+        return replace(generator, described={**generator.described, **of_values})
 
     def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
         """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.
@@ -881,7 +871,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         check_names(self._conditioned, [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
-        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)
+        bins = likeliest_bins(transformer, rows_of(few), self.bins, engine, of_few)
         codes, origins = coded_columns(by_name, bins, rows_of(rows), engine), origins_of(bins.values())
         of_few, of_rows = (one.counted_from(origins) for one in (of_few, of_few if few is rows else dependence(rows)))
         clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
@@ -912,9 +902,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             for name, own in of_rows.lacking.items()
         }
         first = (*of_rows.first, *dict.fromkeys(part.column for part in parts if part.name in PARTS))
+        asked = dict[str | Part, AskedColumn]((name, codes[name]) for name in names)
+        asked.update([*coded_parts(by_name, on_clocks | twins, parts, rows_of(rows)).items(), *keys.items()])
         order, trees = grow_all(
-            {name: codes[name] for name in names},
-            coded_parts(by_name, on_clocks | twins, parts, rows_of(rows)) | keys,
+            asked,
             replace(of_rows, first=first),
             engine,
             LocalExecutor(self.threads).threads,

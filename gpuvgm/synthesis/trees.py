@@ -135,8 +135,7 @@ def codes_with_twins(codes: Codes, same: Codes, size: int) -> Codes:
 
 
 def grow_all(
-    columns: Mapping[str, AskedColumn],
-    parts: Mapping[Part, AskedColumn],
+    columns_and_parts: Mapping[str | Part, AskedColumn],
     dependence: Dependence,
     engine: Engine,
     threads: int,
@@ -146,12 +145,10 @@ def grow_all(
 
     Parameters
     ----------
-    columns : mapping of str to AskedColumn
-        The bins of a sample of rows, by column.
-    parts : mapping of Part to AskedColumn
-        Parts of columns that later columns may ask for, and whether rows lack keys, which what these determine may.
-        Their places are those after the columns. Rows that have the number of a column's twin are in a bin of their own
-        for its trees.
+    columns_and_parts : mapping of str or Part to AskedColumn
+        The bins of a sample of rows, by column; behind them parts of columns that later columns may ask for, and
+        whether rows lack keys, which what these determine may. Rows that have the number of a column's twin are in a
+        bin of their own for its trees.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
@@ -161,10 +158,11 @@ def grow_all(
     rules : GrowthRules
         What splits may be.
     """
-    names = [*columns]
+    parts = [part for part in columns_and_parts if isinstance(part, Part)]
+    names = [column for column in columns_and_parts if not isinstance(column, Part)]
     allowed = dependence.mask(names)
-    asked_of, count = [*columns.values(), *parts.values()], len(columns)
-    owners = [*range(len(names)), *(names.index(part.column) if part.column in columns else -1 for part in parts)]
+    asked_of, count = [*columns_and_parts.values()], len(names)
+    owners = [*range(count), *(names.index(part.column) if part.column in names else -1 for part in parts)]
     keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
     twins = {owners[at]: at for at, part in enumerate(parts, count) if part.name == TWIN}
     told = _told(asked_of, owners, engine)

@@ -19,7 +19,7 @@ from gpuvgm.errors import InputError, Results, SourceChangedError, counted_value
 from gpuvgm.estimator import RowsOfSource
 from gpuvgm.execution import DaskExecutor, LocalExecutor, Run, map_columns, rows_on_workers, summarise_columns
 from gpuvgm.io import Block
-from gpuvgm.mixture import SEED_ROWS, ColumnFit, Rows, fit, quiet_k_means
+from gpuvgm.mixture import ColumnFit, Rows, fit, quiet_k_means
 from gpuvgm.summary import Floats, Summary
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
@@ -183,7 +183,7 @@ def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
     numbers = widened(namespace_of(parts[0]).concatenate(parts)) if parts else np.empty(0)
     parts.clear()
     rows = Rows.of(numbers)
-    if _starts_from_rows(plan) and (rows.whole or rows.count <= SEED_ROWS):
+    if _starts_from_rows(plan) and (rows.whole or rows.count <= Rows.SEED_ROWS):
         column = _start_from_rows(to_numpy(numbers), column)
     with ThreadPoolExecutor(run.executor.threads) as pool:
         return _fit_exact_rows(engine, column, rows.with_threads(pool))
@@ -208,7 +208,7 @@ def fit_over_workers(engine: Engine, rows: Rows, column: NumberFit) -> NumberFit
     column : ColumnFit
         The column.
     """
-    if _starts_from_rows(column.plan) and column.sums.ordinary <= SEED_ROWS:
+    if _starts_from_rows(column.plan) and column.sums.ordinary <= Rows.SEED_ROWS:
         column = _start_from_rows(np.concatenate([*rows.each(_numbers_of_block)]), column)
     return _fit_exact_rows(engine, column, rows)
 
@@ -250,9 +250,9 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
 
 
-def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
+def _numbers_of_block(block: Rows) -> Floats:
     """The numbers of a block, on the host."""
-    return np.asarray(to_numpy(x)[:, 0])
+    return np.asarray(to_numpy(block.array)[:, 0])
 
 
 def _start_from_rows(numbers: Floats, column: NumberFit) -> NumberFit:

@@ -12,10 +12,10 @@ import pytest
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
-from gpuvgm.mixture import Prior, Stopping, cell_em
+from gpuvgm.mixture import Prior, cell_em
 from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.cell_em import Ascent, cell_objective, fit_batch
-from gpuvgm.mixture.em import AcceleratedEM, Objective, fit_mixture
+from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture
 from gpuvgm.mixture.search import Effort, cell_starts
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import distance
@@ -107,12 +107,13 @@ def test_plain_em_has_the_bits_of_the_loop_in_python(prior: str, iterations: int
     cells, of_column = column("cents")
     own = replace(of_column, **PRIORS[prior])
     start = own.update(starts(cells)[0])
-    expected = fit_mixture(over_cells(engine, cells), own, start, Stopping(iterations, 0.0), 20)
-    found = fit_batch(engine, [(cells, start)], own, Stopping(iterations, 0.0), 20)[0]
+    expected = fit_mixture(Objective(over_cells(engine, cells), own, cells.rows), start, Stopping(iterations, 0.0), 20)
+    objective = cell_objective(engine, cells, own)
+    found = fit_batch([(objective, start)], Stopping(iterations, 0.0), 20)[0]
     assert found.bounds == expected.bounds
     for one, other in ((found.posterior, expected.posterior), (found.earlier, expected.earlier)):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
-    ended = fit_batch(engine, [(cells, start)], own, Stopping(10**12, 1e-2 * cells.rows))[0]
+    ended = fit_batch([(objective, start)], Stopping(10**12, 1e-2 * cells.rows))[0]
     assert ended.converged and len(ended.bounds) < 1000
 
 
@@ -120,9 +121,10 @@ def test_a_fit_that_pauses_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch)
     engine = make_engine(native_names()[0])
     cells, prior = column("cents")
     start = prior.update(starts(cells)[0])
-    whole = fit_batch(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
+    objective = cell_objective(engine, cells, prior)
+    whole = fit_batch([(objective, start)], Stopping(40, 0.0), 20)[0]
     monkeypatch.setattr(cell_em, "_UNINTERRUPTED", 7)
-    parts = fit_batch(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
+    parts = fit_batch([(objective, start)], Stopping(40, 0.0), 20)[0]
     assert parts.bounds == whole.bounds
     for one, other in zip(parts.earlier.arrays(), whole.earlier.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -133,7 +135,7 @@ def test_fits_are_those_of_the_reference_engine(name: str) -> None:
     cells, prior = column(name, 5_000)
     start = prior.update(starts(cells)[0])
     ours, theirs = (
-        fit_batch(engine, [(cells, start)], prior, Stopping(100, 0.0))[0]
+        fit_batch([(cell_objective(engine, cells, prior), start)], Stopping(100, 0.0))[0]
         for engine in (make_engine(native_names()[0]), REFERENCE)
     )
     np.testing.assert_allclose(ours.bounds, theirs.bounds, rtol=1e-12)

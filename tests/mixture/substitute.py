@@ -35,7 +35,7 @@ def _counted(name: str):
 
 def _problem_of(estimator: BayesianGaussianMixture, x: np.ndarray) -> Problem:
     rows = training_rows(estimator, x, None)
-    return estimator._problem(rows, rows.moments(estimator._engine(rows)))
+    return estimator._problem(rows)
 
 
 def _check_parameters(estimator: BayesianGaussianMixture, X: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gpuvgm import BayesianGaussianMixture, TableTransformer
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.rows import SEED_ROWS, Rows
+from gpuvgm.mixture.rows import Rows
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.hardware import Hardware
@@ -127,15 +127,15 @@ def test_weights_of_cupy(cupy: Any, features: int, algorithm: str, whole: bool) 
 @pytest.mark.parametrize("algorithm", ["exact", "auto"])
 def test_weights_of_cupy_stay_on_the_device(strict_cupy: Any, algorithm: str) -> None:
     """As many rows again, with their weights, bring none of them: of rows a sample is taken, of weights nothing."""
-    x = blobs(np.random.default_rng(3), 4 * SEED_ROWS, 1)
-    weight = np.tile([0.0, 1.0, 2.0, 1.0], SEED_ROWS)
+    x = blobs(np.random.default_rng(3), 4 * Rows.SEED_ROWS, 1)
+    weight = np.tile([0.0, 1.0, 2.0, 1.0], Rows.SEED_ROWS)
     given = {"n_components": 3, "max_iter": 5, "random_state": 0, "algorithm": algorithm}
     down = []
-    for count in (2 * SEED_ROWS, 4 * SEED_ROWS):
+    for count in (2 * Rows.SEED_ROWS, 4 * Rows.SEED_ROWS):
         with strict_cupy.hardware.ledger.stage(f"{count} rows") as entry:
             ours = BayesianGaussianMixture(**given).fit(up(x[:count]), sample_weight=up(weight[:count]))
         down.append(entry.bytes_down)
-    assert down[1] - down[0] < 2 * SEED_ROWS, f"{down}: a byte a row, for cells that become more; weights have eight"
+    assert down[1] - down[0] < 2 * Rows.SEED_ROWS, f"{down}: a byte a row, for cells that grow; weights have eight"
     theirs = BayesianGaussianMixture(engine="native", **given).fit(x, sample_weight=weight)
     assert_same_parameters(ours, theirs, 1e-9)
 
@@ -167,7 +167,7 @@ def test_nothing_but_samples_and_sums_comes_to_the_host(
     strict_cupy: Any, cudf: Any, settings: dict[str, Any], place: str
 ) -> None:
     """As many rows again bring not a byte of theirs: of samples two are taken, and of cells few become more."""
-    options, rows = dict(settings), 2 * SEED_ROWS
+    options, rows = dict(settings), 2 * Rows.SEED_ROWS
     features = options.pop("features", 1)
     x = blobs(np.random.default_rng(3), 2 * rows, features)
     down = []
@@ -176,7 +176,7 @@ def test_nothing_but_samples_and_sums_comes_to_the_host(
         with strict_cupy.hardware.ledger.stage(f"{count} rows") as entry:
             mixture("auto", **{"max_iter": 5} | options).fit(given)
         down.append(entry.bytes_down)
-    sample = 8 * features * SEED_ROWS
+    sample = 8 * features * Rows.SEED_ROWS
     assert sample < down[0] < 2.5 * sample
     assert down[1] - down[0] < 8 * features * rows / 10, f"{down}"
 
@@ -184,7 +184,7 @@ def test_nothing_but_samples_and_sums_comes_to_the_host(
 @needs_compiler
 @pytest.mark.parametrize("effort", ["research", "auto"])
 def test_exact_columns_of_tables_stay_on_the_device(strict_cupy: Any, cudf: Any, effort: str) -> None:
-    rows = 3 * SEED_ROWS
+    rows = 3 * Rows.SEED_ROWS
     x = blobs(np.random.default_rng(3), rows, 1)
     frame = cudf.DataFrame({"x": up(x[:, 0].copy())})
     settings: dict[str, Any] = {"algorithm": "exact", "effort": effort, "max_iter": 5}

@@ -11,7 +11,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import hard_start
-from gpuvgm.mixture.cell_em import fit_batch
+from gpuvgm.mixture.cell_em import cell_objective, fit_batch
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.posterior import Posterior, Prior, StickBreaking
 from gpuvgm.mixture.statistics import Statistics
@@ -190,6 +190,6 @@ def test_the_bound_never_falls_where_components_are_held_up(on_steps: tuple[np.n
     component = (x.astype(int) + np.random.default_rng(5).integers(0, 2, len(x))) % 10
     start = held.update(hard_start(x, ones, 0 * ones, component, np.linspace(1, 7, 10)))
     cells = Cells(x, ones, 0 * ones, ones.astype(int), ones.astype(int), 0 * ones)
-    bounds = fit_batch(Engine(), [(cells, start)], held, Stopping(60, 0.0))[0].bounds
+    bounds = fit_batch([(cell_objective(Engine(), cells, held), start)], Stopping(60, 0.0))[0].bounds
     assert np.min(np.diff(bounds)) > -1e-9 * abs(bounds[-1])
     assert bounds[-1] - bounds[0] > 1e-3 * len(x)

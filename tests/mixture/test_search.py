@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +17,15 @@ from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import hard_start, over_cells
+from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import (
     Effort,
     SearchResult,
+    SummaryConfig,
     _lloyd_start,
+    _search_levels,
     cell_starts,
     coarse_cells,
     coarse_to_fine,
@@ -60,8 +65,14 @@ def searched(
     column: tuple[Cells, Prior], seed: int = 0, given: tuple[Posterior | Statistics, ...] = ()
 ) -> SearchResult:
     cells, prior = column
-    levels, random = coarse_to_fine(cells), np.random.RandomState(seed)
-    return search_cells(get_engine("auto"), levels, prior, COMPONENTS, random, given, effort=QUICK)
+    return search_cells(get_engine("auto"), cells, prior, config_of(seed, QUICK), given)
+
+
+def config_of(seed: int, effort: Effort, components: int = COMPONENTS) -> SummaryConfig:
+    def nothing(*_: float) -> Any:
+        raise AssertionError("a search asks for neither")
+
+    return SummaryConfig(components, nothing, partial(np.random.RandomState, seed), nothing, effort)
 
 
 def ground_of(column: tuple[Cells, Prior]) -> Objective:
@@ -157,7 +168,7 @@ def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Pri
     start = cell_starts(cells, COMPONENTS, np.random.RandomState(1), Effort())[0]
     ascent = AcceleratedEM(ground_of(column), start).run(400, 1e-12)
     assert ascent.converged
-    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, ascent.best.posterior, Stopping(200, 0.0))
+    plain = fit_mixture(ground_of(column), ascent.best.posterior, Stopping(200, 0.0))
     assert plain.bounds[-1] - ascent.best.bound < 1e-8 * cells.rows
     np.testing.assert_allclose(plain.posterior.means, ascent.best.posterior.means, rtol=1e-3, atol=1e-3)
 
@@ -165,7 +176,7 @@ def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Pri
 def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column: tuple[Cells, Prior]) -> None:
     cells, prior = column
     start = cell_starts(cells, COMPONENTS, np.random.RandomState(2), Effort())[0]
-    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(1500, 0.0))
+    plain = fit_mixture(ground_of(column), prior.update(start), Stopping(1500, 0.0))
     assert AcceleratedEM(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
 
 
@@ -178,7 +189,7 @@ def test_result_is_above_every_start(column: tuple[Cells, Prior], found: SearchR
     cells, prior = column
     for start in cell_starts(cells, COMPONENTS, np.random.RandomState(5), Effort()):
         if len(start.counts) == COMPONENTS:
-            fit = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(300, 0.0))
+            fit = fit_mixture(ground_of(column), prior.update(start), Stopping(300, 0.0))
             assert found.fit.bounds[-1] > fit.bounds[-1] - 1e-7 * cells.rows
 
 
@@ -244,11 +255,10 @@ def test_a_search_under_another_prior_ends_where_its_start_promises_nothing(shap
     draws = np.random.default_rng(3)
     needles = [draws.normal(centre, 0.01, 500) for centre in (0.0, 1.0, 40.0, 41.0)]
     cells, prior = cells_of(draws.normal(5.0, 2.0, 2000) if shape == "normal" else np.concatenate(needles))
-    other, random = replace(prior, mean_precision=0.01), np.random.RandomState(0)
-    first = searched((cells, prior))
-    second = search_cells(
-        get_engine("auto"), coarse_to_fine(cells), other, COMPONENTS, random, effort=QUICK, after=first
-    )
+    other, engine = replace(prior, mean_precision=0.01), get_engine("auto")
+    first, levels = searched((cells, prior)), coarse_to_fine(cells)
+    objectives = [cell_objective(engine, level, other, sound=True) for level in levels]
+    second = _search_levels(objectives, levels[0], config_of(0, QUICK), (), first)
     assert (second is not first) == is_searched == (second.evidence > first.evidence)
 
 
@@ -278,12 +288,12 @@ def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
     frame, random = Frame.around(x), np.random.RandomState(0)
     y = frame.apply(x)
     one, none = np.ones(len(y)), np.zeros(len(y))
-    rows = over_cells(get_engine("auto"), Cells.of_values(y, one))
+    rows = Objective(over_cells(get_engine("auto"), Cells.of_values(y, one)), prior, len(y))
     bounds = []
     for _ in range(10):
         run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))
         start = hard_start(y, one, none, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
-        bounds.append(fit_mixture(rows, prior, prior.update(start), Stopping(800, 0.0)).bounds[-1])
-    found = search_cells(get_engine("auto"), coarse_to_fine(cells), prior, 10, np.random.RandomState(0))
-    statistics = rows(found.fit.posterior)
+        bounds.append(fit_mixture(rows, prior.update(start), Stopping(800, 0.0)).bounds[-1])
+    found = search_cells(get_engine("auto"), cells, prior, config_of(0, Effort(), 10))
+    statistics = rows.accumulate(found.fit.posterior)
     assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)

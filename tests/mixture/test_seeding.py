@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from gpuvgm import _native
 from gpuvgm.mixture import initialization
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
-from gpuvgm.mixture.rows import SEED_ROWS, random_places
+from gpuvgm.mixture.rows import Rows, random_places
 
 
 def test_other_threads_run_k_means_on_one_thread_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +166,9 @@ def test_rows_of_one_feature_are_labelled_and_summed_in_one_pass(
 
 def test_all_places_of_a_sample_that_is_no_smaller_are_the_rows() -> None:
     """Numbers of the same stream for fewer rows; so such a sample need not be drawn."""
-    places = random_places(SEED_ROWS, SEED_ROWS).astype(np.int64)
-    assert np.array_equal(places, np.arange(SEED_ROWS))
-    assert np.array_equal(random_places(1000, SEED_ROWS), random_places(SEED_ROWS, SEED_ROWS)[:1000])
+    places = random_places(Rows.SEED_ROWS, Rows.SEED_ROWS).astype(np.int64)
+    assert np.array_equal(places, np.arange(Rows.SEED_ROWS))
+    assert np.array_equal(random_places(1000, Rows.SEED_ROWS), random_places(Rows.SEED_ROWS, Rows.SEED_ROWS)[:1000])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3000])

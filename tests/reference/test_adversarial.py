@@ -14,12 +14,13 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import sample_runs
 from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS
-from gpuvgm.mixture import Prior, Rows, Seeds, StickBreaking, Stopping
-from gpuvgm.mixture.accumulate import hard_start, over_cells, over_rows
-from gpuvgm.mixture.em import fit_mixture
+from gpuvgm.mixture import Prior, Seeds, StickBreaking
+from gpuvgm.mixture.cell_em import cell_objective
+from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.summary_fit import CHECKED_ITERATIONS, distance
 from gpuvgm.summary import OUTER_CELLS, Cells, Frame, Grid, Masses, Summary
 from gpuvgm.summary.grid import keys_of
+from tests.mixture.every_row import fit_from_centres, over_every_row
 
 HEAD = UNKNOWN_SAMPLE_ROWS
 either_effort = pytest.mark.parametrize("effort", ["research", "best"])
@@ -42,21 +43,18 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     assert mixture is not None
     frame, engine = mixture.frame, get_engine("auto")
     rows = np.ascontiguousarray(x[np.isfinite(x)])
-    y = frame.apply(rows)
-    one, zero = np.ones(len(y)), np.zeros(len(y))
     config = FitConfig(**settings)
-    prior = Prior.of_column(*Cells.of_values(y, one).mean_and_variance(), frame, config)
     if config.effort == "research":
-        labels = Seeds(mixture.centres).nearest(y)
-        start = prior.update(hard_start(y, one, zero, labels, mixture.centres))
-        exact = fit_mixture(over_rows(engine, Rows.of(rows), frame), prior, start, Stopping.of(config, len(y)))
-        return distance(exact.posterior, mixture.posterior), column.fit.fit_error
+        exact = fit_from_centres(rows, frame, mixture.centres, config)
+        return distance(exact, mixture.posterior), column.fit.fit_error
+    moments = Cells.of_values(frame.apply(rows), np.ones(len(rows))).mean_and_variance()
+    prior = Prior.of_column(*moments, frame, config)
     sticks = StickBreaking.of(config.concentration, mixture.posterior.counts)  # those of the search
     start, cells = replace(mixture.posterior, concentration=sticks), transformer.summaries_["x"].cells()
     stopping = Stopping(CHECKED_ITERATIONS, 0.0)
     exact, ours = (
-        fit_mixture(sums, prior, start, stopping).posterior
-        for sums in (over_rows(engine, Rows.of(rows), frame), over_cells(engine, cells))
+        fit_mixture(objective, start, stopping).posterior
+        for objective in (over_every_row(rows, frame, prior), cell_objective(engine, cells, prior))
     )
     return distance(exact, ours), column.fit.fit_error
 

@@ -11,13 +11,11 @@ from gpuvgm.columns import NumberPlan, TableSchema
 from gpuvgm.engines import get_engine
 from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
-from gpuvgm.mixture import ColumnFit, Posterior, Prior, Rows, Stopping
-from gpuvgm.mixture.accumulate import hard_start, over_rows
-from gpuvgm.mixture.em import fit_mixture
+from gpuvgm.mixture import ColumnFit, Posterior
 from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR
-from gpuvgm.summary import Cells
 from gpuvgm.table.fit import FittedColumns, Stopwatch, fit_table
 from tests.harness.shapes import each_shape, shape
+from tests.mixture.every_row import fit_from_centres
 
 ROWS = 200_000
 PROMISE = 1e-8
@@ -34,15 +32,7 @@ def plan_of(x: np.ndarray) -> NumberPlan:
 
 def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     """EM over every row, from the centres of the plan."""
-    engine, frame = get_engine("auto"), plan.grid.frame
-    y = frame.apply(x)
-    one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = hard_start(y, one, zero, plan.starts[0].nearest(y), plan.starts[0].centres)
-    mean, variance = Cells.of_values(y, one).mean_and_variance()
-
-    prior = Prior.of_column(mean, variance, frame, plan.config)
-    stopping = Stopping.of(plan.config, len(x))
-    return fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping).posterior
+    return fit_from_centres(x, plan.grid.frame, plan.starts[0].centres, plan.config)
 
 
 @each_shape()

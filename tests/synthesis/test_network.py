@@ -43,7 +43,7 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     )
     coded = zip("abcde", zip(codes, sizes, strict=True), strict=True)
     columns = {name: AskedColumn(*own, is_category=False) for name, own in coded}
-    order, trees = grow_all(columns, {}, ANY_COLUMNS, Engine(), 1, TreeSettings.of(safer=False).rules)
+    order, trees = grow_all(columns, ANY_COLUMNS, Engine(), 1, TreeSettings.of(safer=False).rules)
     structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 

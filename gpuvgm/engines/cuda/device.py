@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -16,11 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import check_device
-from gpuvgm.engines.cuda.programs import OPTIONS, SCALARS, Parameter, Program
+from gpuvgm.engines.cuda.programs import OPTIONS, SCALARS, Parameter, Program, value, written
 from gpuvgm.errors import EnvironmentProblem
 
 MOST_BLOCKS = (1 << 31) - 1
 LANE_PAIRS = 4  # threads that stream rows of the host at a time; each keeps pinned memory, and scratch on the device
+#: A chain of operations that wait for each other, by one thread.
+CHAIN = Program(
+    "gpuvgm_chain",
+    (),
+    (),
+    (value("int64", "steps"), written("float64", "y")),
+    operation="double a = y[0]; for (long long k = 0; k < steps; ++k) a = fma(a, 0.5, 1.0); y[0] = a",
+)
+CHAIN_STEPS = 1 << 18, 1 << 20
 
 
 class Device:
@@ -155,6 +165,36 @@ class Device:
                     self._free[number].put(None)  # made when they are needed
             return self._free[number]
 
+    def latencies(self) -> dict[str, float | None]:
+        """Microseconds of a launch and of a wait, and what a float64 operation takes that waits for the one before.
+
+        The device should have nothing else to do.
+        """
+        y, stream = self.xp.zeros(1), self.cuda.get_current_stream()
+
+        def seconds(times: int, steps: int, *, wait: bool) -> float:
+            stream.synchronize()
+            begin = time.perf_counter()
+            for _ in range(times):
+                self.run_rows(CHAIN, [steps, y], 1)
+                if wait:
+                    stream.synchronize()
+            return (time.perf_counter() - begin) / times
+
+        seconds(10, 0, wait=True)  # compiles the kernel
+        # The fastest of three: other work on the machine only adds time.
+        launch = min(seconds(500, 0, wait=False) for _ in range(3))
+        wait = min(seconds(200, 0, wait=True) for _ in range(3)) - launch
+        short_chain, long_chain = (min(seconds(1, steps, wait=True) for _ in range(3)) for steps in CHAIN_STEPS)
+        step = (long_chain - short_chain) / (CHAIN_STEPS[1] - CHAIN_STEPS[0])
+        kilohertz = self.cuda.Device().attributes.get("ClockRate")
+        return {
+            "launch_us": round(1e6 * launch, 2),
+            "wait_us": round(1e6 * wait, 2),
+            "fp64_ns": round(1e9 * step, 2),
+            "fp64_cycles": None if kilohertz is None else round(step * 1e3 * kilohertz, 1),
+        }
+
     def release_memory(self) -> None:
         """Give back what CuPy's pool keeps; pools of others keep theirs."""
         with self.cuda.Device(self.number):
@@ -168,9 +208,9 @@ class Device:
                 'multiprocessing.set_start_method("spawn"), or give them rows in the memory of the host'
             )
         current = self.current
-        for parameter, value in zip(program.parameters, arguments, strict=True):
+        for parameter, argument in zip(program.parameters, arguments, strict=True):
             if parameter.pointer:
-                check_device(value, current)
+                check_device(argument, current)
 
 
 class Lane:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial, wraps
 from itertools import count, islice
 from numbers import Integral
@@ -27,7 +28,7 @@ from gpuvgm.columns import choice, document_of, read_record
 from gpuvgm.config import Effort, Flavor, ModeChoice
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
-from gpuvgm.execution import any_source
+from gpuvgm.execution import LocalExecutor, any_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, refuse_to_forget
@@ -48,6 +49,23 @@ _LOG = logging.getLogger("gpuvgm")
 def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method with the random state of its synthesizer, if that has one; it keeps its name and docstring."""
     return wraps(method)(random_state(method))
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What `sample` is asked for."""
+
+    rows: int
+    conditions: Mapping[str, Any]
+    out: str | Path | None
+    flavor: Flavor | None
+    progress: Progress | None
+
+    @property
+    def executor(self) -> LocalExecutor:
+        """Executor of one thread, as outputs come one after the other, which tells of rows that are done."""
+        tell = self.progress
+        return LocalExecutor(1, None if tell is None else lambda drawn_rows: tell("sample", drawn_rows, self.rows))
 
 
 class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
@@ -272,30 +290,25 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         return table
 
-    def _give(  # noqa: PLR0913
-        self,
-        transformer: DataTransformer,
-        outputs: Iterator[Matrix],
-        rows: int,
-        conditions: Mapping[str, Any] | None,
-        out: str | Path | None,
-        flavor: Flavor | None,
-        progress: Progress | None,
-        sigmas: Any = None,
+    def _give(
+        self, transformer: DataTransformer, outputs: Iterator[Matrix], request: _Request, sigmas: Any = None
     ) -> Any:
-        """Return `rows` rows of a network's outputs as a table, or write them to a file."""
+        """Return rows of a network's outputs as a table, or write them to a file."""
+        rows, conditions, out = request.rows, request.conditions, request.out
         if conditions or self._table is not None:  # which look at rows with their noise
             outputs, sigmas = map(partial(transformer._with_noise, sigmas=sigmas), outputs), None
         if conditions:
             table = self._table or SampledTable(transformer._fitted(), {}, enforce=False)
             outputs = table.that_meet(conditions, outputs, rows, self._tell_share)
         if self._table is not None:
-            report = None if progress is None else lambda drawn_rows: progress("sample", drawn_rows, rows)
-            return self._table.give(outputs, RowRange(0, rows), draw_seed(), out, flavor, report)
+            seed, part, executor = draw_seed(), RowRange(0, rows), request.executor
+            if out is None:
+                return self._table.table(outputs, part, seed, executor)
+            return self._table.generator(outputs, seed, request.flavor).write(out, part, executor, resume=None)
         blocks = _join_outputs(outputs, rows)
         if out is None:
             return transformer.inverse_transform(np.concatenate([*blocks]), sigmas)
-        return transformer.write(blocks, out, sigmas, flavor)
+        return transformer.write(blocks, out, sigmas, request.flavor)
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
@@ -497,22 +510,14 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if condition_column is not None and condition_value is not None:
             value_ids = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
         with self._data_sampler.drawing(log_frequency=log_frequency):
-            return self._generate(n, value_ids, conditions, out, flavor, progress)
+            met = self._transformer._text_conditions(conditions or {})
+            return self._generate(value_ids, _Request(n, met, out, flavor, progress))
 
     @_repeatable
-    def _generate(
-        self,
-        n: int,
-        value_ids: dict[str, int] | None,
-        conditions: Mapping[str, Any] | None,
-        out: str | Path | None,
-        flavor: Flavor | None,
-        progress: Progress | None,
-    ) -> Any:
+    def _generate(self, value_ids: dict[str, int] | None, request: _Request) -> Any:
         sampler, batch = self._data_sampler, self._batch_size
         vectors = None if value_ids is None else sampler.generate_cond_from_condition_column_info(value_ids, batch)
-        conditions = self._transformer._text_conditions(conditions or {})
-        rarest = self._rarest(conditions)
+        rarest = self._rarest(request.conditions)
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
@@ -528,8 +533,8 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             return matrix
 
         # As many batches as ctgan draws, which leaves the same random state.
-        numbers = count() if conditions else range(n // batch + 1)
-        return self._give(self._transformer, map(generated, numbers), n, conditions, out, flavor, progress)
+        numbers = count() if request.conditions else range(request.rows // batch + 1)
+        return self._give(self._transformer, map(generated, numbers), request)
 
     def _rarest(self, conditions: Mapping[str, Any]) -> tuple[int, NDArray[np.int64]] | None:
         """Condition on a discrete column that the fewest rows meet; the generator is conditioned on it."""
@@ -804,19 +809,11 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         if not hasattr(self, "decoder"):
             raise NotFittedError("this TVAE is not fitted yet: call fit")
         _check_count("rows", samples)
-        return self._generate(samples, conditions, out, flavor, progress, draw_modes=mode == "sample")
+        met = self.transformer._text_conditions(conditions or {})
+        return self._generate(_Request(samples, met, out, flavor, progress), draw_modes=mode == "sample")
 
     @_repeatable
-    def _generate(
-        self,
-        samples: int,
-        conditions: Mapping[str, Any] | None,
-        out: str | Path | None,
-        flavor: Flavor | None,
-        progress: Progress | None,
-        *,
-        draw_modes: bool,
-    ) -> Any:
+    def _generate(self, request: _Request, *, draw_modes: bool) -> Any:
         self.decoder.eval()
         spans = (span for column in self.transformer.output_info_list for span in column)
         is_drawn = [draw_modes and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
@@ -835,10 +832,8 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
             return rows
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
-        conditions = self.transformer._text_conditions(conditions or {})
-        numbers = count() if conditions else range(samples // self.batch_size + 1)
-        outputs = map(generated, numbers)
-        return self._give(self.transformer, outputs, samples, conditions, out, flavor, progress, sigmas)
+        numbers = count() if request.conditions else range(request.rows // self.batch_size + 1)
+        return self._give(self.transformer, map(generated, numbers), request, sigmas)
 
     def _new_decoder(self) -> Any:
         width = self.transformer.output_dimensions

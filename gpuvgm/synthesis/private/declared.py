@@ -245,29 +245,29 @@ def _number_column(name: str, *, step: Any, scale: Any, unit: Any, special: Any,
     is_whole = exact > 0 and exact == int(exact)
     codec: Codec = FloatCodec(pa.float64(), step=f"{exact:f}" if exact else None)
     codec = IntegerCodec(pa.int64(), 0, int(exact)) if is_whole else codec
-    return _between(name, codec, special=special, unit=float(unit) if scale == "log" else 0.0, **ends)
+    own_unit = float(unit) if scale == "log" else 0.0
+    return DeclaredNumbers(name, codec, *_between(codec, special=special, **ends), own_unit)
 
 
-def _datetime_column(
-    name: str, *, low: Any, high: Any, missing: bool, step: Any = "1d", tz: Any = None
-) -> DeclaredNumbers:
+def _datetime_column(name: str, *, low: Any, step: Any = "1d", tz: Any = None, **options: Any) -> DeclaredNumbers:
     number, unit = re.fullmatch(r"(\d*)(\D*)", str(step)).groups()  # type: ignore[union-attr]  # matches any text
     if unit not in UNITS or not number or not int(number):
         raise ValueError(f'step must be a whole number of {listed(UNITS)}, such as "15min", got {step!r}')
     ticks = int(number) * UNITS[unit]
     codec = DatetimeCodec(pa.timestamp("us", tz), 0, ticks)
     codec = DatetimeCodec(codec.type, int(codec.parse(low)) // ticks * ticks, ticks)
-    return _between(name, codec, low=low, high=high, missing=missing)
+    return DeclaredNumbers(name, codec, *_between(codec, low=low, **options), 0.0)
 
 
 def _date_column(name: str, *, low: Any, **options: Any) -> DeclaredNumbers:
     codec = DatetimeCodec(pa.date32(), int(DatetimeCodec(pa.date32(), 0).parse(low)))
-    return _between(name, codec, low=low, **options)
+    return DeclaredNumbers(name, codec, *_between(codec, low=low, **options), 0.0)
 
 
-def _between(  # noqa: PLR0913 - options of a declaration
-    name: str, codec: Codec, *, low: Any, high: Any, missing: bool, special: Any = (), unit: float = 0.0
-) -> DeclaredNumbers:
+def _between(
+    codec: Codec, *, low: Any, high: Any, missing: bool, special: Any = ()
+) -> tuple[Number, Number, tuple[Any, ...]]:
+    """The bounds and the modal values of a declaration."""
     if not isinstance(special, Sequence) or isinstance(special, str):
         raise ValueError(f"special must be a list, got {special!r}")
     minimum, maximum, *values = map(codec.parse, (low, high, *special))
@@ -275,7 +275,7 @@ def _between(  # noqa: PLR0913 - options of a declaration
         raise ValueError("low must be less than high, by a step at least, and special values must differ")
     if max(abs(codec.number(value)) for value in (minimum, maximum, *values)) > LARGEST or len(values) > CELLS:
         raise ValueError(f"values must be at most 2^53 apart from 0, and at most {CELLS} of them special")
-    return DeclaredNumbers(name, codec, minimum, maximum, (*[MISSING] * missing, *sorted(values)), unit)
+    return minimum, maximum, (*[MISSING] * missing, *sorted(values))
 
 
 def _category_column(name: str, *, categories: Any, other: Any, missing: bool) -> DeclaredCategories:

@@ -100,7 +100,8 @@ def release(
             is_spread = is_spread or executor_for(None, table) is not None
             absent = [name for name in columns if name not in table.schema.names]
             if not is_spread and not absent and table.repeatable:
-                released = _released(table, columns, cells_of, releases, bins_of, machine)
+                scan = partial(_scan, table, machine, [*columns])
+                released = _released(scan, columns, cells_of, releases, bins_of)
         except BaseException as problem:  # noqa: BLE001 - its message, its context and its frames would tell of rows
             table, stop = None, type(problem)
     # Raised here, so that no problem of a row is the context of what is raised.
@@ -124,29 +125,28 @@ def release(
 
 
 def _released(
-    table: Source,
+    scan: Callable[..., Tables],
     columns: Mapping[str, Counted],
     cells_of: CellsOf,
     releases: tuple[Release, ...],
     bins_of: BinsOf,
-    machine: Machine,
 ) -> Released:
     shapes = [(column.cells,) for column in columns.values()]
-    counts = _scan(table, machine, partial(_column_counter, columns, cells_of), [*columns], shapes)
+    counts = scan(partial(_column_counter, columns, cells_of), shapes)
     levels = [level for own, column in zip(counts, columns.values(), strict=True) for level in _levels(own, column)]
     noisy = _noisy(levels, releases[0])
     if len(releases) < 2:
         return Released(noisy, (), releases)
     bins = bins_of(noisy)
-    pairs = _scan(table, machine, partial(_pair_counter, columns, cells_of, bins), [*columns], pair_shapes(bins))
+    pairs = scan(partial(_pair_counter, columns, cells_of, bins), pair_shapes(bins))
     return Released(noisy, _noisy(pairs, releases[1]), releases)
 
 
 def _scan(
     table: Source,
     machine: Machine,
-    count: Callable[[], Any],
     names: Sequence[str],
+    count: Callable[[], Any],
     shapes: Sequence[tuple[int, ...]],
 ) -> Tables:
     """Counts of all rows of some columns in tables of some shapes."""

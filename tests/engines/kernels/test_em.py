@@ -12,8 +12,8 @@ import pytest
 from gpuvgm.engines import Engine, native_is_built
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.em import MOST_COMPONENTS, LoopsOnDevice
-from gpuvgm.mixture import Stopping
-from gpuvgm.mixture.cell_em import fit_batch
+from gpuvgm.mixture.cell_em import cell_objective, fit_batch
+from gpuvgm.mixture.em import Stopping
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice
@@ -55,12 +55,14 @@ def test_ascents_of_few_and_of_many_rows_are_the_same(device: EmulatedDevice, ro
 @pytest.mark.parametrize(("iterations", "components"), [(1, 10), (33, 10), (33, MOST_COMPONENTS - 1)])
 def test_plain_em_has_the_bits_of_the_native_engine(device: EmulatedDevice, iterations: int, components: int) -> None:
     cells, prior = column("cents", 4_000)
-    begins = [(cells, prior.update(starts(cells, components)[0]))]
-    fits = [fit_batch(engine, begins, prior, Stopping(iterations, 0.0), 20)[0] for engine in engines(device)]
+    start = prior.update(starts(cells, components)[0])
+    objectives = [cell_objective(engine, cells, prior) for engine in engines(device)]
+    fits = [fit_batch([(objective, start)], Stopping(iterations, 0.0), 20)[0] for objective in objectives]
     assert fits[0].bounds == fits[1].bounds
     for one, other in ((fits[0].posterior, fits[1].posterior), (fits[0].earlier, fits[1].earlier)):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
-    ended = [fit_batch(engine, begins, prior, Stopping(10**12, 1e-1 * cells.rows))[0] for engine in engines(device)]
+    stopping = Stopping(10**12, 1e-1 * cells.rows)
+    ended = [fit_batch([(objective, start)], stopping)[0] for objective in objectives]
     assert ended[0].converged and ended[0].bounds == ended[1].bounds
 
 

@@ -145,7 +145,7 @@ def test_missing_rows_and_best_effort(monkeypatch: pytest.MonkeyPatch, cuts: str
 
 
 def test_more_rows_than_a_sample_start_from_the_samples_centres(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numeric_fit, "SEED_ROWS", ROWS - 1)
+    monkeypatch.setattr(Rows, "SEED_ROWS", ROWS - 1)
     x = two_modes(np.random.default_rng(0))
     found = [bits(fitted_over(monkeypatch, x, cuts, "research")) for cuts in CUTS.values()]
     assert all(other == found[0] for other in found)
@@ -228,7 +228,7 @@ class Watched(InThisProcess):
 
 def test_no_rows_come_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither for whole chunks, nor for k-means where they are more than a sample: counts and sums of chunks do."""
-    monkeypatch.setattr(numeric_fit, "SEED_ROWS", ROWS - 1)
+    monkeypatch.setattr(Rows, "SEED_ROWS", ROWS - 1)
     x, came = two_modes(np.random.default_rng(0)), list[int]()
     held: Any = Watched(np.split(x, [5000, 7000]), came)
 

@@ -19,7 +19,7 @@ from gpuvgm.execution import Run, context
 from gpuvgm.execution.local import CallerExecutor
 from gpuvgm.io import open_source
 from gpuvgm.io.frames import ArraySource
-from gpuvgm.mixture import SEED_ROWS, Rows, accumulate
+from gpuvgm.mixture import Rows, accumulate
 from gpuvgm.mixture import rows as rows_module
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.test_em import column, starts
@@ -126,7 +126,7 @@ def test_only_a_sample_of_the_rows_comes_to_the_host(strict_cupy: Any, features:
     mixture = BayesianGaussianMixture(n_components=2, max_iter=2, algorithm="exact", init_params=centres)
     with strict_cupy.hardware.ledger.stage("fit") as fit:
         mixture.fit(x)
-    assert fit.bytes_down < 8 * features * (SEED_ROWS + 3 * CHUNK_ROWS) < x.nbytes / 3
+    assert fit.bytes_down < 8 * features * (Rows.SEED_ROWS + 3 * CHUNK_ROWS) < x.nbytes / 3
 
 
 @pytest.mark.parametrize("features", [1, 2])

@@ -13,7 +13,7 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture import Rows, accumulate
 from gpuvgm.mixture.accumulate import start_statistics
-from gpuvgm.mixture.initialization import CentreStart, LabelStart, RandomStart, Start, nearest
+from gpuvgm.mixture.initialization import CentreStart, LabelStart, RandomStart, RowStart, nearest
 from gpuvgm.mixture.statistics import Statistics
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.ledger import Entry
@@ -23,9 +23,9 @@ pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.except
 COMPONENTS = 4
 
 
-def start_of(kind: str, rows: int, features: int) -> Start:
+def start_of(kind: str, rows: int, features: int) -> RowStart:
     centres = np.random.default_rng(1).normal(size=(COMPONENTS, features))
-    starts: dict[str, Start] = {
+    starts: dict[str, RowStart] = {
         "centres": CentreStart(centres),
         "labels": LabelStart(centres, np.random.default_rng(2).integers(0, COMPONENTS, rows)),
         "random": RandomStart(np.zeros_like(centres), np.random.RandomState(3)),
@@ -36,7 +36,7 @@ def start_of(kind: str, rows: int, features: int) -> Start:
 def sums_of(x: Any, weight: Any, kind: str, form: str) -> Statistics:
     rows, engine = Rows.of(x, weight), get_engine("cuda")
     start = start_of(kind, *x.shape)
-    return start_statistics(engine, rows, start, np.full(x.shape[1], 0.25), form, rows.moments(engine))
+    return start_statistics(engine, rows, start, np.full(x.shape[1], 0.25), diagonal=form == "diag")
 
 
 @pytest.mark.parametrize("kind", ["centres", "labels", "random"])
