@@ -12,17 +12,27 @@ from types import FrameType
 from typing import Any, Generic, Self, TypeVar
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
-UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
-REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir " + (
-    "--no-binary gpuvgm gpuvgm" if RELEASED else ". in the checkout of gpuvgm"
-)
+_REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir"
+_COMMANDS = {  # before the first release, and after it
+    "upgrade": ("update the checkout of gpuvgm, and pip install . there", "pip install --upgrade gpuvgm"),
+    "rebuild": (f"{_REBUILD} . in the checkout of gpuvgm", f"{_REBUILD} --no-binary gpuvgm gpuvgm"),
+}
 
 
-def install_extra(name: str) -> str:
-    """Return the command that adds an optional extra to this installation; "cuda" is that of the driver's CUDA."""
-    if name == "cuda":
-        return f'{install_extra("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
-    return f'pip install "gpuvgm[{name}]"'
+def pip_command(aim: str) -> str:
+    """Return the command that changes this installation.
+
+    Parameters
+    ----------
+    aim : str
+        "upgrade", "rebuild" (with a native engine of its own), "cuda" (the extra for a GPU, which follows the driver),
+        or the name of any other extra to add.
+    """
+    if aim in _COMMANDS:
+        return _COMMANDS[aim][RELEASED]
+    if aim == "cuda":
+        return f'{pip_command("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+    return f'pip install "gpuvgm[{aim}]"'
 
 
 T = TypeVar("T")

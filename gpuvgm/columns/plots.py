@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.columns.codecs import unit_of
 from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Pieces, Summary
 
@@ -29,7 +29,7 @@ def new_axes(rows: int = 1, columns: int = 1, *, height: float = 4.2) -> Any:
     try:
         from matplotlib import pyplot
     except ImportError as problem:
-        raise EnvironmentProblem(f"pictures need matplotlib: {install_extra('report')}") from problem
+        raise EnvironmentProblem(f"pictures need matplotlib: {pip_command('report')}") from problem
     return pyplot.subplots(rows, columns, figsize=(9, height * rows), layout="constrained", squeeze=False)[1]
 
 

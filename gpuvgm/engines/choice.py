@@ -10,12 +10,12 @@ from typing import get_args
 
 from gpuvgm.config import EngineName, environment
 from gpuvgm.engines.base import Engine
-from gpuvgm.errors import EnvironmentProblem, install_extra
+from gpuvgm.errors import EnvironmentProblem, pip_command
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 FIND_DEVICE = (
     "install the driver until nvidia-smi lists the GPU, pass the GPU in to a container (docker run --gpus all), or "
-    f"{install_extra('cu12')} where the driver is one of CUDA 12"
+    f"{pip_command('cu12')} where the driver is one of CUDA 12"
 )
 _LOG = logging.getLogger("gpuvgm")
 
@@ -98,13 +98,13 @@ def cuda_problem() -> Hindrance | None:
     That CuPy can be imported does not make it usable: it imports on machines without a GPU too.
     """
     if util.find_spec("cupy") is None:
-        return Hindrance('engine "cuda" needs CuPy, which is not installed', install_extra("cuda"))
+        return Hindrance('engine "cuda" needs CuPy, which is not installed', pip_command("cuda"))
     try:
         cuda = import_module("cupy").cuda
         usable = bool(cuda.is_available())
     except Exception as problem:  # a broken installation fails in any way
         return Hindrance(
-            f'engine "cuda" needs CuPy, which fails here ({_named(problem)})', f"reinstall, {install_extra('cuda')}"
+            f'engine "cuda" needs CuPy, which fails here ({_named(problem)})', f"reinstall, {pip_command('cuda')}"
         )
     if usable:
         return None
@@ -143,6 +143,6 @@ def _cuda_engine() -> Engine:
     except Exception as failure:
         raise EnvironmentProblem(
             f'engine "cuda" cannot start ({_named(failure)}): free its memory, or reinstall CuPy with the toolkit that '
-            f"fits the driver, {install_extra('cuda')}; `gpuvgm doctor` shows devices and versions"
+            f"fits the driver, {pip_command('cuda')}; `gpuvgm doctor` shows devices and versions"
         ) from failure
     return engine

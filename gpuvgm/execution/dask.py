@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
 from gpuvgm.execution.dask_frames import DaskPartition
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
@@ -954,7 +954,7 @@ def current_client() -> Client:
     if client is None:
         raise EnvironmentProblem(
             "there is no Dask client: start one with gpuvgm.cluster(), or connect with gpuvgm.cluster('tcp://…'); "
-            f"both need {install_extra('dask')}"
+            f"both need {pip_command('dask')}"
         )
     return client
 

@@ -11,7 +11,7 @@ from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.engines import cuda_problem
-from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
 from gpuvgm.execution.local import available_threads
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def cluster(
         if count is not None and count < 1:
             raise InputError(f"{name} must be at least 1, got {count}")
     if util.find_spec("distributed") is None:
-        raise EnvironmentProblem(f"Dask is not installed: {install_extra('dask')}")
+        raise EnvironmentProblem(f"Dask is not installed: {pip_command('dask')}")
     if scheduler is not None:
         worker_options = {"workers": workers, "threads": threads, "memory": memory, "gpus": gpus} | options
         for name in (name for name, value in worker_options.items() if value is not None):
@@ -111,7 +111,7 @@ def _connect(address: str) -> Client:
 def _with_gpus(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:
     """One worker a GPU, each with one pool for CuPy and cuDF, which spills to the host where memory runs out."""
     if util.find_spec("dask_cuda") is None:
-        raise EnvironmentProblem(f"dask-cuda is not installed: {install_extra('cuda')}")
+        raise EnvironmentProblem(f"dask-cuda is not installed: {pip_command('cuda')}")
     if str(options.get("protocol")).startswith("ucx") and util.find_spec("distributed_ucxx") is None:
         raise EnvironmentProblem(f'protocol="ucx" needs distributed-ucxx, which is not installed: {INSTALL_UCX}')
     settings: dict[str, Any] = {

@@ -19,7 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from gpuvgm.columns import Codec, FloatCodec, LogCodec, TableSchema
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import Draw, EncodeTable, RowRules, get_engine
-from gpuvgm.errors import InputError, counted_values, install_extra
+from gpuvgm.errors import InputError, counted_values, pip_command
 from gpuvgm.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture import Estimate, Problem
 from gpuvgm.summary import Floats
@@ -29,7 +29,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "rdt":
         raise
-    raise ModuleNotFoundError(f"gpuvgm.integrations.rdt needs RDT: {install_extra('rdt')}", name="rdt") from error
+    raise ModuleNotFoundError(f"gpuvgm.integrations.rdt needs RDT: {pip_command('rdt')}", name="rdt") from error
 
 WEIGHT_CONCENTRATION = 1e-3
 PLANNING_ROWS = 1 << 14  # rows of the sample that k-means runs on and cells are made from

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_plain, namespace_of
-from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
 from gpuvgm.io.arrow import with_wide_index
 from gpuvgm.io.block import DeviceTable, trimmed
 from gpuvgm.io.frames import (
@@ -192,7 +192,7 @@ def usable_cupy() -> Any:
     except Exception as problem:
         raise EnvironmentProblem(
             f"arrays on a device need CuPy, whose import fails ({type(problem).__name__}: {reason(problem)}): "
-            f"{install_extra('cuda')}"
+            f"{pip_command('cuda')}"
         ) from problem
     return cupy
 

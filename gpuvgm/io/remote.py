@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from gpuvgm.errors import EnvironmentProblem, InputError, install_extra, printable
+from gpuvgm.errors import EnvironmentProblem, InputError, pip_command, printable
 
 T = TypeVar("T")
 
@@ -638,7 +638,7 @@ def remote_file(url: str) -> RemoteFile:
 def _filesystem(url: str, *, in_parts: bool = False) -> tuple[Any, str]:
     """Filesystem and name within it; fsspec keeps one filesystem of each kind for the process."""
     scheme = scheme_of(url)
-    remedy = install_extra(STORES[scheme][0] if scheme in STORES else "s3")
+    remedy = pip_command(STORES[scheme][0] if scheme in STORES else "s3")
     try:
         from fsspec.core import url_to_fs
 

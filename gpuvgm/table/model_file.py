@@ -27,7 +27,7 @@ import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
-from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
+from gpuvgm.errors import InputError, ModelFileError, pip_command, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
     Location,
@@ -365,7 +365,7 @@ def _check_format(target: Location, number: object) -> None:
     if number > FORMAT:
         raise ModelFileError(
             f"{target}: written by a newer gpuvgm (format {number}; version {gpuvgm.__version__} reads {FORMAT}): "
-            f"{UPGRADE}"
+            f"{pip_command('upgrade')}"
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import gpuvgm
-from gpuvgm.errors import REBUILD, RELEASED, UPGRADE, install_extra
+from gpuvgm.errors import RELEASED, pip_command
 from tests.docs.pages import PAGES
 from tests.packaging.project import EXTRAS, ROOT
 
@@ -34,10 +34,11 @@ def test_messages_take_their_commands_from_one_place():
 
 
 def test_commands():
-    assert install_extra("dask") == 'pip install "gpuvgm[dask]"'
-    assert install_extra("cuda") == 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
-    assert ("--upgrade gpuvgm" in UPGRADE, "pip install ." in UPGRADE) == (RELEASED, not RELEASED)
-    assert ("--no-binary gpuvgm gpuvgm" in REBUILD, " . in the checkout" in REBUILD) == (RELEASED, not RELEASED)
+    assert pip_command("dask") == 'pip install "gpuvgm[dask]"'
+    assert pip_command("cuda") == 'pip install "gpuvgm[cu13]" (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+    upgrade, rebuild = pip_command("upgrade"), pip_command("rebuild")
+    assert ("--upgrade gpuvgm" in upgrade, "pip install ." in upgrade) == (RELEASED, not RELEASED)
+    assert ("--no-binary gpuvgm gpuvgm" in rebuild, " . in the checkout" in rebuild) == (RELEASED, not RELEASED)
 
 
 def test_documentation_says_whether_there_is_a_release():

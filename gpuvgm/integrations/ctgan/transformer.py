@@ -25,7 +25,7 @@ from gpuvgm.columns import (
     form_of,
 )
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, EngineName, Flavor, Standardize
-from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
+from gpuvgm.errors import InputError, counted_values, listed, pip_command, warn
 from gpuvgm.execution import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source, is_number_type, is_text_type, plain_values_of
@@ -524,7 +524,7 @@ def stock_transformers() -> Any:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] != "ctgan":
             raise
-        message = f"gpuvgm.integrations.ctgan needs CTGAN: {install_extra('ctgan')}"
+        message = f"gpuvgm.integrations.ctgan needs CTGAN: {pip_command('ctgan')}"
         raise ModuleNotFoundError(message, name="ctgan") from error
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm.errors import UPGRADE, ModelFileError
+from gpuvgm.errors import ModelFileError, pip_command
 from gpuvgm.io import plain
 from gpuvgm.table import model_file as members
 from gpuvgm.table.model_file import FORMAT, load_model, save_model
@@ -118,7 +118,7 @@ def test_manifest_with_foreign_names(edit, name):
     )
 
 
-NEWER = rf"written by a newer gpuvgm \(format {FORMAT + 1}; .*\): {re.escape(UPGRADE)}"
+NEWER = rf"written by a newer gpuvgm \(format {FORMAT + 1}; .*\): {re.escape(pip_command('upgrade'))}"
 OLDER = rf"written by an older gpuvgm \(format {FORMAT - 1}, not {FORMAT}\): fit again"
 
 
