@@ -124,12 +124,12 @@ def missing_together(original: Mapping[str, Bools], synthetic: Mapping[str, Bool
     ]
     for pair in combinations(range(len(names)), 2):
         if any(table[pair] for table in stand_out):
-            yield _together(
+            yield _missing_pair(
                 names[pair[0]], names[pair[1]], [rows[pair] for rows in both], [rows[pair] for rows in either]
             )
 
 
-def _together(one: str, other: str, both: Sequence[float], either: Sequence[float]) -> PairTrend:
+def _missing_pair(one: str, other: str, both: Sequence[float], either: Sequence[float]) -> PairTrend:
     """How alike two tables are in the rows where both values are missing, of those where one is."""
     before, after = (float(rows / total) if total else None for rows, total in zip(both, either, strict=True))
     score = None if before is None or after is None else 1 - abs(before - after)
