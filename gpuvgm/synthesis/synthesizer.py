@@ -100,7 +100,7 @@ from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
-from gpuvgm.table import EncodedTable, RunSummary, TableTransformer, load_as, load_model
+from gpuvgm.table import EncodedTable, ModelFile, RunSummary, TableTransformer, load_as
 
 if TYPE_CHECKING:
     import pandas as pd  # noqa: TID251
@@ -1252,7 +1252,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
     >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
     True
     """
-    model = load_model(fspath(path))
+    model = ModelFile.at(fspath(path)).load()
     return PrivateSynthesizer._of_model(model, path) if model.generator == NAME else _of_model(model, path)
 
 
