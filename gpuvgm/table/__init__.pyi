@@ -1,6 +1,6 @@
 from .base import BaseTransformer, load_as, load_for
 from .conditions import Conditions, RowIndex
-from .decode import EncodedTable, onehot_parts
+from .decode import onehot_parts
 from .description import jsonable
 from .fit_report import warnings_of_samples
 from .model_file import ModelFile
@@ -11,7 +11,6 @@ from .write import Parts, RunSummary
 __all__ = [
     "BaseTransformer",
     "Conditions",
-    "EncodedTable",
     "ModelFile",
     "Parts",
     "Place",

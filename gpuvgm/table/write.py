@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
-from gpuvgm.columns import choice, none, whole
+from gpuvgm.columns import choice, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError, SourceChangedError, counted, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
@@ -106,9 +106,9 @@ class ParquetOptions:
     flavor: Flavor | None = None
 
     def __post_init__(self) -> None:
-        (choice(Compression) | none)(self.compression, "compression")
-        (whole(1) | none)(self.row_group_rows, "row_group_rows")
-        (choice(Flavor) | none)(self.flavor, "flavor")
+        (choice(Compression) | None)(self.compression, "compression")
+        (whole(1) | None)(self.row_group_rows, "row_group_rows")
+        (choice(Flavor) | None)(self.flavor, "flavor")
 
     @property
     def asked(self) -> dict[str, Any]:
