@@ -845,8 +845,8 @@ class BaseTransformer(NamedParameters):
         >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
         ['amount']
         """
-        place = ModelFile.at(fspath(path))
-        place.save(self._stored(summaries=summaries), lambda model: load_as(BaseTransformer, path, model))
+        model = self._stored(summaries=summaries)
+        ModelFile.at(fspath(path)).save(model, lambda read: load_as(BaseTransformer, path, read))
 
     def _stored(self, *, summaries: bool) -> TableModel:
         """The model that `save` writes."""
