@@ -279,11 +279,11 @@ def fit(
     from gpuvgm.cli.fit import add_files, complete, fit_columns
     from gpuvgm.cli.record import speed
     from gpuvgm.report import WIDTH
-    from gpuvgm.table import BaseTransformer, check_target
+    from gpuvgm.table import BaseTransformer, ModelFile
 
     if add and failed:
         raise InputError("--add and --failed exclude each other; give one of them")
-    check_target(model)
+    ModelFile.at(model).check_target()
     if resume:
         terminal.tell("--resume: a fit has nothing to go on with; it begins again")
     start = time.perf_counter()
@@ -756,9 +756,9 @@ def info(
 ) -> CommandOutcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.table import load_model
+    from gpuvgm.table import ModelFile
 
-    contents = load_model(model)
+    contents = ModelFile.at(model).load()
     if contents.generator == "private":
         from gpuvgm.synthesis import PrivateSynthesizer
 

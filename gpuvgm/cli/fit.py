@@ -5,16 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.io import Location, location_of
-from gpuvgm.table import SUFFIX, BaseTransformer, load_as, load_for
+from gpuvgm.table import BaseTransformer, ModelFile, load_as, load_for
 
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
-
-
-def unfinished_of(model: str) -> Location:
-    """Place of the fitted columns of a fit in which other columns failed."""
-    path = location_of(model)
-    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.unfinished{SUFFIX}")
 
 
 def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed: bool = False) -> BaseTransformer:
@@ -41,7 +34,7 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
     InputError
         If no column failed before, and if columns fail.
     """
-    unfinished = unfinished_of(model)
+    unfinished = ModelFile.at(model).unfinished
     if failed:
         if not unfinished.exists():
             raise InputError(f"{model}: no column failed in a fit of this model; run fit without --failed")
@@ -71,7 +64,7 @@ def add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTran
     InputError
         Without a model, and for settings of a fit.
     """
-    if not location_of(model).exists():
+    if not ModelFile.at(model).place.exists():
         raise InputError(f"{model}: there is no model to add files to; run fit without --add")
     fitted, ignored = load_for(transformer, model)
     if ignored:
@@ -86,4 +79,4 @@ def complete(fitted: Any, model: str, **options: Any) -> None:
     Options are those of its `save`.
     """
     fitted.save(model, **options)
-    unfinished_of(model).unlink(missing_ok=True)
+    ModelFile.at(model).unfinished.unlink(missing_ok=True)

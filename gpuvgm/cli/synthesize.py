@@ -9,9 +9,8 @@ from typing import Any
 
 from gpuvgm.cli.options import GeneratorName
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.io import location_of
 from gpuvgm.synthesis import PrivateSynthesizer, TableSynthesizer, load
-from gpuvgm.table import check_target, load_model
+from gpuvgm.table import ModelFile
 
 _LOG = logging.getLogger("gpuvgm")
 #: Settings of counts alone, with their options and defaults.
@@ -44,7 +43,8 @@ def train_generator(
     TableSynthesizer, CTGAN or TVAE
         The generator.
     """
-    check_target(model)
+    target = ModelFile.at(model)
+    target.check_target()
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
     encoding = {setting: value for setting, value in settings.items() if setting not in OF_COUNTS}
@@ -52,7 +52,7 @@ def train_generator(
         if name != "counts" and settings[setting] != default:
             raise InputError(f"{option} is for counts, not for {name}")
     network = None if name == "counts" else _network(name, settings["executor"])
-    place = location_of(model)
+    place = target.place
     checkpoint = place.with_name(f".{place.name}.training") if network and isinstance(place, Path) else None
     if network is not None and checkpoint is not None and not resume:
         network._refuse_to_forget(checkpoint, complete=True)  # before all else is done again
@@ -101,7 +101,7 @@ def train_private(
     foreign = [option for option, is_set in others.items() if is_set]
     if foreign:
         raise InputError(f"{foreign[0]} is not for --private: all that is learnt of rows is counts with noise")
-    check_target(model)
+    ModelFile.at(model).check_target()
     generator = PrivateSynthesizer(domain, **promise, **machine).fit(source)
     generator.save(model)
     return generator
@@ -127,7 +127,7 @@ def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machi
     ModuleNotFoundError
         For a neural network, where ctgan is not installed.
     """
-    contents = load_model(model)
+    contents = ModelFile.at(model).load()
     name = contents.generator
     if name in (None, "private"):
         generator = load(model)

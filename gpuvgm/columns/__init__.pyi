@@ -27,7 +27,7 @@ from .options import KIND_NAMES, check_settings, is_null
 from .passthrough import PassthroughColumn
 from .plots import new_axes
 from .records import LARGEST_WHOLE, Count, check_plain, document_of, read_record
-from .rules import choice, finite, none, whole
+from .rules import choice, finite, whole
 from .schema import TableSchema
 from .specs import is_declared
 from .text import html_table, texts_of
@@ -77,7 +77,6 @@ __all__ = [
     "is_declared",
     "is_null",
     "new_axes",
-    "none",
     "read_record",
     "texts_of",
     "values_in",

@@ -15,7 +15,7 @@ import numpy as np
 
 from gpuvgm.columns.codecs.moments import nanoseconds_text
 from gpuvgm.columns.codecs.texts import PARSES
-from gpuvgm.columns.rules import Rule, boolean, choice, none, not_negative, one_of, positive, share, whole
+from gpuvgm.columns.rules import Rule, boolean, choice, not_negative, one_of, positive, share, whole
 from gpuvgm.config import (
     Algorithm,
     Effort,
@@ -99,7 +99,7 @@ def _distinct(values: list[Value]) -> list[Value]:
     return values
 
 
-_OR_NONE = Rule('None ("none" in a file)', (none | one_of("none")).allows, lambda value: None)
+_OR_NONE = Rule('None ("none" in a file)', (one_of("none") | None).allows, lambda value: None)
 _OPTIONS: dict[str, _Option] = {
     "standardize": _Option(MIXTURE, one_of("auto") | boolean),
     "tails": _Option(MIXTURE, choice(Tails)),
@@ -141,15 +141,15 @@ _OF_COLUMNS_TOO = """standardize scale floor n_components weight_threshold weigh
     tol_per_row effort inf unknown max_categories""".split()
 #: What the settings of a whole table may be: those that its columns have too, and those that no column has.
 SETTINGS = {name: _OPTIONS[name].values for name in _OF_COLUMNS_TOO} | {
-    "tails": _OPTIONS["tails"].values | none,
-    "layout": choice(Layout) | none,
+    "tails": _OPTIONS["tails"].values | None,
+    "layout": choice(Layout) | None,
     "mode": choice(ModeChoice),
     "dtype": choice(ScalarType),
-    "seed": whole(0, 2**64 - 1) | none,
+    "seed": whole(0, 2**64 - 1) | None,
     "algorithm": choice(Algorithm),
     "engine": one_of(*ENGINES),
-    "block_rows": whole(1) | none,
-    "threads": whole(1) | none,
+    "block_rows": whole(1) | None,
+    "threads": whole(1) | None,
 }
 
 

@@ -23,7 +23,8 @@ def _as_it_is(value: Any) -> Any:
 class Rule:
     """A rule for a value: its text, a test, and a conversion to the stored form.
 
-    Tables map names to rules; ``rule(value, name)`` checks a value, ``one | other`` allows of both.
+    Tables map names to rules; ``rule(value, name)`` checks a value, ``one | other`` allows of both, ``one | None`` of
+    None too.
 
     Parameters
     ----------
@@ -54,7 +55,8 @@ class Rule:
         except ValueError as problem:
             raise InputError(f"{name} {problem}") from None
 
-    def __or__(self, other: Rule) -> Rule:
+    def __or__(self, other: Rule | None) -> Rule:
+        other = _NONE if other is None else other
         return Rule(
             f"{self.text}{',' if ' or ' in other.text else ' or'} {other.text}",
             lambda value: self.allows(value) or other.allows(value),
@@ -111,4 +113,4 @@ positive = numbers("a positive number", above=True)
 not_negative = numbers("a number, at least 0")
 share = numbers("a number from 0 to below 1", end=1)
 boolean = Rule("true or false", lambda value: isinstance(value, bool))
-none = Rule("None", lambda value: value is None)
+_NONE = Rule("None", lambda value: value is None)

@@ -26,7 +26,7 @@ from .open import TableLike, open_source
 from .output_folder import OutputFolder
 from .plain_json import from_plain, plain
 from .restoring import restore
-from .sink import Document, ParquetSink, check_file, check_folder_of, decoded_sink, is_csv, target_of
+from .sink import Document, ParquetSink, Sink, check_file, check_folder_of, target_of
 from .source import Source, check_unique, is_loaded
 from .spark_types import spark_batch
 from .text_types import parse, parse_or_null
@@ -44,6 +44,7 @@ __all__ = [
     "Packed",
     "ParquetSink",
     "Runs",
+    "Sink",
     "Source",
     "TableLike",
     "TableSource",
@@ -51,12 +52,10 @@ __all__ = [
     "check_file",
     "check_folder_of",
     "check_unique",
-    "decoded_sink",
     "device_rows",
     "expand",
     "from_plain",
     "holds_device_rows",
-    "is_csv",
     "is_datetime_type",
     "is_loaded",
     "is_moment_type",

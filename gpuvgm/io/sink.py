@@ -265,13 +265,37 @@ class Sink(ABC):
     ----------
     rows, bytes : int
         Rows taken so far; size of the file, known after closing.
+    sha256 : str
+        Of a whole Parquet file, as hexadecimal digits, known after closing.
     """
 
     def __init__(self, path: Location, final: Location, schema: pa.Schema) -> None:
-        self.path, self.rows, self.bytes = path, 0, 0
+        self.path, self.rows, self.bytes, self.sha256 = path, 0, 0, ""
         self._final, self._schema, self._streams, self._exits = final, schema, ExitStack(), ExitStack()
         self._local_target = _partial_name(final)
         self._place = f"{self._local_target} (on its way to {path})" if isinstance(path, RemoteFile) else path
+
+    @staticmethod
+    def writes_csv(path: Location) -> bool:
+        """Return whether `of_values` writes a file of this name as CSV."""
+        return path.name.lower().endswith(CSV_ENDINGS)
+
+    @staticmethod
+    def of_values(path: Location, schema: pa.Schema, metadata: Mapping[str, str], **options: Any) -> Sink:
+        """A file for values of the columns' own types: CSV by its name, else Parquet with metadata and options.
+
+        The form of CSV is in the metadata, if it is known.
+        """
+        if Sink.writes_csv(path):
+            form = metadata.get(CSV_FORM)
+            return CsvSink(path, schema, None if form is None else CsvForm.from_json(json.loads(form)))
+        metadata = {key: value for key, value in metadata.items() if key != CSV_FORM}
+        if path.name.lower().endswith(FOREIGN_ENDINGS):
+            stem = _stem_of(path)
+            raise InputError(
+                f"{path}: gpuvgm writes CSV and Parquet: name it {stem}.csv, which spreadsheets open, or {stem}.parquet"
+            )
+        return ParquetSink(path, schema, metadata, **options)
 
     def __enter__(self) -> Self:
         """Create the partial file."""
@@ -356,7 +380,6 @@ class ParquetSink(Sink):
         place = location_of(path)
         super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
         _refuse_columns(schema, place, _write_parquet, "Parquet cannot hold: leave it out, or convert it first")
-        self.sha256 = ""
         self._compression = compression
         self._gatherer = Gatherer(self.rows_of_group(schema, row_group_rows))
         self._lacks_rows = False
@@ -599,28 +622,6 @@ def _write_csv(type_: pa.DataType) -> None:
         raise pa.ArrowNotImplementedError
     nowhere: Any = pa.BufferOutputStream()  # the stubs know files alone
     pyarrow.csv.CSVWriter(nowhere, pa.schema([("", type_)])).close()
-
-
-def is_csv(path: Location) -> bool:
-    """Return whether the name of a file to write is one of CSV."""
-    return path.name.lower().endswith(CSV_ENDINGS)
-
-
-def decoded_sink(path: Location, schema: pa.Schema, metadata: Mapping[str, str], **options: Any) -> Sink:
-    """Open a file for values of the columns' own types: CSV by its name, else Parquet with metadata and options.
-
-    The form of CSV is in the metadata, if it is known.
-    """
-    if is_csv(path):
-        form = metadata.get(CSV_FORM)
-        return CsvSink(path, schema, None if form is None else CsvForm.from_json(json.loads(form)))
-    metadata = {key: value for key, value in metadata.items() if key != CSV_FORM}
-    if path.name.lower().endswith(FOREIGN_ENDINGS):
-        stem = _stem_of(path)
-        raise InputError(
-            f"{path}: gpuvgm writes CSV and Parquet: name it {stem}.csv, which spreadsheets open, or {stem}.parquet"
-        )
-    return ParquetSink(path, schema, metadata, **options)
 
 
 def _partial_name(final: Location) -> Path:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_text_type, row_bytes
-from gpuvgm.table import MANIFEST, SUFFIX, BaseTransformer, jsonable, load_as
+from gpuvgm.table import BaseTransformer, ModelFile, jsonable, load_as
 
 _LOG = logging.getLogger("gpuvgm.service")
 
@@ -92,7 +92,7 @@ def load_models(place: Path) -> dict[str, Served]:
     """
     models: dict[str, Served] = {}
     for path in _paths(place):
-        name = path.name.removesuffix(SUFFIX)
+        name = ModelFile(path).name
         if name in models:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
         transformer = load_as(BaseTransformer, path)
@@ -101,22 +101,17 @@ def load_models(place: Path) -> dict[str, Served]:
         else:
             models[name] = Served.of(name, transformer)
     if not models:
-        raise InputError(
-            f"{place}: no model found; give a file that ends in {SUFFIX}, a model folder, or a folder of models"
-        )
+        remedy = f"give a file that ends in {ModelFile.SUFFIX}, a model folder, or a folder of models"
+        raise InputError(f"{place}: no model found; {remedy}")
     return models
 
 
 def _paths(place: Path) -> Iterator[Path]:
     if not place.exists():
         raise InputError(f"{place}: no such file or folder; give a model, or a folder of models")
-    if place.is_file() or _is_model(place):
+    if place.is_file() or ModelFile(place).is_local:
         yield place.resolve()
         return
     for path in sorted(place.iterdir()):
-        if not path.name.startswith(".") and (path.is_file() and path.suffix == SUFFIX or _is_model(path)):
+        if not path.name.startswith(".") and ModelFile(path).is_local:
             yield path
-
-
-def _is_model(path: Path) -> bool:
-    return path.is_dir() and (path / MANIFEST).is_file()

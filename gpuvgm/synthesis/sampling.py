@@ -19,7 +19,7 @@ from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
-from gpuvgm.io import joined_arrays, taken
+from gpuvgm.io import TableSource, joined_arrays, taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
 from gpuvgm.synthesis.conditions import finder_of
@@ -30,7 +30,6 @@ from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
-from gpuvgm.table import EncodedTable
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
@@ -268,7 +267,8 @@ class Sampler:
 
     def executor(self, chosen: Any, threads: int | None, report: Any = None) -> LocalExecutor | DaskExecutor:
         """Executor that writes files of the rows: the cluster that was chosen, or this process."""
-        cluster = executor_for(chosen, EncodedTable("the sample", "path", self.schema))
+        source = TableSource("the sample", "path", pa.Table.from_batches([], self.schema))
+        cluster = executor_for(chosen, source)
         return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)
 
     def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:

@@ -29,6 +29,7 @@ from gpuvgm.io import (
     ParquetSink,
     Source,
     TableLike,
+    TableSource,
     is_text_type,
     metadata_of_values,
     plain_type,
@@ -100,7 +101,7 @@ from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
-from gpuvgm.table import EncodedTable, RunSummary, TableTransformer, load_as, load_model
+from gpuvgm.table import ModelFile, RunSummary, TableTransformer, load_as
 
 if TYPE_CHECKING:
     import pandas as pd  # noqa: TID251
@@ -1042,8 +1043,8 @@ def _report_rows(progress: Progress, rows: int, drawn_rows: int) -> None:
 def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
     """Rows that were drawn, as a table of the kind that was fitted."""
     flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
-    like = EncodedTable("the sample", flavour, schema)
     rows = pa.Table.from_batches(batches, schema)
+    like = TableSource("the sample", flavour, rows)
     return restore(rows, like, transformer.pandas_dtypes_, labels=transformer.labels_)
 
 
@@ -1252,7 +1253,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
     >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
     True
     """
-    model = load_model(fspath(path))
+    model = ModelFile.at(fspath(path)).load()
     return PrivateSynthesizer._of_model(model, path) if model.generator == NAME else _of_model(model, path)
 
 

@@ -51,7 +51,7 @@ from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matr
 from gpuvgm.table.encode import Coding, encoded_names, template_of
 from gpuvgm.table.fit import add_rows, fit_source, new_files
 from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
-from gpuvgm.table.model_file import load_model, save_model
+from gpuvgm.table.model_file import ModelFile
 from gpuvgm.table.results import (
     decode_in_memory,
     decode_to_files,
@@ -845,7 +845,8 @@ class BaseTransformer(NamedParameters):
         >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
         ['amount']
         """
-        save_model(self._stored(summaries=summaries), fspath(path), lambda model: load_as(BaseTransformer, path, model))
+        model = self._stored(summaries=summaries)
+        ModelFile.at(fspath(path)).save(model, lambda read: load_as(BaseTransformer, path, read))
 
     def _stored(self, *, summaries: bool) -> TableModel:
         """The model that `save` writes."""
@@ -893,7 +894,8 @@ class BaseTransformer(NamedParameters):
             What loading makes of the model; nothing is written where it fails.
         """
         model = self._stored(summaries=False)
-        save_model(replace(model, settings=model.settings | {"synthesizer": settings}, network=network), path, load)
+        model = replace(model, settings=model.settings | {"synthesizer": settings}, network=network)
+        ModelFile.at(path).save(model, load)
 
     def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.
@@ -1046,7 +1048,7 @@ def load_as(kind: type[Transformer], path: Path_, model: TableModel | None = Non
     **machine
         Parameters that a model file leaves out.
     """
-    model = load_model(fspath(path)) if model is None else model
+    model = ModelFile.at(fspath(path)).load() if model is None else model
     stored = StoredSettings.of_model(model, path, _SETTINGS)
     transformer = kind(**stored.arguments, **machine)
     transformer.pandas_dtypes_, transformer.frame_, transformer.labels_ = stored.dtypes, stored.frame, stored.labels

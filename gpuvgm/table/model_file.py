@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, NoReturn, cast
+from typing import Annotated, Any, BinaryIO, ClassVar, NoReturn, Self, cast
 
 import pyarrow as pa
 
@@ -42,7 +42,6 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Summary
 
 FORMAT = 14
-SUFFIX = ".gpuvgm"
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself is
 #: A zip may hold this many bytes, or this many times its own size.
@@ -87,70 +86,118 @@ NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is an
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-def save_model(
-    fitted: TableModel, path: str | os.PathLike[str], load: Callable[[TableModel], object] = lambda _: None
-) -> Location:
-    """Write a model: a zip if the name ends in ``.gpuvgm``, else a directory.
-
-    The bytes are read as a model before anything is written.
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A model on disk or in a store, or the place of one.
 
     Parameters
     ----------
-    fitted : TableModel
-        The model.
-    path : path-like
-        Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
-    load : callable
-        What loading makes of the model; nothing is written where it fails.
-
-    Returns
-    -------
-    pathlib.Path or RemoteFile
-        The path written.
-
-    Raises
-    ------
-    InputError
-        When something is there that is no model, a setting is no JSON, or the model could not be read again.
+    place : Location
+        A zip if its name ends in ``.gpuvgm``, else a directory.
     """
-    target = check_target(path)
-    files = _files_of(fitted)
-    try:
-        load(_read_model(target, lambda name, _: files[name]))
-    except ModelFileError as problem:
-        raise InputError(
-            f"{target}: not written, as it could not be read again: {problem.__cause__ or problem}; please report it"
-        ) from problem
-    if not isinstance(target, Path) or target.suffix == SUFFIX:
-        write_bytes(target, zipped(files))
-        return target
-    final = Path(os.path.realpath(target))
-    with naming_file(target), partial_of(final, folder=True) as partial:
-        for name, body in files.items():
-            (partial / name).parent.mkdir(exist_ok=True)
-            write_bytes(partial / name, body)
-        replace_folder(partial, final)
-    return target
 
+    place: Location
+    SUFFIX: ClassVar[str] = ".gpuvgm"
 
-def load_model(path: str | os.PathLike[str]) -> TableModel:
-    """Read a model that `save_model` wrote.
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Self:
+        """The model of a path or URL."""
+        return cls(location_of(path))
 
-    Raises
-    ------
-    ModelFileError
-        Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
-    """
-    target = location_of(path)
-    # A save may replace the model meanwhile, so that files of two models were read: then it is read once more.
-    for _ in range(2):
-        identity = _identity(target)
+    @property
+    def name(self) -> str:
+        """Its name without the ending."""
+        return self.place.name.removesuffix(self.SUFFIX)
+
+    @property
+    def unfinished(self) -> Location:
+        """Place of the fitted columns of a fit in which other columns failed."""
+        return self.place.with_name(f"{self.name}.unfinished{self.SUFFIX}")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a model is on this machine, by the ending of a file or the manifest of a folder."""
+        if not isinstance(self.place, Path):
+            return False
+        return self.place.suffix == self.SUFFIX if self.place.is_file() else (self.place / MANIFEST).is_file()
+
+    def save(self, fitted: TableModel, load: Callable[[TableModel], object] = lambda _: None) -> None:
+        """Write a model. The bytes are read as a model before anything is written.
+
+        Parameters
+        ----------
+        fitted : TableModel
+            The model; nothing appears under the name before everything is written.
+        load : callable
+            What loading makes of the model; nothing is written where it fails.
+
+        Raises
+        ------
+        InputError
+            When something is there that is no model, a setting is no JSON, or the model could not be read again.
+        """
+        self.check_target()
+        target, files = self.place, _files_of(fitted)
         try:
-            return _model_at(target)
-        except (ModelFileError, FileNotFoundError):
-            if _identity(target) == identity:
-                raise
-    raise ModelFileError(f"{target}: the model was replaced while it was read, twice; load it when it is complete")
+            load(_read_model(target, lambda name, _: files[name]))
+        except ModelFileError as problem:
+            raise InputError(
+                f"{target}: not written, as it could not be read again: {problem.__cause__ or problem}; "
+                "please report it"
+            ) from problem
+        if not isinstance(target, Path) or target.suffix == self.SUFFIX:
+            write_bytes(target, zipped(files))
+            return
+        final = Path(os.path.realpath(target))
+        with naming_file(target), partial_of(final, folder=True) as partial:
+            for name, body in files.items():
+                (partial / name).parent.mkdir(exist_ok=True)
+                write_bytes(partial / name, body)
+            replace_folder(partial, final)
+
+    def check_target(self) -> None:
+        """Refuse a place that `save` would refuse, before the work is done.
+
+        Raises
+        ------
+        InputError
+            Where the folder does not exist, or something is there that is no model.
+        """
+        target = self.place
+        if not isinstance(target, Path):
+            if target.suffix != self.SUFFIX:
+                raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {self.SUFFIX}")
+            target.refuse_read_only()
+            entry = target.entry()
+            if entry is not None and entry.is_folder:
+                raise InputError(f"{target}: is a folder; a name ending in {self.SUFFIX} is written as one file")
+            return
+        if _FOREIGN.fullmatch(target.suffix) and not target.exists():
+            form = f"a file ending in {self.SUFFIX}, or a folder without an ending"
+            raise InputError(f"{target}: a model is {form}: name it {target.stem}{self.SUFFIX}")
+        check_folder_of(target)
+        if target.exists():
+            _check_replaceable(target)
+
+    def load(self) -> TableModel:
+        """Read a model that `save` wrote.
+
+        Raises
+        ------
+        ModelFileError
+            Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
+        """
+        # A save may replace the model meanwhile, so that files of two models were read: then it is read once more.
+        for _ in range(2):
+            identity = _identity(self.place)
+            try:
+                return _model_at(self.place)
+            except (ModelFileError, FileNotFoundError):
+                if _identity(self.place) == identity:
+                    raise
+        raise ModelFileError(
+            f"{self.place}: the model was replaced while it was read, twice; load it when it is complete"
+        )
 
 
 def _identity(target: Location) -> tuple[int, int] | None:
@@ -238,39 +285,13 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
-def check_target(path: str | os.PathLike[str]) -> Location:
-    """Refuse a path that `save_model` would refuse, before the work is done.
-
-    Raises
-    ------
-    InputError
-        Where the folder does not exist, or something is there that is no model.
-    """
-    target = location_of(path)
-    if not isinstance(target, Path):
-        if target.suffix != SUFFIX:
-            raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
-        target.refuse_read_only()
-        entry = target.entry()
-        if entry is not None and entry.is_folder:
-            raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
-        return target
-    if _FOREIGN.fullmatch(target.suffix) and not target.exists():
-        form = f"a file ending in {SUFFIX}, or a folder without an ending"
-        raise InputError(f"{target}: a model is {form}: name it {target.stem}{SUFFIX}")
-    check_folder_of(target)
-    if target.exists():
-        _check_replaceable(target)
-    return target
-
-
 def _check_replaceable(target: Path) -> None:
-    if target.suffix == SUFFIX:
+    if target.suffix == ModelFile.SUFFIX:
         if target.is_dir():
-            raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
+            raise InputError(f"{target}: is a folder; a name ending in {ModelFile.SUFFIX} is written as one file")
         return
     if not target.is_dir():
-        raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
+        raise InputError(f"{target}: is a file and no model; a name without {ModelFile.SUFFIX} is written as a folder")
     names = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
     try:
         files = {MANIFEST, *_entries_of(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if names else set()
@@ -324,7 +345,7 @@ def _open_file(target: Location) -> tuple[BinaryIO, int]:
         if entry is None:
             raise _no_model(target)
         if entry.is_folder:
-            raise ModelFileError(f"{target}: is a folder; a model at a URL is one file ending in {SUFFIX}")
+            raise ModelFileError(f"{target}: is a folder; a model at a URL is one file ending in {ModelFile.SUFFIX}")
         if entry.size > MOST_REMOTE_BYTES:
             raise ModelFileError(f"{target}: has {entry.size:,} bytes; this is no model of gpuvgm")
         return cast(BinaryIO, io.BytesIO(target.read_range(0, entry.size) if entry.size else b"")), entry.size

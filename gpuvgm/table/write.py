@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
-from gpuvgm.columns import choice, none, whole
+from gpuvgm.columns import choice, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError, SourceChangedError, counted, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
@@ -33,9 +33,8 @@ from gpuvgm.io import (
     Manifest,
     OutputFolder,
     ParquetSink,
+    Sink,
     Source,
-    decoded_sink,
-    is_csv,
     locked,
     result_of,
     spark_batch,
@@ -106,9 +105,9 @@ class ParquetOptions:
     flavor: Flavor | None = None
 
     def __post_init__(self) -> None:
-        (choice(Compression) | none)(self.compression, "compression")
-        (whole(1) | none)(self.row_group_rows, "row_group_rows")
-        (choice(Flavor) | none)(self.flavor, "flavor")
+        (choice(Compression) | None)(self.compression, "compression")
+        (whole(1) | None)(self.row_group_rows, "row_group_rows")
+        (choice(Flavor) | None)(self.flavor, "flavor")
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -253,13 +252,8 @@ class Parts:
             raise InputError(f"{self.out}: one file cannot be partitioned; give a folder (a name without an ending)")
         if self.options.by_file and self.out.suffix:
             raise InputError(f"{self.out}: is one file, and the source may have several; give a folder")
-        if self.options.asked and self.is_csv:
+        if self.options.asked and self.decoded and Sink.writes_csv(self.out):
             raise InputError(f"{self.out}: {listed(list(self.options.asked))} cannot be chosen for CSV; leave it out")
-
-    @property
-    def is_csv(self) -> bool:
-        """Return whether one file is written as CSV."""
-        return self.decoded and is_csv(self.out)
 
     def partitioned_as(self, source: Source) -> Parts:
         """The parts by the folders or the files of a source."""
@@ -288,9 +282,9 @@ class Parts:
         schema = pa.schema([self.schema.field(name) for name in self.columns])
         return schema if self.options.flavor is None else spark_batch(pa.RecordBatch.from_pylist([], schema)).schema
 
-    def sink(self, path: Location, threads: int, first_row: int) -> Any:
-        """A sink for the file that begins with a row, encoded by `threads`: a ParquetSink or a CsvSink."""
-        make: Any = decoded_sink if self.decoded else ParquetSink
+    def sink(self, path: Location, threads: int, first_row: int) -> Sink:
+        """A sink for the file that begins with a row, encoded by `threads`."""
+        make: Callable[..., Sink] = Sink.of_values if self.decoded else ParquetSink
         return make(path, self.file_schema, self.metadata(first_row), threads=threads, **self.encoding)
 
     def metadata(self, first_row: int) -> dict[str, str]:
@@ -302,7 +296,7 @@ class Parts:
         """Options of each file's sink."""
         return {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
 
-    def file(self, first_row: int, threads: int) -> Any:
+    def file(self, first_row: int, threads: int) -> Sink:
         """A sink for the file that begins with a row; its folder is made first."""
         path = self.output_folder.place / self.name(first_row)
         if isinstance(path, Path):
@@ -420,7 +414,7 @@ class Cut:
 class PartWriter:
     """Writes rows to a file, and counts values that the fit had not seen."""
 
-    sink: Any  # ParquetSink or CsvSink
+    sink: Sink
     columns: Sequence[str]
     first_row: int = 0
     unseen: UnseenCounts = field(default_factory=UnseenCounts)

@@ -147,7 +147,7 @@ def test_rare_conditions_are_a_warning_that_names_the_option(model, tmp_path):
 
 
 def test_without_ctgan_a_sample_says_what_the_model_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthesize, "load_model", lambda _: Mock(generator="tvae", rows=5))
+    monkeypatch.setattr(synthesize.ModelFile, "load", lambda _: Mock(generator="tvae", rows=5))
     missing = ModuleNotFoundError("gpuvgm.integrations.ctgan needs CTGAN", name="ctgan")
     monkeypatch.setattr(synthesize, "_network", Mock(side_effect=missing))
     told = invoke("sample", "m.gpuvgm", tmp_path / "rows", code=3).stderr
@@ -351,7 +351,7 @@ def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
 
 def test_networks_draw_from_the_first_row_on(tmp_path, monkeypatch):
     stored = Mock(generator="tvae")
-    monkeypatch.setattr(synthesize, "load_model", lambda _: stored)
+    monkeypatch.setattr(synthesize.ModelFile, "load", lambda _: stored)
     network = Mock(**{"load.return_value.sample.return_value": RunSummary(str(tmp_path / "rows"), 5, 1, 1, 0.1)})
     monkeypatch.setattr(synthesize, "_network", lambda *_: network)
     told = invoke("sample", "m.gpuvgm", tmp_path / "rows", "--rows", "5", "--resume").stderr

@@ -25,7 +25,7 @@ from gpuvgm.synthesis.drawing import LONGEST_GAP, KeyTable
 from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys, with_check_digits
 from gpuvgm.synthesis.state import write_network
 from gpuvgm.synthesis.tables import counts_of_keys
-from gpuvgm.table import save_model
+from gpuvgm.table import ModelFile
 from tests.conftest import native_names
 
 ROWS, CUSTOMERS = 12_000, 800
@@ -272,7 +272,7 @@ def damaged(fitted: Any, path: Path, attributes: Any) -> Path:
         "attributes": attributes,
     }
     stored, network = fitted.transformer_._stored(summaries=False), write_network(fitted.network_)
-    save_model(replace(stored, settings=stored.settings | {"synthesizer": settings}, network=network), path)
+    ModelFile.at(path).save(replace(stored, settings=stored.settings | {"synthesizer": settings}, network=network))
     return path
 
 

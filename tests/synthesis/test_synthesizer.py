@@ -32,7 +32,7 @@ from gpuvgm.synthesis.bins import TAILS, bins_of_rows
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.state import write_network
-from gpuvgm.table import save_model
+from gpuvgm.table import ModelFile
 
 ROWS = 4000
 
@@ -272,7 +272,7 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
     }
     path = tmp_path / "damaged.gpuvgm"
     damaged = write_network(replace(network, structure=spoil(network.structure)))
-    save_model(replace(stored, settings=settings, network=damaged), path)
+    ModelFile.at(path).save(replace(stored, settings=settings, network=damaged))
     with pytest.raises(ModelFileError, match=rf"damaged\.gpuvgm: its network is inconsistent \({why}"):
         gpuvgm.load(path)
 

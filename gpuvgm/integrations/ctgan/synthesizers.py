@@ -37,7 +37,7 @@ from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis import IdentifierForm, SampledTable, categories_that_meet
-from gpuvgm.table import SUFFIX, Place, TableTransformer, TrainingRows, load_as, load_model
+from gpuvgm.table import ModelFile, Place, TableTransformer, TrainingRows, load_as
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
@@ -117,7 +117,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         >>> TVAE.load("model.pt").sample(10).shape
         (10, 1)
         """
-        if fspath(path).endswith(SUFFIX):
+        if fspath(path).endswith(ModelFile.SUFFIX):
             return cls._of_model(path)
         try:
             model = super().load(path)
@@ -172,13 +172,13 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         >>> TVAE.load("model.gpuvgm").sample(10).shape
         (10, 1)
         """
-        if not fspath(path).endswith(SUFFIX):
+        if not fspath(path).endswith(ModelFile.SUFFIX):
             super().save(path)
             return
         if self._table is None:
             raise InputError(
                 f"{fspath(path)}: a model file holds kinds that fit inferred: fit without discrete_columns, or give a "
-                f"name without {SUFFIX}"
+                f"name without {ModelFile.SUFFIX}"
             )
         parameters = inspect.signature(self.CTGANS.__init__).parameters
         values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in parameters}
@@ -196,7 +196,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
     @classmethod
     def _of_model(cls, path: Any) -> Any:
         """A model from a file without pickle."""
-        table_model = load_model(path)
+        table_model = ModelFile.at(path).load()
         settings = table_model.settings.get("synthesizer")
         if not isinstance(settings, dict) or table_model.generator != cls.__name__.lower():
             raise InputError(f"{fspath(path)}: no model that {cls.__name__}.save wrote")

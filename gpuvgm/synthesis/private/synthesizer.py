@@ -28,7 +28,7 @@ from gpuvgm.synthesis.private.mechanism import Released, pair_shapes, release
 from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import file_of
-from gpuvgm.table import save_model
+from gpuvgm.table import ModelFile
 
 Path_ = str | PathLike[str]
 NAME = "private"
@@ -314,7 +314,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         check_is_fitted(self)
         model = replace(self._domain.model, columns=(), settings={"synthesizer": self.to_dict()})
         model = replace(model, network=_tables_of(self._released))
-        save_model(model, path, lambda read: type(self)._of_model(read, path))
+        ModelFile.at(path).save(model, lambda read: type(self)._of_model(read, path))
 
     @classmethod
     def _of_model(cls, model: TableModel, path: Path_) -> Self:

@@ -22,7 +22,7 @@ from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import json_text
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.io import plain
-from gpuvgm.table import load_model
+from gpuvgm.table import ModelFile
 from tests.harness.fuzz.harness import Target, WrongResult
 from tests.harness.fuzz.mutations import spoil
 
@@ -133,7 +133,7 @@ def use(transformer: gpuvgm.TableTransformer, prepared: Path, folder: Path) -> N
     if transformer.summaries_:
         transformer.partial_fit(rows.slice(0, 50))
     transformer.save(folder / "again.gpuvgm", summaries=True)
-    load_model(folder / "again.gpuvgm")
+    ModelFile.at(folder / "again.gpuvgm").load()
 
 
 def seal(model: Path) -> None:

@@ -255,11 +255,11 @@ def test_a_network_that_does_not_fit_is_refused(model, tmp_path):
     model.save(tmp_path / "model")  # a pickle; the folder of a model file is written by hand
     stored = tmp_path / "model.gpuvgm"
     model.save(stored)
-    from gpuvgm.table import load_model, save_model
+    from gpuvgm.table import ModelFile
 
-    held = load_model(stored)
+    held = ModelFile.at(stored).load()
     held.settings["synthesizer"]["hyperparameters"]["embedding_dim"] = 9
-    save_model(held, stored)
+    ModelFile.at(stored).save(held)
     with pytest.raises(ModelFileError, match="its network is inconsistent"):
         type(model).load(stored)
     assert json.dumps(held.settings["synthesizer"]["identifiers"])

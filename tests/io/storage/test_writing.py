@@ -11,7 +11,7 @@ import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from gpuvgm.io import ParquetSink, location_of, open_source, remote
 from gpuvgm.io.sink import refuse_overwriting
-from gpuvgm.table import check_target
+from gpuvgm.table import ModelFile
 from tests.io.conftest import FullDisk
 from tests.io.storage.conftest import keys, store
 
@@ -191,4 +191,4 @@ def test_folders_are_not_replaced(bucket, fitted):
         fitted.save(f"{bucket}/model")
     fitted.save(f"{bucket}/x.gpuvgm/m.gpuvgm")
     with pytest.raises(InputError, match=r"x\.gpuvgm: is a folder"):
-        check_target(f"{bucket}/x.gpuvgm")
+        ModelFile.at(f"{bucket}/x.gpuvgm").check_target()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from gpuvgm.errors import ModelFileError, pip_command
 from gpuvgm.io import plain
 from gpuvgm.table import model_file as members
-from gpuvgm.table.model_file import FORMAT, load_model, save_model
+from gpuvgm.table.model_file import FORMAT, ModelFile
 from tests.table.store.samples import make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -30,7 +30,7 @@ def edit(request, tmp_path):
     """A function that writes a model whose files were changed, and returns its path."""
 
     def build(change, *, seal=False):
-        save_model(make_stored(), tmp_path / "original")
+        ModelFile.at(tmp_path / "original").save(make_stored())
         folder = tmp_path / "original"
         files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         change(files)
@@ -67,7 +67,7 @@ def document(files, name, change):
 
 def refuse(path, message):
     with pytest.raises(ModelFileError, match=message) as caught:
-        load_model(path)
+        ModelFile.at(path).load()
     assert str(path) in str(caught.value)
 
 
@@ -191,13 +191,14 @@ def test_nothing_there(tmp_path):
 @settings(max_examples=40, deadline=None)
 @given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
 def test_a_zip_with_any_bit_changed_or_cut_off_is_refused_or_the_same(tmp_path_factory, share, bit, cut):
-    path = save_model(make_stored(), tmp_path_factory.mktemp("zip") / "model.gpuvgm")
+    path = tmp_path_factory.mktemp("zip") / "model.gpuvgm"
+    ModelFile.at(path).save(make_stored())
     body = bytearray(path.read_bytes())
     at = int(share * len(body))
     body[at] ^= 1 << bit
     path.write_bytes(body[:at] if cut else body)
     try:
-        stored = load_model(path)
+        stored = ModelFile.at(path).load()
     except ModelFileError as error:
         assert str(path) in str(error)
     else:  # a time or a permission in the directory of the zip
@@ -205,7 +206,8 @@ def test_a_zip_with_any_bit_changed_or_cut_off_is_refused_or_the_same(tmp_path_f
 
 
 def test_members_with_foreign_names_are_never_extracted(tmp_path):
-    path = save_model(make_stored(), tmp_path / "model.gpuvgm")
+    path = tmp_path / "model.gpuvgm"
+    ModelFile.at(path).save(make_stored())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("../evil.txt", "x")
         archive.writestr("/tmp/gpuvgm-evil.txt", "x")
@@ -216,7 +218,8 @@ def test_members_with_foreign_names_are_never_extracted(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_member_twice_is_refused(tmp_path):
-    path = save_model(make_stored(), tmp_path / "model.gpuvgm")
+    path = tmp_path / "model.gpuvgm"
+    ModelFile.at(path).save(make_stored())
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("model.json", "{}")
     refuse(path, "holds a file twice")
@@ -232,16 +235,17 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
 
 
 def test_extra_files_in_a_folder_do_not_matter(tmp_path):
-    path = save_model(make_stored(), tmp_path / "model")
+    path = tmp_path / "model"
+    ModelFile.at(path).save(make_stored())
     (path / ".DS_Store").write_text("")
-    assert load_model(path).settings["n_components"] == 10
+    assert ModelFile.at(path).load().settings["n_components"] == 10
 
 
 def test_what_is_no_ordinary_file_is_refused_and_never_opened(tmp_path):
     for name in ("model.json", "manifest.json", "summaries/0.arrow"):
         for sort, make in SORTS.items():
             folder = tmp_path / f"{sort}-{name.replace('/', '-').partition('.')[0]}"
-            save_model(make_stored(), folder)
+            ModelFile.at(folder).save(make_stored())
             (folder / name).rename(tmp_path / "elsewhere")
             make(folder / name, tmp_path / "elsewhere")
             refuse(folder, "is no ordinary file|is a link to elsewhere")
@@ -385,20 +389,20 @@ def test_a_summary_of_another_column_is_refused(edit, column, message):
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch, name, times):
     path, read, replaced = tmp_path / "model", members._read_file, []
-    save_model(make_stored(), path)
+    ModelFile.at(path).save(make_stored())
 
     def replacing(folder, member, most):
         if member == name and len(replaced) < times:
             replaced.append(member)
             path.rename(tmp_path / f"old{len(replaced)}")
-            save_model(replace(make_stored(), rows=200 + len(replaced)), path)
+            ModelFile.at(path).save(replace(make_stored(), rows=200 + len(replaced)))
             if name == "manifest.json":
                 (path / name).unlink()  # of a folder that is not complete yet
         return read(folder, member, most)
 
     monkeypatch.setattr(members, "_read_file", replacing)
     if times == 1 and name != "manifest.json":
-        assert load_model(path).rows == 201
+        assert ModelFile.at(path).load().rows == 201
     elif times == 1:
         refuse(path, "no gpuvgm model, manifest.json is not there")
     else:

@@ -32,7 +32,7 @@ from gpuvgm.columns.model import column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io import from_plain, plain
 from gpuvgm.mixture import Posterior, StickBreaking
-from gpuvgm.table.model_file import load_model, save_model
+from gpuvgm.table.model_file import ModelFile
 from tests.table.store.samples import make_mixture, make_model, make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -55,14 +55,16 @@ def bits(value):
 @pytest.mark.parametrize("summaries", [True, False])
 def test_everything_comes_back(tmp_path, name, summaries):
     stored = make_stored(summaries=summaries)
-    path = save_model(stored, tmp_path / name)
-    assert bits(load_model(path)) == bits(stored)
+    path = tmp_path / name
+    ModelFile.at(path).save(stored)
+    assert bits(ModelFile.at(path).load()) == bits(stored)
     assert [part.name for part in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_no_pickle_and_plain_json(tmp_path, name):
-    path = save_model(make_stored(), tmp_path / name)
+    path = tmp_path / name
+    ModelFile.at(path).save(make_stored())
     read = zipfile.ZipFile(path).read if path.is_file() else lambda member: (path / member).read_bytes()
 
     def refuse(constant):
@@ -116,13 +118,15 @@ def test_nan_and_numpy_scalars_survive_json():
 def test_a_setting_that_is_no_json_is_refused_by_name(tmp_path):
     stored = replace(make_stored(), settings={"executor": object()})
     with pytest.raises(InputError, match="model: settings: executor: a object cannot be stored"):
-        save_model(stored, tmp_path / "model")
+        ModelFile.at(tmp_path / "model").save(stored)
     assert not list(tmp_path.iterdir())
 
 
 def test_summaries_merge_after_a_round_trip(tmp_path):
     stored = make_stored()
-    again = load_model(save_model(stored, tmp_path / "m.gpuvgm"))
+    place = ModelFile.at(tmp_path / "m.gpuvgm")
+    place.save(stored)
+    again = place.load()
     for name, summary in stored.summaries.items():
         assert bits(again.summaries[name].merge(summary)) == bits(summary.merge(summary))
 
@@ -196,4 +200,6 @@ def test_fingerprint_sees_what_every_kind_encodes_with(name, change):
 
 def test_fingerprint_survives_the_round_trip(tmp_path):
     stored = make_stored()
-    assert load_model(save_model(stored, tmp_path / "m")).fingerprint() == stored.fingerprint()
+    place = ModelFile.at(tmp_path / "m")
+    place.save(stored)
+    assert place.load().fingerprint() == stored.fingerprint()

@@ -16,7 +16,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.table import model_file as store
-from gpuvgm.table.model_file import check_target, load_model, save_model
+from gpuvgm.table.model_file import ModelFile
 from tests.table.store.samples import make_stored
 
 FORMS = ["model", "model.gpuvgm"]
@@ -24,19 +24,19 @@ FORMS = ["model", "model.gpuvgm"]
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_model_is_replaced(tmp_path, name):
-    save_model(make_stored(), tmp_path / name)
-    save_model(replace(make_stored(summaries=False), settings={"n": 2}), tmp_path / name)
-    assert load_model(tmp_path / name).settings == {"n": 2}
-    assert load_model(tmp_path / name).summaries == {}
+    ModelFile.at(tmp_path / name).save(make_stored())
+    ModelFile.at(tmp_path / name).save(replace(make_stored(summaries=False), settings={"n": 2}))
+    assert ModelFile.at(tmp_path / name).load().settings == {"n": 2}
+    assert ModelFile.at(tmp_path / name).load().summaries == {}
     assert os.listdir(tmp_path) == [name]
 
 
 def test_a_model_behind_a_link_is_replaced_where_it_lies(tmp_path):
-    save_model(make_stored(), tmp_path / "model")
+    ModelFile.at(tmp_path / "model").save(make_stored())
     (tmp_path / "link").symlink_to("model")
-    save_model(replace(make_stored(), settings={"n": 2}), tmp_path / "link")
+    ModelFile.at(tmp_path / "link").save(replace(make_stored(), settings={"n": 2}))
     assert (tmp_path / "link").is_symlink()
-    assert load_model(tmp_path / "model").settings == {"n": 2}
+    assert ModelFile.at(tmp_path / "model").load().settings == {"n": 2}
 
 
 def twice(model):
@@ -48,12 +48,12 @@ def twice(model):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_what_could_not_be_loaded_is_not_written(tmp_path, name):
-    save_model(make_stored(), tmp_path / name)
+    ModelFile.at(tmp_path / name).save(make_stored())
     with pytest.raises(InputError, match=r"not written, as it could not be read again: .*town é.*; please report it"):
-        save_model(twice(make_stored()), tmp_path / name)
-    assert load_model(tmp_path / name).rows == make_stored().rows
+        ModelFile.at(tmp_path / name).save(twice(make_stored()))
+    assert ModelFile.at(tmp_path / name).load().rows == make_stored().rows
     with pytest.raises(InputError, match="not written"):
-        save_model(twice(make_stored()), tmp_path / "another.gpuvgm")
+        ModelFile.at(tmp_path / "another.gpuvgm").save(twice(make_stored()))
     assert os.listdir(tmp_path) == [name]
 
 
@@ -62,14 +62,14 @@ def test_what_a_model_is_loaded_as_is_proven_too(tmp_path):
         raise ModelFileError(f"no class has {model.rows} rows")
 
     with pytest.raises(InputError, match="not written, as it could not be read again: no class has"):
-        save_model(make_stored(), tmp_path / "model.gpuvgm", load)
+        ModelFile.at(tmp_path / "model.gpuvgm").save(make_stored(), load)
     assert not [*tmp_path.iterdir()]
 
 
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "model").mkdir()
-    save_model(make_stored(), tmp_path / "model")
-    assert load_model(tmp_path / "model").rows == 10**12
+    ModelFile.at(tmp_path / "model").save(make_stored())
+    assert ModelFile.at(tmp_path / "model").load().rows == 10**12
 
 
 @pytest.mark.parametrize("files", [["precious.txt"], ["manifest.json"], ["model.json"], ["sub/precious.txt"]])
@@ -78,16 +78,16 @@ def test_other_folders_are_not_replaced(tmp_path, files):
         (tmp_path / "work" / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "work" / file).write_text("{}")
     with pytest.raises(InputError, match=r"work: a folder that is no gpuvgm model is not replaced"):
-        save_model(make_stored(), tmp_path / "work")
+        ModelFile.at(tmp_path / "work").save(make_stored())
     assert all((tmp_path / "work" / file).read_text() == "{}" for file in files)
     assert os.listdir(tmp_path) == ["work"]
 
 
 def test_a_model_folder_with_other_files_is_not_replaced(tmp_path):
-    save_model(make_stored(), tmp_path / "model")
+    ModelFile.at(tmp_path / "model").save(make_stored())
     (tmp_path / "model" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"also holds notes\.txt"):
-        save_model(make_stored(), tmp_path / "model")
+        ModelFile.at(tmp_path / "model").save(make_stored())
 
 
 def test_impossible_targets(tmp_path):
@@ -95,22 +95,22 @@ def test_impossible_targets(tmp_path):
     (tmp_path / "folder.gpuvgm").mkdir()
     for name, message in [("file", "no model"), ("folder.gpuvgm", "is a folder"), ("absent/model", "does not exist")]:
         with pytest.raises(InputError, match=message):
-            check_target(tmp_path / name)
+            ModelFile.at(tmp_path / name).check_target()
 
 
 @pytest.mark.parametrize("problem", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 @pytest.mark.parametrize("name", FORMS)
 def test_a_failed_write_leaves_the_old_model(tmp_path, name, problem, monkeypatch):
-    save_model(make_stored(), tmp_path / name)
+    ModelFile.at(tmp_path / name).save(make_stored())
     monkeypatch.setattr(store.os, "fsync", Mock(side_effect=problem))
     with pytest.raises(type(problem)):
-        save_model(replace(make_stored(), settings={"n": 2}), tmp_path / name)
-    assert load_model(tmp_path / name).settings["n_components"] == 10
+        ModelFile.at(tmp_path / name).save(replace(make_stored(), settings={"n": 2}))
+    assert ModelFile.at(tmp_path / name).load().settings["n_components"] == 10
     assert os.listdir(tmp_path) == [name]
 
 
 def test_a_failed_swap_brings_the_old_model_back(tmp_path, monkeypatch):
-    save_model(make_stored(), tmp_path / "model")
+    ModelFile.at(tmp_path / "model").save(make_stored())
     rename = Path.rename
 
     def fail(self, target):
@@ -120,9 +120,9 @@ def test_a_failed_swap_brings_the_old_model_back(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        save_model(make_stored(), tmp_path / "model")
+        ModelFile.at(tmp_path / "model").save(make_stored())
     assert os.listdir(tmp_path) == ["model"]
-    assert load_model(tmp_path / "model").rows == 10**12
+    assert ModelFile.at(tmp_path / "model").load().rows == 10**12
 
 
 @pytest.mark.parametrize("kind", [gpuvgm.TableTransformer, gpuvgm.TableSynthesizer])
