@@ -412,7 +412,7 @@ class FittedColumn:
         return self.kind == other.kind
 
     def to_json(self) -> dict[str, Any]:
-        """All parameters, exact to the last bit; `gpuvgm.columns.model.column_of` reads them."""
+        """All parameters, exact to the last bit; `from_json` reads them."""
         return document_of(self)
 
     @classmethod
