@@ -29,7 +29,7 @@ from .plots import new_axes
 from .records import LARGEST_WHOLE, Count, check_plain, document_of, read_record
 from .rules import choice, finite, whole
 from .schema import TableSchema
-from .specs import is_declared
+from .specs import ColumnSpec, is_declared
 from .text import html_table, texts_of
 from .unseen import Unseen
 
@@ -39,6 +39,7 @@ __all__ = [
     "Codec",
     "Coded",
     "ColumnPlan",
+    "ColumnSpec",
     "Count",
     "DatetimeCodec",
     "EncodingOptions",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, namespace_of, to_numpy
 from gpuvgm.columns.codecs.arrays import missing_rows
-from gpuvgm.columns.names import NAMES, NameTemplate
+from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import one_of
 from gpuvgm.columns.unseen import Pending, Unseen
@@ -330,13 +330,13 @@ class FittedColumn:
         parts = (int(self.has_scalar), "tanh"), (self.width, "softmax")
         return [(width, activation) for width, activation in parts if width]
 
-    def compact_names(self, names: NameTemplate = NAMES) -> list[str]:
+    def compact_names(self, names: NameTemplate = NameTemplate.DEFAULT) -> list[str]:
         """Names of the column's parts in the compact layout."""
         if not self.is_encoded:
             return [self.name]
         return [names.scalar(self.name)] * self.has_scalar + [names.mode(self.name)] * (self.width > 0)
 
-    def onehot_names(self, names: NameTemplate = NAMES) -> list[str]:
+    def onehot_names(self, names: NameTemplate = NameTemplate.DEFAULT) -> list[str]:
         """Names of the column's parts in the onehot layout."""
         return [names.scalar(self.name)] * self.has_scalar + [names.onehot(self.name, i) for i in range(self.width)]
 

@@ -16,7 +16,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.kinds import KINDS
-from gpuvgm.columns.names import NAMES, NameTemplate
+from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.records import refuse
@@ -147,7 +147,7 @@ class TableModel:
         """Columns of the onehot matrix, by the column of the table that they come from."""
         return {column.name: int(column.has_scalar) + column.width for column in self.encoded}
 
-    def onehot_names(self, names: NameTemplate = NAMES) -> list[str]:
+    def onehot_names(self, names: NameTemplate = NameTemplate.DEFAULT) -> list[str]:
         """Names of the onehot matrix's columns."""
         return [name for column in self.encoded for name in column.onehot_names(names)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from string import Formatter
+from typing import ClassVar
 
 from gpuvgm.errors import InputError
 
@@ -25,6 +26,8 @@ class NameTemplate:
     InputError
         For a template without ``{column}``, or with other fields.
     """
+
+    DEFAULT: ClassVar[NameTemplate]
 
     text: str = "{column}.{part}"
     _modes: str = field(init=False, repr=False, compare=False)
@@ -57,4 +60,4 @@ class NameTemplate:
         return self._modes.format(column=column, part=f"mode{self._before_code}{code}")
 
 
-NAMES = NameTemplate()
+NameTemplate.DEFAULT = NameTemplate()

@@ -16,7 +16,7 @@ from gpuvgm.columns.base import ColumnPlan
 from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import InferenceSettings
 from gpuvgm.columns.kinds import KINDS
-from gpuvgm.columns.names import NAMES
+from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.options import INFER, MIXTURE
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnSpec, with_kind
@@ -248,8 +248,8 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
 def _check_encoded_names(schema: TableSchema) -> None:
     """Refuse columns whose encoded parts would have the same name."""
     encoded = [spec.name for spec in schema.used if not issubclass(KINDS[spec.kind].column, PassthroughColumn)]
-    names = Counter(set(schema.names).difference(encoded))
-    names.update(name for column in encoded for name in (NAMES.scalar(column), NAMES.mode(column)))
+    names, template = Counter(set(schema.names).difference(encoded)), NameTemplate.DEFAULT
+    names.update(name for column in encoded for name in (template.scalar(column), template.mode(column)))
     duplicates = [name for name, count in names.items() if count > 1]
     if duplicates:
         raise InputError(f'two columns would both be encoded as "{duplicates[0]}"; rename one of them, or drop it')

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.columns import Codec, FloatCodec, LogCodec, TableSchema
+from gpuvgm.columns import Codec, ColumnSpec, FloatCodec, LogCodec
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import Draw, EncodeTable, RowRules, get_engine
 from gpuvgm.errors import InputError, counted_values, pip_command
@@ -177,8 +177,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _learn_values(self, values: Floats) -> Floats:
         """Set codec and modal values from the options; return the numbers that the mixture is fitted to."""
         column = self._column
-        options = {"log": self.log, "integer": self.integer, "modal": self.modal}
-        spec = TableSchema.declare({column: options}, pa.schema([(column, FLOATS.type)]), column)[column]
+        spec = ColumnSpec.declare(column, {"log": self.log, "integer": self.integer, "modal": self.modal})
         precision = {"float16": pa.float16(), "float32": pa.float32()}.get(str(self._dtype).lower(), pa.float64())
         modal: Any = FloatCodec(precision).modal_values(column, spec.modal)
         if None in modal:

@@ -13,6 +13,7 @@ from .arrow import (
     row_bytes,
     taken,
     with_wide_index,
+    with_wide_indices,
 )
 from .block import Block, Runs
 from .declared import DeclaredColumns
@@ -81,6 +82,7 @@ __all__ = [
     "taken",
     "target_of",
     "with_wide_index",
+    "with_wide_indices",
     "write_bytes",
     "written_bytes",
 ]

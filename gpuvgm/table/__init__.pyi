@@ -1,6 +1,6 @@
 from .base import BaseTransformer, load_as, load_for
 from .conditions import Conditions, RowIndex
-from .decode import onehot_parts
+from .decode import onehot_parts, real_scalars
 from .description import jsonable
 from .fit_report import warnings_of_samples
 from .model_file import ModelFile
@@ -23,5 +23,6 @@ __all__ = [
     "load_as",
     "load_for",
     "onehot_parts",
+    "real_scalars",
     "warnings_of_samples",
 ]

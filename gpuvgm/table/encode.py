@@ -129,7 +129,7 @@ def encoded_schema(
 
 def template_of(names: str | None) -> NameTemplate:
     """The template of a text; by default that of all names."""
-    return NameTemplate() if names is None else NameTemplate(names)
+    return NameTemplate.DEFAULT if names is None else NameTemplate(names)
 
 
 def encoded_names(model: TableModel, layout: str, names: NameTemplate) -> list[str]:
@@ -423,7 +423,7 @@ class Coding:
     def marked(self, fingerprint: str, names: str | None) -> Coding:
         """The coding, with the fingerprint of the model and the template of names in the metadata of the rows."""
         template = template_of(names)
-        marks = {MODEL_KEY: fingerprint} | ({} if template == NameTemplate() else {NAMES_KEY: template.text})
+        marks = {MODEL_KEY: fingerprint} | ({} if template == NameTemplate.DEFAULT else {NAMES_KEY: template.text})
         return replace(self, schema=self.schema.with_metadata(marks))
 
     def need(self, table: Source, *, to_file: bool = False, group_rows: int | None = None) -> Need:

@@ -30,7 +30,7 @@ from gpuvgm.table.shuffling import permuted
 
 Place = Literal["memory", "disk", "cuda"]
 _SEED = whole(0, 2**64 - 1)
-_NAMES = NameTemplate()  # of the parts of a column in a row
+_NAMES = NameTemplate.DEFAULT  # of the parts of a column in a row
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]

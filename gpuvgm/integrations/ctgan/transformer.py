@@ -30,7 +30,7 @@ from gpuvgm.execution import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source, is_number_type, is_text_type, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.table import RunSummary, TableTransformer, TrainingRows
+from gpuvgm.table import RunSummary, TableTransformer, TrainingRows, real_scalars
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"
@@ -371,8 +371,7 @@ class DataTransformer:
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dimensions} columns")
-        is_float = matrix.dtype in (np.float32, np.float64)
-        matrix = np.ascontiguousarray(matrix, None if is_float else np.float64)
+        matrix = real_scalars(matrix)
         if sigmas is not None:
             matrix = matrix.copy()
             for spans in self._fitted().layout_.values():
