@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ from gpuvgm.mixture.rows import (
     held_out,
     learnt,
 )
-from gpuvgm.mixture.search import Effort, Starts, SummaryConfig, accelerated, search
+from gpuvgm.mixture.search import Checked, Effort, Starts, SummaryConfig, accelerated, search
 from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
@@ -66,7 +66,6 @@ K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means of one feature runs on
 COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
 STARTS, RICH_STARTS, RICH = 6, 2, 4  # k-means, and k-means with more components, which are taken away again
 POINT_STARTS = 4  # rows as centres: where tails are heavy k-means gives its centres to outliers
-Checked = Literal["history", "refit", "end"]
 _LOG = logging.getLogger("gpuvgm")
 
 

@@ -31,6 +31,7 @@ _LEAST_ROWS = 0.5  # a component with less is empty
 _LLOYD_STEPS = 20
 _FAR_BELOW = 1e-3  # nats a row: more than coarse cells change the bound of a fit by
 _SHORT_TRIAL = 2  # iterations after which fits are compared that lose more components yet
+Checked = Literal["history", "refit", "end"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ class SummaryConfig:
     search: Effort | None = None
     mean_precisions: tuple[float, ...] = ()
     continued: bool = False
-    checked: Literal["history", "refit", "end"] = "history"
+    checked: Checked = "history"
     weight_threshold: float = 0.005
     asks_exact: bool = False
 
