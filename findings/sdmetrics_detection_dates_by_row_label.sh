@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# sdmetrics 0.32.0: LogisticDetection and SVCDetection put the dates of a row beside the other columns by the label of the
-# row, having numbered the dates from 0. A table whose index does not begin at 0, such as the second half of a split, has no
-# dates left: the mean stands for all of them, without a warning. Two halves of one table are then told apart, and dates
-# 200 days too late are not. What helps is reset_index(drop=True) of both tables.
+# sdmetrics 0.32.0: LogisticDetection and SVCDetection number the dates of n rows from 0 to n - 1, and then put them back by
+# the label of the row. A row with another label gets the date of another row, or the mean if its label is not below n, as
+# in the second half of a split, without a warning. Two halves of one table are then told apart, and dates 200 days too
+# late are not. What helps is reset_index(drop=True) of both tables.
 #
 # Seen with Python 3.11.7, pandas 2.3.3 (1: not told apart, 0: told apart):
 #   two halves of a table, SVCDetection: 0.05; with new indices 0.98
@@ -27,8 +27,7 @@ rows = pd.DataFrame({"day": pd.Timestamp("2024-01-01") + days, "number": random.
 metadata = {"columns": {"day": {"sdtype": "datetime"}, "number": {"sdtype": "numerical"}}}
 
 
-def scores(metric, first, second):
-    tables = first.copy(), second.copy()
+def scores(metric, *tables):
     renumbered = [table.reset_index(drop=True) for table in tables]
     return metric.compute(*tables, metadata), metric.compute(*renumbered, metadata)
 

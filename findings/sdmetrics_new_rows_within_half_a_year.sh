@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# sdmetrics 0.32.0: NewRowSynthesis calls a row new if no row of the original matches it, and a number matches within 1 % of
-# itself. Dates are compared as numbers since 1970, so that of today's dates all within half a year match, however short
-# the table's time is: a date that the original lacks is not new, and the score of dates alone is 0. The same dates of
-# 1970 are half new. A tolerance of one day in 2024 is numerical_match_tolerance=5e-5.
+# sdmetrics 0.32.0: NewRowSynthesis calls a row new if no row of the original matches it. Numbers match within 1 % of the new
+# one. Dates are taken for the time since 1970, of which 1 % is half a year today. So a date of 2024 is new only if the
+# original has none within half a year of it, while half of the same dates of 1970 are new. One day is the tolerance in
+# 2024 with numerical_match_tolerance=5e-5.
 #
 # Seen with Python 3.11.7, pandas 2.3.3 (share of new rows):
 #   year 1970: 0.50
