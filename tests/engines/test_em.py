@@ -24,6 +24,7 @@ from tests.conftest import make_engine, native_names
 from tests.harness.shapes import shape
 
 REFERENCE = Engine()
+ROUNDS = (15, 0, 60)  # iterations, which are taken up again
 PRIORS: dict[str, dict[str, Any]] = {
     "process": {},
     "distribution": {"concentration_type": "dirichlet_distribution", "weight_concentration": 0.1},
@@ -41,9 +42,9 @@ def column(name: str, rows: int = 20_000) -> tuple[Cells, Prior]:
     return cells, Prior.of_column(*Cells.of_values(y, np.ones(rows)).mean_and_variance(), frame, FitConfig())
 
 
-def points(cells: Cells) -> Cells:
+def points(cells: Cells, least: int = 9000) -> Cells:
     """The same without scatter: rows with weights, more than one chunk of them."""
-    many = np.concatenate([cells.mean + 1e-9 * i for i in range(1 + 9000 // len(cells.mean))])
+    many = np.concatenate([cells.mean + 1e-9 * i for i in range(1 + least // len(cells.mean))])
     ones = np.ones(len(many))
     return Cells(many, ones, 0 * ones, ones.astype(int), ones.astype(int), 0 * ones)
 
@@ -60,15 +61,17 @@ def bits(ascent: Ascent) -> list[bytes]:
     return [array.tobytes() for array in arrays]
 
 
-def run_with(objective: Any, begin: Sequence[Statistics]) -> list[list[bytes]]:
+def run_with(objective: Any, begin: Sequence[Statistics], rounds: Sequence[int] = ROUNDS) -> list[list[bytes]]:
     ascents = objective.ascents(begin)
-    for iterations in (15, 0, 60):  # taken up again
+    for iterations in rounds:
         objective.run(ascents, iterations, 1e-9)
     return [bits(ascent) for ascent in ascents]
 
 
-def run(engine: Engine, cells: Cells, prior: Prior, begin: Sequence[Statistics]) -> list[list[bytes]]:
-    return run_with(cell_objective(engine, cells, prior), begin)
+def run(
+    engine: Engine, cells: Cells, prior: Prior, begin: Sequence[Statistics], rounds: Sequence[int] = ROUNDS
+) -> list[list[bytes]]:
+    return run_with(cell_objective(engine, cells, prior), begin, rounds)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
@@ -83,7 +86,7 @@ def test_ascents_have_the_bits_of_the_loop_in_python(candidate: str, name: str, 
         expected = []
         for start in starts(cells):
             ascent = AcceleratedEM(objective, start)
-            for iterations in (15, 0, 60):
+            for iterations in ROUNDS:
                 ascent.run(iterations, 1e-9)
             expected.append(bits(ascent))
         assert run(engine, there, own, starts(cells)) == expected
