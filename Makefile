@@ -1,5 +1,5 @@
-# make demo       the main job on real data          make test        the whole suite
-# make test-quick all tests but the exhaustive ones; .ci/run runs both of the above and more (CONTRIBUTING.md)
+# make demo       the main job on real data          make test        all tests but the exhaustive ones
+# make test-all   the whole suite, with more examples of every property; .ci/run and .ci/full run more (CONTRIBUTING.md)
 # make test-device  kernels as PTX, executed on the host with every access checked: three architectures, each with
 #                 another order of threads, and a list of what no test reached; needs no GPU
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
@@ -45,7 +45,7 @@ export GPUVGM_REQUIRE_NATIVE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-quick test-device test-faults fuzz test-gpu test-one-gpu
+.PHONY: help demo docs test test-all test-device test-faults fuzz test-gpu test-one-gpu
 .PHONY: test-integrations test-one-integration peers measure-peers notebooks notebooks-update run-notebooks
 .PHONY: constraints lint format benchmarks install install-dev clean distclean
 
@@ -59,10 +59,10 @@ docs: $(STAMP)-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 test: $(STAMP)-test
-	$(PYTEST) $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not exhaustive" $(PYTEST_ARGS)
 
-test-quick: $(STAMP)-test
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not exhaustive" --hypothesis-profile=quick $(PYTEST_ARGS)
+test-all: $(STAMP)-test
+	$(PYTEST) $(SIDE_BY_SIDE) --hypothesis-profile=full $(PYTEST_ARGS)
 
 # NVRTC holds one compiler for architectures before Blackwell, and one from there on; compute_90 is that of H100 and H200.
 # Threads of each architecture run in another order: what depends on their order does so whatever the architecture.

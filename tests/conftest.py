@@ -83,7 +83,7 @@ settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the sets of parameters that the quick run does not need."""
+    """Mark the sets of parameters that `make test` does not need."""
     covering.mark_exhaustive(items)
 
 

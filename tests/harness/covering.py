@@ -1,4 +1,4 @@
-"""Which sets of a test's parameters the quick run takes: together they hold every value, or every pair of values.
+"""Which sets of a test's parameters `make test` takes: together they hold every value, or every pair of values.
 
 `@pytest.mark.covering(1)` on a test: every value of every parameter, of fixtures' parameters too, is in a set that is
 run. `@pytest.mark.covering(2)`: so is every pair of values of two parameters. The other sets are marked exhaustive.

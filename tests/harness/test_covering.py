@@ -1,4 +1,4 @@
-"""The quick run's sets of parameters hold every value, or every pair of values, and are few."""
+"""The sets of parameters that `make test` takes hold every value, or every pair of values, and are few."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def device(request: pytest.FixtureRequest) -> EmulatedDevice:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is executed as PTX where that cannot be; mark what of it a quick run leaves out."""
+    """Skip what is executed as PTX where that cannot be; mark what of it `make test` leaves out."""
     ptx = [item for item in items if item.get_closest_marker("ptx")]
     if ptx and (reason := problem()) is not None:
         for item in ptx:
