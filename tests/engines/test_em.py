@@ -24,6 +24,7 @@ from tests.conftest import make_engine, native_names
 from tests.harness.shapes import shape
 
 REFERENCE = Engine()
+POINTS = 9000  # at least: more than two chunks
 ROUNDS = (15, 0, 60)  # iterations, which are taken up again
 PRIORS: dict[str, dict[str, Any]] = {
     "process": {},
@@ -42,7 +43,7 @@ def column(name: str, rows: int = 20_000) -> tuple[Cells, Prior]:
     return cells, Prior.of_column(*Cells.of_values(y, np.ones(rows)).mean_and_variance(), frame, FitConfig())
 
 
-def points(cells: Cells, least: int = 9000) -> Cells:
+def points(cells: Cells, least: int = POINTS) -> Cells:
     """The same without scatter: rows with weights, more than one chunk of them."""
     many = np.concatenate([cells.mean + 1e-9 * i for i in range(1 + least // len(cells.mean))])
     ones = np.ones(len(many))

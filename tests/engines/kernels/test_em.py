@@ -18,7 +18,7 @@ from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice
 from tests.engines.kernels.executed import ExecutedDevice
-from tests.engines.test_em import PRIORS, ROUNDS, column, points, run, starts
+from tests.engines.test_em import POINTS, PRIORS, ROUNDS, column, points, run, starts
 
 pytestmark = [needs_compiler, pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")]
 
@@ -38,7 +38,7 @@ def test_ascents_have_the_bits_of_the_native_engine(device: EmulatedDevice, name
     own = replace(of_column, **PRIORS[prior])
     native, cuda = engines(device)
     # PTX is slow to execute: fewer rows, of two chunks yet, and fewer iterations, which are taken up again too.
-    least, rounds = (5000, (4, 0, 8)) if isinstance(device, ExecutedDevice) else (9000, ROUNDS)
+    least, rounds = (5000, (4, 0, 8)) if isinstance(device, ExecutedDevice) else (POINTS, ROUNDS)
     for there in (cells, points(cells, least)):
         begin = [starts(there, many)[0] for many in (most, 10, 3, 1)]
         assert run(cuda, there, own, begin, rounds) == run(native, there, own, begin, rounds)
