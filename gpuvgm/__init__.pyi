@@ -1,24 +1,9 @@
-from .cli import doctor
-from .datasets import generate
-from .estimator import BayesianGaussianMixture
-from .execution import DaskExecutor, cluster
-from .summary import Summary
-from .synthesis import PrivateSynthesizer, TableSynthesizer, load
-from .table import Conditions, TableTransformer, TrainingRows
-
-__all__ = [
-    "BayesianGaussianMixture",
-    "Conditions",
-    "DaskExecutor",
-    "PrivateSynthesizer",
-    "Summary",
-    "TableSynthesizer",
-    "TableTransformer",
-    "TrainingRows",
-    "cluster",
-    "doctor",
-    "generate",
-    "load",
-]
+from .cli import doctor as doctor
+from .datasets import generate as generate
+from .estimator import BayesianGaussianMixture as BayesianGaussianMixture
+from .execution import DaskExecutor as DaskExecutor, cluster as cluster
+from .summary import Summary as Summary
+from .synthesis import PrivateSynthesizer as PrivateSynthesizer, TableSynthesizer as TableSynthesizer, load as load
+from .table import Conditions as Conditions, TableTransformer as TableTransformer, TrainingRows as TrainingRows
 
 __version__: str

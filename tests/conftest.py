@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, is_hypothesis_test, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, is_hypothesis_test, settings, strategies as st
 from threadpoolctl import threadpool_limits
 
 import gpuvgm

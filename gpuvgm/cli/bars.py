@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    Progress as Bars,
     ProgressColumn,
     SpinnerColumn,
     Task,
@@ -16,7 +17,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 

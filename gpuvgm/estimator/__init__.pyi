@@ -1,8 +1,2 @@
-from .estimator import BayesianGaussianMixture, MixtureEffort
-from .reading import RowsOfSource
-
-__all__ = [
-    "BayesianGaussianMixture",
-    "MixtureEffort",
-    "RowsOfSource",
-]
+from .estimator import BayesianGaussianMixture as BayesianGaussianMixture, MixtureEffort as MixtureEffort
+from .reading import RowsOfSource as RowsOfSource

@@ -1,38 +1,18 @@
-from .aggregate import map_columns, summarise_columns
-from .context import Run, RunSettings, any_source, clone_beside_executor, executor_for, lazy_frame
-from .dask import DaskExecutor
-from .dask_frames import whole_rows
-from .local import LocalExecutor, RemoteBlocks, available_threads
-from .local_cluster import cluster
-from .memory import Need, parse_memory
-from .partitions import OpenPartition, Partition
-from .sampling import RowSample, Sampled, sample_runs
-from .stages import Progress, Stages
-from .worker_rows import rows_on_workers
-
-__all__ = [
-    "DaskExecutor",
-    "LocalExecutor",
-    "Need",
-    "OpenPartition",
-    "Partition",
-    "Progress",
-    "RemoteBlocks",
-    "RowSample",
-    "Run",
-    "RunSettings",
-    "Sampled",
-    "Stages",
-    "any_source",
-    "available_threads",
-    "clone_beside_executor",
-    "cluster",
-    "executor_for",
-    "lazy_frame",
-    "map_columns",
-    "parse_memory",
-    "rows_on_workers",
-    "sample_runs",
-    "summarise_columns",
-    "whole_rows",
-]
+from .aggregate import map_columns as map_columns, summarise_columns as summarise_columns
+from .context import (
+    Run as Run,
+    RunSettings as RunSettings,
+    any_source as any_source,
+    clone_beside_executor as clone_beside_executor,
+    executor_for as executor_for,
+    lazy_frame as lazy_frame,
+)
+from .dask import DaskExecutor as DaskExecutor
+from .dask_frames import whole_rows as whole_rows
+from .local import LocalExecutor as LocalExecutor, RemoteBlocks as RemoteBlocks, available_threads as available_threads
+from .local_cluster import cluster as cluster
+from .memory import Need as Need, parse_memory as parse_memory
+from .partitions import OpenPartition as OpenPartition, Partition as Partition
+from .sampling import RowSample as RowSample, Sampled as Sampled, sample_runs as sample_runs
+from .stages import Progress as Progress, Stages as Stages
+from .worker_rows import rows_on_workers as rows_on_workers

@@ -1,5 +1,1 @@
-from .server import Service
-
-__all__ = [
-    "Service",
-]
+from .server import Service as Service

@@ -1,15 +1,5 @@
-from .conditions import categories_that_meet
-from .identifiers import IdentifierForm, describe_unmodelled
-from .outputs import SampledTable
-from .private.synthesizer import PrivateSynthesizer
-from .synthesizer import TableSynthesizer, load
-
-__all__ = [
-    "IdentifierForm",
-    "PrivateSynthesizer",
-    "SampledTable",
-    "TableSynthesizer",
-    "categories_that_meet",
-    "describe_unmodelled",
-    "load",
-]
+from .conditions import categories_that_meet as categories_that_meet
+from .identifiers import IdentifierForm as IdentifierForm, describe_unmodelled as describe_unmodelled
+from .outputs import SampledTable as SampledTable
+from .private.synthesizer import PrivateSynthesizer as PrivateSynthesizer
+from .synthesizer import TableSynthesizer as TableSynthesizer, load as load

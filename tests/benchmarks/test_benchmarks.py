@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as main_module
-from benchmarks import billion, estimator, inputs, picture, scaling
+from benchmarks import __main__ as main_module, billion, estimator, inputs, picture, scaling
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 from tests.docs.pages import DOCS, PAGES

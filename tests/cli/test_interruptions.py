@@ -11,8 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from gpuvgm import TableTransformer
-from gpuvgm import files as interruptions
+from gpuvgm import TableTransformer, files as interruptions
 from gpuvgm.cli import console
 from gpuvgm.files import SIGNALS, HungUp, Signals, Terminated, partial_of
 from gpuvgm.io import ParquetSink

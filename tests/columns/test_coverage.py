@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gpuvgm import TableTransformer
 from gpuvgm.columns.coverage import Stretches, covered_by, modes_of_tails, tail_modes, with_needed

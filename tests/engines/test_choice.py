@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.engines import choice as engines
-from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built
+from gpuvgm.engines import choice as engines, choose_engine, cuda_problem, get_engine, native_is_built
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution import Run, any_source
 

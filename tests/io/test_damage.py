@@ -16,8 +16,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import ParquetSink, checksums, open_source, parquet
-from gpuvgm.io import sink as sink_module
+from gpuvgm.io import ParquetSink, checksums, open_source, parquet, sink as sink_module
 from gpuvgm.io.parquet import read_metadata
 from tests.io.conftest import rows_of
 

@@ -20,8 +20,7 @@ from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.execution import Run
 from gpuvgm.execution.local import CallerExecutor
-from gpuvgm.io import Source, open_source, restore
-from gpuvgm.io import device as device_frames
+from gpuvgm.io import Source, device as device_frames, open_source, restore
 from gpuvgm.io.block import DeviceTable, host_table, joined
 from gpuvgm.io.device import grouped, lies_on_device
 from gpuvgm.io.frames import ArraySource

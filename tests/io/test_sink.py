@@ -20,8 +20,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import ParquetSink, open_source, write_bytes
-from gpuvgm.io import sink as sinks
+from gpuvgm.io import ParquetSink, open_source, sink as sinks, write_bytes
 from gpuvgm.io.parquet import read_metadata
 from gpuvgm.io.sink import CsvSink, refuse_overwriting
 from tests.io.conftest import FullDisk, rows_of

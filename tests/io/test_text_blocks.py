@@ -13,13 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError
-from gpuvgm.io import csv as csv_files
-from gpuvgm.io import open_source, text_blocks
+from gpuvgm.io import csv as csv_files, open_source, text_blocks
 from gpuvgm.io.text_types import (
     BOOL,
     COMMA_FLOAT,

@@ -15,8 +15,13 @@ from gpuvgm.engines import native_is_built
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.mixture import summary_fit
 from tests.mixture.cases import COVARIANCE_TYPES, PRIOR_TYPES, rows_of, skewed
-from tests.mixture.closeness import assert_array_close, assert_identical, assert_same_bounds, assert_same_parameters
-from tests.mixture.closeness import counts as counts_of
+from tests.mixture.closeness import (
+    assert_array_close,
+    assert_identical,
+    assert_same_bounds,
+    assert_same_parameters,
+    counts as counts_of,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from sklearn.cluster import KMeans
 
 from gpuvgm.config import FitConfig
@@ -31,8 +30,7 @@ from gpuvgm.mixture.search import (
     coarse_to_fine,
     search_cells,
 )
-from gpuvgm.mixture.statistics import _APART as APART
-from gpuvgm.mixture.statistics import Statistics
+from gpuvgm.mixture.statistics import _APART as APART, Statistics
 from gpuvgm.mixture.summary_fit import _with_blur, blur
 from gpuvgm.summary import Cells, Frame, Grid, Masses
 

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import gpuvgm
@@ -25,8 +24,7 @@ from gpuvgm.report.differences import ks_complement, tv_complement
 from gpuvgm.report.measures import share
 from gpuvgm.report.original_table import different_share
 from gpuvgm.report.page import WIDE
-from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS
-from gpuvgm.report.pair_trends import missing_together, pair_trends, thinned
+from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS, missing_together, pair_trends, thinned
 from tests.report.documents import parsed
 from tests.report.tables import COLUMNS, numbers, synthetic_table
 from tests.report.test_page import first_rows, sections

@@ -19,8 +19,7 @@ import gpuvgm
 from gpuvgm.columns import texts_of
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report
-from gpuvgm.report.counting import FIRST_COLUMNS as COLUMNS_SHOWN
-from gpuvgm.report.counting import FirstRows
+from gpuvgm.report.counting import FIRST_COLUMNS as COLUMNS_SHOWN, FirstRows
 from gpuvgm.report.figures import RunFacts
 from gpuvgm.report.page import WIDE
 from tests.report.documents import Node, parsed

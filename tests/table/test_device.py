@@ -18,8 +18,7 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, decimals
-from gpuvgm.engines.cuda import device as cuda_device
-from gpuvgm.engines.cuda import em, summary
+from gpuvgm.engines.cuda import device as cuda_device, em, summary
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Run, local, sampling
 from gpuvgm.io import with_wide_index

@@ -7,8 +7,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gpuvgm.columns.codecs import DecimalCodec, codec_for
 from gpuvgm.columns.codecs.arrays import differences_of_digits, sums_of_digits

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec
 from gpuvgm.columns.options import json_value

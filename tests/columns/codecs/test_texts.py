@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gpuvgm.columns.codecs import codec_for, codec_of
 from gpuvgm.columns.codecs.texts import MOST_WORDS, TextForm, UnreadText, form_of, text_codec, unread_values

@@ -12,13 +12,11 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.execution import any_source
-from gpuvgm.execution import dask as tasks
+from gpuvgm.execution import any_source, dask as tasks
 from gpuvgm.execution.dask import WINDOW, DaskExecutor, in_shares
 from tests.execution.distributed.working import (
     Piece,

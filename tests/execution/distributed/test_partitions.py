@@ -12,8 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gpuvgm.execution import any_source
 from gpuvgm.execution.partitions import Reading, partitions, rows_of_file, single_files, with_known_rows

@@ -19,8 +19,7 @@ from gpuvgm.execution import Run, context
 from gpuvgm.execution.local import CallerExecutor
 from gpuvgm.io import open_source
 from gpuvgm.io.frames import ArraySource
-from gpuvgm.mixture import Rows, accumulate
-from gpuvgm.mixture import rows as rows_module
+from gpuvgm.mixture import Rows, accumulate, rows as rows_module
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.test_em import column, starts
 from tests.harness.device.module import LimitingResourceAdaptor, TrackingResourceAdaptor, up, use_strict_rmm

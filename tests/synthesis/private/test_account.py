@@ -7,8 +7,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.private.account import Promise, Release, delta_of

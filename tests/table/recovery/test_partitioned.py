@@ -17,8 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
 from tests.cli.running import invoke
 from tests.io.conftest import rows_of
-from tests.table.recovery.conftest import PARTS as PART_ROWS
-from tests.table.recovery.conftest import cut_short, damage, written_by
+from tests.table.recovery.conftest import PARTS as PART_ROWS, cut_short, damage, written_by
 
 ROWS = 5000
 

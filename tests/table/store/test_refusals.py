@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from gpuvgm.errors import ModelFileError, pip_command
 from gpuvgm.io import plain
