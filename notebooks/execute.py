@@ -17,6 +17,8 @@ from traitlets.config import Config
 
 NOTEBOOKS = Path(__file__).parent
 BUILD = NOTEBOOKS.parent / "build" / "notebooks"
+# Notebooks import `benchmarks` from the checkout; gpuvgm is the installed one, as the checkout's has no C++ extension.
+CHECKOUT_LAST = f"import sys; sys.path.append({str(NOTEBOOKS.parent)!r})"
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -37,18 +39,20 @@ def execute(source: Path, target: Path) -> None:
         With the cell and its traceback.
     """
     notebook = nbformat.read(source, as_version=4)
-    settings = Config({"KernelManager": {"transport": "ipc"}})  # no port is opened
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name="python3",
-        record_timing=False,
-        config=settings,
-        startup_timeout=600,
-        coalesce_streams=True,
-    )
     with TemporaryDirectory(prefix="gpuvgm-kernel-") as folder:
-        client.execute(env=os.environ | {"IPYTHONDIR": folder, "PYTHONPATH": _python_path()})
+        startup = Path(folder, "profile_default", "startup", "checkout.py")
+        startup.parent.mkdir(parents=True)
+        startup.write_text(CHECKOUT_LAST, encoding="utf-8")
+        NotebookClient(
+            notebook,
+            timeout=None,
+            kernel_name="python3",
+            record_timing=False,
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}}),  # no port is opened
+            resources={"metadata": {"path": folder}},
+            startup_timeout=600,
+            coalesce_streams=True,
+        ).execute(env=os.environ | {"IPYTHONDIR": folder})
     notebook.metadata = nbformat.from_dict(METADATA)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({})
@@ -72,11 +76,6 @@ def main() -> None:
         start = time.perf_counter()
         execute(source, target)
         print(f"{source.name}  {time.perf_counter() - start:.1f} s, {target.stat().st_size / 1e3:.0f} kB")
-
-
-def _python_path() -> str:
-    """The checkout, before everything else."""
-    return os.pathsep.join(filter(None, [str(NOTEBOOKS.parent), os.environ.get("PYTHONPATH")]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
+from pathlib import Path
 from typing import get_args
 
 from gpuvgm.config import EngineName, environment
@@ -45,7 +46,7 @@ def get_engine(name: str = "auto") -> Engine:
     if name == "auto":
         name = _host_engine()
         if name == "reference":
-            _LOG.warning("gpuvgm was installed without its C++ extension: the slower NumPy engine is used")
+            _LOG.warning("%s", _why_not_native())
     if name == "native":
         if not native_is_built():
             raise EnvironmentProblem('engine "native" was not built: install a C++ compiler and reinstall gpuvgm')
@@ -132,6 +133,24 @@ def _cuda_starts() -> bool:
 
 def _host_engine() -> str:
     return "native" if native_is_built() else "reference"
+
+
+def _why_not_native() -> str:
+    """Say why the slower NumPy engine is used, and what to do.
+
+    Where Python starts in a clone, its sources come before an installed gpuvgm.
+    """
+    sources = Path(__file__).parents[2]
+    if not (sources / "pyproject.toml").exists():
+        return (
+            "gpuvgm was installed without its C++ extension and runs on NumPy, up to 20 times slower: install a C++ "
+            "compiler and reinstall gpuvgm"
+        )
+    return (
+        f"gpuvgm is imported from its sources in {sources}, without the C++ extension, and runs on NumPy, up to 20 "
+        "times slower: start Python in another folder if gpuvgm is installed, or run make install in this one and "
+        "take .venv/bin/python"
+    )
 
 
 def _cuda_engine() -> Engine:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
-from tests.notebooks.running import NOTEBOOKS, ROOT, code_cells, run_notebook
+from tests.notebooks.running import LIMIT, NOTEBOOKS, ROOT, code_cells, printed, run_notebook
 
 LARGEST = 300_000  # bytes of a notebook
 METADATA = {
@@ -39,6 +44,21 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOT
 )
 def test_runs_from_a_clean_kernel(number: str, rows: int, said: str, tmp_path: Path) -> None:
     assert said in run_notebook(number, tmp_path, GPUVGM_NOTEBOOK_ROWS=str(rows))
+
+
+def test_a_kernel_takes_the_checkout_last(tmp_path: Path) -> None:
+    """Whose gpuvgm has no compiled extension: an installed one comes before it."""
+    scripts = tmp_path / "clone" / "notebooks"
+    scripts.mkdir(parents=True)
+    shutil.copy(ROOT / "notebooks" / "execute.py", scripts)
+    cell = nbformat.v4.new_code_cell("import os, sys; print([sys.path.index(os.environ['CLONE']), len(sys.path)])")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), scripts / "paths.ipynb")
+    environment = {**os.environ, "CLONE": str(scripts.parent)}
+    command = [sys.executable, "notebooks/execute.py", "--into", "done"]
+    subprocess.run(command, cwd=scripts.parent, env=environment, check=True, capture_output=True, timeout=LIMIT)
+    (text,) = printed(code_cells(scripts.parent / "done" / "paths.ipynb")[0])
+    place, length = json.loads(text)
+    assert place == length - 1
 
 
 @needs_compiler

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import os
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -100,6 +101,33 @@ print(json.dumps([gpuvgm.__file__, len(names)]))
     file, modules = run_without_site(code, copy_without_extension(tmp_path))
     assert Path(file).is_relative_to(tmp_path)
     assert modules > 1
+
+
+def test_a_clone_without_the_extension_says_so(tmp_path):
+    code = """
+import json, logging, gpuvgm
+messages, handler = [], logging.Handler()
+handler.emit = lambda record: messages.append(record.getMessage())
+logging.getLogger("gpuvgm").addHandler(handler)
+gpuvgm.TableTransformer().fit({"a": [1.5, 2.5, 3.5] * 20})
+print(json.dumps(messages))
+"""
+    clone = copy_without_extension(tmp_path)
+    (clone / "pyproject.toml").touch()
+    (message,) = run_without_site(code, clone)
+    assert message.startswith(f"gpuvgm is imported from its sources in {clone}, without the C++ extension")
+    assert "start Python in another folder if gpuvgm is installed" in message
+
+
+def test_benchmarks_measure_the_installed_package(tmp_path):
+    for file in ("clone/gpuvgm/__init__.py", "site/gpuvgm/__init__.py", "clone/benchmarks/__init__.py"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    shutil.copy(Path(__file__).parents[2] / "benchmarks" / "__init__.py", tmp_path / "clone" / "benchmarks")
+    code = "import json, benchmarks, gpuvgm; print(json.dumps(gpuvgm.__file__))"
+    for folder in (tmp_path / "clone", tmp_path / "site"):  # the first path, or one of several
+        paths = os.pathsep.join(map(str, (folder, tmp_path / "clone", tmp_path / "site")))
+        assert json.loads(run_python("-S", "-c", code, PYTHONPATH=paths)).startswith(str(tmp_path / "site"))
 
 
 #: Takes away what Windows lacks of what Linux has, and the compiled engine. macOS lacks a part of it.
