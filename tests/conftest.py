@@ -81,6 +81,13 @@ settings.register_profile("full", PATIENT, max_examples=200, derandomize=False)
 settings.load_profile("default")
 
 
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Note each test that this process begins, for .ci/run: of a process that dies nothing else is left."""
+    if (folder := os.environ.get("TESTS_BEGUN")) and (worker := os.environ.get("PYTEST_XDIST_WORKER")):
+        with Path(folder, f"{worker}.tests").open("a", encoding="utf-8") as tests:
+            tests.write(f"{nodeid}\n")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the sets of parameters that `make test` does not need."""
     covering.mark_exhaustive(items)
