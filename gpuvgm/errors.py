@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Generic, Self, TypeVar
@@ -199,24 +200,47 @@ def suggestion(name: str, names: Sequence[str]) -> str:
     return f"; did you mean {listed(close)}?" if close else ""
 
 
+_OTHERS_WORDS = {"num_rows": "n", "data": "source", "output_file_path": "out"}  # arguments of SDV's methods
+
+
 class NamedParameters:
-    """Base of classes that name the closest parameters where a constructor is given one that it does not have.
+    """Base of classes that name the parameter which is meant where a call has one that there is not.
 
     Raises
     ------
     TypeError
-        For an unknown parameter.
+        For an unknown parameter of the constructor or of a public method.
     """
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        for name, method in [*vars(cls).items()]:
+            if inspect.isfunction(method) and not name.startswith("_"):
+                setattr(cls, name, _naming_parameters(method))
 
     def __new__(cls, *_: object, **parameters: object) -> Self:
         """Check the names of the parameters; their values are the constructor's."""
-        names = {} if not parameters else inspect.signature(cls.__init__).parameters
-        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in names.values())
-        unknown = [] if takes_any else [name for name in parameters if name not in names]
-        if unknown:
-            hint = suggestion(unknown[0], [*names])
-            raise TypeError(f"{cls.__name__}() got an unexpected keyword argument {listed(unknown[:1])}{hint}")
+        _check_parameters(cls.__name__, cls.__init__, parameters)
         return super().__new__(cls)
+
+
+def _naming_parameters(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def checked(*arguments: Any, **parameters: Any) -> Any:
+        _check_parameters(method.__qualname__, method, parameters)
+        return method(*arguments, **parameters)
+
+    return checked
+
+
+def _check_parameters(called: str, function: Callable[..., Any], parameters: Mapping[str, object]) -> None:
+    names = inspect.signature(function).parameters if parameters else {}
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in names.values())
+    unknown = [] if takes_any else [name for name in parameters if name not in names]
+    if unknown:
+        meant = _OTHERS_WORDS.get(unknown[0], "")
+        hint = f'; it is called "{meant}" here' if meant in names else suggestion(unknown[0], [*names])
+        raise TypeError(f"{called}() got an unexpected keyword argument {listed(unknown[:1])}{hint}")
 
 
 def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> None:

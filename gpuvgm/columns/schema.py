@@ -20,7 +20,7 @@ from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.options import INFER, MIXTURE
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnSpec, with_kind
-from gpuvgm.errors import InputError, check_present, listed
+from gpuvgm.errors import InputError, check_present, counted, listed
 from gpuvgm.io import Source, from_plain, plain
 from gpuvgm.shortage import reason
 
@@ -30,7 +30,7 @@ Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | Non
 Planner = Callable[[Any], ColumnPlan]  # from a sample of a column's values, a ChunkedArray
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TableSchema:
     """The columns of a table, in the order of the source, dropped ones included.
 
@@ -59,6 +59,9 @@ class TableSchema:
     def keys(self) -> tuple[str, ...]:
         """Names of the columns, so that ``dict(schema)`` has the columns by name."""
         return self.names
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {counted(len(self), 'column')}>"
 
     def __str__(self) -> str:
         wide = max((len(spec.name) for spec in self.columns), default=0)

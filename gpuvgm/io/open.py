@@ -65,7 +65,8 @@ def open_source(
         memory://), or a list of these: Parquet, CSV and TSV (also gzipped), or Arrow IPC; a pandas
         DataFrame; a pyarrow Table, RecordBatch or RecordBatchReader; a polars DataFrame; a polars LazyFrame, a DuckDB
         relation or a pyarrow Dataset, which are scanned in batches, and counted first; anything else with
-        `__arrow_c_stream__`; a dict of one-dimensional arrays; a two-dimensional array (columns "0", "1", …); an
+        `__arrow_c_stream__`; a dict of one-dimensional arrays; a two-dimensional array (columns "0", "1", …), also of
+        another library that has DLPack, such as PyTorch; an
         iterator of any of those, which can be read once. A Source is returned as it is.
         On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
         of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
@@ -107,6 +108,7 @@ def _from_list(parts: Any, delimiter: str | None, *, as_text: bool) -> Source:
 def _from_memory(source: object, open_part: Opener) -> Source:
     if is_loaded("pandas", "DataFrame", source):
         return pandas_source(source)
+    source = _of_host(source)
     refuse_no_table(source)
     if is_loaded("pyspark.sql", "DataFrame", source):
         raise InputError(
@@ -126,6 +128,20 @@ def _from_memory(source: object, open_part: Opener) -> Source:
     if hasattr(source, "collect"):
         raise InputError(f"a lazy {type(source).__name__} has no rows yet; pass the result of its collect()")
     raise InputError(f"{type(source).__name__} cannot be read as a table; give {ACCEPTED}")
+
+
+def _of_host(source: Any) -> Any:
+    """An array of NumPy in place of one of the host by another library, such as a tensor of PyTorch."""
+    is_array = hasattr(type(source), "__dlpack_device__") and not isinstance(source, (np.ndarray, pa.Array))
+    if not is_array or lies_on_device(source):
+        return source
+    try:
+        return np.from_dlpack(source)
+    except (BufferError, RuntimeError, TypeError) as problem:
+        raise InputError(
+            f"{type(source).__name__}: its numbers cannot be read ({problem}); pass a NumPy array of them, of a tensor "
+            "of PyTorch tensor.detach().numpy()"
+        ) from problem
 
 
 def _from_frame(source: Any) -> Source | None:

@@ -78,7 +78,7 @@ _AUC_LIMIT = Measure(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Comparison(Scored):
     """Similarity of two tables, column by column; `str` gives a verdict and a table.
 

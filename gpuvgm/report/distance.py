@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns import MISSING, CategoricalColumn, Codec, GeneralColumn, MixtureColumn, TableModel
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
 from gpuvgm.report.measures import DISTANCE, SHARE, Measure, ReportPart, Unit
@@ -86,7 +86,7 @@ class RangeDistance(ReportPart):
 ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelDistance(ReportPart):
     """Distance of a model, such as that of a sample, from another one of the same columns; `str` gives tables.
 
@@ -142,6 +142,9 @@ class ModelDistance(ReportPart):
             columns = {name: distance for name, distance in self.columns.items() if isinstance(distance, kind)}
             parts += ["\n".join([*figures_table(measures, columns), note])] * bool(columns)
         return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {counted(len(self.columns), 'column')} of two fits>"
 
     def __str__(self) -> str:
         return self.to_text()

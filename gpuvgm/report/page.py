@@ -171,6 +171,9 @@ class Scored(ReportPart, ABC):
     def __str__(self) -> str:
         return self.to_text()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.verdict}>"
+
     def _repr_html_(self) -> str:
         """HTML that notebooks show."""
         result = replace(self, first=None)

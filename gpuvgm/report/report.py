@@ -58,7 +58,7 @@ _CATEGORY_TILES = select_measures("level_count", "level_agreement", "unknown_row
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Report(Scored):
     """Figures of fidelity of a table; `str` gives tables for people.
 

@@ -126,7 +126,7 @@ class ColumnValidation(ReportPart):
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Validation(ReportPart):
     """Agreement of a table with the training rows of a model; `str` gives a verdict and a table.
 
@@ -226,6 +226,9 @@ class Validation(ReportPart):
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
         return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.verdict()}>"
 
     def __str__(self) -> str:
         return self.to_text()

@@ -155,8 +155,8 @@ class Clock:
         xp = namespace_of(numbers)
         first, last = float(self.starts[0]), float(self.starts[-1])
         day = self._days(xp.nan_to_num(numbers, nan=first))
-        time = xp.floor(xp.nan_to_num(numbers - xp.asarray(self.starts)[day], nan=0.0) / self.tick) * self.tick
-        time = xp.clip(time, 0, self.length - self.tick)
+        elapsed = xp.clip(xp.nan_to_num(numbers - xp.asarray(self.starts)[day], nan=0.0), 0, self.length)
+        time = xp.clip(xp.floor(elapsed / self.tick) * self.tick, 0, self.length - self.tick)
         cell = xp.searchsorted(xp.asarray(self.cells), time, side="right") - 1
         kind, rows = xp.asarray(self.kinds)[day], xp.asarray(self.rows)[day]
         place = kind * len(self.cells) + cell
@@ -169,7 +169,8 @@ class Clock:
         if is_outside.any():
             usual = self.below[-1] / (last - first)
             half = xp.where(is_outside, usual * self.tick / 2, half)
-            edges = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * usual + half
+            with np.errstate(over="ignore"):  # of an open range, which ends at the largest float
+                edges = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * usual + half
             readings = xp.where(is_outside, edges, readings)
         return readings, half, day, cell
 

@@ -17,7 +17,7 @@ import numpy as np
 from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns import html_table
 from gpuvgm.engines import CountedColumn, Engine
-from gpuvgm.errors import listed
+from gpuvgm.errors import counted, listed
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.clock import PARTS, TWIN, Part
@@ -290,7 +290,7 @@ class NodeTables:
     inside: Floats
 
 
-@dataclass(frozen=True)  # no slots: tables are cached
+@dataclass(frozen=True, repr=False)  # no slots: tables are cached
 class Network:
     """A structure and its counts: the one place where counts become probabilities.
 
@@ -315,6 +315,11 @@ class Network:
     def nodes(self) -> tuple[Node, ...]:
         """The columns, each after its parents."""
         return self.structure.nodes
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}: {counted(len(self.nodes), 'column')}, {counted(self.counts.rows, 'row')} counted>"
+        )
 
     def __str__(self) -> str:
         wide = max((len(node.name) for node in self.nodes), default=0)

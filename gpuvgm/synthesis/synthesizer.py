@@ -992,6 +992,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             lines += filter(None, (laws, habits, unmodelled, left_out, model.describe_real_values()))
         return "\n".join(lines)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What notebooks show: the text that `print` shows, where scikit-learn's diagram has parameters alone."""
+        return {"text/plain": str(self)}
+
     def __sklearn_clone__(self) -> Self:
         return type(self)(**self.get_params(deep=False))
 

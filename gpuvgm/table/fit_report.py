@@ -69,7 +69,7 @@ class ColumnFitReport:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class FitReport:
     """Report of a fit; `str` gives a table, notebooks show it as HTML.
 
@@ -145,6 +145,9 @@ class FitReport:
     def table(self) -> str:
         """One line a column: kind, width, modes, step and scale."""
         return "\n".join(aligned(*self._table))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: fitted on {counted(self.rows, 'row')}; {self.width}>"
 
     def __str__(self) -> str:
         reasons = [f"{name}: {column.reason}" for name, column in self.columns.items() if column.reason]

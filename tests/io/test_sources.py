@@ -14,6 +14,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
+from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 from gpuvgm.io import Source, open_source, restore
 
@@ -114,6 +115,34 @@ def test_fingerprint_of_files_tells_name_and_size(forms):
     path = forms.parquet()
     (file,) = open_source(path).fingerprint()["files"]
     assert file == {"name": "t.parquet", "bytes": path.stat().st_size, "changed_ns": path.stat().st_mtime_ns}
+
+
+class Tensor:
+    """An array of another library on the host, which gives its numbers by DLPack alone."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+    def __dlpack__(self, **options):
+        if not self.array.flags.writeable:
+            raise BufferError("it requires a gradient")
+        return self.array.__dlpack__(**options)
+
+
+def test_a_tensor_of_the_host_is_a_matrix():
+    matrix = np.arange(6, dtype=np.float32).reshape(3, 2)
+    transformer = TableTransformer(layout="onehot").fit(Tensor(matrix))
+    encoded = transformer.transform(matrix)
+    back = transformer.inverse_transform(Tensor(encoded))
+    np.testing.assert_array_equal(np.column_stack([back["0"], back["1"]]), matrix)
+    with pytest.raises(InputError, match="a one-dimensional"):
+        open_source(Tensor(np.arange(3.0)))
+    matrix.flags.writeable = False
+    with pytest.raises(InputError, match=r"Tensor: .*requires a gradient.*tensor\.detach\(\)\.numpy\(\)"):
+        open_source(Tensor(matrix))
 
 
 def test_matrix_columns_are_numbered():

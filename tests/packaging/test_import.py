@@ -183,3 +183,20 @@ def test_unknown_parameters_are_told_with_the_class_and_the_closest_name(name, w
     ):
         getattr(gpuvgm, name)(**{wrong: 3})
     assert close in inspect.signature(getattr(gpuvgm, name)).parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "wrong", "hint"),
+    [
+        ("TableSynthesizer", "sample", "num_rows", 'it is called "n" here'),
+        ("TableSynthesizer", "sample", "output_file_path", 'it is called "out" here'),
+        ("TableSynthesizer", "fit", "data", 'it is called "source" here'),
+        ("PrivateSynthesizer", "sample", "num_rows", 'it is called "n" here'),
+        ("TableTransformer", "transform", "layouts", 'did you mean "layout"'),
+        ("BayesianGaussianMixture", "fit", "sample_weights", 'did you mean "sample_weight"'),
+    ],
+)
+def test_a_parameter_that_a_method_lacks_is_told_with_the_one_that_is_meant(name, method, wrong, hint):
+    required = {"PrivateSynthesizer": {"domain": {}, "epsilon": 1, "delta": 1e-6}}.get(name, {})
+    with pytest.raises(TypeError, match=rf'{method}\(\) got an unexpected keyword argument "{wrong}"; {hint}'):
+        getattr(getattr(gpuvgm, name)(**required), method)(**{wrong: 3})

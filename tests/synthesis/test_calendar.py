@@ -130,6 +130,8 @@ def test_conditions_on_dates_and_what_depends_on_them(fitted: gpuvgm.TableSynthe
     salaries = fitted.sample(500, conditions={"booked": march, "kind": "salary"})
     assert salaries.booked.between(*march).all() and (salaries.kind == "salary").all()
     assert (salaries.booked.dt.day == 28).mean() > 0.97
+    later = fitted.sample(50, conditions={"booked": ("2024-03-01", None)})  # no end, and no overflow on the way there
+    assert later.booked.min() >= pd.Timestamp("2024-03-01")
     moment = fitted.sample(50, conditions={"booked": "2024-03-01 06:00:00"})
     assert (moment.booked == pd.Timestamp("2024-03-01 06:00:00")).all() and (moment.kind == "rent").mean() > 0.9
     sundays = fitted.sample(50, conditions={"booked": ["2024-03-03 13:17:05", "2024-03-10 09:10:11"]})

@@ -72,6 +72,16 @@ def fitted(frame: pd.DataFrame) -> gpuvgm.TableSynthesizer:
     return gpuvgm.TableSynthesizer().fit(frame)
 
 
+def test_what_a_prompt_shows_fits_a_screen(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    transformer = fitted.transformer_
+    shown = [fitted.network_, fitted.evaluate(frame), fitted.validate(fitted.sample(100)), fitted.schema_]
+    shown += [fitted.fit_report_, gpuvgm.TableTransformer(transformer.columns).fit(frame).evaluate(frame)]
+    assert [len(repr(result)) < 1000 and repr(result).startswith("<") for result in shown] == [True] * len(shown)
+    assert fitted._repr_mimebundle_() == {"text/plain": str(fitted)}, "notebooks show what print shows"
+    assert "laws: age -> group" in str(fitted)
+    assert "id (running numbers)" in str(fitted)
+
+
 def test_all_columns_come_back_in_their_order_and_types(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
     """Columns, dtypes, ranges, steps and categories are those of the training rows."""
     rows = fitted.sample(3000)

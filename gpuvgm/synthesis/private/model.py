@@ -104,7 +104,7 @@ def _frequent(mass: Floats, most: int, noise: float) -> Codes:
     return bins
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GivenNetwork(Network):
     """A network whose tables are given, not counted.
 

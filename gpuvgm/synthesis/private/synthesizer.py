@@ -394,6 +394,10 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
     def __str__(self) -> str:
         return "\n".join([repr(self), *([self.describe()] if hasattr(self, "network_") else [])])
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """What notebooks show: the text that `print` shows, where scikit-learn's diagram has parameters alone."""
+        return {"text/plain": str(self)}
+
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
 
