@@ -60,11 +60,6 @@ def _ascend(values: NDArray[Any]) -> bool:
     return bool(np.all(values[1:] >= values[:-1]))
 
 
-def at_rank(values: NDArray[Any], rank: int) -> Any:
-    """Return the value of the host that has `rank` others before it in ascending order."""
-    return (values if _ascend(values) else np.partition(values, rank))[rank]
-
-
 def distinct_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the distinct values of the host, none of them NaN, in ascending order, and their counts."""
     sorted_values = ascending(values)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.errors import InputError, printable
 from gpuvgm.io import UntrustedStream
-from gpuvgm.service.ipc_sizes import decoded_bytes
 from gpuvgm.service.limits import ANSWER_SHARE, Deadline, check_width
 from gpuvgm.service.refusals import Refused
 from gpuvgm.shortage import damage_as, reason
@@ -45,7 +45,7 @@ def read_stream(body: bytearray | bytes, limit: int, deadline: Deadline) -> pa.T
 
 def _check_size(stream: pa.Buffer, limit: int, deadline: Deadline) -> None:
     total = 0
-    for number, size in enumerate(decoded_bytes(stream)):
+    for number, size in enumerate(ArrowBytes(stream).sizes()):
         deadline.check()
         if number > MOST_BATCHES:
             raise Refused(413, "TooLarge", f"the stream has more than {MOST_BATCHES} batches; send larger ones")

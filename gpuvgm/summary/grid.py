@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import at_rank, distinct_values
+from gpuvgm.arrays import distinct_values
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.uint64]
@@ -84,7 +84,8 @@ class Frame:
         exponent = int(np.frexp(np.max(np.abs(ordinary)))[1])
         tiny, huge = exponent < -400 and not keep_small and bool(np.any(ordinary)), exponent > 400
         scale = float(np.ldexp(1.0, -min(max(exponent, -1000), 1000))) if tiny or huge else 1.0
-        return cls(scale, float(at_rank(ordinary, (len(ordinary) - 1) // 2)) * scale)
+        middle = (len(ordinary) - 1) // 2
+        return cls(scale, float(np.partition(ordinary, middle)[middle]) * scale)
 
     def apply(self, x: Floats) -> Floats:
         """Coordinates of `x`, where it lies."""

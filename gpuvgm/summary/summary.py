@@ -19,9 +19,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.errors import InputError, ModelFileError, counted_values
 from gpuvgm.files import partial_of
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.shortage import ARROW_PROBLEMS, reason
 from gpuvgm.summary.grid import (
     DIRECTORY_DTYPE,
     NO_HOT_KEY,
@@ -49,6 +50,7 @@ _GRID_ARRAYS: dict[str, Any] = {
     "anchors": np.uint64,
 }
 _SUMS = ("count", "first", "second", "second_high")  # what a summary holds of each cell
+_SCHEMA = pa.schema([("cell", pa.int64()), *((name, pa.uint64()) for name in _SUMS)])
 STRAYS = 9  # different values off the step that are kept: one more than a column can have modes for
 
 
@@ -521,20 +523,15 @@ class Summary:
         >>> gpuvgm.Summary.load("amount.arrow").maximum
         249.75
         """
-        try:
-            with pa.OSFile(str(path), "rb") as file:
-                table = pa.ipc.open_file(file).read_all()
-        except ARROW_PROBLEMS as error:
-            raise ModelFileError(f"{path}: not a summary, or damaged ({error})") from error
-        return cls.from_table(table, str(path))
+        return cls.from_bytes(Path(path).read_bytes(), str(path))
 
     @classmethod
-    def from_table(cls, table: pa.Table, name: str) -> Summary:
-        """Summary from the Arrow table that holds it.
+    def from_bytes(cls, body: bytes, name: str) -> Summary:
+        """Summary from the bytes of an Arrow file.
 
         Parameters
         ----------
-        table : pyarrow.Table
+        body : bytes
             What `write` wrote.
         name : str
             Its name in messages.
@@ -542,19 +539,22 @@ class Summary:
         Raises
         ------
         ModelFileError
-            For a table that is damaged, no summary, or of another format.
+            For bytes that are damaged, no summary, or of another format.
 
         Examples
         --------
+        >>> from pathlib import Path
         >>> import numpy as np
-        >>> import pyarrow as pa
         >>> import gpuvgm
         >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
         >>> summary.save("amount.arrow")
-        >>> table = pa.ipc.open_file(pa.OSFile("amount.arrow")).read_all()
-        >>> gpuvgm.Summary.from_table(table, "amount.arrow").rows
+        >>> gpuvgm.Summary.from_bytes(Path("amount.arrow").read_bytes(), "amount.arrow").rows
         1000
         """
+        try:
+            table = ArrowBytes.of(body).table(_SCHEMA)
+        except ARROW_PROBLEMS as error:
+            raise ModelFileError(f"{name}: not a summary, or damaged ({reason(error)})") from error
         try:
             header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
             file_format = header.get("format")
@@ -562,7 +562,7 @@ class Summary:
                 raise ModelFileError(
                     f"{name}: no summary of this version of gpuvgm (format {file_format!r:.60}); count again"
                 )
-            return cls._of_parts(_read_numbers(table), header)
+            return cls._of_parts([column.to_numpy() for column in table.columns], header)
         except ModelFileError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
@@ -667,17 +667,6 @@ def _unpickle(cells: int, columns: Mapping[str, bytes], values: Mapping[str, Any
         words[name] = word_bytes.view("<u8")[:, 0].astype(np.uint64)
     words["cell"] = np.cumsum(words["cell"].astype(np.int64))
     return Summary(**words, **values)
-
-
-def _read_numbers(table: pa.Table) -> list[NDArray[Any]]:
-    """The five columns of a summary's table."""
-    types = [("cell", pa.int64()), *((name, pa.uint64()) for name in _SUMS)]
-    schema = pa.schema(types)
-    if not table.schema.equals(schema, check_metadata=False):
-        raise ValueError("its columns are not those of a summary")
-    if any(column.null_count for column in table.columns):
-        raise ValueError("it holds missing numbers")
-    return [column.to_numpy() for column in table.columns]
 
 
 def _check_grid(grid: Grid) -> None:

@@ -199,10 +199,7 @@ class Structure:
             Engine that counts, where the bins lie.
         """
         counts, merged = [], [self.in_network(place, codes[place]) for place in range(len(self.bins))]
-        for column_codes, parents, axis in zip(merged, self.parents, self.axes, strict=True):
-            first = len(self.axes[parents[0]]) if parents else 1
-            second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
-            column = CountedColumn(first, second, axis.child)
+        for column_codes, parents, axis, column in zip(merged, self.parents, self.axes, self.counted, strict=True):
             counts.append((axis, *engine.joint_counts(column_codes, [merged[place] for place in parents], column)))
         pairs = [to_numpy(pair) for _, pair, _ in counts]
         triples = [
@@ -215,8 +212,31 @@ class Structure:
         )
         return JointCounts(rows, tuple(pairs), tuple(triples), answers)
 
-    def check(self, counts: JointCounts) -> None:
-        """Raise ValueError where nodes, bins and counts do not fit together."""
+    @cached_property
+    def counted(self) -> tuple[CountedColumn, ...]:
+        """Groups that the rows of each column are counted in."""
+        axes = self.axes
+        return tuple(
+            CountedColumn(
+                len(axes[parents[0]]) if parents else 1,
+                axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64),
+                axis.child,
+            )
+            for parents, axis in zip(self.parents, axes, strict=True)
+        )
+
+    @property
+    def pair_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of the counts of each column and its first parent."""
+        return [(column.first, len(column.child)) for column in self.counted]
+
+    @property
+    def triple_shapes(self) -> list[tuple[int, ...]]:
+        """Shape of the counts of groups of each column and both its parents."""
+        return [(column.first, column.groups, column.children) for column in self.counted]
+
+    def check(self) -> None:
+        """Raise ValueError where nodes, bins and trees do not fit together."""
         names = [bins.name for bins in self.bins]
         if names != [node.name for node in self.nodes] or len(set(names)) < len(names):
             raise ValueError("the network's nodes are not its columns")
@@ -227,13 +247,7 @@ class Structure:
         for place, node in enumerate(self.nodes):
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
-        self._check_trees(counts)
-        places = range(len(names))
-        # Counts of no rows have the shapes that fit the bins.
-        empty = self.counts([np.empty(0, np.uint16) for _ in [*places, *self.parts]], 0, Engine())
-        for tables, expected_tables in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
-            if [table.shape for table in tables] != [table.shape for table in expected_tables]:
-                raise ValueError("the network's counts do not fit its bins")
+        self._check_trees()
         for place, parents in enumerate(self.parents):
             if len(parents) > 1 and min(parents) not in self.parents[max(parents)]:
                 raise ValueError(f'the parents of "{names[place]}" are no neighbours')
@@ -246,19 +260,23 @@ class Structure:
         if {*self.twins} != {place for place, bins in enumerate(self.bins) if bins.twin is not None}:
             raise ValueError("the rows with the number of a twin are not told")
 
-    def _check_trees(self, counts: JointCounts) -> None:
-        """Raise ValueError where trees ask columns that come later, or do not fit bins and counts."""
+    def check_answers(self, counts: JointCounts) -> None:
+        """Raise ValueError where the counts of trees do not fit them."""
+        for bins, node, answers in zip(self.bins, self.trees, counts.answers, strict=True):
+            if answers.shape != (2, len(node.trees.nodes)) or np.any(answers < 0):
+                raise ValueError(f'the counts of "{bins.name}" do not fit its trees')
+
+    def _check_trees(self) -> None:
+        """Raise ValueError where trees ask columns that come later, or do not fit bins."""
         rank = dict.fromkeys(self.keys_asked, -1) | {place: at for at, place in enumerate(self.order)}
         if sorted(self.order) != [*range(len(self.bins))] or len(self.trees) != len(self.bins):
             raise ValueError("the trees are not those of the columns")
-        for place, (node, answers) in enumerate(zip(self.trees, counts.answers, strict=True)):
+        for place, node in enumerate(self.trees):
             if any(rank.get(self.column_of(other), rank[place]) >= rank[place] for other in node.asked):
                 raise ValueError(f'trees of "{self.bins[place].name}" ask columns that do not come before it')
             node.trees.check(
                 len(self.bins[place]) + (place in self.twins), [self.size_of(other) for other in node.asked]
             )
-            if answers.shape != (2, len(node.trees.nodes)) or np.any(answers < 0):
-                raise ValueError(f'the counts of "{self.bins[place].name}" do not fit its trees')
 
     def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:
         """Context of each row for the groups of a node; the number of contexts, in all and per parent bin."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrow_bytes import ArrowBytes, most_unpacked
 from gpuvgm.columns import Count, document_of, read_record, whole
 from gpuvgm.engines import Trees
 from gpuvgm.io import from_plain, plain
@@ -69,7 +71,6 @@ class _NetworkRecord:
     rows: Count
     bins: tuple[_BinsRecord, ...]
     nodes: tuple[Node, ...]
-    shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
     order: tuple[Annotated[int, whole()], ...]
     asked: tuple[tuple[Annotated[int, whole()], ...], ...]
     parts: tuple[Part, ...]
@@ -80,10 +81,10 @@ def write_network(network: Network) -> bytes:
     """A network as the bytes of an Arrow file."""
     structure, counts = network.structure, network.counts
     tables = [*counts.pairs, *counts.triples]
-    shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
+    asked = tuple(node.asked for node in structure.trees)
     bins = tuple(_BinsRecord(*(getattr(one, part.name) for part in fields(_BinsRecord))) for one in structure.bins)
     nodes, order = structure.nodes, structure.order
-    record = _NetworkRecord(counts.rows, bins, nodes, shapes, order, asked, structure.parts, structure.habits)
+    record = _NetworkRecord(counts.rows, bins, nodes, order, asked, structure.parts, structure.habits)
     document = document_of(record)
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
@@ -115,17 +116,13 @@ def read_network(body: bytes) -> Network:
     ValueError
         Where its parts do not fit together.
     """
-    table = pa.ipc.open_file(pa.BufferReader(body)).read_all()
-    if table.schema.remove_metadata() != _SCHEMA or KEY not in (table.schema.metadata or {}) or len(table) != 1:
+    table = ArrowBytes.of(body).table(_SCHEMA)
+    if KEY not in (table.schema.metadata or {}) or len(table) != 1:
         raise ValueError("the network is no table of counts")
     text = json.loads(table.schema.metadata[KEY], object_hook=from_plain)
     document = read_record(_NetworkRecord, text, "the network")
     number, cell, rows = (_array_of(table.column(name)[0]) for name in _CELLS)
-    tables = []
-    for place, shape in enumerate(document.shapes):
-        in_table = number == place
-        tables.append(_fill_table(shape, cell[in_table], rows[in_table]))
-    half, parts = len(document.nodes), {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
+    parts = {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
     answers = tuple(one.reshape(2, -1) for one in parts.pop("answers"))
     trees = tuple(
         NodeTrees(asked, _trees_of(*arrays))
@@ -134,8 +131,13 @@ def read_network(body: bytes) -> Network:
     arrays = zip(*([_array_of(one) for one in table.column(name)[0]] for name in _BINS), strict=True)
     bins = tuple(_bins_of(*one) for one in zip(document.bins, arrays, strict=True))
     structure = Structure(bins, document.nodes, document.order, trees, document.parts, document.habits)
-    counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
-    structure.check(counts)
+    structure.check()
+    shapes = [*structure.pair_shapes, *structure.triple_shapes]
+    if sum(map(math.prod, shapes)) * rows.itemsize > most_unpacked(len(body)):  # before memory is taken
+        raise ValueError(f"its tables would take more than {most_unpacked(len(body)):,} bytes")
+    tables = [_fill_table(shape, cell[number == place], rows[number == place]) for place, shape in enumerate(shapes)]
+    counts = JointCounts(document.rows, tuple(tables[: len(bins)]), tuple(tables[len(bins) :]), answers)
+    structure.check_answers(counts)
     return Network(structure, counts)
 
 
@@ -161,9 +163,8 @@ def _trees_of(ranges: NDArray[Any], root: NDArray[Any], nodes: NDArray[Any], sid
 
 def _fill_table(shape: tuple[int, ...], cell: Ints, rows: Ints) -> Ints:
     """A table with rows in some cells."""
-    size = int(np.prod(shape))
-    # Checked before memory is taken, as files may be damaged: 2^28 counts take 2 GiB.
-    if size > 1 << 28 or np.any((cell < 0) | (cell >= size)) or np.any(rows < 0):
+    size = math.prod(shape)
+    if np.any((cell < 0) | (cell >= size)) or np.any(rows < 0):
         raise ValueError("the network counts rows where it has no cell")
     counts = np.zeros(size, np.int64)
     counts[cell] = rows

@@ -1296,7 +1296,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
             habit.check(transformer.model_.by_name, bins_of_columns, keys)
         per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
         network = replace(network, rows_per_key=per_key, settings=trees)
-    except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)
     synthesizer.transformer_, synthesizer.network_ = transformer, network

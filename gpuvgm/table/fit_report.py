@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import FittedColumn, TableModel, html_table
-from gpuvgm.errors import counted, listed, printable, shortened
+from gpuvgm.errors import counted, listed
 from gpuvgm.report import aligned, widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
@@ -246,7 +246,7 @@ def _among(reasons: Mapping[str, str], names: Collection[str]) -> dict[str, str]
 
 def _warning(reasons: Mapping[str, str], statement: str, remedy: str) -> Told:
     """A warning: a statement on some columns with the reasons of each, and the remedy; "" without columns."""
-    texts = [f'"{shortened(printable(name))}" ({reason})' for name, reason in reasons.items()]
+    texts = [f"{listed([name])} ({reason})" for name, reason in reasons.items()]
     suffix = f" and {len(texts) - MOST_TOLD} more" if len(texts) > MOST_TOLD else ""
     text = f"{statement} {', '.join(texts[:MOST_TOLD])}{suffix}: {remedy}" if texts else ""
     return text, (statement, *reasons)

@@ -26,8 +26,9 @@ from typing import Annotated, Any, BinaryIO, ClassVar, NoReturn, Self, cast
 import pyarrow as pa
 
 import gpuvgm
+from gpuvgm.arrow_bytes import most_unpacked
 from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
-from gpuvgm.errors import InputError, ModelFileError, pip_command, shortened
+from gpuvgm.errors import InputError, ModelFileError, pip_command
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
     Location,
@@ -38,14 +39,13 @@ from gpuvgm.io import (
     plain,
     write_bytes,
 )
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.shortage import ARROW_PROBLEMS, reason
 from gpuvgm.summary import Summary
 
-FORMAT = 14
+FORMAT = 15
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself is
 #: A zip may hold this many bytes, or this many times its own size.
-LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
 #: A model in a store is read into memory, and no more than this.
 MOST_REMOTE_BYTES = 1 << 30
 
@@ -80,7 +80,6 @@ class _Document:
     failed: dict[str, str]
 
 
-LONGEST_CAUSE = 300  # letters of what is wrong with a file, in a message
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
 NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is another than the default
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
@@ -327,8 +326,7 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
     model = TableModel.from_json(document)
     summaries = {}
     for name, file in document["summaries"].items():
-        table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
-        summaries[name] = Summary.from_table(table, f"{target}: {file}")
+        summaries[name] = Summary.from_bytes(bodies[file], f"{target}: {file}")
         if name not in model.by_name:
             raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
         model[name].check_summary(summaries[name])
@@ -395,9 +393,7 @@ def _json_member(target: Location, name: str, body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body, object_hook=from_plain, parse_constant=_refuse_constant)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ModelFileError(
-            f"{target}: {name} is damaged ({shortened(str(error), LONGEST_CAUSE)}); copy the model again"
-        ) from error
+        raise ModelFileError(f"{target}: {name} is damaged ({reason(error)}); copy the model again") from error
     if not isinstance(document, dict):
         raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
     return document
@@ -446,7 +442,7 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
     names = archive.namelist()
     if len(names) != len(set(names)):
         raise ModelFileError(f"{target}: holds a file twice; the model was changed")
-    bound = max(LEAST_ZIP_BOUND, MOST_ZIP_RATIO * size)
+    bound = most_unpacked(size)
     if sum(member.file_size for member in archive.infolist()) > bound:
         raise ModelFileError(f"{target}: would unpack to more than {bound:,} bytes; this is no model of gpuvgm")
 
@@ -458,8 +454,6 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
             with archive.open(name) as member:
                 return member.read(min(most, bound) + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-            raise ModelFileError(
-                f"{target}: {name} is damaged ({shortened(str(error), LONGEST_CAUSE)}); copy the model again"
-            ) from error
+            raise ModelFileError(f"{target}: {name} is damaged ({reason(error)}); copy the model again") from error
 
     return read

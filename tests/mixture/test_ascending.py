@@ -1,4 +1,4 @@
-"""Values that may ascend already: sorted, counted and ranked as NumPy does it."""
+"""Values that may ascend already: sorted and counted as NumPy does it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import ascending, at_rank, distinct_values
+from gpuvgm.arrays import ascending, distinct_values
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.execution import LocalExecutor, Run, Sampled
 from gpuvgm.io import open_source
@@ -35,7 +35,6 @@ def test_sorted_and_counted_as_numpy_does_it(name: str) -> None:
     np.testing.assert_array_equal(ascending(values), np.sort(values), strict=True)
     np.testing.assert_array_equal(found, expected, strict=True)
     np.testing.assert_array_equal(counts, expected_counts, strict=True)
-    assert [at_rank(values, rank) for rank in range(len(values))] == np.sort(values).tolist()
 
 
 def test_values_that_ascend_are_not_copied() -> None:

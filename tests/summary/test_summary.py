@@ -232,7 +232,7 @@ def test_headers_that_no_summary_has_are_refused(
     header = json.loads(table.schema.metadata[b"gpuvgm.summary"])
     header |= {name: value(header[name]) if callable(value) else value for name, value in change.items()}
     with pytest.raises(ModelFileError, match=f"^a: .*{message}"):
-        Summary.from_table(table.replace_schema_metadata({"gpuvgm.summary": json.dumps(header)}), "a")
+        Summary.from_bytes(bytes_of(table.replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})), "a")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_headers_that_no_summary_has_are_refused(
         ("count", 2, 0, "sums that no rows have"),
         ("count", 2, 2**62, "sums that no rows have"),
         ("first", 2, 2**63, "sums that no rows have"),
-        ("second", 0, None, "missing numbers"),
+        ("second", 0, None, "missing values"),
         ("second", 0, 0.5, "columns are not those"),
     ],
 )
@@ -257,7 +257,14 @@ def test_numbers_that_no_summary_has_are_refused(
     type_ = pa.float64() if isinstance(value, float) else table.schema.field(name).type
     at = table.schema.get_field_index(name)
     with pytest.raises(ModelFileError, match=f"^a: .*{message}"):
-        Summary.from_table(table.set_column(at, name, pa.array(numbers, type_)), "a")
+        Summary.from_bytes(bytes_of(table.set_column(at, name, pa.array(numbers, type_))), "a")
+
+
+def bytes_of(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
 def written(summary: Summary, folder: Path) -> pa.Table:

@@ -27,7 +27,7 @@ import gpuvgm
 from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
-from gpuvgm.synthesis import conditioned
+from gpuvgm.synthesis import conditioned, state
 from gpuvgm.synthesis.bins import TAILS, bins_of_rows
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Structure
@@ -285,6 +285,35 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
     ModelFile.at(path).save(replace(stored, settings=settings, network=damaged))
     with pytest.raises(ModelFileError, match=rf"damaged\.gpuvgm: its network is inconsistent \({why}"):
         gpuvgm.load(path)
+
+
+def _save_with(network: bytes, fitted: gpuvgm.TableSynthesizer, path: Path) -> None:
+    """A model of right checksums with another network."""
+    fitted.save(path)
+    stored = ModelFile.at(path).load()
+    ModelFile.at(path).save(replace(stored, network=network))
+
+
+def test_offsets_of_a_forged_network_lead_nowhere(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
+    table = pa.ipc.open_file(pa.BufferReader(write_network(fitted.network_))).read_all()
+    sink, length = pa.BufferOutputStream(), len(table.column(0)[0])
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    whole, forged = (np.array([0, end]).tobytes() for end in (length, length + 10**9))
+    network = sink.getvalue().to_pybytes().replace(whole, forged)
+    _save_with(network, fitted, tmp_path / "forged.gpuvgm")
+    with pytest.raises(ModelFileError, match=r"forged\.gpuvgm: its network is inconsistent"):
+        gpuvgm.load(tmp_path / "forged.gpuvgm")
+
+
+def test_tables_of_a_forged_network_take_no_memory(
+    tmp_path: Path, fitted: gpuvgm.TableSynthesizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are as large as the bins say, and these may say too much."""
+    _save_with(write_network(fitted.network_), fitted, tmp_path / "forged.gpuvgm")
+    monkeypatch.setattr(state, "most_unpacked", lambda stored: 1000)
+    with pytest.raises(ModelFileError, match=r"forged\.gpuvgm: .*its tables would take more than 1,000 bytes"):
+        gpuvgm.load(tmp_path / "forged.gpuvgm")
 
 
 @pytest.mark.parametrize("kind", ["arrow", "polars", "dict", "parquet", "csv", "batches"])

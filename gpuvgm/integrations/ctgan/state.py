@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrow_bytes import ArrowBytes
+
 _WEIGHTS = pa.schema(
     [("name", pa.string()), ("dtype", pa.string()), ("shape", pa.list_(pa.int64())), ("values", pa.large_binary())]
 )
@@ -35,9 +37,7 @@ def read_weights(body: bytes) -> dict[str, NDArray[Any]]:
     ValueError
         For another table, or arrays whose parts do not fit together.
     """
-    table = pa.ipc.open_file(pa.BufferReader(body)).read_all()
-    if table.schema != _WEIGHTS:
-        raise ValueError("it holds no weights")
+    table = ArrowBytes.of(body).table(_WEIGHTS)
     weights = {}
     for row in table.to_pylist():
         if row["dtype"] not in _DTYPES:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.columns import TableModel, whole
 from gpuvgm.config import EngineName, Flavor
 from gpuvgm.datasets import RowRange
@@ -35,6 +36,7 @@ NAME = "private"
 UNIT = "a person, who has at most rows_per_person rows"
 NEIGHBOURS = "tables that differ by all rows of one person, which one has and the other one lacks"
 _ROWS = whole()
+_COUNTS = pa.schema([("counts", pa.large_list(pa.int64()))])
 
 
 class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -405,12 +407,12 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
 def _tables_of(released: Released) -> bytes:
     """Noisy counts as the bytes of an Arrow file."""
     tables = [np.ravel(table) for table in (*released.columns, *released.pairs)]
-    return file_of(pa.table({"counts": pa.array(tables, pa.large_list(pa.int64()))}))
+    return file_of(pa.Table.from_arrays([pa.array(tables, _COUNTS.field(0).type)], schema=_COUNTS))
 
 
 def _released_of(body: bytes, domain: Domain, releases: tuple[Release, ...]) -> Released:
     """What was released, from the bytes of an Arrow file; ValueError where it does not fit the domain."""
-    stored = pa.ipc.open_file(pa.BufferReader(body)).read_all().column("counts")
+    stored = ArrowBytes.of(body).table(_COUNTS).column("counts")
     tables = [np.array(table.values.to_numpy()) for table in stored]
     sizes = [size for column in domain.counted.values() for size in column.level_sizes]
     columns = tuple(tables[: len(sizes)])

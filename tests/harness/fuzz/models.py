@@ -7,6 +7,7 @@ import json
 import random
 import shutil
 import string
+import warnings
 import zipfile
 from collections.abc import Callable
 from decimal import Decimal
@@ -317,7 +318,46 @@ TABLES: tuple[Callable[[pa.Table, random.Random], pa.Table], ...] = (
     lambda table, random: table.select(table.column_names[::-1]),
 )
 
+# -- models of synthesizers
+
+
+def prepare_synthesizers(folder: Path) -> Path:
+    """A model of either class in a folder, its network uncompressed, so that spoilt bytes are offsets and numbers."""
+    rows = {
+        "mail": [f"p{number % 150}@example.org" for number in range(ROWS)],
+        "age": np.arange(ROWS) % 60,
+        "paid": np.round(np.random.default_rng(0).lognormal(3, 1, ROWS), 2),
+        "kind": np.where(np.arange(ROWS) % 60 < 20, "young", "old"),
+    }
+    domain = {
+        "age": {"kind": "number", "low": 0, "high": 60, "step": 1},
+        "kind": {"kind": "category", "categories": ["young", "old"]},
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gpuvgm.TableSynthesizer(threads=1).fit(rows).save(folder / "counts")
+        gpuvgm.PrivateSynthesizer(domain, epsilon=1, delta=1e-6, threads=1).fit(rows).save(folder / "private")
+    for model in ("counts", "private"):
+        network = folder / model / "network.arrow"
+        table = pa.ipc.open_file(pa.BufferReader(network.read_bytes())).read_all()
+        with pa.ipc.new_file(network, table.schema) as writer:
+            writer.write_table(table)
+        seal(folder / model)
+    return folder
+
+
+def changed_network(prepared: Path, random: random.Random, folder: Path) -> None:
+    """A synthesizer whose network has a fault, with right checksums: refused when it is loaded, or one that samples."""
+    model = folder / "m"
+    shutil.copytree(prepared / random.choice(("counts", "private")), model)
+    network = model / "network.arrow"
+    network.write_bytes(spoil(network.read_bytes(), random))
+    seal(model)
+    gpuvgm.load(model).sample(20)
+
+
 TARGETS = (
     Target("model-bytes", prepare, changed_bytes),
     Target("model-content", prepare, changed_content),
+    Target("model-network", prepare_synthesizers, changed_network),
 )

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from gpuvgm import arrow_bytes
 from gpuvgm.errors import ModelFileError, pip_command
 from gpuvgm.io import plain
 from gpuvgm.table import model_file as members
@@ -225,7 +226,7 @@ def test_a_member_twice_is_refused(tmp_path):
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr(members, "LEAST_ZIP_BOUND", 1 << 20)
+    monkeypatch.setattr(arrow_bytes, "LEAST_UNPACKED", 1 << 20)
     path = tmp_path / "bomb.gpuvgm"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.json", b" " * (1 << 25))
