@@ -104,8 +104,14 @@ class Candidates(Protocol):
     def levels(self) -> Mapping[str, int]:
         """Levels of each group of keys."""
 
-    def that_meet(self, part: RowRange, seed: int, tests: Mapping[str, Finder]) -> MadeRows:
-        """Those of consecutive rows that keep all laws and meet conditions."""
+    def that_meet(
+        self, part: RowRange, seed: int, tests: Mapping[str, Finder], first_row: int = 0
+    ) -> tuple[MadeRows, int]:
+        """Those of consecutive rows that keep all laws and meet conditions.
+
+        First the columns are drawn that can be tested by themselves, of all rows. Those that meet these conditions are
+        numbered from `first_row` on, and how many they are is given too: by these numbers the other columns are drawn.
+        """
 
 
 @dataclass(frozen=True)  # no slots: shares are cached
@@ -164,12 +170,13 @@ class FilteredRows:
     def rows(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows."""
         length, first, stop = self._lengths[1], part.first_row, part.first_row + part.rows
-        windows = range(first // length, -(-stop // length)) if part.rows else range(1)
-        made = [
+        if not part.rows:
+            return self.first(0, seed)
+        first_made, *made = [
             self._of_window(window, seed, range(max(first - window * length, 0), min(stop - window * length, length)))
-            for window in windows
+            for window in range(first // length, -(-stop // length))
         ]
-        return made[0].joined(made[1:])
+        return first_made.joined(made)
 
     def _of_window(self, window: int, seed: int, part: range) -> MadeRows:
         """Some rows of a window, by their places in it."""
@@ -183,10 +190,11 @@ class FilteredRows:
 
     def first(self, rows: int, seed: int) -> MadeRows:
         """The first candidates of a seed that meet the conditions, key after key."""
-        made, drawn, count = list[MadeRows](), 0, 0
+        made, drawn, passed, count = list[MadeRows](), 0, 0, 0
         while not made or count < rows:
             expected = int((rows - count) / max(self._met[0], 1 / MOST_OF_WINDOW)) + FEW
             part = RowRange(drawn, min(expected, MOST_AT_ONCE) if rows else 0)
-            made.append(self.candidates.that_meet(part, seed, self.tests))
-            drawn, count = drawn + part.rows, count + len(made[-1])
+            met, numbered = self.candidates.that_meet(part, seed, self.tests, passed)
+            made.append(met)
+            drawn, passed, count = drawn + part.rows, passed + numbered, count + len(met)
         return made[0].joined(made[1:]).taken(np.arange(rows))

@@ -54,11 +54,6 @@ class DrawnRows:
         nodes = [(np.append(own[0], more[0]), np.append(own[1], more[1])) for own, more in pairs]
         return DrawnRows(nodes, {level: np.append(own, other.keys[level]) for level, own in self.keys.items()})
 
-    def taken(self, places: Ints) -> DrawnRows:
-        """The rows at some places."""
-        nodes = [(codes[places], numbers[places]) for codes, numbers in self.nodes]
-        return DrawnRows(nodes, {level: own[places] for level, own in self.keys.items()})
-
 
 def _with(values: NDArray[Any], places: Ints, others: NDArray[Any]) -> NDArray[Any]:
     """Values with others at some places."""
@@ -308,12 +303,15 @@ class Sampler:
 
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the seed, what each key has on the other one."""
-        numbers = key_numbers(self.identifiers, part, seed, self.by_key)
-        tables = _key_tables(self.identifiers, self.attributes, numbers, key_seed)
-        nodes = enumerate(self.network.structure.nodes)
-        keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
-        drawn = self.drawing.rows(part.first_row, part.rows, seed, keys)
+        numbers = key_numbers(self.identifiers, part, seed)
+        drawn = self.drawing.rows(part.first_row, part.rows, seed, self._keys(numbers, key_seed))
         return DrawnRows(self._with_habits(drawn, numbers, part.first_row, key_seed), numbers)
+
+    def _keys(self, numbers: KeyNumbers, seed: int) -> dict[int, KeyTable]:
+        """By node, the keys that attributes are drawn for."""
+        tables = _key_tables(self.identifiers, self.attributes, numbers, seed)
+        nodes = enumerate(self.network.structure.nodes)
+        return {place: tables[node.name] for place, node in nodes if node.name in tables}
 
     def _with_habits(self, drawn: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
         """Drawn rows with the days, times and values of their keys, as far as conditions allow."""
@@ -404,19 +402,36 @@ class Sampler:
         """As of `Candidates`."""
         of_keys = PILOT_KEYS * self._layouts[self.owners[0]].rows_per_owner
         rows = int(min(max(PILOT_ROWS, of_keys), MOST_PILOT_ROWS))
-        return self.that_meet(RowRange(0, rows), 0, {}), rows
+        return self.that_meet(RowRange(0, rows), 0, {})[0], rows
 
-    def that_meet(self, part: RowRange, seed: int, tests: Mapping[str, Finder]) -> MadeRows:
-        """As of `Candidates`: what laws do not change is tested first."""
-        drawn = self._draw(part, seed, seed)
-        values = SampledColumns(self._values, dict(enumerate(drawn.nodes)), self._keeper)
+    def that_meet(
+        self, part: RowRange, seed: int, tests: Mapping[str, Finder], first_row: int = 0
+    ) -> tuple[MadeRows, int]:
+        """As of `Candidates`."""
+        plain, order = self._plain & tests.keys(), self.network.structure.order
+        count = 1 + max((order.index(self._values[name][0]) for name in plain), default=-1)
+        numbers = key_numbers(self.identifiers, part, seed, self.by_key)
+        first = self.drawing.rows(part.first_row, part.rows, seed, self._keys(numbers, seed), count=count)
+        values = SampledColumns(self._values, dict(enumerate(first)), self._keeper)
         met = np.ones(part.rows, np.bool_)
-        for name, test in tests.items():
-            met &= test(values.kept(name)) | (name in self._keeper.changed)
-        made, unmet = self._made(drawn.taken(np.flatnonzero(met)), 0)
+        for name in plain:
+            met &= tests[name](values.own(name))
+        at = np.flatnonzero(met)
+        numbers = {level: own[at] for level, own in numbers.items()}
+        keys = self._keys(numbers, seed)
+        of_rows = {place: (first[place][0][at], first[place][1][at]) for place in order[:count] if place not in keys}
+        drawn = self.drawing.rows(first_row, len(at), seed, keys, of_rows)
+        made, unmet = self._made(DrawnRows(self._with_habits(drawn, numbers, first_row, seed), numbers), 0)
         for name, test in tests.items():
             unmet = unmet | ~test(made.arrays[name])
-        return made.taken(np.flatnonzero(~unmet))
+        return made.taken(np.flatnonzero(~unmet)), len(at)
+
+    @cached_property
+    def _plain(self) -> frozenset[str]:
+        """Columns whose values are those that are drawn, by themselves: no law, habit or other column changes them."""
+        structure = self.network.structure
+        changed = self._keeper.changed.union(self._keeper.computed, (habit.column for habit in structure.habits))
+        return frozenset(bins.name for bins in structure.bins if bins.made_of is None) - changed
 
     def _made(self, drawn: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
         """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""
