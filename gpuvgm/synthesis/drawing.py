@@ -255,8 +255,8 @@ class Drawing:
         by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
-        for place, own in (former or {}).items():
-            decided |= {place: own[0], ~place: own[1]}
+        for place, pair in (former or {}).items():
+            decided[place], decided[~place] = pair
         in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
         sources = _sources(in_turn)
         known, columns = _Former(), dict[int, tuple[Codes, Floats]]()

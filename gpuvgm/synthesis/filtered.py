@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.datasets import RowRange
 from gpuvgm.io import joined_arrays, taken
@@ -26,8 +25,11 @@ from gpuvgm.synthesis.streams import seed_of_attempt, shuffled
 from gpuvgm.synthesis.values import replaced_rows
 
 KEYS_OF_WINDOW = 128  # at least, of which the last one is cut off
-LONGEST_SHUFFLE = 1 << 14  # rows that change places among themselves
-MOST_OF_WINDOW = 1 << 20  # candidates
+LONGEST_SHUFFLE = 1 << 10  # rows that change places among themselves
+LONGEST_WINDOW = 1 << 14  # rows, unless fewer are those of so few keys,
+USUAL_OF_WINDOW, MOST_OF_WINDOW = 1 << 17, 1 << 20  # or of more candidates
+MOST_PILOT_ROWS = 1 << 18  # by which the share of rows is found that meet rare conditions
+APART = 1 << 40  # candidates that no window has
 MOST_AT_ONCE = 1 << 16  # candidates that are drawn together
 FEW = 32  # candidates that are drawn beyond those that are expected to do
 
@@ -67,22 +69,63 @@ class MadeRows:
         arrays = {name: taken(own, places) for name, own in self.arrays.items()}
         return MadeRows(arrays, {level: own[places] for level, own in self.keys.items()})
 
-    def numbered(self, first_row: int, levels: Mapping[str, int]) -> MadeRows:
-        """These rows, whose keys are numbered in the order in which they come, none with a larger number than its row.
+    def numbered(self, first_row: int, keys: Sequence[tuple[str, int]]) -> MadeRows:
+        """These rows, with keys numbered in the order in which they come, none with a larger number than its row.
 
         Parameters
         ----------
         first_row : int
-            Number of the first row, and of its key.
-        levels : mapping of str to int
-            Levels of each group; what keys have behind them are no numbers of keys.
+            Number of the first row, and of its keys.
+        keys : sequence of (str, int)
+            Groups and levels of the keys.
         """
-        keys = dict[tuple[str, int], NDArray[np.uint64]]()
-        for (group, level), numbers in self.keys.items():
-            first, own = np.unique(numbers, return_index=True, return_inverse=True)[1:]
+        numbers = dict(self.keys)
+        for key in keys:
+            first, own = np.unique(numbers[key], return_index=True, return_inverse=True)[1:]
             ranks = np.argsort(np.argsort(first)).astype(np.uint64) + np.uint64(first_row)
-            keys[group, level] = ranks[own] if level < levels[group] else numbers
-        return MadeRows(self.arrays, keys)
+            numbers[key] = ranks[own]
+        return MadeRows(self.arrays, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Numbers of candidates.
+
+    Parameters
+    ----------
+    seed : int
+        The seed.
+    number : int
+        The place of the window among all of the seed.
+    expected : int
+        Candidates that are used, about. Groups of keys whose rows do not follow each other go on in the next window
+        after so many, and further candidates have keys of these rows again.
+    """
+
+    seed: int
+    number: int = 0
+    expected: int = APART
+
+    @property
+    def first_row(self) -> int:
+        """Number of the first candidate, by which rows and the keys that follow each other are drawn."""
+        return self.number * APART % (1 << 63)
+
+    @property
+    def own_seed(self) -> int:
+        """Seed of the order of keys, and of that of rows."""
+        return seed_of_attempt(self.seed, self.number)
+
+    def laps(self, part: RowRange) -> list[tuple[RowRange, int]]:
+        """Rows by which other keys are drawn, of consecutive candidates, with the seed of their places."""
+        stop, ranges = part.first_row + part.rows, list[tuple[RowRange, int]]()
+        for lap in range(part.first_row // self.expected, (max(stop, part.first_row + 1) - 1) // self.expected + 1):
+            start, end = max(part.first_row, lap * self.expected), min(stop, (lap + 1) * self.expected)
+            first_row = (self.number - lap) * self.expected + start
+            ranges.append(
+                (RowRange(first_row % (1 << 63), end - start), seed_of_attempt(self.seed, lap) if lap else self.seed)
+            )
+        return ranges
 
 
 class Candidates(Protocol):
@@ -97,20 +140,17 @@ class Candidates(Protocol):
         """Rows by which shares are found, as any sample has them, and how many were drawn for them."""
 
     @property
-    def owners(self) -> tuple[str, int]:
-        """Group and level of the keys whose rows follow each other."""
-
-    @property
-    def levels(self) -> Mapping[str, int]:
-        """Levels of each group of keys."""
+    def keys_in_turn(self) -> Sequence[tuple[str, int]]:
+        """Group and levels of the keys whose rows follow each other, owners last."""
 
     def that_meet(
-        self, part: RowRange, seed: int, tests: Mapping[str, Finder], first_row: int = 0
+        self, window: Window, part: RowRange, tests: Mapping[str, Finder], passed: int = 0
     ) -> tuple[MadeRows, int]:
-        """Those of consecutive rows that keep all laws and meet conditions.
+        """Those of consecutive rows of a window that keep all laws and meet conditions.
 
         First the columns are drawn that can be tested by themselves, of all rows. Those that meet these conditions are
-        numbered from `first_row` on, and how many they are is given too: by these numbers the other columns are drawn.
+        numbered after so many that passed before, and by these numbers the other columns are drawn. How many they are
+        is given too.
         """
 
 
@@ -118,8 +158,8 @@ class Candidates(Protocol):
 class FilteredRows:
     """Candidates that meet conditions.
 
-    Row i is the one with number i mod M of a window's candidates that meet them, shuffled among the next few. M rows
-    are some candidates of 128 keys at least; of each window the last key is cut off.
+    Row i is the one with number i mod M of a window's candidates that meet them, but for a shuffle of neighbours. M
+    rows are those of 128 keys at least; of each window the last key is cut off.
 
     Parameters
     ----------
@@ -138,11 +178,13 @@ class FilteredRows:
     @cached_property
     def _met(self) -> tuple[float, float]:
         """Share of the candidates that meet the conditions, and how many rows of a key do where one does."""
-        rows, drawn = self.candidates.pilot
+        (rows, drawn), owners = self.candidates.pilot, self.candidates.keys_in_turn[-1]
         met = np.logical_and.reduce([test(rows.arrays[name]) for name, test in self.tests.items()])
-        count = int(np.count_nonzero(met))
-        keys = len(np.unique(rows.keys[self.candidates.owners][met]))
-        return count / drawn, count / max(keys, 1)
+        keys = rows.keys[owners][met]
+        if 0 < len(keys) < LEAST_SHARE * drawn:  # of few keys, perhaps
+            drawn = MOST_PILOT_ROWS
+            keys = self.candidates.that_meet(Window(0), RowRange(0, drawn), self.tests)[0].keys[owners]
+        return len(keys) / drawn, len(keys) / max(len(np.unique(keys)), 1)
 
     @property
     def is_exact(self) -> bool:
@@ -161,40 +203,45 @@ class FilteredRows:
 
     @cached_property
     def _lengths(self) -> tuple[int, int]:
-        """Rows that change places among themselves: as many as meet the conditions in a period; and of a window."""
+        """Rows that change places among themselves, at most those of a period that meet the conditions; of a window."""
         share, rows_per_key = self._met
         shuffled_rows = int(min(max(round(share * self.candidates.period), 1), LONGEST_SHUFFLE))
-        wanted = -(-int(KEYS_OF_WINDOW * rows_per_key) // shuffled_rows)
-        return shuffled_rows, shuffled_rows * max(1, min(wanted, int(share * MOST_OF_WINDOW) // shuffled_rows))
+        usual = min(LONGEST_WINDOW, share * USUAL_OF_WINDOW)
+        rows = min(max(KEYS_OF_WINDOW * rows_per_key, usual), share * MOST_OF_WINDOW)
+        return shuffled_rows, shuffled_rows * max(1, int(rows) // shuffled_rows)
 
     def rows(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows."""
         length, first, stop = self._lengths[1], part.first_row, part.first_row + part.rows
         if not part.rows:
-            return self.first(0, seed)
+            return self.first(0, Window(seed))
+        expected = round(length / self._met[0])
         first_made, *made = [
-            self._of_window(window, seed, range(max(first - window * length, 0), min(stop - window * length, length)))
-            for window in range(first // length, -(-stop // length))
+            self._of_window(
+                Window(seed, number, expected),
+                range(max(first - number * length, 0), min(stop - number * length, length)),
+            )
+            for number in range(first // length, -(-stop // length))
         ]
         return first_made.joined(made)
 
-    def _of_window(self, window: int, seed: int, part: range) -> MadeRows:
+    def _of_window(self, window: Window, part: range) -> MadeRows:
         """Some rows of a window, by their places in it."""
-        (shuffled_rows, length), own_seed = self._lengths, seed_of_attempt(seed, window)
+        shuffled_rows, length = self._lengths
         rows = min(-(-part.stop // shuffled_rows) * shuffled_rows, length)
         places = np.arange(rows, dtype=np.uint64)
         inside = places % np.uint64(shuffled_rows)
-        order = (places - inside + shuffled(inside, shuffled_rows, "conditions", own_seed)).astype(np.int64)
-        made = self.first(rows, own_seed).taken(order).numbered(window * length, self.candidates.levels)
+        order = (places - inside + shuffled(inside, shuffled_rows, "conditions", window.own_seed)).astype(np.int64)
+        made = self.first(rows, window).taken(order).numbered(window.number * length, self.candidates.keys_in_turn)
         return made.taken(np.arange(part.start, part.stop))
 
-    def first(self, rows: int, seed: int) -> MadeRows:
-        """The first candidates of a seed that meet the conditions, key after key."""
+    def first(self, rows: int, window: Window) -> MadeRows:
+        """The first candidates of a window that meet the conditions, key after key."""
         made, drawn, passed, count = list[MadeRows](), 0, 0, 0
         while not made or count < rows:
             expected = int((rows - count) / max(self._met[0], 1 / MOST_OF_WINDOW)) + FEW
             part = RowRange(drawn, min(expected, MOST_AT_ONCE) if rows else 0)
-            met, numbered = self.candidates.that_meet(part, seed, self.tests, passed)
+            met, numbered = self.candidates.that_meet(window, part, self.tests, passed)
             made.append(met)
             drawn, passed, count = drawn + part.rows, passed + numbered, count + len(met)
         return made[0].joined(made[1:]).taken(np.arange(rows))

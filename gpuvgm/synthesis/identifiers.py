@@ -420,17 +420,15 @@ def lacking_keys(
     return lacking
 
 
-def key_numbers(
-    forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, by_key: str | None = None
-) -> KeyNumbers:
+def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
 
-    What it gives behind those of the last level has the next one. Of one group rows may be drawn key after key.
+    What it gives behind those of the last level has the next one.
     """
     return {
         (group, level): numbers
         for group, layout in layouts_of(forms).items()
-        for level, numbers in enumerate(layout.numbers(part, seed, by_key=group == by_key))
+        for level, numbers in enumerate(layout.numbers(part, seed))
     }
 
 

@@ -24,7 +24,7 @@ from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
 from gpuvgm.synthesis.conditioned import PILOT_ROWS, ConditionedTrees
 from gpuvgm.synthesis.conditions import Finder, finder_of
 from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
-from gpuvgm.synthesis.filtered import FilteredRows, MadeRows
+from gpuvgm.synthesis.filtered import MOST_PILOT_ROWS, FilteredRows, MadeRows, Window
 from gpuvgm.synthesis.habits import with_habits
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.keys import KeyLayout, period_of
@@ -35,7 +35,8 @@ from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
-PILOT_KEYS, MOST_PILOT_ROWS = 1 << 10, 1 << 18  # by which the share of rows is found that meet conditions
+#: By which the share of rows is found that meet conditions; where rows of keys of further groups depend on it, more.
+PILOT_KEYS, MANY_PILOT_KEYS = 1 << 10, 1 << 14
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
@@ -126,11 +127,8 @@ class Sampler:
         Laws between columns, which all rows keep.
     criteria : mapping of str to tuple
         What meets each condition, as `tested` has it.
-    by_key : str, optional
-        Group of keys after which rows are drawn.
     unconditioned : Sampler, optional
-        Rows without conditions, key after key, of which those are taken that meet the conditions; none where keys have
-        no attributes.
+        Rows without conditions, of which those are taken that meet the conditions; none where keys have no attributes.
     """
 
     model: TableModel
@@ -142,7 +140,6 @@ class Sampler:
     tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     laws: tuple[Law, ...] = ()
     criteria: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    by_key: str | None = None
     unconditioned: Sampler | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -227,12 +224,6 @@ class Sampler:
             return None
         return FilteredRows(self.unconditioned, self._finders(self.criteria), self.drawing.trees.least_share)
 
-    @property
-    def key_after_key(self) -> Sampler:
-        """These rows, those of each key one after the other: of the group of keys that have most attributes."""
-        groups = [group for group, _ in levels_of_attributes(self.identifiers, self.attributes).values()]
-        return replace(self, by_key=max(groups, key=groups.count))
-
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.
 
@@ -257,7 +248,7 @@ class Sampler:
             Whether there are no others under these conditions.
         """
         if self._filtered is not None and self._filtered.is_exact:
-            return self._filtered.first(part.rows, seed) if is_whole else self._filtered.rows(part, seed)
+            return self._filtered.first(part.rows, Window(seed)) if is_whole else self._filtered.rows(part, seed)
         ranges = [*part.ranges(TESTED_ROWS if self.tested else BLOCK_ROWS)]
         first, *more = [self._rows_that_meet(own, seed) for own in ranges or [RowRange(part.first_row, 0)]]
         return first.joined(more)
@@ -380,38 +371,38 @@ class Sampler:
     @property
     def period(self) -> int:
         """As of `Candidates`."""
-        return int(period_of(self._layouts[self.owners[0]]).stops[-1])
+        return int(period_of(self._in_turn).stops[-1])
 
     @property
-    def owners(self) -> tuple[str, int]:
+    def keys_in_turn(self) -> list[tuple[str, int]]:
         """As of `Candidates`."""
-        group = self.by_key or next(iter(self._layouts))
-        return group, self.levels[group] - 1
+        return [(self._in_turn.group, level) for level in range(len(self._in_turn.above) + 1)]
 
-    @property
-    def levels(self) -> dict[str, int]:
-        """As of `Candidates`."""
-        return {group: len(layout.above) + 1 for group, layout in self._layouts.items()}
-
-    @property
-    def _layouts(self) -> dict[str, KeyLayout]:
-        return layouts_of(self.identifiers)
+    @cached_property
+    def _in_turn(self) -> KeyLayout:
+        """Keys that have most attributes, whose rows follow each other."""
+        groups = [group for group, _ in levels_of_attributes(self.identifiers, self.attributes).values()]
+        return layouts_of(self.identifiers)[max(groups, key=groups.count)]
 
     @cached_property
     def pilot(self) -> tuple[MadeRows, int]:
         """As of `Candidates`."""
-        of_keys = PILOT_KEYS * self._layouts[self.owners[0]].rows_per_owner
-        rows = int(min(max(PILOT_ROWS, of_keys), MOST_PILOT_ROWS))
-        return self.that_meet(RowRange(0, rows), 0, {})[0], rows
+        keys = PILOT_KEYS if len(layouts_of(self.identifiers)) == 1 else MANY_PILOT_KEYS
+        rows = int(min(max(PILOT_ROWS, keys * self._in_turn.rows_per_owner), MOST_PILOT_ROWS))
+        return self.that_meet(Window(0), RowRange(0, rows), {})[0], rows
 
     def that_meet(
-        self, part: RowRange, seed: int, tests: Mapping[str, Finder], first_row: int = 0
+        self, window: Window, part: RowRange, tests: Mapping[str, Finder], passed: int = 0
     ) -> tuple[MadeRows, int]:
         """As of `Candidates`."""
-        plain, order = self._plain & tests.keys(), self.network.structure.order
+        plain, order, seed = self._plain & tests.keys(), self.network.structure.order, window.seed
         count = 1 + max((order.index(self._values[name][0]) for name in plain), default=-1)
-        numbers = key_numbers(self.identifiers, part, seed, self.by_key)
-        first = self.drawing.rows(part.first_row, part.rows, seed, self._keys(numbers, seed), count=count)
+        rows, first_row = replace(part, first_row=window.first_row + part.first_row), window.first_row + passed
+        laps = [key_numbers(self.identifiers, *lap) for lap in window.laps(part)]
+        numbers = {level: np.concatenate([lap[level] for lap in laps]) for level in laps[0]}
+        in_turn = self._in_turn.numbers(rows, window.own_seed, by_key=True)
+        numbers |= {(self._in_turn.group, level): own for level, own in enumerate(in_turn)}
+        first = self.drawing.rows(rows.first_row, part.rows, seed, self._keys(numbers, seed), count=count)
         values = SampledColumns(self._values, dict(enumerate(first)), self._keeper)
         met = np.ones(part.rows, np.bool_)
         for name in plain:

@@ -474,7 +474,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
         sampler = self._sampler(network, {str(label): condition for label, condition in (conditions or {}).items()})
         if conditions and self.attributes_:
-            sampler = replace(sampler, unconditioned=self._sampler(network, {}).key_after_key)
+            sampler = replace(sampler, unconditioned=self._sampler(network, {}))
         if conditions:
             _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
@@ -511,18 +511,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             places.setdefault(tuple(row.values()), []).append(place)
         row_seed, start = self._seed_of(part.first_row, part.rows, seed), part.first_row
         batches: list[pa.RecordBatch] = []
-        every = self._sampler(self._fitted(), {})
-        source = every.key_after_key if self.attributes_ else None
+        every, levels = self._sampler(self._fitted(), {}), [*levels_of_keys(self.identifiers_)]
         for number, (values, own) in enumerate(places.items()):
             sampler = self._sampler(self._fitted(), dict(zip(names, values, strict=True)))
             rows = RowRange(start, len(own))
-            if source is None:
+            if not self.attributes_:
                 blocks = rows.ranges(BLOCK_ROWS)
                 batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
             else:
-                sampler = replace(sampler, unconditioned=source if values else None)
+                sampler = replace(sampler, unconditioned=every if values else None)
                 made = sampler.made(rows, seed_of_attempt(row_seed, number), is_whole=True)
-                batches.append(sampler.batch(made.numbered(start, source.levels), rows, row_seed))
+                batches.append(sampler.batch(made.numbered(start, levels), rows, row_seed))
             start += len(own)
         order = np.argsort([place for own in places.values() for place in own])
         drawn = taken(pa.Table.from_batches(batches, every.schema), order).combine_chunks()
