@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine, Lottery, philox_words
-from gpuvgm.summary import Floats
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import column_number, seed_of_attempt
@@ -72,6 +72,21 @@ class ConditionedTrees:
         return self._combinations is not None or self._candidates > 0
 
     @property
+    def is_helped(self) -> bool:
+        """Whether rows would be drawn faster, or from trees, if columns with conditions came first."""
+        return True
+
+    @property
+    def come_first(self) -> bool:
+        """Whether `places` have few combinations of bins, as columns of `conditions_on` have."""
+        return not self._needs_values and self._options is not None
+
+    @property
+    def least_share(self) -> float:
+        """Share of the rows that meet the conditions, below which candidates cost too much."""
+        return LEAST_WITH_VALUES if self._needs_values or self._options is not None else LEAST_SHARE
+
+    @property
     def is_slow(self) -> bool:
         """Whether many rows are drawn for each that meets the conditions."""
         return self._combinations is None and self._candidates > CANDIDATES / LEAST_SHARE
@@ -88,21 +103,24 @@ class ConditionedTrees:
     @cached_property
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
-        bins = self.network.structure.bins
-        if self._needs_values:
+        if not self.come_first:
             return None
-        options = [
-            np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
-            for place in self.places
-        ]
-        if np.prod([float(len(option)) for option in options]) > MOST_COMBINATIONS:
-            return None
-        together = np.meshgrid(*options, indexing="ij")
+        together = np.meshgrid(*(self._options or ()), indexing="ij")
         codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, together, strict=True)}
         rows = len(codes[self.places[0]])
         log_shares = self.network.log_probability(codes, rows, self.engine)
         shares = np.exp(log_shares - np.max(log_shares)) * _share_that_meets(self.evidence, codes, rows)
         return codes, Lottery.of(shares, np.zeros(1, np.int64))
+
+    @cached_property
+    def _options(self) -> list[Ints] | None:
+        """Bins of each of `places` that may meet the conditions; None where they have too many combinations."""
+        bins = self.network.structure.bins
+        options = [
+            np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
+            for place in self.places
+        ]
+        return options if np.prod([float(len(option)) for option in options]) <= MOST_COMBINATIONS else None
 
     @property
     def _needs_values(self) -> bool:
@@ -124,9 +142,8 @@ class ConditionedTrees:
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
         met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
-        least = LEAST_WITH_VALUES if self._needs_values else LEAST_SHARE
         on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
-        return 0 if met < least * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
+        return 0 if met < self.least_share * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 
     def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of consecutive candidates, of which the first column meets a condition on it."""

@@ -223,7 +223,15 @@ class Drawing:
         first = np.flatnonzero(np.diff(self.network.structure.groups[place], prepend=-1))
         return first.astype(codes.dtype)[codes]
 
-    def rows(self, first_row: int, rows: int, seed: int, keys: Mapping[int, KeyTable] | None = None) -> Drawn:
+    def rows(
+        self,
+        first_row: int,
+        rows: int,
+        seed: int,
+        keys: Mapping[int, KeyTable] | None = None,
+        former: Mapping[int, tuple[Codes, Floats]] | None = None,
+        count: int | None = None,
+    ) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
@@ -238,19 +246,25 @@ class Drawing:
             Seed of the columns that are drawn for each row.
         keys : mapping of int to KeyTable, optional
             By node, the keys of columns that are drawn for each key.
+        former : mapping of int to (ndarray, ndarray), optional
+            Columns that are drawn for each row already, as this gives them.
+        count : int, optional
+            Columns that are drawn of all in their order; of others nothing is given.
         """
         structure, tables = self.network.structure, keys or {}
         by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
+        for place, pair in (former or {}).items():
+            decided[place], decided[~place] = pair
         in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
         sources = _sources(in_turn)
-        former, columns = _Former(), dict[int, tuple[Codes, Floats]]()
-        for place in order:
+        known, columns = _Former(), dict[int, tuple[Codes, Floats]]()
+        for place in order[:count]:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             if own:
-                former.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})
-            asked, computed = [former.beside(other, own) for other in others], in_turn.get(place)
+                known.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})
+            asked, computed = [known.beside(other, own) for other in others], in_turn.get(place)
             draws, ranges = list[tuple[Codes, Floats]](), own.ranges if own else ((first_row, rows),)
             is_drawn, stream = computed is None or computed.is_drawn, structure.nodes[place].name
             for draw, count, at in _draws(ranges if is_drawn else (), own.seed if own else seed, stream):
@@ -265,14 +279,15 @@ class Drawing:
             if draws:
                 drawn[place], drawn[~place] = map(_joined, zip(*draws, strict=True))
             if computed is not None:
-                beside = {one: former.beside(one, own) for other in computed.sources for one in (other, ~other)}
+                beside = {one: known.beside(one, own) for other in computed.sources for one in (other, ~other)}
                 drawn = self._by_law(computed, place, beside | drawn, by_trees=by_trees)
             elif by_trees:
                 drawn |= structure.codes_of_parts(place, drawn[place], drawn[~place], self.engine)
             codes, places = (to_numpy(_taken(drawn[one], own.places if own else None)) for one in (place, ~place))
             columns[place] = codes if by_trees else self._any_bin(place, codes), places
-            former.add(drawn if place in sources else {one: drawn[one] for one in drawn if one >= 0}, own)
-        return [columns[place] for place in range(len(structure.nodes))]
+            known.add(drawn if place in sources else {one: drawn[one] for one in drawn if one >= 0}, own)
+        nothing = np.empty(0, np.uint16), np.empty(0)
+        return [columns.get(place, nothing) for place in range(len(structure.nodes))]
 
     def of_keys(self, place: int, codes: Ints, keys: KeyTable, stream: str) -> tuple[Codes, Floats]:
         """Bins of a column and places in them that rows have of their keys.

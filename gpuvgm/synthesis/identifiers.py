@@ -420,7 +420,7 @@ def lacking_keys(
     return lacking
 
 
-def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
+def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
 
     What it gives behind those of the last level has the next one.
@@ -428,7 +428,7 @@ def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, 
     return {
         (group, level): numbers
         for group, layout in layouts_of(forms).items()
-        for level, numbers in enumerate(layout.numbers(part, seed, skipped))
+        for level, numbers in enumerate(layout.numbers(part, seed))
     }
 
 

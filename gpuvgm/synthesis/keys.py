@@ -1,7 +1,8 @@
 """Keys: text whose values each name someone and come back in several rows. Samples have new ones, in as many rows.
 
 A row's key is a function of the seed and its number. A period of rows is laid out into keys by the distribution of rows
-per key, and row i takes the place that a permutation of the period gives it; each period has keys of its own.
+per key, and row i takes the place that a permutation of the period gives it; each period has keys of its own. Where
+rows are drawn key after key, those of an owner follow each other instead, in a permutation of the owners.
 """
 
 from __future__ import annotations
@@ -129,20 +130,35 @@ class KeyLayout:
         masks = [np.uint64((1 << int(stop)) - (1 << int(start))) for start, stop in pairwise(stops)]
         return [bits & mask == mask for mask in masks]
 
-    def numbers(self, part: RowRange, seed: int, skipped: int = 0) -> list[Hashes]:
-        """Numbers of the keys of consecutive rows, by level, after those of some periods that are skipped.
+    def numbers(self, part: RowRange, seed: int, *, by_key: bool = False) -> list[Hashes]:
+        """Numbers of the keys of consecutive rows, by level, and behind them the bits of the columns that rows lack.
 
-        Behind them the bits of the columns that rows lack.
+        Parameters
+        ----------
+        part : RowRange
+            The rows.
+        seed : int
+            Seed of which rows have which keys.
+        by_key : bool
+            Whether all rows of an owner follow each other.
         """
         period = period_of(self)
         length = np.uint64(period.stops[-1])
         rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
         periods, places = np.divmod(rows, length)
-        places = shuffled(places, int(length), f"{self.group}/keys", seed)
-        combinations = period.combinations[places]
-        periods += np.uint64(skipped)
+        combinations: NDArray[np.signedinteger[Any]]
+        if by_key:
+            order, stops = _key_after_key(self, seed)
+            combinations = order[np.searchsorted(stops, places, side="right")]
+        else:
+            combinations = period.combinations[shuffled(places, int(length), f"{self.group}/keys", seed)]
         numbers = [periods * np.uint64(len(level.lacking)) + level.keys[combinations] for level in period.levels]
         return [*numbers, period.missing[combinations]]
+
+    @property
+    def rows_per_owner(self) -> float:
+        """Rows of a period for each owner, those that lack it with the owner of their other keys."""
+        return float(period_of(self).stops[-1]) / (int(_owners_of(self).max()) + 1)
 
     def rows_per_key(self, level: int) -> float:
         """Rows of the keys of a level on average."""
@@ -306,6 +322,25 @@ class _Combinations:
             levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), codes, per_key))
         combinations = np.repeat(np.arange(len(self.rows), dtype=np.int32), self.rows)
         return Period(np.cumsum(self.rows), combinations, tuple(levels), self.missing)
+
+
+@lru_cache(maxsize=16)
+def _owners_of(layout: KeyLayout) -> NDArray[np.int64]:
+    """Owner of each combination of a period, numbered from 0 on: that of a key that its rows have."""
+    period = period_of(layout)
+    owners = [layout.numbers_above(level.keys, place, len(layout.above)) for place, level in enumerate(period.levels)]
+    # What rows that lack an owner have instead of it has a larger number than all owners.
+    return np.unique(np.min(owners, axis=0), return_inverse=True)[1]
+
+
+@lru_cache(maxsize=4)
+def _key_after_key(layout: KeyLayout, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Combinations of a period, those of an owner one after the other, and the rows up to the end of each."""
+    owners, sizes = _owners_of(layout), np.diff(period_of(layout).stops, prepend=0)
+    count = int(owners.max()) + 1
+    ranks = shuffled(np.arange(count, dtype=np.uint64), count, f"{layout.group}/owners", seed)
+    order = np.argsort(ranks[owners], kind="stable")
+    return order, np.cumsum(sizes[order])
 
 
 def codes_of_lacking(lacking: Sequence[NDArray[np.bool_]], level: int) -> NDArray[np.uint16]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial, reduce
 from hashlib import sha256
@@ -12,27 +12,31 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column
 from gpuvgm.columns import MISSING, CategoricalColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
-from gpuvgm.io import TableSource, joined_arrays, taken
+from gpuvgm.io import TableSource
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
-from gpuvgm.synthesis.conditions import finder_of
+from gpuvgm.synthesis.conditioned import PILOT_ROWS, ConditionedTrees
+from gpuvgm.synthesis.conditions import Finder, finder_of
 from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
+from gpuvgm.synthesis.filtered import MOST_PILOT_ROWS, FilteredRows, MadeRows, Window
 from gpuvgm.synthesis.habits import with_habits
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
+from gpuvgm.synthesis.keys import KeyLayout, period_of
 from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
-from gpuvgm.synthesis.values import Values, replaced_rows, unmodelled_columns, value_maker
+from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
+#: By which the share of rows is found that meet conditions; where rows of keys of further groups depend on it, more.
+PILOT_KEYS, MANY_PILOT_KEYS = 1 << 10, 1 << 14
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
@@ -50,34 +54,6 @@ class DrawnRows:
         pairs = zip(self.nodes, other.nodes, strict=True)
         nodes = [(np.append(own[0], more[0]), np.append(own[1], more[1])) for own, more in pairs]
         return DrawnRows(nodes, {level: np.append(own, other.keys[level]) for level, own in self.keys.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class MadeRows:
-    """Values of rows by modelled column, and numbers of their keys by group and level."""
-
-    arrays: Mapping[str, Any]
-    keys: KeyNumbers
-
-    def joined(self, others: Sequence[MadeRows]) -> MadeRows:
-        """These rows, and further ones."""
-        if not others:
-            return self
-        every = (self, *others)
-        arrays = {
-            name: joined_arrays([rows.arrays[name] for rows in every], own.type) for name, own in self.arrays.items()
-        }
-        return MadeRows(arrays, {level: np.concatenate([rows.keys[level] for rows in every]) for level in self.keys})
-
-    def replaced(self, places: Ints, other: MadeRows, chosen: Ints) -> MadeRows:
-        """Rows with others at some places, which are chosen of other rows."""
-        arrays = {
-            name: replaced_rows(own, places, taken(other.arrays[name], chosen)) for name, own in self.arrays.items()
-        }
-        keys = {level: own.copy() for level, own in self.keys.items()}
-        for level, own in keys.items():
-            own[places] = other.keys[level][chosen]
-        return MadeRows(arrays, keys)
 
 
 def _with(values: NDArray[Any], places: Ints, others: NDArray[Any]) -> NDArray[Any]:
@@ -147,10 +123,12 @@ class Sampler:
     tested : mapping of str to tuple
         What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
         they meet it.
-    skipped : int
-        Periods of keys before those of the rows, so that rows under other conditions have other keys.
     laws : tuple of Law
         Laws between columns, which all rows keep.
+    criteria : mapping of str to tuple
+        What meets each condition, as `tested` has it.
+    unconditioned : Sampler, optional
+        Rows without conditions, of which those are taken that meet the conditions; none where keys have no attributes.
     """
 
     model: TableModel
@@ -160,8 +138,9 @@ class Sampler:
     attributes: Mapping[str, str]
     engine: str
     tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    skipped: int = 0
     laws: tuple[Law, ...] = ()
+    criteria: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    unconditioned: Sampler | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -226,10 +205,24 @@ class Sampler:
         return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
 
     @cached_property
-    def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:
+    def _tests(self) -> dict[str, Finder]:
         """Functions that mark the rows that meet a condition, by column."""
+        return self._finders(self.tested)
+
+    def _finders(self, criteria: Mapping[str, tuple[Any, ...]]) -> dict[str, Finder]:
         columns: Any = self.model
-        return {name: finder_of(columns[name], met) for name, met in self.tested.items()}
+        return {name: finder_of(columns[name], met) for name, met in criteria.items()}
+
+    @property
+    def way(self) -> ConditionedTrees | FilteredRows:
+        """How rows are drawn that meet the conditions, if enough do."""
+        return self.drawing.trees if self._filtered is None else self._filtered
+
+    @cached_property
+    def _filtered(self) -> FilteredRows | None:
+        if self.unconditioned is None:
+            return None
+        return FilteredRows(self.unconditioned, self._finders(self.criteria), self.drawing.trees.least_share)
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.
@@ -239,11 +232,31 @@ class Sampler:
         InputError
             Where hardly any row meets the conditions that are tested.
         """
-        ranges = [*RowRange(first_row, rows).ranges(TESTED_ROWS)] if self.tested else [RowRange(first_row, rows)]
-        first, *more = [self._rows_that_meet(part, seed) for part in ranges or [RowRange(first_row, 0)]]
-        made = first.joined(more)
+        part = RowRange(first_row, rows)
+        return self.batch(self.made(part, seed), part, seed)
+
+    def made(self, part: RowRange, seed: int, *, is_whole: bool = False) -> MadeRows:
+        """Values of consecutive rows; see `rows`.
+
+        Parameters
+        ----------
+        part : RowRange
+            The rows.
+        seed : int
+            The seed.
+        is_whole : bool
+            Whether there are no others under these conditions.
+        """
+        if self._filtered is not None and self._filtered.is_exact:
+            return self._filtered.first(part.rows, Window(seed)) if is_whole else self._filtered.rows(part, seed)
+        ranges = [*part.ranges(TESTED_ROWS if self.tested else BLOCK_ROWS)]
+        first, *more = [self._rows_that_meet(own, seed) for own in ranges or [RowRange(part.first_row, 0)]]
+        return first.joined(more)
+
+    def batch(self, made: MadeRows, part: RowRange, seed: int) -> pa.RecordBatch:
+        """All columns of consecutive rows, of the values of those that are modelled."""
         others = [column for column in self.model.columns if column.name not in self._values]
-        arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, made.keys)
+        arrays = unmodelled_columns(others, self.identifiers, part, seed, made.keys)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
@@ -281,12 +294,15 @@ class Sampler:
 
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the seed, what each key has on the other one."""
-        numbers = key_numbers(self.identifiers, part, seed, self.skipped)
-        tables = _key_tables(self.identifiers, self.attributes, numbers, key_seed)
-        nodes = enumerate(self.network.structure.nodes)
-        keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
-        drawn = self.drawing.rows(part.first_row, part.rows, seed, keys)
+        numbers = key_numbers(self.identifiers, part, seed)
+        drawn = self.drawing.rows(part.first_row, part.rows, seed, self._keys(numbers, key_seed))
         return DrawnRows(self._with_habits(drawn, numbers, part.first_row, key_seed), numbers)
+
+    def _keys(self, numbers: KeyNumbers, seed: int) -> dict[int, KeyTable]:
+        """By node, the keys that attributes are drawn for."""
+        tables = _key_tables(self.identifiers, self.attributes, numbers, seed)
+        nodes = enumerate(self.network.structure.nodes)
+        return {place: tables[node.name] for place, node in nodes if node.name in tables}
 
     def _with_habits(self, drawn: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
         """Drawn rows with the days, times and values of their keys, as far as conditions allow."""
@@ -351,6 +367,62 @@ class Sampler:
     def _keeper(self) -> LawKeeper:
         """What makes rows keep the laws."""
         return LawKeeper(self.model.by_name, self.laws, origins_of(self.network.structure.bins))
+
+    @property
+    def period(self) -> int:
+        """As of `Candidates`."""
+        return int(period_of(self._in_turn).stops[-1])
+
+    @property
+    def keys_in_turn(self) -> list[tuple[str, int]]:
+        """As of `Candidates`."""
+        return [(self._in_turn.group, level) for level in range(len(self._in_turn.above) + 1)]
+
+    @cached_property
+    def _in_turn(self) -> KeyLayout:
+        """Keys that have most attributes, whose rows follow each other."""
+        groups = [group for group, _ in levels_of_attributes(self.identifiers, self.attributes).values()]
+        return layouts_of(self.identifiers)[max(groups, key=groups.count)]
+
+    @cached_property
+    def pilot(self) -> tuple[MadeRows, int]:
+        """As of `Candidates`."""
+        keys = PILOT_KEYS if len(layouts_of(self.identifiers)) == 1 else MANY_PILOT_KEYS
+        rows = int(min(max(PILOT_ROWS, keys * self._in_turn.rows_per_owner), MOST_PILOT_ROWS))
+        return self.that_meet(Window(0), RowRange(0, rows), {})[0], rows
+
+    def that_meet(
+        self, window: Window, part: RowRange, tests: Mapping[str, Finder], passed: int = 0
+    ) -> tuple[MadeRows, int]:
+        """As of `Candidates`."""
+        plain, order, seed = self._plain & tests.keys(), self.network.structure.order, window.seed
+        count = 1 + max((order.index(self._values[name][0]) for name in plain), default=-1)
+        rows, first_row = replace(part, first_row=window.first_row + part.first_row), window.first_row + passed
+        laps = [key_numbers(self.identifiers, *lap) for lap in window.laps(part)]
+        numbers = {level: np.concatenate([lap[level] for lap in laps]) for level in laps[0]}
+        in_turn = self._in_turn.numbers(rows, window.own_seed, by_key=True)
+        numbers |= {(self._in_turn.group, level): own for level, own in enumerate(in_turn)}
+        first = self.drawing.rows(rows.first_row, part.rows, seed, self._keys(numbers, seed), count=count)
+        values = SampledColumns(self._values, dict(enumerate(first)), self._keeper)
+        met = np.ones(part.rows, np.bool_)
+        for name in plain:
+            met &= tests[name](values.own(name))
+        at = np.flatnonzero(met)
+        numbers = {level: own[at] for level, own in numbers.items()}
+        keys = self._keys(numbers, seed)
+        of_rows = {place: (first[place][0][at], first[place][1][at]) for place in order[:count] if place not in keys}
+        drawn = self.drawing.rows(first_row, len(at), seed, keys, of_rows)
+        made, unmet = self._made(DrawnRows(self._with_habits(drawn, numbers, first_row, seed), numbers), 0)
+        for name, test in tests.items():
+            unmet = unmet | ~test(made.arrays[name])
+        return made.taken(np.flatnonzero(~unmet)), len(at)
+
+    @cached_property
+    def _plain(self) -> frozenset[str]:
+        """Columns whose values are those that are drawn, by themselves: no law, habit or other column changes them."""
+        structure = self.network.structure
+        changed = self._keeper.changed.union(self._keeper.computed, (habit.column for habit in structure.habits))
+        return frozenset(bins.name for bins in structure.bins if bins.made_of is None) - changed
 
     def _made(self, drawn: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
         """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""

@@ -98,6 +98,7 @@ from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences import tell_of_sequences
 from gpuvgm.synthesis.state import read_network, write_network
+from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
 from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.synthesis.twins import twins_of
@@ -472,6 +473,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         if conditions is not None and not isinstance(conditions, Mapping):
             return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
         sampler = self._sampler(network, {str(label): condition for label, condition in (conditions or {}).items()})
+        if conditions and self.attributes_:
+            sampler = replace(sampler, unconditioned=self._sampler(network, {}))
         if conditions:
             _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
@@ -508,16 +511,21 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             places.setdefault(tuple(row.values()), []).append(place)
         row_seed, start = self._seed_of(part.first_row, part.rows, seed), part.first_row
         batches: list[pa.RecordBatch] = []
-        for skipped, (values, own) in enumerate(places.items()):
+        every, levels = self._sampler(self._fitted(), {}), [*levels_of_keys(self.identifiers_)]
+        for number, (values, own) in enumerate(places.items()):
             sampler = self._sampler(self._fitted(), dict(zip(names, values, strict=True)))
-            sampler = replace(sampler, skipped=skipped if self.attributes_ else 0)
-            blocks = RowRange(start, len(own)).ranges(BLOCK_ROWS)
-            batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
+            rows = RowRange(start, len(own))
+            if not self.attributes_:
+                blocks = rows.ranges(BLOCK_ROWS)
+                batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
+            else:
+                sampler = replace(sampler, unconditioned=every if values else None)
+                made = sampler.made(rows, seed_of_attempt(row_seed, number), is_whole=True)
+                batches.append(sampler.batch(made.numbered(start, levels), rows, row_seed))
             start += len(own)
-        schema = self._sampler(self._fitted(), {}).schema
         order = np.argsort([place for own in places.values() for place in own])
-        drawn = taken(pa.Table.from_batches(batches, schema), order).combine_chunks()
-        return restored_sample(self.transformer_, drawn.to_batches(), schema)
+        drawn = taken(pa.Table.from_batches(batches, every.schema), order).combine_chunks()
+        return restored_sample(self.transformer_, drawn.to_batches(), every.schema)
 
     def _generator(self, sampler: Sampler, seed: int, flavor: Flavor | None) -> Generator:
         """Generator of rows that are written, with what tells their types."""
@@ -951,7 +959,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         check_names(conditions, bins)
         laws = laws_under(self._laws, conditions, columns) if not self.attributes_ else self._laws
         keeper = LawKeeper(columns, laws, origins_of(bins.values()))
-        restricted_bins, tested = dict(bins), {}
+        restricted_bins = dict(bins)
+        criteria = {name: read_condition(columns[name], condition) for name, condition in conditions.items()}
         for name, condition in conditions.items():
             if name in keeper.computed:
                 restricted_bins |= keeper.restricted(restricted_bins, name, condition)
@@ -959,8 +968,6 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 restricted_bins[name] = restricted(columns[name], restricted_bins[name], condition)
             else:
                 restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
-            if bins[name].made_of is not None or name in keeper.changed:
-                tested[name] = read_condition(columns[name], condition)
         in_turn = keeper.in_turn([network.structure.bins[place].name for place in network.structure.order]).computed
         for name in keeper.computed:  # tests say whether values meet a condition, bins whether they may
             whole = bins_with_mass(bins[name], restricted_bins[name])
@@ -971,8 +978,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
+        tested = {
+            name: met for name, met in criteria.items() if bins[name].made_of is not None or name in keeper.changed
+        }
         sampler = Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
-        return replace(sampler, laws=laws)
+        return replace(sampler, laws=laws, criteria=criteria)
 
     def _fitted(self) -> Network:
         if not hasattr(self, "network_"):
@@ -1020,23 +1030,16 @@ def _warn_of_rare(sampler: Sampler, rows: int) -> None:
         _LOG.warning(
             "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
         )
-    if not sampler.conditions or sampler.attributes:
+    if not sampler.conditions:
         return
-    trees, names = sampler.drawing.trees, [sampler.network.structure.bins[place].name for place in sampler.conditions]
-    if not trees.is_exact:
-        _LOG.warning(
-            "conditions: few rows meet those on %s, which are drawn from a network with two parents a column; "
-            "fit with conditions_on=%s to have them drawn from the trees",
-            listed(names),
-            names,
-        )
-    elif trees.is_slow:
-        _LOG.warning(
-            "conditions: few rows meet those on %s, so that hundreds are drawn for each; "
-            "fit with conditions_on=%s to have them drawn at once",
-            listed(names),
-            names,
-        )
+    way, names = sampler.way, [sampler.network.structure.bins[place].name for place in sampler.conditions]
+    if way.is_exact and not way.is_slow:
+        return
+    told = "so that hundreds are drawn for each", "to have them drawn at once"
+    if not way.is_exact:
+        told = "which are drawn from a network with two parents a column", "to have them drawn from the trees"
+    remedy = f"; fit with conditions_on={names} {told[1]}" if way.is_helped else ""
+    _LOG.warning("conditions: few rows meet those on %s, %s%s", listed(names), told[0], remedy)
 
 
 def _report_rows(progress: Progress, rows: int, drawn_rows: int) -> None:
