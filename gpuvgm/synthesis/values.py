@@ -79,7 +79,8 @@ def _beside_twin(
     assert bins.twin is not None
     column, first, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
     firsts_of, (low, high) = twin_numbers(first, column), range_of(column)
-    same_step = first.codec.plain.spacing == column.codec.plain.spacing
+    has_same_values = first.type == first.decoded_type == column.type == column.decoded_type  # text has its own form
+    is_copied = has_same_values and first.codec.plain.spacing == column.codec.plain.spacing
 
     def make(codes: Codes, places: Floats, rows: Rows) -> Column:
         same = np.isinf(places)
@@ -90,10 +91,9 @@ def _beside_twin(
         values: Any = draw(
             np.where(same, NO_BIN, codes.astype(np.int64)), np.where(same & ~np.isnan(firsts), firsts, numbers)
         )
-        others: Any = rows(first.name)
-        if same_step and values.type == others.type:  # with all digits, of which numbers may lack some
+        if is_copied:  # with all digits, of which numbers may lack some
             copied = np.flatnonzero(same & (firsts >= low) & (firsts <= high))
-            values = replaced_rows(values, copied, taken(others, copied))
+            values = replaced_rows(values, copied, taken(rows(first.name), copied))
         made: Column = values
         return made
 
