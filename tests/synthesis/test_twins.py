@@ -313,6 +313,17 @@ def test_equal_values_are_written_in_the_form_of_each_column(sort: Any) -> None:
         assert np.mean(read[one] == read[name]) == pytest.approx(np.mean(numbers[one] == numbers[name]), abs=0.05)
 
 
+def test_floats_of_32_bits_stay_such_beside_others() -> None:
+    random = np.random.default_rng(4)
+    single = random.normal(size=3000).astype(np.float32).astype(np.float64)
+    others = np.where(random.random(3000) < 0.5, single, random.normal(size=3000))
+    found = gpuvgm.TableSynthesizer(conditions_on=["others"]).fit(pd.DataFrame({"others": others, "single": single}))
+    assert twins_of(found.network_) == {"single": "others"}
+    rows = found.sample(3000)
+    assert (rows["single"] == rows["single"].astype(np.float32)).all()
+    assert (rows["single"] == rows["others"].astype(np.float32)).mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_any_two_forms_may_be_those_of_twins(sort: Any) -> None:
     forms, numbers, found = sort
     columns, bins = found.transformer_.model_.by_name, {one.name: one for one in found.network_.structure.bins}
