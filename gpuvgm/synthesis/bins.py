@@ -19,7 +19,7 @@ from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints, Summary
-from gpuvgm.synthesis.clock import PARTS, TWIN, Clock, Part, PartName, moments_with_own_counts
+from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Clock, Part, PartName, moments_with_own_counts
 from gpuvgm.synthesis.forms import Forms, forms_of
 from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, twin_finder
 
@@ -138,9 +138,19 @@ class Bins:
 
     def size_of(self, part: PartName) -> int:
         """Codes of a part of the column."""
-        if part == TWIN:
+        if part in (TWIN, RARE):
             return 2
         return 0 if self.clock is None else self.clock.size(part)
+
+    def rare_numbers(self, numbers: Floats) -> Codes:
+        """Which ordinary numbers have no count of their own."""
+        xp, separate = namespace_of(numbers), self.codes[: len(self.codes) - len(self.edges) - 1]
+        bin_of = np.repeat(np.arange(len(self)), np.diff(self.first))
+        listed = np.unique(self.low[(self.low == self.high) & ~np.isin(bin_of, separate)])
+        near = SAME * np.abs(listed).max(initial=0)
+        first, end = (xp.searchsorted(xp.asarray(listed), numbers + shift) for shift in (-near, near))
+        rare: Codes = (first == end).astype(np.uint16)
+        return rare
 
     def ordinary_pieces(self, modal_values: int) -> NDArray[np.bool_]:
         """Mask of the pieces that are neither missing nor one of so many modal values."""
@@ -205,7 +215,13 @@ class Bins:
 
 
 def bins_of(
-    column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int, rows_per_key: float = 1.0
+    column: FittedColumn,
+    summary: Summary | None,
+    rows: Rows,
+    interval_limit: int,
+    rows_per_key: float = 1.0,
+    *,
+    rare_as_one: bool = False,
 ) -> Bins:
     """Bins of a fitted column.
 
@@ -221,9 +237,11 @@ def bins_of(
         Intervals of equal share of a column of numbers, if each has eight rows.
     rows_per_key : float
         Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
+    rare_as_one : bool
+        Whether rare categories are one bin, so that other columns go with all of them.
     """
     if isinstance(column, CategoricalColumn):
-        return _bins_of_categories(column)
+        return _bins_of_categories(column, rare_as_one=rare_as_one)
     assert isinstance(column, NumericColumn) and summary is not None
     values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
     if column.minimum is None:
@@ -348,9 +366,12 @@ def origins_of(bins: Iterable[Bins]) -> dict[str, str]:
     return {one.name: one.made_of for one in bins if one.made_of is not None}
 
 
-def _bins_of_categories(column: CategoricalColumn) -> Bins:
+def _bins_of_categories(column: CategoricalColumn, *, rare_as_one: bool) -> Bins:
     counts = np.array(column.counts, np.int64)
-    codes = np.minimum(np.arange(len(counts)), MOST_CATEGORIES - 1)
+    codes, are_rare = np.minimum(np.arange(len(counts)), MOST_CATEGORIES - 1), counts < LISTED_ROWS
+    if rare_as_one and are_rare.any():
+        last = min(int(np.count_nonzero(~are_rare)), MOST_CATEGORIES - 1)
+        codes = np.where(are_rare, last, np.minimum(codes, MOST_CATEGORIES - 2))
     rows = np.bincount(codes, counts).astype(np.int64)
     first = np.append(np.searchsorted(codes, np.arange(len(rows))), len(codes))
     mass = (counts + 0.5 * (rows[codes] == 0)) / np.maximum(rows[codes], 0.5)
@@ -814,16 +835,16 @@ def code_finder(
 ) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
     """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
     column, clock, own = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
-    find_twins = _twin_finder(columns, bins, parts)
+    find_others = _other_part_finder(columns, bins, parts)
     if clock is None or not own:
         find = bin_finder(columns, bins, engine)
-        return lambda rows: (find(rows), find_twins(rows))
+        return lambda rows: (find(rows), find_others(rows))
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
         numbers, which = numbers_of_rows(column, rows(column.name))
         readings, codes = clock.with_parts([part.name for part in own], numbers)
-        of_parts = dict(zip(own, codes, strict=True)) | find_twins(rows)
+        of_parts = dict(zip(own, codes, strict=True)) | find_others(rows)
         return bins_of_rows(column, bins, readings, which, engine), of_parts
 
     return of_rows
@@ -834,15 +855,15 @@ def part_finder(
 ) -> Callable[[Rows], dict[Part, Codes]]:
     """Return a function that finds the codes of a column's parts alone, also of rows that have no bin."""
     column, clock, own = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
-    find_twins = _twin_finder(columns, bins, parts)
+    find_others = _other_part_finder(columns, bins, parts)
     if clock is None or not own:
-        return find_twins
+        return find_others
     assert isinstance(column, NumericColumn)
     names = [part.name for part in own]
 
     def of_rows(rows: Rows) -> dict[Part, Codes]:
         codes = clock.with_parts(names, numbers_of_rows(column, rows(column.name))[0])[1]
-        return dict(zip(own, codes, strict=True)) | find_twins(rows)
+        return dict(zip(own, codes, strict=True)) | find_others(rows)
 
     return of_rows
 
@@ -852,15 +873,30 @@ def _parts_of_clock(bins: Bins, parts: Sequence[Part]) -> list[Part]:
     return [part for part in parts if part.column == bins.name and part.name in PARTS]
 
 
-def _twin_finder(
+def _other_part_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
 ) -> Callable[[Rows], dict[Part, Codes]]:
-    """Return a function that finds which rows have the number of a column's twin, where that is a part."""
-    part = Part(bins.name, TWIN)
-    if bins.twin is None or part not in parts:
-        return lambda _: {}
-    find = twin_finder(columns[bins.twin], columns[bins.name])
-    return lambda rows: {part: find(rows).astype(np.uint16)}
+    """Return a function that finds the codes of those parts of a column that are none of its clock's."""
+    column, finders = columns[bins.name], dict[Part, Callable[[Rows], Any]]()
+    for part in parts:
+        if part == Part(bins.name, TWIN) and bins.twin is not None:
+            finders[part] = twin_finder(columns[bins.twin], column)
+        elif part == Part(bins.name, RARE):
+            finders[part] = _rare_finder(column, bins)
+    return lambda rows: {part: find(rows).astype(np.uint16) for part, find in finders.items()}
+
+
+def _rare_finder(column: FittedColumn, bins: Bins) -> Callable[[Rows], Codes]:
+    """Return a function that finds which rows have a number that has no count of its own."""
+    assert isinstance(column, NumericColumn)
+
+    def of_rows(rows: Rows) -> Codes:
+        numbers = numbers_of_rows(column, rows(column.name))[0]
+        xp = namespace_of(numbers)
+        codes: Codes = xp.where(xp.isnan(numbers), xp.uint16(0), bins.rare_numbers(numbers))
+        return codes
+
+    return of_rows
 
 
 def coded_columns(

@@ -30,23 +30,34 @@ FARTHEST_DAY = 1 << 22  # from 1970-01-01
 ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
 OFTEN = 4  # times as many rows as a clock lets expect, for a moment that has its own count
 PartName = Literal[
-    "weekday", "day", "day from the end", "working day", "working day from the end", "month", "time", "missing", "same"
+    "weekday",
+    "day",
+    "day from the end",
+    "working day",
+    "working day from the end",
+    "month",
+    "time",
+    "missing",
+    "same",
+    "rare",
 ]
-PARTS: tuple[PartName, ...] = get_args(PartName)[:-2]
+PARTS: tuple[PartName, ...] = get_args(PartName)[:-3]
 TWIN: PartName = "same"
+RARE: PartName = "rare"
 PartCodes = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What trees of other columns ask for beside bins: a part of datetimes, whether a row lacks a key, or has a twin.
+    """What trees of other columns ask for beside bins, such as a part of datetimes, or whether a row lacks a key.
 
     Parameters
     ----------
     column : str
         The column; of keys the first one.
     name : str
-        The part, one of `PARTS`; of keys "missing"; "same" where a row has the number of the column's twin.
+        The part, one of `PARTS`; of keys "missing"; "same" where a row has the number of the column's twin; "rare"
+        where it has one of few rows, in a column that decides others.
     """
 
     column: str

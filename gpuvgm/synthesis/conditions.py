@@ -58,6 +58,16 @@ def restricted_to(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
     return _restrict_numbers(_numeric(column), bins, [*numbers, *[None] * int(np.isinf(codes).any())])
 
 
+def restricted_without(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
+    """Bins of a column without the pieces of some values, of which there are the codes; see `codes_of`."""
+    values = bins.low
+    if isinstance(column, NumericColumn):
+        modal = _modal_of_pieces(column, bins)
+        values = np.where(np.isposinf(modal), np.where(bins.low == bins.high, bins.low, np.nan), modal)
+        values = np.where(np.isnan(modal), np.inf, values)
+    return replace(bins, mass=np.where(np.isin(values, codes), 0.0, bins.mass))
+
+
 def bins_with_mass(bins: Bins, restricted_bins: Bins) -> Bins:
     """Bins of a column of which a condition leaves some mass, as they are without it."""
     has_mass = restricted_bins.shares > 0

@@ -81,7 +81,11 @@ def likeliest_bins(
     summaries = transformer.summaries_
     columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
     limits = {name: dependence.intervals(name, interval_limit) for name in columns}
-    bins_by_name = {name: bins_of(column, summaries.get(name), rows, limits[name]) for name, column in columns.items()}
+    of_laws = {*dependence.deciders}.union(*dependence.deciders.values())
+    bins_by_name = {
+        name: bins_of(column, summaries.get(name), rows, limits[name], rare_as_one=name in of_laws)
+        for name, column in columns.items()
+    }
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]

@@ -8,7 +8,7 @@ words are compared with, so that all engines draw the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ from gpuvgm.synthesis.streams import column_number
 
 Drawn = list[tuple[Codes, Floats]]
 LONGEST_GAP = 1 << 9  # keys that are drawn although no row has them
+MOST_AGAIN = 16  # draws of a bin that is to be none of some
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +115,15 @@ class Drawing:
         Engine whose loops draw.
     computed : callable
         Gives the columns that are computed in their turn, by node, in an order of the nodes.
+    barred : mapping of int to ndarray of shape (bins,), bool
+        Bins of nodes that trees are to draw others than, where there is no condition on the node.
     """
 
     network: Network
     conditions: Mapping[int, Bins]
     engine: Engine
     computed: Callable[[Sequence[int]], Mapping[int, ComputedColumn]] = lambda _: {}
+    barred: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
 
     @cached_property
     def _of_trees_in_turn(self) -> Mapping[int, ComputedColumn]:
@@ -196,9 +200,20 @@ class Drawing:
         return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings, self.engine)
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
-        """Bins of a column, by its trees."""
-        trees = self.network.structure.trees[place].trees
-        return self.engine.draw_in_trees(trees, asked, self.network.shares[place], draw, rows)
+        """Bins of a column, by its trees; those that are barred are drawn again."""
+        trees, shares = self.network.structure.trees[place].trees, self.network.shares[place]
+        codes = self.engine.draw_in_trees(trees, asked, shares, draw, rows)
+        xp, barred = namespace_of(codes), self.barred.get(place, np.empty(0, np.bool_))
+        if place in self.conditions or not barred.any():
+            return codes
+        for attempt in range(1, MOST_AGAIN):
+            again = xp.asarray(barred)[codes]
+            if not again.any():
+                break
+            stream = f"{self.network.structure.nodes[place].name}/again/{attempt}"
+            more = replace(draw, column=column_number(stream))
+            codes = xp.where(again, self.engine.draw_in_trees(trees, asked, shares, more, rows), codes)
+        return codes
 
     def _within(self, place: int, codes: Codes, draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Bins that a column's trees draw, and places in them, infinite where rows have a twin's number."""

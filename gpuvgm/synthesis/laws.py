@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from gpuvgm.arrays import beside, mixed, namespace_of
+from gpuvgm.arrays import beside, namespace_of
 from gpuvgm.columns import CategoricalColumn, Count, FittedColumn, NumericColumn, whole
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io import taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
-from gpuvgm.synthesis.conditions import restricted, restricted_to, row_finder
+from gpuvgm.synthesis.conditions import restricted, restricted_to, restricted_without, row_finder
 from gpuvgm.synthesis.numbers import NUMBER, SPANS, Rows, Span, Unit, all_numbers, range_of
 from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.synthesis.trees import order_of
@@ -47,6 +47,7 @@ MOST_KEYS = 1 << 14  # values that decide another column
 PROBED_KEYS = 480  # rows that a column that decides another is tried on first
 PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat others if it decides any
 REPEATS = 0.02  # of these rows, that do
+LEAST_RISING = 8  # numbers that rise or fall with those which decide them, hardly by chance
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NEAR_STEP = 1e-6  # of a step, by which numbers in order may be off
 ROUNDED = 2.0**-51  # of a number of steps, by which it may be off
@@ -272,7 +273,7 @@ class Rule:
         names = (*self.law.operands, self.law.target)
         if self.law.sign == "->":
             operand, codes = self._read(codes_of, names, rows)
-            numbers = self.decided(operand, known=True)
+            numbers = self.decided(operand)
             xp = namespace_of(numbers)
             is_known = ~xp.isnan(numbers)
             apart = is_known & xp.isinf(codes) & ~xp.isinf(numbers)
@@ -293,9 +294,12 @@ class Rule:
         return Outcome(broken, apart, ~apart & ~broken & (~xp.isnan(numbers) | both_missing))
 
     def numbers(self, rows: Rows) -> Floats:
-        """Numbers of the target that the operands decide; NaN, or `MISSING`, where they decide that it is missing."""
+        """Numbers of the target that the operands decide, as `numbers_in` or, of "->", as `codes_of` gives them.
+
+        NaN stands where they are missing; of "->", where it decides nothing.
+        """
         if self.law.sign == "->":
-            return self.decided(*self._read(codes_of, self.law.operands, rows), known=False)
+            return self.decided(*self._read(codes_of, self.law.operands, rows))
         return self._amounts(self._read(numbers_in, self.law.operands, rows))
 
     def _read(self, read: Callable[[FittedColumn, Any], Floats], names: Sequence[str], rows: Rows) -> list[Floats]:
@@ -303,31 +307,46 @@ class Rule:
         first, *others = (read(self.columns[name], rows(name)) for name in names)
         return [first, *(beside(numbers, first) for numbers in others)]
 
-    def decided(self, codes: Floats, *, known: bool) -> Floats:
-        """Numbers of the target by codes of the operand; of other codes NaN if `known`, else those of another value."""
+    @property
+    def leaves_rows(self) -> bool:
+        """Whether what is drawn of the target stands in some rows: where it is missing, or the operand's value rare."""
+        operand = self.columns[self.law.operands[0]]
+        has_every_key = isinstance(operand, CategoricalColumn) and len(self.law.keys) == len(operand.categories)
+        return self.law.apart > 0 or (self.law.sign == "->" and not has_every_key)
+
+    def decided(self, codes: Floats) -> Floats:
+        """Numbers of the target by codes of the operand; NaN by those that the law does not know."""
         xp = namespace_of(codes)
         keys, values = map(xp.asarray, self._table)
         places = xp.minimum(xp.searchsorted(keys, codes), len(keys) - 1)
-        decided: Floats = xp.where(
-            keys[places] == codes, values[places], np.nan if known else self._values_of_others(codes)
-        )
+        decided: Floats = xp.where(keys[places] == codes, values[places], np.nan)
         return decided
 
-    def _values_of_others(self, codes: Floats) -> Floats:
-        """Numbers of the target for codes that are no keys: between those of neighbours, or those of any one."""
-        keys, values = self._table
-        if isinstance(self.columns[self.law.operands[0]], CategoricalColumn):
-            return values[(mixed(codes.view(np.uint64), 0) % np.uint64(len(values))).astype(np.int64)]
-        finite = np.isfinite(keys) & np.isfinite(values)
-        if isinstance(self.target, CategoricalColumn) or not finite.any():
-            return values[np.searchsorted(keys[:-1] + (keys[1:] - keys[:-1]) / 2, codes)]
-        keys, values = keys[finite], values[finite]
-        inside = np.interp(codes, keys, values)
-        if len(keys) < 2:
-            return inside
-        slopes = np.diff(values) / np.diff(keys)
-        beyond = slopes[0] * np.minimum(codes - keys[0], 0) + slopes[-1] * np.maximum(codes - keys[-1], 0)
-        return np.clip(inside + np.where(np.isfinite(codes), beyond, 0), *self.range)
+    def between(self, rows: Rows) -> Floats:
+        """Numbers of the target by those of the operand that the law does not know, between those of neighbours.
+
+        NaN unless all that it knows rise with those of the operand, or all fall: else neighbours say nothing.
+        """
+        (codes,) = self._read(codes_of, self.law.operands, rows)
+        keys, values = (table[np.all(np.isfinite(self._table), axis=0)] for table in self._table)
+        steps = np.diff(values)
+        columns = [self.columns[name] for name in (*self.law.operands, self.law.target)]
+        are_numbers = all(isinstance(column, NumericColumn) for column in columns)
+        if not are_numbers or len(keys) < LEAST_RISING or not (np.all(steps > 0) or np.all(steps < 0)):
+            return np.full(len(codes), np.nan)
+        slopes, finite = steps / np.diff(keys), np.where(np.isfinite(codes), codes, keys[0])
+        beyond = slopes[0] * np.minimum(finite - keys[0], 0) + slopes[-1] * np.maximum(finite - keys[-1], 0)
+        numbers = np.clip(np.interp(finite, keys, values) + beyond, *self.range)
+        return np.where(np.isfinite(codes), numbers, np.nan)
+
+    def rare_bins(self, bins: Bins) -> Mask:
+        """Which bins of the target hold rare categories alone, which are not to stand beside those of the operand."""
+        operand, target = self.columns[self.law.operands[0]], self.target
+        if not isinstance(operand, CategoricalColumn) or not isinstance(target, CategoricalColumn):
+            return np.zeros(len(bins), np.bool_)
+        are_rare = np.array(target.counts)[bins.low.astype(np.int64)] < LISTED_ROWS
+        rare: Mask = np.logical_and.reduceat(are_rare, bins.first[:-1])
+        return rare
 
     @cached_property
     def _table(self) -> tuple[Floats, Floats]:
@@ -477,8 +496,12 @@ class LawKeeper:
         root, target = self.root(name), self.columns[name]
         if root is not None and bins[root[0]].since is None:
             first, keys, codes = root
-            meets = row_finder(target, condition)(values_of_codes(target, codes))
-            own = restricted_to(self.columns[first], bins[first], keys[meets])
+            known = np.flatnonzero(~np.isnan(codes))
+            meets = row_finder(target, condition)(values_of_codes(target, codes[known]))
+            if bins[first].clock is None:
+                own = restricted_without(self.columns[first], bins[first], keys[known[~meets]])
+            else:
+                own = restricted_to(self.columns[first], bins[first], keys[known[meets]])
             if not np.any(own.mass > 0):
                 law = next(law for law in self.laws if law.target == name)
                 raise InputError(f'conditions: column "{name}": no row meets {condition!r} and keeps the law "{law}"')
@@ -486,7 +509,10 @@ class LawKeeper:
         return {name: restricted(target, bins[name], condition)} if root is None else {}
 
     def root(self, name: str) -> tuple[str, Floats, Floats] | None:
-        """The column that decides another one, in the end, with its codes and those of the other; None without one."""
+        """The column that decides another one, in the end, with its codes and those of the other; None without one.
+
+        Codes of the other are NaN where those of the column decide none.
+        """
         path = list[Rule]()
         while name in self._deciding and self._deciding[name].law.sign == "->":
             path.append(self._deciding[name])
@@ -500,7 +526,7 @@ class LawKeeper:
             keys = np.array(path[-1].law.keys)
         codes = keys
         for rule in reversed(path):
-            codes = rule.decided(codes, known=False)
+            codes = rule.decided(codes)
         return name, keys, codes
 
     def ordered(self, rows: Rows, names: Collection[str] | None = None) -> tuple[dict[str, Any], Mask | bool]:
@@ -540,7 +566,7 @@ class LawKeeper:
         rows : callable
             Gives the values of what it is computed from.
         drawn : callable
-            Gives what was drawn of it; asked only where that says which rows are missing.
+            Gives what was drawn of it; asked only where laws leave some rows to that.
         """
         rule = self._deciding[name]
         ordered, _ = self.ordered(rows, rule.law.operands)
@@ -603,14 +629,22 @@ def _put_in_order(rule: Rule, rows: Rows) -> tuple[dict[str, Any], Mask]:
 def _computed(rule: Rule, rows: Rows, drawn: Rows) -> tuple[Any, Mask]:
     """Values of a law's target, and which of them lie beyond its range."""
     numbers, (low, high) = rule.numbers(rows), rule.range
-    values = values_of_codes(rule.target, numbers)
-    # An infinite number is a missing one.
-    beyond = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
-    if not rule.law.apart:
-        return values, beyond
-    own = drawn(rule.law.target)  # which values are missing is drawn
-    decided = ~np.isnan(numbers) & ~np.isinf(codes_of(rule.target, own))
-    return _chosen(decided, values, own), beyond & decided
+    if not rule.leaves_rows:
+        return values_of_codes(rule.target, numbers), _beyond(numbers, low, high)
+    own = drawn(rule.law.target)
+    codes = codes_of(rule.target, own)
+    if rule.law.apart:  # which values are missing is drawn
+        numbers = np.where(np.isinf(codes), np.nan, numbers)
+    if rule.law.sign == "->":
+        numbers = np.where(np.isnan(numbers) & ~np.isinf(codes), rule.between(rows), numbers)
+    decided = np.flatnonzero(~np.isnan(numbers))
+    values = replaced_rows(own, decided, values_of_codes(rule.target, numbers[decided]))
+    return values, _beyond(numbers, low, high)
+
+
+def _beyond(numbers: Floats, low: float, high: float) -> Mask:
+    """Which numbers lie beyond a range; an infinite one is a missing one."""
+    return np.isfinite(numbers) & ((numbers < low) | (numbers > high))
 
 
 # -- which laws there are

@@ -20,7 +20,7 @@ from gpuvgm.engines import CountedColumn, Engine
 from gpuvgm.errors import counted, listed
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
-from gpuvgm.synthesis.clock import PARTS, TWIN, Part
+from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Part
 from gpuvgm.synthesis.habits import Habit
 from gpuvgm.synthesis.keys import LACKING_CODES
 from gpuvgm.synthesis.structure import Axis, Node
@@ -134,15 +134,18 @@ class Structure:
 
     def codes_of_parts(self, place: int, codes: Codes, readings: Floats, engine: Engine) -> dict[int, Codes]:
         """Codes of the parts of a column by place, of its bins and the places drawn in them."""
-        own = [part for part in self.parts_of.get(place, ()) if part != self.twins.get(place)]
-        bins, names = self.bins[place], [self.parts[part - len(self.bins)].name for part in own]
-        if bins.clock is None:
-            return {}
-        xp = namespace_of(readings)
+        names = {part: self.parts[part - len(self.bins)].name for part in self.parts_of.get(place, ())}
+        bins, xp, of_parts = self.bins[place], namespace_of(readings), dict[int, Codes]()
         separate = xp.zeros(len(bins), np.bool_)
         separate[xp.asarray(bins.codes[: len(bins.codes) - len(bins.edges) - 1])] = True
-        days, cells = bins.clock.places(readings, engine)
-        return dict(zip(own, bins.clock.codes(names, days, cells, separate[codes]), strict=True))
+        for part in (part for part, name in names.items() if name == RARE):
+            of_parts[part] = xp.where(separate[codes], xp.uint16(0), bins.rare_numbers(readings))
+        if bins.clock is not None:
+            of_clock = {part: name for part, name in names.items() if name in PARTS}
+            days, cells = bins.clock.places(readings, engine)
+            own = bins.clock.codes([*of_clock.values()], days, cells, separate[codes])
+            of_parts |= dict(zip(of_clock, own, strict=True))
+        return of_parts
 
     def size_of(self, place: int) -> int:
         """Codes of a column, or of a part."""

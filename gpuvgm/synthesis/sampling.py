@@ -28,7 +28,7 @@ from gpuvgm.synthesis.filtered import MOST_PILOT_ROWS, FilteredRows, MadeRows, W
 from gpuvgm.synthesis.habits import with_habits
 from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.keys import KeyLayout, period_of
-from gpuvgm.synthesis.laws import Law, LawKeeper
+from gpuvgm.synthesis.laws import Law, LawKeeper, Rule
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
@@ -149,7 +149,10 @@ class Sampler:
     @cached_property
     def drawing(self) -> Drawing:
         """Drawing of bins and of places in them."""
-        return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed)
+        rules = [Rule(law, self.model.by_name) for law in self.laws if law.sign == "->"]
+        nodes = {bins.name: (place, bins) for place, bins in enumerate(self.network.structure.bins)}
+        barred = {nodes[rule.law.target][0]: rule.rare_bins(nodes[rule.law.target][1]) for rule in rules}
+        return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed, barred)
 
     def _computed(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
         """Columns that are computed in their turn, in an order of the nodes."""
@@ -164,7 +167,9 @@ class Sampler:
 
         deciding = [law for law in keeper.laws if law.decides]
         of_laws = {
-            places[law.target]: computed(keeper, law.target, is_drawn=law.apart > 0, is_learnt=law.is_learnt)
+            places[law.target]: computed(
+                keeper, law.target, is_drawn=Rule(law, keeper.columns).leaves_rows, is_learnt=law.is_learnt
+            )
             for law in deciding
         }
         without_orders, rank = replace(keeper, laws=deciding), {place: at for at, place in enumerate(order)}

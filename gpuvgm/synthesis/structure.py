@@ -109,6 +109,8 @@ class Dependence:
         Columns that the values of each are made of: what computes it, its origin, those that it is in order with.
     of_twins : mapping of str to set of str
         Of columns with a twin: those that their drawn values are made of in the end.
+    deciders : mapping of str to set of str
+        Columns that decide each by a law, itself or by way of others, whose rare values it is not told one by one.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
@@ -119,6 +121,7 @@ class Dependence:
     computed: frozenset[str] = frozenset()
     made_of: Mapping[str, Set[str]] = field(default_factory=dict)
     of_twins: Mapping[str, Set[str]] = field(default_factory=dict)
+    deciders: Mapping[str, Set[str]] = field(default_factory=dict)
 
     def counted_from(self, origins: Mapping[str, str]) -> Dependence:
         """The same, with columns of datetimes that are counted from others."""

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns import FittedColumn, TableModel, document_of, read_record, whole
+from gpuvgm.columns import FittedColumn, NumericColumn, TableModel, document_of, read_record, whole
 from gpuvgm.config import BLOCK_ROWS, EngineName, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import AskedColumn, get_engine
@@ -55,7 +55,7 @@ from gpuvgm.synthesis.bins import (
     part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
-from gpuvgm.synthesis.clock import PARTS, TWIN, Part
+from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Part
 from gpuvgm.synthesis.conditions import (
     bins_with_mass,
     check_names,
@@ -159,7 +159,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
         columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten) and
         ``"a = b"``, whose right side is computed, to its step; ``"a <= b"``; and ``"a -> b"``, where each value of a
-        has one of b. ``"not a <= b"`` forbids one. A text may hold several, between semicolons.
+        has one of b, which is looked up for values that five rows and more have. ``"not a <= b"`` forbids one. A text
+        may hold several, between semicolons.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -826,14 +827,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
         levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self._conditioned)
-        ordering = [law for law in laws if not law.is_learnt]
+        ordering, deciding = [law for law in laws if not law.is_learnt], [law for law in laws if law.sign == "->"]
         computed, sources = frozenset(law.target for law in ordering if law.decides), made_of(ordering)
+        chains = Dependence(made_of=made_of(deciding))
+        deciders = {law.target: chains.sources(law.target) for law in deciding}
 
         def of_rows(rows: pa.Table) -> Dependence:
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
             lacking = lacking_keys(forms, dict.fromkeys(attributes.values()), rows_of(rows))
             some = {part.column: codes for part, codes in lacking.items() if codes.any()}
-            return Dependence(levels, one_of_each, first, attributes, some, computed, sources)
+            some_rows = Dependence(levels, one_of_each, first, attributes, some, computed, sources)
+            return replace(some_rows, deciders=deciders)
 
         return of_rows
 
@@ -899,7 +903,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         codes |= coded_columns(by_name, on_clocks, rows_of(rows), engine)
         twins = twins_of(by_name, bins, codes, rows_of(rows), of_rows)
         bins |= twins
-        parts = (*parts, *(Part(name, TWIN) for name in twins))
+        parts = (*parts, *(Part(name, TWIN) for name in twins), *_parts_of_deciders(by_name, bins, of_rows))
         of_few, of_rows = (
             one.with_twins(origins_of(twins.values()), origins_of(bins.values())) for one in (of_few, of_rows)
         )
@@ -912,7 +916,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         }
         first = (*of_rows.first, *dict.fromkeys(part.column for part in parts if part.name in PARTS))
         asked = dict[str | Part, AskedColumn]((name, codes[name]) for name in names)
-        asked.update([*coded_parts(by_name, on_clocks | twins, parts, rows_of(rows)).items(), *keys.items()])
+        asked.update([*coded_parts(by_name, bins, parts, rows_of(rows)).items(), *keys.items()])
         order, trees = grow_all(
             asked,
             replace(of_rows, first=first),
@@ -1113,6 +1117,19 @@ def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE
         if rows >= most:
             break
     return pa.Table.from_batches(batches, table.fields(names)).slice(0, most)
+
+
+def _parts_of_deciders(
+    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], dependence: Dependence
+) -> list[Part]:
+    """Parts that tell which numbers of columns that decide others are rare.
+
+    None of those on a clock, or counted from others, whose bins do not tell; nor of attributes of keys, whose values
+    with counts of their own are others once keys are counted.
+    """
+    deciders = set[str]().union(*dependence.deciders.values()) - {*dependence.levels}
+    numbers = [name for name in bins if name in deciders and isinstance(columns[name], NumericColumn)]
+    return [Part(name, RARE) for name in numbers if bins[name].since is None and bins[name].clock is None]
 
 
 def _forms_and_attributes(

@@ -20,10 +20,11 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.engines import AskedColumn, Engine, GrowthRules, Trees
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
-from gpuvgm.synthesis.clock import TWIN, Part
+from gpuvgm.synthesis.clock import RARE, TWIN, Part
 from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
+BY_CHOICE = ("missing", RARE)  # parts that not all later columns may ask for
 ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
 MORE, TOLD = 1.1, 0.05 * 2**20  # times that a computed column tells more than its sources, and nats a row, as counted
 
@@ -148,7 +149,7 @@ def grow_all(
     columns_and_parts : mapping of str or Part to AskedColumn
         The bins of a sample of rows, by column; behind them parts of columns that later columns may ask for, and
         whether rows lack keys, which what these determine may. Rows that have the number of a column's twin are in a
-        bin of their own for its trees.
+        bin of their own for its trees. Which numbers are rare is for what they decide.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
@@ -162,9 +163,12 @@ def grow_all(
     names = [column for column in columns_and_parts if not isinstance(column, Part)]
     allowed = dependence.mask(names)
     asked_of, count = [*columns_and_parts.values()], len(names)
-    owners = [*range(count), *(names.index(part.column) if part.column in names else -1 for part in parts)]
-    keys = {part.column: at for at, part in enumerate(parts, count) if owners[at] < 0}
-    twins = {owners[at]: at for at, part in enumerate(parts, count) if part.name == TWIN}
+    owners = [*range(count), *(-1 if part.name in BY_CHOICE else names.index(part.column) for part in parts)]
+    keys = {part.column: at for at, part in enumerate(parts, count) if part.name == "missing"}
+    rare, twins = (
+        {names.index(part.column): at for at, part in enumerate(parts, count) if part.name == name}
+        for name in (RARE, TWIN)
+    )
     told = _told(asked_of, owners, engine)
     by_laws = dependence.computed - {*dependence.of_twins}
     computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in by_laws}
@@ -176,8 +180,9 @@ def grow_all(
     def grow(place: int) -> NodeTrees:
         former = [other for other in order[: rank[place]] if allowed[place, other]]
         nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
-        key = keys.get(dependence.keys.get(names[place], ""), -1)
-        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former or at == key))
+        deciders = {*map(names.index, dependence.deciders.get(names[place], ()))}.intersection(former, rare)
+        more = {keys.get(dependence.keys.get(names[place], ""), -1), *(rare[other] for other in deciders)}
+        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former or at in more))
         rows = dependence.rows_of(names[place])
         own, size = asked_of[place].codes[rows], asked_of[place].size
         if place in twins:

@@ -79,21 +79,22 @@ def _beside_twin(
     assert bins.twin is not None
     column, first, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
     firsts_of, (low, high) = twin_numbers(first, column), range_of(column)
-    same_step = first.codec.plain.spacing == column.codec.plain.spacing
+    has_same_values = first.type == first.decoded_type == column.type == column.decoded_type  # text has its own form
+    has_same_step = bins.single is None and first.codec.plain.spacing == column.codec.plain.spacing
+    round_ = _rounding(bins)
 
     def make(codes: Codes, places: Floats, rows: Rows) -> Column:
         same = np.isinf(places)
-        firsts = firsts_of(rows)
+        firsts = round_(firsts_of(rows))
         # Trees hardly ever draw that a row has a number which is missing.
         numbers = number_of(np.where(same, bins.low[middle], places))
         # No bin tells what a row with its twin's number has: none is that of a missing or a modal value.
         values: Any = draw(
             np.where(same, NO_BIN, codes.astype(np.int64)), np.where(same & ~np.isnan(firsts), firsts, numbers)
         )
-        others: Any = rows(first.name)
-        if same_step and values.type == others.type:  # with all digits, of which numbers may lack some
+        if has_same_values and has_same_step:  # with all digits, of which numbers may lack some
             copied = np.flatnonzero(same & (firsts >= low) & (firsts <= high))
-            values = replaced_rows(values, copied, taken(others, copied))
+            values = replaced_rows(values, copied, taken(rows(first.name), copied))
         made: Column = values
         return made
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 import gpuvgm
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.values import value_maker
 
 ROWS = 6000
 DAYS = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(900), unit="D")
@@ -215,3 +221,116 @@ def test_three_in_order_are_as_often_equal() -> None:
     assert (rows["first"] <= rows["second"]).all() and (rows["second"] <= rows["third"]).all()
     for pair in [("first", "second"), ("second", "third"), ("spent", "more")]:
         assert equal(rows, *pair) == pytest.approx(equal(table, *pair), abs=0.05)
+
+
+def _texts(form: str) -> Any:
+    """What writes days and minutes of the year 2022 as text."""
+    return lambda moments: pa.array([pd.Timestamp(one).strftime(form) for one in moments])
+
+
+def _decimals(places: int) -> Any:
+    scale = Decimal(1).scaleb(-places)
+    return lambda tenths: pa.array(
+        [(Decimal(int(one)) / 10).quantize(scale) for one in tenths], pa.decimal128(12, places)
+    )
+
+
+def _clocks(form: str) -> Any:
+    return lambda minutes: pa.array([form.format(*divmod(int(one), 60)) for one in minutes])
+
+
+FIRST_MINUTE = np.datetime64("2022-01-01T00:00")
+FORMS: dict[str, dict[str, Any]] = {
+    "whole numbers": {
+        "text": lambda whole: pa.array([str(one) for one in whole]),
+        "dollars": lambda whole: pa.array([f"${one:,}" for one in whole]),
+        "euros": lambda whole: pa.array([f"{one},0 €" for one in whole]),
+        "padded": lambda whole: pa.array([f"{one}.00" for one in whole], pa.large_string()),
+        "int16": lambda whole: pa.array(whole, pa.int16()),
+        "uint64": lambda whole: pa.array(whole, pa.uint64()),
+        "float32": lambda whole: pa.array(whole.astype(np.float32)),
+        "float64": lambda whole: pa.array(whole.astype(np.float64)),
+    },
+    "tenths": {
+        "comma": lambda tenths: pa.array([f"{one / 10:.1f}".replace(".", ",") for one in tenths]),
+        "hundredths": lambda tenths: pa.array([f"{one / 10:.2f}" for one in tenths]),
+        "unit": lambda tenths: pa.array([f"{one / 10:.1f} kg" for one in tenths]),
+        "decimal": _decimals(1),
+        "longer decimal": _decimals(4),
+        "float32": lambda tenths: pa.array((tenths / 10).astype(np.float32)),
+        "float64": lambda tenths: pa.array(tenths / 10),
+    },
+    "days": {
+        "iso": lambda days: _texts("%Y-%m-%d")(FIRST_MINUTE + 1440 * days),
+        "German": lambda days: _texts("%d.%m.%Y")(FIRST_MINUTE + 1440 * days),
+        "American": lambda days: _texts("%m/%d/%y")(FIRST_MINUTE + 1440 * days),
+        "named": lambda days: _texts("%a, %d %b %Y")(FIRST_MINUTE + 1440 * days),
+        "midnight": lambda days: _texts("%Y-%m-%d %H:%M:%S")(FIRST_MINUTE + 1440 * days),
+        "date": lambda days: pa.array((FIRST_MINUTE + 1440 * days).astype("datetime64[D]")),
+        "seconds": lambda days: pa.array((FIRST_MINUTE + 1440 * days).astype("datetime64[s]")),
+        "nanoseconds": lambda days: pa.array((FIRST_MINUTE + 1440 * days).astype("datetime64[ns]")),
+    },
+    "moments": {
+        "iso": lambda minutes: _texts("%Y-%m-%d %H:%M")(FIRST_MINUTE + minutes),
+        "German": lambda minutes: _texts("%d.%m.%Y %H:%M")(FIRST_MINUTE + minutes),
+        "halves": lambda minutes: _texts("%m/%d/%Y %I:%M %p")(FIRST_MINUTE + minutes),
+        "T": lambda minutes: _texts("%Y-%m-%dT%H:%M:%S")(FIRST_MINUTE + minutes),
+        "seconds": lambda minutes: pa.array((FIRST_MINUTE + minutes).astype("datetime64[s]")),
+        "nanoseconds": lambda minutes: pa.array((FIRST_MINUTE + minutes).astype("datetime64[ns]")),
+    },
+    "times": {
+        "short": _clocks("{}:{:02}"),
+        "long": _clocks("{:02}:{:02}"),
+        "seconds": _clocks("{:02}:{:02}:00"),
+        "time32": lambda minutes: pa.array((60 * minutes).astype(np.int32)).cast(pa.time32("s")),
+        "time64": lambda minutes: pa.array(60_000_000 * minutes).cast(pa.time64("us")),
+    },
+}  # fmt: skip
+MOST = {"whole numbers": 2000, "tenths": 2000, "days": 700, "moments": 300_000, "times": 1440}
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def sort(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Forms of values of one sort, numbers of them, a half of which are equal, and a fit of the table."""
+    random, forms = np.random.default_rng(3), FORMS[request.param]
+    first, *others = (random.integers(0, MOST[request.param], 1500) for _ in forms)
+    numbers = dict(
+        zip(forms, [first, *(np.where(random.random(1500) < 0.5, first, one) for one in others)], strict=True)
+    )
+    table = pa.table({name: forms[name](own) for name, own in numbers.items()})
+    return forms, numbers, gpuvgm.TableSynthesizer().fit(table)
+
+
+def test_equal_values_are_written_in_the_form_of_each_column(sort: Any) -> None:
+    forms, numbers, found = sort
+    name, *others = forms
+    assert {*twins_of(found.network_)} >= {*others}
+    rows = found.sample(3000)
+    every = np.arange(max(own.max() for own in numbers.values()) + 1)
+    read = {one: np.asarray(pc.index_in(rows.column(one), form(every)).fill_null(-1)) for one, form in forms.items()}
+    assert min(own.min() for own in read.values()) >= 0 and found.validate(rows).broken() == []
+    for one in others:
+        assert np.mean(read[one] == read[name]) == pytest.approx(np.mean(numbers[one] == numbers[name]), abs=0.05)
+
+
+def test_floats_of_32_bits_stay_such_beside_others() -> None:
+    random = np.random.default_rng(4)
+    single = random.normal(size=3000).astype(np.float32).astype(np.float64)
+    others = np.where(random.random(3000) < 0.5, single, random.normal(size=3000))
+    found = gpuvgm.TableSynthesizer(conditions_on=["others"]).fit(pd.DataFrame({"others": others, "single": single}))
+    assert twins_of(found.network_) == {"single": "others"}
+    rows = found.sample(3000)
+    assert (rows["single"] == rows["single"].astype(np.float32)).all()
+    assert (rows["single"] == rows["others"].astype(np.float32)).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_any_two_forms_may_be_those_of_twins(sort: Any) -> None:
+    forms, numbers, found = sort
+    columns, bins = found.transformer_.model_.by_name, {one.name: one for one in found.network_.structure.bins}
+    low, high = max(own.min() for own in numbers.values()), min(own.max() for own in numbers.values())
+    own = numbers[next(iter(forms))]
+    own = own[(own >= low) & (own <= high)]
+    for name, first in permutations(forms, 2):
+        make = value_maker(columns, replace(bins[name], since=None, twin=first), get_engine("reference"))
+        values = make(np.zeros(len(own), np.uint16), np.full(len(own), np.inf), lambda one: forms[one](own))
+        assert values.equals(forms[name](own)), (name, first)
