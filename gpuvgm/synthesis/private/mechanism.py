@@ -473,7 +473,7 @@ def _ticks(values: Any) -> Ints:
     if factor is None:
         return ticks // 1000
     first, last = (int(end.astype(np.int64)) for end in np.array([FIRST, LAST], "M8[us]"))
-    return np.clip(np.clip(ticks, first // factor, last // factor) * factor, first, last)
+    return np.asarray(np.clip(np.clip(ticks, first // factor, last // factor) * factor, first, last))
 
 
 # -- counts
