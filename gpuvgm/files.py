@@ -124,8 +124,10 @@ SIGNALS = Signals()
 
 
 @contextmanager
-def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
+def partial_of(final: Path, *, folder: bool = False, private: bool = False) -> Iterator[Path]:
     """Make a partial file, or folder, next to a final name; it is removed at the end unless it was renamed.
+
+    It has the mode that it is going to have under its final name, which the user's mask gives.
 
     Parameters
     ----------
@@ -133,13 +135,15 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         The final name.
     folder : bool
         Make a folder.
+    private : bool
+        Let this user alone read it: for what lies in a folder that all users share, and is not going to be renamed.
     """
     remove_left_over(final)
     partials: list[Partial] = []
     try:
         with SIGNALS.deferred():
             # A signal between creating and noting the file would leave it behind.
-            partials.append(Partial.new(final, folder=folder))
+            partials.append(Partial.new(final, folder=folder, private=private))
         yield partials[0].path
     finally:
         with SIGNALS.deferred():
@@ -159,9 +163,8 @@ def temporary_folder(owner: object, name: str) -> Path:
     """
     place = Path(gettempdir(), name)
     remove_left_over(place)
-    folder = Partial.new(place, folder=True)
+    folder = Partial.new(place, folder=True, private=True)
     finalize(owner, _remove_in_maker, folder, os.getpid())
-    folder.path.chmod(0o700)
     return folder.path
 
 
@@ -245,16 +248,17 @@ class Partial(NamedTuple):
     lock: int | None
 
     @classmethod
-    def new(cls, final: Path, *, folder: bool) -> Self:
-        """Create and lock a partial file or folder next to a final name."""
+    def new(cls, final: Path, *, folder: bool, private: bool = False) -> Self:
+        """Create and lock a partial file or folder next to a final name; a private one is so from the beginning."""
         while True:
             path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
             if folder:
-                path.mkdir()
+                path.mkdir(0o700 if private else 0o777)
             if not LOCKS:
                 return cls(path, None)  # Windows renames no file that is open
+            mode = 0o600 if private else 0o666
             try:
-                lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+                lock = os.open(path, os.O_RDONLY if folder else os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
             except FileNotFoundError:
                 if folder:
                     continue  # another process took it for left over before it was locked

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gpuvgm.columns.codecs.moments import nanoseconds_text
+from gpuvgm.columns.codecs.moments import ATOMS, nanoseconds_text
 from gpuvgm.columns.codecs.texts import PARSES
 from gpuvgm.columns.rules import Rule, boolean, choice, not_negative, one_of, positive, share, whole
 from gpuvgm.config import (
@@ -289,8 +289,14 @@ def _json_number(value: Real | Decimal) -> Value:
 def _numpy_time(value: np.datetime64 | np.timedelta64) -> str | None:
     if np.isnat(value):
         return None
-    if isinstance(value, np.datetime64):
-        # NumPy's text of years and months has no day, that of hours no minutes.
-        finer = {"Y": "D", "M": "D", "h": "m"}.get(np.datetime_data(value.dtype)[0])
-        return str(value if finer is None else value.astype(f"datetime64[{finer}]"))
-    return nanoseconds_text(int(value.astype("timedelta64[ns]").astype(np.int64)))
+    unit, ticks = np.datetime_data(value.dtype)
+    if isinstance(value, np.timedelta64):
+        if unit not in ATOMS:
+            raise ValueError(f"{value!r} has no length in nanoseconds; give it in a unit from weeks to nanoseconds")
+        return nanoseconds_text(int(value.astype(np.int64)) * ticks * ATOMS[unit])
+    # NumPy's text of years and months has no day, that of hours no minutes.
+    finer = {"Y": "D", "M": "D", "h": "m"}.get(unit, unit)
+    moment = value.astype(f"datetime64[{finer}]")
+    if moment.astype(value.dtype) != value:
+        raise ValueError(f"{value!r} lies beyond what a datetime can be")
+    return str(moment)

@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, on_host, to_numpy
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, with_wide_index
+from gpuvgm.io.arrow import LARGEST_WHOLE, is_datetime_type, joined_arrays, with_wide_index
 from gpuvgm.io.block import Block, DeviceTable, Runs, rows_only
 from gpuvgm.io.source import Source, check_lengths, check_unique, is_loaded
+from gpuvgm.io.units import exact_moments, type_of_moments
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
+
+IN_ONE_TYPE = (
+    "for categories column.astype(str), for numbers pandas.to_numeric(column, errors='coerce'), which makes all else "
+    "missing"
+)
+IN_ONE_UNIT = (
+    "for datetimes numpy.array(column, 'datetime64[us]'), which cuts off what is finer, for durations 'timedelta64[us]'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +220,10 @@ class ArraySource(Source):
                     "replace such halves: column.str.encode('utf-8', 'replace').str.decode('utf-8')"
                 ) from problem
             rows_before = " of the rows before" if row else ""
+            remedy = IN_ONE_UNIT if is_datetime_type(column.type) else IN_ONE_TYPE
             raise InputError(
                 f"{where} does not fit the type {column.type}{rows_before} ({reason(problem)}); convert the column to "
-                "one type: for categories column.astype(str), for numbers pandas.to_numeric(column, errors='coerce'), "
-                "which makes all else missing"
+                f"one type: {remedy}"
             ) from problem
 
 
@@ -265,12 +274,12 @@ def array_column(source: str, name: str, values: Any) -> SourceColumn:
         raise InputError(f'{source}: column "{name}" has {array.ndim} dimensions, a column has one')
     if array.dtype.hasobject:
         return object_column(array)
+    if array.dtype.kind in "mM":
+        return moment_column(array) or refused_column(source, name, array.dtype)
     native = array.dtype.newbyteorder("=")  # Arrow refuses other byte orders
     try:
         arrow_type = pa.from_numpy_dtype(native)
     except ARROW_PROBLEMS:
-        return refused_column(source, name, array.dtype)
-    if native.kind in "mM" and np.datetime_data(native)[1] != 1:  # such as datetime64[10s], of which Arrow sees [s]
         return refused_column(source, name, array.dtype)
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
@@ -289,12 +298,27 @@ def stream_column(source: str, name: str, values: Any) -> SourceColumn:
 
 
 def _as_array(values: Any) -> np.ndarray[Any, Any]:
-    """The values as an array; Python integers that floats would round stay objects."""
-    array: np.ndarray[Any, Any] = np.asanyarray(values)
-    if array.dtype.kind != "f" or hasattr(values, "dtype"):
+    """The values as an array; Python integers that floats would round, and moments of several units, stay objects."""
+    if hasattr(values, "dtype"):
+        return np.asanyarray(values)
+    try:
+        array: np.ndarray[Any, Any] = np.asanyarray(values)
+    except (TypeError, OverflowError):  # NumPy has no unit for all of them
+        return np.array(values, dtype=object)
+    if array.dtype.kind in "mM" and len({getattr(value, "dtype", None) for value in values}) == 1:
         return array
-    is_rounded = any(isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in values)
-    return np.array(values, dtype=object) if is_rounded else array
+    is_rounded = array.dtype.kind == "f" and any(
+        isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in values
+    )
+    return np.array([*values, None], dtype=object)[:-1] if is_rounded or array.dtype.kind in "mM" else array
+
+
+def moment_column(array: np.ndarray[Any, Any], inferred: pa.DataType | None = None) -> SourceColumn | None:
+    """A column over datetimes or durations, brought to one unit without loss; None where they are no such objects."""
+    arrow_type = type_of_moments(array, inferred)
+    if arrow_type is None:
+        return None
+    return SourceColumn(arrow_type, lambda start, stop: exact_moments(array[start:stop], arrow_type))
 
 
 def object_column(array: np.ndarray[Any, Any]) -> SourceColumn:
@@ -309,7 +333,7 @@ def object_column(array: np.ndarray[Any, Any]) -> SourceColumn:
     def convert(start: int, stop: int) -> pa.Array[Any]:
         return flat(pa.array(array[start:stop], type=arrow_type, from_pandas=True))
 
-    return SourceColumn(arrow_type, convert)
+    return moment_column(array, arrow_type) or SourceColumn(arrow_type, convert)
 
 
 def refused_column(source: str, name: str, dtype: object) -> SourceColumn:

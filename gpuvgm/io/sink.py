@@ -301,7 +301,8 @@ class Sink(ABC):
         """Create the partial file."""
         with ExitStack() as exits:
             with naming_file(self._place):
-                self._partial = exits.enter_context(partial_of(self._local_target))
+                is_sent = isinstance(self._final, RemoteFile)  # from the temporary folder, which all users share
+                self._partial = exits.enter_context(partial_of(self._local_target, private=is_sent))
             # Exits run in reverse: threads end, then streams close, then the partial file is removed.
             exits.callback(self._release)
             self._begin(exits)

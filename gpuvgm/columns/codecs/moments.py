@@ -23,7 +23,7 @@ _LENGTH = re.compile(
 _ISO_LENGTH = re.compile(
     r"(?P<sign>-)?P((?P<days>\d+)D)?(T((?P<hour>\d+)H)?((?P<minute>\d+)M)?((?P<second>\d+)(\.(?P<fraction>\d{1,9}))?S)?)?"
 )
-_ATOMS = {"W": 7 * DAY, "D": DAY, "h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND, "ms": 10**6, "us": 1000, "ns": 1}
+ATOMS = {"W": 7 * DAY, "D": DAY, "h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND, "ms": 10**6, "us": 1000, "ns": 1}
 
 
 def moment_of(text: str, zone: str | None) -> int:
@@ -98,7 +98,7 @@ def timestamp_text(value: int, unit: str, zone: str | None) -> str:
     """ISO text of a moment in a unit of NumPy's since 1970; with the clock of `zone` and its distance from UTC."""
     if zone is None:
         return _moment(value, unit)
-    per_second = SECOND // _ATOMS[unit]
+    per_second = SECOND // ATOMS[unit]
     try:
         instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value // per_second)
         offset = instant.astimezone(_zone(zone)).utcoffset() or timedelta(0)

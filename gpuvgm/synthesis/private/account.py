@@ -18,6 +18,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.synthesis.private.noise import variance_of
 
 MOST_EPSILON, MOST_DELTA = Fraction(20), Fraction(1, 10**5)
+WEAK_EPSILON = 3  # above it somebody may be nearly sure that a person is in the table
 _DIGITS = 60
 _DUST = Decimal("1e-40")  # by which what is computed with so many digits is off, at most
 _PARTS = 1 << 80  # of which rho is a whole number

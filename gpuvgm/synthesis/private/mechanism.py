@@ -8,17 +8,21 @@ are told without what they tell of rows, and the log, warnings and progress are 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from functools import partial
 from itertools import combinations
-from numbers import Real
+from numbers import Complex, Real
 from os import PathLike
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +32,17 @@ from gpuvgm.columns import DatetimeCodec, is_null
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.errors import InputError, listed
 from gpuvgm.execution import LocalExecutor, Need, RunSettings, any_source, executor_for
-from gpuvgm.io import Source, is_loaded, is_plain_number_type, is_text_type, open_source, parse_or_null, plain_values_of
+from gpuvgm.io import (
+    Source,
+    is_loaded,
+    is_moment_type,
+    is_plain_number_type,
+    is_text_type,
+    open_source,
+    parse_or_null,
+    plain_values_of,
+)
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.private.account import Release
@@ -37,11 +51,19 @@ from gpuvgm.synthesis.private.noise import discrete_gaussian
 
 MOST_COUNTED = 1 << 61  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
 HUGE = 10**300  # beyond all bounds, and yet a float
+NOTHING = "\uffff"  # stands for what is neither text nor a number nor a moment: Unicode has no such character
+FIRST, LAST = datetime.min, datetime.max  # moments beyond these, and beyond all bounds, are taken for them
+WITHOUT_TEXT = (bytes, bytearray, memoryview, timedelta, time, UUID, list, tuple, dict, set, frozenset, np.ndarray)
+READ_ONCE = "the rows can be read only once, and are to be read twice: give a table, or files"
 _ONE_AT_A_TIME = Lock()
 CHUNK = 1 << 15  # rows whose pairs are counted while their bins are in the cache
 Tables = list[Ints]
 Machine = tuple[Any, int | None]
 BinsOf = Callable[[tuple[Ints, ...]], Mapping[str, Codes]]
+
+
+class NothingRead(InputError):
+    """A refusal that does not depend on rows, before any is counted: nothing of the promise is spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +109,12 @@ def release(
 
     Raises
     ------
+    NothingRead
+        For a cluster, columns that are not there, and sources that can be read only once.
     InputError
-        For a cluster, columns that are not there, sources that can be read only once, and those that cannot be read;
-        without a reason, which would tell of rows.
+        For tables that cannot be read; without a reason, which would tell of rows.
     """
-    _check_place(source)
+    _check_source(source)
     released = absent = stop = None
     is_spread = machine[0] is not None and not isinstance(machine[0], LocalExecutor)
     with _silence():
@@ -108,14 +131,16 @@ def release(
     if stop is not None and not issubclass(stop, Exception):  # the user's wish
         raise stop
     if is_spread:
-        raise InputError(
+        raise NothingRead(
             "rows are read in this process alone, as the workers of a cluster log what they cannot read, with its "
             "values: leave executor out, close the client, or give files"
         )
     if absent:
-        raise InputError(f"there is no column {listed(absent)}, which the domain declares; leave out what is not there")
+        raise NothingRead(
+            f"there is no column {listed(absent)}, which the domain declares; leave out what is not there"
+        )
     if table is not None and not table.repeatable:
-        raise InputError("the rows can be read only once, and are to be read twice: give a table, or files")
+        raise NothingRead(READ_ONCE)
     if released is None:
         raise InputError(
             "the table cannot be read; the reason is not told, as it would tell of its rows: those who may see them "
@@ -190,25 +215,38 @@ def _silence() -> Iterator[None]:
             log.removeFilter(drop)
 
 
-def _check_place(source: Any) -> None:
-    """Refuse a path of nothing: that there is no file tells of no row."""
+def _check_source(source: Any) -> None:
+    """Refuse a path of nothing, and what can be read only once, before a row is read."""
+    if isinstance(source, Iterator):
+        raise NothingRead(READ_ONCE)
     if isinstance(source, (str, PathLike)) and "://" not in str(source) and not {*"*?["} & {*str(source)}:
         if not Path(source).expanduser().exists():
-            raise InputError(f"{source}: there is no such file or folder")
+            raise NothingRead(f"{source}: there is no such file or folder")
 
 
 def _opened(source: Any, columns: Mapping[str, Counted]) -> tuple[Source, CellsOf]:
     """A source in which rows of any kind can be read, and what gives the cells of a column of them."""
+    if is_loaded("dask.array", "Array", source):
+        source = any_source(source).frame  # type: ignore[attr-defined]  # of Dask, as all of its sources have
     if is_loaded("dask.dataframe", "DataFrame", source):
         frame = source[[label for label in source.columns if str(label) in columns]]
         cells = partial(_frame_of_cells, columns)
         return any_source(frame.map_partitions(cells, meta=cells(frame._meta))), _as_they_are
+    if isinstance(source, np.ndarray) and source.ndim == 2 and not source.dtype.names:
+        source = {str(number): source[:, number] for number in range(source.shape[1])}
     if isinstance(source, Mapping) or is_loaded("pandas", "DataFrame", source):
-        labels = [label for label in source.keys() if str(label) in columns]  # noqa: SIM118 - frames have no others
-        source = {str(label): _array_of(source[label]) for label in labels} or {"": np.empty(0)}
+        return any_source(_arrays_of(source, columns)), _cells
     if isinstance(source, (str, PathLike, list, tuple)):
         return open_source(source, any_source, as_text=True), _cells
     return any_source(source), _cells
+
+
+def _arrays_of(table: Any, columns: Mapping[str, Counted]) -> dict[str, Any]:
+    """The declared columns of a frame or a dictionary; empty ones where some are absent, so that no row is read."""
+    labels = {str(label): label for label in table.keys() if str(label) in columns}  # noqa: SIM118 - frames have keys
+    if len(labels) < len(columns):
+        return dict.fromkeys(labels, pa.nulls(0)) or {"": pa.nulls(0)}
+    return {name: _array_of(table[label]) for name, label in labels.items()}
 
 
 def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
@@ -217,35 +255,120 @@ def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
     return type(frame)({name: _cells(columns[name], own) for name, own in arrays.items()}, index=frame.index)
 
 
+# -- columns in memory as Arrow arrays, in which no row decides what another one is
+
+
 def _array_of(values: Any) -> Any:
-    """A column of a frame or a dictionary as it is; as text where it holds objects, whatever they are."""
-    if not hasattr(values, "dtype") and not hasattr(values, "type"):  # a list
-        array = np.asanyarray(values)
-        values = array if array.dtype.kind in "biufM" else np.array([*values, None], object)[:-1]
-    if getattr(getattr(values, "dtype", None), "hasobject", False):
-        return _texts_of(values)
+    """A column of a frame, a dictionary or a matrix: as it is if its type holds for all rows, else as text."""
+    if is_loaded("pandas", "Index", values) or is_loaded("pandas.api.extensions", "ExtensionArray", values):
+        values = sys.modules["pandas"].Series(values)
+    if is_loaded("pandas", "Series", values):
+        return _array_of_series(values)
+    if isinstance(values, np.ndarray):
+        return _array_of_numpy(values)
+    if not hasattr(values, "dtype") and not hasattr(values, "type"):
+        return _array_of_list(list(values) if hasattr(values, "__len__") else [values])
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _array_of_series(series: Any) -> Any:
+    """A column of pandas."""
+    if isinstance(series.dtype, np.dtype):
+        return _array_of_numpy(series.to_numpy())
+    if is_loaded("pandas", "CategoricalDtype", series.dtype):
+        places = series.cat.codes.to_numpy()
+        return pa.DictionaryArray.from_arrays(pa.array(places, mask=places < 0), _array_of(series.cat.categories))
     try:
-        array = pa.array(values, from_pandas=True) if hasattr(values, "iloc") else values
+        is_foreign = any(is_loaded("pandas", name, series.dtype) for name in ("PeriodDtype", "IntervalDtype"))
+        array = _texts_of(series) if is_foreign else pa.array(series, from_pandas=True)
     except Exception:  # noqa: BLE001 - Arrow has no type for it
-        return _texts_of(values)
+        return _texts_of(series)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
+def _array_of_numpy(values: Any) -> Any:
+    """An array of NumPy, in which rows that are masked are missing."""
+    if isinstance(values, np.ma.MaskedArray):
+        array = _array_of_numpy(values.data)
+        return pc.if_else(pa.array(np.ma.getmaskarray(values)), pa.scalar(None, array.type), array)
+    kind = values.dtype.kind
+    if kind == "M":
+        return pa.array(_in_microseconds(values))
+    if kind in "biuf":
+        known = values.dtype.newbyteorder("=") if values.dtype.itemsize <= 8 else np.dtype(np.float64)
+        return pa.array(values.astype(known, copy=False))
+    return _array_of_list(values.tolist()) if kind == "U" else _texts_of(values)
+
+
+def _array_of_list(values: list[Any]) -> Any:
+    """Objects as numbers or texts where all are, which are the same as the texts of each."""
+    types = {*map(type, values)}
+    with suppress(OverflowError, UnicodeError, *ARROW_PROBLEMS):
+        if types <= {bool, int, float}:
+            return pa.array(np.array(values, np.float64))
+        if types <= {str}:
+            return pa.array(values, pa.large_string())
+    return _texts_of(values)
+
+
+def _in_microseconds(moments: Any) -> Any:
+    """NumPy's datetimes of any unit, cut to microseconds; those beyond the first and the last year are at its end."""
+    ends = np.array([FIRST, LAST], "M8[us]")
+    unit = np.datetime_data(moments.dtype)[0]
+    if unit == "generic":  # NaT alone
+        return np.full(len(moments), "NaT", "M8[us]")
+    if unit not in ("ns", "ps", "fs", "as"):  # in which the ends wrap around
+        moments = np.clip(moments, *ends.astype(moments.dtype))
+    return np.clip(moments.astype("M8[us]"), *ends)
+
+
 def _texts_of(values: Any) -> Any:
-    """Objects as text, each by its own value: no other row decides what a row is."""
+    """Objects as text, each by its own value."""
     return pa.array([_text_of(value) for value in values], pa.large_string())
 
 
 def _text_of(value: Any) -> bytes | None:
-    """All digits of a number, whatever its type; anything else as it writes itself."""
+    """Text of a value, which depends on neither its type nor its unit; None where it is missing."""
     try:
+        if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
+            value = value.item()
         if is_null(value) or value != value:
             return None
-        is_number = isinstance(value, Real)
-        text = f"{float(min(max(value, -HUGE), HUGE)):.17g}" if is_number else str(value)
-        return text.encode("utf-8", "replace")
+        return _text_of_present(value).encode("utf-8", "replace")
     except Exception:  # noqa: BLE001 - objects may do anything
-        return b""
+        return NOTHING.encode()
+
+
+def _text_of_present(value: Any) -> str:
+    """All digits of a number, date and time of a moment, anything else as it writes itself."""
+    if isinstance(value, str):
+        return str.__str__(value)  # of enumerations too, which write themselves otherwise
+    if isinstance(value, Complex) and not isinstance(value, Real):
+        if value.imag:
+            return NOTHING
+        value = value.real
+    if isinstance(value, (Real, Decimal)):
+        return f"{float(min(max(value, -HUGE), HUGE)) + 0.0:.17g}"  # there is one zero
+    if isinstance(value, (date, np.datetime64)) or is_loaded("pandas", "Period", value):
+        return _moment_of(value).isoformat(" ").removesuffix(" 00:00:00")
+    return NOTHING if isinstance(value, (*WITHOUT_TEXT, np.timedelta64)) else str(value)
+
+
+def _moment_of(value: Any) -> datetime:
+    """A date or a datetime of Python, NumPy or pandas, in UTC if it has a zone, or the beginning of a period."""
+    value = getattr(value, "start_time", value)
+    if hasattr(value, "to_datetime64"):  # of pandas, which reach further than Python's
+        value = value.to_datetime64()
+    if isinstance(value, np.datetime64):
+        moment: datetime = _in_microseconds(np.asarray([value]))[0].item()
+        return moment
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001 - a date
+    shift, moment = value.utcoffset() or timedelta(), value.replace(tzinfo=None, fold=0)
+    try:
+        return moment - shift
+    except OverflowError:
+        return FIRST if shift > timedelta() else LAST
 
 
 # -- cells of rows
@@ -286,8 +409,10 @@ def _number_cells(column: DeclaredNumbers, values: Any) -> Codes:
 
 def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
     """Cells of categories."""
-    rows: Any = _texts(values)
-    if not pa.types.is_string(column.type):
+    rows: Any
+    if pa.types.is_string(column.type):
+        rows = _texts(values)
+    else:
         of_text = pa.types.is_boolean(column.type) and is_text_type(values.type)
         rows = pa.array(_numbers(parse_or_null(values, pa.bool_()) if of_text else values))
     declared: Any = column.categories[: column.cells - column.has_missing]
@@ -297,22 +422,33 @@ def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
     return np.asarray(pc.if_else(lacks, _lacking(column), found).to_numpy(zero_copy_only=False).astype(np.uint16))
 
 
+def _is_number_type(type_: pa.DataType) -> bool:
+    return is_plain_number_type(type_) or bool(pa.types.is_boolean(type_) or pa.types.is_decimal(type_))
+
+
 def _texts(values: Any) -> Any:
-    """Values as text; null where they have none."""
+    """Values as text, each by its own value; missing ones as any."""
     if is_text_type(values.type):
         return values.cast(pa.large_string())
-    distinct, places = np.unique(_numbers(values), return_inverse=True)
+    if is_moment_type(values.type):
+        rows: Any = _ticks(values).view("M8[us]")
+    elif _is_number_type(values.type):
+        rows = _numbers(values)
+    else:
+        return pa.repeat(pa.scalar(NOTHING, pa.large_string()), len(values))
+    distinct, places = np.unique(rows, return_inverse=True)
     return _texts_of(distinct).take(pa.array(places))
 
 
 def _numbers(values: Any) -> Floats:
-    """Values as numbers; NaN where they are none."""
-    type_ = values.type
-    if is_text_type(type_):
-        values = parse_or_null(pc.utf8_trim_whitespace(values.cast(pa.large_string())), pa.float64())
-    elif not is_plain_number_type(type_) and not pa.types.is_boolean(type_) and not pa.types.is_decimal(type_):
+    """Values as numbers, of which there is one zero; NaN where they are none."""
+    if not is_text_type(values.type) and not _is_number_type(values.type):
         return np.full(len(values), np.nan)
-    return np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
+    if pa.types.is_decimal(values.type):
+        values = values.cast(pa.large_string())  # as floats, Arrow rounds them by their scale
+    if is_text_type(values.type):
+        values = parse_or_null(pc.utf8_trim_whitespace(values.cast(pa.large_string())), pa.float64())
+    return np.array(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) + 0.0
 
 
 def _moments(codec: DatetimeCodec, values: Any) -> Floats:
@@ -322,15 +458,22 @@ def _moments(codec: DatetimeCodec, values: Any) -> Floats:
         texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")  # of nanoseconds
         zoned = parse_or_null(texts, pa.timestamp("us", "UTC"))
         values = pc.coalesce(parse_or_null(texts, pa.timestamp("us")), zoned.cast(pa.timestamp("us")))
-    if pa.types.is_date(values.type):
-        values = values.cast(pa.timestamp("s" if pa.types.is_date32(values.type) else "ms"))
-    if not pa.types.is_timestamp(values.type):
+    if not is_moment_type(values.type):
         return np.full(len(values), np.nan)
     lacks = values.is_null().to_numpy(zero_copy_only=False)
-    ticks, factor = np.array(values.cast(pa.int64()).fill_null(0).to_numpy()), UNITS.get(values.type.unit)
-    ticks = ticks // 1000 if factor is None else np.clip(ticks, -(2**61) // factor, 2**61 // factor) * factor
     unit = UNITS["d"] if pa.types.is_date(codec.type) else 1
-    return np.where(lacks, np.nan, (ticks // unit - codec.base).astype(np.float64))
+    return np.where(lacks, np.nan, (_ticks(values) // unit - codec.base).astype(np.float64))
+
+
+def _ticks(values: Any) -> Ints:
+    """Moments in microseconds, those of the years beyond Python's at its ends; missing ones as any."""
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.timestamp("s" if pa.types.is_date32(values.type) else "ms"))
+    ticks, factor = np.array(values.cast(pa.int64()).fill_null(0).to_numpy()), UNITS.get(values.type.unit)
+    if factor is None:
+        return ticks // 1000
+    first, last = (int(end.astype(np.int64)) for end in np.array([FIRST, LAST], "M8[us]"))
+    return np.asarray(np.clip(np.clip(ticks, first // factor, last // factor) * factor, first, last))
 
 
 # -- counts

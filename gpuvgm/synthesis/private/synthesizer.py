@@ -16,16 +16,16 @@ from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.columns import TableModel, whole
 from gpuvgm.config import EngineName, Flavor
 from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted
+from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, warn
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import TableLike
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.conditions import check_names, restricted
-from gpuvgm.synthesis.private.account import Promise, Release
+from gpuvgm.synthesis.private.account import WEAK_EPSILON, Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
-from gpuvgm.synthesis.private.mechanism import Released, pair_shapes, release
+from gpuvgm.synthesis.private.mechanism import NothingRead, Released, pair_shapes, release
 from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import file_of
@@ -152,7 +152,12 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         ------
         InputError
             For a domain or a promise that is none, columns that are not there, a second fit, and a table that cannot be
-            read. No message tells of a row.
+            read, after which there is no second fit either. No message tells of a row.
+
+        Warns
+        -----
+        UserWarning
+            For an epsilon above 3, which is a weak promise.
 
         Examples
         --------
@@ -167,12 +172,21 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         LocalExecutor(self.threads)  # refuses wrong numbers, as reasons are withheld from here on
         if hasattr(self, "_begun"):
             raise InputError("this object has been fitted, and each fit costs its own epsilon: make another one")
+        if promise.epsilon > WEAK_EPSILON:
+            warn(
+                f"epsilon {float(promise.epsilon):g} is a weak promise, as all above {WEAK_EPSILON}: who knows all "
+                "other rows can be nearly sure whether somebody is in the table; 1 suits most tables"
+            )
         self._begun = True
 
         def bins_of(counts: Sequence[Ints]) -> Mapping[str, Codes]:
             return ColumnCounts.of(domain, counts, releases).bins
 
-        released = release(source, domain.counted, releases, bins_of, (self.executor, self.threads))
+        try:
+            released = release(source, domain.counted, releases, bins_of, (self.executor, self.threads))
+        except NothingRead:
+            del self._begun  # a refusal for what rows do not decide: the fit may be tried again
+            raise
         self._take(domain, promise, released)
         return self
 

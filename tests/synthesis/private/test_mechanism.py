@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import enum
 import io
 import logging
 import traceback
+import uuid
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -233,13 +237,31 @@ def test_a_moment_is_the_same_in_a_column_of_objects():
 
 # -- neighbours
 
+UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
+
+
+class Colour(str, enum.Enum):  # noqa: UP042 - StrEnum writes itself as its value
+    RED = "Bern"
+
+
+ODD = [
+    *("Bern", "elsewhere", "2024-01-05", "0", "99.5", "True", "\ud800", "\uffff", 0, 99.5, 3, 0.0, -0.0, 10**400),
+    *(np.float16(0.1), np.float32(0.1), np.longdouble("0.1"), np.uint64(2**64 - 1), np.bool_(1), np.complex64(1)),
+    *(np.datetime64(unit_ticks, unit) for unit in UNITS for unit_ticks in (5, -7)),
+    *(np.datetime64("NaT"), np.datetime64(2**40, "Y"), np.datetime64(-(2**40), "D"), np.datetime64(2**62, "s")),
+    *(np.timedelta64(5, "s"), datetime.timedelta(1), datetime.time(1, 2), pd.Timedelta(1, "s"), uuid.UUID(int=5)),
+    *(pd.NA, pd.NaT, pd.Period("2024-01"), pd.Interval(0, 1), pd.Timestamp("2024-01-05 10:15:00.123456789")),
+    *(pd.Timestamp("1600-01-05").as_unit("s"), pd.Timestamp("2024-01-05 10:15", tz="Europe/Zurich")),
+    datetime.datetime(1, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=5, minutes=19, seconds=32))),
+    *(Decimal("1.50"), Decimal("0.1"), Decimal("sNaN"), Fraction(1, 3), Colour.RED, {"a": 1}, [1], np.array([5])),
+]
 ANYTHING = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**70), 2**70),
     st.floats(),
     st.text(max_size=5),
-    st.sampled_from(["Bern", "elsewhere", "2024-01-05", "0", "99.5", 0, 99.5, 3]),
+    st.sampled_from(ODD),
     st.dates(),
     st.datetimes(),
     st.decimals(),
@@ -247,6 +269,132 @@ ANYTHING = st.one_of(
     st.tuples(st.integers()),
 )
 ROW = st.tuples(*[ANYTHING] * len(COLUMNS))
+
+
+#: Values of one sort, of which containers make a type of their own.
+ALIKE = st.one_of(
+    *(st.just(values) for values in ([0, 1, 3], [0.0, -0.0, 0.1], [True, False], ["Bern", "1", ""])),
+    *(st.just(values) for values in ([datetime.date(2000, 1, 5)], [datetime.datetime(1650, 1, 5, 10, 15)])),
+    *(st.just([np.datetime64("2024-01-05T10:15", unit), np.datetime64("1650-01-01", unit)]) for unit in "DhmMs"),
+    st.just([pd.Timestamp("2024-01-05 10:15", tz="UTC")]),
+    st.lists(ANYTHING, min_size=1, max_size=3),
+)
+
+
+def objects(values):
+    array = np.empty(len(values), object)
+    for place, value in enumerate(values):
+        array[place] = value
+    return array
+
+
+def promoted(values):
+    """An array of NumPy's type for all values, where it has one that holds them."""
+    with suppress(ValueError, TypeError, OverflowError):
+        array = np.array(values)
+        if array.ndim == 1 and array.dtype.kind in "biufc":
+            return array
+    return objects(values)
+
+
+CONTAINERS = {
+    "list": dict,
+    "frame": lambda table: pd.DataFrame({name: pd.Series([*values]) for name, values in table.items()}),
+    "frame of objects": lambda table: pd.DataFrame({name: pd.Series(objects(own)) for name, own in table.items()}),
+    "arrays": lambda table: {name: promoted(values) for name, values in table.items()},
+    "categories": lambda table: pd.DataFrame({name: pd.Categorical(map(str, own)) for name, own in table.items()}),
+    "matrix": lambda table: np.stack([objects(values) for values in table.values()], axis=1),
+}
+
+
+def cells_in(source, columns):
+    """Cells of all rows by column, as both scans find them."""
+    table, find = mechanism._opened(source, columns)
+    blocks = [block.batch for block in table.blocks([*columns], 1 << 16)]
+    return {
+        name: [cell for batch in blocks for cell in find(column, batch.column(name)).tolist()]
+        for name, column in columns.items()
+    }
+
+
+@pytest.mark.filterwarnings("ignore")  # of pandas and NumPy, about what they make of such values
+@pytest.mark.parametrize("container", CONTAINERS)
+@settings(deadline=None)
+@given(st.data())
+def test_no_row_changes_the_cell_of_another_one(container, data):
+    """Whatever types a list, a frame or an array chooses for a table, and for the same table with one more row."""
+    columns = {str(number): column for number, column in enumerate(COLUMNS.values())}  # as those of a matrix
+    rows, table, larger = data.draw(st.integers(0, 3)), {}, {}
+    for name in columns:
+        values = data.draw(ALIKE)
+        table[name] = [values[data.draw(st.integers(0, len(values) - 1))] for _ in range(rows)]
+        larger[name] = [*table[name], data.draw(ANYTHING)]
+    try:
+        sources = [CONTAINERS[container](own) for own in (table, larger)]
+    except (ValueError, TypeError, OverflowError):  # pandas does not take such values side by side
+        return
+    before, after = (cells_in(source, columns) for source in sources)
+    assert before == {name: cells[:-1] for name, cells in after.items()}
+
+
+def test_one_moment_in_nanoseconds_leaves_all_others_of_a_list_where_they_are(monkeypatch):
+    moments = [np.datetime64("1650-01-01") + np.timedelta64(day, "D") for day in range(500)]
+    columns = {name: COLUMNS["born"] for name in ("day", "again")}
+    before = cells_in(dict.fromkeys(columns, moments), columns)
+    after = cells_in(dict.fromkeys(columns, [*moments, np.datetime64(1, "ns")]), columns)
+    assert before["day"] == after["day"][:-1] == [0] * 500
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "10s", "7D", "100ns"])
+def test_moments_of_any_unit_are_read(unit):
+    moments = np.array([50 if unit in "YM" else 7, "NaT"], f"M8[{unit}]")
+    column = COLUMNS["born"]
+    days = int(moments[:1].astype("M8[us]").astype("M8[D]").astype(int)[0])
+    expected = [int(np.searchsorted(column.edges[1:-1], days - column.codec.base, "right")), column.cells - 1]
+    for values in (list(moments), moments, np.ma.asarray(moments), objects(moments), [*moments, "s3cr3t"]):
+        assert cells_in({"born": values}, {"born": column})["born"][:2] == expected
+
+
+TENTHS = [Decimal("0.1"), Decimal("99.5"), None]
+SAME_VALUES = [
+    [pa.array([0, 1, 3], type_) for type_ in (pa.int8(), pa.uint64(), pa.float16(), pa.decimal128(5, 2))],
+    [pa.array(TENTHS, type_) for type_ in (pa.decimal128(5, 2), pa.decimal128(38, 20), pa.decimal256(60, 30))]
+    + [pa.array([0.1, 99.5, None])],
+    [
+        pa.array([datetime.date(2000, 1, 5), datetime.date(9999, 12, 31)]).cast(type_)
+        for type_ in (pa.date32(), pa.date64(), pa.timestamp("s"), pa.timestamp("us", "UTC"))
+    ],
+    [
+        pa.array([datetime.datetime(2024, 1, 5, 10, 15), None]).cast(type_)
+        for type_ in (pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("ms", "Europe/Zurich"))
+    ],
+    [pa.array(["Bern", "1", "", None]).cast(type_) for type_ in (pa.string(), pa.large_string())],
+    *([pa.array(values)] for values in ([True, None], [b"Bern"], [datetime.timedelta(1)], [datetime.time(1)], [[1]])),
+]
+
+
+@pytest.mark.parametrize("same", SAME_VALUES, ids=lambda same: str(same[0].type))
+def test_values_lie_in_the_same_cells_whatever_their_type(same):
+    """Arrow's types, pandas' of NumPy and of Arrow, categories, lists and objects that came beside a text."""
+    columns = {name: column for name, column in COLUMNS.items() if name != "note"}
+    made = []
+    for array in same:
+        values, arrow = array.to_pylist(), pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([array])))
+        sources = [array, array.dictionary_encode()] if array.type != pa.list_(pa.int64()) else [array]
+        sources += [values, arrow, pd.array(objects(values), object)]
+        made += [cells_in(dict.fromkeys(columns, own), columns) for own in sources]
+        mixed = pd.concat([arrow.astype(object), pd.Series(["s3cr3t"], dtype=object)])
+        for own in (mixed, [*values, "s3cr3t"]):
+            made.append({name: cells[:-1] for name, cells in cells_in(dict.fromkeys(columns, own), columns).items()})
+    assert all(cells == made[0] for cells in made)
+
+
+def test_a_decimal_is_the_nearest_number_whatever_its_scale():
+    """Arrow makes other floats of decimals with other scales, and a special value is one float."""
+    columns = {"amount": Domain.of({"amount": {**DOMAIN["amount"], "special": [0.1, 99.5]}}).counted["amount"]}
+    first = columns["amount"].ordinary
+    for type_ in (pa.decimal128(5, 2), pa.decimal128(38, 25), pa.decimal256(70, 50)):
+        assert cells_in({"amount": pa.array(TENTHS[:2], type_)}, columns)["amount"] == [first, first + 1]
 
 
 def frame_of(rows):

@@ -105,6 +105,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:epsilon 10 is a weak promise")
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_blindfold_the_model_is_the_same_bytes_for_all_tables(settings, tmp_path, monkeypatch):
     """With the one function between counts and noise replaced, nothing can depend on rows."""
@@ -160,6 +161,7 @@ def test_no_value_of_the_rows_is_kept(name, tmp_path):
 # -- the promise
 
 
+@pytest.mark.filterwarnings("ignore:epsilon 10 is a weak promise")
 def test_the_ledger_costs_no_more_than_the_promise():
     for settings in SETTINGS:
         made = fitted(**settings)
@@ -219,12 +221,52 @@ def test_a_second_fit_is_refused(synthesizer, tmp_path):
     clone(synthesizer).fit(ordinary_rows(10))  # an object of its own, which costs its own epsilon
 
 
-def test_a_fit_that_failed_counts_as_one():
+def test_a_fit_that_rows_decided_against_counts_as_one(tmp_path):
     made = gpuvgm.PrivateSynthesizer(DOMAIN, **PROMISE)
-    with pytest.raises(InputError, match="column"):
-        made.fit(pd.DataFrame({"x": [1]}))
+    (tmp_path / "ragged.csv").write_text(",".join(COLUMNS) + "\n1,2\n")
+    with pytest.raises(InputError, match="cannot be read"):
+        made.fit(tmp_path / "ragged.csv")
     with pytest.raises(InputError, match="another"):
         made.fit(ordinary_rows(10))
+
+
+class Unreadable(list):
+    def __iter__(self):
+        raise AssertionError("a row was read")
+
+
+@pytest.mark.parametrize("kind", ["frame", "dict", "matrix", "arrow", "csv", "nowhere", "iterator", "stream"])
+def test_a_fit_refused_before_a_row_is_read_may_be_tried_again(kind, tmp_path):
+    """No row can have changed the refusal, and nothing was counted."""
+    frame = ordinary_rows(10).drop(columns="age")
+    frame.to_csv(tmp_path / "rows.csv")
+    source = {
+        "frame": frame,
+        "dict": {name: Unreadable([1]) for name in frame},
+        "matrix": frame.to_numpy(),
+        "arrow": pa.Table.from_pandas(frame),
+        "csv": tmp_path / "rows.csv",
+        "nowhere": tmp_path / "nowhere.csv",
+        "iterator": map(lambda part: pytest.fail("a part was read"), [frame]),
+        "stream": pa.Table.from_pandas(ordinary_rows(10)).to_reader(),
+    }[kind]
+    made = gpuvgm.PrivateSynthesizer(DOMAIN, **PROMISE)
+    with pytest.raises(InputError, match="column|no such file|only once"):
+        made.fit(source)
+    assert made.fit(ordinary_rows(10)).sample(3).num_rows == 3
+    with pytest.raises(InputError, match="another"):
+        made.fit(ordinary_rows(10))
+
+
+def test_a_weak_promise_is_said_once_at_the_fit(tmp_path):
+    made = gpuvgm.PrivateSynthesizer({"age": DOMAIN["age"]}, epsilon=3.5, delta=1e-9)
+    with pytest.warns(UserWarning, match=r"epsilon 3\.5 is a weak promise") as warned:
+        made.fit(ordinary_rows(10))
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
+    made.save(tmp_path / "made.gpuvgm")
+    gpuvgm.load(tmp_path / "made.gpuvgm").sample(3)
+    fitted(epsilon=3)
 
 
 @pytest.mark.parametrize("method", ["sample", "save", "evaluate", "describe", "to_dict"])

@@ -14,7 +14,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of, remove_left_over, replace_folder
-from gpuvgm.io import ParquetSink, write_bytes
+from gpuvgm.io import ParquetSink, Sink, location_of, write_bytes
 from gpuvgm.table.training import TrainingRows
 
 BEGIN = """
@@ -131,6 +131,66 @@ def test_what_was_on_its_way_to_a_store_is_removed(tmp_path, monkeypatch):
         assert os.listdir(tmp_path) == [held]
         sink.write(pa.record_batch({"x": [1]}))
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def with_mask(tmp_path, monkeypatch):
+    """Set the mask of the user, and a temporary folder that all users share."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = os.umask(0)
+    yield os.umask
+    os.umask(before)
+
+
+def modes_in(folder):
+    """Permissions of what lies in a folder."""
+    return {path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.csv", "a.csv.gz"])
+def test_only_its_user_reads_what_is_on_its_way_to_a_store(name, tmp_path, with_mask):
+    with_mask(0)
+    batch = pa.record_batch({"x": [1]})
+    with Sink.of_values(location_of("memory://sent/" + name), batch.schema, {}) as sink:
+        sink.write(batch)
+        assert modes_in(tmp_path) == {0o600}
+
+
+def test_only_its_user_reads_rows_on_the_disk_from_the_beginning(tmp_path, with_mask, monkeypatch):
+    with_mask(0)
+    monkeypatch.setattr(Path, "chmod", lambda *_: pytest.fail("it was open until now"))
+    table = {"word": ["a", "b"] * 50}
+    rows = TrainingRows(gpuvgm.TableTransformer(effort="research").fit(table), table, place="disk")
+    assert modes_in(tmp_path) == {0o700}
+    assert len(rows) == 100
+
+
+def test_only_its_user_reads_a_copy_of_rows_that_come_once(tmp_path, with_mask):
+    with_mask(0)
+    modes = []
+
+    def parts():
+        for _ in range(3):
+            modes.append(modes_in(tmp_path))
+            yield pa.table({"x": ["a", "b"] * 5})
+
+    gpuvgm.TableSynthesizer().fit(parts())
+    assert modes[-1] == {0o700}
+
+
+def test_a_partial_file_has_the_mode_that_it_ends_with(tmp_path, with_mask):
+    """The user's mask decides on both: whoever may read the file may read it while it grows."""
+    for mask, mode in ((0o027, 0o640), (0o022, 0o644), (0o077, 0o600)):
+        with_mask(mask)
+        folder = tmp_path / oct(mode)
+        folder.mkdir()
+        with ParquetSink(folder / "a.parquet", pa.schema([("x", pa.int64())])) as sink:
+            sink.write(pa.record_batch({"x": [1]}))
+            assert modes_in(folder) == {mode}
+        assert modes_in(folder) == {mode}
+        gpuvgm.TableTransformer().fit({"x": ["a", "b"]}).save(folder / "model")
+        assert (folder / "model").stat().st_mode & 0o777 == mode | (mode & 0o444) >> 2
+        assert modes_in(folder / "model") == {mode}
 
 
 def test_training_rows_on_the_disk_of_a_killed_process_are_removed(tmp_path, monkeypatch):
