@@ -237,11 +237,19 @@ def test_hashes_of_text_are_those_of_each_text_alone(texts: list[str]) -> None:
     """Texts of one length are hashed at once, those of any lengths beside each other."""
     alone = np.concatenate([hashes_of_text(pa.array([text, "beside it"]))[:1] for text in texts])
     np.testing.assert_array_equal(hashes_of_text(pa.array(texts)), alone)
-    assert len({*alone.tolist()}) == len({text[:256] for text in texts})
+    assert len({*alone.tolist()}) == len({*texts})
     assert hashes_of_text(pa.array(["a", "user000001@web.example"])).tolist() == [
         9710566718592210515,
         17946319960015203405,
     ]
+
+
+def test_long_texts_that_differ_late_have_other_hashes() -> None:
+    texts = ["x" * length for length in (0, 1, 255, 256, 257, 511, 512, 513, 5_000)]
+    texts += ["x" * 4_000 + end for end in ("", "a", "b")] + ["x" * 256 + "y" * 256, "y" * 256 + "x" * 256]
+    hashes = hashes_of_text(pa.array(texts))
+    assert len(set(hashes.tolist())) == len(texts)
+    assert hashes_of_text(pa.array(texts)[3:]).tolist() == hashes[3:].tolist()
 
 
 def test_native_sums_of_text_are_those_of_numpy() -> None:
