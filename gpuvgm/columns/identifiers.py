@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed, on_host
 from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
 from gpuvgm.columns.codecs import Refuted
+from gpuvgm.columns.distinct import DistinctValues
 from gpuvgm.columns.inference import FILLED, are_unique
 from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
 from gpuvgm.columns.rules import one_of, whole
@@ -23,7 +23,6 @@ from gpuvgm.io import is_text_type, plain_values_of
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
-REGISTER_BITS = 12
 _END = 2**63
 
 
@@ -91,7 +90,7 @@ class IdColumn(PassthroughColumn):
         return IdPlan(self.name, self.type, self.regenerate, unique=False)
 
     def counted(self) -> IdStatistics:
-        """Statistics of the training rows, without the registers of their values."""
+        """Statistics of the training rows, without their different values."""
         type_: Any = self.decoded_type
         empty = IdStatistics.of(pa.nulls(0, type_))
         first = None if is_text_type(type_) or self.fit.rows == 0 else self.first
@@ -112,8 +111,8 @@ class IdStatistics:
         Ends of whole numbers; None for text, and without a value.
     step : int
         Greatest common divisor of their differences; 0 where there is none.
-    registers : bytes
-        Of HyperLogLog (Flajolet et al. 2007): for each of 2^12 classes of hashes the most leading zeros plus one.
+    different : DistinctValues
+        The different values.
     """
 
     rows: int
@@ -121,7 +120,7 @@ class IdStatistics:
     minimum: int | None
     maximum: int | None
     step: int
-    registers: bytes
+    different: DistinctValues
 
     @classmethod
     def of(cls, values: pa.Array[Any]) -> IdStatistics:
@@ -129,14 +128,14 @@ class IdStatistics:
         present = plain_values_of(values).drop_null()
         row_counts = len(values), len(values) - len(present)
         if not pa.types.is_integer(present.type):
-            return cls(*row_counts, None, None, 0, _registers(hashes_of_text(present)))
+            return cls(*row_counts, None, None, 0, DistinctValues.of(hashes_of_text(present)))
         numbers = present.to_numpy(zero_copy_only=False)
-        registers = _registers(mixed(numbers.astype(np.int64).view(np.uint64), 0))
+        different = DistinctValues.of(mixed(numbers.astype(np.int64).view(np.uint64), 0))
         if not len(numbers):
-            return cls(*row_counts, None, None, 0, registers)
+            return cls(*row_counts, None, None, 0, different)
         lowest = numbers.min()
         offsets = numbers.astype(np.uint64) - np.uint64(int(lowest) % 2**64)  # modulo 2^64: exact whatever the signs
-        return cls(*row_counts, int(lowest), int(numbers.max()), int(np.gcd.reduce(offsets)), registers)
+        return cls(*row_counts, int(lowest), int(numbers.max()), int(np.gcd.reduce(offsets)), different)
 
     def merge(self, other: IdStatistics) -> IdStatistics:
         """Statistics of both sets of rows."""
@@ -146,14 +145,13 @@ class IdStatistics:
         )
         if len(with_numbers) == 2:
             step = math.gcd(step, abs((self.minimum or 0) - (other.minimum or 0)))
-        registers, other_registers = (np.frombuffer(part.registers, np.uint8) for part in (self, other))
         return IdStatistics(
             self.rows + other.rows,
             self.missing + other.missing,
             min((part.minimum for part in with_numbers if part.minimum is not None), default=None),
             max((part.maximum for part in with_numbers if part.maximum is not None), default=None),
             step,
-            np.maximum(registers, other_registers).tobytes(),
+            self.different.merge(other.different),
         )
 
     def shifted(self, rows: int) -> IdStatistics:
@@ -161,30 +159,11 @@ class IdStatistics:
         return self
 
     @property
-    def distinct(self) -> float:
-        """About how many different values there are; the standard error is 1.6 %."""
-        registers = np.frombuffer(self.registers, np.uint8)
-        size = len(registers)
-        # The bias correction of HyperLogLog, and below 2.5 values a register its linear counting.
-        estimate = 0.7213 / (1 + 1.079 / size) * size**2 / float(np.sum(2.0 ** -registers.astype(np.float64)))
-        empty = int(np.count_nonzero(registers == 0))
-        return size * math.log(size / empty) if empty and estimate <= 2.5 * size else estimate
-
-    @property
     def filled(self) -> float:
         """Share of the places between the ends that the rows can fill at most; 1 for text."""
         if self.minimum is None or self.maximum is None:
             return 1.0
         return (self.rows - self.missing) / ((self.maximum - self.minimum) // max(self.step, 1) + 1)
-
-
-def _registers(hashes: NDArray[np.uint64]) -> bytes:
-    """For each class of hashes by their first bits, the largest number of leading zeros of the other bits, plus 1."""
-    registers = np.zeros(1 << REGISTER_BITS, np.uint8)
-    low_bits = hashes << np.uint64(REGISTER_BITS) | np.uint64(1 << (REGISTER_BITS - 1))  # never 0
-    zeros = 54 - np.frexp((low_bits >> np.uint64(11)).astype(np.float64))[1]  # of 53 bits, which floats hold
-    np.maximum.at(registers, (hashes >> np.uint64(64 - REGISTER_BITS)).astype(np.int64), zeros.astype(np.uint8))
-    return registers.tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,9 +206,10 @@ class IdPlan(ColumnPlan):
 
     def _confirm(self, statistics: IdStatistics) -> None:
         present = statistics.rows - statistics.missing
-        if statistics.distinct < DIFFERENT * present:
+        distinct = statistics.different.number
+        if distinct < DIFFERENT * present:
             raise Refuted(
-                f'column "{self.name}": about {statistics.distinct:,.0f} distinct values in {present:,} rows, though '
+                f'column "{self.name}": about {distinct:,} distinct values in {present:,} rows, though '
                 'all of the sample are different; declare it "id", or another kind'
             )
         if statistics.filled < FILLED:
@@ -242,5 +222,6 @@ class IdPlan(ColumnPlan):
 def plan_ids(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> IdPlan:
     """Plan of an identifier."""
     spec = request.spec
-    unique = not spec.is_declared and are_unique(plain_values_of(sample))
+    is_numbered = not spec.is_declared and pa.types.is_integer(sample.type)
+    unique = is_numbered and are_unique(sample)
     return IdPlan(spec.name, sample.type, spec.regenerate, unique)

@@ -47,8 +47,10 @@ MANY_TEXTS = 100
 DIFFERENT_TEXTS = 0.95
 #: The same of tables with few rows, but for the research code.
 MANY_IN_FEW, DIFFERENT_IN_FEW = 30, 0.9
-#: Text of so many rows with so many different values is free text if so many rows bring one that no other row has.
-LEAST_FREE, MANY_FREE, NEW_TEXTS = 2_000, 256, 0.3
+#: Text with more different values than this is free text if there are fewer than ten rows for each.
+MANY_FREE, SHARE_OF_FREE = 256, 0.1
+#: Where so many rows of a random sample bring a text that no other row has, texts are free or too many to count.
+NEW_TEXTS = 0.6
 #: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
 FILLED = 0.9
 LEAST_NUMBERED = 100
@@ -116,11 +118,14 @@ class Finding:
         Why, in words.
     options : mapping
         Options that suit the column: its modal values, the most frequent first, and its scale.
+    remark : str, optional
+        Of text whose kind all rows decide: what its reason says beside the numbers, or "".
     """
 
     kind: str
     reason: str
     options: Mapping[str, Setting] = field(default_factory=dict)
+    remark: str | None = None
 
 
 @dataclass(frozen=True, eq=False)  # no slots: what several recognisers look at is cached
@@ -212,6 +217,11 @@ class Sample:
             return 'all different, and perhaps years: declare it "id" if it tells rows apart'
         return ""
 
+    @property
+    def remark(self) -> str | None:
+        """Of text whose kind all rows decide: what its reason says beside the numbers; None for other columns."""
+        return self.unread if self.settings.identifiers and self.texts is not None else None
+
     @cached_property
     def unread(self) -> str:
         """Remedy where most of many texts may be numbers, dates or times but are in no readable form; else empty."""
@@ -291,12 +301,6 @@ class Texts:
         """How many different texts there are."""
         return len(self.counts)
 
-    @property
-    def are_uuids(self) -> bool:
-        """Whether all texts are UUIDs."""
-        parts = (self.present.slice(0, 1), self.present)
-        return all(bool(pc.all(pc.match_substring_regex(part, rf"\A{UUID}\z")).as_py()) for part in parts)
-
 
 # -- recognisers, in their order
 
@@ -324,7 +328,7 @@ def no_value(sample: Sample) -> Finding | None:
     if sample.has_value:
         return None
     is_quantity = is_number_type(sample.column.type) and not sample.settings.constants
-    return Finding("continuous" if is_quantity else "categorical", NO_VALUE)
+    return Finding("continuous" if is_quantity else "categorical", NO_VALUE, remark=sample.remark)
 
 
 def constant(sample: Sample) -> Finding | None:
@@ -397,40 +401,53 @@ def uuids(sample: Sample) -> Finding | None:
     if texts is None or not sample.settings.identifiers:
         return None
     are_many = texts.distinct > MANY_TEXTS or 1 < texts.distinct == len(texts.present)
-    return Finding("id", "UUIDs") if are_many and texts.are_uuids else None
+    return Finding("id", "UUIDs") if are_many and are_uuids(texts.present) else None
 
 
 def distinct_texts(sample: Sample) -> Finding | None:
-    """Text that is another one in each of many rows, and that nobody would read as a number, a date or a time."""
+    """Text that is another one in nearly all of many rows, and that nobody would read as a number, a date or a time."""
     texts = sample.texts
     if texts is None or not sample.settings.identifiers:
         return None
-    if not texts.distinct == len(texts.present) >= LEAST_NAMED or sample.unread or are_like_values(texts.present):
+    rows = len(texts.present)
+    if rows < LEAST_NAMED or texts.distinct < DIFFERENT_TEXTS * rows:
         return None
-    return Finding("id", f"{type_name(sample.column.type)}, all {texts.distinct:,} sampled values different")
+    if sample.unread or are_like_values(texts.present):
+        return None
+    reason = f"{type_name(sample.column.type)} with {texts.distinct:,} distinct values in {rows:,} sampled"
+    return Finding("id", reason, remark=sample.remark)
 
 
 def free_text(sample: Sample) -> Finding | None:
     """Text of which nearly all values are different, or many rows bring values that no other row has.
 
-    Of a whole table the different values count as such, of a sample those that only one row has: they estimate how many
-    further rows bring values of their own (Good 1953).
+    Of a sample these estimate how many further rows bring values of their own (Good 1953).
     """
-    texts, settings = sample.texts, sample.settings
+    texts = sample.texts
     if texts is None:
         return None
     distinct, rows = texts.distinct, len(texts.present)
-    is_free = distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * rows
-    if settings.identifiers:
-        is_free |= distinct > MANY_IN_FEW and distinct > DIFFERENT_IN_FEW * rows
-        if rows >= LEAST_FREE and distinct > MANY_FREE:
-            is_whole = settings.rows is not None and settings.rows <= rows
-            new = distinct if is_whole else int(np.count_nonzero(texts.counts == 1))
-            is_free |= new > NEW_TEXTS * rows
+    if sample.settings.identifiers:
+        is_free = distinct > MANY_IN_FEW and distinct > DIFFERENT_IN_FEW * rows
+        is_free |= distinct > MANY_FREE and int(np.count_nonzero(texts.counts == 1)) > NEW_TEXTS * rows
+    else:
+        is_free = distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * rows
     if not is_free:
         return None
     reason = f"{type_name(sample.column.type)} with {distinct:,} distinct values in {rows:,}: identifiers or free text"
-    return Finding("pass", "; ".join(filter(None, (reason, sample.unread))))
+    return Finding("pass", "; ".join(filter(None, (reason, sample.unread))), remark=sample.remark)
+
+
+def are_uuids(texts: Column) -> bool:
+    """Return whether all texts are UUIDs, but for missing and blank ones."""
+    parts = (texts.slice(0, 1), texts)
+    return all(pc.all(pc.match_substring_regex(part, rf"\A({UUID}|\s*)\z")).as_py() is not False for part in parts)
+
+
+def is_free_text(distinct: int, rows: int) -> bool:
+    """Return whether so many different texts in all rows that have one are identifiers or free text."""
+    is_one_each = distinct > MANY_IN_FEW and distinct > DIFFERENT_IN_FEW * rows
+    return is_one_each or (distinct > MANY_FREE and distinct > SHARE_OF_FREE * rows)
 
 
 def categories(sample: Sample) -> Finding | None:
@@ -440,7 +457,7 @@ def categories(sample: Sample) -> Finding | None:
         return Finding("categorical", name)
     values = counted(texts.distinct, "distinct value")
     reason = f"{name} with {values}{_missing(texts.column, texts.present)}{' or blank' * texts.has_blank}"
-    return Finding("categorical", "; ".join(filter(None, (reason, sample.unread))))
+    return Finding("categorical", "; ".join(filter(None, (reason, sample.unread))), remark=sample.remark)
 
 
 Recogniser = Callable[[Sample], Finding | None]

@@ -33,7 +33,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.io import is_text_type
 from gpuvgm.summary import Ints
 
-_LONGEST = 256  # bytes of a text that are hashed
+_LONGEST = 256  # bytes that are hashed together
 _FACTORS = mixed(np.arange(_LONGEST, dtype=np.uint64), 0) | np.uint64(1)
 _ROWS = 1 << 14  # that are hashed at once
 
@@ -149,7 +149,7 @@ class PassthroughPlan(ColumnPlan):
 
 
 def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
-    """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64."""
+    """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64; of long ones by pieces."""
     parts = [_hashes_of_few(values[at : at + _ROWS]) for at in range(0, len(values), _ROWS)]
     return np.concatenate([np.empty(0, np.uint64), *parts])
 
@@ -159,7 +159,15 @@ def _hashes_of_few(values: pa.Array[Any]) -> NDArray[np.uint64]:
     binary = binary.cast(pa.large_binary())
     offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
     body_bytes = np.frombuffer(binary.buffers()[2] or b"", np.uint8)
-    return mixed(_text_sums(offsets, body_bytes, _FACTORS), 0)
+    pieces = np.maximum(-(-np.diff(offsets) // _LONGEST), 1)
+    if np.all(pieces == 1):
+        return mixed(_text_sums(offsets, body_bytes, _FACTORS), 0)
+    firsts = np.cumsum(pieces) - pieces
+    places = np.arange(pieces.sum()) - np.repeat(firsts, pieces)
+    starts = np.repeat(offsets[:-1], pieces) + places * _LONGEST
+    sums = _text_sums(np.append(starts, offsets[-1]), body_bytes, _FACTORS)
+    sums += places.astype(np.uint64) * _FACTORS[0]
+    return np.add.reduceat(mixed(sums, 0), firsts)
 
 
 def _text_sums_in_numpy(offsets: Ints, texts: NDArray[np.uint8], factors: NDArray[np.uint64]) -> NDArray[np.uint64]:

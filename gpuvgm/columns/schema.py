@@ -17,6 +17,7 @@ from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import InferenceSettings
 from gpuvgm.columns.kinds import KINDS
 from gpuvgm.columns.names import NameTemplate
+from gpuvgm.columns.open_text import plan_text
 from gpuvgm.columns.options import INFER, MIXTURE
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnSpec, with_kind
@@ -188,7 +189,12 @@ class TableSchema:
         final : bool
             Whether what the sample says is not looked at again where the rows refute it.
         """
-        return {spec.name: partial(KINDS[spec.kind].plan, spec.request(settings, final=final)) for spec in self.used}
+        return {
+            spec.name: partial(
+                KINDS[spec.kind].plan if spec.remark is None else plan_text, spec.request(settings, final=final)
+            )
+            for spec in self.used
+        }
 
     def revised(
         self, name: str, problem: Exception, sample: pa.Table, source: Source, settings: Mapping[str, Any]
@@ -214,7 +220,9 @@ class TableSchema:
             return None
         declared, column, values = self[name], sample.column(name), problem.values
         column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
-        inference = replace(declared.inference_settings(settings, source.rows), identifiers=bool(values))
+        inference = declared.inference_settings(settings, source.rows)
+        if not values and pa.types.is_integer(column.type):  # no identifier, as all rows say
+            inference = replace(inference, identifiers=False)
         inferred = with_kind(declared, column, source.name, inference)
         spec = replace(inferred, reason=f"{inferred.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
         _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)

@@ -50,12 +50,15 @@ class ColumnSpec:
         max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer, log, parse and
         na_values; general ones have clip; categorical ones have categories, unknown, max_categories, encoding and
         keep; identifiers have regenerate and key. Not to be modified.
+    remark : str, optional
+        Of text whose kind all rows are yet to decide: what its reason says beside the numbers, or "".
     """
 
     name: str
     kind: str = "continuous"
     reason: str = "declared"
     options: Mapping[str, Setting] = field(default_factory=dict)
+    remark: str | None = None
 
     @classmethod
     def declare(cls, name: str, declared: str | Mapping[str, Any], reason: str | None = None) -> ColumnSpec:
@@ -205,6 +208,10 @@ class ColumnSpec:
         """True if the user declared the column's kind, at least by its options."""
         return is_declared(self.reason)
 
+    def is_like(self, other: ColumnSpec | None) -> bool:
+        """Return whether another spec gives the column the same kind and options."""
+        return other is not None and (self.kind, dict(self.options)) == (other.kind, dict(other.options))
+
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
         return {"name": self.name, "kind": self.kind, "reason": self.reason, "options": dict(self.options)}
@@ -330,7 +337,7 @@ def _with_inferred_kind(spec: ColumnSpec, sample: Sample, where: str) -> ColumnS
             f'{where} is "{finding.kind}" ({finding.reason}) and has no option "{foreign[0]}", which '
             f"{holders(foreign[0])} have: leave the option out, or convert the column first"
         )
-    return ColumnSpec(spec.name, finding.kind, finding.reason, {**spec.options, **finding.options})
+    return ColumnSpec(spec.name, finding.kind, finding.reason, {**spec.options, **finding.options}, finding.remark)
 
 
 def _with_spikes(spec: ColumnSpec, sample: Sample, where: str) -> ColumnSpec:

@@ -12,7 +12,16 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from gpuvgm.columns import ColumnPlan, FittedColumn, NumberPlan, TableModel, TableSchema, check_settings, whole
+from gpuvgm.columns import (
+    ColumnPlan,
+    ColumnSpec,
+    FittedColumn,
+    NumberPlan,
+    TableModel,
+    TableSchema,
+    check_settings,
+    whole,
+)
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
 from gpuvgm.execution import (
     Need,
@@ -150,6 +159,7 @@ def _fit_rows(
         except InputError as second_problem:  # one that is refuted twice has failed
             refit = FittedColumns(failed={name: naming(name, second_problem)})
         fitted = fitted.with_others(refit)
+    schema = schema.with_others(TableSchema(tuple(fitted.specs.values())))
     failed = {name: str(fitted.failed[name]) for name in schema.names if name in fitted.failed}
     if failed and not fitted.columns:
         raise next(fitted.failed[name] for name in failed)
@@ -161,11 +171,14 @@ def _unchanged_columns(earlier_fit: TableModel, source: Source, schema: TableSch
     """The columns of an earlier fit whose declaration has not changed."""
     if earlier_fit.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; call fit")
-    earlier = {spec.name: (spec.kind, dict(spec.options)) for spec in earlier_fit.schema.columns}
-    specs = {spec.name: (spec.kind, dict(spec.options)) for spec in schema.used}
-    columns = {column.name: column for column in earlier_fit.columns if earlier[column.name] == specs.get(column.name)}
+    earlier, specs = earlier_fit.schema, {spec.name: spec for spec in schema.used}
+    # The same rows decide again as they did of text whose kind the sample leaves open.
+    decided = {name: earlier[name] for name, spec in specs.items() if spec.remark is not None}
+    decided = {name: spec for name, spec in decided.items() if not spec.is_declared}
+    names = {spec.name for spec in earlier.columns if spec.is_like(decided.get(spec.name, specs.get(spec.name)))}
+    columns = {column.name: column for column in earlier_fit.columns if column.name in names}
     summaries = {name: summary for name, summary in earlier_fit.summaries.items() if name in columns}
-    return FittedColumns(columns, summaries, {}, earlier_fit.rows)
+    return FittedColumns(columns, summaries, {}, earlier_fit.rows, {n: s for n, s in decided.items() if n in columns})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,18 +195,22 @@ class FittedColumns:
         Why the others were not.
     rows : int
         Rows of the table.
+    specs : dict of str to ColumnSpec
+        Of columns whose kind all rows decided.
     """
 
     columns: dict[str, FittedColumn] = field(default_factory=dict)
     summaries: dict[str, Summary] = field(default_factory=dict)
     failed: dict[str, Exception] = field(default_factory=dict)
     rows: int = 0
+    specs: dict[str, ColumnSpec] = field(default_factory=dict)
 
     def with_others(self, other: FittedColumns) -> FittedColumns:
         """Add other columns, or another fit of some that failed."""
         failed = {name: problem for name, problem in self.failed.items() if name not in other.columns}
         columns, summaries = self.columns | other.columns, self.summaries | other.summaries
-        return FittedColumns(columns, summaries, failed | other.failed, max(self.rows, other.rows))
+        rows, specs = max(self.rows, other.rows), self.specs | other.specs
+        return FittedColumns(columns, summaries, failed | other.failed, rows, specs)
 
 
 @quiet_k_means()
@@ -267,7 +284,10 @@ def _fit_planned(
         if not plan.fitted_together
     }
     other_columns = map_columns(run.executor.threads, lambda pair: pair[0].fit(pair[1]), single_plans)
-    return FittedColumns(numbers.good | other_columns.good, summaries, numbers.failed | other_columns.failed, rows)
+    fitted_plans = {name: single_plans[name] for name in other_columns.good}
+    specs = {name: spec for name, (plan, counts) in fitted_plans.items() if (spec := plan.final_spec(counts))}
+    failed = numbers.failed | other_columns.failed
+    return FittedColumns(numbers.good | other_columns.good, summaries, failed, rows, specs)
 
 
 def _plan_columns(sampled: Sampled, schema: TableSchema, settings: Settings, *, final: bool) -> Results[ColumnPlan]:

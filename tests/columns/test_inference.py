@@ -11,7 +11,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categories import is_category_type
-from gpuvgm.columns.inference import RECOGNISERS, Finding, InferenceSettings, Sample, recognise
+from gpuvgm.columns.inference import RECOGNISERS, Finding, InferenceSettings, Sample, is_free_text, recognise
 
 ROWS = 10_000
 
@@ -136,7 +136,7 @@ RECOGNISED = {
     "other_numbers": [0.5, 1.5, 9.5],
     "uuids": [f"00000000-0000-0000-0000-{row:012}" for row in range(200)],
     "distinct_texts": [f"user {row}" for row in range(1_000)],
-    "free_text": [f"user {row % 990}" for row in range(1_000)],
+    "free_text": [f"user {row % 940}" for row in range(1_000)],
     "categories": [True, False],
 }
 
@@ -234,24 +234,32 @@ def test_identifiers_and_free_text_pass_through(distinct, rows, kind, dictionary
 
 
 @pytest.mark.parametrize(
-    ("rows", "distinct", "whole", "kind"),
+    ("rows", "distinct", "is_free"),
     [
-        (3_000, 1_000, True, "pass"),
-        (3_000, 900, True, "categorical"),
-        (1_990, 900, True, "categorical"),
-        (2_000, 256, True, "categorical"),
-        (110, 101, True, "pass"),
-        (34, 31, True, "pass"),
-        (33, 30, True, "categorical"),
-        (36, 32, True, "categorical"),
-        (100_000, 50_000, False, "categorical"),  # two rows each: those of a larger table are the same ones
-        (100_000, 70_000, False, "pass"),
+        (2_569, 257, True),
+        (2_570, 257, False),  # ten rows each
+        (300, 257, True),
+        (2_000, 256, False),
+        (34, 31, True),
+        (35, 31, False),
+        (33, 30, False),
+        (10**7, 10**6 + 1, True),
     ],
 )
-def test_free_text_brings_new_values_with_new_rows(rows, distinct, whole, kind):
+def test_text_of_fewer_than_ten_rows_a_value_is_free(rows, distinct, is_free):
+    assert is_free_text(distinct, rows) == is_free
+
+
+@pytest.mark.parametrize(
+    ("rows", "distinct", "kind"),
+    [(100_000, 50_000, "categorical"), (100_000, 90_000, "pass"), (34, 31, "pass"), (36, 32, "categorical")],
+)
+def test_a_sample_proposes_free_text_where_categories_are_hardly_so_few(rows, distinct, kind):
     values = [f"text {row % distinct}" for row in range(rows)]
-    assert found(values, identifiers=True, rows=rows if whole else 10 * rows).kind == kind
-    assert found(values).kind == "categorical"  # as the research code has it
+    proposal = found(values, identifiers=True)
+    assert (proposal.kind, proposal.remark) == (kind, "")  # all rows decide
+    research = found(values)
+    assert (research.kind, research.remark) == ("categorical", None)
 
 
 LONG = " of a long text" * 20

@@ -252,7 +252,7 @@ def test_the_encoding_may_be_chosen(table: pa.Table) -> None:
 
 @pytest.mark.parametrize(("categories", "class_"), [(256, CategoricalColumn), (257, IntervalColumn)])
 def test_beyond_256_categories_are_intervals(categories: int, class_: type) -> None:
-    rows = {"x": np.array([f"c{i % categories}" for i in range(3 * categories)])}
+    rows = {"x": np.array([f"c{i % categories}" for i in range(10 * categories)])}
     fitted = TableTransformer().fit(rows)
     assert type(fitted.columns_["x"]) is class_
     assert fitted.inverse_transform(fitted.transform(rows))["x"].tolist() == rows["x"].tolist()

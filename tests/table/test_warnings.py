@@ -25,7 +25,8 @@ ROWS = 2_000
 RANDOM = np.random.default_rng(0)
 AMOUNT = RANDOM.normal(50, 9, ROWS)
 NOTES = [f"note {i} of {j}" for i, j in enumerate(RANDOM.integers(0, 10**9, ROWS))]
-CITIES = [f"city {i}" for i in RANDOM.integers(0, 400, ROWS)]
+LONGER = np.tile(AMOUNT, 2)
+CITIES = [f"city {i}" for i in RANDOM.integers(0, 300, len(LONGER))]
 
 
 def warned(table, columns=None):
@@ -51,10 +52,10 @@ def test_code_that_runs_under_no_name_is_warned():
 
 
 def test_text_of_many_values_is_one_scalar():
-    (told,) = warned({"amount": AMOUNT, "city": CITIES})
+    (told,) = warned({"amount": LONGER, "city": CITIES})
     assert told.startswith('one scalar stands for all categories of "city" (string with ')
     assert told.count("scalar") == 1
-    assert "values): declare max_categories" in told
+    assert "values in 4,000 rows): declare max_categories" in told
 
 
 def test_numbers_whose_names_say_that_they_are_codes_are_told_of():
@@ -141,7 +142,7 @@ def test_a_fit_for_samples_warns_of_nothing_and_leaves_nothing_to_tell():
 
 def test_one_hot_columns_are_no_matter_of_counts():
     with pytest.warns(InferenceWarning) as caught:
-        TableSynthesizer(random_state=0).fit({"amount": AMOUNT, "city": CITIES})
+        TableSynthesizer(random_state=0).fit({"amount": LONGER, "city": CITIES})
     assert [str(one.message).partition(":")[0] for one in caught] == ['samples hold real values of "city"']
 
 
