@@ -1225,7 +1225,7 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
-    asked: dict[str, Any] = {name: values.finder(columns[name], row_engine) for name, values in plan.asked.items()}
+    asked = {name: values.finder(columns[name], row_engine) for name, values in plan.asked.items()}
 
     def count(block: Block) -> _TableCounts:
         lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.host_column)
