@@ -750,7 +750,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
             dependence = self._dependence(forms, attributes, laws)
-            persons = Persons.of(keys_that_count(model, forms), many)
+            persons = Persons.of(keys_that_count(model, forms), many, whole=is_whole)
             sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows), known)
             structure = self._structure(transformer, many, sample, dependence)
             asked = {} if is_whole or known else _asked_values(transformer, structure, sample)
@@ -1124,7 +1124,8 @@ def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
     if not columns or not names:
         return {}
     rows = sample_of(table, [*names, *(column.name for column in columns)], model.seed, TREE_ROWS)
-    persons, ordinary = Persons.of(names, rows), dict[str, Any]()
+    persons = Persons.of(names, rows, whole=rows.num_rows == table.rows or rows.num_rows < TREE_ROWS)
+    ordinary = dict[str, Any]()
     for column in columns if persons.keys else ():
         which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
         things = np.full(rows.num_rows, -1) if which is None else np.asarray(which, np.int64)
