@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import distinct_values, namespace_of
+from gpuvgm.arrays import Column, distinct_values, namespace_of, to_numpy
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, FloatCodec, NumericColumn, with_learned_step
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
@@ -21,7 +21,8 @@ from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Clock, Part, PartName, moments_with_own_counts
 from gpuvgm.synthesis.forms import Forms, forms_of
-from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, twin_finder
+from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, start_finder, twin_finder
+from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
@@ -48,6 +49,65 @@ FAR_FLOATS = 1 << 10  # distances of neighbouring floats, beside a gap whose end
 ROUNDING = 1e-6  # of a step, by which borders between pieces may be off
 ROOM = 4  # steps, about, around a value that lies alone
 Codes = NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledRows:
+    """A sample of rows, and whose they are.
+
+    Parameters
+    ----------
+    rows : callable
+        Gives the rows of a column.
+    persons : Persons
+        Whose they are.
+    few : ndarray of shape (few,), int64
+        Places of short runs of them, from everywhere.
+    known : mapping of str to ndarray of shape (values,), int64
+        By column of numbers, how many persons have each of its values in all rows, as `AskedValues` has them; -1 for
+        those that need not be asked.
+    """
+
+    rows: Rows
+    persons: Persons
+    few: Ints
+    known: Mapping[str, Ints] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedValues:
+    """Values of a column of numbers of which a sample does not show that several persons have them.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (values - 1,)
+        Borders between all values of the column that are told apart.
+    places : ndarray of shape (values,), int64
+        Number of each one that is asked; -1 for others.
+    """
+
+    starts: Floats
+    places: Ints
+
+    def __len__(self) -> int:
+        return int(np.max(self.places, initial=-1)) + 1
+
+    def finder(self, column: FittedColumn, engine: Engine) -> Callable[[Column], Ints]:
+        """Return what gives the number of each row's value, on the host."""
+        assert isinstance(column, NumericColumn)
+        start_of = start_finder(self.starts, engine)
+
+        def of_values(values: Column) -> Ints:
+            numbers = numbers_of_rows(column, values)[0]
+            cells = to_numpy(start_of(numbers)) + 1
+            found: Ints = np.where(to_numpy(namespace_of(numbers).isnan(numbers)), -1, self.places[cells])
+            return found
+
+        return of_values
+
+    def known(self, persons: Ints) -> Ints:
+        """How many persons have each value, given those of the asked ones."""
+        return np.where(self.places >= 0, np.append(persons, -1)[self.places], -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +277,8 @@ class Bins:
 def bins_of(
     column: FittedColumn,
     summary: Summary | None,
-    rows: Rows,
+    sample: SampledRows,
     interval_limit: int,
-    rows_per_key: float = 1.0,
     *,
     rare_as_one: bool = False,
 ) -> Bins:
@@ -231,32 +290,82 @@ def bins_of(
         A column of numbers or categories.
     summary : Summary, optional
         Training rows of a column of numbers.
-    rows : callable
-        Gives a sample of the rows of a column.
+    sample : SampledRows
+        A sample of the rows.
     interval_limit : int
         Intervals of equal share of a column of numbers, if each has eight rows.
-    rows_per_key : float
-        Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     rare_as_one : bool
         Whether rare categories are one bin, so that other columns go with all of them.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column, rare_as_one=rare_as_one)
     assert isinstance(column, NumericColumn) and summary is not None
-    values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
     if column.minimum is None:
-        return _bins_of_numbers(column, values, interval_limit)
-    plain, numbers = column.codec.plain, numbers_of_rows(column, rows(column.name))[0]
-    numbers, single = numbers[~np.isnan(numbers)], None
+        return _bins_of_numbers(column, _TrainingValues.of(column, summary), interval_limit)
+    plain, every = column.codec.plain, numbers_of_rows(column, sample.rows(column.name))[0]
+    values, single = _values_of(column, summary, sample, every)
+    present = sample.few[~np.isnan(every[sample.few])]
+    precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
+    precision = np.float32 if single is not None else precision
+    values = values.with_forms(every[present], sample.persons.at(present), plain.base, precision)
+    return replace(_bins_of_numbers(column, values, interval_limit), single=single)
+
+
+def _values_of(
+    column: NumericColumn, summary: Summary, sample: SampledRows, numbers: Floats
+) -> tuple[_TrainingValues, str | None]:
+    """Values of a column that has ordinary ones, given the numbers of a sample, and the step of those of 32 bits."""
+    values, single = _TrainingValues.of(column, summary), None
     if not values.step:
-        seen = distinct_values(numbers)[0]
+        few = numbers[sample.few]
+        seen = distinct_values(few[~np.isnan(few)])[0]
         single = _step_of_singles(column, seen)
         values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
         if single is not None:
             values = values.with_singles(seen)
-    precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
-    values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
-    return replace(_bins_of_numbers(column, values, interval_limit), single=single)
+    return values.with_persons(numbers, sample.persons, sample.known.get(column.name)), single
+
+
+def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledRows) -> AskedValues | None:
+    """Values that would be drawn by their counts, were they shown to be of several persons; None where there are none.
+
+    Parameters
+    ----------
+    column, summary, sample
+        As for `bins_of`.
+    """
+    if not isinstance(column, NumericColumn) or summary is None or column.minimum is None:
+        return None
+    values = _values_of(column, summary, sample, numbers_of_rows(column, sample.rows(column.name))[0])[0]
+    distinct, where = np.unique(values.numbers, return_inverse=True)
+    are_asked = values.single & (values.rows >= LISTED_ROWS) & (values.persons < LEAST_KEYS)
+    is_asked = np.bincount(where, are_asked) > 0
+    return AskedValues(_middles(distinct), np.where(is_asked, np.cumsum(is_asked) - 1, -1)) if is_asked.any() else None
+
+
+def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins) -> tuple[Bins, bool]:
+    """The bins, given how many persons have the column's values in all rows; and whether none is of few alone.
+
+    Parameters
+    ----------
+    column, summary, sample
+        As for `bins_of`, where the sample knows it.
+    bins : Bins
+        Bins of the column.
+    """
+    assert isinstance(column, NumericColumn)
+    every = numbers_of_rows(column, sample.rows(column.name))[0]
+    values, _ = _values_of(column, summary, sample, every)
+    interval = np.searchsorted(bins.edges, values.numbers)
+    persons = np.bincount(interval, values.weights, len(bins.edges) + 1)
+    are_of_few = (persons < LEAST_KEYS) & (np.bincount(interval, values.are_of_few, len(persons)) > 0)
+    told = _bins_of_numbers(column, replace(values, forms=bins.forms), len(persons), bins.edges)
+    return replace(bins, mass=told.mass, low=told.low, high=told.high, first=told.first), not are_of_few.any()
+
+
+def _middles(numbers: Floats) -> Floats:
+    """Middles between ascending numbers."""
+    return np.asarray(numbers[:-1] + (numbers[1:] / 2 - numbers[:-1] / 2))  # a difference of the largest floats is none
 
 
 def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
@@ -291,9 +400,7 @@ def _exact(numbers: Floats, seen: Floats) -> Floats:
     return np.where(is_same, nearest, numbers)
 
 
-def bins_since(
-    origin: Origin, intervals: Floats, summary: Summary, interval_limit: int, rows_per_key: float = 1.0
-) -> Bins:
+def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Summary, interval_limit: int) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -302,25 +409,26 @@ def bins_since(
         Origin of the datetimes.
     between : ndarray of shape (rows,)
         The time between, of a sample of the rows.
+    persons : Persons
+        Whose these rows are.
     summary : Summary
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
-    rows_per_key : float
-        As for `bins_of`, but in the sample.
     """
-    present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
+    is_present = ~np.isnan(intervals)
+    present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
-    values = replace(values, least_rows=LEAST_ROWS * rows_per_key).with_forms(present)
+    values = values.with_persons(present, persons).with_forms(present, persons)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
 def bins_on_clock(
     column: FittedColumn,
     clock: Clock,
-    rows: Rows,
+    sample: SampledRows,
     summary: Summary,
-    limits: tuple[int, float],
+    interval_limit: int,
     *,
     are_told: bool,
 ) -> Bins:
@@ -332,24 +440,25 @@ def bins_on_clock(
         A column of datetimes.
     clock : Clock
         Its clock.
-    rows : callable
-        Gives a sample of the rows of a column.
+    sample : SampledRows
+        A sample of the rows.
     summary : Summary
         Its summary.
-    limits : (int, float)
-        `interval_limit` and `rows_per_key`, as for `bins_since`.
+    interval_limit : int
+        As for `bins_of`.
     are_told : bool
         Whether datetimes are drawn given other columns. Then intervals end where hardly any rows are, and frequent
         moments have their own, as each side may go with other values; else intervals have equal shares.
     """
     assert isinstance(column, NumericColumn)
-    numbers = numbers_of_rows(column, rows(column.name))[0]
-    present = numbers[~np.isnan(numbers)]
+    numbers = numbers_of_rows(column, sample.rows(column.name))[0]
+    is_present = ~np.isnan(numbers)
+    present, persons = numbers[is_present], sample.persons.at(is_present)
     readings = clock.readings(present)
     values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
-    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present)))
-    values = replace(values, single=often, least_rows=LEAST_ROWS * limits[1], clock=clock, are_told=are_told)
-    return replace(_bins_of_numbers(column, values, limits[0]), clock=clock)
+    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present, persons)))
+    values = replace(values, single=often, clock=clock, are_told=are_told).with_persons(readings, persons)
+    return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
 
 
 def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
@@ -379,9 +488,11 @@ def _bins_of_categories(column: CategoricalColumn, *, rare_as_one: bool) -> Bins
     return Bins(column.name, np.empty(0), codes, rows, first, mass, places, places, has_missing=False)
 
 
-def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_limit: int) -> Bins:
+def _bins_of_numbers(
+    column: NumericColumn, values: _TrainingValues, interval_limit: int, edges: Floats | None = None
+) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
-    edges = values.edges(interval_limit)
+    edges = values.edges(interval_limit) if edges is None else edges
     inner = _interval_pieces(values, edges) if column.minimum is not None else _BinPieces.of_points(0)
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
@@ -448,6 +559,10 @@ class _TrainingValues:
         Numbers of the plain codec, on their step, ascending.
     rows : ndarray of shape (cells,), int64
         Training rows.
+    persons : ndarray of shape (cells,), int64
+        How many persons have the values of each cell, as far as a sample shows; its rows where there are no keys.
+    weights : ndarray of shape (cells,)
+        Rows; or persons where few have them, so that no bin, and no part of one, is made of the rows of a few.
     single : ndarray of shape (cells,), bool
         Whether all rows of a cell have this value.
     step : float
@@ -458,34 +573,37 @@ class _TrainingValues:
         Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
-    least_rows : float
-        Rows of a value that is drawn by its own count.
     forms : Forms, optional
         Which steps between values come more often than others.
     clock : Clock, optional
         Clock whose readings the numbers are, in the middle of their steps.
     are_told : bool
         As for `bins_on_clock`.
+    times : float, optional
+        How many rows one row of the sample stands for that says whose they are; None where there are no keys.
     """
 
     numbers: Floats
     rows: Ints
+    persons: Ints
+    weights: Floats
     single: NDArray[np.bool_]
     step: float
     ends: tuple[float, float]
     column: NumericColumn | None = None
     share: float = 1.0
-    least_rows: float = LEAST_ROWS
     forms: Forms | None = None
     clock: Clock | None = None
     are_told: bool = False
+    times: float | None = None
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
         """Values of the rows of a sample."""
         distinct, counts = distinct_values(numbers)
         ends = float(distinct[0]), float(distinct[-1])
-        return cls(distinct, counts, np.ones(len(counts), np.bool_), step, ends, share=share)
+        weights = counts.astype(np.float64)
+        return cls(distinct, counts, counts, weights, np.ones(len(counts), np.bool_), step, ends, share=share)
 
     @classmethod
     def of(cls, column: NumericColumn, summary: Summary) -> _TrainingValues:
@@ -498,7 +616,31 @@ class _TrainingValues:
         if column.minimum is not None and column.maximum is not None:
             ends = (plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
-        return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
+        rows = cells.weight.astype(np.int64)
+        weights = rows.astype(np.float64)
+        return cls(numbers, rows, rows, weights, cells.scatter == 0, plain.spacing, ends, column)
+
+    def with_persons(self, numbers: Floats, persons: Persons, known: Ints | None = None) -> _TrainingValues:
+        """The values, and how many persons have them, by the numbers of a sample and whose these are.
+
+        Each person in the sample stands for as many as it is a share of the rows; where no row of a value is in it,
+        rows are of as many persons as those of others are. All rows may say it better.
+        """
+        if not persons.keys:
+            return self
+        distinct, where = np.unique(self.numbers, return_inverse=True)
+        cells = np.where(np.isnan(numbers), -1, np.searchsorted(_middles(distinct), numbers, side="right"))
+        rows, different = np.bincount(cells[cells >= 0], minlength=len(distinct)), persons.counts(cells, len(distinct))
+        times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
+        come_back = (rows > 1) & (different < LEAST_KEYS)
+        share = float(np.mean(different[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
+        every = np.bincount(where, self.rows)
+        weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(every * share, 1.0))
+        if known is not None:
+            weights, different = np.where(known >= 0, np.maximum(known, 1), weights), np.maximum(different, known)
+        weights = np.where(different < LEAST_KEYS, weights, every)
+        of_cells = weights[where] * (self.rows / np.maximum(every, 1)[where])
+        return replace(self, persons=different[where], weights=of_cells, times=times)
 
     def with_singles(self, seen: Floats) -> _TrainingValues:
         """The values, where those that are the same float of 32 bits are the least one that was seen."""
@@ -513,27 +655,30 @@ class _TrainingValues:
         rows = np.bincount(where, self.rows).astype(np.int64)
         single = np.bincount(where, ~self.single) == 0
         low, high = least(np.array(self.ends)).tolist()
-        return replace(self, numbers=numbers, rows=rows, single=single, ends=(low, high))
+        weights = rows.astype(np.float64)
+        return replace(self, numbers=numbers, rows=rows, persons=rows, weights=weights, single=single, ends=(low, high))
 
-    def with_forms(self, numbers: Floats, base: int = 0, precision: Any | None = None) -> _TrainingValues:
+    def with_forms(
+        self, numbers: Floats, persons: Persons, base: int = 0, precision: Any | None = None
+    ) -> _TrainingValues:
         """The values with the forms of a sample's numbers, in which the number 0 stands for the base."""
         points, light = self.numbers[self.heavy], numbers
         if self.step:
             points, light = np.rint(points / self.step), np.rint(light / self.step)
-        least_rows = self.least_rows * LISTED_ROWS / LEAST_ROWS
-        forms = forms_of(numbers, ~np.isin(light, points), self.step, base, least_rows, precision)
+        forms = forms_of(numbers, persons, ~np.isin(light, points), self.step, base, precision)
         return replace(self, forms=forms)
 
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
-        rows, numbers = int(np.sum(self.rows)), self.numbers
-        coarse, fine = min(max(2, rows // LEAST_INTERVAL), COARSE_INTERVALS), rows // FINE_INTERVAL
+        rows, numbers = int(np.sum(self.weights)), self.numbers
+        least = LEAST_INTERVAL * (self.times or 1.0)
+        coarse, fine = min(max(2, int(rows // least)), COARSE_INTERVALS), rows // FINE_INTERVAL
         interval_count = min(interval_limit, max(coarse, fine))
         frequent = self._moments(interval_count) if self.are_told else np.empty(0, np.int64)
         interval_count = min(interval_count, max(interval_limit - 2 * len(frequent), 2))
-        tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
+        tails = np.array([tail for tail in TAILS if tail * rows >= least])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
-        rows_below = np.cumsum(self.rows)[:-1]
+        rows_below = np.cumsum(self.weights)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]
         if self.are_told and self.clock is not None:
@@ -541,6 +686,8 @@ class _TrainingValues:
             both_sides = both_sides[(both_sides >= 0) & (both_sides < len(rows_below))]
             lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
             edge_places = _apart(both_sides, lulls, rows_below, rows / interval_count / 2)
+        if self.times is not None:
+            edge_places = _of_several(edge_places, np.append(rows_below, rows), least)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper / 2 - lower / 2)  # a difference of the largest floats is none
         if self.step:
@@ -553,8 +700,8 @@ class _TrainingValues:
 
     def _moments(self, interval_count: int) -> Ints:
         """Places of the moments that have rows of half an interval, and so one of their own."""
-        often = np.argsort(-self.rows, kind="stable")[: interval_count // 4]
-        return often[2 * interval_count * self.rows[often] >= np.sum(self.rows)]
+        often = np.argsort(-self.weights, kind="stable")[: interval_count // 4]
+        return often[2 * interval_count * self.weights[often] >= np.sum(self.weights)]
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -584,19 +731,38 @@ class _TrainingValues:
     def repeat(self) -> bool:
         """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
         rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
-        alone = np.sum(self.rows[~self.single | (self.rows * LEAST_ROWS <= self.least_rows)])
+        alone = np.sum(self.rows[~self.single | (self.persons <= 1)])
         are_moments = self.column is not None and is_moment_type(self.column.type)
         return are_moments and bool(frequent >= rows / 2 > 0) and bool(alone <= ALONE * rows)
 
     @property
     def _are_frequent(self) -> NDArray[np.bool_]:
-        return np.asarray(self.single & (self.rows * LEAST_ROWS >= self.least_rows * LISTED_ROWS))
+        return np.asarray(self.single & (self.rows >= LISTED_ROWS) & (self.persons >= LEAST_KEYS))
 
     @property
     def heavy(self) -> NDArray[np.bool_]:
         """Mask of the values that are drawn by their own counts."""
-        are_enough = (self.rows >= self.least_rows) | np.isin(self.numbers, self.ends)
+        are_enough = (self.rows >= LEAST_ROWS) | np.isin(self.numbers, self.ends)
         return self._are_frequent & (are_enough | self.are_few | self.are_list | self._are_apart)
+
+    @property
+    def are_of_few(self) -> NDArray[np.bool_]:
+        """Mask of the values that would be drawn by their own counts, but that few persons have."""
+        return np.asarray((self.rows >= LEAST_ROWS) & (self.persons < LEAST_KEYS))
+
+    def spread(self, part_of_value: Ints, interval: Ints) -> Floats:
+        """Rows of the parts of intervals, of values without a count of their own.
+
+        Those of few persons are spread over all parts of their interval, and left out where it has no others.
+        """
+        light, size = ~self.heavy, len(interval)
+        weights: Floats = np.bincount(part_of_value, self.weights * light, size)
+        if self.times is None:
+            return weights
+        rows = np.bincount(part_of_value, self.rows * light, size)
+        all_weights, all_rows = np.bincount(interval, weights), np.bincount(interval, rows)
+        times = np.where(all_weights >= LEAST_KEYS, all_rows / np.maximum(all_weights, 1), 1.0)
+        return np.asarray(weights * times[interval])
 
     @property
     def _are_apart(self) -> NDArray[np.bool_]:
@@ -622,7 +788,7 @@ class _TrainingValues:
         points = self.numbers[self.heavy]
         below, above = (self.numbers < first[0], self.numbers > last[-1]) if len(first) else ((), ())
         for end, beyond in zip(self.ends, (below, above), strict=True):
-            if np.any(beyond) and np.sum(self.rows[beyond]) * LEAST_ROWS < self.least_rows * LISTED_ROWS:
+            if np.any(beyond) and np.sum(self.weights[beyond]) < LISTED_ROWS:
                 points = np.append(points, end)
         low, high = (
             np.maximum(points - half, self.ends[0] - self.step / 2),
@@ -690,7 +856,17 @@ def _in_lulls(places: Ints, waits: Floats) -> Ints:
     return np.array(nearest, np.int64)
 
 
-def _apart(places: Ints, others: Ints, rows_below: Ints, least_rows: float) -> Ints:
+def _of_several(places: Ints, rows_below: Floats, least_rows: float) -> Ints:
+    """Places between which some rows lie at least, and before the first and after the last."""
+    kept, last = list[int](), 0.0
+    for place in places[rows_below[places] <= rows_below[-1] - least_rows].tolist():
+        if rows_below[place] - last >= least_rows:
+            kept.append(place)
+            last = rows_below[place]
+    return np.array(kept, np.int64)
+
+
+def _apart(places: Ints, others: Ints, rows_below: Floats, least_rows: float) -> Ints:
     """Places, and others that leave some rows beside those, and beside each other."""
     below = np.concatenate(([-np.inf], rows_below[places], [np.inf]))
     after = np.searchsorted(below, rows_below[others])
@@ -744,7 +920,7 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
     if not is_gap.all():
         beside_gaps = np.flatnonzero(~is_gap)  # where rare outermost values are drawn as well
         part_of_value = beside_gaps[np.maximum(np.searchsorted(beside_gaps, part_of_value, side="right") - 1, 0)]
-    rows = np.bincount(part_of_value, values.rows * ~values.heavy, len(middles))
+    rows, of_few = values.spread(part_of_value, interval), np.bincount(part_of_value, values.are_of_few, len(middles))
     has_none = np.bincount(interval, rows)[interval] == 0
     hardly = is_gap | values.are_list
     unseen = np.full(len(rows), UNSEEN_ROWS)
@@ -755,7 +931,8 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
     part = np.repeat(np.arange(len(pieces)), pieces)
     rank = np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]
     low, high = (cuts[part] + np.diff(cuts)[part] * (place / pieces[part]) for place in (rank, rank + 1))
-    share = np.maximum(values.law(high) - values.law(low), 0)
+    # The mixture knows rows: where many are of few persons, it has a component for these.
+    share = np.where(of_few[part] > 0, high - low, np.maximum(values.law(high) - values.law(low), 0))
     share += EVEN * np.maximum(np.bincount(part, share), np.finfo(float).tiny)[part]
     if values.forms is not None:
         weighted = share / np.bincount(part, share)[part] * values.forms.weight(low, high)

@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from os import PathLike, fspath
 from pathlib import Path
@@ -41,16 +41,17 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
+    AskedValues,
     Bins,
     Codes,
-    bins_of,
+    SampledRows,
+    asked_values,
+    bins_of_persons,
     bins_on_clock,
-    bins_since,
     check_fits,
     code_finder,
     coded_columns,
     coded_parts,
-    origin_of,
     origins_of,
     part_finder,
 )
@@ -93,7 +94,8 @@ from gpuvgm.synthesis.laws import (
     tell_of_broken,
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows, numbers_since
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.persons import LEAST_KEYS, KeysOfThings, Persons, hashes_of
 from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences import tell_of_sequences
@@ -719,8 +721,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """The fitted columns."""
         columns = self.columns
         if not isinstance(columns, TableTransformer):
-            transformer = TableTransformer(columns, random_state=self.random_state, **self._machine)
-            return transformer._fit_for_samples(table, self._keys(table))
+            found: dict[str, Any] = {name: ({"key": True}, reason) for name, reason in self._keys(table).items()}
+            settings = {"random_state": self.random_state, **self._machine}
+            transformer = TableTransformer(columns, **settings)._fit_for_samples(table, found)
+            ordinary = _modal_of_few(transformer.model_, table)
+            if not ordinary:
+                return transformer
+            return TableTransformer(columns, **settings)._fit_for_samples(table, found | ordinary)
         model = columns._fitted()
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
@@ -747,28 +754,38 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
-        rows = thinned(many)
+        is_whole, known = many.num_rows == table.rows or many.num_rows < TREE_ROWS, dict[str, Ints]()
         forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
             dependence = self._dependence(forms, attributes, laws)
-            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
+            persons = Persons.of(keys_that_count(model, forms), many, whole=is_whole)
+            sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows), known)
+            structure = self._structure(transformer, many, sample, dependence)
+            asked = {} if is_whole or known else _asked_values(transformer, structure, sample)
+            plan = _SamplePlan(structure, forms, attributes, laws, persons.names, asked)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
             if again == (forms, attributes) and not any(law.decides for law in against):
+                persons_of = {name: keys.persons(persons.are_rare) for name, keys in counts.keys.items()}
+                known |= {name: values.known(persons_of[name]) for name, values in asked.items()}
+                structure, is_fair = _with_known(transformer, structure, replace(sample, known=known))
+                if asked and not is_fair:
+                    continue
                 tell_of_numbers(model, attributes, many)
                 tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
-                plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
-                structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
-                habits = self._habits(model, replace(plan, structure=structure), counts, many)
-                return replace(plan, structure=replace(structure, habits=habits)), counts
+                plan = replace(plan, structure=structure, forms=counts.identifiers.refined(forms), laws=kept)
+                habits = self._habits(model, plan, counts, many, persons)
+                return replace(plan, structure=replace(plan.structure, habits=habits)), counts
             refuted |= more
-            forms, attributes = again
+            (forms, attributes), known = again, {}
 
-    def _habits(self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table) -> tuple[Habit, ...]:
+    def _habits(
+        self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table, persons: Persons
+    ) -> tuple[Habit, ...]:
         """Days, times and values that keys have of their own, as a sample shows them, where other columns allow it."""
         structure, columns = plan.structure, model.by_name
         bound, counted = set[str](), {(one.name, one.since) for one in structure.bins}
@@ -788,7 +805,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         def find(name: str, others: Column) -> tuple[Codes, dict[Part, Codes]]:
             return finders[name](lambda one: others if one == name else values(one))
 
-        sample = HabitSample(columns, {one.name: one for one in bins}, values, find, tuple(finders))
+        sample = HabitSample(columns, {one.name: one for one in bins}, values, find, tuple(finders), persons)
         habits, hashes = habits_of(sample, hashes)
         if not habits:
             return ()
@@ -851,30 +868,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """All laws, without what rows say of them."""
         return tuple(law.uncounted for law in self.laws_)
 
-    def _spread_by_keys(
-        self, transformer: TableTransformer, plan: _SamplePlan, many: pa.Table, dependence: Dependence
-    ) -> Structure:
-        """The structure with the same bins, in which no attribute's value of few keys is drawn by its rows."""
-        columns, summaries = transformer.model_.by_name, transformer.summaries_
-        per_key, bins, rows = rows_per_key(plan.forms, plan.attributes), list[Bins](), thinned(many)
-        for one in plan.structure.bins:
-            origin, limit = origin_of(columns, one), dependence.intervals(one.name, self.bins)
-            if one.name not in plan.attributes or one.name not in summaries:
-                bins.append(one)
-            elif one.clock is not None:
-                limits = limit, per_key[one.name]
-                clock, of_rows, are_told = one.clock, (rows_of(many), summaries[one.name]), bool(dependence.first)
-                bins.append(bins_on_clock(columns[one.name], clock, *of_rows, limits, are_told=are_told))
-            elif origin is None:
-                bins.append(bins_of(columns[one.name], summaries[one.name], rows_of(rows), limit, per_key[one.name]))
-            else:
-                numbers = numbers_since(origin.column, origin, rows_of(rows))[0]
-                in_sample = rows.num_rows / len(dependence.rows[dependence.levels[one.name]])
-                bins.append(bins_since(origin, numbers, summaries[one.name], limit, in_sample))
-        return replace(plan.structure, bins=tuple(bins))
-
     def _structure(
-        self, transformer: TableTransformer, rows: pa.Table, dependence: Callable[[pa.Table], Dependence]
+        self,
+        transformer: TableTransformer,
+        rows: pa.Table,
+        sample: SampledRows,
+        dependence: Callable[[pa.Table], Dependence],
     ) -> Structure:
         """Bins, network and trees, learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
@@ -884,17 +883,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         check_names(self._conditioned, [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
-        bins = likeliest_bins(transformer, rows_of(few), self.bins, engine, of_few)
+        bins = likeliest_bins(transformer, sample, self.bins, engine, of_few)
         codes, origins = coded_columns(by_name, bins, rows_of(rows), engine), origins_of(bins.values())
         of_few, of_rows = (one.counted_from(origins) for one in (of_few, of_few if few is rows else dependence(rows)))
-        clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
+        clocks, parts = clocks_and_parts(by_name, bins, codes, sample, of_rows)
         on_clocks = {
             name: bins_on_clock(
                 by_name[name],
                 clock,
-                rows_of(rows),
+                sample,
                 summaries[name],
-                (of_few.intervals(name, self.bins), 1.0),
+                of_few.intervals(name, self.bins),
                 are_told=bool(of_few.first),
             )
             for name, clock in clocks.items()
@@ -932,12 +931,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         model.check_source(table)
         names, columns = [bins.name for bins in plan.structure.bins], model.by_name
         read = {name: form for name, form in plan.forms.items() if form.is_read}
+        keys = plan.keys if plan.asked else ()
         with self._run("count", table) as run:
             build = partial(
                 _counter, {name: columns[name] for name in [*names, *read]}, replace(plan, forms=read), run.engine
             )
             counts: _TableCounts | None = run.executor.map_merge(
-                run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
+                run.prepared(build), run.blocks([*dict.fromkeys((*names, *read, *keys))]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
@@ -1141,6 +1141,59 @@ def _forms_and_attributes(
     return forms, find_attributes(model.by_name, firsts, rows, refuted)
 
 
+def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
+    """Columns with modal values that few persons have, each with its other modal values, and the reason."""
+    columns = [column for column in model.numeric if column.modal_numbers and not model.schema[column.name].is_declared]
+    names = keys_that_count(model, {})
+    if not columns or not names:
+        return {}
+    rows = sample_of(table, [*names, *(column.name for column in columns)], model.seed, TREE_ROWS)
+    persons = Persons.of(names, rows, whole=rows.num_rows == table.rows or rows.num_rows < TREE_ROWS)
+    ordinary = dict[str, Any]()
+    for column in columns if persons.keys else ():
+        which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
+        things = np.full(rows.num_rows, -1) if which is None else np.asarray(which, np.int64)
+        counts = persons.counts(things, len(column.modal_numbers))
+        few = {value for value, count in zip(column.modal_numbers, counts, strict=True) if count < LEAST_KEYS}
+        modal = model.schema[column.name].modal
+        kept = [value for value in modal if value is None or column.codec.parse(value) not in few]
+        if few:
+            ordinary[column.name] = {"modal": kept}, "few persons have its frequent values"
+    return ordinary
+
+
+def _asked_values(transformer: TableTransformer, structure: Structure, sample: SampledRows) -> dict[str, AskedValues]:
+    """Values of columns of numbers of which a sample does not show that several persons have them."""
+    if not sample.persons.keys:
+        return {}
+    columns, summaries = transformer.model_.by_name, transformer.summaries_
+    names = [bins.name for bins in structure.bins if bins.since is None and bins.clock is None]
+    asked = ((name, asked_values(columns[name], summaries.get(name), sample)) for name in names)
+    return {name: values for name, values in asked if values is not None}
+
+
+def _with_known(transformer: TableTransformer, structure: Structure, sample: SampledRows) -> tuple[Structure, bool]:
+    """The structure with the same bins, given how many persons have values; and whether none is of few."""
+    columns, summaries, is_fair = transformer.model_.by_name, transformer.summaries_, True
+    every = list[Bins]()
+    for bins in structure.bins:
+        name = bins.name
+        if name in sample.known and bins.since is None and bins.clock is None:
+            bins, has_several = bins_of_persons(columns[name], summaries[name], sample, bins)
+            is_fair &= has_several
+        every.append(bins)
+    return replace(structure, bins=tuple(every)), is_fair
+
+
+def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
+    """Columns of which each value may be someone: the first one of each level of keys, and what samples have new of."""
+    firsts = [names[0] for names in levels_of_keys(forms).values()]
+    moments = {name for name, form in forms.items() if form.kind == "moment"}
+    texts = [column for column in model.columns if column.kind in {"id", "pass"} and is_text_type(column.decoded_type)]
+    others = [column.name for column in (*model.identifiers, *texts) if column.name not in moments]
+    return [*firsts, *(name for name in dict.fromkeys(others) if name not in forms or forms[name].key is None)]
+
+
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
     many, columns, refuted = sampled_rows(table, model, TREE_ROWS), model.by_name, set[tuple[str, str]]()
@@ -1160,40 +1213,56 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
 
 @dataclass(frozen=True, slots=True)
 class _SamplePlan:
-    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys."""
+    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys.
+
+    And of which values all rows shall say how many keys have them, of some columns of keys.
+    """
 
     structure: Structure
     forms: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
     laws: tuple[Law, ...]
+    keys: tuple[str, ...] = ()
+    asked: Mapping[str, AskedValues] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _TableCounts:
-    """Joint counts of rows, what they hold of the columns that are not modelled, and which laws they keep."""
+    """Joint counts of rows, what they hold of columns that are not modelled, laws that they keep, and whose values are.
+
+    Values are those of `_SamplePlan.asked`, by column.
+    """
 
     joint: JointCounts
     identifiers: IdentifierCounts
     laws: tuple[Law, ...]
+    keys: Mapping[str, KeysOfThings]
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
         identifiers = self.identifiers.merge(other.identifiers)
         laws = tuple(map(Law.merge, self.laws, other.laws))
-        return _TableCounts(self.joint.merge(other.joint), identifiers, laws)
+        keys = {name: own.merge(other.keys[name]) for name, own in self.keys.items()}
+        return _TableCounts(self.joint.merge(other.joint), identifiers, laws, keys)
 
 
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
+    asked = {name: values.finder(columns[name], row_engine) for name, values in plan.asked.items()}
 
     def count(block: Block) -> _TableCounts:
         lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.host_column)
         codes = structure.with_parts([find(block.column) for find in finders], lacking)
         joint = structure.counts(codes, block.rows, row_engine)
         identifiers = IdentifierCounts.of(columns, plan.forms, plan.attributes, block.host_column)
-        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws))
+        hashes = [hashes_of(block.host_column(name)) for name in plan.keys] if asked else []
+        keys = {
+            name: KeysOfThings.of(find(block.column(name)), len(plan.asked[name]), hashes)
+            for name, find in asked.items()
+        }
+        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws), keys)
 
     return count
 
