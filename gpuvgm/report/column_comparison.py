@@ -149,6 +149,11 @@ class NumberComparison(OfTables):
         Rows of each modal value, in the original and in the synthetic table.
     parts : dict of str to PartScore
         Of dates and times: "hour", "weekday" and "day of the month", of up to 50,000 rows.
+    holds_keys : bool
+        Whether the values may each name someone or something: whole numbers of as many digits, seven and more, all
+        different, and far from filling their range.
+    real_rows : int
+        Synthetic rows with a value that the original table has; of keys alone, and 0 where chance explains them.
     pictures : tuple of Shares
         Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
     """
@@ -160,6 +165,8 @@ class NumberComparison(OfTables):
     after: Description | None
     modal: tuple[ValueCount, ...]
     parts: dict[str, PartScore] = field(default_factory=dict)
+    holds_keys: bool = False
+    real_rows: int = 0
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
     TILES: ClassVar[tuple[Measure, ...]] = (
@@ -171,6 +178,11 @@ class NumberComparison(OfTables):
         """As for other columns, with the parts of dates and times."""
         parts = {f"{part} {score_text(one.score)}": one.score_lost for part, one in self.parts.items()}
         return super(NumberComparison, self).losses | parts  # of the class that has slots
+
+    @property
+    def has_new_keys(self) -> bool:
+        """True if samples shall have new values, because the original ones may each name someone or something."""
+        return self.holds_keys
 
     @property
     def shown_quantiles(self) -> frozenset[float]:
@@ -225,9 +237,14 @@ class CategoryComparison(OfTables):
     )
 
     @property
-    def known_rows(self) -> int:
+    def real_rows(self) -> int:
         """Synthetic rows of categories that the original table has."""
         return self.present[1] - self.new_rows
+
+    @property
+    def has_new_keys(self) -> bool:
+        """True if most of the values are new ones though the table repeats its own, as where a generator makes keys."""
+        return self.holds_keys and 2 * self.new_rows >= self.present[1] and self.score_lost >= LOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +266,10 @@ class UnmodelledComparison(OfTables):
         1 less the Kolmogorov-Smirnov distance of the lengths of text; None for other types, for identifiers, whose new
         values may be longer, and where a table has none.
     holds_keys : bool
-        As for `CategoryComparison`.
+        Whether the values may each name someone or something: text of more than 255 different ones, identifiers, and
+        keys, but no numbers that run in steps.
+    real_rows : int
+        Those of `known_rows` whose value few original rows have: such as "unknown" names no one.
     """
 
     known_rows: int
@@ -259,6 +279,7 @@ class UnmodelledComparison(OfTables):
     synthetic_different_share: float
     length_score: float | None
     holds_keys: bool
+    real_rows: int
     score: float | None = None
     reachable: float = 1.0
     is_modelled: ClassVar[bool] = False
@@ -271,6 +292,11 @@ class UnmodelledComparison(OfTables):
         *_MISSING_TILES,
     )
     pictures: ClassVar[tuple[Shares, ...]] = ()
+
+    @property
+    def has_new_keys(self) -> bool:
+        """True if samples shall have new values, because the original ones may each name someone or something."""
+        return self.holds_keys
 
     @property
     def shown_score(self) -> float | None:

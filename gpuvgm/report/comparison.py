@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.report.advice import Advice
-from gpuvgm.report.closest import ClosestRecords
 from gpuvgm.report.column_comparison import (
     LOST,
     OF_BOTH,
@@ -19,10 +18,12 @@ from gpuvgm.report.column_comparison import (
     column_sections,
     values_of_many,
 )
-from gpuvgm.report.copies import Copies
+from gpuvgm.report.combinations import Combination
+from gpuvgm.report.copies import LEAST, Copies
 from gpuvgm.report.detection import LEAST_ROWS, Detection
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.measures import SCORE, Measure, Tile, broken_limits, check_limits, score_text, share
+from gpuvgm.report.near import NearRows
 from gpuvgm.report.page import (
     LISTED,
     SCORE_LIMIT,
@@ -93,8 +94,10 @@ class Comparison(Scored):
         Synthetic rows that equal original ones.
     detection : Detection or None
         How well a classifier tells synthetic rows from original ones; None for fewer than 200 rows.
-    closest : ClosestRecords or None
-        Distances of synthetic rows to the closest original ones; None for fewer than 200 rows.
+    near : NearRows or None
+        Synthetic rows that repeat original ones but for small changes; None where no column has numbers.
+    combinations : tuple of Combination
+        Synthetic rows that have an original row's combination of two to four columns, by each choice of these.
     joint : JointPictures
         Joint shares of pairs of columns, of up to 50,000 rows of each table, as `plot_pair` draws them.
     rows, columns, reasons, facts, first, pairs : object
@@ -104,11 +107,12 @@ class Comparison(Scored):
     synthetic_rows: int
     copies: Copies
     detection: Detection | None = None
-    closest: ClosestRecords | None = None
+    near: NearRows | None = None
+    combinations: tuple[Combination, ...] = ()
     joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     _DOCUMENT: ClassVar[tuple[str, ...]] = (
-        "rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest", "real_values",
-        "real_shares", "pairs", "columns",
+        "rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "near", "combinations",
+        "real_values", "real_shares", "real_rows", "pairs", "columns",
     )  # fmt: skip
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
@@ -151,12 +155,16 @@ class Comparison(Scored):
     @property
     def real_values(self) -> list[str]:
         """Columns of text whose synthetic values are original ones that may each name someone or something."""
-        return [name for name, part in self.real_shares.items() if part > 0.5]
+        return [name for name, part in self.real_shares.items() if part > 0.5 or name in self.real_keys]
 
     @property
     def real_keys(self) -> list[str]:
-        """Those of `real_values` for which samples shall have new ones."""
-        return [name for name in self.real_values if not self.columns[name].is_modelled]
+        """Columns of keys for which samples shall have new ones, and have real ones in a row or more.
+
+        Of columns that are modelled those whose values are nearly all new, though the table repeats them.
+        """
+        keys = self.real_rows
+        return [name for name, column in self.columns.items() if keys.get(name) and column.has_new_keys]
 
     @property
     def verdict(self) -> str:
@@ -179,10 +187,31 @@ class Comparison(Scored):
     @property
     def _on_privacy(self) -> list[str]:
         """Sentences on keys and rows that are original ones, or nearly so, where there are more than by chance."""
-        if self.copies.stand_out:
-            return [self.copies.share_text]
-        keys = [f"{share(self.real_shares[name])} of the values of {name} are original ones" for name in self.real_keys]
-        return [self.closest.share_text, *keys] if self.closest is not None and self.closest.stand_out else keys
+        rows, names = self.real_rows, self.real_keys
+        keys = [
+            f"{rows[name]:,} of {self.synthetic_rows:,} rows have a real value of {listed([name])}"
+            for name in names[:_NAMED]
+        ]
+        if len(names) > _NAMED:
+            keys.append(f"and so with {counted(len(names) - _NAMED, 'more column')}")
+        return [*keys, *(repeated.share_text for repeated in self.repeated)]
+
+    @property
+    def combination(self) -> Combination | None:
+        """The combination of columns that stands out most, else the first; None where no columns are chosen."""
+        standing = [combination for combination in self.combinations if combination.stand_out]
+        by_strength = sorted(standing, key=lambda known: known.excess / (known.by_chance + LEAST), reverse=True)
+        return next(iter([*by_strength, *self.combinations]), None)
+
+    @property
+    def repeated(self) -> list[Copies]:
+        """What stands out of copied rows, near rows and combinations; each only if it has more than those before it."""
+        standing: list[Copies] = []
+        for copies in (self.copies, self.near, self.combination):
+            before = max((copies.excess for copies in standing), default=0.0)
+            if copies is not None and copies.stand_out and copies.excess - before >= max(LEAST, copies.by_chance):
+                standing.append(copies)
+        return standing
 
     @property
     def _stand_out(self) -> bool:
@@ -190,13 +219,14 @@ class Comparison(Scored):
         return bool(self._on_privacy) or not (self.detection is None or self.detection.hardly)
 
     @property
+    def real_rows(self) -> dict[str, int]:
+        """Synthetic rows with a value that is an original one, of columns of keys and text that may name someone."""
+        return {name: column.real_rows for name, column in self.columns.items() if column.holds_keys}
+
+    @property
     def real_shares(self) -> dict[str, float]:
-        """Share of the synthetic values that are original ones, of the columns of text that may name someone."""
-        return {
-            name: column.known_rows / max(column.present[1], 1)
-            for name, column in self.columns.items()
-            if getattr(column, "holds_keys", False)
-        }
+        """Share of the synthetic values that are original ones, of the same columns."""
+        return {name: rows / max(self.columns[name].present[1], 1) for name, rows in self.real_rows.items()}
 
     def plot(self, name: str | None = None, ax: Any = None) -> Any:
         """Draw columns with matplotlib (extra ``report``), original and synthetic rows on one axis, as the page does.
@@ -312,35 +342,28 @@ class Comparison(Scored):
             rows.append((name, [metric, *(measure.text(column) for measure in _IN_TEXT), pairs.get(name, "")]))
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
-        remarks = [fill(self.copies.text, WIDTH)]
-        if self.closest is not None:
-            remarks.append(fill(self.closest.text, WIDTH))
-        remarks += [fill(f"{advice.problem} {advice.remedy}", WIDTH) for advice in self._advice_on_keys()]
-        return "\n\n".join([head, "\n".join(table), *overall, *remarks, _NOTE])
+        on_keys = (advice for are_keys in (True, False) for advice in self._advice_on_keys(are_keys=are_keys))
+        remarks = [copies.text for copies in (self.copies, self.near, self.combination) if copies is not None]
+        remarks += [f"{advice.problem} {advice.remedy}" for advice in on_keys]
+        return "\n\n".join([head, "\n".join(table), *overall, *(fill(remark, WIDTH) for remark in remarks), _NOTE])
 
     def _warnings(self) -> Iterator[Advice]:
         """Yield advice on whole rows."""
-        if self.copies.stand_out:
-            yield Advice(f"{self.copies.text}.", "The generator repeats original rows.")
-        elif self.closest is not None and self.closest.stand_out:
-            yield Advice(
-                f"{self.closest.text}.",
-                "The generator repeats original rows but for some noise.",
-            )
+        yield from self._advice_on_keys(are_keys=True)
+        for copies in self.repeated:
+            yield Advice(f"{copies.text}.", copies.REMEDY)
         if self.detection is not None and not self.detection.hardly:
             told = self.detection.text
             yield Advice(f"{told[0].upper()}{told[1:]}.", "Look at these columns, and at the pairs of them.")
-        yield from self._advice_on_keys()
+        yield from self._advice_on_keys(are_keys=False)
 
-    def _advice_on_keys(self) -> Iterator[Advice]:
-        """Yield advice on columns whose synthetic values are original ones."""
-        for is_key, remedy in _REMEDIES_OF_REAL_VALUES.items():
-            names = [name for name in self.real_values if (name in self.real_keys) == is_key]
-            shares = ", ".join(f"{listed([name])} ({share(self.real_shares[name])} of them)" for name in names)
-            if names:
-                yield Advice(
-                    f"Synthetic rows hold real values of {shares}, each of which may name someone or something.", remedy
-                )
+    def _advice_on_keys(self, *, are_keys: bool) -> Iterator[Advice]:
+        """Yield advice on columns whose synthetic values are original ones: on `real_keys`, or on all others."""
+        names = [name for name in self.real_values if (name in self.real_keys) == are_keys]
+        shares = ", ".join(f"{listed([name])} ({share(self.real_shares[name])} of them)" for name in names)
+        if names:
+            problem = f"Synthetic rows hold real values of {shares}, each of which may name someone or something."
+            yield Advice(problem, _REMEDIES_OF_REAL_VALUES[are_keys])
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
@@ -365,8 +388,10 @@ class Comparison(Scored):
             share(self.copies.share),
             self.copies.text,
         )
-        if self.closest is not None:
-            yield "near rows", share(self.closest.near_share), self.closest.text
+        if self.near is not None:
+            yield "near rows", share(self.near.share), self.near.text
+        if self.combination is not None:
+            yield "real combinations", share(self.combination.share), self.combination.text
         for name, part in self.real_shares.items():
             yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
         yield "original rows", f"{self.rows:,}", "rows of the original table"

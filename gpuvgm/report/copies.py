@@ -1,21 +1,24 @@
-"""Synthetic rows that are copies of original rows, beside how often original rows repeat each other."""
+"""Synthetic rows that repeat original rows, whole or in part, beside how often original rows repeat each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import reduce
+from operator import add
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
 from gpuvgm.columns import cached_parts
-from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.report.differences import RARE
 from gpuvgm.report.measures import ReportPart, share
 from gpuvgm.summary import Floats, Ints
 
-LEAST = 0.01  # of the rows, from which on a difference is worth a word
+LEAST = 0.005  # of the rows, from which on a difference is worth a word
+_OWNER = 1  # key of a hash
 Words = NDArray[np.uint64]
 Blocks = Sequence[NDArray[Any]]  # of a column, one after the other
 
@@ -40,6 +43,11 @@ class Copies(ReportPart):
         Share of the synthetic rows that equal a row of one half of the original ones.
     other_half_share : float
         Share of the other half's rows that do.
+    by_chance : float
+        Difference of the shares that chance hardly ever exceeds: three standard errors, in which equal rows count as
+        one.
+    held_out_share : float or None
+        Share of the rows that were held out of the fit that do; None where none are compared.
     """
 
     columns: tuple[str, ...]
@@ -48,7 +56,11 @@ class Copies(ReportPart):
     copied_rows: int
     half_share: float
     other_half_share: float
+    by_chance: float
+    held_out_share: float | None = None
     _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
+    REMEDY: ClassVar[str] = "The generator repeats original rows."
+    _OF_HALF: ClassVar[str] = "equal one of a half of the original rows"
 
     @property
     def share(self) -> float:
@@ -56,31 +68,148 @@ class Copies(ReportPart):
         return self.copied_rows / self.synthetic_rows
 
     @property
+    def what(self) -> str:
+        """What these rows do, as words."""
+        return "equal an original row"
+
+    @property
     def share_text(self) -> str:
         """The share, as words."""
-        return f"{share(self.share)} of the synthetic rows equal an original row"
+        return f"{share(self.share)} of the synthetic rows {self.what}"
 
     @property
     def text(self) -> str:
         """The share and its yardstick, as words."""
         halves = share(self.half_share), share(self.other_half_share)
-        of_halves = f"{halves[0]} equal one of a half of the original rows, and {halves[1]} of the other half's rows do"
-        return f"{self.share_text}: {of_halves}"
+        held_out = "" if self.held_out_share is None else f" and {share(self.held_out_share)} of those held out"
+        return f"{self.share_text}: {halves[0]} {self._OF_HALF}, and {halves[1]} of the other half's rows{held_out} do"
+
+    @property
+    def yardstick(self) -> float:
+        """The larger share of the original rows that `half_share` is compared with."""
+        return max(self.other_half_share, self.held_out_share or 0.0)
 
     @property
     def excess(self) -> float:
-        """Difference of the two shares: `half_share` less `other_half_share`."""
-        return self.half_share - self.other_half_share
+        """Difference of `half_share` and `yardstick`."""
+        return self.half_share - self.yardstick
 
     @property
     def stand_out(self) -> bool:
-        """True if the excess is more than chance explains, and at least 0.01."""
-        rows = self.synthetic_rows, self.rows
-        mean = (rows[0] * self.half_share + rows[1] * self.other_half_share) / sum(rows)
-        return self.excess >= max(LEAST, distance_by_chance(rows, np.sqrt(mean * (1 - mean))))
+        """True if the excess is more than chance explains, and at least 0.005."""
+        return self.excess >= max(LEAST, self.by_chance)
+
+    @classmethod
+    def count(cls, columns: Sequence[str], rows: Rows, deviations: float = RARE) -> Self:
+        """Count the synthetic rows that equal original ones, and how often these equal each other.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            The columns in which rows are equal.
+        rows : Rows
+            What is compared of the rows of each table.
+        deviations : float
+            Standard errors that chance hardly ever exceeds.
+        """
+        known = KnownRows.of(rows.original, rows.owners)
+        synthetic, yardstick = known.part(rows.synthetic), _Part(known.rows, known.owners - 1)
+        other_half_share, held_out = yardstick.share, None if rows.held_out is None else known.part(rows.held_out)
+        if held_out is not None and held_out.share > yardstick.share:
+            yardstick = held_out
+        mean = (synthetic.share * synthetic.size + yardstick.share * yardstick.size) / (synthetic.size + yardstick.size)
+        return cls(
+            tuple(columns),
+            len(rows.original),
+            synthetic.size,
+            int(np.sum(synthetic.rows[synthetic.others > 0])),
+            synthetic.share,
+            other_half_share,
+            deviations * float(np.sqrt(synthetic.variance(mean) + yardstick.variance(mean))),
+            None if held_out is None else held_out.share,
+        )
 
 
-def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], modelled: int) -> Copies:
+class Rows(NamedTuple):
+    """64 bits for each row of each table, the same for equal rows.
+
+    Parameters
+    ----------
+    original, synthetic : ndarray of uint64
+        Of the original rows that were fitted, and of the synthetic ones.
+    held_out : ndarray of uint64, optional
+        Of the rows that were held out of the fit.
+    owners : ndarray of uint64, optional
+        For each original row the person or thing that it belongs to, where several rows do: equal rows of one of them
+        count once.
+    """
+
+    original: Words
+    synthetic: Words
+    held_out: Words | None = None
+    owners: Words | None = None
+
+
+class KnownRows(NamedTuple):
+    """The different original rows: how many there are of each, and how many owners they have."""
+
+    different: Words
+    rows: Ints
+    owners: Ints
+
+    @classmethod
+    def of(cls, words: Words, owners: Words | None) -> Self:
+        """Count the rows; each has an owner of its own where none are stated."""
+        xp = namespace_of(words)
+        different, rows = xp.unique(words, return_counts=True)
+        if owners is None:
+            return cls(different, rows, rows)
+        first = xp.unique(mixed(words ^ owners, _OWNER), return_index=True)[1]
+        return cls(different, rows, xp.unique(words[first], return_counts=True)[1])
+
+    def owners_of(self, words: Words) -> Ints:
+        """Owners of the original rows that equal each of some rows."""
+        xp = namespace_of(self.different)
+        place = xp.minimum(xp.searchsorted(self.different, words), len(self.different) - 1)
+        of_rows: Ints = xp.where(self.different[place] == words, self.owners[place], 0)
+        return of_rows
+
+    def part(self, words: Words) -> _Part:
+        """Rows of another table by what they equal."""
+        different, rows = namespace_of(words).unique(words, return_counts=True)
+        return _Part(rows, self.owners_of(beside(different, self.different)))
+
+
+class _Part:
+    """Different rows of a table: how many there are of each, and how many owners of original rows equal to each."""
+
+    def __init__(self, rows: Ints, others: Ints) -> None:
+        self.rows, self.others = to_numpy(rows), to_numpy(others)
+        self.size = int(np.sum(self.rows))
+        self._hits = in_a_half(self.others)
+        self.share = float(np.sum(self.rows * self._hits) / max(self.size, 1))
+
+    def variance(self, mean: float) -> float:
+        """Of the share, where equal rows come together."""
+        return float(np.sum((self.rows * (self._hits - mean)) ** 2) / max(self.size, 1) ** 2)
+
+
+def in_a_half(owners: Ints) -> Floats:
+    """Share of all halves of the owners that have one of so many."""
+    return np.asarray(1 - 0.5**owners)
+
+
+def column_words(values: NDArray[Any], place: int, *, as_float32: bool = False) -> Words:
+    """64 bits for each value of a column, the same for equal ones; those of rows are the sums of their columns'."""
+    words: Words = namespace_of(values).empty(len(values), np.uint64)
+    for part in cached_parts(words):
+        words[part] = mixed(_value_bits(values[part], as_float32=as_float32), place)
+    return words
+
+
+def copies(
+    original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], modelled: int, keys: Collection[str] = ()
+) -> Copies:
     """Compare the rows of two tables: in the columns that are modelled, and in all.
 
     Samples have values of their own in columns that no model sees, so that rows are equal in the others alone; where
@@ -92,16 +221,34 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
         Columns of both tables in blocks of the same rows: numbers with NaN for missing values, codes, or hashes.
     modelled : int
         Number of modelled columns, which come first.
+    keys : collection of str
+        Modelled columns of keys.
     """
     names = tuple(original)
-    narrow = [_is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names]
+    narrow = {name: _is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names}
     answers = []
-    for count in sorted({modelled, len(names)}):
-        original_keys, synthetic_keys = (
-            _keys([table[name] for name in names[:count]], narrow) for table in (original, synthetic)
+    for columns in {names, names[:modelled], tuple(name for name in names[:modelled] if name not in keys)} - {()}:
+        first, second = (
+            _words_of_columns([(table[name], narrow[name]) for name in columns]) for table in (original, synthetic)
         )
-        answers.append(_count_copies(names[:count], original_keys, synthetic_keys))
-    return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
+        answers.append(Copies.count(columns, Rows(sum_of(first), sum_of(second))))
+    return max(answers, key=lambda answer: (answer.stand_out, answer.excess, len(answer.columns) == modelled))
+
+
+def _words_of_columns(columns: Sequence[tuple[Blocks, bool]]) -> Iterator[Words]:
+    """Words of each column of a table, on the device if any column lies there.
+
+    Beside each column stands whether one table has only numbers of float32, so that it is compared as such.
+    """
+    place = next((blocks[0] for blocks, _ in columns if namespace_of(blocks[0]) is not np), columns[0][0][0])
+    for number, (blocks, as_float32) in enumerate(columns):
+        words = [column_words(values, number, as_float32=as_float32) for values in blocks]
+        yield beside(namespace_of(words[0]).concatenate(words), place)
+
+
+def sum_of(columns: Iterable[Words]) -> Words:
+    """Words of the rows, those of their columns added up."""
+    return reduce(add, columns)
 
 
 def _is_narrow(blocks: Blocks) -> bool:
@@ -119,34 +266,6 @@ def _of_float32(numbers: NDArray[Any]) -> Floats:
     return numbers_of_float32
 
 
-def _keys(columns: Sequence[Blocks], narrow: Sequence[bool]) -> Words:
-    """64 bits for each row of a table, on the device if any column lies there; see `_keys_of_block`."""
-    place = next((blocks[0] for blocks in columns if namespace_of(blocks[0]) is not np), columns[0][0])
-    xp = namespace_of(place)
-    keys = [_keys_of_block([*map(xp.asarray, block)], narrow) for block in zip(*columns, strict=True)]
-    all_keys: Words = xp.concatenate(keys)
-    return all_keys
-
-
-def _keys_of_block(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> Words:
-    """64 bits for each row, the same for equal rows.
-
-    Parameters
-    ----------
-    columns : sequence of ndarray of shape (rows,)
-        The values.
-    narrow : sequence of bool
-        Which columns are compared as float32, because one table has no other.
-    """
-    keys: Words = namespace_of(columns[0]).zeros(len(columns[0]), np.uint64)
-    for part in cached_parts(keys):
-        key = keys[part]
-        for place, (values, as_float32) in enumerate(zip(columns, narrow, strict=False), 1):
-            key = mixed(key ^ _value_bits(values[part], as_float32=as_float32), place)
-        keys[part] = key
-    return keys
-
-
 def _value_bits(values: NDArray[Any], *, as_float32: bool) -> Words:
     """64 bits for each value; one form of zero and of a missing value among numbers."""
     if values.dtype.kind != "f":
@@ -156,30 +275,3 @@ def _value_bits(values: NDArray[Any], *, as_float32: bool) -> Words:
     # NaN has many bit patterns; all rows take the same one.
     bits: Words = namespace_of(numbers).where(numbers != numbers, np.nan, numbers).view(np.uint64)
     return bits
-
-
-def _count_copies(columns: tuple[str, ...], original: Words, synthetic: Words) -> Copies:
-    """Rows of both tables by how often they occur in the original one."""
-    xp = namespace_of(original)
-    different, rows = xp.unique(original, return_counts=True)
-    synthetic = xp.sort(beside(synthetic, original))
-    place = xp.minimum(xp.searchsorted(different, synthetic), len(different) - 1)
-    times, synthetic_rows = _counted(xp.where(different[place] == synthetic, rows[place], 0))
-    original_times, different_rows = _counted(rows)
-    # A row that occurs n times lies in a random half with a probability of 1 - 2^-n; an original row does not
-    # count itself, so that n - 1 others are left.
-    return Copies(
-        columns,
-        len(original),
-        len(synthetic),
-        int(np.sum(synthetic_rows[times > 0])),
-        float(np.sum(synthetic_rows * (1 - 0.5**times)) / len(synthetic)),
-        float(np.sum(different_rows * original_times * (1 - 0.5 ** (original_times - 1))) / len(original)),
-    )
-
-
-def _counted(numbers: Ints) -> tuple[Ints, Ints]:
-    """Different ones of whole numbers from 0 on, and how often each occurs, on the host."""
-    counts = namespace_of(numbers).bincount(numbers)
-    different = namespace_of(numbers).flatnonzero(counts)
-    return to_numpy(different), to_numpy(counts[different])

@@ -131,22 +131,37 @@ def date_parts(codec: Codec, numbers: Floats) -> dict[str, Floats]:
     """
     if not isinstance(codec, DatetimeCodec) or pa.types.is_duration(codec.type):
         return {}
-    is_missing = np.isnan(numbers)
-    values = codec.base + np.where(is_missing, 0, numbers).astype(np.int64)
+    values, a_day = _on_clock(codec, numbers)
+    days = values // a_day
+    parts: dict[str, Ints] = {}
+    if not pa.types.is_date(codec.type):
+        parts["hour"] = values % a_day // max(_HOUR // codec.nanoseconds, 1)
+    if not pa.types.is_time(codec.type):
+        dates = days.astype("M8[D]")
+        parts["weekday"] = (days + 3) % 7  # 1970 began on a Thursday
+        parts["day of the month"] = (dates - dates.astype("M8[M]")).astype(np.int64)
+    return {part: np.where(np.isnan(numbers), np.nan, rows) for part, rows in parts.items()}
+
+
+def local_days(codec: Codec, numbers: Floats) -> Floats | None:
+    """Days since 1970 of a codec's numbers, of the clock of the column's zone; NaN where a value is missing.
+
+    None for columns without dates.
+    """
+    if not isinstance(codec, DatetimeCodec) or pa.types.is_duration(codec.type) or pa.types.is_time(codec.type):
+        return None
+    values, a_day = _on_clock(codec, numbers)
+    return np.where(np.isnan(numbers), np.nan, values // a_day)
+
+
+def _on_clock(codec: DatetimeCodec, numbers: Floats) -> tuple[Ints, int]:
+    """Values that a codec's numbers are, of the clock of the column's zone, and how many of them a day has."""
+    values = codec.base + np.where(np.isnan(numbers), 0, numbers).astype(np.int64)
     type_ = codec.type
     if pa.types.is_timestamp(type_) and type_.tz is not None:
         moments: Any = pa.array(values).cast(type_)
         values = np.asarray(pc.local_timestamp(moments).view(pa.int64()))
-    a_day, an_hour = (max(length // codec.nanoseconds, 1) for length in (24 * _HOUR, _HOUR))
-    days = values // a_day
-    parts: dict[str, Ints] = {}
-    if not pa.types.is_date(type_):
-        parts["hour"] = values % a_day // an_hour
-    if not pa.types.is_time(type_):
-        dates = days.astype("M8[D]")
-        parts["weekday"] = (days + 3) % 7  # 1970 began on a Thursday
-        parts["day of the month"] = (dates - dates.astype("M8[M]")).astype(np.int64)
-    return {part: np.where(is_missing, np.nan, rows) for part, rows in parts.items()}
+    return values, max(24 * _HOUR // codec.nanoseconds, 1)
 
 
 def row_hashes(original: Features, synthetic: Features) -> tuple[Words, Words]:

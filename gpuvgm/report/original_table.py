@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, beside, namespace_of, widened
+from gpuvgm.arrays import Column, beside, mixed, namespace_of, to_numpy, widened
 from gpuvgm.columns import (
     MISSING,
     CategoricalColumn,
@@ -20,13 +20,13 @@ from gpuvgm.columns import (
     FloatCodec,
     GeneralColumn,
     Histogram,
+    IntegerCodec,
     MixtureColumn,
     TableModel,
 )
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, naming
 from gpuvgm.execution import Run, Sampled
-from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.column_comparison import (
     CategoryComparison,
     ColumnComparison,
@@ -34,6 +34,7 @@ from gpuvgm.report.column_comparison import (
     UnmodelledComparison,
     is_of_many,
 )
+from gpuvgm.report.combinations import Combination, Known, combinations
 from gpuvgm.report.comparison import Comparison
 from gpuvgm.report.copies import copies
 from gpuvgm.report.counting import (
@@ -48,8 +49,18 @@ from gpuvgm.report.counting import (
     refuse_types,
     rows_of_places,
 )
-from gpuvgm.report.detection import UNKNOWN, Detection, Feature, date_parts, detect, row_hashes, sample_places
+from gpuvgm.report.detection import (
+    UNKNOWN,
+    Detection,
+    Feature,
+    date_parts,
+    detect,
+    local_days,
+    row_hashes,
+    sample_places,
+)
 from gpuvgm.report.differences import (
+    RARE,
     CategoryCodes,
     FewFloats,
     NumberCounter,
@@ -60,10 +71,16 @@ from gpuvgm.report.differences import (
     tv_complement,
 )
 from gpuvgm.report.figures import PartScore
+from gpuvgm.report.near import NearRows, near_rows
 from gpuvgm.report.pair_trends import missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import Axis, Binned, JointPictures, Shares, shares_of_parts
+from gpuvgm.report.running_numbers import RunningNumbers
 from gpuvgm.summary import Floats, Ints, Pieces
 
+_ROWS_OF_KEY = 1.2, 50  # on average
+_FILLED = 0.25  # of the numbers of a range, from which on they run in steps and name no one: every generator counts so
+_LEAST_KEYS, _KEY_DIGITS = 100, 7  # rows and digits of whole numbers that are keys
+_MANY = 0.05  # of the rows of a column of keys, from which on a value such as "unknown" names no one
 LONGEST = 1_000  # characters; longer texts count as of so many
 
 
@@ -116,6 +133,19 @@ class Pair(Counter):
         """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
         return None
 
+    @property
+    def tells_near(self) -> bool:
+        """True if a row that repeats another but for small changes has the same category, or nearly the same number."""
+        return True
+
+    def keys(self, rows: NDArray[Any]) -> NDArray[np.uint64]:
+        """Hashes of the values of some rows, of columns of keys; 0 where none is known."""
+        return np.asarray(rows, np.uint64)
+
+    def known(self, tables: Sequence[NDArray[Any]]) -> Known:
+        """What someone may know of the rows of each table who does not know the table."""
+        return Known([*tables], well=True, days=False)
+
 
 class NumberPair(Pair):
     """A continuous, mixed or general column of two tables. Parameters as for `Pair`."""
@@ -163,11 +193,24 @@ class NumberPair(Pair):
             after=difference.descriptions[1],
             modal=difference.modal,
             parts=parts_of_dates(self._counter.codec, *some_rows),
+            holds_keys=(holds_keys := self._are_keys(original_numbers)),
+            real_rows=_real_rows(original_numbers, synthetic_numbers) if holds_keys else 0,
             pictures=(
                 *self._values(difference.pieces, [*map(len, all_rows)]),
                 *shares_of_parts(column.name, self._counter.codec, *some_rows),
             ),
         )
+
+    def _are_keys(self, numbers: Floats) -> bool:
+        """Return whether numbers are whole ones of as many digits, all different, and far from filling their range."""
+        codec = self._counter.codec
+        if not isinstance(codec, IntegerCodec) or len(numbers) < _LEAST_KEYS:
+            return False
+        least, most = (codec.base + int(end) for end in (numbers.min(), numbers.max()))
+        if not 10 ** (_KEY_DIGITS - 1) <= least < most < 10 ** len(str(least)):
+            return False
+        steps = (most - least) / codec.spacing
+        return len(numbers) <= _FILLED * steps and len(namespace_of(numbers).unique(numbers)) == len(numbers)
 
     def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Rows without a number."""
@@ -183,6 +226,11 @@ class NumberPair(Pair):
                 histogram = Histogram.of_two(column, before, after)
             axis = Axis.of_histogram(column.name, column.codec, histogram)
             yield Shares.of(axis, [histogram.before, histogram.after], rows)
+
+    def known(self, tables: Sequence[NDArray[Any]]) -> Known:
+        """The days of moments and dates, and other numbers as they are."""
+        days = [days for rows in tables if (days := local_days(self._counter.codec, rows)) is not None]
+        return Known(days or tables, well=bool(days), days=bool(days))
 
     def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
         """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
@@ -210,12 +258,24 @@ class CategoryPair(Pair):
         """Rows without a category."""
         return np.asarray(rows == self._codes.missing)
 
+    @property
+    def tells_near(self) -> bool:
+        """True of text, booleans and whole numbers: what is added to others makes them another category."""
+        type_ = self._column.value_type
+        return not (pa.types.is_floating(type_) or pa.types.is_decimal(type_) or pa.types.is_temporal(type_))
+
     def _rounded(self, values: Column) -> Column:
         """Values with the categories for floats that are a rounding away from one, where they lie."""
         if self._few_floats is None or not pa.types.is_floating(values.type):
             return values
         codec = FloatCodec(self._column.value_type)
         return codec.column_of(self._few_floats.nearest(widened(codec.encode(values)), values.type))
+
+    def keys(self, rows: NDArray[Any]) -> NDArray[np.uint64]:
+        """Hashes of the categories; 0 for missing and unknown ones."""
+        codes = to_numpy(rows)
+        is_known = (codes != self._codes.missing) & (codes != self._codes.unknown)
+        return np.where(is_known, mixed(codes.astype(np.uint64), 0), np.uint64(0))
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
@@ -269,7 +329,7 @@ class UnmodelledPair(Pair):
     """A column of two tables that no model sees. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
-        self._column = column
+        self._column, self._running = column, RunningNumbers.of(sample.column(column.name))
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """All come to the host."""
@@ -292,6 +352,8 @@ class UnmodelledPair(Pair):
         different, occurrences = np.unique(present[0], return_counts=True)
         other_occurrences = np.unique(present[1], return_counts=True)[1]
         fewest, is_id = min(map(len, present)), self._column.kind == "id"
+        may_name = is_id or self._column.tells_apart(len(different))
+        named = different[occurrences < max(_MANY * len(present[0]), 2)]
         return UnmodelledComparison(
             kind=self._column.kind,
             rows=len(tables[0]),
@@ -304,8 +366,15 @@ class UnmodelledPair(Pair):
             different_share=different_share(occurrences, fewest),
             synthetic_different_share=different_share(other_occurrences, fewest),
             length_score=None if is_id else _ks_complement_of_counts(original.counts, synthetic.counts),
-            holds_keys=self._column.tells_apart(len(different)) or getattr(self._column, "regenerate", "") == "key",
+            holds_keys=may_name and not self._runs_in_steps(different),
+            real_rows=int(np.count_nonzero(np.isin(present[1], named))),
         )
+
+    def _runs_in_steps(self, different: NDArray[np.uint64]) -> bool:
+        """Return whether the different values, as hashes, are numbers that fill their range."""
+        if self._running is None:
+            return False
+        return bool(np.mean(np.isin(self._column.hashes(self._running.some()), different)) >= _FILLED)
 
 
 def different_share(occurrences: Ints, rows: int) -> float:
@@ -334,6 +403,13 @@ def _ks_complement_of_counts(first: Ints, second: Ints) -> float | None:
     if not all(totals):
         return None
     return 1 - float(np.max(np.abs(np.cumsum(first) / totals[0] - np.cumsum(second) / totals[1])))
+
+
+def _real_rows(original: Floats, synthetic: Floats) -> int:
+    """Synthetic numbers that are original ones; 0 where numbers drawn evenly from the range are so as often."""
+    rows = int(namespace_of(original).isin(synthetic, original).sum())
+    by_chance = len(original) * len(synthetic) / (float(original.max() - original.min()) + 1)
+    return rows if rows > by_chance + RARE * by_chance**0.5 else 0
 
 
 def parts_of_dates(codec: Codec, original: Floats, synthetic: Floats) -> dict[str, PartScore]:
@@ -452,7 +528,8 @@ class OriginalTable:
             name: self.pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
             for name in original_sample
         }
-        detection, closest = _judge_rows({name: self.pairs[name] for name in modelled}, (*tables, held_out))
+        modelled_pairs = {name: self.pairs[name] for name in modelled}
+        near, known = _repeats(self.pairs, columns, [*tables, *([held_out] if held_out is not None else [])])
         rows = [
             {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables
         ]
@@ -462,25 +539,95 @@ class OriginalTable:
             columns=columns,
             first=FirstRows(0, before, after),
             pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
-            copies=copies(rows[0], rows[1], len(modelled)),
-            detection=detection,
-            closest=closest,
+            copies=copies(rows[0], rows[1], len(modelled), [name for name in modelled if columns[name].has_new_keys]),
+            near=near,
+            combinations=known,
+            detection=_detected(modelled_pairs, tables),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
 
 
-def _judge_rows(
-    pairs: Mapping[str, Pair], tables: Sequence[TableCounts | None]
-) -> tuple[Detection | None, ClosestRecords | None]:
-    """What some rows of the tables, as wholes, say of all: whether they are told, and how near they are."""
+@dataclass(frozen=True, slots=True)
+class _RowsOnHost(Mapping[str, NDArray[Any]]):
+    """Numbers or codes of some columns of a table, each brought to the host when it is asked for.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns.
+    counts : TableCounts
+        Counts and rows of the table.
+    chosen : ndarray of bool, optional
+        Its rows that are asked for; all by default.
+    """
+
+    names: Sequence[str]
+    counts: TableCounts
+    chosen: NDArray[np.bool_] | None = None
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        rows: NDArray[Any] = to_numpy(self.counts.columns[name].rows)
+        return rows if self.chosen is None else rows[self.chosen]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _repeats(
+    pairs: Mapping[str, Pair], columns: Mapping[str, ColumnComparison], tables: Sequence[TableCounts]
+) -> tuple[NearRows | None, tuple[Combination, ...]]:
+    """Rows that repeat original ones but for small changes, and combinations of columns that they repeat.
+
+    Rows of one key are one there; those that were held out count where no row of their key was fitted.
+    """
+    chosen: list[NDArray[np.bool_] | None] = [None] * len(tables)
+    owners = _owners(pairs, columns, tables[0])
+    if owners is not None:
+        name, of_rows = owners
+        chosen[2:] = [~np.isin(pairs[name].keys(counts.columns[name].rows), of_rows) for counts in tables[2:]]
+
+    def rows_of(names: Sequence[str]) -> list[_RowsOnHost]:
+        return [_RowsOnHost(names, *part) for part in zip(tables, chosen, strict=True)]
+
+    keys = None if owners is None else owners[1]
+    names = [name for name, column in columns.items() if column.is_modelled and not column.has_new_keys]
+    near = near_rows(rows_of([name for name in names if pairs[name].tells_near]), keys)
+    on_host = rows_of(names)
+    known = {name: pairs[name].known([table[name] for table in on_host]) for name in names}
+    return near, combinations(known, keys)
+
+
+def _owners(
+    pairs: Mapping[str, Pair], columns: Mapping[str, ColumnComparison], counts: TableCounts
+) -> tuple[str, NDArray[np.uint64]] | None:
+    """The column of keys that has several original rows each, the fewest keys where there are more, and these keys.
+
+    Rows without one have one of their own.
+    """
+    names = [name for name, column in columns.items() if column.has_new_keys or column.kind == "id"]
+    different: dict[str, int] = {}
+    keys = {name: pairs[name].keys(counts.columns[name].rows) for name in names}
+    for name, of_rows in keys.items():
+        count = len(np.unique(of_rows))
+        if _ROWS_OF_KEY[0] <= columns[name].present[0] / count <= _ROWS_OF_KEY[1]:
+            different[name] = count
+    if not different:
+        return None
+    name = min(different, key=different.__getitem__)
+    places = np.arange(counts.rows, dtype=np.uint64)
+    return name, np.where(keys[name] == 0, mixed(places, 0), keys[name])
+
+
+def _detected(pairs: Mapping[str, Pair], tables: Sequence[TableCounts]) -> Detection | None:
+    """What a classifier says of some rows of both tables."""
     features: list[dict[Feature, NDArray[Any]]] = []
     for counts in tables:
-        if counts is not None:
-            places = sample_places(counts.rows, len(pairs))
-            rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
-            parts = [pair.features(rows[name]) for name, pair in pairs.items()]
-            features.append({key: part for features_of_pair in parts for key, part in features_of_pair.items()})
+        places = sample_places(counts.rows, len(pairs))
+        rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
+        parts = [pair.features(rows[name]) for name, pair in pairs.items()]
+        features.append({key: part for features_of_pair in parts for key, part in features_of_pair.items()})
     values = [{key: part for key, part in table.items() if not key[1]} for table in features]
-    hashes = row_hashes(values[0], values[1])
-    held_out = values[2] if len(values) > 2 else None
-    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes, held_out)
+    return detect(features[0], features[1], row_hashes(values[0], values[1]))

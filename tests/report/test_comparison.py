@@ -363,13 +363,14 @@ def test_numbers_and_dates_that_became_categories_are_told_of(values: list, decl
 
 def test_text_and_document(comparison: Comparison) -> None:
     lines = str(comparison).splitlines()
-    assert lines[0] == "100 % of the values of key are original ones; a classifier tells synthetic rows"
+    assert lines[0] == "A classifier tells synthetic rows from original ones with effort (AUC 0.686,", "keys run on"
     assert max(map(len, lines)) <= 80
     for name in comparison.columns:
         assert any(line.split()[:1] == [name] for line in lines)
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    figures = ["rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest"]
-    assert [*document] == [*figures, "real_values", "real_shares", "pairs", "columns"]
+    figures = ["rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "near"]
+    figures += ["combinations", "real_values", "real_shares", "real_rows"]
+    assert [*document] == [*figures, "pairs", "columns"]
     assert document["pairs"][0] == asdict(comparison.pairs[0])
     assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(
         document["columns"]["plain"]

@@ -15,7 +15,6 @@ from sklearn.metrics import roc_auc_score
 import gpuvgm
 from gpuvgm.columns import DatetimeCodec, FloatCodec
 from gpuvgm.report import Comparison
-from gpuvgm.report.closest import closest_records
 from gpuvgm.report.detection import LEAST_ROWS, MOST_ROWS, Detection, _auc, date_parts, row_hashes, sample_places
 from tests.report.documents import parsed
 
@@ -93,7 +92,7 @@ def test_the_column_that_is_spoilt_is_seen_first(
     assert [feature.drop for feature in detection.seen] == sorted((one.drop for one in detection.seen), reverse=True)
     text = " of ".join(filter(None, reversed(seen)))
     assert text in detection.text.partition("seen first: ")[2]
-    assert not found.closest.stand_out
+    assert not found.near.stand_out
     line = found.verdict.partition(";")[0]
     assert line == detection.text[0].upper() + detection.text[1:]
     page = parsed(found.to_html())
@@ -115,7 +114,7 @@ def test_halves_of_a_table_cannot_be_told(seed: int, transformer: gpuvgm.TableTr
     for one, two in ((half, other), (rows, as_table(shop(ROWS, 20 + seed)))):
         found = transformer.evaluate(one, compare=two)
         assert found.detection.by_chance and found.detection.seen == ()
-        assert not found.closest.stand_out
+        assert not found.near.stand_out
         assert found.verdict.startswith("Synthetic rows can hardly be told from original ones (AUC 0.5")
         assert found.verdict.endswith("; no column stands out")
 
@@ -132,56 +131,14 @@ def test_copies_are_the_worst_though_nothing_tells_them(
     assert found.detection.auc <= 0.52
     assert found.verdict.startswith(f"{'50.0' if how == 'half' else '100'} % of the synthetic rows equal an original")
     assert "hardly" not in found.verdict and "no column stands out" not in found.verdict
-    assert found.closest.stand_out
+    assert found.near.stand_out
     if how != "half":
         assert found.detection.auc == 0.5
 
 
-@pytest.mark.parametrize("share", [1, 0.2])
-def test_rows_that_are_copied_but_for_some_noise_stand_out(
-    share: float, transformer: gpuvgm.TableTransformer, original: pa.Table
-) -> None:
-    random, count = np.random.default_rng(3), round(share * ROWS)
-    noisy, honest = shop(ROWS, 0), shop(ROWS, 1)
-    noisy["width"] = noisy["width"] + 1e-4 * random.normal(size=ROWS)
-    mixed = {name: np.concatenate([noisy[name][:count], honest[name][count:]]) for name in noisy}
-    found = transformer.evaluate(original, compare=as_table(mixed))
-    assert found.copies.copied_rows == 0
-    assert found.closest.near_share == pytest.approx(share / 2, abs=0.06), "of which half are of the half"
-    assert found.closest.other_half_near_share == pytest.approx(0.01, abs=0.005)
-    assert found.verdict.startswith(found.closest.share_text)
-    assert found.closest.text in found.to_text().replace("\n", " ")
-    assert json.loads(json.dumps(found.to_dict()))["closest"]["stand_out"] is True
-
-
-def test_distances_are_those_of_all_pairs_of_rows() -> None:
-    random = np.random.default_rng(4)
-    tables = [
-        {("x", ""): np.where(random.random(300) < 0.1, np.nan, random.normal(size=300)), ("c", ""): codes}
-        for codes in random.integers(0, 5, (2, 300)).astype(np.int32)
-    ]
-    hashes = row_hashes(*tables)
-    found = closest_records(*tables, hashes)
-    is_first = (hashes[0] >> np.uint64(32)) % np.uint64(2) == 0
-    known = np.sort(tables[0]["x", ""][is_first])
-    known = known[~np.isnan(known)]
-
-    def place(x: float) -> float:
-        return 2.0 if np.isnan(x) else np.interp(x, known, (np.arange(len(known)) + 0.5) / len(known))
-
-    places, others = ([place(x) for x in table["x", ""]] for table in tables)
-    nearest = [
-        min(abs(here - places[row]) + (code != tables[0]["c", ""][row]) for row in np.flatnonzero(is_first))
-        for here, code in zip(others, tables[1]["c", ""], strict=True)
-    ]
-    assert (found.rows, found.nearest_rows) == (sum(is_first), (300, 300 - sum(is_first)))
-    assert found.median == pytest.approx(np.median(nearest))
-
-
 def test_few_rows_are_not_judged(transformer: gpuvgm.TableTransformer, original: pa.Table) -> None:
     few = transformer.evaluate(original, compare=original[: LEAST_ROWS - 1])
-    assert few.detection is few.closest is None
-    assert few.to_dict()["detection"] is few.to_dict()["closest"] is None
+    assert few.detection is few.to_dict()["detection"] is None
     assert few.broken({"max_auc": 1}) == [
         "the AUC of a classifier is not known for fewer than 200 rows, but must be at most 1"
     ]
@@ -236,7 +193,7 @@ def test_columns_that_no_model_sees_are_no_features() -> None:
 
 
 def judged(found: Comparison) -> tuple:
-    return found.detection, found.closest, found.verdict
+    return found.detection, found.near, found.verdict
 
 
 @pytest.mark.parametrize(("block_rows", "threads"), [(256, 1), (1000, 2)])

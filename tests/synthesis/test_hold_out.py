@@ -129,14 +129,12 @@ def test_further_rows_are_held_out_as_well(synthesizer: gpuvgm.TableSynthesizer,
 
 
 def test_samples_are_measured_by_the_rows_held_out(synthesizer: gpuvgm.TableSynthesizer, table: pa.Table) -> None:
-    closest = synthesizer.evaluate(table).closest
-    held = is_held(table)
-    assert closest.held_out
-    assert (closest.rows, closest.nearest_rows) == (ROWS - held.sum(), (1000, min(1000, held.sum())))
-    assert not closest.stand_out
-    assert closest.median == pytest.approx(closest.other_half_median, rel=0.15)
-    assert "of the synthetic rows are as near to a fitted row as" in closest.text
-    assert not gpuvgm.TableSynthesizer().fit(table).evaluate(table).closest.held_out
+    near = synthesizer.evaluate(table).near
+    assert near.rows == ROWS - is_held(table).sum()
+    assert not near.stand_out
+    assert near.held_out_share == pytest.approx(near.other_half_share, abs=0.02)
+    assert "of the other half's rows and" in near.text and "of those held out do" in near.text
+    assert gpuvgm.TableSynthesizer().fit(table).evaluate(table).near.held_out_share is None
 
 
 def test_rows_that_were_fitted_stand_out_and_rows_held_out_do_not(
@@ -147,10 +145,10 @@ def test_rows_that_were_fitted_stand_out_and_rows_held_out_do_not(
         noise = np.random.default_rng(3).normal(scale=1e-3, size=rows.num_rows)
         noisy = rows.set_column(0, "x", pa.array(rows["x"].to_numpy() + noise))
         found = synthesizer.transformer_.evaluate(table, compare=noisy)
-        assert found.closest.stand_out == stand_out
-        assert ("as near to a fitted row as" in found.verdict) == stand_out
-    closest = synthesizer.transformer_.evaluate(table.filter(~held), compare=noisy).closest
-    assert not closest.held_out, "where no row is, halves are compared"
+        assert found.near.stand_out == stand_out
+        assert ("repeat an original row but for small changes" in found.verdict) == stand_out
+    near = synthesizer.transformer_.evaluate(table.filter(~held), compare=noisy).near
+    assert near.held_out_share is None, "where no row is, halves are compared"
 
 
 def test_files_keep_the_rule(synthesizer: gpuvgm.TableSynthesizer, table: pa.Table, tmp_path: Path) -> None:
@@ -162,7 +160,7 @@ def test_files_keep_the_rule(synthesizer: gpuvgm.TableSynthesizer, table: pa.Tab
     synthesizer.sample(ROWS, out=tmp_path / "sample.parquet")
     model, compared = str(tmp_path / "model.gpuvgm"), str(tmp_path / "sample.parquet")
     run = invoke("evaluate", str(tmp_path / "table.parquet"), "--model", model, "--compare", compared)
-    assert "of the rows that were held out are" in " ".join(run.stdout.split())
+    assert "of those held out do" in " ".join(run.stdout.split())
 
 
 def test_the_command_line(table: pa.Table, tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""Synthetic rows that repeat original rows but for small changes, such as an hour, a cent or some noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.report.copies import Copies, Rows, Words, column_words, sum_of
+from gpuvgm.report.pair_trends import even_steps
+from gpuvgm.summary import Floats, Ints
+
+NEAR = 0.01  # of the original rows, which may have another row in their cell
+_LEAST_BINS, _MOST_BINS = 2, 1 << 14  # of each column of numbers
+_ROWS = 5_000  # by which the bins are chosen
+_NUMBERS = 100_000  # of each column, by which bins end
+_REFINED = 3  # times that bins are halved where all rows say that they are too wide
+Table = Mapping[str, NDArray[Any]]  # numbers with NaN for missing values, or codes
+
+
+@dataclass(frozen=True, slots=True)
+class NearRows(Copies):
+    """Shares of rows that lie in the same cell as an original row; all else as for `Copies`.
+
+    Cells are boxes: numbers in the same bin of each column, and the same categories. The bins have about as many rows
+    each, end in the widest gaps nearby, and are so wide that hardly any original row shares its cell.
+
+    Parameters
+    ----------
+    bins : int
+        Bins of each column of numbers, about.
+    """
+
+    bins: int = 0
+    REMEDY: ClassVar[str] = "The generator repeats original rows but for some noise."
+    _OF_HALF: ClassVar[str] = "repeat one of a half of the original rows so"
+
+    @property
+    def what(self) -> str:
+        """What these rows do, as words."""
+        return "repeat an original row but for small changes"
+
+
+def near_rows(tables: Sequence[Table], owners: Words | None) -> NearRows | None:
+    """Compare the rows of tables by cells.
+
+    Parameters
+    ----------
+    tables : sequence of mapping of str to ndarray of shape (rows,)
+        The original table, the synthetic one, and the rows that were held out, if there are any.
+    owners : ndarray of uint64, optional
+        As for `Rows`.
+
+    Returns
+    -------
+    NearRows or None
+        The shares; None where no column has numbers, so that near rows are equal ones.
+    """
+    original = tables[0]
+    numbers = {name: _Numbers(values) for name, values in original.items() if values.dtype.kind == "f"}
+    if not numbers:
+        return None
+    bins = _bins(original, numbers, owners)
+    for _ in range(_REFINED):
+        near = _of_bins(tables, numbers, owners, bins)
+        if near.other_half_share <= 2 * NEAR or bins >= _MOST_BINS:
+            break
+        bins *= 2
+    return replace(near, bins=bins)
+
+
+class _Numbers:
+    """The different numbers of a column, and where its bins end."""
+
+    def __init__(self, values: Floats) -> None:
+        some = values[even_steps(len(values), _NUMBERS)]
+        self.different, counts = np.unique(some[np.isfinite(some)], return_counts=True)
+        self._upto = np.cumsum(counts)  # rows at or below each
+
+    def borders(self, bins: int) -> Floats:
+        """Middles of gaps between numbers: of the widest one of each of so many parts of equal rows.
+
+        Gaps in the middle of a part come first, as the widest ones of all lie far out.
+        """
+        known = self.different
+        if len(known) < 2:
+            return known[:0]
+        with np.errstate(over="ignore"):  # the widest of all is infinite, which is no matter
+            gaps = np.diff(known)
+        place = self._upto[:-1] * (bins / self._upto[-1])
+        part, within = np.floor(place), place % 1
+        order = np.lexsort((gaps, np.abs(within - 0.5) <= 0.25, part))
+        widest = order[np.flatnonzero(np.diff(part[order], append=np.inf))]
+        middles: Floats = known[widest] / 2 + known[widest + 1] / 2
+        return middles
+
+
+def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None) -> int:
+    """The fewest bins with which hardly any original row shares its cell, as some rows show."""
+    all_rows = len(next(iter(original.values())))
+    places = even_steps(all_rows, _ROWS)
+    some = {name: values[places] for name, values in original.items()}
+    scale, bins = all_rows / len(places), _LEAST_BINS  # more rows share more cells
+    while bins < _MOST_BINS:
+        near = _of_bins((some, some), numbers, None if owners is None else owners[places], bins)
+        if scale * near.other_half_share <= NEAR:
+            break
+        bins *= 2
+    return bins
+
+
+def _of_bins(tables: Sequence[Table], numbers: Mapping[str, _Numbers], owners: Words | None, bins: int) -> NearRows:
+    borders = {name: column.borders(bins) for name, column in numbers.items()}
+    original, synthetic, *held_out = (_cells(table, borders) for table in tables)
+    rows = Rows(sum_of(original), sum_of(synthetic), sum_of(held_out[0]) if held_out else None, owners)
+    return NearRows.count([*tables[0]], rows)
+
+
+def _cells(table: Table, borders: Mapping[str, Floats]) -> Iterator[Words]:
+    """Words of the bins or categories of each column."""
+    for place, (name, values) in enumerate(table.items()):
+        if name in borders:
+            bins: Ints = np.searchsorted(borders[name], values)
+            yield column_words(np.where(np.isnan(values), -1, bins), place)
+        else:
+            yield column_words(values, place)
