@@ -165,7 +165,7 @@ def _hexadecimal_of(texts: list[str], simple: dict[int, str], ends: tuple[int, i
 
 
 def _are_mixed(texts: list[str], ends: tuple[int, int]) -> bool:
-    """Return whether letters and digits follow each other to and fro in most texts."""
+    """Return whether letters follow digits, and digits letters, in most texts."""
     middles = (text[ends[0] : len(text) - ends[1]] for text in texts)
     changes = [len(re.findall(r"[0-9](?=[A-Za-z])|[A-Za-z](?=[0-9])", middle)) for middle in middles]
     return bool(np.median(changes) >= LEAST_CHANGES) if changes else False
@@ -212,8 +212,8 @@ def _narrowed(shape: _Shape) -> list[str]:
 def _ways_of(shape: _Shape, tokens: list[str], closing: Sequence[int], *, numbers: bool) -> Iterator[Pattern]:
     """Patterns that keep codes of neighbouring letters and digits, those that keep most first; at last the usual one.
 
-    Where numbers leave no room, one leading zero of all of them may. Where all letters are codes, the last ones are
-    not kept: real names side by side would be one.
+    Where numbers leave no room, one leading zero of all of them may, or else other digits that all share. Where all
+    letters are codes, the last ones are not kept: real names side by side would be one.
     """
     alphabets = _alphabets_of(shape, tokens)
     words = _runs(tokens, closing, "aA")
@@ -228,6 +228,7 @@ def _ways_of(shape: _Shape, tokens: list[str], closing: Sequence[int], *, number
         words = words[:-1]
         usual = _with_codes(shape, tokens, words, {})
         yield usual
+    yield _with_codes(shape, shape.tokens, words, {})
     yield usual
 
 
