@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import groupby
-from math import prod
 from os.path import commonprefix
 from typing import Annotated, Any, Literal
 
@@ -18,14 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns import UUID, TableModel, values_in, whole
+from gpuvgm.columns import TableModel, values_in, whole
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of
+from gpuvgm.synthesis.checks import ALIKE
 from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.keys import (
+    LONGEST_PERIOD,
     MOST_COLUMNS,
     NEARLY_AS_MANY,
     Claims,
@@ -35,21 +35,29 @@ from gpuvgm.synthesis.keys import (
     codes_of_lacking,
     keys_that_determine,
     trees_of_keys,
-    with_check_digits,
 )
 from gpuvgm.synthesis.network import Structure
-from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
+from gpuvgm.synthesis.seen import (
+    CODE,
+    ENDLESS,
+    LONGEST,
+    MOST_NUMBERED,
+    NUMBER,
+    Pattern,
+    SeenShape,
+    SeenValues,
+    refined_pattern,
+)
+from gpuvgm.synthesis.shapes import LEAST_OF_EACH, codes_of, patterns_of
 from gpuvgm.synthesis.streams import column_number, shuffled
 from gpuvgm.synthesis.structure import Dependence, KeyPath
 from gpuvgm.table import warnings_of_samples
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
 _LOG = logging.getLogger("gpuvgm")
-LONGEST = 64  # letters of a shape
-MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
+SLOTS = 1 << 10  # of consecutive numbers, which patterns share by their weights
 MADE = {
     "number": "running numbers",
-    "uuid": "new UUIDs",
     "address": "addresses of no host",
     "shape": "random letters and digits",
     "moment": "missing values",
@@ -57,14 +65,9 @@ MADE = {
 }
 _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}"  # of version 4 of the Internet Protocol
 FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on are of no host
-_CLASS_OF_LETTER = {ord(letter): f"\\{name}" for name, members in CLASSES.items() for letter in members}
-LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
-LEAST_OF_CODES = 0.1
-_LEADING_ZERO = r"(?<![0-9\\])(0*)0(?=\\0)"  # that all numbers have, before the other digits, in a pattern
-LEAST_OF_EACH = 5  # values that a code has, or it may name someone
-MOST_NUMBERS = 64  # of neighbouring digits that are codes, such as years and prefixes of phone numbers
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
-LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
+FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
+NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +76,18 @@ class IdentifierForm:
 
     Parameters
     ----------
-    kind : {"number", "uuid", "address", "shape", "moment", "missing"}
-        Numbers that run on after the largest of the table; random UUIDs; IPv4 addresses that no host has; letters and
-        digits drawn at the places where all values have such, or most, no two rows the same while there are enough; or
-        missing values, for dates and times that are not read, and for sentences.
-    pattern, codes, unseen : str, tuple of tuple of str, tuple of str
-        See `Pattern`.
+    kind : {"number", "address", "shape", "moment", "missing"}
+        Numbers that run on after the largest of the table; IPv4 addresses that no host has; letters and digits drawn
+        at the places where all values of a pattern have such, no two rows the same; or missing values, for dates and
+        times that are not read, and for sentences.
+    patterns : tuple of Pattern
+        Patterns of the values, the most frequent first; of numbers a single one.
     width : int
         Least digits of a number.
     largest : int
         Largest number of the table.
     length : int
         Characters of the longest text of the table; 0 where its rows are not read yet.
-    check : {"", "iban", "luhn"}
-        Check digits, which make no two values different.
     key : KeyLayout, optional
         Of a key: which rows have the same one.
     level : int
@@ -99,14 +100,11 @@ class IdentifierForm:
         Addresses of each domain, in a sample.
     """
 
-    kind: Literal["number", "uuid", "address", "shape", "moment", "missing"]
-    pattern: str = ""
-    codes: tuple[tuple[str, ...], ...] = ()
-    unseen: tuple[str, ...] = ()
+    kind: Literal["number", "address", "shape", "moment", "missing"]
+    patterns: tuple[Pattern, ...] = ()
     width: Annotated[int, whole(0, LONGEST)] = 0
     largest: Annotated[int, whole(-(2**63), 2**64 - 1)] = -1
     length: Annotated[int, whole()] = 0
-    check: Literal["", "iban", "luhn"] = ""
     key: KeyLayout | None = None
     level: Annotated[int, whole()] = 0
     missing: Annotated[int, whole(0, 2**32)] = 0
@@ -131,7 +129,7 @@ class IdentifierForm:
         levels = trees_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
-            or cls("number", NUMBER, largest=column.first - column.step)
+            or cls("number", (Pattern(NUMBER),), largest=column.first - column.step)
             for column in identifiers
         }
         pass_names = [
@@ -155,56 +153,94 @@ class IdentifierForm:
             if form is not None
         }
 
-    @property
-    def tokens(self) -> Pattern:
-        """The pattern with its texts."""
-        return Pattern(self.pattern, self.codes, self.unseen)
+    def check(self, levels: Mapping[tuple[str, int], Any]) -> None:
+        """Raise ValueError where the parts of a loaded form do not fit together, or are of keys of other levels."""
+        if len(self.domains) != len(self.domain_values):
+            raise ValueError("domains of e-mail addresses have no shares")
+        if not self.patterns and self.kind in ("number", "shape"):
+            raise ValueError("values of a form have no pattern")
+        for pattern in self.patterns:
+            pattern.require(numbers=self.kind == "number")
+        if self.key is not None:
+            self.key.check()
+            lacking = [level for level in range(len(self.key.above) + 1) if (self.key.group, level) not in levels]
+            if lacking or self.level > len(self.key.above):
+                raise ValueError(f'there are no keys of level {[*lacking, self.level][0]} of "{self.key.group}"')
 
     @property
     def is_read(self) -> bool:
         """True if it depends on what rows hold."""
-        return bool(self.pattern or self.key)
+        return bool(self.patterns or self.key)
 
     def seen(self, values: pa.Array[Any]) -> SeenValues:
-        """What some rows hold of the pattern: of e-mail addresses what is before any domain."""
+        """What some rows hold of the patterns: of e-mail addresses what is before any domain."""
         if self.domains:
             texts: Any = plain_values_of(values).cast(pa.large_string())
             values = pc.list_element(pc.split_pattern(texts, "@", max_splits=1), 0)
-        return SeenValues.of(self.tokens, values)
+        return SeenValues.of(self.patterns, values)
 
     def refined(self, seen: SeenValues) -> IdentifierForm:
         """The form that makes none of the values of some rows, nor any that it did not make before."""
-        if not self.pattern:
+        if not self.patterns:
             return self
         if self.kind == "number":
             return self if seen.largest is None else replace(self, largest=max(self.largest, seen.largest))
-        form = replace(self, length=max(self.length, seen.longest, 1))
-        if self.unseen:
-            is_seen = bits(seen.parts[0], len(self.unseen)) if seen.parts else [False] * len(self.unseen)
-            unseen = tuple(text for text, one in zip(self.unseen, is_seen, strict=True) if not one)
-            return replace(form, unseen=unseen) if unseen else form._lengthened()
-        if self.length:
-            return form if form.tokens.characters > form.length else form._lengthened()
-        part = unseen_part(self.tokens, seen)
-        return form._lengthened() if part is None else replace(form, pattern=part.text, unseen=part.unseen)
+        count, is_read = len(self.patterns), bool(self.length)
+        shapes = seen.shapes or (SeenShape(),) * count
+        patterns = tuple(
+            refined_pattern(pattern, shape, count, is_read=is_read)
+            for pattern, shape in zip(self.patterns, shapes, strict=True)
+        )
+        return replace(self, patterns=patterns, length=max(self.length, seen.longest, 1))
 
     def merge(self, other: IdentifierForm) -> IdentifierForm:
         """The form that makes no value of the tables of both; both come from one form."""
-        seen = np.packbits(np.array([text not in other.unseen for text in self.unseen], np.bool_)).tobytes()
-        return self.refined(SeenValues(0, other.largest, other.length, (seen,)))
+        shapes = tuple(map(Pattern.lacking, self.patterns, other.patterns))
+        return self.refined(SeenValues(other.largest, other.length, shapes))
 
-    def _lengthened(self) -> IdentifierForm:
-        """The shape with more letters or digits at its end than the longest text has; missing values beyond 64."""
-        classes = self.unseen[0].translate(_CLASS_OF_LETTER) if self.unseen else ""
-        pattern = self.pattern.replace(PART, classes)
-        form = replace(self, pattern=pattern, unseen=())
-        if self.length >= LONGEST:
-            return IdentifierForm("missing", key=self.key, level=self.level, missing=self.missing)
-        place, token = max(
-            ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
-        )
-        more = token * (self.length + 1 - form.tokens.characters)
-        return replace(form, pattern=pattern[:place] + more + pattern[place:])
+    def slots(self) -> NDArray[np.int64]:
+        """Ends of the shares of the patterns among `SLOTS` numbers that follow each other, the first one at 0."""
+        weights = np.cumsum([pattern.weight for pattern in self.patterns])
+        rest = SLOTS - len(weights)  # each has one at least
+        return np.append(0, weights * rest // weights[-1] + np.arange(1, len(weights) + 1))
+
+    def places(self, name: str, counter: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """For each number the pattern, and its number there; -1 and its own where none has more values."""
+        limits = np.array([pattern.limit for pattern in self.patterns], np.uint64)
+        widest = int(np.argmax(limits))
+        which, numbers = np.zeros(len(counter), np.int64), counter
+        if len(limits) > 1:
+            ends = self.slots()
+            turns, slots = np.divmod(counter, np.uint64(SLOTS))
+            slots = shuffled(slots, SLOTS, f"{name}/pattern", seed)
+            which = np.searchsorted(ends, slots.astype(np.int64), side="right") - 1
+            sizes = np.diff(ends).astype(np.uint64)
+            numbers = turns * sizes[which] + slots - ends[which].astype(np.uint64)
+        beyond = numbers >= limits[which]
+        in_widest = beyond & (counter < limits[widest])
+        # The other half of the widest one is of numbers that no turn gives.
+        others = np.where(in_widest, counter + limits[widest], counter - limits[widest])
+        numbers = np.where(beyond, others, numbers)
+        return np.where(in_widest, widest, np.where(beyond, -1, which)), numbers
+
+    @property
+    def unlengthened(self) -> int:
+        """Numbers below it have values no longer than those of the table."""
+        if self.kind == "shape":
+            return max(pattern.limit for pattern in self.patterns)
+        if self.kind != "number" or not (self.width or self.key):  # running numbers grow
+            return 2**64
+        return int(10 ** max(self.width, len(str(self.largest)))) - 1 - self.largest
+
+    def room_beside(self, texts: list[str]) -> int:
+        """How many values it makes that are no longer than those of some texts, and none of them."""
+        return self.refined(self.seen(pa.array(texts))).unlengthened if self.patterns else 0
+
+    def longer(self, name: str, numbers: NDArray[np.uint64], seed: int) -> int:
+        """How many of some numbers have values that are longer than those of the table."""
+        if self.kind == "shape":
+            return int(np.count_nonzero(self.places(name, numbers, seed)[0] < 0))
+        return int(np.count_nonzero(numbers >= np.uint64(self.unlengthened)))
 
     def lacking(self, name: str, rows: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
         """Which rows of some numbers have no value, of what is no key: drawn, in the table's share."""
@@ -217,21 +253,43 @@ class IdentifierForm:
             return pa.nulls(len(counter), pa.string())
         if self.kind == "address":
             return _unused_addresses(counter, name, seed)
-        if self.kind == "uuid":
-            return _random_uuids(counter, name, seed)
-        parts: list[Any] = _drawn_texts(self.tokens.choices, counter, name, seed)
         if self.kind == "number":
             numbers = pa.array(counter.astype(np.int64) + (self.largest + 1)).cast(pa.string())
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
-            parts[self.tokens.tokens.index(NUMBER)] = padded
-        joined = list[Any]()
-        for is_fixed, group in groupby(parts, lambda part: isinstance(part, str)):
-            neighbours = [*group]
-            joined += ["".join(neighbours)] if is_fixed else neighbours
-        texts: pa.Array[Any] = pc.binary_join_element_wise(*joined, "")
-        if self.check:
-            texts = pa.array([with_check_digits(str(text), self.check) for text in texts.to_pylist()], pa.string())
+            texts = self.patterns[0].texts(counter, name, seed, padded)
+        else:
+            texts = self._texts(name, counter, seed)
         return self._with_domains(texts, name, counter, seed) if self.domains else texts
+
+    def _texts(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
+        """Texts of shapes by their numbers, longer ones where no shape has more that no row has."""
+        which, numbers = self.places(name, counter, seed)
+        pieces, rows = list[Any](), list[NDArray[np.int64]]()
+        for place in np.unique(which).tolist():
+            own = np.flatnonzero(which == place)
+            if place < 0:
+                pieces.append(self._longer_texts(name, numbers[own], seed))
+            else:
+                stream = f"{name}/shape {place}" if place else name
+                pieces.append(self.patterns[place].texts(numbers[own], stream, seed))
+            rows.append(own)
+        every: Any = pa.concat_arrays(pieces)
+        return every if len(rows) == 1 else every.take(pa.array(np.argsort(np.concatenate(rows), kind="stable")))
+
+    def _longer_texts(self, name: str, numbers: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
+        """Texts by their numbers that are longer than any of the table, by as few letters or digits as possible."""
+        first, start = self.patterns[0], 0
+        texts: pa.Array[Any] = pa.nulls(len(numbers), pa.string())
+        for length in range(self.length + 1, LONGEST + 1):
+            longer = first.longer(length - first.characters)
+            stop = start + min(longer.values, MOST_NUMBERED)
+            own = (numbers >= start) & (numbers < stop)
+            made = longer.texts(numbers[own] - np.uint64(start), f"{name}/longer", seed)
+            texts = pc.replace_with_mask(texts, pa.array(own), made)
+            if not (numbers >= stop).any():
+                break
+            start = stop
+        return texts
 
     def _with_domains(self, texts: pa.Array[Any], name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """E-mail addresses whose domains have the shares that they have in the table."""
@@ -243,15 +301,6 @@ class IdentifierForm:
         return addresses
 
 
-def _random_uuids(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
-    """Random UUIDs of rows."""
-    a, b, c, d = philox_words(counter, column_number(name), seed)
-    b = b & np.uint64(0xFFFF0FFF) | np.uint64(0x4000)  # version 4 of RFC 9562
-    c = c & np.uint64(0x3FFFFFFF) | np.uint64(0x80000000)
-    texts = [f"{w:08x}{x:08x}{y:08x}{z:08x}" for w, x, y, z in zip(*(p.tolist() for p in (a, b, c, d)), strict=True)]
-    return pa.array([f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts], pa.string())
-
-
 def _unused_addresses(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
     """IPv4 addresses of rows that no host has, no two rows the same up to 2^28."""
     count = (1 << 32) - FIRST_UNUSED
@@ -259,30 +308,6 @@ def _unused_addresses(counter: NDArray[np.uint64], name: str, seed: int) -> pa.A
     parts = [pa.array(numbers >> np.uint32(shift) & np.uint32(255)).cast(pa.string()) for shift in (24, 16, 8, 0)]
     texts: pa.Array[Any] = pc.binary_join_element_wise(*parts, ".")
     return texts
-
-
-def _drawn_texts(
-    choices: Sequence[tuple[str, ...]], counter: NDArray[np.uint64], name: str, seed: int
-) -> list[pa.Array[Any] | str]:
-    """Texts of rows from the choices at each place, no two rows the same while there are enough; one where all agree.
-
-    The places at the end, as many as have fewer than 2^62 combinations, are shuffled together; those before are drawn.
-    """
-    count, first = 1, len(choices)
-    while first and count * max(len(choices[first - 1]), 1) <= MOST_SHUFFLED:
-        first -= 1
-        count *= max(len(choices[first]), 1)
-    ranks: Any = shuffled(counter % np.uint64(count), count, name, seed)
-    texts: list[pa.Array[Any] | str] = []
-    for position, choice in reversed([*enumerate(choices)]):
-        size = np.uint64(max(len(choice), 1))
-        if position >= first:
-            ranks, digit = np.divmod(ranks, size)
-        else:
-            digit = philox_words(counter, column_number(f"{name}/{position}"), seed)[0] * size >> np.uint64(32)
-        places: Any = pa.array(digit)
-        texts.append(pa.array(choice, pa.string()).take(places) if len(choice) > 1 else "".join(choice))
-    return texts[::-1]
 
 
 def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | None:
@@ -303,26 +328,36 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
     texts = _texts_in(values)
     if not texts:
         return None
-    if all(re.fullmatch(UUID, text) for text in texts):
-        return IdentifierForm("uuid")
     if form := _whole_form(texts) or _form_of_mails(texts, lambda own: identifier_form(pa.array(own), is_key=is_key)):
         return form
     check = check_of(texts) if is_key else ""
-    if is_key and (
-        shape := (None if check else _running_numbers(texts))
-        or _common_shape(texts, numbers=not check)
-        or _usual_shape(texts, numbers=not check)
-    ):
-        return _with_check_places(shape, check) if check else shape
-    return (
-        _running_numbers(texts)
-        or _shape_of_texts(texts)
-        or (IdentifierForm("missing") if _hold_spaces(texts) else None)
-    )
+    running = None if check else _running_numbers(texts)
+    after = 0 if running is None else _numbers_after(running, texts)
+    if running is not None and after == ENDLESS:
+        return running
+    shape = _shape_of_texts(texts, check, is_key=is_key)
+    if shape is not None and (running is None or shape.room_beside(texts) > min(after, len(texts))):
+        return shape
+    return running or (IdentifierForm("missing") if _hold_spaces(texts) and not is_key else None)
+
+
+def _shape_of_texts(texts: list[str], check: str = "", *, is_key: bool = False) -> IdentifierForm | None:
+    """The shapes of texts, but of sentences, which have one at most; None where they have none."""
+    if form := _whole_form(texts):
+        return form
+    patterns = patterns_of(texts, check=check)
+    if _hold_spaces(texts) and not is_key:
+        of_letters = any(token in (r"\a", r"\A") for pattern in patterns for token in pattern.tokens)
+        covered = sum(pattern.weight for pattern in patterns)
+        if covered < (1.0 if of_letters else ALIKE) * len(texts) or (of_letters and len(patterns) > 1):
+            return None
+    return IdentifierForm("shape", patterns) if patterns else None
 
 
 def _form_of_mails(texts: list[str], form_of: Callable[[list[str]], IdentifierForm | None]) -> IdentifierForm | None:
     """The form before the domains of e-mail addresses, with those that several have; None where they have one alone."""
+    if not texts or "@" not in texts[0]:
+        return None
     addresses = [re.fullmatch(MAIL, text) for text in texts]
     domains = Counter(address[2] for address in addresses if address)
     listed_ones = sorted(domain for domain, count in domains.items() if count >= LEAST_OF_EACH)
@@ -334,17 +369,6 @@ def _form_of_mails(texts: list[str], form_of: Callable[[list[str]], IdentifierFo
     return replace(form, domains=tuple(listed_ones), domain_values=tuple(domains[one] for one in listed_ones))
 
 
-def _with_check_places(form: IdentifierForm, check: Any) -> IdentifierForm:
-    """The form with places for check digits, each of which is a letter, digit or fixed letter of its own."""
-    stops = np.cumsum([len(choice[0]) for choice in form.tokens.choices])
-    places = (3, 4) if check == "iban" else (stops[-1],)
-    tokens = [
-        CHECK if stop in places and token != CODE else token
-        for token, stop in zip(form.tokens.tokens, stops, strict=True)
-    ]
-    return replace(form, pattern="".join(tokens), check=check)
-
-
 def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     """Running numbers after one of a few texts, and before another one; None where texts have no such form.
 
@@ -354,7 +378,7 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     common = head[0] if head else ""
     # Of 18 digits, so that the numbers of a sample are below 2^63.
     matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text[len(common) :]) for text in texts]
-    prefixes = _codes_of(Counter(match[1] for match in matches if match))
+    prefixes = codes_of(Counter(match[1] for match in matches if match))
     are_words = len(prefixes) > 1 and _hold_spaces([*prefixes])
     if not all(matches) or not prefixes or are_words or len({match[3] for match in matches if match}) > 1:
         return None
@@ -362,15 +386,17 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
     after = next(match[3] for match in matches if match)
     before, codes = (prefixes[0], ()) if len(prefixes) == 1 else (CODE, (prefixes,))
-    return IdentifierForm("number", f"{common}{before}{NUMBER}{after}", codes, width=width)
+    return IdentifierForm("number", (Pattern(f"{common}{before}{NUMBER}{after}", codes),), width=width)
 
 
-def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
-    """Texts that so many values have that they are codes: none of rare ones, and none at all where there are many."""
-    if len(counts) > 1 and len(counts) * LEAST_ROWS_OF_CODE > counts.total():
-        return ()
-    least = max(LEAST_OF_CODES * max(counts.values(), default=0), LEAST_OF_EACH if len(counts) > 1 else 1)
-    return tuple(sorted(text for text, count in counts.items() if count >= least))
+def _numbers_after(form: IdentifierForm, texts: list[str]) -> int:
+    """How many numbers of as many digits follow the largest one; endless where they run: not where they are drawn."""
+    digits: Any = pc.extract_regex(pa.array(texts), form.patterns[0].expression).field("number").drop_null()
+    numbers = np.unique(digits.cast(pa.int64()).to_numpy())
+    every = 10 ** pc.max(pc.utf8_length(digits)).as_py()
+    after = every - 1 - int(numbers[-1])
+    follow = np.count_nonzero(np.diff(numbers) == 1) >= FOLLOWING * len(numbers)
+    return ENDLESS if follow or after > max(len(texts), NEAR_THE_END * every) else after
 
 
 def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int], list[str]]:
@@ -432,6 +458,35 @@ def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) 
     }
 
 
+def tell_of_longer(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> None:
+    """Warn of new values that are longer than those of the table, because too few others are surely of no row."""
+    for name, form in forms.items():
+        counts = np.zeros(2, np.int64)
+        for numbers in _numbers_of(form, part, seed):
+            counts += (form.longer(name, numbers, seed), len(numbers))
+        if counts[0]:
+            warn(
+                f'column "{name}": {counts[0]:,} of {counts[1]:,} new values are longer than those of the table, '
+                f"as {form.unlengthened:,} of its form are as many as are surely of no row and do not tell the others"
+            )
+
+
+def _numbers_of(form: IdentifierForm, part: RowRange, seed: int) -> Iterator[NDArray[np.uint64]]:
+    """Different numbers of the values of consecutive rows, if some may be longer than those of the table."""
+    if form.key is None:
+        first, stop = part.first_row, part.first_row + part.rows
+    else:
+        period, keys = form.key.period_lengths(form.level)
+        first, stop = part.first_row // period * keys, -(-(part.first_row + part.rows) // period) * keys
+    if stop <= form.unlengthened:
+        return
+    if form.key is not None and part.rows <= LONGEST_PERIOD:
+        yield np.unique(form.key.numbers(part, seed)[form.level])
+        return
+    for start in range(first, stop, LONGEST_PERIOD):
+        yield np.arange(start, min(start + LONGEST_PERIOD, stop), dtype=np.uint64)
+
+
 @dataclass(frozen=True, slots=True)
 class IdentifierCounts:
     """What rows hold of the columns of forms; merging does not depend on the order.
@@ -462,7 +517,7 @@ class IdentifierCounts:
         claims = _claims_of(forms, attributes)
         names = dict.fromkeys([*forms, *(other for others in claims.values() for other in others)])
         arrays = {name: values(name) for name in names}
-        seen = {name: form.seen(arrays[name]) for name, form in forms.items() if form.pattern}
+        seen = {name: form.seen(arrays[name]) for name, form in forms.items() if form.patterns}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
         with_claims = {name: forms[name] for name in claims}
         keys, levels = {}, levels_of_keys(with_claims)
@@ -538,83 +593,12 @@ def _whole_form(texts: list[str]) -> IdentifierForm | None:
     return IdentifierForm("moment") if texts and values_in(pa.array(texts)) == "dates or times" else None
 
 
-def _shape_of_texts(texts: list[str]) -> IdentifierForm | None:
-    """The shape that all texts have, or that most of several single words have; None where they have none."""
-    return _whole_form(texts) or _common_shape(texts) or (None if _hold_spaces(texts) else _usual_shape(texts))
-
-
-def _common_shape(texts: list[str], *, numbers: bool = True) -> IdentifierForm | None:
-    """Letters and digits at the places where all texts have such; None where lengths differ, or other letters.
-
-    Neighbouring letters that are the same in many values are codes, which stay together; and with `numbers` so are
-    neighbouring digits of which there are few, such as years, where the others leave room for new values. Where they do
-    not, one leading zero of all numbers may.
-    """
-    if not texts or len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
-        return None
-    classes = [_class_of({*letters}) for letters in zip(*texts, strict=True)]
-    if "?" in classes or not any(len(name) == 2 for name in classes):
-        return None
-    words = _runs(classes, letters=True)
-    shapes = [_with_codes(classes, texts, words)]
-    if numbers:
-        runs = [
-            run for run in _runs(classes, letters=False) if len({text[slice(*run)] for text in texts}) <= MOST_NUMBERS
-        ]
-        shapes.insert(0, _with_codes(classes, texts, sorted([*runs, *words])))
-    wider = [replace(shape, pattern=re.sub(_LEADING_ZERO, r"\1\\0", shape.pattern)) for shape in shapes]
-    ways = (way for pair in zip(shapes, wider, strict=True) for way in pair)
-    return next((way for way in ways if _leaves_room(way, texts)), shapes[-1])
-
-
-def _leaves_room(form: IdentifierForm, texts: list[str]) -> bool:
-    """Return whether a form has as many values as there are texts with a part that none of these has."""
-    return unseen_part(form.tokens, form.seen(pa.array(texts))) is not None
-
-
-def _with_codes(classes: Sequence[str], texts: list[str], runs: Sequence[tuple[int, int]]) -> IdentifierForm:
-    """The shape of classes, in which neighbouring places, ascending, are codes where texts have such there."""
-    tokens, codes = [*classes], []
-    for first, stop in reversed(runs):
-        found = _codes_of(Counter(text[first:stop] for text in texts))
-        if found:
-            tokens[first:stop] = [*found[0]] if len(found) == 1 else [CODE]
-            codes.append(found)
-    return IdentifierForm("shape", "".join(tokens), tuple(found for found in reversed(codes) if len(found) > 1))
-
-
-def _runs(classes: Sequence[str], *, letters: bool) -> list[tuple[int, int]]:
-    """First and last place of neighbouring letters, or digits, of which some are not the same in all texts."""
-    is_one = str.isalpha if letters else str.isdecimal
-    marks = "".join(name[0] if is_one(name[-1]) else "." for name in classes)
-    return [match.span() for match in re.finditer(r"[^.]+", marks) if "\\" in match[0]]
-
-
-def _usual_shape(texts: list[str], *, numbers: bool = True) -> IdentifierForm | None:
-    """Most frequent shape of letters, digits and signs between the common prefix and suffix of all texts.
-
-    None where no two texts share it, or it has few values.
-    """
-    before = commonprefix(texts)
-    after = commonprefix([text[len(before) :][::-1] for text in texts])[::-1]
-    members = defaultdict[str, list[str]](list)
-    for text in texts:
-        if len(text) <= LONGEST and not {*text} & {"\\", "?"}:
-            members[text[len(before) : len(text) - len(after)].translate(_CLASS_OF_LETTER)].append(text)
-    shape, alike = max(members.items(), key=lambda item: (len(item[1]), item[0]), default=("", []))
-    values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
-    if len(alike) < 2 or values < len(texts):
-        return None
-    common = _common_shape(alike, numbers=numbers) if len(alike) >= LEAST_ALIKE else None
-    return common or IdentifierForm("shape", f"{before}{shape}{after}")
-
-
 def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
     """Descriptions of how values of unmodelled columns are made, by column."""
     ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate != "missing"}
     ways |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
     ways |= {name: MADE[form.kind] for name, form in forms.items()}
-    ways |= {name: f"{ways[name]}, one for each key" for name, form in forms.items() if form.key and form.pattern}
+    ways |= {name: f"{ways[name]}, one for each key" for name, form in forms.items() if form.key and form.patterns}
     return {column.name: ways.get(column.name, MADE["missing"]) for column in model.columns if not column.is_encoded}
 
 
@@ -728,13 +712,7 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
     """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
     levels = levels_of_keys(forms)
     for form in forms.values():
-        if len(form.domains) != len(form.domain_values):
-            raise ValueError("domains of e-mail addresses have no shares")
-        if form.key is not None:
-            form.key.check()
-            lacking = [level for level in range(len(form.key.above) + 1) if (form.key.group, level) not in levels]
-            if lacking or form.level > len(form.key.above):
-                raise ValueError(f'there are no keys of level {[*lacking, form.level][0]} of "{form.key.group}"')
+        form.check(levels)
     if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
         raise ValueError("its attributes are no columns of the network")
     dependence = Dependence(levels_of_attributes(forms, attributes))
@@ -746,10 +724,3 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
         others = [*node.parents, *([] if bins.since is None else [bins.since])]
         if not all(dependence.allows(node.name, other) for other in others):
             raise ValueError(f'"{node.name}" is not the same in all rows of a key')
-
-
-def _class_of(letters: set[str]) -> str:
-    """Class of the letters at one place; "?" where they have none, or it cannot be written."""
-    if len(letters) == 1 and not letters & {"\\", "?"}:
-        return letters.pop()
-    return next((f"\\{name}" for name, members in CLASSES.items() if letters <= {*members}), "?")

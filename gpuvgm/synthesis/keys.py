@@ -7,7 +7,6 @@ rows are drawn key after key, those of an owner follow each other instead, in a 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -23,6 +22,7 @@ from gpuvgm.arrays import mixed
 from gpuvgm.columns import Count
 from gpuvgm.datasets import RowRange
 from gpuvgm.io import is_text_type, plain_values_of
+from gpuvgm.synthesis.checks import ALIKE, check_by_name
 from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
@@ -30,7 +30,6 @@ Bits = NDArray[np.uint64]  # of columns that are missing
 Claims = Set[tuple[str, str]]  # of columns of which the first determines the second
 #: Text of no more different values is a code, of what looks like keys of fewer; so many of these look so.
 MOST_CODES, MOST_ALIKE = 255, 20
-ALIKE = 0.95
 LOOKED_AT = 20_000  # different texts, by which a column's look is judged
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
 ONE_TO_ONE = 1.02
@@ -159,6 +158,11 @@ class KeyLayout:
     def rows_per_owner(self) -> float:
         """Rows of a period for each owner, those that lack it with the owner of their other keys."""
         return float(period_of(self).stops[-1]) / (int(_owners_of(self).max()) + 1)
+
+    def period_lengths(self, level: int) -> tuple[int, int]:
+        """Rows of a period, and its keys of a level."""
+        period = period_of(self)
+        return int(period.stops[-1]), len(period.levels[level].lacking)
 
     def rows_per_key(self, level: int) -> float:
         """Rows of the keys of a level on average."""
@@ -673,25 +677,9 @@ def keys_that_determine(
     return {other: key for other, key in determined.items() if key}
 
 
-# -- check digits
-
-
 def check_of(texts: list[str]) -> str:
-    """The check digits that nearly all texts have right: "iban" (ISO 7064, mod 97), "luhn" (ISO/IEC 7812) or none."""
-    for check in ("iban", "luhn"):
-        pattern = LOOKS["IBANs" if check == "iban" else "payment cards"].replace(r"\z", r"\Z")
-        right = sum(bool(re.match(pattern, text)) and with_check_digits(text, check) == text for text in texts)
-        if texts and right >= ALIKE * len(texts):
+    """The check digits that nearly all texts have right which look like IBANs or payment cards; else none."""
+    for check, look in {"iban": "IBANs", "luhn": "payment cards"}.items():
+        if texts and _share_like(pa.array(texts), LOOKS[look]) >= ALIKE and check_by_name(texts, (check,), 1):
             return check
     return ""
-
-
-def with_check_digits(text: str, check: str) -> str:
-    """The text with right check digits: the third and fourth letter of an IBAN, or the last digit."""
-    if check == "iban":
-        compact = text.replace(" ", "")
-        number = int("".join(str(int(letter, 36)) for letter in f"{compact[4:]}{compact[:2]}00"))
-        return f"{text[:2]}{98 - number % 97:02d}{text[4:]}"
-    digits = [int(letter) for letter in text[:-1] if letter.isdigit()][::-1]
-    doubled = [digit if place % 2 else sum(divmod(2 * digit, 10)) for place, digit in enumerate(digits)]
-    return f"{text[:-1]}{-sum(doubled) % 10}"

@@ -18,7 +18,7 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values
 from gpuvgm.synthesis.conditions import row_finders
-from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
+from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_longer, tell_of_samples
 from gpuvgm.synthesis.synthesizer import forms_of_table, restored_sample
 from gpuvgm.synthesis.values import unmodelled_columns, within_range
 from gpuvgm.table import TableTransformer, onehot_parts
@@ -124,6 +124,7 @@ class SampledTable:
         executor : LocalExecutor
             Executor of one thread.
         """
+        tell_of_longer(self.identifiers, part, seed)
         batches, rows_of = list[pa.RecordBatch](), self._rows_of(outputs)
         executor.map_blocks(
             lambda range_: rows_of(range_.first_row, range_.rows, seed), part.ranges(BLOCK_ROWS), batches.append

@@ -77,6 +77,7 @@ from gpuvgm.synthesis.identifiers import (
     levels_of_attributes,
     levels_of_keys,
     rows_per_key,
+    tell_of_longer,
     tell_of_numbers,
     tell_of_samples,
 )
@@ -481,6 +482,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         if conditions:
             _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
+        tell_of_longer(self.identifiers_, part, row_seed)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
             executor = sampler.executor(self.executor, self.threads, report)

@@ -15,6 +15,7 @@ import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution import any_source
+from gpuvgm.synthesis.checks import with_check_digits
 from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,
@@ -23,7 +24,6 @@ from gpuvgm.synthesis.keys import (
     keys_found,
     period_of,
     trees_of_keys,
-    with_check_digits,
 )
 from gpuvgm.synthesis.synthesizer import forms_of_table
 

@@ -1,0 +1,440 @@
+"""Check digits: those that standards name, read letter by letter, and equations that the digits of a column fulfil.
+
+References: ISO/IEC 7064:2003; ISO/IEC 7812-1, annex B (Luhn); ISO 13616 (IBAN); ISO 6166 (ISIN); GS1 General
+Specifications, section 7.9; ISO 2108 (ISBN-10); ISO 3779 with 49 CFR 565.15 (vehicles); Verhoeff (1969).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import combinations
+from math import prod
+from string import ascii_uppercase, digits
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns import whole
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+Step = Callable[[int, int], int]  # a state, and the value of a letter
+LETTERS = f"{digits}{ascii_uppercase}"
+LARGEST_MODULUS = 97
+MORE_THAN_DIGITS = 20  # values more than places, or an equation may hold by chance
+MOST_SOLVED = 200  # values more than places, of which equations are found
+MOST_CLOSING = 5  # digits by which equations are made to hold
+LOOKED_AT, HALF = 200, 0.5  # of them, at first
+LEAST_WITH_LETTERS = 100  # values, of which some have check digits such as X, if any may
+LEAST_READ = 3  # letters beside check digits
+LEAST_BY_NAME = 20  # values, or check digits may be right by chance
+ALIKE = 0.95  # of values whose check digits are right
+_PRIMES = [number for number in range(2, LARGEST_MODULUS + 1) if all(number % d for d in range(2, number))]
+
+
+Places = Callable[[int], Sequence[int]]  # by a number of letters
+#: In which order letters are read, and where check digits are.
+_FORWARD: tuple[Places, Places] = (lambda length: range(length - 1), lambda length: (length - 1,))
+_BACKWARD: tuple[Places, Places] = (lambda length: range(length - 2, -1, -1), lambda length: (length - 1,))
+_LAST_TWO: tuple[Places, Places] = (lambda length: range(length - 2), lambda length: (length - 2, length - 1))
+_BEHIND_COUNTRY: tuple[Places, Places] = (lambda length: (*range(4, length), 0, 1), lambda length: (2, 3))
+_VEHICLE: tuple[Places, Places] = (
+    lambda length: [place for place in range(length) if place != 8],
+    lambda length: (8,) if length == 17 else (),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Check digits of a standard: a machine reads all other letters, and its last state says which they are.
+
+    Parameters
+    ----------
+    steps : ndarray of shape (states, 256), uint8
+        The state after a letter; letters that do not count leave it.
+    start : int
+        The first state.
+    closing : ndarray of shape (states, check digits), uint8
+        Check digits.
+    order : callable
+        Gives, for a number of letters, the places in the order in which they are read.
+    places : callable
+        Gives, for a number of letters, those of the check digits.
+    """
+
+    steps: Bytes
+    start: int
+    closing: Bytes
+    order: Places
+    places: Places
+
+    def right(self, letters: Bytes) -> Bytes:
+        """Check digits of texts, shape (texts, check digits)."""
+        states = np.full(len(letters), self.start, np.uint8)
+        for place in self.order(letters.shape[1]):
+            states = self.steps[states, letters[:, place]]
+        return self.closing[states]
+
+    def holds(self, letters: Bytes) -> NDArray[np.bool_]:
+        """Which texts have right check digits, given their bytes, shape (texts, bytes)."""
+        places = self.places(letters.shape[1])
+        if not places or letters.shape[1] < len(places) + LEAST_READ:
+            return np.zeros(len(letters), np.bool_)
+        right: NDArray[np.bool_] = (letters[:, places] == self.right(letters)).all(axis=1)
+        return right
+
+    def close(self, letters: Bytes) -> None:
+        """Write right check digits."""
+        letters[:, self.places(letters.shape[1])] = self.right(letters)
+
+
+def _check(
+    states: int,
+    step: Step,
+    start: int,
+    closing: Callable[[int], str],
+    values: str = digits,
+    reading: tuple[Places, Places] = _FORWARD,
+) -> Check:
+    """A machine whose letters count as the place that they have among some."""
+    steps = np.repeat(np.arange(states, dtype=np.uint8)[:, None], 256, axis=1)
+    for value, letter in enumerate(values):
+        steps[:, ord(letter)] = [step(state, value) for state in range(states)]
+    ends = np.array([[*closing(state).encode()] for state in range(states)], np.uint8)
+    return Check(steps, start, ends, *reading)
+
+
+def _weighted(weights: tuple[Callable[[int], int], ...], *, letters: bool = False) -> Check:
+    """Sum modulo 10 of the digits from the end on, each changed in turn; letters count as two digits."""
+
+    def step(state: int, value: int) -> int:
+        for digit in (value,) if value < 10 else (value % 10, value // 10):
+            turn, total = divmod(state, 10)
+            state = (turn + 1) % len(weights) * 10 + (total + weights[turn](digit)) % 10
+        return state
+
+    values = LETTERS if letters else digits
+    return _check(10 * len(weights), step, 0, lambda state: str(-state % 10), values=values, reading=_BACKWARD)
+
+
+def _pure(modulus: int, radix: int, closing: str, *, values: str = digits) -> Check:
+    """Pure systems of ISO/IEC 7064 with one check digit."""
+    return _check(
+        modulus,
+        lambda state, value: (state + value) * radix % modulus,
+        0,
+        lambda state: closing[(1 - state) % modulus],
+        values=values,
+    )
+
+
+def _hybrid(modulus: int, values: str) -> Check:
+    """Hybrid systems of ISO/IEC 7064."""
+    return _check(
+        modulus + 1,
+        lambda state, value: ((state + value) % modulus or modulus) * 2 % (modulus + 1),
+        modulus,
+        lambda state: values[(1 - state) % modulus],
+        values=values,
+    )
+
+
+def _mod_97(reading: tuple[Places, Places]) -> Check:
+    """MOD 97-10 of ISO/IEC 7064; letters count as two digits."""
+    return _check(
+        97,
+        lambda state, value: (state * (10 if value < 10 else 100) + value) % 97,
+        0,
+        lambda state: f"{98 - state * 100 % 97:02d}",
+        values=LETTERS,
+        reading=reading,
+    )
+
+
+def _isbn_step(state: int, value: int) -> int:
+    total, weighted = divmod(state, 11)
+    total = (total + value) % 11
+    return total * 11 + (weighted + total) % 11
+
+
+_VEHICLE_VALUES = dict(zip("0123456789ABCDEFGHJKLMNPRSTUVWXYZ", "012345678912345678123457923456789", strict=True))
+_VEHICLE_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 9, 8, 7, 6, 5, 4, 3, 2)
+
+
+def _vehicle_step(state: int, value: int) -> int:
+    place, total = divmod(state, 11)
+    number = int(_VEHICLE_VALUES.get(LETTERS[value], "0"))
+    return min(place + 1, 16) * 11 + (total + number * _VEHICLE_WEIGHTS[min(place, 15)]) % 11
+
+
+_VERHOEFF = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
+
+
+def _dihedral(first: int, second: int) -> int:
+    """Product in the dihedral group of the pentagon."""
+    sign = -1 if first >= 5 else 1
+    return (first + sign * second) % 5 + 5 * ((first >= 5) != (second >= 5))
+
+
+def _verhoeff_step(state: int, value: int) -> int:
+    turn, product = divmod(state, 10)
+    for _ in range(turn):
+        value = _VERHOEFF[value]
+    return (turn + 1) % 8 * 10 + _dihedral(product, value)
+
+
+def _verhoeff_closing(state: int) -> str:
+    return next(str(digit) for digit in range(10) if _dihedral(state % 10, digit) == 0)
+
+
+#: By name, those with more check digits first.
+CHECKS = {
+    "iban": _mod_97(_BEHIND_COUNTRY),
+    "mod 97-10": _mod_97(_LAST_TWO),
+    "97 - n": _check(
+        97,
+        lambda state, value: (state * 10 + value) % 97,
+        0,
+        lambda state: f"{97 - state:02d}",
+        reading=_LAST_TWO,
+    ),
+    "luhn": _weighted((lambda digit: digit * 2 - 9 * (digit > 4), int)),
+    "isin": _weighted((lambda digit: digit * 2 - 9 * (digit > 4), int), letters=True),
+    "ean": _weighted((lambda digit: 3 * digit, int)),
+    "isbn-10": _check(121, _isbn_step, 0, lambda state: f"{digits}X"[-(state // 11 + state % 11) % 11]),
+    "mod 11-2": _pure(11, 2, f"{digits}X"),
+    "mod 37-2": _pure(37, 2, f"{LETTERS}*", values=LETTERS),
+    "mod 11,10": _hybrid(10, digits),
+    "mod 27,26": _hybrid(26, ascii_uppercase),
+    "mod 37,36": _hybrid(36, LETTERS),
+    "vehicle": _check(
+        187,
+        _vehicle_step,
+        0,
+        lambda state: f"{digits}X"[state % 11],
+        values=LETTERS,
+        reading=_VEHICLE,
+    ),
+    "nif": _check(
+        23, lambda state, value: (state * 10 + value) % 23, 0, lambda state: "TRWAGMYFPDXBNJZSQVHLCKE"[state]
+    ),
+    "verhoeff": _check(80, _verhoeff_step, 10, _verhoeff_closing, reading=_BACKWARD),
+}
+
+
+def check_by_name(texts: Sequence[str], names: Sequence[str] = (*CHECKS,), least: int = LEAST_BY_NAME) -> str:
+    """The name of check digits that nearly all texts have right; none of fewer texts than `least`."""
+    if len(texts) < max(least, 1):
+        return ""
+    few = letters_by_length(texts[:: len(texts) // LOOKED_AT + 1])
+    likely = [name for name in names if _share_right(few, name) >= HALF]
+    blocks = letters_by_length(texts) if likely else []
+    right = (name for name in likely if _share_right(blocks, name) >= ALIKE)
+    return next((name for name in right if len(texts) < LEAST_WITH_LETTERS or _has_all_letters(blocks, name)), "")
+
+
+def _has_all_letters(blocks: list[Bytes], name: str) -> bool:
+    """Return whether check digits come that are no digits, such as X, where a standard has such: others have none."""
+    others = {*CHECKS[name].closing.ravel().tolist()} - {*digits.encode()}
+    return not others or any(
+        others & {*block[:, CHECKS[name].places(block.shape[1])].ravel().tolist()} for block in blocks
+    )
+
+
+def _share_right(blocks: list[Bytes], name: str) -> float:
+    """Share of texts with right check digits."""
+    right = sum(int(CHECKS[name].holds(block).sum()) for block in blocks)
+    return right / max(sum(map(len, blocks)), 1)
+
+
+def with_check_digits(text: str, check: str) -> str:
+    """The text with right check digits in place of those that it has; blanks between letters stay."""
+    letters = np.frombuffer(text.encode(), np.uint8)[None].copy()
+    CHECKS[check].close(letters)
+    return letters.tobytes().decode()
+
+
+def letters_by_length(texts: Sequence[str]) -> list[Bytes]:
+    """Bytes of those texts that are ASCII, shape (texts, bytes), by length."""
+    by_length: dict[int, list[str]] = {}
+    for text in texts:
+        if text.isascii():
+            by_length.setdefault(len(text), []).append(text)
+    return [np.frombuffer("".join(by_length[length]).encode(), np.uint8).reshape(-1, length) for length in by_length]
+
+
+# -- equations
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """A sum of digits, each with a weight, that is the same number modulo another one in all values.
+
+    Parameters
+    ----------
+    modulus : int
+        A power of a prime, at most 97.
+    places : tuple of int
+        Places of digits among the bytes of a text.
+    weights : tuple of int
+        Their weights.
+    constant : int
+        The sum.
+    """
+
+    modulus: Annotated[int, whole(2, LARGEST_MODULUS)]
+    places: tuple[Annotated[int, whole()], ...]
+    weights: tuple[Annotated[int, whole(1, LARGEST_MODULUS)], ...]
+    constant: Annotated[int, whole(0, LARGEST_MODULUS)]
+
+    def fits(self, length: int) -> bool:
+        """Return whether it is one of texts of some bytes."""
+        return 0 < len(self.places) == len(self.weights) and max(self.places) < length
+
+    def rest(self, letters: Bytes, without: Sequence[int] = ()) -> Ints:
+        """What is lacking to the sum, where some digits are 0."""
+        total = np.zeros(len(letters), np.int64)
+        for place, weight in zip(self.places, self.weights, strict=True):
+            if place not in without:
+                total += (letters[:, place].astype(np.int64) - ord("0")) * weight
+        rest: Ints = (self.constant - total) % self.modulus
+        return rest
+
+    def holds(self, letters: Bytes) -> NDArray[np.bool_]:
+        """Which texts fulfil it, given their bytes, shape (texts, bytes)."""
+        fulfilled: NDArray[np.bool_] = self.rest(letters) == 0
+        return fulfilled
+
+    def stretched(self, at: int, more: int) -> Equation:
+        """The equation of texts with more letters at a place, which do not count."""
+        return replace(self, places=tuple(place + more * (place >= at) for place in self.places))
+
+
+@dataclass(frozen=True, slots=True)
+class Equations:
+    """Equations, and the digits by which they are made to hold.
+
+    Parameters
+    ----------
+    equations : tuple of Equation
+        The equations.
+    closing : tuple of int
+        Places of those digits; empty where none can.
+    order : ndarray of shape (combinations,), int64
+        The numbers that these digits can be, those that make up the same rests one after the other.
+    starts : ndarray of shape (rests + 1,), int64
+        Where the combinations of each rest begin.
+    """
+
+    equations: tuple[Equation, ...]
+    closing: tuple[int, ...] = ()
+    order: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    starts: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def of(equations: tuple[Equation, ...], places: tuple[int, ...]) -> Equations:
+        """The equations with the last of some places by which all rests can be made up."""
+        rests = prod(one.modulus for one in equations)
+        if rests > 10**MOST_CLOSING:
+            return Equations(equations)
+        pivots = {max((at for at in one.places if at in places), default=-1) for one in equations}
+        others = [place for one in equations for place in one.places if place in places]
+        candidates = sorted({*others} - pivots, reverse=True)
+        for more in range(MOST_CLOSING + 1 - len(pivots)):
+            for chosen in combinations(candidates[: more + 2], more):
+                closing = tuple(sorted((*pivots, *chosen)))
+                if min(closing, default=-1) < 0:
+                    break
+                sums = _sums(equations, closing)
+                counts = np.bincount(sums, minlength=rests)
+                if counts.all():
+                    return Equations(
+                        equations, closing, np.argsort(sums, kind="stable"), np.append(0, np.cumsum(counts))
+                    )
+        return Equations(equations)
+
+    def close(self, letters: Bytes, words: NDArray[np.uint64]) -> None:
+        """Write digits with which all equations hold; of several the words choose."""
+        rests = np.zeros(len(letters), np.int64)
+        for one in self.equations:
+            rests = rests * one.modulus + one.rest(letters, self.closing)
+        starts, counts = self.starts[rests], np.diff(self.starts)[rests]
+        chosen = self.order[starts + (words % counts.astype(np.uint64)).astype(np.int64)]
+        for place in reversed(self.closing):
+            chosen, digit = np.divmod(chosen, 10)
+            letters[:, place] = digit + ord("0")
+
+
+def _sums(equations: Sequence[Equation], closing: Sequence[int]) -> Ints:
+    """For each number that some digits can be, the sums of their weights in all equations as one number."""
+    numbers, sums = np.arange(10 ** len(closing)), np.zeros(10 ** len(closing), np.int64)
+    for one in equations:
+        weights = dict(zip(one.places, one.weights, strict=True))
+        parts = [
+            numbers // 10 ** (len(closing) - 1 - at) % 10 * weights.get(place, 0) for at, place in enumerate(closing)
+        ]
+        sums = sums * one.modulus + np.sum(parts, axis=0) % one.modulus
+    return sums
+
+
+def equations_of(letters: Bytes, places: Sequence[int]) -> tuple[Equation, ...]:
+    """Equations that all different texts fulfil, of digits at some places; none where there are too few texts.
+
+    Those that hold in whole numbers, such as that two digits are the same, are written with the largest modulus alone.
+    """
+    varying = [place for place in places if len({*letters[:, place].tolist()}) > 1]
+    if len(letters) < len(varying) + MORE_THAN_DIGITS or not varying:
+        return ()
+    rows = letters[:: len(letters) // (len(varying) + MOST_SOLVED) + 1, varying].astype(np.int64) - ord("0")
+    solved = {prime: _solved(rows - rows[0], prime) for prime in _PRIMES}
+    always = min(map(len, solved.values()))
+    equations = []
+    for prime, weights in solved.items():
+        for modulus, row in weights if len(weights) > always or prime == LARGEST_MODULUS else ():
+            used = np.flatnonzero(row)
+            if len(used) < 2:  # few digits at a place, such as even ones, are no check
+                continue
+            constant = int(rows[0] @ row % modulus)
+            own = tuple(varying[at] for at in used.tolist())
+            equations.append(Equation(modulus, own, tuple(row[used].tolist()), constant))
+    kept: tuple[Equation, ...] = ()
+    for one in equations:
+        if one.holds(letters).all() and Equations.of((*kept, one), tuple(places)).closing:
+            kept = (*kept, one)
+    return kept
+
+
+def _solved(rows: Ints, prime: int) -> list[tuple[int, Ints]]:
+    """Moduli, powers of a prime, and weights whose sums over each row are 0 modulo these.
+
+    The rows are brought to diagonal form modulo the largest power up to 97; a column whose entry there is a multiple
+    of a power of the prime is an equation modulo that.
+    """
+    power = prime
+    while power * prime <= LARGEST_MODULUS:
+        power *= prime
+    rows, columns = rows % power, np.eye(rows.shape[1], dtype=np.int64)
+    entries: list[int] = []
+    for at in range(rows.shape[1]):
+        remaining = rows[at:, at:]
+        common = np.gcd(remaining, power)
+        row, column = divmod(int(np.argmin(common)), common.shape[1]) if common.size else (0, 0)
+        least = int(common[row, column]) if common.size else power
+        entries.append(least)
+        if least == power:
+            entries += [power] * (rows.shape[1] - at - 1)
+            break
+        rows[[at, at + row]] = rows[[at + row, at]]
+        rows[:, [at, at + column]] = rows[:, [at + column, at]]
+        columns[:, [at, at + column]] = columns[:, [at + column, at]]
+        inverse = pow(int(rows[at, at]) // least, -1, power)
+        factors = rows[at, at + 1 :] // least * inverse % power
+        rows[:, at + 1 :] = (rows[:, at + 1 :] - rows[:, at : at + 1] * factors) % power
+        columns[:, at + 1 :] = (columns[:, at + 1 :] - columns[:, at : at + 1] * factors) % power
+        below = rows[at + 1 :, at] // least * inverse % power
+        rows[at + 1 :] = (rows[at + 1 :] - below[:, None] * rows[at]) % power
+    return [(entry, columns[:, at] % entry) for at, entry in enumerate(entries) if entry > 1]
