@@ -194,6 +194,12 @@ def listed(names: Iterable[str], limit: int = 20) -> str:
     return ", ".join(labels) + (f" and {surplus} more" if surplus else "")
 
 
+def declaration(name: str, spec: str | Mapping[str, object]) -> str:
+    """Return the argument that declares a column, as it can be typed; the command line has it as an option."""
+    value = repr(spec).replace("'", '"') if isinstance(spec, Mapping) else f'"{spec}"'
+    return f'columns={{"{printable(name)}": {value}}}'
+
+
 def suggestion(name: str, names: Sequence[str]) -> str:
     """Return names close to a wrong one, as the end of a message; empty where there are none."""
     close = difflib.get_close_matches(name, names, n=3)

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -33,6 +34,7 @@ WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, err
 VALUE = re.compile(r'\b(algorithm|effort|inf|layout|tails|unknown)="(\w+)"')
 SAMPLE_ROWS = re.compile(r'("[^"]*")|\bsample_rows\b')  # not within quotes, where names of columns are
 SWITCH = re.compile(r"\b(resume|stratified)=True(?: \(--resume\))?")
+DECLARATION = re.compile(r'columns=\{"([^"]*)": (\{"(\w+)": (\w+)\}|"\w+")\}')
 NO_TERMINAL_WIDTH = 80
 STANDARD_OUTPUT = "-"  # the name that stands for it among files to write
 
@@ -237,8 +239,18 @@ def leftovers_of(problem: BaseException) -> str:
     return on_command_line(notes[-1]) if notes else "no partial files are left"
 
 
+def _declared_by_option(argument: re.Match[str]) -> str:
+    """Option that declares a column as the argument does, for a shell."""
+    name, kind, option, value = argument.groups()
+    if option is None:
+        return f"--columns {shlex.quote(f'{name}={kind[1:-1]}')}"
+    key = name if re.fullmatch(r"[\w-]+", name, re.ASCII) else f'"{name}"'  # as TOML has it
+    return f"--columns {shlex.quote(f'{key}={{{option}={value.lower()}}}')}"
+
+
 def on_command_line(message: str) -> str:
     """Translate arguments in a message of the library to the options of the command line."""
+    message = DECLARATION.sub(_declared_by_option, message)
     message = SWITCH.sub(r"--\1", VALUE.sub(r"--\1 \2", message))
     message = message.replace("conditions: ", "--where: ", 1) if message.startswith("conditions: ") else message
     return SAMPLE_ROWS.sub(lambda match: match[1] or "--sample", message)

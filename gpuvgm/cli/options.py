@@ -233,7 +233,7 @@ def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
     kinds: dict[str, Any] = {}
     for pair in pairs:
         name, kind = (side.strip() for side in pair.rsplit("=", 1))
-        if not name or kind not in KIND_NAMES:
+        if not name or kind not in (*KIND_NAMES, "key"):
             wrong = (
                 f'"{kind}" is not a kind; choose from {", ".join(KIND_NAMES)}'
                 if name

@@ -65,7 +65,7 @@ class ColumnSpec:
         """Declare a column by a kind, or by a mapping of kind and options.
 
         Without a kind the options decide as far as they can: modal values make the column mixed, categories make it
-        categorical. Modal values make a continuous column mixed, too.
+        categorical. Modal values make a continuous column mixed, too. "key" is an "id" with the option key.
 
         Raises
         ------
@@ -78,6 +78,8 @@ class ColumnSpec:
                 f'column "{name}": declare a kind or a dict of kind and options, not {type(declared).__name__}'
             )
         declaration = {"kind": declared} if isinstance(declared, str) else dict(declared)
+        if declaration.get("kind") == "key":
+            declaration |= {"kind": "id", "key": True}
         kind = _checked_kind(name, declaration.pop("kind", INFER))
         options = {key: checked_option(name, key, value) for key, value in declaration.items()}
         if options.get("encoding") == "interval" and options.get("max_categories") is not None:

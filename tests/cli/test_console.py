@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from rich.console import Console
 
 from gpuvgm.cli.bars import draw_bars
 from gpuvgm.cli.console import Terminal, on_command_line, render
+from gpuvgm.cli.options import parse_columns
 from gpuvgm.cli.record import speed
+from gpuvgm.errors import declaration
 from gpuvgm.table import jsonable
 from tests.cli.running import start
 
@@ -68,6 +71,17 @@ def test_a_bar_is_one_line_on_a_narrow_terminal(width):
 )
 def test_messages_name_options_instead_of_arguments(message, shown):
     assert on_command_line(message) == shown
+
+
+@pytest.mark.parametrize("name", ["mail", "my mail", "straße", "it's", "a=b"])
+@pytest.mark.parametrize("spec", [{"key": True}, {"keep": False}, "drop", "key"])
+def test_a_declaration_can_be_typed(name, spec):
+    """In Python as it stands, and in a shell as the command line shows it."""
+    argument = declaration(name, spec)
+    assert eval(f"dict({argument})")["columns"] == {name: spec}
+    option, value = shlex.split(on_command_line(argument))
+    assert option == "--columns"
+    assert parse_columns(value) == {name: spec}
 
 
 @pytest.mark.parametrize("settings", [{"progress": False}, {"quiet": True}, {}])
