@@ -41,7 +41,7 @@ from gpuvgm.io import (
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Summary
 
-FORMAT = 14
+FORMAT = 15
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself is
 #: A zip may hold this many bytes, or this many times its own size.
