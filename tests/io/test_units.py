@@ -103,6 +103,12 @@ def test_a_matrix_of_objects_has_columns_of_one_unit_each():
     assert seconds_in(block.batch.column(0)) == [Fraction(5, 10**6), seconds_of(np.datetime64("9999-12-31"))]
 
 
+def test_rows_that_are_masked_are_missing():
+    for values in (np.array([7, 8], "M8[m]"), np.array([7, 8], "m8[s]"), objects([np.datetime64(7, "m"), None])):
+        masked = np.ma.array(values, mask=[False, True])
+        assert seconds_in(rows_of({"when": masked})) == [seconds_of(values[0]), None]
+
+
 @pytest.mark.parametrize("kind", ["M8", "m8"])
 @pytest.mark.parametrize("unit", ["h", "m", "W", "D", "10s", "25us", "s", "ns"])
 def test_arrays_of_any_unit_are_read(kind, unit):

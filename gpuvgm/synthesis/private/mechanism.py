@@ -330,8 +330,9 @@ def _texts_of(values: Any) -> Any:
 def _text_of(value: Any) -> bytes | None:
     """Text of a value, which depends on neither its type nor its unit; None where it is missing."""
     try:
-        if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
-            value = value.item()
+        if getattr(value, "ndim", None) == 0:  # of NumPy, or a tensor
+            value = value[()]
+            value = value if isinstance(value, (np.datetime64, np.timedelta64)) else value.item()
         if is_null(value) or value != value:
             return None
         return _text_of_present(value).encode("utf-8", "replace")

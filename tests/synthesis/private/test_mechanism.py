@@ -352,7 +352,8 @@ def test_moments_of_any_unit_are_read(unit):
     column = COLUMNS["born"]
     days = int(moments[:1].astype("M8[us]").astype("M8[D]").astype(int)[0])
     expected = [int(np.searchsorted(column.edges[1:-1], days - column.codec.base, "right")), column.cells - 1]
-    for values in (list(moments), moments, np.ma.asarray(moments), objects(moments), [*moments, "s3cr3t"]):
+    scalars = [np.asarray(moment) for moment in moments]
+    for values in (list(moments), moments, np.ma.asarray(moments), objects(moments), [*moments, "s3cr3t"], scalars):
         assert cells_in({"born": values}, {"born": column})["born"][:2] == expected
 
 
