@@ -72,8 +72,9 @@ class CategoricalColumn(FittedColumn):
         "missing". Datetimes are integers in their own unit, decimals text.
     counts : tuple of int
         Training rows of each category.
-    first_rows : tuple of int
-        First training row of each category; -1 for declared categories that did not occur.
+    appearance : tuple of int
+        Place of each category in the order in which they first came, from 0; -1 for declared ones that did not occur.
+        Numbers of rows are forgotten: they are those of somebody's rows.
     unknown : {"error", "ignore"}
         Treatment of a value that is no category: an error, or encoding as all zeros.
     dictionary : tuple, optional
@@ -92,7 +93,7 @@ class CategoricalColumn(FittedColumn):
     type: ArrowType
     categories: tuple[Annotated[Category, category], ...]
     counts: tuple[Count, ...]
-    first_rows: tuple[Annotated[int, whole(-1)], ...]
+    appearance: tuple[Annotated[int, whole(-1)], ...]
     unknown: Annotated[str, one_of("error", "ignore")]
     dictionary: tuple[Annotated[Category, category], ...] | None
     declared: bool
@@ -103,7 +104,7 @@ class CategoricalColumn(FittedColumn):
     family: ClassVar[Family] = "categories"
     encoding: ClassVar[str] = "onehot"
     has_codes: ClassVar[bool] = True
-    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary", "automatic")
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "appearance", "declared", "dictionary", "automatic")
 
     @property
     def width(self) -> int:
@@ -227,17 +228,20 @@ class CategoricalColumn(FittedColumn):
         return super().describe() | settings | {"encoding": self.encoding} | sharing | {"levels": self.describe_codes()}
 
     def describe_codes(self) -> list[dict[str, Any]]:
-        """The categories by falling frequency, with one-hot column each; `first_row` is -1 where one did not occur."""
-        parts = zip(self.categories, self.texts, self.counts, self.first_rows, strict=True)
+        """The categories by falling frequency, with one-hot column each; `appearance` is -1 where one did not occur."""
+        parts = zip(self.categories, self.texts, self.counts, self.appearance, strict=True)
         return [
-            {"code": self.positions[category], "level": category, "text": text, "rows": rows, "first_row": first}
-            for category, text, rows, first in parts
+            {"code": self.positions[category], "level": category, "text": text, "rows": rows, "appearance": place}
+            for category, text, rows, place in parts
         ]
 
     def check_parts(self) -> None:
         """Refuse categories that are not distinct values of the column's type."""
-        if not len(self.categories) == len(self.counts) == len(self.first_rows):
+        if not len(self.categories) == len(self.counts) == len(self.appearance):
             raise ValueError("the categories do not fit their counts")
+        occurring = sorted(place for place in self.appearance if place >= 0)
+        if occurring != [*range(len(occurring))]:
+            raise ValueError("the places of its categories are no order")
         check_categories(len(self.categories))
         positions = np.arange(len(self.categories))
         values = self.category_values()(positions)
@@ -258,7 +262,7 @@ class CategoricalColumn(FittedColumn):
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""
         type_ = value_type(self.type)
-        return CategoryCounts(type_, self.fit.rows, self.categories, np.array(self.counts), np.array(self.first_rows))
+        return CategoryCounts(type_, self.fit.rows, self.categories, np.array(self.counts), np.array(self.appearance))
 
     def plan(self) -> CategoricalPlan:
         """The plan that the column came from."""
@@ -275,7 +279,7 @@ class IntervalColumn(CategoricalColumn):
 
     Parameters
     ----------
-    name, type, categories, counts, first_rows, unknown, dictionary, declared, fit, max_categories, automatic
+    name, type, categories, counts, appearance, unknown, dictionary, declared, fit, max_categories, automatic
         As for `CategoricalColumn`; `max_categories` is None. A value that is no category, where that is no error, has
         the scalar NaN.
     """
@@ -283,7 +287,7 @@ class IntervalColumn(CategoricalColumn):
     encoding: ClassVar[str] = "interval"
     has_scalar: ClassVar[bool] = True
     has_codes: ClassVar[bool] = False
-    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "first_rows", "declared", "dictionary", "automatic")
+    without_meaning: ClassVar[tuple[str, ...]] = ("fit", "appearance", "declared", "dictionary", "automatic")
 
     @property
     def width(self) -> int:
@@ -338,12 +342,12 @@ class IntervalColumn(CategoricalColumn):
         return Values(values(positions))
 
     def describe_codes(self) -> list[dict[str, Any]]:
-        """The categories by falling frequency, each with its interval; `first_row` is -1 for one that did not occur."""
+        """The categories by falling frequency, each with its interval; `appearance` is -1 where one did not occur."""
         edges = self.intervals.edges.tolist()
-        parts = zip(self.categories, self.texts, self.counts, self.first_rows, edges[:-1], edges[1:], strict=True)
+        parts = zip(self.categories, self.texts, self.counts, self.appearance, edges[:-1], edges[1:], strict=True)
         return [
-            {"level": category, "text": text, "rows": rows, "first_row": first, "start": start, "stop": stop}
-            for category, text, rows, first, start, stop in parts
+            {"level": category, "text": text, "rows": rows, "appearance": place, "start": start, "stop": stop}
+            for category, text, rows, place, start, stop in parts
         ]
 
     def check_parts(self) -> None:
@@ -490,7 +494,7 @@ class CategoricalPlan(ColumnPlan):
             type=self._wide_type(sorted_counts.categories),
             categories=sorted_counts.categories,
             counts=tuple(int(count) for count in sorted_counts.counts),
-            first_rows=tuple(int(row) for row in sorted_counts.first_rows),
+            appearance=sorted_counts.appearance,
             unknown=self.unknown,
             dictionary=self.dictionary,
             declared=self.declared is not None,

@@ -161,7 +161,8 @@ class CategoryCounts:
     categories : tuple
         The categories.
     counts, first_rows : ndarray of shape (categories,), int64
-        Rows of each category, and the first row that holds it; -1 for declared categories that did not occur.
+        Rows of each category, and the first row that holds it; -1 for declared categories that did not occur. Of the
+        rows of a model only the order is known, and their places in it are taken for their numbers: none is larger.
     limit : int
         Categories that the column may have.
     """
@@ -242,6 +243,12 @@ class CategoryCounts:
     def shifted(self, rows: int) -> CategoryCounts:
         """Counts for the same rows at a place further down, after `rows` others."""
         return replace(self, first_rows=np.where(self.first_rows < 0, -1, self.first_rows + rows))
+
+    @property
+    def appearance(self) -> tuple[int, ...]:
+        """Place of each category in the order of their first rows; -1 for those that did not occur."""
+        occurring = np.sort(self.first_rows[self.first_rows >= 0])
+        return tuple(np.where(self.first_rows < 0, -1, np.searchsorted(occurring, self.first_rows)).tolist())
 
     def ordered(self) -> CategoryCounts:
         """Counts by falling number of rows; among equal ones the first to occur comes first."""

@@ -275,6 +275,8 @@ def array_column(source: str, name: str, values: Any) -> SourceColumn:
     if array.dtype.hasobject:
         return object_column(array)
     if array.dtype.kind in "mM":
+        missing: Any = np.array("NaT", array.dtype)[()]
+        array = np.ma.filled(array, missing)  # where rows are masked
         return moment_column(array) or refused_column(source, name, array.dtype)
     native = array.dtype.newbyteorder("=")  # Arrow refuses other byte orders
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ UNITS = ("s", "ms", "us", "ns")  # Arrow's, from the coarsest to the finest
 _OF_DAYS, _FINER = {"Y", "M", "W", "D"}, {"ps", "fs", "as"}
 #: Classes by NumPy's kind of dtype; a datetime is a date, and pandas' datetimes and durations are Python's.
 _SORTS: dict[str, tuple[type, ...]] = {"M": (date, np.datetime64), "m": (timedelta, np.timedelta64), "O": (time,)}
-_MISSING = ("NoneType", "NAType", "NaTType")
+_MISSING = ("NoneType", "NAType", "NaTType", "MaskedConstant")  # names of types
 _SORT_NAMES = {"M": "datetime", "m": "duration", "O": "time of the day"}
 
 
@@ -69,7 +70,8 @@ def exact_moments(values: Moments, type_: Any) -> pa.Array[Any]:
     if values.dtype.hasobject:
         _check_sort(values, dtype.kind, has_zone=getattr(type_, "tz", None) is not None)
     if dtype.hasobject:  # times of the day
-        return pa.array(values, type_, from_pandas=True)
+        times: pa.Array[Any] = pa.array(values, type_, from_pandas=True)
+        return times
     moments = np.full(len(values), "NaT", dtype)
     for places, part in _parts(values, dtype.kind):
         moments[places] = _exactly(part, type_)
@@ -146,10 +148,9 @@ def _candidates(parts: list[Moments], inferred: Any) -> list[pa.DataType]:
     """Types that may hold rows of some dtypes of one kind, the best first."""
     kind, units = parts[0].dtype.kind, {np.datetime_data(part.dtype)[0] for part in parts}
     finest = max(UNITS.index(unit if unit in UNITS else "ns" if unit in _FINER else "s") for unit in units)
-    zone = getattr(inferred, "tz", None)
-    types: list[pa.DataType] = [
-        pa.timestamp(unit, zone) if kind == "M" else pa.duration(unit) for unit in reversed(UNITS[: finest + 1])
-    ]
+    arrow: Any = pa  # its stubs want each unit as a literal
+    type_of = partial(arrow.timestamp, tz=getattr(inferred, "tz", None)) if kind == "M" else arrow.duration
+    types = [*map(type_of, reversed(UNITS[: finest + 1]))]
     if kind == "M" and units <= _OF_DAYS:
         types.insert(0, pa.date32())
     return [inferred, *types] if inferred is not None and _dtype_of(inferred).kind == kind else types

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import re
 from decimal import Decimal
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm import TableTransformer
+from gpuvgm import TableTransformer, load
 from gpuvgm.arrays import DeviceColumn, decimals, on_host
 from gpuvgm.columns.base import Coded
 from gpuvgm.columns.categorical import CategoricalPlan
@@ -206,6 +209,41 @@ def test_order_is_by_count_then_first_appearance() -> None:
     assert column.categories == ("a", "b", "c", None)
 
 
+@given(st.lists(st.sampled_from(["a", "b", "c", "d", None]), min_size=2, max_size=30), st.data())
+def test_a_model_goes_on_in_the_order_of_one_fit(values: list[str | None], data: st.DataObject) -> None:
+    """It knows the order in which categories came, and not in which rows; what is added comes after them."""
+    cut, plan = data.draw(st.integers(1, len(values) - 1)), CategoricalPlan("x", pa.string(), "error")
+    counts = [CategoryCounts.of(pa.array(part, pa.string()), 0) for part in (values, values[:cut], values[cut:])]
+    whole, column = plan.fit(counts[0]), plan.fit(counts[1])
+    stored = type(column).from_json(json.loads(json.dumps(column.to_json())), "x")
+    assert plan.fit(stored.counted().merge(counts[2].shifted(cut))).to_json() == whole.to_json()
+    assert sorted(whole.appearance) == [*range(len({*values}))]
+
+
+@pytest.mark.parametrize("kind", ["onehot", "interval"])
+def test_a_model_holds_no_number_of_a_row(kind: str, tmp_path: Path) -> None:
+    rows = np.resize(np.array(["a", "b"], object), 7000)
+    rows[[5741, 6173, 6174]] = "rare", "rarer", None
+    table = {"x": rows}
+    transformer = TableTransformer({"x": {"kind": "categorical", "encoding": kind}}).fit(table)
+    transformer.save(tmp_path / "model")
+    told = (tmp_path / "model" / "model.json").read_text() + str(transformer.fit_report_)
+    told += json.dumps(transformer.columns_["x"].describe())
+    assert not re.search(r"574[12]|617[3-5]|5,74[12]|6,17[3-5]", told)
+    parts = TableTransformer({"x": {"kind": "categorical", "encoding": kind}}).fit({"x": rows[:6000]})
+    parts.save(tmp_path / "parts")
+    more = load(tmp_path / "parts").partial_fit({"x": rows[6000:]})
+    assert more.columns_["x"].to_json() == transformer.columns_["x"].to_json()
+
+
+def test_an_order_that_is_none_is_refused() -> None:
+    column = CategoricalPlan("x", pa.string(), "error").fit(CategoryCounts.of(pa.array(["a", "b"]), 0))
+    document = json.loads(json.dumps(column.to_json()))
+    for appearance in ([0, 7], [0, 0], [1, 2]):
+        with pytest.raises(ValueError, match="no order"):
+            type(column).from_json(document | {"appearance": appearance}, "x").check_parts()
+
+
 def test_a_new_level_is_refused_or_has_no_code() -> None:
     known, new = {"x": np.array(["a", "b", "a"])}, {"x": np.array(["b", "q", "a"])}
     with pytest.raises(InputError, match=r"column \"x\": 1 value \(such as 'q'\) is no category .* row 1"):
@@ -229,8 +267,8 @@ def test_declared_categories_stand_whether_they_occur_or_not() -> None:
     column = transformer.columns_["x"]
     assert column.categories == ("high", "low", "mid", None)
     assert column.counts == (2, 1, 0, 0)
-    assert column.describe_codes()[0] == {"code": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
-    assert column.describe_codes()[3] == {"code": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
+    assert column.describe_codes()[0] == {"code": 0, "level": "high", "text": "high", "rows": 2, "appearance": 0}
+    assert column.describe_codes()[3] == {"code": 3, "level": None, "text": "missing", "rows": 0, "appearance": -1}
     assert transformer.transform({"x": np.array(["mid", None], object)})["x.mode"].tolist() == [2, 3]
     with pytest.raises(InputError, match=r"column \"x\": 'top' \(first at row 1\) is none of the declared"):
         TableTransformer(spec).fit({"x": np.array(["low", "top"])})

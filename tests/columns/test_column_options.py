@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpuvgm.columns.options import KIND_NAMES, checked_option, kinds_with
+from gpuvgm.columns.options import KIND_NAMES, checked_option, json_value, kinds_with
 from gpuvgm.errors import InputError
 
 DAY = datetime.date(2024, 1, 31)
@@ -133,3 +133,22 @@ def test_refusals_name_the_column(key, value, message):
 )
 def test_kinds_with_options(options, kinds):
     assert kinds_with(options) == kinds
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.timedelta64(2**50, "h"), "P46912496118442DT16H"),
+        (np.timedelta64(3, "10m"), "PT30M"),
+        (np.datetime64(7, "h"), "1970-01-01T07:00"),
+        (np.timedelta64(7, "ps"), None),
+        (np.timedelta64(7, "Y"), None),
+        (np.datetime64(2**62, "h"), None),
+    ],
+)
+def test_a_value_that_a_user_gives_is_exact_or_refused(value, text):
+    if text is None:
+        with pytest.raises(ValueError, match="nanoseconds|beyond"):
+            json_value(value)
+    else:
+        assert json_value(value) == text

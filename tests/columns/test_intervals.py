@@ -407,8 +407,8 @@ OF_TWO = TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["
         ({"max_categories": 2}, "no largest number"),
         ({"max_categories": 0}, "max_categories must be a whole number"),
         ({"automatic": "yes"}, "automatic must be true or false"),
-        ({"categories": [], "counts": [], "first_rows": []}, "one category at least"),
-        ({"categories": ["a", "b"], "counts": [1], "first_rows": [0, 1]}, "do not fit their counts"),
+        ({"categories": [], "counts": [], "appearance": []}, "one category at least"),
+        ({"categories": ["a", "b"], "counts": [1], "appearance": [0, 1]}, "do not fit their counts"),
         ({"categories": ["a", 1]}, 'column "x"'),
     ],
 )

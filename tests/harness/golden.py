@@ -32,7 +32,7 @@ import gpuvgm
 ROWS = 7_001
 BLOCK_ROWS = ROWS // 7 + 1
 COLUMN = ("kind", "type", "means", "stds", "weights", "active", "order", "modal_values", "modal_counts", "minimum")
-COLUMN += ("maximum", "resolution", "scalar_dtype", "width", "code_counts", "categories", "counts", "first_rows")
+COLUMN += ("maximum", "resolution", "scalar_dtype", "width", "code_counts", "categories", "counts", "appearance")
 COLUMN += ("unknown", "dictionary", "encoding", "max_categories", "low", "high", "start", "step")
 FIT = ("algorithm", "rows", "missing", "iterations", "converged", "lower_bound", "fit_error", "cells", "refinements")
 SUMMARY = ("cell", "count", "first", "second", "second_high", "missing", "infinite", "minimum", "maximum", "modal")

@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.options import json_value
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
 
@@ -103,6 +102,12 @@ def test_a_matrix_of_objects_has_columns_of_one_unit_each():
     assert seconds_in(block.batch.column(0)) == [Fraction(5, 10**6), seconds_of(np.datetime64("9999-12-31"))]
 
 
+def test_rows_that_are_masked_are_missing():
+    for values in (np.array([7, 8], "M8[m]"), np.array([7, 8], "m8[s]"), objects([np.datetime64(7, "m"), None])):
+        masked = np.ma.array(values, mask=[False, True])
+        assert seconds_in(rows_of({"when": masked})) == [seconds_of(values[0]), None]
+
+
 @pytest.mark.parametrize("kind", ["M8", "m8"])
 @pytest.mark.parametrize("unit", ["h", "m", "W", "D", "10s", "25us", "s", "ns"])
 def test_arrays_of_any_unit_are_read(kind, unit):
@@ -163,22 +168,3 @@ def test_blocks_of_another_unit_are_those_of_the_first_or_refused():
         else:
             found = [value for array in arrays for value in seconds_in(array)]
             assert found == [seconds_of(first[0]), seconds_of(second[0])]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (np.timedelta64(2**50, "h"), "P46912496118442DT16H"),
-        (np.timedelta64(3, "10m"), "PT30M"),
-        (np.datetime64(7, "h"), "1970-01-01T07:00"),
-        (np.timedelta64(7, "ps"), None),
-        (np.timedelta64(7, "Y"), None),
-        (np.datetime64(2**62, "h"), None),
-    ],
-)
-def test_a_value_that_a_user_gives_is_exact_or_refused(value, text):
-    if text is None:
-        with pytest.raises(ValueError, match="nanoseconds|beyond"):
-            json_value(value)
-    else:
-        assert json_value(value) == text

@@ -485,10 +485,10 @@ def _in_order_of_appearance(column: FittedColumn) -> FittedColumn:
     """One-hot columns in the order in which their categories came, that of missing values last, as ctgan has them."""
     if not isinstance(column, CategoricalColumn) or not column.has_codes or column.infrequent or column.declared:
         return column
-    parts = zip(column.categories, column.counts, column.first_rows, strict=True)
+    parts = zip(column.categories, column.counts, column.appearance, strict=True)
     by_appearance = sorted(parts, key=lambda part: (part[0] is MISSING, part[2]))
-    categories, counts, first_rows = zip(*by_appearance, strict=True) if by_appearance else ((), (), ())
-    return replace(column, categories=categories, counts=counts, first_rows=first_rows)
+    categories, counts, appearance = zip(*by_appearance, strict=True) if by_appearance else ((), (), ())
+    return replace(column, categories=categories, counts=counts, appearance=appearance)
 
 
 def _ignoring_unknown(column: FittedColumn) -> FittedColumn:

@@ -303,6 +303,8 @@ def _array_of_numpy(values: Any) -> Any:
 def _array_of_list(values: list[Any]) -> Any:
     """Objects as numbers or texts where all are, which are the same as the texts of each."""
     types = {*map(type, values)}
+    if types == {np.datetime64} and len({value.dtype for value in values}) == 1:
+        return _array_of_numpy(np.array(values))
     with suppress(OverflowError, UnicodeError, *ARROW_PROBLEMS):
         if types <= {bool, int, float}:
             return pa.array(np.array(values, np.float64))
@@ -313,13 +315,13 @@ def _array_of_list(values: list[Any]) -> Any:
 
 def _in_microseconds(moments: Any) -> Any:
     """NumPy's datetimes of any unit, cut to microseconds; those beyond the first and the last year are at its end."""
-    ends = np.array([FIRST, LAST], "M8[us]")
+    first, last = np.array([FIRST, LAST], "M8[us]")
     unit = np.datetime_data(moments.dtype)[0]
     if unit == "generic":  # NaT alone
         return np.full(len(moments), "NaT", "M8[us]")
     if unit not in ("ns", "ps", "fs", "as"):  # in which the ends wrap around
-        moments = np.clip(moments, *ends.astype(moments.dtype))
-    return np.clip(moments.astype("M8[us]"), *ends)
+        moments = np.maximum(np.minimum(moments, last.astype(moments.dtype)), first.astype(moments.dtype))
+    return np.maximum(np.minimum(moments.astype("M8[us]"), last), first)
 
 
 def _texts_of(values: Any) -> Any:
@@ -330,8 +332,9 @@ def _texts_of(values: Any) -> Any:
 def _text_of(value: Any) -> bytes | None:
     """Text of a value, which depends on neither its type nor its unit; None where it is missing."""
     try:
-        if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
-            value = value.item()
+        if getattr(value, "ndim", None) == 0:  # of NumPy, or a tensor
+            value = value[()]
+            value = value if isinstance(value, (np.datetime64, np.timedelta64)) else value.item()
         if is_null(value) or value != value:
             return None
         return _text_of_present(value).encode("utf-8", "replace")
@@ -358,7 +361,8 @@ def _moment_of(value: Any) -> datetime:
     """A date or a datetime of Python, NumPy or pandas, in UTC if it has a zone, or the beginning of a period."""
     value = getattr(value, "start_time", value)
     if hasattr(value, "to_datetime64"):  # of pandas, which reach further than Python's
-        value = value.to_datetime64()
+        is_near = FIRST.year <= value.year <= LAST.year
+        value = value.to_pydatetime(warn=False) if is_near else value.to_datetime64()
     if isinstance(value, np.datetime64):
         moment: datetime = _in_microseconds(np.asarray([value]))[0].item()
         return moment
@@ -456,8 +460,11 @@ def _moments(codec: DatetimeCodec, values: Any) -> Floats:
     if is_text_type(values.type):
         texts = pc.utf8_trim_whitespace(values.cast(pa.large_string()))
         texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")  # of nanoseconds
-        zoned = parse_or_null(texts, pa.timestamp("us", "UTC"))
-        values = pc.coalesce(parse_or_null(texts, pa.timestamp("us")), zoned.cast(pa.timestamp("us")))
+        # Each is parsed in one way alone: which texts are wrong takes long to find, as Arrow does not say it.
+        has_zone: Any = pc.match_substring_regex(texts, r"[T ].*(Z|[+-][0-9:]+)$")
+        zoned = parse_or_null(pc.if_else(has_zone, texts, None), pa.timestamp("us", "UTC"))
+        plain = parse_or_null(pc.if_else(has_zone, None, texts), pa.timestamp("us"))
+        values = pc.coalesce(plain, zoned.cast(pa.timestamp("us")))
     if not is_moment_type(values.type):
         return np.full(len(values), np.nan)
     lacks = values.is_null().to_numpy(zero_copy_only=False)

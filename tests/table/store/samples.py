@@ -95,17 +95,17 @@ def mixture_columns():
 def other_columns():
     """Categorical, general and passed columns."""
     town = CategoricalColumn(
-        "town é", pa.string(), ("b", None, 'é\n"', "A"), (20, 10, 5, 5), (0, 7, 1, 3), "error", None, False, COUNTED
+        "town é", pa.string(), ("b", None, 'é\n"', "A"), (20, 10, 5, 5), (0, 3, 1, 2), "error", None, False, COUNTED
     )
     low, high = -(2**63), 2**63 - 1
     return [
         town,
         replace(
-            town, name="paid", type=pa.bool_(), categories=(True, None, False), counts=(5, 5, 1), first_rows=(1, 2, 0)
+            town, name="paid", type=pa.bool_(), categories=(True, None, False), counts=(5, 5, 1), appearance=(1, 2, 0)
         ),
         replace(
             town, name="size", type=pa.int64(), categories=(high, low, 0, None), unknown="ignore", declared=True,
-            counts=(3, 1, 0, 0), first_rows=(0, 2, -1, -1),
+            counts=(3, 1, 0, 0), appearance=(0, 1, -1, -1),
         ),
         replace(town, name="share", type=pa.float32(), categories=(5e-324, float("inf"), -0.5, None)),
         replace(

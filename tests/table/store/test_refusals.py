@@ -168,7 +168,7 @@ CHANGES = {
     "kind of a column": lambda content: held(content, "town é").update(kind="ordinal"),
     "category twice": lambda content: held(content, "town é").update(categories=["b", None, "b", "A"]),
     "counts": lambda content: held(content, "paid")["counts"].pop(),
-    "first rows": lambda content: held(content, "size")["first_rows"].append(3),
+    "appearance": lambda content: held(content, "size")["appearance"].append(3),
     "dictionary": lambda content: held(content, "grade").update(dictionary=3),
     "fit": lambda content: held(content, "note").update(fit=None),
     "margin": lambda content: held(content, "general").update(margin="wide"),

@@ -70,7 +70,7 @@ def test_no_pickle_and_plain_json(tmp_path, name):
         raise AssertionError(constant)
 
     document = json.loads(read("model.json"), parse_constant=refuse)
-    assert document["format"] == 14
+    assert document["format"] == 15
     assert {column["kind"] for column in document["columns"]} == set(KIND_NAMES) - {"drop"}
     assert document["version"] == gpuvgm.__version__
     assert document["created"].endswith("+00:00")
@@ -133,7 +133,7 @@ def test_summaries_merge_after_a_round_trip(tmp_path):
 OTHER_FIT = {"fit": FitRecord("exact", 1, 0)}
 DOES_NOT_ENCODE = {
     MixtureColumn: {**OTHER_FIT, "minimum": None, "maximum": 3, "modal_counts": ()},
-    CategoricalColumn: {**OTHER_FIT, "counts": (), "first_rows": (), "declared": True},
+    CategoricalColumn: {**OTHER_FIT, "counts": (), "appearance": (), "declared": True},
     GeneralColumn: OTHER_FIT,
     IdColumn: {**OTHER_FIT, "type": pa.int8(), "regenerate": "sequence", "first": 1, "step": 1},
     PassthroughColumn: {**OTHER_FIT, "type": pa.null()},
