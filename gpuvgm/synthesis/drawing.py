@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import namespace_of, to_numpy
+from gpuvgm.arrays import beside, namespace_of, to_numpy
 from gpuvgm.engines import Draw, DrawnColumn, Engine, Lottery
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
@@ -116,7 +116,7 @@ class Drawing:
     computed : callable
         Gives the columns that are computed in their turn, by node, in an order of the nodes.
     barred : mapping of int to ndarray of shape (bins,), bool
-        Bins of nodes that trees are to draw others than, where there is no condition on the node.
+        Bins of nodes that trees are to draw others than.
     """
 
     network: Network
@@ -201,18 +201,25 @@ class Drawing:
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
         """Bins of a column, by its trees; those that are barred are drawn again."""
-        trees, shares = self.network.structure.trees[place].trees, self.network.shares[place]
-        codes = self.engine.draw_in_trees(trees, asked, shares, draw, rows)
-        xp, barred = namespace_of(codes), self.barred.get(place, np.empty(0, np.bool_))
-        if place in self.conditions or not barred.any():
+        trees = self.network.structure.trees[place].trees
+        codes = self.engine.draw_in_trees(trees, asked, self.network.shares[place], draw, rows)
+        return self._without_barred(place, codes, asked, draw)
+
+    def _without_barred(self, place: int, codes: Codes, asked: Sequence[Codes], draw: Draw) -> Codes:
+        """Bins of a column, those that are barred drawn again by its trees."""
+        barred = self.barred.get(place, np.empty(0, np.bool_))
+        if not barred.any():
             return codes
+        trees, shares = self.network.structure.trees[place].trees, self.network.shares[place]
+        xp = namespace_of(codes)
         for attempt in range(1, MOST_AGAIN):
             again = xp.asarray(barred)[codes]
             if not again.any():
                 break
             stream = f"{self.network.structure.nodes[place].name}/again/{attempt}"
             more = replace(draw, column=column_number(stream))
-            codes = xp.where(again, self.engine.draw_in_trees(trees, asked, shares, more, rows), codes)
+            others = self.engine.draw_in_trees(trees, asked, shares, more, len(codes))
+            codes = xp.where(again, beside(others, codes), codes)
         return codes
 
     def _within(self, place: int, codes: Codes, draw: Draw, rows: int) -> tuple[Codes, Floats]:
@@ -287,7 +294,8 @@ class Drawing:
                 if ~place in decided:
                     draws.append((decided[place], decided[~place]))
                 elif place in decided:
-                    draws.append(self.engine.draw_rows(self._places_of_bins[place], [decided[place]], draw, count))
+                    own_codes = self._without_barred(place, decided[place], codes, draw)
+                    draws.append(self.engine.draw_rows(self._places_of_bins[place], [own_codes], draw, count))
                 else:
                     draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
             drawn = dict[int, Any]()

@@ -149,7 +149,8 @@ class Sampler:
     @cached_property
     def drawing(self) -> Drawing:
         """Drawing of bins and of places in them."""
-        rules = [Rule(law, self.model.by_name) for law in self.laws if law.sign == "->"]
+        laws = [law for law in self.laws if law.sign == "->" and law.target not in self.tested]
+        rules = [Rule(law, self.model.by_name) for law in laws]
         nodes = {bins.name: (place, bins) for place, bins in enumerate(self.network.structure.bins)}
         barred = {nodes[rule.law.target][0]: rule.rare_bins(nodes[rule.law.target][1]) for rule in rules}
         return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed, barred)

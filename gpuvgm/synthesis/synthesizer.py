@@ -1380,6 +1380,9 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_.by_name, bins)
+        for part in network.structure.parts:
+            if part.name == RARE and not isinstance(transformer.model_.by_name[part.column], NumericColumn):
+                raise ValueError(f'"{part.column}" has no numbers that are rare')
         check_attributes(network.structure, forms, attributes)
         bins_of_columns = {bins.name: bins for bins in network.structure.bins}
         keys = {name for name, form in forms.items() if form.key}
