@@ -171,14 +171,17 @@ def _unchanged_columns(earlier_fit: TableModel, source: Source, schema: TableSch
     """The columns of an earlier fit whose declaration has not changed."""
     if earlier_fit.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; call fit")
-    earlier, specs = earlier_fit.schema, {spec.name: spec for spec in schema.used}
+    earlier = {spec.name: spec for spec in earlier_fit.schema.columns}
+    specs = {spec.name: spec for spec in schema.used}
     # The same rows decide again as they did of text whose kind the sample leaves open.
-    decided = {name: earlier[name] for name, spec in specs.items() if spec.remark is not None}
-    decided = {name: spec for name, spec in decided.items() if not spec.is_declared}
-    names = {spec.name for spec in earlier.columns if spec.is_like(decided.get(spec.name, specs.get(spec.name)))}
-    columns = {column.name: column for column in earlier_fit.columns if column.name in names}
+    decided = {name: earlier[name] for name, spec in specs.items() if spec.remark is not None and name in earlier}
+    specs |= {name: spec for name, spec in decided.items() if not spec.is_declared}
+    columns = {
+        column.name: column for column in earlier_fit.columns if earlier[column.name].is_like(specs.get(column.name))
+    }
     summaries = {name: summary for name, summary in earlier_fit.summaries.items() if name in columns}
-    return FittedColumns(columns, summaries, {}, earlier_fit.rows, {n: s for n, s in decided.items() if n in columns})
+    decided = {name: spec for name, spec in decided.items() if name in columns}
+    return FittedColumns(columns, summaries, {}, earlier_fit.rows, decided)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gpuvgm import TableSynthesizer, TableTransformer
 from gpuvgm.columns.distinct import KEPT, DistinctValues
 from gpuvgm.columns.open_text import TextCounts
 from gpuvgm.columns.passthrough import PassthroughColumn
+from gpuvgm.errors import ColumnsFailed
 
 Source = Callable[[pa.Table, Path], Any]
 
@@ -90,6 +91,13 @@ def test_the_warning_of_real_values_names_the_key() -> None:
     with pytest.warns(UserWarning, match='samples hold real values of "patient".* declare {"key": True}'):
         synthesizer = TableSynthesizer(bins=20).fit(patients(12_000, 12))
     assert "real values" in str(synthesizer)
+
+
+def test_the_warning_of_new_values_names_the_key() -> None:
+    with pytest.warns(
+        UserWarning, match=r'does not see "patient" \(.* free text\): .* \{"key": True\} for new ones that'
+    ):
+        TableSynthesizer(bins=20).fit(patients(12_000, 6))
 
 
 @pytest.fixture
@@ -185,6 +193,30 @@ def test_rows_added_later_keep_the_kind_of_the_first_fit(rows_each) -> None:
     synthesizer = TableSynthesizer(bins=20, random_state=0).fit(first)
     other = TableSynthesizer(like=synthesizer).fit(first if kind == "categorical" else others)
     assert other.merge(synthesizer).transformer_.columns_["patient"].kind == kind
+
+
+def test_a_fit_that_goes_on_keeps_what_all_rows_decided() -> None:
+    shares = pa.array([*np.linspace(0.1, 7, 5_999), np.inf])
+    table = patients(6_000, 5).append_column("share", shares)
+    transformer = TableTransformer(random_state=0)
+    with pytest.raises(ColumnsFailed):
+        transformer.fit(table)
+    first = {column.name: column for column in transformer.unfinished_.columns}
+    transformer.set_params(columns={"share": "drop"}).fit_failed(table)
+    assert transformer.columns_["patient"] is first["patient"]
+    assert (
+        transformer.schema_["patient"].reason
+        == "string with 1,200 distinct values in 6,000 rows: identifiers or free text"
+    )
+
+
+def test_dictionaries_are_text() -> None:
+    table = patients(6_000, 5)
+    for values in (table["patient"].dictionary_encode(), table["patient"].cast(pa.string_view())):
+        assert TableTransformer().fit(table.set_column(0, "patient", values)).schema_["patient"].kind == "pass"
+    values = patients(6_000, 12)["patient"].dictionary_encode()
+    column = TableTransformer().fit(table.set_column(0, "patient", values)).columns_["patient"]
+    assert len(column.categories) == len(column.dictionary) == 500
 
 
 def test_counts_do_not_depend_on_the_order_of_parts() -> None:
