@@ -109,8 +109,8 @@ def _count(
 def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Combination) -> float:
     """Largest share of rows that equal one of a half of the original rows with another row's value in a column.
 
-    Neither what the row's owner has counts, nor what that of the other row has; 0 where it exceeds the other shares by
-    chance at most.
+    Rows that then have what their owner has, or that of the other row, are left out; 0 where the share exceeds the
+    other ones by chance at most.
     """
     words = sum_of(columns)
     own = np.arange(len(words), dtype=np.uint64) if owners is None else owners
@@ -121,10 +121,12 @@ def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Com
         shuffled = words - column + column[donors]
         of_row, of_donor = (mixed(shuffled ^ who, _DONOR) for who in (own, own[donors]))
         either = np.isin(of_row, owned).astype(np.int64) + (np.isin(of_donor, owned) & (of_row != of_donor))
-        hits = hits_of(known.owners_of(shuffled) - either, once=counted.once)
+        hits = hits_of(known.owners_of(shuffled)[either == 0], once=counted.once)
+        if not len(hits):
+            continue
         by_chance = RARE * np.std(hits) / np.sqrt(len(hits))
         shares.append(float(np.mean(hits)) if np.mean(hits) - counted.yardstick >= max(LEAST, by_chance) else 0.0)
-    return max(shares)
+    return max(shares, default=0.0)
 
 
 def _chosen(columns: Mapping[str, Known], owners: Words | None) -> list[tuple[str, ...]]:
