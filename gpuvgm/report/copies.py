@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -18,6 +18,7 @@ from gpuvgm.report.measures import ReportPart, share
 from gpuvgm.summary import Floats, Ints
 
 LEAST = 0.005  # of the rows, from which on a difference is worth a word
+_TOGETHER = 10  # equal rows, up to which they may belong to each other
 _OWNER = 1  # key of a hash
 Words = NDArray[np.uint64]
 Blocks = Sequence[NDArray[Any]]  # of a column, one after the other
@@ -30,6 +31,8 @@ class Copies(ReportPart):
     Tables of few categories repeat their rows anyhow. The yardstick is a random half of the original rows: rows that
     are drawn like these equal one of that half as often as those of the other half do, whatever the table. Shares of
     halves are their means over all ways to halve the table, so that no half is drawn.
+
+    Where some rows come so often that they hide the others, only rows that come once in the half count.
 
     Parameters
     ----------
@@ -44,10 +47,12 @@ class Copies(ReportPart):
     other_half_share : float
         Share of the other half's rows that do.
     by_chance : float
-        Difference of the shares that chance hardly ever exceeds: three standard errors, in which equal rows count as
-        one.
+        Difference of the shares that chance hardly ever exceeds: three standard errors, in which up to ten equal rows
+        count as one.
     held_out_share : float or None
         Share of the rows that were held out of the fit that do; None where none are compared.
+    once : bool
+        Whether the shares are of rows that equal one that comes once in the half.
     """
 
     columns: tuple[str, ...]
@@ -58,6 +63,7 @@ class Copies(ReportPart):
     other_half_share: float
     by_chance: float
     held_out_share: float | None = None
+    once: bool = False
     _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
     REMEDY: ClassVar[str] = "The generator repeats original rows."
     _OF_HALF: ClassVar[str] = "equal one of a half of the original rows"
@@ -82,7 +88,8 @@ class Copies(ReportPart):
         """The share and its yardstick, as words."""
         halves = share(self.half_share), share(self.other_half_share)
         held_out = "" if self.held_out_share is None else f" and {share(self.held_out_share)} of those held out"
-        return f"{self.share_text}: {halves[0]} {self._OF_HALF}, and {halves[1]} of the other half's rows{held_out} do"
+        of_half = f"{self._OF_HALF}{' that comes once there' if self.once else ''}"
+        return f"{self.share_text}: {halves[0]} {of_half}, and {halves[1]} of the other half's rows{held_out} do"
 
     @property
     def yardstick(self) -> float:
@@ -113,20 +120,26 @@ class Copies(ReportPart):
             Standard errors that chance hardly ever exceeds.
         """
         known = KnownRows.of(rows.original, rows.owners)
-        synthetic, yardstick = known.part(rows.synthetic), _Part(known.rows, known.owners - 1)
-        other_half_share, held_out = yardstick.share, None if rows.held_out is None else known.part(rows.held_out)
-        if held_out is not None and held_out.share > yardstick.share:
-            yardstick = held_out
+        parts = _Part(known.rows, known.owners - 1), known.part(rows.synthetic), known.part(rows.held_out)
+        of_all = cls._of_parts(columns, parts, deviations, once=False)
+        of_once = of_all if of_all.stand_out else cls._of_parts(columns, parts, deviations, once=True)
+        return of_once if of_once.stand_out else of_all
+
+    @classmethod
+    def _of_parts(cls, columns: Sequence[str], parts: Sequence[_Part], deviations: float, *, once: bool) -> Self:
+        original, synthetic, held_out = (_Hits.of(part, once=once) for part in parts)
+        yardstick = max(original, held_out, key=lambda hits: hits.share)
         mean = (synthetic.share * synthetic.size + yardstick.share * yardstick.size) / (synthetic.size + yardstick.size)
         return cls(
             tuple(columns),
-            len(rows.original),
+            original.size,
             synthetic.size,
-            int(np.sum(synthetic.rows[synthetic.others > 0])),
+            int(np.sum(parts[1].rows[parts[1].owners > 0])),
             synthetic.share,
-            other_half_share,
+            original.share,
             deviations * float(np.sqrt(synthetic.variance(mean) + yardstick.variance(mean))),
-            None if held_out is None else held_out.share,
+            held_out.share if held_out.size else None,
+            once,
         )
 
 
@@ -174,8 +187,10 @@ class KnownRows(NamedTuple):
         of_rows: Ints = xp.where(self.different[place] == words, self.owners[place], 0)
         return of_rows
 
-    def part(self, words: Words) -> _Part:
-        """Rows of another table by what they equal."""
+    def part(self, words: Words | None) -> _Part:
+        """Rows of another table by what they equal; none where there is no table."""
+        if words is None:
+            return _Part(self.rows[:0], self.owners[:0])
         different, rows = namespace_of(words).unique(words, return_counts=True)
         return _Part(rows, self.owners_of(beside(different, self.different)))
 
@@ -183,20 +198,34 @@ class KnownRows(NamedTuple):
 class _Part:
     """Different rows of a table: how many there are of each, and how many owners of original rows equal to each."""
 
-    def __init__(self, rows: Ints, others: Ints) -> None:
-        self.rows, self.others = to_numpy(rows), to_numpy(others)
-        self.size = int(np.sum(self.rows))
-        self._hits = in_a_half(self.others)
-        self.share = float(np.sum(self.rows * self._hits) / max(self.size, 1))
+    def __init__(self, rows: Ints, owners: Ints) -> None:
+        self.rows, self.owners = to_numpy(rows), to_numpy(owners)
+
+
+class _Hits(NamedTuple):
+    """Different rows of a table: how many there are of each, and the share of halves in which each has an equal one."""
+
+    rows: Ints
+    hits: Floats
+    size: int
+    share: float
+
+    @classmethod
+    def of(cls, part: _Part, *, once: bool) -> Self:
+        """The shares of halves in which each has an equal one, or one that comes `once` there."""
+        hits = hits_of(part.owners, once=once)
+        size = int(np.sum(part.rows))
+        return cls(part.rows, hits, size, float(np.sum(part.rows * hits) / max(size, 1)))
 
     def variance(self, mean: float) -> float:
-        """Of the share, where equal rows come together."""
-        return float(np.sum((self.rows * (self._hits - mean)) ** 2) / max(self.size, 1) ** 2)
+        """Of the share, where equal rows may belong to each other; of many the share is known."""
+        weights = self.rows * np.minimum(self.rows, _TOGETHER)
+        return float(np.sum(weights * (self.hits - mean) ** 2) / max(self.size, 1) ** 2)
 
 
-def in_a_half(owners: Ints) -> Floats:
-    """Share of all halves of the owners that have one of so many."""
-    return np.asarray(1 - 0.5**owners)
+def hits_of(owners: Ints, *, once: bool = False) -> Floats:
+    """Share of all halves of the owners that have one of so many, or just one of them."""
+    return np.asarray(owners * 0.5**owners if once else 1 - 0.5**owners)
 
 
 def column_words(values: NDArray[Any], place: int, *, as_float32: bool = False) -> Words:
@@ -208,7 +237,7 @@ def column_words(values: NDArray[Any], place: int, *, as_float32: bool = False) 
 
 
 def copies(
-    original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], modelled: int, keys: Collection[str] = ()
+    original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], modelled: int, repeated: Sequence[str] = ()
 ) -> Copies:
     """Compare the rows of two tables: in the columns that are modelled, and in all.
 
@@ -221,18 +250,18 @@ def copies(
         Columns of both tables in blocks of the same rows: numbers with NaN for missing values, codes, or hashes.
     modelled : int
         Number of modelled columns, which come first.
-    keys : collection of str
-        Modelled columns of keys.
+    repeated : sequence of str
+        Modelled columns that do more than tell rows apart.
     """
     names = tuple(original)
     narrow = {name: _is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names}
     answers = []
-    for columns in {names, names[:modelled], tuple(name for name in names[:modelled] if name not in keys)} - {()}:
+    for columns in dict.fromkeys(filter(None, (names[:modelled], names, tuple(repeated)))):
         first, second = (
             _words_of_columns([(table[name], narrow[name]) for name in columns]) for table in (original, synthetic)
         )
         answers.append(Copies.count(columns, Rows(sum_of(first), sum_of(second))))
-    return max(answers, key=lambda answer: (answer.stand_out, answer.excess, len(answer.columns) == modelled))
+    return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 
 def _words_of_columns(columns: Sequence[tuple[Blocks, bool]]) -> Iterator[Words]:

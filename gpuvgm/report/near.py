@@ -63,10 +63,10 @@ def near_rows(tables: Sequence[Table], owners: Words | None) -> NearRows | None:
     numbers = {name: _Numbers(values) for name, values in original.items() if values.dtype.kind == "f"}
     if not numbers:
         return None
-    bins = _bins(original, numbers, owners)
+    bins, most = _bins(original, numbers, owners)
     for _ in range(_REFINED):
         near = _of_bins(tables, numbers, owners, bins)
-        if near.other_half_share <= 2 * NEAR or bins >= _MOST_BINS:
+        if near.other_half_share <= most or bins >= _MOST_BINS:
             break
         bins *= 2
     return replace(near, bins=bins)
@@ -98,18 +98,24 @@ class _Numbers:
         return middles
 
 
-def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None) -> int:
-    """The fewest bins with which hardly any original row shares its cell, as some rows show."""
+def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None) -> tuple[int, float]:
+    """The fewest bins with which hardly any original row shares its cell, but with its equals, as some rows show.
+
+    And the share of all rows that may do so.
+    """
     all_rows = len(next(iter(original.values())))
     places = even_steps(all_rows, _ROWS)
     some = {name: values[places] for name, values in original.items()}
-    scale, bins = all_rows / len(places), _LEAST_BINS  # more rows share more cells
+    owners = None if owners is None else owners[places]
+    scale = all_rows / len(places)  # more rows share more cells
+    equal = scale * _of_bins((some, some), numbers, owners, _MOST_BINS).other_half_share
+    bins = _LEAST_BINS
     while bins < _MOST_BINS:
-        near = _of_bins((some, some), numbers, None if owners is None else owners[places], bins)
-        if scale * near.other_half_share <= NEAR:
+        near = _of_bins((some, some), numbers, owners, bins)
+        if scale * near.other_half_share <= equal + NEAR:
             break
         bins *= 2
-    return bins
+    return bins, equal + 2 * NEAR
 
 
 def _of_bins(tables: Sequence[Table], numbers: Mapping[str, _Numbers], owners: Words | None, bins: int) -> NearRows:

@@ -36,7 +36,7 @@ from gpuvgm.report.column_comparison import (
 )
 from gpuvgm.report.combinations import Combination, Known, combinations
 from gpuvgm.report.comparison import Comparison
-from gpuvgm.report.copies import copies
+from gpuvgm.report.copies import Copies, copies, hits_of
 from gpuvgm.report.counting import (
     FIRST_COLUMNS,
     FIRST_ROWS,
@@ -80,6 +80,7 @@ from gpuvgm.summary import Floats, Ints, Pieces
 _ROWS_OF_KEY = 1.2, 50  # on average
 _FILLED = 0.25  # of the numbers of a range, from which on they run in steps and name no one: every generator counts so
 _LEAST_KEYS, _KEY_DIGITS = 100, 7  # rows and digits of whole numbers that are keys
+_OWN = 0.95  # of the rows, which have a whole number of their own
 _MANY = 0.05  # of the rows of a column of keys, from which on a value such as "unknown" names no one
 LONGEST = 1_000  # characters; longer texts count as of so many
 
@@ -137,6 +138,10 @@ class Pair(Counter):
     def tells_near(self) -> bool:
         """True if a row that repeats another but for small changes has the same category, or nearly the same number."""
         return True
+
+    def numbers_rows(self, counts: _ColumnRows) -> bool:
+        """Return whether each row has a whole number of its own, or nearly so."""
+        return False
 
     def keys(self, rows: NDArray[Any]) -> NDArray[np.uint64]:
         """Hashes of the values of some rows, of columns of keys; 0 where none is known."""
@@ -200,6 +205,13 @@ class NumberPair(Pair):
                 *shares_of_parts(column.name, self._counter.codec, *some_rows),
             ),
         )
+
+    def numbers_rows(self, counts: _ColumnRows) -> bool:
+        """Return whether each row has a whole number of its own, or nearly so."""
+        if not isinstance(self._counter.codec, IntegerCodec):
+            return False
+        rows = thinned(counts.rows)
+        return len(np.unique(rows)) >= _OWN * len(rows) >= _OWN * _LEAST_KEYS
 
     def _are_keys(self, numbers: Floats) -> bool:
         """Return whether numbers are whole ones of as many digits, all different, and far from filling their range."""
@@ -353,7 +365,6 @@ class UnmodelledPair(Pair):
         other_occurrences = np.unique(present[1], return_counts=True)[1]
         fewest, is_id = min(map(len, present)), self._column.kind == "id"
         may_name = is_id or self._column.tells_apart(len(different))
-        named = different[occurrences < max(_MANY * len(present[0]), 2)]
         return UnmodelledComparison(
             kind=self._column.kind,
             rows=len(tables[0]),
@@ -367,8 +378,23 @@ class UnmodelledPair(Pair):
             synthetic_different_share=different_share(other_occurrences, fewest),
             length_score=None if is_id else _ks_complement_of_counts(original.counts, synthetic.counts),
             holds_keys=may_name and not self._runs_in_steps(different),
-            real_rows=int(np.count_nonzero(np.isin(present[1], named))),
+            real_rows=self._real_rows(different, occurrences, present[1]),
         )
+
+    def _real_rows(self, different: NDArray[np.uint64], occurrences: Ints, synthetic: NDArray[np.uint64]) -> int:
+        """Rows with an original value that few original rows have; 0 where the table has others as often by chance.
+
+        Names and sentences come twice by chance. What rows share by plan, as those of a person do, is no chance.
+        """
+        rows = int(np.sum(occurrences))
+        is_named = occurrences < max(_MANY * rows, 2)
+        named, times = different[is_named], occurrences[is_named]
+        real = synthetic[np.isin(synthetic, named)]
+        if rows >= _ROWS_OF_KEY[0] * len(different) or not len(real):
+            return len(real)
+        hits = np.sum(hits_of(times[np.searchsorted(named, real)]))
+        by_chance = len(synthetic) * float(np.sum(times * hits_of(times - 1))) / rows
+        return len(real) if hits > by_chance + RARE * by_chance**0.5 else 0
 
     def _runs_in_steps(self, different: NDArray[np.uint64]) -> bool:
         """Return whether the different values, as hashes, are numbers that fill their range."""
@@ -529,19 +555,16 @@ class OriginalTable:
             for name in original_sample
         }
         modelled_pairs = {name: self.pairs[name] for name in modelled}
-        near, known = _repeats(self.pairs, columns, [*tables, *([held_out] if held_out is not None else [])])
-        rows = [
-            {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables
-        ]
+        judged = _repeats(self.pairs, columns, [*tables, *([held_out] if held_out is not None else [])])
         return Comparison(
             rows=self.counts.rows,
             synthetic_rows=synthetic.rows,
             columns=columns,
             first=FirstRows(0, before, after),
             pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
-            copies=copies(rows[0], rows[1], len(modelled), [name for name in modelled if columns[name].has_new_keys]),
-            near=near,
-            combinations=known,
+            copies=judged[0],
+            near=judged[1],
+            combinations=judged[2],
             detection=_detected(modelled_pairs, tables),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
@@ -578,8 +601,8 @@ class _RowsOnHost(Mapping[str, NDArray[Any]]):
 
 def _repeats(
     pairs: Mapping[str, Pair], columns: Mapping[str, ColumnComparison], tables: Sequence[TableCounts]
-) -> tuple[NearRows | None, tuple[Combination, ...]]:
-    """Rows that repeat original ones but for small changes, and combinations of columns that they repeat.
+) -> tuple[Copies, NearRows | None, tuple[Combination, ...]]:
+    """Rows that equal original ones, that do but for small changes, and combinations of columns that they repeat.
 
     Rows of one key are one there; those that were held out count where no row of their key was fitted.
     """
@@ -593,11 +616,21 @@ def _repeats(
         return [_RowsOnHost(names, *part) for part in zip(tables, chosen, strict=True)]
 
     keys = None if owners is None else owners[1]
-    names = [name for name, column in columns.items() if column.is_modelled and not column.has_new_keys]
+    modelled = [name for name, column in columns.items() if column.is_modelled]
+    names = [name for name in modelled if not _tells_apart(pairs[name], columns[name], tables[0].columns[name])]
+    whole = [
+        {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables[:2]
+    ]
+    equal = copies(whole[0], whole[1], len(modelled), names)
     near = near_rows(rows_of([name for name in names if pairs[name].tells_near]), keys)
     on_host = rows_of(names)
     known = {name: pairs[name].known([table[name] for table in on_host]) for name in names}
-    return near, combinations(known, keys)
+    return equal, near, combinations(known, keys)
+
+
+def _tells_apart(pair: Pair, column: ColumnComparison, counts: _ColumnRows) -> bool:
+    """Return whether a modelled column only tells rows or keys apart, so that a copied row may have a new value."""
+    return column.has_new_keys or pair.numbers_rows(counts)
 
 
 def _owners(

@@ -46,3 +46,24 @@ def test_a_way_spoils_nothing_else(way: Any, frame: pd.DataFrame) -> None:
     if names and way is not verdict.shuffled:
         changed = {name for name in rows if not rows[name].equals(other[name])}
         assert changed and changed <= names
+
+
+@pytest.mark.parametrize("name", ["bookings", "sales"])
+def test_who_is_given_away_is_told_and_honest_halves_are_not(name: str) -> None:
+    original, honest = verdict.made_up.halves(name, 3, 1_500)
+    judged = [*verdict.judge_persons((name, original, honest, verdict.made_up.KNOWN.get(name, [])))]
+    assert [found["verdict"] for found in judged if not found["right"]] == []
+    assert [found["spoilt"] for found in judged][:5] == [
+        "",
+        "copies 5%",
+        "copies 10%",
+        "near copies 5%",
+        "near copies 10%",
+    ]
+
+
+def test_halves_of_made_up_tables_share_no_keys() -> None:
+    for name, key in verdict.made_up.KEYS.items():
+        original, honest = verdict.made_up.halves(name, 1, 500)
+        assert not {*original[key]} & {*honest[key]}
+        assert original[key].nunique() < 0.7 * len(original)
