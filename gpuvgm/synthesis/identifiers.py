@@ -264,7 +264,8 @@ class IdentifierForm:
     def _texts(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Texts of shapes by their numbers, longer ones where no shape has more that no row has."""
         which, numbers = self.places(name, counter, seed)
-        pieces, rows = list[pa.Array[Any]](), list[NDArray[np.int64]]()
+        rows = list[NDArray[np.int64]]()
+        pieces: list[pa.Array[Any]] = []
         for place in np.unique(which).tolist():
             own = np.flatnonzero(which == place)
             if place < 0:

@@ -100,6 +100,8 @@ class Pattern:
             raise ValueError("the parts that no row has are none of its pattern")
         if self.check not in ("", *CHECKS) or any(not one.fits(self.bytes) for one in self.equations):
             raise ValueError("its check digits are not those of its pattern")
+        if self.check and not all(0 <= place < self.bytes for place in self.closing):
+            raise ValueError("its pattern has no place for check digits")
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
