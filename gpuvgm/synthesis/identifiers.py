@@ -228,7 +228,7 @@ class IdentifierForm:
         """Numbers below it have values no longer than those of the table."""
         if self.kind == "shape":
             return max(pattern.limit for pattern in self.patterns)
-        if self.kind != "number" or not (self.width or self.key):  # running numbers grow
+        if self.kind != "number" or not self.width:  # running numbers without zeros before them grow
             return 2**64
         return int(10 ** max(self.width, len(str(self.largest)))) - 1 - self.largest
 
@@ -264,7 +264,8 @@ class IdentifierForm:
     def _texts(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Texts of shapes by their numbers, longer ones where no shape has more that no row has."""
         which, numbers = self.places(name, counter, seed)
-        pieces, rows = list[Any](), list[NDArray[np.int64]]()
+        rows = list[NDArray[np.int64]]()
+        pieces: list[pa.Array[Any]] = []
         for place in np.unique(which).tolist():
             own = np.flatnonzero(which == place)
             if place < 0:
@@ -273,8 +274,10 @@ class IdentifierForm:
                 stream = f"{name}/shape {place}" if place else name
                 pieces.append(self.patterns[place].texts(numbers[own], stream, seed))
             rows.append(own)
-        every: Any = pa.concat_arrays(pieces)
-        return every if len(rows) == 1 else every.take(pa.array(np.argsort(np.concatenate(rows), kind="stable")))
+        if len(pieces) == 1:
+            return pieces[0]
+        order: Any = pa.array(np.argsort(np.concatenate(rows), kind="stable"))
+        return pa.concat_arrays(pieces).take(order)
 
     def _longer_texts(self, name: str, numbers: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Texts by their numbers that are longer than any of the table, by as few letters or digits as possible."""
@@ -347,7 +350,7 @@ def _shape_of_texts(texts: list[str], check: str = "", *, is_key: bool = False) 
         return form
     patterns = patterns_of(texts, check=check)
     if _hold_spaces(texts) and not is_key:
-        of_letters = any(token in (r"\a", r"\A") for pattern in patterns for token in pattern.tokens)
+        of_letters = any(letter.isalpha() for text in texts for letter in text)
         covered = sum(pattern.weight for pattern in patterns)
         if covered < (1.0 if of_letters else ALIKE) * len(texts) or (of_letters and len(patterns) > 1):
             return None

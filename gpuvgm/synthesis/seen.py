@@ -44,7 +44,7 @@ CLASSES = {
 CODE, PART, NUMBER, CHECK = r"\c", r"\u", r"\n", r"\k"
 MOST_COMBINATIONS = 1 << 20  # of letters and digits in a window
 LEAST_COMBINATIONS = 1 << 15  # of one of many shapes
-MOST_WINDOWS = 4  # at the end of a shape
+MOST_WINDOWS, FEW_WINDOWS = 4, 2  # at the end of a shape, and of one of many
 MOST_PARTS = 1 << 12  # that no row has, of all patterns of a column
 MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
 ENDLESS = 1 << 96  # values, of which random ones are those of no row, as of random UUIDs
@@ -100,6 +100,8 @@ class Pattern:
             raise ValueError("the parts that no row has are none of its pattern")
         if self.check not in ("", *CHECKS) or any(not one.fits(self.bytes) for one in self.equations):
             raise ValueError("its check digits are not those of its pattern")
+        if self.check and not all(0 <= place < self.bytes for place in self.closing):
+            raise ValueError("its pattern has no place for check digits")
 
     @cached_property
     def tokens(self) -> tuple[str, ...]:
@@ -183,7 +185,7 @@ class Pattern:
             elif token in (CODE, CHECK):  # of which not every text is counted
                 windows.append(())
                 count = 1
-        return [window for window in windows if window][:MOST_WINDOWS]
+        return [window for window in windows if window][: MOST_WINDOWS if most > LEAST_COMBINATIONS else FEW_WINDOWS]
 
     @property
     def expression(self) -> str:
@@ -396,13 +398,30 @@ def letters_of(rows: Any, length: int) -> Bytes:
 
 def _of_shape(letters: Bytes, pattern: Pattern) -> Bytes:
     """Those of some texts that have a shape, but for what its codes and check digits are."""
-    matches = np.ones(len(letters), np.bool_)
-    for token, choice, (first, stop) in zip(pattern.tokens, pattern.choices, pattern.spans, strict=True):
+    places = dict[str, list[int]]()
+    for token, (first, _) in zip(pattern.tokens, pattern.spans, strict=True):
+        places.setdefault(token, []).append(first)
+    fixed = [
+        (first + at, byte)
+        for token, (first, _) in zip(pattern.tokens, pattern.spans, strict=True)
+        if len(token) == 1
+        for at, byte in enumerate(token.encode())
+    ]
+    if fixed:
+        where, wanted = (np.array(part) for part in zip(*fixed, strict=True))
+        letters = letters[(letters[:, where] == wanted.astype(np.uint8)).all(axis=1)]
+    for token, own in places.items():
         if token[1:] in CLASSES:
-            matches &= _ranks(token[1])[letters[:, first]] >= 0
-        elif len(token) == 1:
-            matches &= (letters[:, first:stop] == np.frombuffer(choice[0].encode(), np.uint8)).all(axis=1)
-    return letters if matches.all() else letters[matches]
+            matches = _members(token[1])[letters[:, own]].all(axis=1)
+            letters = letters if matches.all() else letters[matches]
+    return letters
+
+
+@cache
+def _members(name: str) -> NDArray[np.bool_]:
+    """Which bytes are in a class."""
+    members: NDArray[np.bool_] = _ranks(name) >= 0
+    return members
 
 
 @cache

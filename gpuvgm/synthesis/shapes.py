@@ -228,7 +228,8 @@ def _ways_of(shape: _Shape, tokens: list[str], closing: Sequence[int], *, number
         words = words[:-1]
         usual = _with_codes(shape, tokens, words, {})
         yield usual
-    yield _with_codes(shape, shape.tokens, words, {})
+    wider = [of if of == r"\0" else token for of, token in zip(shape.tokens, tokens, strict=True)]
+    yield _with_codes(shape, wider, words, {})
     yield usual
 
 

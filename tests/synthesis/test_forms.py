@@ -18,9 +18,9 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.checks import CHECKS, Equations, equations_of, with_check_digits
+from gpuvgm.synthesis.checks import CHECKS, Equation, Equations, equations_of, with_check_digits
 from gpuvgm.synthesis.identifiers import IdentifierForm, identifier_form
-from gpuvgm.synthesis.seen import LONGEST, SeenValues
+from gpuvgm.synthesis.seen import Pattern, SeenValues
 
 Random = np.random.Generator
 Make = Callable[[Random, int], str]
@@ -351,6 +351,19 @@ def test_names_are_no_real_ones_side_by_side() -> None:
     assert len([text for text in made if text.split()[1] in lasts]) < 20
 
 
-def test_texts_too_long_for_a_shape_have_none() -> None:
-    values = [f"{i:05d}{'x' * LONGEST}" for i in range(300)]
-    assert identifier_form(pa.chunked_array([[f"{text[-9:]} {text}" for text in values]])) is not None
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (Pattern(r"\q\0"), "tokens that are not known"),
+        (Pattern(r"\c\0", (("a", "bb"),)), "not equally long"),
+        (Pattern(r"\c\0"), "other tokens than codes"),
+        (Pattern(r"\0\0", unseen=("123",), stop=2), "parts that no row has"),
+        (Pattern(r"\0\0", check="sum"), "check digits are not those"),
+        (Pattern(r"\0", check="mod 97-10"), "no place for check digits"),
+        (Pattern(r"\0\0", equations=(Equation(7, (0, 5), (1, 1), 0),)), "check digits are not those"),
+    ],
+)
+def test_patterns_whose_parts_do_not_fit_together_are_refused(pattern: Pattern, message: str) -> None:
+    """As a forged model may have them."""
+    with pytest.raises(ValueError, match=message):
+        IdentifierForm("shape", (pattern,)).check({})
