@@ -252,7 +252,7 @@ class Drawing:
         seed: int,
         keys: Mapping[int, KeyTable] | None = None,
         former: Mapping[int, tuple[Codes, Floats]] | None = None,
-        count: int | None = None,
+        stop: int | None = None,
     ) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
@@ -270,8 +270,8 @@ class Drawing:
             By node, the keys of columns that are drawn for each key.
         former : mapping of int to (ndarray, ndarray), optional
             Columns that are drawn for each row already, as this gives them.
-        count : int, optional
-            Columns that are drawn of all in their order; of others nothing is given.
+        stop : int, optional
+            How many columns are drawn, in their order; of others nothing is given.
         """
         structure, tables = self.network.structure, keys or {}
         by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
@@ -282,7 +282,7 @@ class Drawing:
         in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
         sources = _sources(in_turn)
         known, columns = _Former(), dict[int, tuple[Codes, Floats]]()
-        for place in order[:count]:
+        for place in order[:stop]:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             if own:
                 known.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})

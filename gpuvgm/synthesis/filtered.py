@@ -29,7 +29,7 @@ LONGEST_SHUFFLE = 1 << 10  # rows that change places among themselves
 LONGEST_WINDOW = 1 << 14  # rows, unless fewer are those of so few keys,
 USUAL_OF_WINDOW, MOST_OF_WINDOW = 1 << 17, 1 << 20  # or of more candidates
 MOST_PILOT_ROWS = 1 << 18  # by which the share of rows is found that meet rare conditions
-APART = 1 << 40  # candidates that no window has
+APART = 1 << 32  # candidates that no window has
 MOST_AT_ONCE = 1 << 16  # candidates that are drawn together
 FEW = 32  # candidates that are drawn beyond those that are expected to do
 

@@ -402,13 +402,13 @@ class Sampler:
     ) -> tuple[MadeRows, int]:
         """As of `Candidates`."""
         plain, order, seed = self._plain & tests.keys(), self.network.structure.order, window.seed
-        count = 1 + max((order.index(self._values[name][0]) for name in plain), default=-1)
+        stop = 1 + max((order.index(self._values[name][0]) for name in plain), default=-1)
         rows, first_row = replace(part, first_row=window.first_row + part.first_row), window.first_row + passed
         laps = [key_numbers(self.identifiers, *lap) for lap in window.laps(part)]
         numbers = {level: np.concatenate([lap[level] for lap in laps]) for level in laps[0]}
         in_turn = self._in_turn.numbers(rows, window.own_seed, by_key=True)
         numbers |= {(self._in_turn.group, level): own for level, own in enumerate(in_turn)}
-        first = self.drawing.rows(rows.first_row, part.rows, seed, self._keys(numbers, seed), count=count)
+        first = self.drawing.rows(rows.first_row, part.rows, seed, self._keys(numbers, seed), stop=stop)
         values = SampledColumns(self._values, dict(enumerate(first)), self._keeper)
         met = np.ones(part.rows, np.bool_)
         for name in plain:
@@ -416,7 +416,7 @@ class Sampler:
         at = np.flatnonzero(met)
         numbers = {level: own[at] for level, own in numbers.items()}
         keys = self._keys(numbers, seed)
-        of_rows = {place: (first[place][0][at], first[place][1][at]) for place in order[:count] if place not in keys}
+        of_rows = {place: (first[place][0][at], first[place][1][at]) for place in order[:stop] if place not in keys}
         drawn = self.drawing.rows(first_row, len(at), seed, keys, of_rows)
         made, unmet = self._made(DrawnRows(self._with_habits(drawn, numbers, first_row, seed), numbers), 0)
         for name, test in tests.items():

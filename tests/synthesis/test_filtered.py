@@ -17,6 +17,7 @@ from sklearn.base import clone
 import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning, InputError
+from gpuvgm.synthesis import conditioned
 from gpuvgm.synthesis import filtered as filtering
 from tests.conftest import native_names
 from tests.synthesis.test_attributes import bank as accounts
@@ -261,6 +262,25 @@ def test_rare_conditions_are_told_of(fitted: Any, caplog: pytest.LogCaptureFixtu
         fitted.sample(10, conditions={"customer": "C-000001"})
     with pytest.raises(InputError, match="no value of the model meets"):
         fitted.sample(10, conditions={"amount": (10**9, None)})
+
+
+def test_columns_that_come_first_have_rarer_values(caplog: pytest.LogCaptureFixture, monkeypatch: Any) -> None:
+    """Without calendars the limit is one row of 64; of 4,096 where few columns with few values come first."""
+    monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", 100)
+    table = bookings()[["customer", "city", "segment", "kind", "amount"]]
+    is_rare = np.random.default_rng(1).random(ROWS) < 0.004
+    table["kind"] = np.where(is_rare, "cheque", table["kind"])
+    table["amount"] = np.where(is_rare, 10 * table["amount"], table["amount"])
+    fit(table).sample(5, conditions={"kind": "cheque"})
+    assert "conditions_on=['kind'] to have them drawn from the trees" in caplog.text
+    caplog.clear()
+    rows = fit(table, conditions_on=["kind"]).sample(400, conditions={"kind": "cheque"})
+    assert [record.getMessage() for record in caplog.records] == [
+        'conditions: few rows meet those on "kind", so that hundreds are drawn for each'
+    ]
+    medians = [one["amount"].median() for one in (rows, table[table["kind"] == "cheque"])]
+    assert medians[0] == pytest.approx(medians[1], rel=0.5)
+    assert (rows.groupby("customer")[["city", "segment"]].nunique() == 1).all(axis=None)
 
 
 def test_a_sampler_with_conditions_travels_to_other_processes(fitted: Any) -> None:
