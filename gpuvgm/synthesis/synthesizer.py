@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from os import PathLike, fspath
 from pathlib import Path
@@ -94,6 +94,15 @@ from gpuvgm.synthesis.laws import (
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
+from gpuvgm.synthesis.orders import (
+    OrderEvidence,
+    Orders,
+    describe_orders,
+    find_orders,
+    orders_of_file,
+    tell_of_orders,
+    without_amounts,
+)
 from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences import tell_of_sequences
@@ -200,6 +209,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     identifiers_: dict[str, IdentifierForm]
     attributes_: dict[str, str]
     laws_: tuple[Law, ...]
+    _orders: Orders
 
     def __init__(
         self,
@@ -291,11 +301,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             transformer._note_hold_out(rule, whole)
         self.transformer_, self.attributes_ = transformer, {**plan.attributes}
         self.identifiers_, self.laws_ = dict(plan.forms), plan.laws
+        self._orders = plan.orders if self.like is None else self.like._orders
         per_key, settings = rows_per_key(self.identifiers_, self.attributes_), self._tree_settings
         self.network_ = Network(plan.structure, counts.joint, per_key, settings)
         if self.like is None:  # which has told of its own choices
             is_fitted = isinstance(self.columns, TableTransformer)
             tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
+            tell_of_orders(transformer.model_, self._orders)
             for bins in plan.structure.bins:
                 if bins.forms is not None and bins.forms.moments is not None:
                     _LOG.info('column "%s": whole numbers that are %s', bins.name, bins.forms.moments)
@@ -377,7 +389,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
-        merged.laws_ = merged_laws(self.laws_, other.laws_)
+        merged.laws_, merged._orders = merged_laws(self.laws_, other.laws_), self._orders
         return merged
 
     @overload
@@ -619,9 +631,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     @property
     def fit_report_(self) -> Any:
-        """Report of the fit of the columns, as that of `TableTransformer`, and the laws between them."""
+        """Report of the fit of the columns, as that of `TableTransformer`, the laws between them, and proposed keys."""
         self._fitted()
-        return replace(self.transformer_.fit_report_, laws=tuple(map(str, self._laws)))
+        proposals = filter(None, [describe_orders(self.transformer_.model_, self._orders)])
+        return replace(self.transformer_.fit_report_, laws=tuple(map(str, self._laws)), proposals=tuple(proposals))
 
     def score_samples(self, source: TableLike) -> Floats:
         """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
@@ -690,6 +703,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
         settings["attributes"] = self.attributes_
         settings["proven"] = tuple(map(document_of, self.laws_))
+        settings["orders"] = self._orders
         # Read again before it is written, so that no file appears that cannot be loaded.
         self.transformer_._save_generator(settings, write_network(network), path, lambda model: _of_model(model, path))
 
@@ -740,10 +754,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
         rows = thinned(many)
         forms, attributes = _forms_and_attributes(model, many, refuted)
+        is_whole = many.num_rows == table.rows or many.num_rows < TREE_ROWS
+        orders = find_orders(model.by_name, _no_orders(forms), many, whole=is_whole)
         while True:
             laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
             dependence = self._dependence(forms, attributes, laws)
-            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws)
+            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws, orders)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
@@ -753,9 +769,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
+                plan = replace(plan, orders=counts.orders.confirmed(orders))
                 structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
                 habits = self._habits(model, replace(plan, structure=structure), counts, many)
-                return replace(plan, structure=replace(structure, habits=habits)), counts
+                proposed = without_amounts(model.by_name, plan.orders, many)
+                return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
             forms, attributes = again
 
@@ -920,12 +938,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         model.check_source(table)
         names, columns = [bins.name for bins in plan.structure.bins], model.by_name
         read = {name: form for name, form in plan.forms.items() if form.is_read}
+        needed = [*dict.fromkeys([*names, *read, *plan.orders])]
         with self._run("count", table) as run:
-            build = partial(
-                _counter, {name: columns[name] for name in [*names, *read]}, replace(plan, forms=read), run.engine
-            )
+            build = partial(_counter, {name: columns[name] for name in needed}, replace(plan, forms=read), run.engine)
             counts: _TableCounts | None = run.executor.map_merge(
-                run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
+                run.prepared(build), run.blocks(needed), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
@@ -989,7 +1006,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             left_out = describe_left_out(model, self.identifiers_)
             laws = f"laws: {'; '.join(map(str, self._laws))}" if self._laws else ""
             habits = describe_habits(network.structure.habits, model.by_name)
-            lines += filter(None, (laws, habits, unmodelled, left_out, model.describe_real_values()))
+            orders = describe_orders(model, self._orders)
+            lines += filter(None, (laws, habits, unmodelled, left_out, model.describe_real_values(), orders))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -1117,6 +1135,11 @@ def _forms_and_attributes(
     return forms, find_attributes(model.by_name, firsts, rows, refuted)
 
 
+def _no_orders(forms: Mapping[str, IdentifierForm]) -> list[str]:
+    """Columns that number no orders: keys, and text of dates and times that are not read."""
+    return [name for name, form in forms.items() if form.key is not None or form.kind == "moment"]
+
+
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
     many, columns, refuted = sampled_rows(table, model, TREE_ROWS), model.by_name, set[tuple[str, str]]()
@@ -1136,12 +1159,13 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
 
 @dataclass(frozen=True, slots=True)
 class _SamplePlan:
-    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys."""
+    """How rows are made: bins and network, forms of columns that are not modelled, attributes of keys, and orders."""
 
     structure: Structure
     forms: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
     laws: tuple[Law, ...]
+    orders: Orders = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1151,12 +1175,13 @@ class _TableCounts:
     joint: JointCounts
     identifiers: IdentifierCounts
     laws: tuple[Law, ...]
+    orders: OrderEvidence
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
         identifiers = self.identifiers.merge(other.identifiers)
         laws = tuple(map(Law.merge, self.laws, other.laws))
-        return _TableCounts(self.joint.merge(other.joint), identifiers, laws)
+        return _TableCounts(self.joint.merge(other.joint), identifiers, laws, self.orders.merge(other.orders))
 
 
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
@@ -1169,7 +1194,8 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
         codes = structure.with_parts([find(block.column) for find in finders], lacking)
         joint = structure.counts(codes, block.rows, row_engine)
         identifiers = IdentifierCounts.of(columns, plan.forms, plan.attributes, block.host_column)
-        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws))
+        orders = OrderEvidence.of(columns, plan.orders, block.host_column)
+        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws), orders)
 
     return count
 
@@ -1273,12 +1299,13 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
             "identifiers",
             "attributes",
             "proven",
+            "orders",
         }:
             raise ValueError("its settings are not those of a synthesizer")
         rule = transformer._hold_out
         settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
-        attributes = settings.pop("attributes")
+        attributes, orders = settings.pop("attributes"), orders_of_file(settings.pop("orders"), transformer.model_)
         laws = tuple(read_record(Law, law, "a law") for law in settings.pop("proven"))
         check_laws(laws, transformer.model_.by_name)
         _check_settings(settings["bins"], settings["safer"], settings["laws"])
@@ -1297,4 +1324,5 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
     synthesizer = TableSynthesizer(**settings)
     synthesizer.transformer_, synthesizer.network_ = transformer, network
     synthesizer.identifiers_, synthesizer.attributes_, synthesizer.laws_ = forms, attributes, laws
+    synthesizer._orders = orders
     return synthesizer
