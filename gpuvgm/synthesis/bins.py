@@ -22,6 +22,7 @@ from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.clock import PARTS, TWIN, Clock, Part, PartName, moments_with_own_counts
 from gpuvgm.synthesis.forms import Forms, forms_of
 from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, twin_finder
+from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
@@ -48,6 +49,25 @@ FAR_FLOATS = 1 << 10  # distances of neighbouring floats, beside a gap whose end
 ROUNDING = 1e-6  # of a step, by which borders between pieces may be off
 ROOM = 4  # steps, about, around a value that lies alone
 Codes = NDArray[np.uint16]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledRows:
+    """A sample of rows, and whose they are.
+
+    Parameters
+    ----------
+    rows : callable
+        Gives the rows of a column.
+    persons : Persons
+        Whose they are.
+    few : ndarray of shape (few,), int64
+        Places of short runs of them, from everywhere.
+    """
+
+    rows: Rows
+    persons: Persons
+    few: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +224,7 @@ class Bins:
 # -- bins from fitted columns
 
 
-def bins_of(
-    column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int, rows_per_key: float = 1.0
-) -> Bins:
+def bins_of(column: FittedColumn, summary: Summary | None, sample: SampledRows, interval_limit: int) -> Bins:
     """Bins of a fitted column.
 
     Parameters
@@ -215,29 +233,30 @@ def bins_of(
         A column of numbers or categories.
     summary : Summary, optional
         Training rows of a column of numbers.
-    rows : callable
-        Gives a sample of the rows of a column.
+    sample : SampledRows
+        A sample of the rows.
     interval_limit : int
         Intervals of equal share of a column of numbers, if each has eight rows.
-    rows_per_key : float
-        Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
+    values = _TrainingValues.of(column, summary)
     if column.minimum is None:
         return _bins_of_numbers(column, values, interval_limit)
-    plain, numbers = column.codec.plain, numbers_of_rows(column, rows(column.name))[0]
-    numbers, single = numbers[~np.isnan(numbers)], None
+    plain, every = column.codec.plain, numbers_of_rows(column, sample.rows(column.name))[0]
+    numbers, single = every[sample.few], None
+    present = ~np.isnan(numbers)
+    numbers, persons = numbers[present], sample.persons.at(sample.few).at(present)
     if not values.step:
         seen = distinct_values(numbers)[0]
         single = _step_of_singles(column, seen)
         values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
         if single is not None:
             values = values.with_singles(seen)
+    values = values.with_persons(every, sample.persons)
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
-    values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
+    values = values.with_forms(numbers, persons, plain.base, np.float32 if single is not None else precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
@@ -273,9 +292,7 @@ def _exact(numbers: Floats, seen: Floats) -> Floats:
     return np.where(is_same, nearest, numbers)
 
 
-def bins_since(
-    origin: Origin, intervals: Floats, summary: Summary, interval_limit: int, rows_per_key: float = 1.0
-) -> Bins:
+def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Summary, interval_limit: int) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -284,25 +301,26 @@ def bins_since(
         Origin of the datetimes.
     between : ndarray of shape (rows,)
         The time between, of a sample of the rows.
+    persons : Persons
+        Whose these rows are.
     summary : Summary
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
-    rows_per_key : float
-        As for `bins_of`, but in the sample.
     """
-    present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
+    is_present = ~np.isnan(intervals)
+    present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
-    values = replace(values, least_rows=LEAST_ROWS * rows_per_key).with_forms(present)
+    values = values.with_persons(present, persons).with_forms(present, persons)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
 def bins_on_clock(
     column: FittedColumn,
     clock: Clock,
-    rows: Rows,
+    sample: SampledRows,
     summary: Summary,
-    limits: tuple[int, float],
+    interval_limit: int,
     *,
     are_told: bool,
 ) -> Bins:
@@ -314,24 +332,25 @@ def bins_on_clock(
         A column of datetimes.
     clock : Clock
         Its clock.
-    rows : callable
-        Gives a sample of the rows of a column.
+    sample : SampledRows
+        A sample of the rows.
     summary : Summary
         Its summary.
-    limits : (int, float)
-        `interval_limit` and `rows_per_key`, as for `bins_since`.
+    interval_limit : int
+        As for `bins_of`.
     are_told : bool
         Whether datetimes are drawn given other columns. Then intervals end where hardly any rows are, and frequent
         moments have their own, as each side may go with other values; else intervals have equal shares.
     """
     assert isinstance(column, NumericColumn)
-    numbers = numbers_of_rows(column, rows(column.name))[0]
-    present = numbers[~np.isnan(numbers)]
+    numbers = numbers_of_rows(column, sample.rows(column.name))[0]
+    is_present = ~np.isnan(numbers)
+    present, persons = numbers[is_present], sample.persons.at(is_present)
     readings = clock.readings(present)
     values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
-    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present)))
-    values = replace(values, single=often, least_rows=LEAST_ROWS * limits[1], clock=clock, are_told=are_told)
-    return replace(_bins_of_numbers(column, values, limits[0]), clock=clock)
+    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present, persons)))
+    values = replace(values, single=often, clock=clock, are_told=are_told).with_persons(readings, persons)
+    return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
 
 
 def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
@@ -427,6 +446,10 @@ class _TrainingValues:
         Numbers of the plain codec, on their step, ascending.
     rows : ndarray of shape (cells,), int64
         Training rows.
+    persons : ndarray of shape (cells,), int64
+        How many persons have the values of each cell, as far as a sample shows; its rows where there are no keys.
+    weights : ndarray of shape (cells,)
+        Rows; or persons where few have them, so that no bin, and no part of one, is made of the rows of a few.
     single : ndarray of shape (cells,), bool
         Whether all rows of a cell have this value.
     step : float
@@ -437,8 +460,6 @@ class _TrainingValues:
         Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
-    least_rows : float
-        Rows of a value that is drawn by its own count.
     forms : Forms, optional
         Which steps between values come more often than others.
     clock : Clock, optional
@@ -449,12 +470,13 @@ class _TrainingValues:
 
     numbers: Floats
     rows: Ints
+    persons: Ints
+    weights: Ints | Floats
     single: NDArray[np.bool_]
     step: float
     ends: tuple[float, float]
     column: NumericColumn | None = None
     share: float = 1.0
-    least_rows: float = LEAST_ROWS
     forms: Forms | None = None
     clock: Clock | None = None
     are_told: bool = False
@@ -464,7 +486,7 @@ class _TrainingValues:
         """Values of the rows of a sample."""
         distinct, counts = distinct_values(numbers)
         ends = float(distinct[0]), float(distinct[-1])
-        return cls(distinct, counts, np.ones(len(counts), np.bool_), step, ends, share=share)
+        return cls(distinct, counts, counts, counts, np.ones(len(counts), np.bool_), step, ends, share=share)
 
     @classmethod
     def of(cls, column: NumericColumn, summary: Summary) -> _TrainingValues:
@@ -477,7 +499,24 @@ class _TrainingValues:
         if column.minimum is not None and column.maximum is not None:
             ends = (plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
-        return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
+        rows = cells.weight.astype(np.int64)
+        return cls(numbers, rows, rows, rows, cells.scatter == 0, plain.spacing, ends, column)
+
+    def with_persons(self, numbers: Floats, persons: Persons) -> _TrainingValues:
+        """The values, and how many have them, by the numbers of a sample and whose these are.
+
+        What the sample has in too few rows to tell counts by its rows where bins are cut, but not by its own count.
+        """
+        if not persons.keys:
+            return self
+        distinct, where = np.unique(self.numbers, return_inverse=True)
+        middles = distinct[:-1] + (distinct[1:] / 2 - distinct[:-1] / 2)
+        cells = np.where(np.isnan(numbers), -1, np.searchsorted(middles, numbers))
+        rows, different = np.bincount(cells[cells >= 0], minlength=len(distinct)), persons.counts(cells, len(distinct))
+        times = float(np.sum(self.rows)) / max(int(np.sum(rows)), 1)
+        are_few = (different < LEAST_KEYS) & ((rows >= LEAST_KEYS) | (times <= 1))
+        weights = np.where(are_few, np.maximum(different, 1) * max(times, 1.0), np.inf)
+        return replace(self, persons=different[where], weights=np.minimum(self.rows, weights[where]))
 
     def with_singles(self, seen: Floats) -> _TrainingValues:
         """The values, where those that are the same float of 32 bits are the least one that was seen."""
@@ -492,27 +531,28 @@ class _TrainingValues:
         rows = np.bincount(where, self.rows).astype(np.int64)
         single = np.bincount(where, ~self.single) == 0
         low, high = least(np.array(self.ends)).tolist()
-        return replace(self, numbers=numbers, rows=rows, single=single, ends=(low, high))
+        return replace(self, numbers=numbers, rows=rows, persons=rows, weights=rows, single=single, ends=(low, high))
 
-    def with_forms(self, numbers: Floats, base: int = 0, precision: Any | None = None) -> _TrainingValues:
+    def with_forms(
+        self, numbers: Floats, persons: Persons, base: int = 0, precision: Any | None = None
+    ) -> _TrainingValues:
         """The values with the forms of a sample's numbers, in which the number 0 stands for the base."""
         points, light = self.numbers[self.heavy], numbers
         if self.step:
             points, light = np.rint(points / self.step), np.rint(light / self.step)
-        least_rows = self.least_rows * LISTED_ROWS / LEAST_ROWS
-        forms = forms_of(numbers, ~np.isin(light, points), self.step, base, least_rows, precision)
+        forms = forms_of(numbers, persons, ~np.isin(light, points), self.step, base, precision)
         return replace(self, forms=forms)
 
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
-        rows, numbers = int(np.sum(self.rows)), self.numbers
+        rows, numbers = int(np.sum(self.weights)), self.numbers
         coarse, fine = min(max(2, rows // LEAST_INTERVAL), COARSE_INTERVALS), rows // FINE_INTERVAL
         interval_count = min(interval_limit, max(coarse, fine))
         frequent = self._moments(interval_count) if self.are_told else np.empty(0, np.int64)
         interval_count = min(interval_count, max(interval_limit - 2 * len(frequent), 2))
         tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
-        rows_below = np.cumsum(self.rows)[:-1]
+        rows_below = np.cumsum(self.weights)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]
         if self.are_told and self.clock is not None:
@@ -532,8 +572,8 @@ class _TrainingValues:
 
     def _moments(self, interval_count: int) -> Ints:
         """Places of the moments that have rows of half an interval, and so one of their own."""
-        often = np.argsort(-self.rows, kind="stable")[: interval_count // 4]
-        return often[2 * interval_count * self.rows[often] >= np.sum(self.rows)]
+        often = np.argsort(-self.weights, kind="stable")[: interval_count // 4]
+        return often[2 * interval_count * self.weights[often] >= np.sum(self.weights)]
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -563,19 +603,37 @@ class _TrainingValues:
     def repeat(self) -> bool:
         """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
         rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
-        alone = np.sum(self.rows[~self.single | (self.rows * LEAST_ROWS <= self.least_rows)])
+        alone = np.sum(self.rows[~self.single | (self.persons <= 1)])
         are_moments = self.column is not None and is_moment_type(self.column.type)
         return are_moments and bool(frequent >= rows / 2 > 0) and bool(alone <= ALONE * rows)
 
     @property
     def _are_frequent(self) -> NDArray[np.bool_]:
-        return np.asarray(self.single & (self.rows * LEAST_ROWS >= self.least_rows * LISTED_ROWS))
+        return np.asarray(self.single & (self.rows >= LISTED_ROWS) & (self.persons >= LEAST_KEYS))
 
     @property
     def heavy(self) -> NDArray[np.bool_]:
         """Mask of the values that are drawn by their own counts."""
-        are_enough = (self.rows >= self.least_rows) | np.isin(self.numbers, self.ends)
+        are_enough = (self.rows >= LEAST_ROWS) | np.isin(self.numbers, self.ends)
         return self._are_frequent & (are_enough | self.are_few | self.are_list | self._are_apart)
+
+    @property
+    def are_of_few(self) -> NDArray[np.bool_]:
+        """Mask of the values that would be drawn by their own counts, but that few persons have."""
+        return np.asarray((self.rows >= LEAST_ROWS) & (self.weights < self.rows))
+
+    def spread(self, part_of_value: Ints, interval: Ints) -> Floats:
+        """Rows of the parts of intervals, of values without a count of their own.
+
+        Those of few persons are spread over all parts of their interval, and left out where it has no others.
+        """
+        light = ~self.heavy
+        weights, rows = (np.bincount(part_of_value, one * light, len(interval)) for one in (self.weights, self.rows))
+        if np.array_equal(weights, rows):
+            return np.asarray(weights)
+        all_weights, all_rows = np.bincount(interval, weights), np.bincount(interval, rows)
+        times = np.where(all_weights >= LEAST_KEYS, all_rows / np.maximum(all_weights, 1), 1.0)
+        return np.asarray(weights * times[interval])
 
     @property
     def _are_apart(self) -> NDArray[np.bool_]:
@@ -601,7 +659,7 @@ class _TrainingValues:
         points = self.numbers[self.heavy]
         below, above = (self.numbers < first[0], self.numbers > last[-1]) if len(first) else ((), ())
         for end, beyond in zip(self.ends, (below, above), strict=True):
-            if np.any(beyond) and np.sum(self.rows[beyond]) * LEAST_ROWS < self.least_rows * LISTED_ROWS:
+            if np.any(beyond) and np.sum(self.weights[beyond]) < LISTED_ROWS:
                 points = np.append(points, end)
         low, high = (
             np.maximum(points - half, self.ends[0] - self.step / 2),
@@ -669,7 +727,7 @@ def _in_lulls(places: Ints, waits: Floats) -> Ints:
     return np.array(nearest, np.int64)
 
 
-def _apart(places: Ints, others: Ints, rows_below: Ints, least_rows: float) -> Ints:
+def _apart(places: Ints, others: Ints, rows_below: Ints | Floats, least_rows: float) -> Ints:
     """Places, and others that leave some rows beside those, and beside each other."""
     below = np.concatenate(([-np.inf], rows_below[places], [np.inf]))
     after = np.searchsorted(below, rows_below[others])
@@ -723,7 +781,7 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
     if not is_gap.all():
         beside_gaps = np.flatnonzero(~is_gap)  # where rare outermost values are drawn as well
         part_of_value = beside_gaps[np.maximum(np.searchsorted(beside_gaps, part_of_value, side="right") - 1, 0)]
-    rows = np.bincount(part_of_value, values.rows * ~values.heavy, len(middles))
+    rows, of_few = values.spread(part_of_value, interval), np.bincount(part_of_value, values.are_of_few, len(middles))
     has_none = np.bincount(interval, rows)[interval] == 0
     hardly = is_gap | values.are_list
     unseen = np.full(len(rows), UNSEEN_ROWS)
@@ -734,7 +792,8 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
     part = np.repeat(np.arange(len(pieces)), pieces)
     rank = np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]
     low, high = (cuts[part] + np.diff(cuts)[part] * (place / pieces[part]) for place in (rank, rank + 1))
-    share = np.maximum(values.law(high) - values.law(low), 0)
+    # The mixture knows rows: where many are of few persons, it has a component for these.
+    share = np.where(of_few[part] > 0, high - low, np.maximum(values.law(high) - values.law(low), 0))
     share += EVEN * np.maximum(np.bincount(part, share), np.finfo(float).tiny)[part]
     if values.forms is not None:
         weighted = share / np.bincount(part, share)[part] * values.forms.weight(low, high)

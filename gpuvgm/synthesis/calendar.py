@@ -19,7 +19,7 @@ from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.bins import Bins, SampledRows
 from gpuvgm.synthesis.clock import (
     ATOM_ROWS,
     DAY,
@@ -33,7 +33,8 @@ from gpuvgm.synthesis.clock import (
     moments_with_own_counts,
     parts_of_days,
 )
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.numbers import numbers_of_rows
+from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 from gpuvgm.synthesis.structure import Dependence
 
 LEAST_ROWS = 200  # of a sample
@@ -67,7 +68,7 @@ def clocks_and_parts(
     columns: Mapping[str, FittedColumn],
     bins: Mapping[str, Bins],
     codes: Mapping[str, AskedColumn],
-    rows: Rows,
+    sample: SampledRows,
     dependence: Dependence,
 ) -> tuple[dict[str, Clock], tuple[Part, ...]]:
     """Clocks of the columns of datetimes that keep to a calendar, and the parts of them that tell of other columns.
@@ -80,8 +81,8 @@ def clocks_and_parts(
         Their bins. Datetimes that are counted from others have no clock.
     codes : mapping of str to AskedColumn
         The bin of each row of a sample.
-    rows : callable
-        Gives the rows of a column in this sample.
+    sample : SampledRows
+        This sample.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     """
@@ -90,8 +91,8 @@ def clocks_and_parts(
         if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or bins[name].since is not None:
             continue
         evidence = dependence.rows_of(name)
-        numbers = numbers_of_rows(column, rows(name))[0][evidence]
-        learnt = learn_clock(column, numbers)
+        numbers = numbers_of_rows(column, sample.rows(name))[0][evidence]
+        learnt = learn_clock(column, numbers, sample.persons.at(evidence))
         if learnt is None:
             continue
         clock, is_even = learnt
@@ -113,7 +114,7 @@ def clocks_and_parts(
     return clocks, tuple(parts)
 
 
-def learn_clock(column: NumericColumn, numbers: Floats) -> tuple[Clock, bool] | None:
+def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tuple[Clock, bool] | None:
     """The clock of a column, by the numbers of a sample of its rows, and whether it runs evenly; None for few rows.
 
     Parameters
@@ -122,13 +123,17 @@ def learn_clock(column: NumericColumn, numbers: Floats) -> tuple[Clock, bool] | 
         A column of dates or timestamps.
     numbers : ndarray of shape (rows,)
         Numbers of the plain codec, NaN for rows without one.
+    persons : Persons
+        Whose the rows are.
     """
-    present = numbers[~np.isnan(numbers)]
+    is_present = ~np.isnan(numbers)
+    present, persons = numbers[is_present], persons.at(is_present)
     days = _Days.of(column, present)
     if days is None or days.are_list(present) or days.are_loads(present):
         return None
-    often = moments_with_own_counts(days.clock(present)[0], present)
-    return days.clock(present[~np.isin(present, often)])
+    often = moments_with_own_counts(days.clock(present, persons)[0], present, persons)
+    others = ~np.isin(present, often)
+    return days.clock(present[others], persons.at(others))
 
 
 def gain_of_days(column: NumericColumn, numbers: Floats) -> float:
@@ -205,15 +210,15 @@ class _Days:
         come_back = alone <= ALONE * len(numbers) and 2 * often >= len(numbers)
         return bool(come_back and 2 * len(np.unique(times)) > len(moments))
 
-    def clock(self, numbers: Floats) -> tuple[Clock, bool]:
-        """The clock of some rows, and whether it runs evenly."""
+    def clock(self, numbers: Floats, persons: Persons) -> tuple[Clock, bool]:
+        """The clock of some rows, and whether it runs evenly; days and times of few persons have as many rows."""
         longest = float(np.max(np.diff(self.starts)))
         day = self.day_of(numbers)
         time = np.clip(numbers - self.starts[day], 0, longest - self.tick)
-        cells = _cells(time, self.tick, float(np.median(np.diff(self.starts))))
+        cells = _cells(time, self.tick, float(np.median(np.diff(self.starts))), persons)
         cell = np.searchsorted(cells, time, side="right") - 1
         rows = np.bincount(day * len(cells) + cell, minlength=(len(self.starts) - 1) * len(cells))
-        rows = rows.reshape(-1, len(cells))
+        rows = _with_weights(rows.reshape(-1, len(cells)), persons.weights(day, len(self.starts) - 1))
         kinds = _KindsOfDays(rows, self.first, np.diff(np.append(cells, longest)))
         of_day, rates, shares = kinds.learnt()
         own, expected = rows.sum(axis=1), kinds.usual * rates[of_day]
@@ -227,9 +232,18 @@ class _Days:
         return clock, max(kinds.gain, kinds.gain_of_times()) <= LEAST_GAIN
 
 
-def _cells(times: Floats, tick: float, length: float) -> Floats:
+def _with_weights(rows: Ints, weights: Ints) -> Ints:
+    """Rows by day and cell, of which those of days with lower weights are taken as evenly as whole numbers can be."""
+    before = np.cumsum(rows, axis=1)
+    totals = np.maximum(before[:, -1:], 1)
+    kept: Ints = np.diff(before * weights[:, None] // totals, axis=1, prepend=0)
+    return kept
+
+
+def _cells(times: Floats, tick: float, length: float, persons: Persons) -> Floats:
     """Where cells of a day begin: at half hours, at shares of the rows, around frequent times and where none are."""
-    distinct, rows = np.unique(times, return_counts=True)
+    distinct, place = np.unique(times, return_inverse=True)
+    rows = persons.weights(place, len(distinct))
     hour = (distinct * 24 // length).astype(np.int64)
     usual = (np.bincount(hour, rows) / np.maximum(np.bincount(hour), 1))[hour]
     frequent = np.flatnonzero((rows >= ATOM_ROWS) & ((rows >= 2 * usual) | (len(distinct) <= MOST_ATOMS)))
@@ -243,7 +257,19 @@ def _cells(times: Floats, tick: float, length: float) -> Floats:
     ends = distinct[longest] + tick, distinct[longest] + gaps[longest]
     cells: Floats = np.unique(np.concatenate(([0.0], half_hours, shares, atoms, atoms + tick, *ends)))
     last: float = max(length - tick, float(distinct[-1]))
-    return np.extract(cells <= last, cells)
+    return _of_several(np.extract(cells <= last, cells), times, persons)
+
+
+def _of_several(cells: Floats, times: Floats, persons: Persons) -> Floats:
+    """Where cells of a day begin, without those of many rows that few persons have: these are of the cell before."""
+    while persons.keys:
+        cell = np.searchsorted(cells, times, side="right") - 1
+        are_many = np.bincount(cell, minlength=len(cells)) >= ATOM_ROWS
+        alone = np.flatnonzero(are_many & (persons.counts(cell, len(cells)) < LEAST_KEYS))
+        if not len(alone) or len(cells) == 1:
+            break
+        cells = np.delete(cells, np.maximum(alone[:1], 1))
+    return cells
 
 
 def _usual_rows(rows: Ints) -> Floats:

@@ -23,6 +23,7 @@ from gpuvgm.columns import NumericColumn, finite, whole
 from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.numbers import start_finder
+from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 
 DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock
@@ -281,9 +282,11 @@ def _offsets(type_: Any, days: Ints) -> Ints:
     return offsets
 
 
-def moments_with_own_counts(clock: Clock, numbers: Floats) -> Floats:
-    """Numbers that far more rows have than the clock lets expect, ascending."""
-    distinct, rows = np.unique(numbers, return_counts=True)
+def moments_with_own_counts(clock: Clock, numbers: Floats, persons: Persons) -> Floats:
+    """Numbers that far more rows have than the clock lets expect, and several persons, ascending."""
+    distinct, place, rows = np.unique(numbers, return_inverse=True, return_counts=True)
     expected = clock.spans(distinct)[1] * 2 * len(numbers) / clock.below[-1]
-    often: Floats = distinct[(rows >= ATOM_ROWS) & (rows >= OFTEN * expected)]
-    return often
+    often = (rows >= ATOM_ROWS) & (rows >= OFTEN * expected)
+    often &= persons.counts(place, len(distinct)) >= LEAST_KEYS
+    moments: Floats = distinct[often]
+    return moments

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
+from gpuvgm.arrays import Column
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
+from gpuvgm.io import taken
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
+from gpuvgm.synthesis.bins import Bins, Codes, SampledRows, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
 from gpuvgm.synthesis.calendar import gain_of_days
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, numbers_since, possible_origins
 from gpuvgm.synthesis.structure import Axis, Dependence, joint_counts
@@ -61,7 +63,7 @@ def density_finder(
 
 
 def likeliest_bins(
-    transformer: TableTransformer, rows: Rows, interval_limit: int, engine: Engine, dependence: Dependence
+    transformer: TableTransformer, sample: SampledRows, interval_limit: int, engine: Engine, dependence: Dependence
 ) -> dict[str, Bins]:
     """Bins of every column; of datetimes with an origin those of the time between, unless rows are far less likely so.
 
@@ -69,8 +71,8 @@ def likeliest_bins(
     ----------
     transformer : TableTransformer
         The fitted columns, and summaries of their training rows.
-    rows : callable
-        Gives a sample of the rows of a column.
+    sample : SampledRows
+        A sample of the rows.
     interval_limit : int
         See `bins_of`; there are fewer of what each key has.
     engine : Engine
@@ -81,7 +83,13 @@ def likeliest_bins(
     summaries = transformer.summaries_
     columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
     limits = {name: dependence.intervals(name, interval_limit) for name in columns}
-    bins_by_name = {name: bins_of(column, summaries.get(name), rows, limits[name]) for name, column in columns.items()}
+    bins_by_name = {name: bins_of(one, summaries.get(name), sample, limits[name]) for name, one in columns.items()}
+    persons = sample.persons.at(sample.few)
+
+    def rows(name: str) -> Column:
+        few: Column = taken(sample.rows(name), sample.few)
+        return few
+
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]
@@ -91,7 +99,7 @@ def likeliest_bins(
         if is_known or is_made or not dependence.allows(name, first.name):
             continue
         numbers = numbers_since(origin.column, origin, rows)[0]
-        bins = bins_since(origin, numbers, summaries[name], limits[name])
+        bins = bins_since(origin, numbers, persons, summaries[name], limits[name])
         parent, parent_codes = Axis(first), bin_finder(columns, first, engine)(rows)
         since, plain = (
             _log_likelihood(parent, parent_codes, one, *density_finder(columns, one, engine)(rows))

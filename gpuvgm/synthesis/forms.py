@@ -22,6 +22,7 @@ from gpuvgm.columns import LARGEST_WHOLE, finite, whole
 from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.numbers import start_finder
+from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 
 MULTIPLES = (1, 2, 3, 4, 5, 6, 8, 12, 15, 25)  # of powers of ten: periods that are tried
 CLOCK = (24, 60, 300, 900, 1440, 1800, 3600, 86_400)  # periods, too
@@ -209,14 +210,14 @@ def _moments_in(values: Ints) -> Moments | None:
     return None
 
 
-def _forms_of_moments(name: Moments, steps: Ints, step: int, base: int) -> Forms | None:
+def _forms_of_moments(name: Moments, steps: Ints, persons: Persons, step: int, base: int) -> Forms | None:
     """Forms of dates, months or times, with the rows of each day of a month, month, minute or second."""
     remainders = np.array(MOMENTS[name][1])
     period = 10_000 if remainders[-1] > 100 else 100
     if period % step:
         return None
     remainders = remainders[remainders % step == 0]
-    values, rows = _evened(steps)
+    values, rows = _evened(steps, persons)
     of_end = np.bincount(values * step % 100, rows, 100).astype(np.int64)[remainders % 100]
     places = tuple((remainders // step).tolist())
     return Forms(float(step), base, period // step, (1,), (0,), places, tuple(of_end.tolist()), 0, name)
@@ -231,7 +232,7 @@ def _greatest_multiple(remainders: Ints, multiples: tuple[int, ...]) -> Ints:
 
 
 def forms_of(
-    numbers: Floats, are_rare: NDArray[np.bool_], step: float, base: int, least_rows: float, precision: Any | None
+    numbers: Floats, persons: Persons, are_rare: NDArray[np.bool_], step: float, base: int, precision: Any | None
 ) -> Forms | None:
     """Forms of a column, None where no step comes more often than others.
 
@@ -239,14 +240,14 @@ def forms_of(
     ----------
     numbers : ndarray of shape (rows,)
         Those of a sample.
+    persons : Persons
+        Whose the rows of the sample are: a remainder that is counted needs several.
     are_rare : ndarray of shape (rows,), bool
         Whether their values have no count of their own: the numbers that are drawn in these forms.
     step : float
         Distance of neighbouring values; 0 where they may lie anywhere.
     base : int
         Value of the number 0, a multiple of the step.
-    least_rows : float
-        Rows of a remainder that is counted.
     precision : type, optional
         Floating-point type of the values, or of whole numbers any; None for others.
     """
@@ -258,32 +259,40 @@ def forms_of(
     if not step:
         return None
     rows_on = int(np.count_nonzero(is_on & are_rare))
-    if rows_on < max(least_rows, LEAST_SHARE * np.count_nonzero(are_rare)):
+    if rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
         return None
     origin = base // int(step) if base else 0
-    steps = np.rint(numbers[is_on] / step)
+    every = np.rint(numbers / step)
+    is_on &= np.abs(every) < LARGEST
     shift = origin if abs(origin) < LARGEST else origin % math.lcm(*_periods(LONGEST_PERIOD))
-    steps = steps[np.abs(steps) < LARGEST].astype(np.int64) + shift
+    steps, persons = every[is_on].astype(np.int64) + shift, persons.at(is_on)
     if step >= 1 and precision is not None:
         name = _moments_in(distinct_values(steps * int(step))[0])
-        moments = None if name is None else _forms_of_moments(name, steps, int(step), origin)
+        moments = None if name is None else _forms_of_moments(name, steps, persons, int(step), origin)
         if moments is not None:
             return moments
-    tried = _evened(steps[:: -(-len(steps) // TRIED_ROWS)])
+    every_few = slice(None, None, -(-len(steps) // TRIED_ROWS))
+    tried = _Steps.of(steps[every_few], persons.at(every_few))
     low, high = np.quantile(steps, [0.1, 0.9])
-    trials = [_Remainders.of(*tried, period, least_rows) for period in _periods((high - low) / PERIODS)]
+    trials = [_Remainders.of(tried, period) for period in _periods((high - low) / PERIODS)]
     best = max(trials, key=lambda trial: trial.gain, default=None)
     has_forms = best is not None and best.gain > 0
     if step == own_step and not has_forms:
         return None
-    best = _Remainders.of(*_evened(steps), best.period if best is not None and has_forms else 1, least_rows)
+    period = best.period if best is not None and has_forms else 1
+    best = _Remainders.of(_Steps.of(steps, persons), period)
     between = np.count_nonzero(~is_on & are_rare) * best.all_rows // rows_on  # as a share of the rare ones
     return best.forms(step, origin, int(between))
 
 
-def _evened(steps: Ints) -> tuple[Ints, Ints]:
-    """Different steps and their rows: of the most frequent ones as many as of the next, as they tell nothing of it."""
+def _evened(steps: Ints, persons: Persons) -> tuple[Ints, Ints]:
+    """Different steps and their rows: of the most frequent ones as many as of the next, as they tell nothing of it.
+
+    Of those that few persons have as many as these.
+    """
     distinct, rows = distinct_values(steps)
+    if persons.keys:
+        rows = persons.weights(np.searchsorted(distinct, steps), len(distinct))
     return distinct, np.minimum(rows, np.sort(rows)[-LEAST_VALUES:][0])
 
 
@@ -331,6 +340,38 @@ def _with_values(multiples: tuple[int, ...], remainders: Ints, values: Ints) -> 
 
 
 @dataclass(frozen=True, slots=True)
+class _Steps:
+    """Steps of the rows of a sample.
+
+    Parameters
+    ----------
+    every : ndarray of shape (rows,), int64
+        The step of each row.
+    persons : Persons
+        Whose the rows are.
+    distinct, rows : ndarray of shape (steps,), int64
+        The different steps, and their rows as `_evened` has them.
+    """
+
+    every: Ints
+    persons: Persons
+    distinct: Ints
+    rows: Ints
+
+    @classmethod
+    def of(cls, steps: Ints, persons: Persons) -> _Steps:
+        """Those of some rows."""
+        return cls(steps, persons, *_evened(steps, persons))
+
+    def are_shared(self, remainders: Ints, period: int) -> NDArray[np.bool_]:
+        """Mask of the remainders by a period, ascending, that several persons have."""
+        if not self.persons.keys:
+            return np.ones(len(remainders), np.bool_)
+        place = np.searchsorted(remainders, self.every % period)
+        return self.persons.counts(place, len(remainders)) >= LEAST_KEYS
+
+
+@dataclass(frozen=True, slots=True)
 class _Remainders:
     """Frequent remainders of steps by a period, and what their counts gain.
 
@@ -356,23 +397,23 @@ class _Remainders:
     rows_of_multiples: Ints
 
     @classmethod
-    def of(cls, steps: Ints, rows_of_steps: Ints, period: int, least_rows: float) -> _Remainders:
-        """Remainders with far more rows than others of their multiple, in several values."""
-        distinct, place = np.unique(steps % period, return_inverse=True)
-        counts, values = np.bincount(place, rows_of_steps).astype(np.int64), np.bincount(place)
-        multiples, rows = _multiples_in(period), int(np.sum(rows_of_steps))
+    def of(cls, steps: _Steps, period: int) -> _Remainders:
+        """Remainders with far more rows than others of their multiple, in several values of several persons."""
+        distinct, place = np.unique(steps.distinct % period, return_inverse=True)
+        counts, values = np.bincount(place, steps.rows).astype(np.int64), np.bincount(place)
+        multiples, rows = _multiples_in(period), int(np.sum(steps.rows))
         multiples = _with_values(multiples, distinct, values)
         of_distinct = _greatest_multiple(distinct, multiples)
         sizes = np.array([period // multiple for multiple in multiples])
         sizes = sizes - np.append(sizes[1:], 0)
         is_frequent, cost = np.zeros(len(counts), np.bool_), np.log(period) + np.log(rows) / 2
+        may_be_frequent = (counts >= LEAST_KEYS) & (values >= LEAST_VALUES) & steps.are_shared(distinct, period)
         for _ in range(3):  # until counts of the others are without the frequent ones
             others = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
             number = np.bincount(of_distinct, is_frequent, len(multiples))
             expected = ((others + UNSEEN_ROWS) / np.maximum(sizes - number, 1))[of_distinct]
             gains = counts * np.log(counts / expected) - (counts - expected) - cost
-            is_candidate = (counts >= least_rows) & (values >= LEAST_VALUES) & (counts > OFTEN * expected)
-            gains = np.where(is_candidate, gains, 0.0)
+            gains = np.where(may_be_frequent & (counts > OFTEN * expected), gains, 0.0)
             is_frequent = gains > max(np.sort(gains)[-MOST_REMAINDERS - 1 : -MOST_REMAINDERS].max(initial=0.0), 0.0)
         others = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
         room = np.maximum(sizes - np.bincount(of_distinct, is_frequent, len(multiples)), 1)

@@ -25,10 +25,10 @@ from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.clock import Clock, Part
 from gpuvgm.synthesis.keys import MOST_CODES, Hashes
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 from gpuvgm.synthesis.streams import column_number
 
 LEAST_PAIRS = 30  # of rows of the same key
-LEAST_KEYS = 5  # that have a day, for it to be drawn
 MOST_ROWS = 5  # of each of many categories: of more, trees tell its days
 LEAST_SHARE = 0.5  # of the rows, that keep to a habit
 LEAST_SURPRISE = 6.0  # standard errors that pairs are alike beyond chance
@@ -179,6 +179,8 @@ class HabitSample:
         Gives bins and parts of some values in place of a column's.
     names : tuple of str
         All columns that are modelled.
+    persons : Persons
+        Whose the rows are.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -186,6 +188,7 @@ class HabitSample:
     rows: Rows
     find: Callable[[str, Column], tuple[Codes, dict[Part, Codes]]]
     names: tuple[str, ...]
+    persons: Persons
 
     @cached_property
     def coded(self) -> dict[str, tuple[Codes, dict[Part, Codes]]]:
@@ -225,7 +228,8 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
     pairs = dict[tuple[str, str], _Pairs]()
     for key, hashes in keys.items():
         seen, most = _rows_of_some(hashes), MOST_ROWS if key in many else np.inf
-        pairs |= {(key, other): _Pairs.of(hashes, places, seen, most) for other, places in beside.items()}
+        for other, places in beside.items():
+            pairs[key, other] = _Pairs.of(hashes, places, seen, most, sample.persons)
     found, groups = list[tuple[float, Habit]](), {name: _grouped(codes) for name, (codes, _) in sample.coded.items()}
     for name, bins in sample.bins.items():
         if bins.made_of is None and name not in keys:
@@ -293,6 +297,8 @@ class _Pairs:
         Pairs of them, by category.
     counts, keys : ndarray of shape (categories,), int64
         Rows and keys of each category; keys are 0 where they have too many rows for a habit.
+    persons : Persons
+        Whose the rows of the sample are.
     """
 
     hashes: Hashes
@@ -301,9 +307,10 @@ class _Pairs:
     pairs: Ints
     counts: Ints
     keys: Ints
+    persons: Persons
 
     @classmethod
-    def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float) -> _Pairs:
+    def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float, persons: Persons) -> _Pairs:
         """Pairs of some rows; keys with more rows of a category than so many on average have no habits there."""
         rows = rows[places[rows] >= 0]
         # By key and category, else as if drawn: rows that follow each other in a table may be alike by that alone.
@@ -313,7 +320,7 @@ class _Pairs:
         keys = counts - np.bincount(places[rows[1:][follows]], minlength=len(counts))
         pairs = np.stack((rows[:-1], rows[1:]))[:, follows]
         pairs = pairs[:, np.argsort(places[pairs[0]], kind="stable")]
-        return cls(hashes, places, rows, pairs, counts, np.where(counts <= most_rows * keys, keys, 0))
+        return cls(hashes, places, rows, pairs, counts, np.where(counts <= most_rows * keys, keys, 0), persons)
 
     def shares(
         self, codes: Floats | Ints, lowest: Floats | Ints, far: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None
@@ -395,27 +402,30 @@ class _SameValues:
         shares = pairs.shares(self.values, self.values)
         for category in np.flatnonzero(shares >= LEAST_SHARE).tolist():
             rows, share = pairs.rows_of_keys(category), float(shares[category])
-            codes, weights = _spread(self.codes, rows)
+            codes, weights = _spread(self.codes, rows, pairs.persons)
             is_told = (_information(self.groups[rows], own[rows]) > MOST_TOLD for own in self.others.values())
             if codes and not any(is_told):
                 habit = Habit(column, "value", key, beside, category, share, codes, weights, ALL_WEEKDAYS)
                 yield share**2 * float(pairs.counts[category]), habit
 
 
-def _spread(codes: Ints, rows: Ints) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def _spread(codes: Ints, rows: Ints, persons: Persons) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Codes that keys may have, and weights of them, by the codes of a sample and one row of each key.
 
-    No code is told that few keys have: such neighbours share their keys as they share the rows of the sample.
+    No code is told that few keys have, of any column of them: such neighbours share their keys as they share the rows
+    of the sample.
     """
-    every = np.bincount(codes[codes >= 0])
+    every, persons = np.bincount(codes[codes >= 0]), persons.at(rows)
     keys = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(every))
+    different = persons.counts(codes[rows], len(every))
     group, counted = np.zeros(len(every), np.int64), 0
-    for code, count in enumerate(keys.tolist()):
+    for code, count in enumerate(np.minimum(keys, different).tolist()):
         begins = counted >= LEAST_KEYS or count >= LEAST_KEYS
         group[code] = group[code - 1] + begins if code else 0
         counted = count if begins else counted + count
     of_group, in_group = np.bincount(group, keys), np.bincount(group, every)
-    of_group[of_group < LEAST_KEYS] = 0
+    groups = np.where(codes[rows] >= 0, group[codes[rows]], -1)
+    of_group[(of_group < LEAST_KEYS) | (persons.counts(groups, len(of_group)) < LEAST_KEYS)] = 0
     weights = (of_group / np.maximum(in_group, 1))[group] * every
     found = np.flatnonzero(weights)
     return tuple(found.tolist()), tuple(weights[found].tolist())
@@ -471,7 +481,7 @@ class _Moments:
                     continue
                 # Rows that are not moved to the next weekday.
                 rows = pairs.rows_of_keys(category, lowest[part] == self.codes[part])
-                codes, weights = _spread(self.codes[part], rows)
+                codes, weights = _spread(self.codes[part], rows, pairs.persons)
                 if codes:
                     bits = int(weekdays[category] @ (1 << np.arange(7)))
                     habit = Habit(column, part, key, beside, category, share, codes, weights, bits)

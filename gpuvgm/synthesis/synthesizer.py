@@ -41,16 +41,13 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
-    Bins,
     Codes,
-    bins_of,
+    SampledRows,
     bins_on_clock,
-    bins_since,
     check_fits,
     code_finder,
     coded_columns,
     coded_parts,
-    origin_of,
     origins_of,
     part_finder,
 )
@@ -93,7 +90,7 @@ from gpuvgm.synthesis.laws import (
     tell_of_broken,
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows, numbers_since
+from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.orders import (
     OrderEvidence,
     Orders,
@@ -103,6 +100,7 @@ from gpuvgm.synthesis.orders import (
     tell_of_orders,
     without_amounts,
 )
+from gpuvgm.synthesis.persons import Persons
 from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences import tell_of_sequences
@@ -752,32 +750,36 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
-        rows = thinned(many)
         forms, attributes = _forms_and_attributes(model, many, refuted)
         is_whole = many.num_rows == table.rows or many.num_rows < TREE_ROWS
         orders = find_orders(model.by_name, _no_orders(forms), many, whole=is_whole)
         while True:
-            laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
+            persons = Persons.of([*keys_that_count(model, forms), *orders], many)
+            sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows))
+            laws = self._laws_of(model, sample, levels_of_attributes(forms, attributes), broken)
             dependence = self._dependence(forms, attributes, laws)
-            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes, laws, orders)
+            structure = self._structure(transformer, many, sample, dependence)
+            plan = _SamplePlan(structure, forms, attributes, laws, {} if is_whole else orders)
             counts = self._counts(transformer, plan, table)
+            confirmed = orders if is_whole else counts.orders.confirmed(orders)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
-            if again == (forms, attributes) and not any(law.decides for law in against):
+            is_same = again == (forms, attributes) and [*confirmed] == [*orders]
+            if is_same and not any(law.decides for law in against):
                 tell_of_numbers(model, attributes, many)
                 tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
-                plan = replace(plan, orders=counts.orders.confirmed(orders))
-                structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
-                habits = self._habits(model, replace(plan, structure=structure), counts, many)
-                proposed = without_amounts(model.by_name, plan.orders, many)
+                habits = self._habits(model, plan, counts, many, persons)
+                proposed = without_amounts(model.by_name, confirmed, many)
                 return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
-            forms, attributes = again
+            (forms, attributes), orders = again, confirmed
 
-    def _habits(self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table) -> tuple[Habit, ...]:
+    def _habits(
+        self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table, persons: Persons
+    ) -> tuple[Habit, ...]:
         """Days, times and values that keys have of their own, as a sample shows them, where other columns allow it."""
         structure, columns = plan.structure, model.by_name
         bound, counted = set[str](), {(one.name, one.since) for one in structure.bins}
@@ -797,7 +799,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         def find(name: str, others: Column) -> tuple[Codes, dict[Part, Codes]]:
             return finders[name](lambda one: others if one == name else values(one))
 
-        sample = HabitSample(columns, {one.name: one for one in bins}, values, find, tuple(finders))
+        sample = HabitSample(columns, {one.name: one for one in bins}, values, find, tuple(finders), persons)
         habits, hashes = habits_of(sample, hashes)
         if not habits:
             return ()
@@ -814,13 +816,14 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         return likely_habits(habits, sample, hashes, log_probability)
 
     def _laws_of(
-        self, model: TableModel, rows: pa.Table, levels: Mapping[str, KeyPath], broken: Set[str]
+        self, model: TableModel, sample: SampledRows, levels: Mapping[str, KeyPath], broken: Set[str]
     ) -> tuple[Law, ...]:
         """Laws of a sample of the rows, but for those that other rows break."""
         columns = {column.name: column for column in model.columns if column.is_encoded}
         if self.laws == "off":
             return ()
-        search = LawSearch(columns, rows_of(rows), Dependence(levels), self._conditioned, get_engine(self.engine))
+        dependence, engine = Dependence(levels), get_engine(self.engine)
+        search = LawSearch(columns, sample.rows, dependence, self._conditioned, engine, sample.persons)
         return search.laws(self.laws, broken)
 
     @property
@@ -857,30 +860,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """All laws, without what rows say of them."""
         return tuple(law.uncounted for law in self.laws_)
 
-    def _spread_by_keys(
-        self, transformer: TableTransformer, plan: _SamplePlan, many: pa.Table, dependence: Dependence
-    ) -> Structure:
-        """The structure with the same bins, in which no attribute's value of few keys is drawn by its rows."""
-        columns, summaries = transformer.model_.by_name, transformer.summaries_
-        per_key, bins, rows = rows_per_key(plan.forms, plan.attributes), list[Bins](), thinned(many)
-        for one in plan.structure.bins:
-            origin, limit = origin_of(columns, one), dependence.intervals(one.name, self.bins)
-            if one.name not in plan.attributes or one.name not in summaries:
-                bins.append(one)
-            elif one.clock is not None:
-                limits = limit, per_key[one.name]
-                clock, of_rows, are_told = one.clock, (rows_of(many), summaries[one.name]), bool(dependence.first)
-                bins.append(bins_on_clock(columns[one.name], clock, *of_rows, limits, are_told=are_told))
-            elif origin is None:
-                bins.append(bins_of(columns[one.name], summaries[one.name], rows_of(rows), limit, per_key[one.name]))
-            else:
-                numbers = numbers_since(origin.column, origin, rows_of(rows))[0]
-                in_sample = rows.num_rows / len(dependence.rows[dependence.levels[one.name]])
-                bins.append(bins_since(origin, numbers, summaries[one.name], limit, in_sample))
-        return replace(plan.structure, bins=tuple(bins))
-
     def _structure(
-        self, transformer: TableTransformer, rows: pa.Table, dependence: Callable[[pa.Table], Dependence]
+        self,
+        transformer: TableTransformer,
+        rows: pa.Table,
+        sample: SampledRows,
+        dependence: Callable[[pa.Table], Dependence],
     ) -> Structure:
         """Bins, network and trees, learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
@@ -890,17 +875,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         check_names(self._conditioned, [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
-        bins = likeliest_bins(transformer, rows_of(few), self.bins, engine, of_few)
+        bins = likeliest_bins(transformer, sample, self.bins, engine, of_few)
         codes, origins = coded_columns(by_name, bins, rows_of(rows), engine), origins_of(bins.values())
         of_few, of_rows = (one.counted_from(origins) for one in (of_few, of_few if few is rows else dependence(rows)))
-        clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
+        clocks, parts = clocks_and_parts(by_name, bins, codes, sample, of_rows)
         on_clocks = {
             name: bins_on_clock(
                 by_name[name],
                 clock,
-                rows_of(rows),
+                sample,
                 summaries[name],
-                (of_few.intervals(name, self.bins), 1.0),
+                of_few.intervals(name, self.bins),
                 are_told=bool(of_few.first),
             )
             for name, clock in clocks.items()
@@ -1133,6 +1118,15 @@ def _forms_and_attributes(
     forms = IdentifierForm.of_columns(model, thinned(rows), rows, refuted)
     firsts = [names[0] for names in levels_of_keys(forms).values()]
     return forms, find_attributes(model.by_name, firsts, rows, refuted)
+
+
+def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
+    """Columns of which each value may be someone: the first one of each level of keys, and what samples have new of."""
+    firsts = [names[0] for names in levels_of_keys(forms).values()]
+    moments = {name for name, form in forms.items() if form.kind == "moment"}
+    texts = [column for column in model.columns if column.kind in {"id", "pass"} and is_text_type(column.decoded_type)]
+    others = [column.name for column in (*model.identifiers, *texts) if column.name not in moments]
+    return [*firsts, *(name for name in dict.fromkeys(others) if name not in forms or forms[name].key is None)]
 
 
 def _no_orders(forms: Mapping[str, IdentifierForm]) -> list[str]:
