@@ -78,13 +78,18 @@ def proposed(table: Any, *columns: Any, **settings: Any) -> tuple[gpuvgm.TableSy
 @pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("rows", [FEW, pytest.param(MANY, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(("make", "names"), [(order_lines, ("order", "time")), (receipts, ("receipt", "at"))])
-def test_a_fit_proposes_the_number_of_orders_and_nothing_else(
+def test_a_fit_proposes_orders_and_nothing_else_and_no_moment_of_one_comes_back(
     make: Callable[..., pd.DataFrame], names: tuple[str, str], rows: int, text: bool, shuffled: bool
 ) -> None:
-    fitted, told = proposed(make(rows, text=text, shuffled=shuffled))
+    table = make(rows, text=text, shuffled=shuffled)
+    fitted, told = proposed(table)
     assert [*fitted._orders] == [names[0]]
     assert len(told) == 1
     assert told[0].startswith(f'"{names[0]}" may be a key: rows with the same value share their "{names[1]}"; declare')
+    moments = fitted.sample(rows)[names[1]]
+    assert table.groupby(names[1])[names[0]].nunique().max() < 5
+    assert moments.value_counts(normalize=True).max() < 0.002
+    assert moments.isin(table[names[1]]).mean() < 0.01
 
 
 @pytest.fixture(scope="module")
