@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColu
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io import is_moment_type, is_plain_number_type, is_text_type
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.attributes import MISSING_VALUE, NO_KEY, Evidence, values_of
+from gpuvgm.synthesis.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
 from gpuvgm.synthesis.clock import DAY
 from gpuvgm.synthesis.keys import LEAST_REPEATED, Hashes
 from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers
@@ -58,18 +58,20 @@ class OrderEvidence:
     moments: Mapping[Moment, Evidence]
 
     @classmethod
-    def of(cls, columns: Mapping[str, FittedColumn], orders: Orders, rows: Rows, **most: int) -> OrderEvidence:
-        """Evidence of some rows, given columns that may be orders, and a column's rows on the host."""
-        moments = dict.fromkeys(moment for own in orders.values() for moment in own)
+    def of(
+        cls, columns: Mapping[str, FittedColumn], orders: Orders, rows: Rows, most: int = WITNESSES
+    ) -> OrderEvidence:
+        """Evidence of some rows, given columns that may be orders, a column's rows on the host, and how many values."""
+        moments = _all_moments(orders.values())
         names = dict.fromkeys([*orders, *(name for moment in moments for name in moment)])
         hashes = {name: hashes_of_values(columns[name], rows(name)) for name in names}
         hashes_of_moments = {moment: _joined([hashes[name] for name in moment]) for moment in moments}
         values = {
-            name: Evidence.of(hashes[name], [hashes_of_moments[moment].__getitem__ for moment in own], **most)
+            name: Evidence.of(hashes[name], [hashes_of_moments[moment].__getitem__ for moment in own], most)
             for name, own in orders.items()
         }
         others = [hashes[name].__getitem__ for name in orders]
-        return cls(values, {moment: Evidence.of(own, others, **most) for moment, own in hashes_of_moments.items()})
+        return cls(values, {moment: Evidence.of(own, others, most) for moment, own in hashes_of_moments.items()})
 
     def merge(self, other: OrderEvidence) -> OrderEvidence:
         """Evidence of both sets of rows."""
@@ -145,40 +147,42 @@ def find_orders(
         Whether it is the whole table.
     """
     columns = {name: columns[name] for name in rows.column_names if name in columns}
-    numbers = numbers_of(columns, rows)
-    moments = _moments_of(columns, numbers)
-    others = [name for name in columns if name not in skipped] if moments else []
-    orders: Orders = {name: (*moments,) for name in others if _may_count(columns[name], numbers.get(name), moments)}
-    for part, is_whole in ((rows.slice(0, PROBED), False), (rows, whole)):
-        orders = _not_refuted(columns, orders, part, whole=is_whole)
-    return orders
+    moments = _moments_of(columns, rows)
+    if not moments:
+        return {}
+    few = rows.slice(0, PROBED)
+    numbers, of_few = numbers_of(columns, few), [own[:PROBED] for own in moments.values()]
+    names = [name for name, column in columns.items() if _may_count(column, numbers.get(name), of_few)]
+    orders: Orders = {name: (*moments,) for name in names if name not in skipped}
+    orders = _not_refuted(columns, orders, few, least_repeated=0)
+    return _not_refuted(columns, orders, rows, least_repeated=LEAST_REPEATED, least_rows=LEAST_ROWS if whole else 1.0)
 
 
 def numbers_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[str, Floats]:
     """Numbers of each column of numbers: what they mean, in nanoseconds of moments and times."""
-    every = {name: (Unit.of(column), column) for name, column in columns.items() if isinstance(column, NumericColumn)}
-    return {
-        name: unit.amounts(all_numbers(column, rows.column(name).combine_chunks()))
-        for name, (unit, column) in every.items()
-        if unit is not None
-    }
+    numbers = dict[str, Floats]()
+    for name, column in columns.items():
+        unit = Unit.of(column)
+        if isinstance(column, NumericColumn) and unit is not None:
+            numbers[name] = unit.amounts(all_numbers(column, rows.column(name).combine_chunks()))
+    return numbers
 
 
-def _moments_of(columns: Mapping[str, FittedColumn], numbers: Mapping[str, Floats]) -> dict[Moment, Floats]:
+def _moments_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[Moment, Floats]:
     """Moments at many times of the day: columns of them, and days with times, each in nanoseconds."""
-    types: dict[str, Any] = {name: getattr(columns[name], "type", None) for name in numbers}
-    dates = {name: numbers[name] for name, type_ in types.items() if is_moment_type(type_)}
-    times = {name: numbers[name] for name, type_ in types.items() if pa.types.is_time(type_)}
-    at_times = {
-        name for name, own in {**dates, **times}.items() if len(np.unique(own[~np.isnan(own)] % DAY)) >= LEAST_TIMES
-    }
-    pairs = [*product([name for name in dates if name not in at_times], at_times & {*times})]
-    return {(name,): dates[name] for name in dates if name in at_times} | {
-        pair: dates[pair[0]] + times[pair[1]] for pair in pairs[:MOST_PAIRS]
-    }
+    types: dict[str, Any] = {name: column.type for name, column in columns.items() if isinstance(column, NumericColumn)}
+    times = [name for name, type_ in types.items() if pa.types.is_time(type_)]
+    days = [name for name, type_ in types.items() if is_moment_type(type_)]
+    numbers = numbers_of({name: columns[name] for name in (*days, *times)}, rows)
+    different = {name: len(np.unique(own[~np.isnan(own)] % DAY)) for name, own in numbers.items()}
+    moments: dict[Moment, Floats] = {(name,): numbers[name] for name in days if different[name] >= LEAST_TIMES}
+    pairs = product(
+        [name for name in days if (name,) not in moments], [name for name in times if different[name] >= LEAST_TIMES]
+    )
+    return moments | {(day, time): numbers[day] + numbers[time] for day, time in islice(pairs, MOST_PAIRS)}
 
 
-def _may_count(column: FittedColumn, numbers: Floats | None, moments: Mapping[Moment, Floats]) -> bool:
+def _may_count(column: FittedColumn, numbers: Floats | None, moments: Sequence[Floats]) -> bool:
     """Return whether a column holds text, or whole numbers that do not count the time, as seconds do."""
     if isinstance(column, CategoricalColumn):
         return is_text_type(column.value_type) or pa.types.is_integer(column.value_type)
@@ -188,7 +192,7 @@ def _may_count(column: FittedColumn, numbers: Floats | None, moments: Mapping[Mo
         return False
     present = numbers[np.isfinite(numbers)]
     is_whole = bool(np.all(present == np.rint(present)))
-    return is_whole and not any(_counts_time(numbers, one) for one in moments.values())
+    return is_whole and not any(_counts_time(numbers, one) for one in moments)
 
 
 def _counts_time(numbers: Floats, moments: Floats) -> bool:
@@ -202,16 +206,21 @@ def _counts_time(numbers: Floats, moments: Floats) -> bool:
     return bool(np.all(np.abs(y - line) <= SAME_TIME))
 
 
-def _not_refuted(columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table, *, whole: bool) -> Orders:
-    """Columns that may still be orders after some rows; few rows that repeat a value say nothing."""
-    evidence = OrderEvidence.of(
-        columns, orders, lambda name: rows.column(name).combine_chunks(), keys=max(rows.num_rows, 1)
-    )
-    remaining = evidence.confirmed(orders, LEAST_ROWS if whole else 1.0)
-    for name, one in evidence.values.items():
-        if not whole and int((one.rows - 1).sum()) < LEAST_REPEATED:
-            remaining[name] = orders[name]
-    return {name: remaining[name] for name in orders if name in remaining}
+def _not_refuted(
+    columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table, *, least_repeated: int, least_rows: float = 1.0
+) -> Orders:
+    """Columns that may still be orders after some rows, of which so many repeat a value.
+
+    Without such a number few rows say nothing, as of a long table in any order.
+    """
+    most = max(rows.num_rows, 1)
+    evidence = OrderEvidence.of(columns, orders, lambda name: rows.column(name).combine_chunks(), most)
+    confirmed = evidence.confirmed(orders, least_rows)
+    repeated = {name: int((one.rows - 1).sum()) for name, one in evidence.values.items()}
+    remaining = {name: confirmed.get(name, ()) for name in orders if repeated[name] >= least_repeated}
+    if not least_repeated:
+        remaining |= {name: orders[name] for name in orders if repeated[name] < LEAST_REPEATED}
+    return {name: moments for name, moments in remaining.items() if moments}
 
 
 def without_amounts(columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table) -> Orders:
@@ -222,9 +231,10 @@ def without_amounts(columns: Mapping[str, FittedColumn], orders: Orders, rows: p
     """
     hashes = {name: hashes_of_values(columns[name], rows.column(name).combine_chunks()) for name in orders}
     firsts = {name: np.unique(own, return_index=True)[1] for name, own in hashes.items()}
-    numbers = numbers_of(columns, rows) if orders else {}
-    kept = set[str]()
-    for moment in _all_moments(orders.values()):
+    moments = _all_moments(orders.values())
+    named = {name: columns[name] for name in [*orders, *(name for moment in moments for name in moment)]}
+    numbers, kept = numbers_of(named, rows), set[str]()
+    for moment in moments:
         names, times = [name for name, own in orders.items() if moment in own], sum(numbers[one] for one in moment)
         sure = [
             name

@@ -761,21 +761,20 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             structure = self._structure(transformer, many, sample, dependence)
             plan = _SamplePlan(structure, forms, attributes, laws, {} if is_whole else orders)
             counts = self._counts(transformer, plan, table)
-            confirmed = orders if is_whole else counts.orders.confirmed(orders)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
-            is_same = again == (forms, attributes) and [*confirmed] == [*orders]
-            if is_same and not any(law.decides for law in against):
+            if again == (forms, attributes) and not any(law.decides for law in against):
                 tell_of_numbers(model, attributes, many)
                 tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
                 habits = self._habits(model, plan, counts, many, persons)
+                confirmed = orders if is_whole else counts.orders.confirmed(orders)
                 proposed = without_amounts(model.by_name, confirmed, many)
                 return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
-            (forms, attributes), orders = again, confirmed
+            forms, attributes = again
 
     def _habits(
         self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table, persons: Persons
