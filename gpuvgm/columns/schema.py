@@ -27,6 +27,7 @@ from gpuvgm.shortage import reason
 _LOG = logging.getLogger("gpuvgm")
 _UNREAD = ("drop", "pass")
 Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | None
+Found = tuple[Mapping[str, Any], str]  # options of a column that is not declared, and the reason for them
 Planner = Callable[[Any], ColumnPlan]  # from a sample of a column's values, a ChunkedArray
 
 
@@ -160,10 +161,10 @@ class TableSchema:
         _check_encoded_names(schema)
         return schema
 
-    def with_keys(self, reasons: Mapping[str, str]) -> TableSchema:
-        """The schema with some columns as keys, for the reasons given."""
-        keys = (ColumnSpec.declare(name, {"key": True}, reason) for name, reason in reasons.items())
-        return self.with_others(TableSchema(tuple(keys)))
+    def with_found(self, found: Mapping[str, Found]) -> TableSchema:
+        """The schema with some columns as they were found to be, for the reasons given."""
+        specs = (ColumnSpec.declare(name, declared, reason) for name, (declared, reason) in found.items())
+        return self.with_others(TableSchema(tuple(specs)))
 
     def with_others(self, other: TableSchema) -> TableSchema:
         """The schema with another one's specs of columns."""

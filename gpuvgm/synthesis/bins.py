@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import distinct_values, namespace_of
+from gpuvgm.arrays import Column, distinct_values, namespace_of, to_numpy
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, FloatCodec, NumericColumn, with_learned_step
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
@@ -21,7 +21,7 @@ from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.clock import PARTS, TWIN, Clock, Part, PartName, moments_with_own_counts
 from gpuvgm.synthesis.forms import Forms, forms_of
-from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, twin_finder
+from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, start_finder, twin_finder
 from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
@@ -63,11 +63,50 @@ class SampledRows:
         Whose they are.
     few : ndarray of shape (few,), int64
         Places of short runs of them, from everywhere.
+    known : mapping of str to ndarray of shape (values,), int64
+        By column of numbers, how many persons have each of its values in all rows, as `AskedValues` has them; -1 for
+        those that need not be asked.
     """
 
     rows: Rows
     persons: Persons
     few: Ints
+    known: Mapping[str, Ints] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AskedValues:
+    """Values of a column of numbers of which a sample does not show that several persons have them.
+
+    Parameters
+    ----------
+    starts : ndarray of shape (values - 1,)
+        Borders between all values of the column that are told apart.
+    places : ndarray of shape (values,), int64
+        Number of each one that is asked; -1 for others.
+    """
+
+    starts: Floats
+    places: Ints
+
+    def __len__(self) -> int:
+        return int(np.max(self.places, initial=-1)) + 1
+
+    def finder(self, column: NumericColumn, engine: Engine) -> Callable[[Column], Ints]:
+        """Return what gives the number of each row's value, on the host."""
+        start_of = start_finder(self.starts, engine)
+
+        def of_values(values: Column) -> Ints:
+            numbers = numbers_of_rows(column, values)[0]
+            cells = to_numpy(start_of(numbers)) + 1
+            found: Ints = np.where(to_numpy(namespace_of(numbers).isnan(numbers)), -1, self.places[cells])
+            return found
+
+        return of_values
+
+    def known(self, persons: Ints) -> Ints:
+        """How many persons have each value, given those of the asked ones."""
+        return np.where(self.places >= 0, np.append(persons, -1)[self.places], -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,23 +280,72 @@ def bins_of(column: FittedColumn, summary: Summary | None, sample: SampledRows, 
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    values = _TrainingValues.of(column, summary)
     if column.minimum is None:
-        return _bins_of_numbers(column, values, interval_limit)
+        return _bins_of_numbers(column, _TrainingValues.of(column, summary), interval_limit)
     plain, every = column.codec.plain, numbers_of_rows(column, sample.rows(column.name))[0]
-    numbers, single = every[sample.few], None
-    present = ~np.isnan(numbers)
-    numbers, persons = numbers[present], sample.persons.at(sample.few).at(present)
+    values, single = _values_of(column, summary, sample, every)
+    present = sample.few[~np.isnan(every[sample.few])]
+    precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
+    precision = np.float32 if single is not None else precision
+    values = values.with_forms(every[present], sample.persons.at(present), plain.base, precision)
+    return replace(_bins_of_numbers(column, values, interval_limit), single=single)
+
+
+def _values_of(
+    column: NumericColumn, summary: Summary, sample: SampledRows, numbers: Floats
+) -> tuple[_TrainingValues, str | None]:
+    """Values of a column that has ordinary ones, given the numbers of a sample, and the step of those of 32 bits."""
+    values, single = _TrainingValues.of(column, summary), None
     if not values.step:
-        seen = distinct_values(numbers)[0]
+        few = numbers[sample.few]
+        seen = distinct_values(few[~np.isnan(few)])[0]
         single = _step_of_singles(column, seen)
         values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
         if single is not None:
             values = values.with_singles(seen)
-    values = values.with_persons(every, sample.persons)
-    precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
-    values = values.with_forms(numbers, persons, plain.base, np.float32 if single is not None else precision)
-    return replace(_bins_of_numbers(column, values, interval_limit), single=single)
+    return values.with_persons(numbers, sample.persons, sample.known.get(column.name)), single
+
+
+def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledRows) -> AskedValues | None:
+    """Values that would be drawn by their counts, were they shown to be of several persons; None where there are none.
+
+    Parameters
+    ----------
+    column, summary, sample
+        As for `bins_of`.
+    """
+    if not isinstance(column, NumericColumn) or summary is None or column.minimum is None:
+        return None
+    values = _values_of(column, summary, sample, numbers_of_rows(column, sample.rows(column.name))[0])[0]
+    distinct, where = np.unique(values.numbers, return_inverse=True)
+    are_asked = values.single & (values.rows >= LISTED_ROWS) & (values.persons < LEAST_KEYS)
+    is_asked = np.bincount(where, are_asked) > 0
+    return AskedValues(_middles(distinct), np.where(is_asked, np.cumsum(is_asked) - 1, -1)) if is_asked.any() else None
+
+
+def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins) -> tuple[Bins, bool]:
+    """The bins, given how many persons have the column's values in all rows; and whether none is of few alone.
+
+    Parameters
+    ----------
+    column, summary, sample
+        As for `bins_of`, where the sample knows it.
+    bins : Bins
+        Bins of the column.
+    """
+    assert isinstance(column, NumericColumn)
+    every = numbers_of_rows(column, sample.rows(column.name))[0]
+    values, _ = _values_of(column, summary, sample, every)
+    interval = np.searchsorted(bins.edges, values.numbers)
+    persons = np.bincount(interval, values.weights, len(bins.edges) + 1)
+    are_of_few = (persons < LEAST_KEYS) & (np.bincount(interval, values.are_of_few, len(persons)) > 0)
+    told = _bins_of_numbers(column, replace(values, forms=bins.forms), len(persons), bins.edges)
+    return replace(bins, mass=told.mass, low=told.low, high=told.high, first=told.first), not are_of_few.any()
+
+
+def _middles(numbers: Floats) -> Floats:
+    """Middles between ascending numbers."""
+    return np.asarray(numbers[:-1] + (numbers[1:] / 2 - numbers[:-1] / 2))  # a difference of the largest floats is none
 
 
 def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
@@ -377,9 +465,11 @@ def _bins_of_categories(column: CategoricalColumn) -> Bins:
     return Bins(column.name, np.empty(0), codes, rows, first, mass, places, places, has_missing=False)
 
 
-def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_limit: int) -> Bins:
+def _bins_of_numbers(
+    column: NumericColumn, values: _TrainingValues, interval_limit: int, edges: Floats | None = None
+) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
-    edges = values.edges(interval_limit)
+    edges = values.edges(interval_limit) if edges is None else edges
     inner = _interval_pieces(values, edges) if column.minimum is not None else _BinPieces.of_points(0)
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
@@ -466,6 +556,8 @@ class _TrainingValues:
         Clock whose readings the numbers are, in the middle of their steps.
     are_told : bool
         As for `bins_on_clock`.
+    times : float, optional
+        How many rows one row of the sample stands for that says whose they are; None where there are no keys.
     """
 
     numbers: Floats
@@ -480,6 +572,7 @@ class _TrainingValues:
     forms: Forms | None = None
     clock: Clock | None = None
     are_told: bool = False
+    times: float | None = None
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -502,21 +595,27 @@ class _TrainingValues:
         rows = cells.weight.astype(np.int64)
         return cls(numbers, rows, rows, rows, cells.scatter == 0, plain.spacing, ends, column)
 
-    def with_persons(self, numbers: Floats, persons: Persons) -> _TrainingValues:
-        """The values, and how many have them, by the numbers of a sample and whose these are.
+    def with_persons(self, numbers: Floats, persons: Persons, known: Ints | None = None) -> _TrainingValues:
+        """The values, and how many persons have them, by the numbers of a sample and whose these are.
 
-        What the sample has in too few rows to tell counts by its rows where bins are cut, but not by its own count.
+        Each person in the sample stands for as many as it is a share of the rows; where no row of a value is in it,
+        rows are of as many persons as those of others are. All rows may say it better.
         """
         if not persons.keys:
             return self
         distinct, where = np.unique(self.numbers, return_inverse=True)
-        middles = distinct[:-1] + (distinct[1:] / 2 - distinct[:-1] / 2)
-        cells = np.where(np.isnan(numbers), -1, np.searchsorted(middles, numbers))
+        cells = np.where(np.isnan(numbers), -1, np.searchsorted(_middles(distinct), numbers, side="right"))
         rows, different = np.bincount(cells[cells >= 0], minlength=len(distinct)), persons.counts(cells, len(distinct))
-        times = float(np.sum(self.rows)) / max(int(np.sum(rows)), 1)
-        are_few = (different < LEAST_KEYS) & ((rows >= LEAST_KEYS) | (times <= 1))
-        weights = np.where(are_few, np.maximum(different, 1) * max(times, 1.0), np.inf)
-        return replace(self, persons=different[where], weights=np.minimum(self.rows, weights[where]))
+        times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
+        come_back = (rows > 1) & (different < LEAST_KEYS)
+        share = np.sum(different[come_back]) / max(np.sum(rows[come_back]), 1) if come_back.any() else 1.0
+        every = np.bincount(where, self.rows)
+        weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(every * share, 1.0))
+        if known is not None:
+            weights, different = np.where(known >= 0, np.maximum(known, 1), weights), np.maximum(different, known)
+        weights = np.where(different < LEAST_KEYS, weights, every)
+        of_cells = weights[where] * (self.rows / np.maximum(every, 1)[where])
+        return replace(self, persons=different[where], weights=of_cells, times=times)
 
     def with_singles(self, seen: Floats) -> _TrainingValues:
         """The values, where those that are the same float of 32 bits are the least one that was seen."""
@@ -546,11 +645,12 @@ class _TrainingValues:
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
         rows, numbers = int(np.sum(self.weights)), self.numbers
-        coarse, fine = min(max(2, rows // LEAST_INTERVAL), COARSE_INTERVALS), rows // FINE_INTERVAL
+        least = LEAST_INTERVAL * (self.times or 1.0)
+        coarse, fine = min(max(2, int(rows // least)), COARSE_INTERVALS), rows // FINE_INTERVAL
         interval_count = min(interval_limit, max(coarse, fine))
         frequent = self._moments(interval_count) if self.are_told else np.empty(0, np.int64)
         interval_count = min(interval_count, max(interval_limit - 2 * len(frequent), 2))
-        tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
+        tails = np.array([tail for tail in TAILS if tail * rows >= least])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
         rows_below = np.cumsum(self.weights)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
@@ -560,6 +660,8 @@ class _TrainingValues:
             both_sides = both_sides[(both_sides >= 0) & (both_sides < len(rows_below))]
             lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
             edge_places = _apart(both_sides, lulls, rows_below, rows / interval_count / 2)
+        if self.times is not None:
+            edge_places = _of_several(edge_places, np.append(rows_below, rows), least)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper / 2 - lower / 2)  # a difference of the largest floats is none
         if self.step:
@@ -620,17 +722,19 @@ class _TrainingValues:
     @property
     def are_of_few(self) -> NDArray[np.bool_]:
         """Mask of the values that would be drawn by their own counts, but that few persons have."""
-        return np.asarray((self.rows >= LEAST_ROWS) & (self.weights < self.rows))
+        return np.asarray((self.rows >= LEAST_ROWS) & (self.persons < LEAST_KEYS))
 
     def spread(self, part_of_value: Ints, interval: Ints) -> Floats:
         """Rows of the parts of intervals, of values without a count of their own.
 
         Those of few persons are spread over all parts of their interval, and left out where it has no others.
         """
-        light = ~self.heavy
-        weights, rows = (np.bincount(part_of_value, one * light, len(interval)) for one in (self.weights, self.rows))
-        if np.array_equal(weights, rows):
-            return np.asarray(weights)
+        weights, rows = (
+            np.asarray(np.bincount(part_of_value, one * ~self.heavy, len(interval)))
+            for one in (self.weights, self.rows)
+        )
+        if self.times is None:
+            return rows
         all_weights, all_rows = np.bincount(interval, weights), np.bincount(interval, rows)
         times = np.where(all_weights >= LEAST_KEYS, all_rows / np.maximum(all_weights, 1), 1.0)
         return np.asarray(weights * times[interval])
@@ -725,6 +829,16 @@ def _in_lulls(places: Ints, waits: Floats) -> Ints:
     stops = [0, *((places[:-1] + places[1:] + 1) // 2).tolist(), len(waits)]
     nearest = [np.argmax(waits[start:stop]) + start for start, stop in pairwise(stops)] if len(places) else []
     return np.array(nearest, np.int64)
+
+
+def _of_several(places: Ints, rows_below: Ints | Floats, least_rows: float) -> Ints:
+    """Places between which some rows lie at least, and before the first and after the last."""
+    kept, last = list[int](), 0.0
+    for place in places[rows_below[places] <= rows_below[-1] - least_rows].tolist():
+        if rows_below[place] - last >= least_rows:
+            kept.append(place)
+            last = rows_below[place]
+    return np.array(kept, np.int64)
 
 
 def _apart(places: Ints, others: Ints, rows_below: Ints | Floats, least_rows: float) -> Ints:

@@ -268,7 +268,7 @@ def _of_several(cells: Floats, times: Floats, persons: Persons) -> Floats:
         alone = np.flatnonzero(are_many & (persons.counts(cell, len(cells)) < LEAST_KEYS))
         if not len(alone) or len(cells) == 1:
             break
-        cells = np.delete(cells, np.maximum(alone[:1], 1))
+        cells = np.delete(cells, np.maximum(alone, 1))
     return cells
 
 

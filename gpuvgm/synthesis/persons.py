@@ -1,4 +1,4 @@
-"""Persons: whose the rows of a sample are, so that nothing comes out by its count that few of them have.
+"""Persons: whose rows are, so that nothing comes out by its count that few of them have.
 
 A birth date is in as many rows as a patient has visits. How often a value comes says nothing of how many have it where
 the table has keys: so what is drawn by its count needs several keys of each column of keys.
@@ -6,34 +6,111 @@ the table has keys: so what is drawn by its count needs several keys of each col
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import distinct_values
 from gpuvgm.columns import PassthroughColumn
 from gpuvgm.summary import Ints
 
 LEAST_KEYS = 5  # different ones of each column of keys, that have what is drawn by its count
 LEAST_NAMED = 50  # different values of a column of keys: fewer name no one
 MOST_LACKING = 0.5  # of the rows, that lack a key, for these rows to count as nobody's
+Hashes = NDArray[np.uint64]
 
 
-@dataclass(frozen=True)  # no slots: what most rows lack is cached
-class Persons:
-    """Keys of the rows of a sample.
+def hashes_of(column: pa.Array[Any]) -> Hashes:
+    """Hashes of a column's values, whatever its type; 0 for missing ones."""
+    return PassthroughColumn.hashes(column)
+
+
+@dataclass(frozen=True, slots=True)
+class KeysOfThings:
+    """The keys with the smallest hashes that have each of some things; merging does not depend on the order.
 
     Parameters
     ----------
-    keys : tuple of ndarray of shape (rows,), int64
-        For each column of keys the number of each row's key, from 0; -1 for rows without one.
+    rows : ndarray of shape (things,), int64
+        Rows of each thing.
+    with_key : tuple of ndarray of shape (things,), int64
+        For each column of keys, how many of these have one.
+    smallest : tuple of ndarray, uint64
+        For each column of keys, ascending: the thing in the first bits, the first bits of a hash in the others. Of each
+        thing there are `LEAST_KEYS` at most.
     """
 
-    keys: tuple[Ints, ...] = ()
+    rows: Ints
+    with_key: tuple[Ints, ...]
+    smallest: tuple[Hashes, ...]
+
+    @classmethod
+    def of(cls, things: Ints, size: int, keys: Sequence[Hashes]) -> KeysOfThings:
+        """Those of rows, by the thing of each, below `size`, -1 for none, and hashes of their keys, 0 for none."""
+        rows, smallest, with_key = np.flatnonzero(things >= 0), list[Hashes](), list[Ints]()
+        bits = np.uint64(size.bit_length())
+        for hashes in keys:
+            own = rows[hashes[rows] != 0]
+            first_bits = things[own].astype(np.uint64) << (np.uint64(64) - bits)
+            smallest.append(_smallest(first_bits | hashes[own] >> bits, bits))
+            with_key.append(np.bincount(things[own], minlength=size))
+        return cls(np.bincount(things[rows], minlength=size), tuple(with_key), tuple(smallest))
+
+    def merge(self, other: KeysOfThings) -> KeysOfThings:
+        """Those of both sets of rows."""
+        bits = np.uint64(len(self.rows).bit_length())
+        smallest = (_smallest(np.append(*both), bits) for both in zip(self.smallest, other.smallest, strict=True))
+        with_key = (own + others for own, others in zip(self.with_key, other.with_key, strict=True))
+        return KeysOfThings(self.rows + other.rows, tuple(with_key), tuple(smallest))
+
+    def persons(self, are_rare: Sequence[bool]) -> Ints:
+        """How many persons have each thing, `LEAST_KEYS` at most: by the column of keys of which the fewest have it.
+
+        Without columns of keys each row is of someone else. So is a row that lacks a key which most rows of the table
+        lack, as `are_rare` says by column, where fewer than `LEAST_KEYS` rows of its thing have one. Other rows without
+        a key are nobody's.
+        """
+        persons, bits = np.minimum(self.rows, LEAST_KEYS), np.uint64(len(self.rows).bit_length())
+        for smallest, with_key, is_rare in zip(self.smallest, self.with_key, are_rare, strict=True):
+            things = (smallest >> (np.uint64(64) - bits)).astype(np.int64)
+            different = np.bincount(things, minlength=len(self.rows))
+            if is_rare:
+                different = np.where(with_key < LEAST_KEYS, different + self.rows - with_key, different)
+            persons = np.minimum(persons, different)
+        return persons
+
+
+def _smallest(packed: Hashes, bits: np.uint64) -> Hashes:
+    """The smallest hashes of each thing, ascending, from things and hashes as `KeysOfThings` has them."""
+    distinct = distinct_values(packed)[0]
+    things, places = distinct >> (np.uint64(64) - bits), np.arange(len(distinct))
+    is_first = np.append(True, things[1:] != things[:-1])[: len(places)]
+    rank = places - np.maximum.accumulate(np.where(is_first, places, 0))
+    smallest: Hashes = distinct[rank < LEAST_KEYS]
+    return smallest
+
+
+@dataclass(frozen=True, slots=True)
+class Persons:
+    """Whose the rows of a sample are.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Columns of keys.
+    keys : tuple of ndarray of shape (rows,), uint64
+        For each of these the hash of each row's key; 0 for rows without one.
+    are_rare : tuple of bool
+        For each of these, whether most rows of the table lack it.
+    """
+
+    names: tuple[str, ...] = ()
+    keys: tuple[Hashes, ...] = ()
+    are_rare: tuple[bool, ...] = ()
 
     @classmethod
     def of(cls, names: Iterable[str], rows: pa.Table) -> Persons:
@@ -41,44 +118,22 @@ class Persons:
 
         Those of few values name no one, and those without a value that comes back say nothing beyond the rows.
         """
-        keys = []
+        keys = dict[str, Hashes]()
         for name in dict.fromkeys(names):
-            hashes, codes, counts = np.unique(_hashes_of(rows.column(name)), return_inverse=True, return_counts=True)
-            without = int(len(hashes) > 0 and hashes[0] == 0)
-            if len(hashes) - without >= LEAST_NAMED and np.any(counts[without:] > 1):
-                keys.append(codes.astype(np.int64) - without)
-        return cls(tuple(keys))
+            hashes = hashes_of(rows.column(name).combine_chunks())
+            distinct = len(distinct_values(hashes[hashes != 0])[0])
+            if LEAST_NAMED <= distinct < np.count_nonzero(hashes):
+                keys[name] = hashes
+        are_rare = (bool(np.mean(hashes == 0) > MOST_LACKING) for hashes in keys.values())
+        return cls(tuple(keys), tuple(keys.values()), tuple(are_rare))
 
     def at(self, rows: Any) -> Persons:
         """Persons of some of the rows, by their places or a mask."""
-        return Persons(tuple(codes[rows] for codes in self.keys))
+        return Persons(self.names, tuple(hashes[rows] for hashes in self.keys), self.are_rare)
 
     def counts(self, things: Ints, size: int) -> Ints:
-        """How many different persons have each of some things, by the column of keys of which the fewest have it.
-
-        Without columns of keys each row is of someone else. So is a row that lacks a key which most rows lack, where
-        fewer rows of its thing than `LEAST_KEYS` have one; other rows without a key are nobody's.
-
-        Parameters
-        ----------
-        things : ndarray of shape (rows,), int64
-            Number of each row's thing, below `size`; -1 for none.
-        size : int
-            How many things there are.
-        """
-        has_thing = things >= 0
-        rows = np.bincount(things[has_thing], minlength=size)
-        persons = rows
-        for codes, rest in zip(self.keys, self._are_rare, strict=True):
-            has_both = has_thing & (codes >= 0)
-            width = int(codes.max(initial=0)) + 1
-            of_keys = np.unique(things[has_both] * width + codes[has_both]) // width
-            different = np.bincount(of_keys, minlength=size)
-            if rest:
-                with_key = np.bincount(things[has_both], minlength=size)
-                different = np.where(with_key < LEAST_KEYS, different + rows - with_key, different)
-            persons = np.minimum(persons, different)
-        return persons
+        """How many persons have each of some things, as `KeysOfThings.persons` gives it, by the thing of each row."""
+        return KeysOfThings.of(things, size, self.keys).persons(self.are_rare)
 
     def weights(self, things: Ints, size: int) -> Ints:
         """Rows of each of some things, as for `counts`; of those that few persons have, these."""
@@ -87,13 +142,3 @@ class Persons:
             return rows
         persons = self.counts(things, size)
         return np.where(persons < LEAST_KEYS, np.minimum(rows, np.maximum(persons, 1)), rows)
-
-    @cached_property
-    def _are_rare(self) -> tuple[bool, ...]:
-        """Whether most rows lack the key, by column."""
-        return tuple(bool(np.mean(codes < 0) > MOST_LACKING) for codes in self.keys)
-
-
-def _hashes_of(column: pa.ChunkedArray[Any]) -> NDArray[np.uint64]:
-    """Hashes of a column's values; 0 for missing ones."""
-    return PassthroughColumn.hashes(column.combine_chunks())

@@ -41,8 +41,12 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
+    AskedValues,
+    Bins,
     Codes,
     SampledRows,
+    asked_values,
+    bins_of_persons,
     bins_on_clock,
     check_fits,
     code_finder,
@@ -90,7 +94,7 @@ from gpuvgm.synthesis.laws import (
     tell_of_broken,
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 from gpuvgm.synthesis.orders import (
     OrderEvidence,
     Orders,
@@ -100,7 +104,7 @@ from gpuvgm.synthesis.orders import (
     tell_of_orders,
     without_amounts,
 )
-from gpuvgm.synthesis.persons import Persons
+from gpuvgm.synthesis.persons import LEAST_KEYS, KeysOfThings, Persons, hashes_of
 from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences import tell_of_sequences
@@ -722,8 +726,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """The fitted columns."""
         columns = self.columns
         if not isinstance(columns, TableTransformer):
-            transformer = TableTransformer(columns, random_state=self.random_state, **self._machine)
-            return transformer._fit_for_samples(table, self._keys(table))
+            found: dict[str, Any] = {name: ({"key": True}, reason) for name, reason in self._keys(table).items()}
+            settings = {"random_state": self.random_state, **self._machine}
+            transformer = TableTransformer(columns, **settings)._fit_for_samples(table, found)
+            ordinary = _modal_of_few(transformer.model_, table)
+            if not ordinary:
+                return transformer
+            return TableTransformer(columns, **settings)._fit_for_samples(table, found | ordinary)
         model = columns._fitted()
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
@@ -750,31 +759,39 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
+        is_whole, known = many.num_rows == table.rows or many.num_rows < TREE_ROWS, dict[str, Ints]()
         forms, attributes = _forms_and_attributes(model, many, refuted)
-        is_whole = many.num_rows == table.rows or many.num_rows < TREE_ROWS
         orders = find_orders(model.by_name, _no_orders(forms), many, whole=is_whole)
         while True:
-            persons = Persons.of([*keys_that_count(model, forms), *orders], many)
-            sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows))
-            laws = self._laws_of(model, sample, levels_of_attributes(forms, attributes), broken)
+            persons, of_orders = Persons.of([*keys_that_count(model, forms), *orders], many), Persons.of(orders, many)
+            sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows), known)
+            levels = levels_of_attributes(forms, attributes)
+            laws = self._laws_of(model, replace(sample, persons=of_orders), levels, broken)
             dependence = self._dependence(forms, attributes, laws)
             structure = self._structure(transformer, many, sample, dependence)
-            plan = _SamplePlan(structure, forms, attributes, laws, {} if is_whole else orders)
+            asked = {} if is_whole or known else _asked_values(transformer, structure, sample)
+            evidence = {} if is_whole else orders
+            plan = _SamplePlan(structure, forms, attributes, laws, persons.names, asked, evidence)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
             if again == (forms, attributes) and not any(law.decides for law in against):
+                persons_of = {name: keys.persons(persons.are_rare) for name, keys in counts.keys.items()}
+                known |= {name: values.known(persons_of[name]) for name, values in asked.items()}
+                structure, is_fair = _with_known(transformer, structure, replace(sample, known=known))
+                if asked and not is_fair:
+                    continue
                 tell_of_numbers(model, attributes, many)
                 tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
-                plan = replace(plan, forms=counts.identifiers.refined(forms), laws=kept)
+                plan = replace(plan, structure=structure, forms=counts.identifiers.refined(forms), laws=kept)
                 habits = self._habits(model, plan, counts, many, persons)
                 confirmed = orders if is_whole else counts.orders.confirmed(orders)
                 proposed = without_amounts(model.by_name, confirmed, many)
                 return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
-            forms, attributes = again
+            (forms, attributes), known = again, {}
 
     def _habits(
         self, model: TableModel, plan: _SamplePlan, counts: _TableCounts, rows: pa.Table, persons: Persons
@@ -922,9 +939,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         model.check_source(table)
         names, columns = [bins.name for bins in plan.structure.bins], model.by_name
         read = {name: form for name, form in plan.forms.items() if form.is_read}
-        needed = [*dict.fromkeys([*names, *read, *plan.orders])]
+        keys = plan.keys if plan.asked else ()
+        needed = [*dict.fromkeys((*names, *read, *keys, *plan.orders))]
+        known = {name: columns[name] for name in (*names, *read, *plan.orders)}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in needed}, replace(plan, forms=read), run.engine)
+            build = partial(_counter, known, replace(plan, forms=read), run.engine)
             counts: _TableCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks(needed), _TableCounts.merge
             )
@@ -1119,6 +1138,50 @@ def _forms_and_attributes(
     return forms, find_attributes(model.by_name, firsts, rows, refuted)
 
 
+def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
+    """Columns with modal values that few persons have, each with its other modal values, and the reason."""
+    columns = [column for column in model.numeric if column.modal_numbers and not model.schema[column.name].is_declared]
+    if not columns:
+        return {}
+    rows, ordinary = sampled_rows(table, model, TREE_ROWS), dict[str, Any]()
+    keys = [column.name for column in model.identifiers if column.regenerate == "key"]
+    is_whole = rows.num_rows == table.rows or rows.num_rows < TREE_ROWS
+    orders = find_orders(model.by_name, keys, rows, whole=is_whole)
+    persons = Persons.of([*keys_that_count(model, {}), *orders], rows)
+    for column in columns if persons.keys else ():
+        which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
+        counts = persons.counts(np.asarray(which, np.int64), len(column.modal_numbers))
+        few = {value for value, count in zip(column.modal_numbers, counts, strict=True) if count < LEAST_KEYS}
+        modal = model.schema[column.name].modal
+        kept = [value for value in modal if value is None or column.codec.parse(value) not in few]
+        if few:
+            ordinary[column.name] = {"modal": kept}, "few persons have its frequent values"
+    return ordinary
+
+
+def _asked_values(transformer: TableTransformer, structure: Structure, sample: SampledRows) -> dict[str, AskedValues]:
+    """Values of columns of numbers of which a sample does not show that several persons have them."""
+    if not sample.persons.keys:
+        return {}
+    columns, summaries = transformer.model_.by_name, transformer.summaries_
+    names = [bins.name for bins in structure.bins if bins.since is None and bins.clock is None]
+    asked = ((name, asked_values(columns[name], summaries.get(name), sample)) for name in names)
+    return {name: values for name, values in asked if values is not None}
+
+
+def _with_known(transformer: TableTransformer, structure: Structure, sample: SampledRows) -> tuple[Structure, bool]:
+    """The structure with the same bins, given how many persons have values; and whether none is of few."""
+    columns, summaries, is_fair = transformer.model_.by_name, transformer.summaries_, True
+    every = list[Bins]()
+    for bins in structure.bins:
+        name = bins.name
+        if name in sample.known and bins.since is None and bins.clock is None:
+            bins, has_several = bins_of_persons(columns[name], summaries[name], sample, bins)
+            is_fair &= has_several
+        every.append(bins)
+    return replace(structure, bins=tuple(every)), is_fair
+
+
 def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
     """Columns of which each value may be someone: the first one of each level of keys, and what samples have new of."""
     firsts = [names[0] for names in levels_of_keys(forms).values()]
@@ -1152,43 +1215,59 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
 
 @dataclass(frozen=True, slots=True)
 class _SamplePlan:
-    """How rows are made: bins and network, forms of columns that are not modelled, attributes of keys, and orders."""
+    """How rows are made: bins and network, forms of columns that are not modelled, attributes of keys, and orders.
+
+    And of which values all rows shall say how many keys have them, of some columns of keys.
+    """
 
     structure: Structure
     forms: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
     laws: tuple[Law, ...]
+    keys: tuple[str, ...] = ()
+    asked: Mapping[str, AskedValues] = field(default_factory=dict)
     orders: Orders = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _TableCounts:
-    """Joint counts of rows, what they hold of the columns that are not modelled, and which laws they keep."""
+    """Joint counts of rows, what they hold of columns that are not modelled, laws that they keep, and whose values are.
+
+    Values are those of `_SamplePlan.asked`, by column.
+    """
 
     joint: JointCounts
     identifiers: IdentifierCounts
     laws: tuple[Law, ...]
+    keys: Mapping[str, KeysOfThings]
     orders: OrderEvidence
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
         identifiers = self.identifiers.merge(other.identifiers)
         laws = tuple(map(Law.merge, self.laws, other.laws))
-        return _TableCounts(self.joint.merge(other.joint), identifiers, laws, self.orders.merge(other.orders))
+        keys, orders = {name: own.merge(other.keys[name]) for name, own in self.keys.items()}, self.orders
+        return _TableCounts(self.joint.merge(other.joint), identifiers, laws, keys, orders.merge(other.orders))
 
 
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
+    asked: dict[str, Any] = {name: values.finder(columns[name], row_engine) for name, values in plan.asked.items()}
 
     def count(block: Block) -> _TableCounts:
         lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.host_column)
         codes = structure.with_parts([find(block.column) for find in finders], lacking)
         joint = structure.counts(codes, block.rows, row_engine)
         identifiers = IdentifierCounts.of(columns, plan.forms, plan.attributes, block.host_column)
-        orders = OrderEvidence.of(columns, plan.orders, block.host_column)
-        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws), orders)
+        hashes = [hashes_of(block.host_column(name)) for name in plan.keys] if asked else []
+        keys = {
+            name: KeysOfThings.of(find(block.column(name)), len(plan.asked[name]), hashes)
+            for name, find in asked.items()
+        }
+        laws = tuple(law.counted(columns, block.column) for law in plan.laws)
+        return _TableCounts(joint, identifiers, laws, keys, OrderEvidence.of(columns, plan.orders, block.host_column))
 
     return count
 

@@ -267,14 +267,14 @@ class BaseTransformer(NamedParameters):
         earlier_fit: TableModel | None = None,
         *,
         silent: bool = False,
-        keys: Mapping[str, str] = MappingProxyType({}),
+        found: Mapping[str, tuple[Mapping[str, Any], str]] = MappingProxyType({}),
     ) -> Self:
         """Fit all columns, or those that an earlier fit has not finished, and warn of choices made in them.
 
-        `keys` are names of columns that are keys, with the reasons.
+        `found` are options of columns that are not declared, with the reasons.
         """
         table = any_source(source)
-        fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, keys)
+        fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, found)
         self._seconds, self._engine = fit.seconds, fit.engine
         self._note_form(table)
         self._take(fit.model)
@@ -856,22 +856,24 @@ class BaseTransformer(NamedParameters):
         settings = StoredSettings(settings_of(self), self.pandas_dtypes_, self.frame_, self.labels_).to_json()
         return replace(fitted, settings=settings, summaries=fitted.summaries if summaries else {})
 
-    def _fit_for_samples(self, source: Any, keys: Mapping[str, str] = MappingProxyType({})) -> Self:
+    def _fit_for_samples(
+        self, source: Any, found: Mapping[str, tuple[Mapping[str, Any], str]] = MappingProxyType({})
+    ) -> Self:
         """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
 
         Parameters
         ----------
         source : object
             As for `TableTransformer.fit`, which says what is raised.
-        keys : mapping of str to str
-            Columns that are keys, with the reasons.
+        found : mapping of str to (mapping, str)
+            Options of columns that are not declared, such as those of keys, with the reasons.
 
         Returns
         -------
         TableTransformer
             The transformer itself.
         """
-        return self._fit(source, silent=True, keys=keys)
+        return self._fit(source, silent=True, found=found)
 
     def _save_generator(
         self,

@@ -78,7 +78,7 @@ def fit_source(
     settings: Settings,
     run_settings: RunSettings,
     earlier_fit: TableModel | None = None,
-    keys: Mapping[str, str] = MappingProxyType({}),
+    found: Mapping[str, tuple[Mapping[str, Any], str]] = MappingProxyType({}),
 ) -> Fit:
     """Fit the columns of a source.
 
@@ -92,8 +92,8 @@ def fit_source(
         Where and how rows are worked on.
     earlier_fit : TableModel, optional
         An unfinished fit of the same source; only the columns that it lacks are fitted.
-    keys : mapping of str to str
-        Columns that are keys, with the reasons.
+    found : mapping of str to (mapping, str)
+        Options of columns that are not declared, such as those of keys, with the reasons.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def fit_source(
     seed = secrets.randbits(32) if random_state is None else int(_FIT_SEED(random_state, "random_state"))
     seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
     settings = {**settings, "random_state": seed}
-    schema = TableSchema.declare(settings["columns"], table.schema, table.name).with_keys(keys)
+    schema = TableSchema.declare(settings["columns"], table.schema, table.name).with_found(found)
     fields = table.fields(schema.names)
     sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
     if sample is not None:
