@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import mixed
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn, TableModel
 from gpuvgm.errors import InferenceWarning, listed, warn
-from gpuvgm.io import is_moment_type, is_plain_number_type, is_text_type
+from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type, is_text_type, plain_type
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
 from gpuvgm.synthesis.clock import DAY
@@ -36,6 +36,7 @@ CONSTANT = 0.995  # of the rows that repeat a value: of values that have one mom
 OWN = 0.8  # of the moments: those of one value
 LEAST_WITH = 0.5  # of the values, that have a moment
 LEAST_TIMES = 10  # of the day, or moments say no more than their dates
+MOST_LEFT_OUT = 64  # columns that a model leaves out, and that may be orders all the same
 MOST_PAIRS = 8  # of a column of days and one of times of the day
 PROBED = 1 << 14  # rows by which most columns are found to be none
 RUNNING = 0.9  # of the steps between values in the order of their moments: those that numbers rise by
@@ -64,7 +65,7 @@ class OrderEvidence:
         """Evidence of some rows, given columns that may be orders, a column's rows on the host, and how many values."""
         moments = _all_moments(orders.values())
         names = dict.fromkeys([*orders, *(name for moment in moments for name in moment)])
-        hashes = {name: hashes_of_values(columns[name], rows(name)) for name in names}
+        hashes = {name: hashes_of_values(columns.get(name), rows(name)) for name in names}
         hashes_of_moments = {moment: _joined([hashes[name] for name in moment]) for moment in moments}
         values = {
             name: Evidence.of(hashes[name], [hashes_of_moments[moment].__getitem__ for moment in own], most)
@@ -116,10 +117,13 @@ def _share_of_own(evidence: Evidence, place: int) -> float:
     return float(np.count_nonzero(lowest == highest)) / max(len(lowest), 1)
 
 
-def hashes_of_values(column: FittedColumn, array: Any) -> Hashes:
-    """Hashes of values, as those of keys: the same for a value of the column wherever it comes, 0 for missing ones."""
-    if isinstance(column, PassthroughColumn):
-        return column.hashes(array)
+def hashes_of_values(column: FittedColumn | None, array: Any) -> Hashes:
+    """Hashes of values, as those of keys: the same for a value of the column wherever it comes, 0 for missing ones.
+
+    Of a column that the model leaves out there is none.
+    """
+    if column is None or isinstance(column, PassthroughColumn):
+        return PassthroughColumn.hashes(array)
     values = values_of(column, array, np.arange(len(array)))
     are_missing = values == MISSING_VALUE
     if isinstance(column, CategoricalColumn) and MISSING in column.categories:
@@ -138,7 +142,7 @@ def find_orders(
     Parameters
     ----------
     columns : mapping
-        The columns by name.
+        The columns by name, but for those that the model leaves out.
     skipped : collection of str
         Columns that are none: keys, and text of dates and times.
     rows : pyarrow.Table
@@ -152,10 +156,20 @@ def find_orders(
         return {}
     few = rows.slice(0, PROBED)
     numbers, of_few = numbers_of(columns, few), [own[:PROBED] for own in moments.values()]
-    names = [name for name, column in columns.items() if _may_count(column, numbers.get(name), of_few)]
+    names = [name for name in rows.column_names if _may_count(columns.get(name), numbers.get(name), of_few)]
     orders: Orders = {name: (*moments,) for name in names if name not in skipped}
     orders = _not_refuted(columns, orders, few, least_repeated=0)
     return _not_refuted(columns, orders, rows, least_repeated=LEAST_REPEATED, least_rows=LEAST_ROWS if whole else 1.0)
+
+
+def columns_left_out(model: TableModel, schema: pa.Schema) -> list[str]:
+    """Columns of text and whole numbers that a model leaves out, such as dropped ones, and moments that it has."""
+    moments = [column.name for column in model.numeric if is_datetime_type(column.type)]
+    types: dict[str, Any] = {
+        name: plain_type(schema.field(name).type) for name in schema.names if name not in model.names
+    }
+    left_out = [name for name, type_ in types.items() if is_text_type(type_) or pa.types.is_integer(type_)]
+    return [*left_out[:MOST_LEFT_OUT], *moments] if left_out and moments else []
 
 
 def numbers_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[str, Floats]:
@@ -182,12 +196,12 @@ def _moments_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[Mom
     return moments | {(day, time): numbers[day] + numbers[time] for day, time in islice(pairs, MOST_PAIRS)}
 
 
-def _may_count(column: FittedColumn, numbers: Floats | None, moments: Sequence[Floats]) -> bool:
+def _may_count(column: FittedColumn | None, numbers: Floats | None, moments: Sequence[Floats]) -> bool:
     """Return whether a column holds text, or whole numbers that do not count the time, as seconds do."""
     if isinstance(column, CategoricalColumn):
         return is_text_type(column.value_type) or pa.types.is_integer(column.value_type)
     if numbers is None or not isinstance(column, NumericColumn):
-        return isinstance(column, PassthroughColumn)
+        return column is None or isinstance(column, PassthroughColumn)
     if not is_plain_number_type(column.type) and not (pa.types.is_decimal(column.type) and column.type.scale == 0):
         return False
     present = numbers[np.isfinite(numbers)]

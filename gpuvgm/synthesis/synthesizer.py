@@ -96,8 +96,10 @@ from gpuvgm.synthesis.laws import (
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 from gpuvgm.synthesis.orders import (
+    PROBED,
     OrderEvidence,
     Orders,
+    columns_left_out,
     describe_orders,
     find_orders,
     orders_of_file,
@@ -758,7 +760,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
-        many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
+        left_out = _orders_left_out(table, model)
+        many, refuted, broken = sampled_rows(table, model, TREE_ROWS, left_out), set[tuple[str, str]](), set[str]()
         is_whole, known = many.num_rows == table.rows or many.num_rows < TREE_ROWS, dict[str, Ints]()
         forms, attributes = _forms_and_attributes(model, many, refuted)
         orders = find_orders(model.by_name, _no_orders(forms), many, whole=is_whole)
@@ -788,7 +791,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 plan = replace(plan, structure=structure, forms=counts.identifiers.refined(forms), laws=kept)
                 habits = self._habits(model, plan, counts, many, persons)
                 confirmed = orders if is_whole else counts.orders.confirmed(orders)
-                proposed = without_amounts(model.by_name, confirmed, many)
+                may_be_keys = {name: moments for name, moments in confirmed.items() if name not in left_out}
+                proposed = without_amounts(model.by_name, may_be_keys, many)
                 return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
             (forms, attributes), known = again, {}
@@ -941,7 +945,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         read = {name: form for name, form in plan.forms.items() if form.is_read}
         keys = plan.keys if plan.asked else ()
         needed = [*dict.fromkeys((*names, *read, *keys, *plan.orders))]
-        known = {name: columns[name] for name in (*names, *read, *plan.orders)}
+        known = {name: columns[name] for name in (*names, *read, *plan.orders) if name in columns}
         with self._run("count", table) as run:
             build = partial(_counter, known, replace(plan, forms=read), run.engine)
             counts: _TableCounts | None = run.executor.map_merge(
@@ -1109,11 +1113,14 @@ def thin_places(rows: int) -> Ints:
     return kept
 
 
-def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> pa.Table:
-    """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
+def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS, left_out: Sequence[str] = ()) -> pa.Table:
+    """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length.
+
+    With some columns that the model leaves out.
+    """
     texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
-    return sample_of(table, names, model.seed, most)
+    return sample_of(table, [*names, *left_out], model.seed, most)
 
 
 def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE_ROWS) -> pa.Table:
@@ -1189,6 +1196,13 @@ def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> l
     texts = [column for column in model.columns if column.kind in {"id", "pass"} and is_text_type(column.decoded_type)]
     others = [column.name for column in (*model.identifiers, *texts) if column.name not in moments]
     return [*firsts, *(name for name in dict.fromkeys(others) if name not in forms or forms[name].key is None)]
+
+
+def _orders_left_out(table: Source, model: TableModel) -> list[str]:
+    """Columns that the model leaves out, such as dropped ones, and that few rows show to be of orders."""
+    names = columns_left_out(model, table.schema)
+    rows = sample_of(table, names, model.seed, PROBED) if names else pa.table({})
+    return [*find_orders(model.by_name, (), rows, whole=False)]
 
 
 def _no_orders(forms: Mapping[str, IdentifierForm]) -> list[str]:

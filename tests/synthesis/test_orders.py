@@ -126,6 +126,28 @@ def test_columns_that_are_declared_are_not_proposed(lines: pd.DataFrame) -> None
         assert not proposed(lines, {"order": kind})[1]
 
 
+@pytest.mark.parametrize("columns", [{"order": "drop"}, ["time", "pieces"], {"order": "categorical"}, {"order": "id"}])
+def test_no_moment_of_an_order_comes_back_however_its_number_is_declared(columns: Any, lines: pd.DataFrame) -> None:
+    declared, told = proposed(lines.assign(order="N" + lines["order"].astype(str)), columns)
+    assert not told
+    assert declared.sample(FEW)["time"].isin(lines["time"]).mean() < 0.01
+
+
+def test_what_one_customer_has_in_all_lines_does_not_come_back(lines: pd.DataFrame) -> None:
+    """Such as a weight in grams, and a birth date, which hardly any two customers share."""
+    random, (of_row, orders) = np.random.default_rng(7), pd.factorize(lines["order"])
+    own = {
+        "grams": random.integers(45_000, 110_000, len(orders))[of_row],
+        "born": (np.datetime64("1930-01-01") + random.integers(0, 28_000, len(orders)))[of_row],
+        "limit": (random.integers(1, 9, len(orders)) * 500)[of_row],
+    }
+    sample = proposed(lines.assign(**own))[0].sample(FEW)
+    for name, different in (("grams", 65_000), ("born", 28_000)):
+        by_chance = len(np.unique(own[name])) / different
+        assert np.isin(sample[name], own[name]).mean() < 4 * by_chance
+    assert {*sample["limit"]} <= {*own["limit"].tolist()}
+
+
 def test_a_sample_in_any_order_shows_few_repeats_and_suffices(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Of a sample of 2 % of the rows hardly any repeats an order's number."""
     rows = 5 * FEW
