@@ -1157,7 +1157,8 @@ def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
     persons = Persons.of([*keys_that_count(model, {}), *orders], rows)
     for column in columns if persons.keys else ():
         which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
-        counts = persons.counts(np.asarray(which, np.int64), len(column.modal_numbers))
+        things = np.full(rows.num_rows, -1) if which is None else np.asarray(which, np.int64)
+        counts = persons.counts(things, len(column.modal_numbers))
         few = {value for value, count in zip(column.modal_numbers, counts, strict=True) if count < LEAST_KEYS}
         modal = model.schema[column.name].modal
         kept = [value for value in modal if value is None or column.codec.parse(value) not in few]
