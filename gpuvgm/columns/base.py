@@ -292,7 +292,7 @@ class FittedColumn:
         type_: Any = self.decoded_type
         return different > MOST_ORDINARY and is_text_type(getattr(type_, "value_type", type_))
 
-    @property
+    @cached_property
     def numbers_things(self) -> bool:
         """True if values name articles or places, not persons; see `gpuvgm.columns.things`."""
         return number_things(self.name)

@@ -133,7 +133,7 @@ class CategoricalColumn(FittedColumn):
         is_apart = self.tells_apart(len(self.categories) - (MISSING in self.categories))
         return not self.declared and is_apart and not self.numbers_things
 
-    @property
+    @cached_property
     def numbers_things(self) -> bool:
         """True if categories name articles or places, not persons; see `gpuvgm.columns.things`."""
         return number_things(self.name, self.categories)

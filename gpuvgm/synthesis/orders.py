@@ -164,10 +164,8 @@ def find_orders(
 
 def columns_left_out(model: TableModel, schema: pa.Schema) -> list[str]:
     """Columns of text and whole numbers that a model leaves out, such as dropped ones, and moments that it has."""
-    moments = [column.name for column in model.numeric if is_datetime_type(column.type)]
-    types: dict[str, Any] = {
-        name: plain_type(schema.field(name).type) for name in schema.names if name not in model.names
-    }
+    moments, known = [column.name for column in model.numeric if is_datetime_type(column.type)], {*model.names}
+    types: dict[str, Any] = {name: plain_type(schema.field(name).type) for name in schema.names if name not in known}
     left_out = [name for name, type_ in types.items() if is_text_type(type_) or pa.types.is_integer(type_)]
     return [*left_out[:MOST_LEFT_OUT], *moments] if left_out and moments else []
 
