@@ -92,8 +92,9 @@ class AskedValues:
     def __len__(self) -> int:
         return int(np.max(self.places, initial=-1)) + 1
 
-    def finder(self, column: NumericColumn, engine: Engine) -> Callable[[Column], Ints]:
+    def finder(self, column: FittedColumn, engine: Engine) -> Callable[[Column], Ints]:
         """Return what gives the number of each row's value, on the host."""
+        assert isinstance(column, NumericColumn)
         start_of = start_finder(self.starts, engine)
 
         def of_values(values: Column) -> Ints:
@@ -563,7 +564,7 @@ class _TrainingValues:
     numbers: Floats
     rows: Ints
     persons: Ints
-    weights: Ints | Floats
+    weights: Floats
     single: NDArray[np.bool_]
     step: float
     ends: tuple[float, float]
@@ -579,7 +580,8 @@ class _TrainingValues:
         """Values of the rows of a sample."""
         distinct, counts = distinct_values(numbers)
         ends = float(distinct[0]), float(distinct[-1])
-        return cls(distinct, counts, counts, counts, np.ones(len(counts), np.bool_), step, ends, share=share)
+        weights = counts.astype(np.float64)
+        return cls(distinct, counts, counts, weights, np.ones(len(counts), np.bool_), step, ends, share=share)
 
     @classmethod
     def of(cls, column: NumericColumn, summary: Summary) -> _TrainingValues:
@@ -593,7 +595,8 @@ class _TrainingValues:
             ends = (plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
         rows = cells.weight.astype(np.int64)
-        return cls(numbers, rows, rows, rows, cells.scatter == 0, plain.spacing, ends, column)
+        weights = rows.astype(np.float64)
+        return cls(numbers, rows, rows, weights, cells.scatter == 0, plain.spacing, ends, column)
 
     def with_persons(self, numbers: Floats, persons: Persons, known: Ints | None = None) -> _TrainingValues:
         """The values, and how many persons have them, by the numbers of a sample and whose these are.
@@ -608,7 +611,7 @@ class _TrainingValues:
         rows, different = np.bincount(cells[cells >= 0], minlength=len(distinct)), persons.counts(cells, len(distinct))
         times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
         come_back = (rows > 1) & (different < LEAST_KEYS)
-        share = np.sum(different[come_back]) / max(np.sum(rows[come_back]), 1) if come_back.any() else 1.0
+        share = float(np.mean(different[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
         every = np.bincount(where, self.rows)
         weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(every * share, 1.0))
         if known is not None:
@@ -630,7 +633,8 @@ class _TrainingValues:
         rows = np.bincount(where, self.rows).astype(np.int64)
         single = np.bincount(where, ~self.single) == 0
         low, high = least(np.array(self.ends)).tolist()
-        return replace(self, numbers=numbers, rows=rows, persons=rows, weights=rows, single=single, ends=(low, high))
+        weights = rows.astype(np.float64)
+        return replace(self, numbers=numbers, rows=rows, persons=rows, weights=weights, single=single, ends=(low, high))
 
     def with_forms(
         self, numbers: Floats, persons: Persons, base: int = 0, precision: Any | None = None
@@ -729,12 +733,11 @@ class _TrainingValues:
 
         Those of few persons are spread over all parts of their interval, and left out where it has no others.
         """
-        weights, rows = (
-            np.asarray(np.bincount(part_of_value, one * ~self.heavy, len(interval)))
-            for one in (self.weights, self.rows)
-        )
+        light, size = ~self.heavy, len(interval)
+        weights: Floats = np.bincount(part_of_value, self.weights * light, size)
         if self.times is None:
-            return rows
+            return weights
+        rows = np.bincount(part_of_value, self.rows * light, size)
         all_weights, all_rows = np.bincount(interval, weights), np.bincount(interval, rows)
         times = np.where(all_weights >= LEAST_KEYS, all_rows / np.maximum(all_weights, 1), 1.0)
         return np.asarray(weights * times[interval])
@@ -831,7 +834,7 @@ def _in_lulls(places: Ints, waits: Floats) -> Ints:
     return np.array(nearest, np.int64)
 
 
-def _of_several(places: Ints, rows_below: Ints | Floats, least_rows: float) -> Ints:
+def _of_several(places: Ints, rows_below: Floats, least_rows: float) -> Ints:
     """Places between which some rows lie at least, and before the first and after the last."""
     kept, last = list[int](), 0.0
     for place in places[rows_below[places] <= rows_below[-1] - least_rows].tolist():
@@ -841,7 +844,7 @@ def _of_several(places: Ints, rows_below: Ints | Floats, least_rows: float) -> I
     return np.array(kept, np.int64)
 
 
-def _apart(places: Ints, others: Ints, rows_below: Ints | Floats, least_rows: float) -> Ints:
+def _apart(places: Ints, others: Ints, rows_below: Floats, least_rows: float) -> Ints:
     """Places, and others that leave some rows beside those, and beside each other."""
     below = np.concatenate(([-np.inf], rows_below[places], [np.inf]))
     after = np.searchsorted(below, rows_below[others])

@@ -144,7 +144,7 @@ def find_orders(
     columns : mapping
         The columns by name, but for those that the model leaves out.
     skipped : collection of str
-        Columns that are none: keys, and text of dates and times.
+        Columns that are none: text of dates and times that are not read.
     rows : pyarrow.Table
         The sample, in any order.
     whole : bool

@@ -764,7 +764,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         many, refuted, broken = sampled_rows(table, model, TREE_ROWS, left_out), set[tuple[str, str]](), set[str]()
         is_whole, known = many.num_rows == table.rows or many.num_rows < TREE_ROWS, dict[str, Ints]()
         forms, attributes = _forms_and_attributes(model, many, refuted)
-        orders = find_orders(model.by_name, _no_orders(forms), many, whole=is_whole)
+        moments = [name for name, form in forms.items() if form.kind == "moment"]
+        orders = find_orders(model.by_name, moments, many, whole=is_whole)
         while True:
             persons, of_orders = Persons.of([*keys_that_count(model, forms), *orders], many), Persons.of(orders, many)
             sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows), known)
@@ -791,7 +792,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 plan = replace(plan, structure=structure, forms=counts.identifiers.refined(forms), laws=kept)
                 habits = self._habits(model, plan, counts, many, persons)
                 confirmed = orders if is_whole else counts.orders.confirmed(orders)
-                may_be_keys = {name: moments for name, moments in confirmed.items() if name not in left_out}
+                are_none = {*left_out, *(name for name, form in forms.items() if form.key is not None)}
+                may_be_keys = {name: own for name, own in confirmed.items() if name not in are_none}
                 proposed = without_amounts(model.by_name, may_be_keys, many)
                 return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
@@ -1151,9 +1153,8 @@ def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
     if not columns:
         return {}
     rows, ordinary = sampled_rows(table, model, TREE_ROWS), dict[str, Any]()
-    keys = [column.name for column in model.identifiers if column.regenerate == "key"]
     is_whole = rows.num_rows == table.rows or rows.num_rows < TREE_ROWS
-    orders = find_orders(model.by_name, keys, rows, whole=is_whole)
+    orders = find_orders(model.by_name, (), rows, whole=is_whole)
     persons = Persons.of([*keys_that_count(model, {}), *orders], rows)
     for column in columns if persons.keys else ():
         which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
@@ -1204,11 +1205,6 @@ def _orders_left_out(table: Source, model: TableModel) -> list[str]:
     names = columns_left_out(model, table.schema)
     rows = sample_of(table, names, model.seed, PROBED) if names else pa.table({})
     return [*find_orders(model.by_name, (), rows, whole=False)]
-
-
-def _no_orders(forms: Mapping[str, IdentifierForm]) -> list[str]:
-    """Columns that number no orders: keys, and text of dates and times that are not read."""
-    return [name for name, form in forms.items() if form.key is not None or form.kind == "moment"]
 
 
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
@@ -1269,7 +1265,7 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
-    asked: dict[str, Any] = {name: values.finder(columns[name], row_engine) for name, values in plan.asked.items()}
+    asked = {name: values.finder(columns[name], row_engine) for name, values in plan.asked.items()}
 
     def count(block: Block) -> _TableCounts:
         lacking = lacking_keys(plan.forms, structure.keys_asked.values(), block.host_column)

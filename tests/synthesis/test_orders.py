@@ -126,11 +126,15 @@ def test_columns_that_are_declared_are_not_proposed(lines: pd.DataFrame) -> None
         assert not proposed(lines, {"order": kind})[1]
 
 
-@pytest.mark.parametrize("columns", [{"order": "drop"}, ["time", "pieces"], {"order": "categorical"}, {"order": "id"}])
+@pytest.mark.parametrize(
+    "columns",
+    [{"order": "drop"}, ["time", "pieces"], {"order": "categorical"}, {"order": "id"}, {"order": {"key": True}}],
+)
 def test_no_moment_of_an_order_comes_back_however_its_number_is_declared(columns: Any, lines: pd.DataFrame) -> None:
     declared, told = proposed(lines.assign(order="N" + lines["order"].astype(str)), columns)
     assert not told
     assert declared.sample(FEW)["time"].isin(lines["time"]).mean() < 0.01
+    assert not any("time" in law.operands for law in declared.laws_)
 
 
 def test_what_one_customer_has_in_all_lines_does_not_come_back(lines: pd.DataFrame) -> None:

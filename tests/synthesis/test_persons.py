@@ -16,6 +16,7 @@ from gpuvgm.synthesis.calendar import _of_several
 from gpuvgm.synthesis.clock import Clock, moments_with_own_counts
 from gpuvgm.synthesis.forms import forms_of
 from gpuvgm.synthesis.persons import LEAST_KEYS, KeysOfThings, Persons
+from gpuvgm.synthesis.state import write_network
 
 HEAVY = 10  # patients with many rows each
 PRICES = np.unique(np.round(np.random.default_rng(3).lognormal(3, 1, 60) * 2) / 2)
@@ -112,6 +113,9 @@ def test_all_rows_say_whose_values_are_where_the_sample_does_not(
     birth = pd.to_datetime(sample.drop_duplicates("patient")["birth"])
     assert np.mean(np.abs(birth - pd.Timestamp("1961-02-03")) <= pd.Timedelta(2, "D")) < 0.01
     assert np.mean(np.abs(sample.drop_duplicates("patient")["weight"] - 71.25) < 0.01) < 0.01
+    batches = pa.Table.from_pandas(table[:6_000]).to_batches
+    networks = [gpuvgm.TableSynthesizer().fit(iter(batches(max_chunksize=rows))).network_ for rows in (997, 4_000)]
+    assert write_network(networks[0]) == write_network(networks[1])
 
 
 def test_the_amount_of_one_person_is_no_modal_value() -> None:
@@ -171,9 +175,7 @@ def test_moments_times_and_remainders_need_several_persons() -> None:
     one, several = (persons_of(key=np.append(own, np.repeat(np.arange(100, 160), 2))) for own in ([1] * 60, range(60)))
     others = np.random.default_rng(0).integers(0, 24 * 3_600, 120)
     times = np.append(np.full(60, 13_337), others).astype(np.float64)
-    clock = Clock(
-        19_000, np.array([0.0, DAY]), 1.0, np.zeros(1, np.int64), np.array([180.0]), np.zeros(1), np.ones(1)
-    )
+    clock = Clock(19_000, np.array([0.0, DAY]), 1.0, np.zeros(1, np.int64), np.array([180.0]), np.zeros(1), np.ones(1))
     assert moments_with_own_counts(clock, times, one).tolist() == []
     assert moments_with_own_counts(clock, times, several).tolist() == [13_337]
     cells = np.array([0.0, 13_337.0, 13_338.0, 50_000.0])
