@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.errors import InputError
 from gpuvgm.synthesis import synthesizer
 from gpuvgm.synthesis.orders import OrderEvidence, hashes_of_values
 
@@ -238,3 +239,12 @@ def other_tables() -> dict[str, dict[str, Any]]:
 def test_what_shares_moments_otherwise_is_no_order(name: str) -> None:
     fitted, told = proposed(other_tables()[name])
     assert (fitted._orders, told) == ({}, [])
+
+
+@pytest.mark.parametrize("orders", [{"nobody": (("time",),)}, {"order": (("nothing",),)}, {"order": "time"}, 3])
+def test_loaded_orders_are_checked(orders: Any, fitted: Any, tmp_path: Any, reloaded: Any) -> None:
+    wrong = reloaded(fitted)
+    wrong._orders = orders
+    with pytest.raises(InputError, match="it could not be read again: .*(orders|iterable)"):
+        wrong.save(tmp_path / "wrong.gpuvgm")
+    assert not (tmp_path / "wrong.gpuvgm").exists()
