@@ -113,16 +113,20 @@ class Persons:
     are_rare: tuple[bool, ...] = ()
 
     @classmethod
-    def of(cls, names: Iterable[str], rows: pa.Table) -> Persons:
+    def of(cls, names: Iterable[str], rows: pa.Table, *, whole: bool = True) -> Persons:
         """Persons of the rows of a table, by columns whose values may each be someone.
 
-        Those of few values name no one, and those without a value that comes back say nothing beyond the rows.
+        Those of few values name no one, and those without a value that comes back say nothing beyond the rows. Where
+        the rows are not the whole table, and each value is in one place of them, there are others elsewhere.
         """
         keys = dict[str, Hashes]()
         for name in dict.fromkeys(names):
             hashes = hashes_of(rows.column(name).combine_chunks())
-            distinct = len(distinct_values(hashes[hashes != 0])[0])
-            if LEAST_NAMED <= distinct < np.count_nonzero(hashes):
+            present = hashes[hashes != 0]
+            distinct = len(distinct_values(present)[0])
+            is_sorted = np.count_nonzero(present[1:] != present[:-1]) < 2 * distinct
+            may_name = distinct >= LEAST_NAMED or (is_sorted and not whole)
+            if may_name and distinct < len(present):
                 keys[name] = hashes
         are_rare = (bool(np.mean(hashes == 0) > MOST_LACKING) for hashes in keys.values())
         return cls(tuple(keys), tuple(keys.values()), tuple(are_rare))

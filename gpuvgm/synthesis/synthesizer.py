@@ -767,9 +767,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         moments = [name for name, form in forms.items() if form.kind == "moment"]
         orders = find_orders(model.by_name, moments, many, whole=is_whole)
         while True:
-            persons, of_orders = Persons.of([*keys_that_count(model, forms), *orders], many), Persons.of(orders, many)
+            names, levels = [*keys_that_count(model, forms), *orders], levels_of_attributes(forms, attributes)
+            persons, of_orders = (Persons.of(own, many, whole=is_whole) for own in (names, orders))
             sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows), known)
-            levels = levels_of_attributes(forms, attributes)
             laws = self._laws_of(model, replace(sample, persons=of_orders), levels, broken)
             dependence = self._dependence(forms, attributes, laws)
             structure = self._structure(transformer, many, sample, dependence)
@@ -1155,7 +1155,7 @@ def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
     rows, ordinary = sampled_rows(table, model, TREE_ROWS), dict[str, Any]()
     is_whole = rows.num_rows == table.rows or rows.num_rows < TREE_ROWS
     orders = find_orders(model.by_name, (), rows, whole=is_whole)
-    persons = Persons.of([*keys_that_count(model, {}), *orders], rows)
+    persons = Persons.of([*keys_that_count(model, {}), *orders], rows, whole=is_whole)
     for column in columns if persons.keys else ():
         which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
         things = np.full(rows.num_rows, -1) if which is None else np.asarray(which, np.int64)

@@ -159,6 +159,10 @@ def test_each_column_of_keys_needs_several() -> None:
     assert persons_of(card=cards, customer=customers).counts(things, 3).tolist() == [4, LEAST_KEYS, LEAST_KEYS]
     assert persons_of(card=cards, branch=customers % 40).names == ("card",)  # few branches name no one
     assert persons_of(row=np.arange(600)).keys == ()
+    few = pa.table({"branch": np.arange(40).repeat(15)})  # of a sorted table there may be others elsewhere
+    assert Persons.of(few.column_names, few).names == ()
+    assert Persons.of(few.column_names, few, whole=False).names == ("branch",)
+    assert Persons.of(few.column_names, few.take(np.arange(600) * 15 % 599), whole=False).names == ()
 
 
 def test_rows_without_a_key_are_nobodys_unless_most_lack_it() -> None:
