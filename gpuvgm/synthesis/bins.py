@@ -665,7 +665,8 @@ class _TrainingValues:
             lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
             edge_places = _apart(both_sides, lulls, rows_below, rows / interval_count / 2)
         if self.times is not None:
-            edge_places = _of_several(edge_places, np.append(rows_below, rows), least)
+            several = LEAST_KEYS if self.times == 1 else least  # of which a sample may think that there are more
+            edge_places = _of_several(edge_places, np.append(rows_below, rows), several)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper / 2 - lower / 2)  # a difference of the largest floats is none
         if self.step:
@@ -734,7 +735,7 @@ class _TrainingValues:
         Those of few persons are spread over all parts of their interval, and left out where it has no others.
         """
         light, size = ~self.heavy, len(interval)
-        weights: Floats = np.bincount(part_of_value, self.weights * light, size)
+        weights = np.bincount(part_of_value, self.weights * light, size).astype(np.float64)
         if self.times is None:
             return weights
         rows = np.bincount(part_of_value, self.rows * light, size)
