@@ -17,6 +17,7 @@ from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import one_of
+from gpuvgm.columns.things import number_things
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
@@ -297,6 +298,11 @@ class FittedColumn:
         """Return whether values may each name someone or something: text of more than 255 different ones."""
         type_: Any = self.decoded_type
         return different > MOST_ORDINARY and is_text_type(getattr(type_, "value_type", type_))
+
+    @cached_property
+    def numbers_things(self) -> bool:
+        """True if values name articles or places, not persons; see `gpuvgm.columns.things`."""
+        return number_things(self.name)
 
     @property
     def draws_modes(self) -> bool:

@@ -47,6 +47,7 @@ from gpuvgm.columns.records import ArrowType, Count, category, read_record
 from gpuvgm.columns.rules import one_of, shown, whole
 from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.columns.text import category_text
+from gpuvgm.columns.things import number_things
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Draw, Engine
 from gpuvgm.errors import InputError
@@ -129,8 +130,14 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def holds_keys(self) -> bool:
-        """True if the categories may each name someone or something; see `tells_apart`."""
-        return not self.declared and self.tells_apart(len(self.categories) - (MISSING in self.categories))
+        """True if the categories may each name someone; see `tells_apart` and `numbers_things`."""
+        is_apart = self.tells_apart(len(self.categories) - (MISSING in self.categories))
+        return not self.declared and is_apart and not self.numbers_things
+
+    @cached_property
+    def numbers_things(self) -> bool:
+        """True if categories name articles or places, not persons; see `gpuvgm.columns.things`."""
+        return number_things(self.name, self.categories)
 
     @property
     def code_counts(self) -> Floats:

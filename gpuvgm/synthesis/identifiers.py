@@ -649,6 +649,7 @@ def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.T
         for name, key in attributes.items()
         if pa.types.is_integer(columns[name].decoded_type)
         and name not in declared
+        and not columns[name].numbers_things
         and len(rows.column(name).unique()) >= NEARLY_AS_MANY * different[key]
     ]
     if numbers:

@@ -29,6 +29,7 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
 from gpuvgm.synthesis.conditions import restricted, restricted_to, restricted_without, row_finder
 from gpuvgm.synthesis.numbers import NUMBER, SPANS, Rows, Span, Unit, all_numbers, range_of
+from gpuvgm.synthesis.persons import Persons
 from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.synthesis.trees import order_of
 from gpuvgm.synthesis.values import replaced_rows
@@ -666,6 +667,8 @@ class LawSearch:
         Columns that are to have conditions, which no sum or product is then.
     engine : Engine
         Compute engine.
+    persons : Persons
+        Whose the rows are: a value that decides another needs rows of several.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -673,6 +676,7 @@ class LawSearch:
     dependence: Dependence
     drawn: Sequence[str]
     engine: Engine
+    persons: Persons
 
     def laws(self, wanted: str | Sequence[str], refuted: Set[str]) -> tuple[Law, ...]:
         """Laws of the rows.
@@ -772,7 +776,7 @@ class LawSearch:
         probe = codes[self._shuffled[:PROBED_REPEATS]]
         if not is_category and len(np.unique(probe)) > (1 - REPEATS) * len(probe):
             return None
-        keys = _Keys(*np.unique(codes, return_inverse=True))
+        keys = _Keys(*np.unique(codes, return_inverse=True), self.persons)
         come_back = is_category or np.mean(keys.usual(np.zeros(len(codes)))[keys.of_rows]) >= LISTED
         return keys if come_back and len(keys.distinct) <= MOST_KEYS else None
 
@@ -987,10 +991,13 @@ class LawSearch:
         if law.sign != "->":
             return law
         codes, own = (self._codes[name] for name in (*law.operands, law.target))
-        keys = _Keys(*np.unique(codes, return_inverse=True))
+        keys = _Keys(*np.unique(codes, return_inverse=True), self.persons)
         values, usual = keys.values(own), keys.usual(own)
         if not usual.any():
-            raise InputError(f'laws: "{law}": no value of "{law.operands[0]}" has {LISTED_ROWS} rows of the sample')
+            whose = " that are not of fewer keys" if self.persons.keys else ""
+            raise InputError(
+                f'laws: "{law}": no value of "{law.operands[0]}" has {LISTED_ROWS} rows of the sample{whose}'
+            )
         return replace(law, keys=tuple(keys.distinct[usual].tolist()), values=tuple(values[usual].tolist()))
 
 
@@ -1027,14 +1034,15 @@ def _powers(products: Floats, numbers: Floats) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """The different codes of a column, and which of them each row has."""
+    """The different codes of a column, which of them each row has, and whose the rows are."""
 
     distinct: Floats
     of_rows: Ints
+    persons: Persons
 
     def at(self, places: Ints) -> _Keys:
         """The same values, and which of them some rows have."""
-        return _Keys(self.distinct, self.of_rows[places])
+        return _Keys(self.distinct, self.of_rows[places], self.persons.at(places))
 
     def may_decide(self, others: Floats) -> Mask:
         """Which other columns, shape (columns, rows), have one code in rows of a key, as neighbours of these say."""
@@ -1051,11 +1059,10 @@ class _Keys:
         return values
 
     def usual(self, own: Floats) -> Mask:
-        """Which values have one of another column in rows enough to be kept, or are without it in as many."""
-        with_one, every = (
-            np.bincount(some, minlength=len(self.distinct)) for some in (self.of_rows[np.isfinite(own)], self.of_rows)
-        )
-        return np.where(with_one == 0, every, with_one) >= LISTED_ROWS
+        """Which values have one of another column in rows of enough persons, or are without it in as many."""
+        with_one = np.bincount(self.of_rows[np.isfinite(own)], minlength=len(self.distinct)) > 0
+        counted = np.where(np.isfinite(own) | ~with_one[self.of_rows], self.of_rows, -1)
+        return self.persons.counts(counted, len(self.distinct)) >= LISTED_ROWS
 
     def told_from_next(self, own: Floats) -> int:
         """Rows that agree with another of their value on a code of another column that the next value does not have.

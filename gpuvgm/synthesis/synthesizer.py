@@ -96,6 +96,17 @@ from gpuvgm.synthesis.laws import (
 )
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.orders import (
+    PROBED,
+    OrderEvidence,
+    Orders,
+    columns_left_out,
+    describe_orders,
+    find_orders,
+    orders_of_file,
+    tell_of_orders,
+    without_amounts,
+)
 from gpuvgm.synthesis.persons import LEAST_KEYS, KeysOfThings, Persons, hashes_of
 from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
@@ -205,6 +216,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     identifiers_: dict[str, IdentifierForm]
     attributes_: dict[str, str]
     laws_: tuple[Law, ...]
+    _orders: Orders
 
     def __init__(
         self,
@@ -296,11 +308,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             transformer._note_hold_out(rule, whole)
         self.transformer_, self.attributes_ = transformer, {**plan.attributes}
         self.identifiers_, self.laws_ = dict(plan.forms), plan.laws
+        self._orders = plan.orders if self.like is None else self.like._orders
         per_key, settings = rows_per_key(self.identifiers_, self.attributes_), self._tree_settings
         self.network_ = Network(plan.structure, counts.joint, per_key, settings)
         if self.like is None:  # which has told of its own choices
             is_fitted = isinstance(self.columns, TableTransformer)
             tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
+            tell_of_orders(transformer.model_, self._orders)
             for bins in plan.structure.bins:
                 if bins.forms is not None and bins.forms.moments is not None:
                     _LOG.info('column "%s": whole numbers that are %s', bins.name, bins.forms.moments)
@@ -382,7 +396,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
-        merged.laws_ = merged_laws(self.laws_, other.laws_)
+        merged.laws_, merged._orders = merged_laws(self.laws_, other.laws_), self._orders
         return merged
 
     @overload
@@ -632,9 +646,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     @property
     def fit_report_(self) -> Any:
-        """Report of the fit of the columns, as that of `TableTransformer`, and the laws between them."""
+        """Report of the fit of the columns, as that of `TableTransformer`, the laws between them, and proposed keys."""
         self._fitted()
-        return replace(self.transformer_.fit_report_, laws=tuple(map(str, self._laws)))
+        proposals = filter(None, [describe_orders(self.transformer_.model_, self._orders)])
+        return replace(self.transformer_.fit_report_, laws=tuple(map(str, self._laws)), proposals=tuple(proposals))
 
     def score_samples(self, source: TableLike) -> Floats:
         """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
@@ -703,6 +718,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
         settings["attributes"] = self.attributes_
         settings["proven"] = tuple(map(document_of, self.laws_))
+        settings["orders"] = self._orders
         # Read again before it is written, so that no file appears that cannot be loaded.
         self.transformer_._save_generator(settings, write_network(network), path, lambda model: _of_model(model, path))
 
@@ -755,17 +771,22 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
-        many, refuted, broken = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]](), set[str]()
+        left_out = _orders_left_out(table, model)
+        many, refuted, broken = sampled_rows(table, model, TREE_ROWS, left_out), set[tuple[str, str]](), set[str]()
         is_whole, known = many.num_rows == table.rows or many.num_rows < TREE_ROWS, dict[str, Ints]()
         forms, attributes = _forms_and_attributes(model, many, refuted)
+        moments = [name for name, form in forms.items() if form.kind == "moment"]
+        orders = find_orders(model.by_name, moments, many, whole=is_whole)
         while True:
-            laws = self._laws_of(model, many, levels_of_attributes(forms, attributes), broken)
-            dependence = self._dependence(forms, attributes, laws)
-            persons = Persons.of(keys_that_count(model, forms), many, whole=is_whole)
+            names, levels = [*keys_that_count(model, forms), *orders], levels_of_attributes(forms, attributes)
+            persons, of_orders = (Persons.of(own, many, whole=is_whole) for own in (names, orders))
             sample = SampledRows(rows_of(many), persons, thin_places(many.num_rows), known)
+            laws = self._laws_of(model, replace(sample, persons=of_orders), levels, broken)
+            dependence = self._dependence(forms, attributes, laws)
             structure = self._structure(transformer, many, sample, dependence)
             asked = {} if is_whole or known else _asked_values(transformer, structure, sample)
-            plan = _SamplePlan(structure, forms, attributes, laws, persons.names, asked)
+            evidence = {} if is_whole else orders
+            plan = _SamplePlan(structure, forms, attributes, laws, persons.names, asked, evidence)
             counts = self._counts(transformer, plan, table)
             more, against = counts.identifiers.refuted(forms, attributes), tell_of_broken(laws, counts.laws)
             broken |= {str(form) for law in against for form in law.forms}
@@ -781,7 +802,11 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, structure=structure, forms=counts.identifiers.refined(forms), laws=kept)
                 habits = self._habits(model, plan, counts, many, persons)
-                return replace(plan, structure=replace(plan.structure, habits=habits)), counts
+                confirmed = orders if is_whole else counts.orders.confirmed(orders)
+                are_none = {*left_out, *(name for name, form in forms.items() if form.key is not None)}
+                may_be_keys = {name: own for name, own in confirmed.items() if name not in are_none}
+                proposed = without_amounts(model.by_name, may_be_keys, many)
+                return replace(plan, structure=replace(structure, habits=habits), orders=proposed), counts
             refuted |= more
             (forms, attributes), known = again, {}
 
@@ -824,13 +849,14 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         return likely_habits(habits, sample, hashes, log_probability)
 
     def _laws_of(
-        self, model: TableModel, rows: pa.Table, levels: Mapping[str, KeyPath], broken: Set[str]
+        self, model: TableModel, sample: SampledRows, levels: Mapping[str, KeyPath], broken: Set[str]
     ) -> tuple[Law, ...]:
         """Laws of a sample of the rows, but for those that other rows break."""
         columns = {column.name: column for column in model.columns if column.is_encoded}
         if self.laws == "off":
             return ()
-        search = LawSearch(columns, rows_of(rows), Dependence(levels), self._conditioned, get_engine(self.engine))
+        dependence, engine = Dependence(levels), get_engine(self.engine)
+        search = LawSearch(columns, sample.rows, dependence, self._conditioned, engine, sample.persons)
         return search.laws(self.laws, broken)
 
     @property
@@ -934,12 +960,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         names, columns = [bins.name for bins in plan.structure.bins], model.by_name
         read = {name: form for name, form in plan.forms.items() if form.is_read}
         keys = plan.keys if plan.asked else ()
+        needed = [*dict.fromkeys((*names, *read, *keys, *plan.orders))]
+        known = {name: columns[name] for name in (*names, *read, *plan.orders) if name in columns}
         with self._run("count", table) as run:
-            build = partial(
-                _counter, {name: columns[name] for name in [*names, *read]}, replace(plan, forms=read), run.engine
-            )
+            build = partial(_counter, known, replace(plan, forms=read), run.engine)
             counts: _TableCounts | None = run.executor.map_merge(
-                run.prepared(build), run.blocks([*dict.fromkeys((*names, *read, *keys))]), _TableCounts.merge
+                run.prepared(build), run.blocks(needed), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
@@ -1005,7 +1031,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             left_out = describe_left_out(model, self.identifiers_)
             laws = f"laws: {'; '.join(map(str, self._laws))}" if self._laws else ""
             habits = describe_habits(network.structure.habits, model.by_name)
-            lines += filter(None, (laws, habits, unmodelled, left_out, model.describe_real_values()))
+            orders = describe_orders(model, self._orders)
+            lines += filter(None, (laws, habits, unmodelled, left_out, model.describe_real_values(), orders))
         return "\n".join(lines)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
@@ -1101,11 +1128,14 @@ def thin_places(rows: int) -> Ints:
     return kept
 
 
-def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> pa.Table:
-    """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
+def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS, left_out: Sequence[str] = ()) -> pa.Table:
+    """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length.
+
+    With some columns that the model leaves out.
+    """
     texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
-    return sample_of(table, names, model.seed, most)
+    return sample_of(table, [*names, *left_out], model.seed, most)
 
 
 def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE_ROWS) -> pa.Table:
@@ -1146,12 +1176,12 @@ def _forms_and_attributes(
 def _modal_of_few(model: TableModel, table: Source) -> dict[str, Any]:
     """Columns with modal values that few persons have, each with its other modal values, and the reason."""
     columns = [column for column in model.numeric if column.modal_numbers and not model.schema[column.name].is_declared]
-    names = keys_that_count(model, {})
-    if not columns or not names:
+    if not columns:
         return {}
-    rows = sample_of(table, [*names, *(column.name for column in columns)], model.seed, TREE_ROWS)
-    persons = Persons.of(names, rows, whole=rows.num_rows == table.rows or rows.num_rows < TREE_ROWS)
-    ordinary = dict[str, Any]()
+    rows, ordinary = sampled_rows(table, model, TREE_ROWS), dict[str, Any]()
+    is_whole = rows.num_rows == table.rows or rows.num_rows < TREE_ROWS
+    orders = find_orders(model.by_name, (), rows, whole=is_whole)
+    persons = Persons.of([*keys_that_count(model, {}), *orders], rows, whole=is_whole)
     for column in columns if persons.keys else ():
         which = numbers_of_rows(column, rows.column(column.name).combine_chunks())[1]
         things = np.full(rows.num_rows, -1) if which is None else np.asarray(which, np.int64)
@@ -1196,6 +1226,13 @@ def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> l
     return [*firsts, *(name for name in dict.fromkeys(others) if name not in forms or forms[name].key is None)]
 
 
+def _orders_left_out(table: Source, model: TableModel) -> list[str]:
+    """Columns that the model leaves out, such as dropped ones, and that few rows show to be of orders."""
+    names = columns_left_out(model, table.schema)
+    rows = sample_of(table, names, model.seed, PROBED) if names else pa.table({})
+    return [*find_orders(model.by_name, (), rows, whole=False)]
+
+
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
     many, columns, refuted = sampled_rows(table, model, TREE_ROWS), model.by_name, set[tuple[str, str]]()
@@ -1215,7 +1252,7 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
 
 @dataclass(frozen=True, slots=True)
 class _SamplePlan:
-    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys.
+    """How rows are made: bins and network, forms of columns that are not modelled, attributes of keys, and orders.
 
     And of which values all rows shall say how many keys have them, of some columns of keys.
     """
@@ -1226,6 +1263,7 @@ class _SamplePlan:
     laws: tuple[Law, ...]
     keys: tuple[str, ...] = ()
     asked: Mapping[str, AskedValues] = field(default_factory=dict)
+    orders: Orders = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1239,13 +1277,14 @@ class _TableCounts:
     identifiers: IdentifierCounts
     laws: tuple[Law, ...]
     keys: Mapping[str, KeysOfThings]
+    orders: OrderEvidence
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
         identifiers = self.identifiers.merge(other.identifiers)
         laws = tuple(map(Law.merge, self.laws, other.laws))
-        keys = {name: own.merge(other.keys[name]) for name, own in self.keys.items()}
-        return _TableCounts(self.joint.merge(other.joint), identifiers, laws, keys)
+        keys, orders = {name: own.merge(other.keys[name]) for name, own in self.keys.items()}, self.orders
+        return _TableCounts(self.joint.merge(other.joint), identifiers, laws, keys, orders.merge(other.orders))
 
 
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
@@ -1264,7 +1303,8 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
             name: KeysOfThings.of(find(block.column(name)), len(plan.asked[name]), hashes)
             for name, find in asked.items()
         }
-        return _TableCounts(joint, identifiers, tuple(law.counted(columns, block.column) for law in plan.laws), keys)
+        laws = tuple(law.counted(columns, block.column) for law in plan.laws)
+        return _TableCounts(joint, identifiers, laws, keys, OrderEvidence.of(columns, plan.orders, block.host_column))
 
     return count
 
@@ -1368,12 +1408,13 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
             "identifiers",
             "attributes",
             "proven",
+            "orders",
         }:
             raise ValueError("its settings are not those of a synthesizer")
         rule = transformer._hold_out
         settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
-        attributes = settings.pop("attributes")
+        attributes, orders = settings.pop("attributes"), orders_of_file(settings.pop("orders"), transformer.model_)
         laws = tuple(read_record(Law, law, "a law") for law in settings.pop("proven"))
         check_laws(laws, transformer.model_.by_name)
         _check_settings(settings["bins"], settings["safer"], settings["laws"])
@@ -1395,4 +1436,5 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
     synthesizer = TableSynthesizer(**settings)
     synthesizer.transformer_, synthesizer.network_ = transformer, network
     synthesizer.identifiers_, synthesizer.attributes_, synthesizer.laws_ = forms, attributes, laws
+    synthesizer._orders = orders
     return synthesizer

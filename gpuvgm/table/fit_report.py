@@ -90,6 +90,8 @@ class FitReport:
         The engine that fitted, and why it was taken; empty for a model that was loaded.
     laws : tuple of str
         Laws between columns, which samples keep.
+    proposals : tuple of str
+        What might be declared otherwise, such as keys.
     """
 
     rows: int
@@ -99,6 +101,7 @@ class FitReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
     engine: str = ""
     laws: tuple[str, ...] = ()
+    proposals: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: TableModel, seconds: Mapping[str, float], engine: str) -> FitReport:
@@ -121,9 +124,9 @@ class FitReport:
 
     @property
     def notes(self) -> list[str]:
-        """How wide the matrix is, which columns take no part, and which laws there are."""
+        """How wide the matrix is, which columns take no part, which laws there are, and what might be declared."""
         dropped = [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
-        return [self.width, *dropped, *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws)]
+        return [self.width, *dropped, *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws), *self.proposals]
 
     @property
     def _table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:

@@ -270,6 +270,7 @@ def damaged(fitted: Any, path: Path, attributes: Any) -> Path:
         "safer": False,
         "laws": "auto",
         "proven": (),
+        "orders": {},
         "random_state": 0,
         "hold_out": None,
         "identifiers": forms,

@@ -960,7 +960,7 @@ def test_what_is_no_law_is_refused(laws: Any, problem: str, table: pd.DataFrame)
 
 def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     wrong = clone(fitted)
-    for name in ("transformer_", "network_", "identifiers_", "attributes_"):
+    for name in ("transformer_", "network_", "identifiers_", "attributes_", "_orders"):
         setattr(wrong, name, getattr(fitted, name))
     for laws in (
         [Law("<=", ("net",), "nothing")],

@@ -274,6 +274,7 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
             "safer": False,
             "laws": "auto",
             "proven": (),
+            "orders": {},
             "random_state": 0,
             "identifiers": {},
             "attributes": {},

@@ -1,0 +1,61 @@
+"""Numbers of things and places, such as article numbers and postcodes: text of many values that names no one.
+
+The name of a column says it, in a few languages, and its values must look like such numbers: names, addresses and
+sentences may be of someone whatever their column is called.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import islice
+
+_KINDS = (
+    "article|articulo|articolo|artigo|artikel|art|item|product|produkt|producto|produit|prodotto|produto|prod|"
+    "material|part|teil|teile|ware|waren|vare|varu|stock|barcode|sku|ean|gtin|upc|asin|isbn|mpn"
+)
+_COUNTERS = "number|nummer|numero|num|nr|no|id|key|code|codigo|codice|kod|cod|ref|reference|referencia|referenz"
+#: What may stand beside them: whose article it is, or which of several.
+_BESIDE = re.compile("supplier|vendor|parent|main|base|old|new|the|of|de|do|del|di|du|der|des")
+_THING = re.compile(f"({_KINDS})s?({_COUNTERS})?")
+_COUNTER = re.compile(_COUNTERS)
+_PLACE = re.compile("zip|zipcode|postal|postalcode|post(code|nummer|nr|kod)|plz|postleitzahl|cep|psc|eircode")
+_NUMBER = re.compile(r"(?=.*\d)[^\s@]{1,20}|[A-Z\d][A-Z\d./_-]{0,19}")  # a word with a digit, or of capitals
+_POSTCODE = re.compile(r"(?=.*\d)[A-Z\d-]{2,10}|(?=.*\d)[A-Z\d-]{2,5} [A-Z\d]{2,5}")
+_LOOKED_AT, _ALIKE = 1_000, 0.95
+
+
+def number_things(name: str, texts: Sequence[object] = ()) -> bool:
+    """Return whether a column numbers articles, other things or places, by its name and its values, if there are any.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    texts : sequence
+        Its different values; missing ones are left out.
+    """
+    words = _words(name)
+    last = [*words]
+    while len(last) > 1 and _COUNTER.fullmatch(last[-1]):
+        last.pop()
+    if any(_PLACE.fullmatch(end) for end in ("".join(last[-1:]), "".join(words[-2:]))):
+        pattern = _POSTCODE
+    elif any(map(_THING.fullmatch, words)) and all(_is_of_thing(word) for word in words):
+        pattern = _NUMBER
+    else:
+        return False
+    looked_at = [text for text in islice(texts, _LOOKED_AT) if isinstance(text, str)]
+    return sum(bool(pattern.fullmatch(text.strip())) for text in looked_at) >= _ALIKE * len(looked_at)
+
+
+def _words(name: str) -> list[str]:
+    """Words of a name, in small letters without marks: "ArtikelNr" has two."""
+    parted = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", name)
+    plain = unicodedata.normalize("NFKD", parted).encode("ascii", "ignore").decode()
+    return re.findall("[a-z]+", plain.lower())
+
+
+def _is_of_thing(word: str) -> bool:
+    return any(pattern.fullmatch(word) for pattern in (_THING, _COUNTER, _BESIDE))

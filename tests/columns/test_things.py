@@ -1,0 +1,46 @@
+"""Columns that number articles and places, by their names and their values; all others may name someone."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpuvgm.columns.things import number_things
+
+SKUS = ["4711-AB", "00815", "XL-BLU-2", "B00X4WHP5E", "TSHIRT-RED"]
+POSTCODES = ["10115", "SW1A 1AA", "1012 AB", "T2X1V4", "00-950"]
+NAMES = ["Ada Lovelace", "Grace Hopper", "Alan Turing"]
+MAILS = ["ada1@example.org", "grace2@example.org"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sku", "SKU", "article", "ArticleNo", "article_number", "Artikelnummer", "artikel_nr", "ArtNr", "product_id",
+        "productCode", "StockCode", "part no.", "Materialnummer", "item_code", "código_producto", "référence article",
+        "codice articolo", "EAN13", "isbn", "supplier_part_number", "Teile-Nr.",
+    ],
+)  # fmt: skip
+def test_article_numbers_name_no_one(name: str) -> None:
+    assert number_things(name) and number_things(name, SKUS)
+    assert not number_things(name, NAMES) and not number_things(name, MAILS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["zip", "ZIP", "zip_code", "PostCode", "post code", "postal code", "code postal", "PLZ", "customer_zip", "CEP"],
+)
+def test_postcodes_name_no_one(name: str) -> None:
+    assert number_things(name) and number_things(name, POSTCODES)
+    assert not number_things(name, NAMES) and not number_things(name, ["+49 30 1234567", "030 7654321-12"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "customer", "customer_id", "patient_no", "id", "code", "key", "number", "name", "product_owner", "item_author",
+        "article_written_by", "user_of_product", "partner", "partner_id", "party_no", "zip_customer_id", "post_id",
+        "pin", "department", "starter", "artist", "insured_item_holder", "productowner_code", "",
+    ],
+)  # fmt: skip
+def test_others_may_name_someone(name: str) -> None:
+    assert not number_things(name) and not number_things(name, SKUS)
