@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import json
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -194,10 +195,11 @@ def listed(names: Iterable[str], limit: int = 20) -> str:
     return ", ".join(labels) + (f" and {surplus} more" if surplus else "")
 
 
-def declaration(name: str, spec: str | Mapping[str, object]) -> str:
-    """Return the argument that declares a column, as it can be typed; the command line has it as an option."""
+def declaration(names: Iterable[str], spec: str | Mapping[str, object], limit: int = 3) -> str:
+    """Return the argument that declares the first `limit` columns, as it can be typed, in Python."""
     value = repr(spec).replace("'", '"') if isinstance(spec, Mapping) else f'"{spec}"'
-    return f'columns={{"{printable(name)}": {value}}}'
+    columns = [f"{json.dumps(name, ensure_ascii=False)}: {value}" for name in [*names][:limit]]
+    return f"columns={{{', '.join(columns)}}}"
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:

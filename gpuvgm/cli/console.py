@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import io
 import json
@@ -34,7 +35,8 @@ WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, err
 VALUE = re.compile(r'\b(algorithm|effort|inf|layout|tails|unknown)="(\w+)"')
 SAMPLE_ROWS = re.compile(r'("[^"]*")|\bsample_rows\b')  # not within quotes, where names of columns are
 SWITCH = re.compile(r"\b(resume|stratified)=True(?: \(--resume\))?")
-DECLARATION = re.compile(r'columns=\{"([^"]*)": (\{"(\w+)": (\w+)\}|"\w+")\}')
+_COLUMN = r'"(?:[^"\\]|\\.)*": (?:\{[^{}]*\}|"\w+")'
+DECLARATION = re.compile(rf"columns=(\{{{_COLUMN}(?:, {_COLUMN})*\}})")  # as `gpuvgm.errors.declaration` writes it
 NO_TERMINAL_WIDTH = 80
 STANDARD_OUTPUT = "-"  # the name that stands for it among files to write
 
@@ -98,7 +100,8 @@ class Terminal:
         if self.json and not outcome.written:
             write_json(outcome.document)
         elif not self.quiet:
-            write(render([*outcome.view, *map(on_command_line, outcome.broken)]))
+            view = [on_command_line(part) if isinstance(part, str) else part for part in outcome.view]
+            write(render([*view, *map(on_command_line, outcome.broken)]))
         if self.quiet or self.log_format == "json":
             for line in map(on_command_line, outcome.broken):
                 _LOG.error("%s", line)
@@ -240,12 +243,20 @@ def leftovers_of(problem: BaseException) -> str:
 
 
 def _declared_by_option(argument: re.Match[str]) -> str:
-    """Option that declares a column as the argument does, for a shell."""
-    name, kind, option, value = argument.groups()
-    if option is None:
-        return f"--columns {shlex.quote(f'{name}={kind[1:-1]}')}"
-    key = name if re.fullmatch(r"[\w-]+", name, re.ASCII) else f'"{name}"'  # as TOML has it
-    return f"--columns {shlex.quote(f'{key}={{{option}={value.lower()}}}')}"
+    """Option that declares columns as the argument does, for a shell."""
+    columns = ast.literal_eval(argument[1])
+    if all(isinstance(spec, str) for spec in columns.values()):
+        return f"--columns {shlex.quote(','.join(f'{name}={kind}' for name, kind in columns.items()))}"
+    parts = [f"{_toml_key(name)}={_toml_table(spec)}" for name, spec in columns.items()]
+    return f"--columns {shlex.quote(','.join(parts))}"
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[\w-]+", name, re.ASCII) else json.dumps(name, ensure_ascii=False)
+
+
+def _toml_table(options: Mapping[str, object]) -> str:
+    return f"{{{','.join(f'{option}={json.dumps(value)}' for option, value in options.items())}}}"
 
 
 def on_command_line(message: str) -> str:

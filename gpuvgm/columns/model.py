@@ -22,7 +22,7 @@ from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.specs import ColumnSpec
-from gpuvgm.errors import check_present, listed
+from gpuvgm.errors import check_present, declaration, listed
 from gpuvgm.io import Source, plain
 from gpuvgm.summary import Summary
 
@@ -177,8 +177,8 @@ class TableModel:
             return ""
         return (
             f"samples hold real values of {listed(self.real_values)}: text of more than {MOST_ORDINARY} different "
-            'values, each of which may name someone or something; declare {"key": True}, which makes new ones, or '
-            '"drop"'
+            f"values, each of which may name someone or something; declare "
+            f'{declaration(self.real_values, {"key": True})}, which makes new ones, or "drop"'
         )
 
     @property

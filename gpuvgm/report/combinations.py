@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
-from itertools import combinations as subsets
+from itertools import chain, combinations as subsets
 from typing import Any, ClassVar
 
 import numpy as np

@@ -8,7 +8,7 @@ from statistics import fmean
 from textwrap import fill
 from typing import Any, ClassVar
 
-from gpuvgm.errors import InputError, counted, listed
+from gpuvgm.errors import InputError, counted, declaration, listed
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.column_comparison import (
     LOST,
@@ -63,11 +63,6 @@ PAIRS = (
     "bin, and the score is high whatever they are. Missing together: 1 less the difference of the shares of rows "
     "without a value in both columns, of those without one in either."
 )
-#: By whether the model would make new ones.
-_REMEDIES_OF_REAL_VALUES = {
-    True: "The generator repeats original values.",
-    False: 'Declare {"key": True}, so that samples have new ones, or "drop".',
-}
 WORST = 5  # columns whose values stand side by side, and values of each
 _IN_TEXT = (Measure("shown_score", "score", SCORE), *OF_BOTH)
 _AUC_LIMIT = Measure(
@@ -363,7 +358,9 @@ class Comparison(Scored):
         shares = ", ".join(f"{listed([name])} ({share(self.real_shares[name])} of them)" for name in names)
         if names:
             problem = f"Synthetic rows hold real values of {shares}, each of which may name someone or something."
-            yield Advice(problem, _REMEDIES_OF_REAL_VALUES[are_keys])
+            typed = declaration(names, {"key": True})
+            remedy = f'Declare {typed}, so that samples have new ones, or "drop".'
+            yield Advice(problem, "The generator repeats original values." if are_keys else remedy)
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""

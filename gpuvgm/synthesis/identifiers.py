@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.columns import TableModel, values_in, whole
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import philox_words
-from gpuvgm.errors import InferenceWarning, listed, warn
+from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.checks import ALIKE
@@ -627,8 +627,9 @@ def tell_of_samples(
     found = [f'"{spec.name}" ({spec.reason})' for spec in keys if not spec.is_declared]
     if found:
         told = f"samples have new values of {', '.join(found)}, each of which names someone in several rows"
+        typed = declaration((spec.name for spec in keys if not spec.is_declared), {"keep": True})
         warn(
-            f'{told}: declare {{"keep": True}} for the real ones, and {{"key": True}} for others such',
+            f'{told}: declare {typed} for the real ones, and {{"key": True}} for others such',
             InferenceWarning,
             ("keys", *(spec.name for spec in keys)),
         )
@@ -654,7 +655,8 @@ def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.T
     ]
     if numbers:
         told = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
-        warn(f'{told}; declare {{"key": True}} for new ones, where they name someone', InferenceWarning)
+        typed = declaration(numbers, {"key": True})
+        warn(f"{told}; declare {typed} for new ones, where they name someone", InferenceWarning)
 
 
 def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
@@ -671,8 +673,8 @@ def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) ->
         )
     if others:
         told.append(
-            f"samples have no values of {listed(others)}, which the model does not see: declare "
-            '"categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
+            f'samples have no values of {listed(others)}, which the model does not see: declare "categorical" for the '
+            f'real ones, {declaration(others, {"key": True})} for new ones in their form, or "drop"'
         )
     return "; ".join(told)
 

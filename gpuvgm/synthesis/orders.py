@@ -7,9 +7,6 @@ confirm it.
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -21,7 +18,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn, TableModel
-from gpuvgm.errors import InferenceWarning, listed, warn
+from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type, is_text_type, plain_type
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
@@ -276,18 +273,11 @@ def describe_orders(model: TableModel, orders: Orders) -> str:
     if not proposed:
         return ""
     moments = dict.fromkeys(name for moment in _all_moments(orders[own] for own in proposed) for name in moment)
-    in_python = ", ".join(f'{json.dumps(name, ensure_ascii=False)}: {{"key": True}}' for name in proposed)
-    in_toml = ",".join(f"{_toml_key(name)}={{key=true}}" for name in proposed)
+    number = "a key" if len(proposed) == 1 else "keys"
     return (
-        f"{listed(proposed)} may be {'a key' if len(proposed) == 1 else 'keys'}: rows with the same value share their "
-        f"{listed(moments)}; declare columns={{{in_python}}}, or --columns {shlex.quote(in_toml)}, so that samples "
-        "have new values in as many rows, which share it too"
+        f"{listed(proposed)} may be {number}: rows with the same value share their {listed(moments)}; declare "
+        f"{declaration(proposed, {'key': True})}, so that samples have new values in as many rows, which share it too"
     )
-
-
-def _toml_key(name: str) -> str:
-    """A name as TOML has it: bare where it can be."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def tell_of_orders(model: TableModel, orders: Orders) -> None:

@@ -77,11 +77,17 @@ def test_messages_name_options_instead_of_arguments(message, shown):
 @pytest.mark.parametrize("spec", [{"key": True}, {"keep": False}, "drop", "key"])
 def test_a_declaration_can_be_typed(name, spec):
     """In Python as it stands, and in a shell as the command line shows it."""
-    argument = declaration(name, spec)
+    argument = declaration([name], spec)
     assert eval(f"dict({argument})")["columns"] == {name: spec}
     option, value = shlex.split(on_command_line(argument))
     assert option == "--columns"
     assert parse_columns(value) == {name: spec}
+
+
+def test_a_declaration_of_several_columns_can_be_typed():
+    text = on_command_line(f"declare {declaration(['mail', 'my mail', 'iban', 'fourth'], {'key': True})}, or not")
+    assert text == """declare --columns 'mail={key=true},"my mail"={key=true},iban={key=true}', or not"""
+    assert on_command_line(declaration(["mail", "iban"], "drop")) == "--columns mail=drop,iban=drop"
 
 
 @pytest.mark.parametrize("settings", [{"progress": False}, {"quiet": True}, {}])

@@ -236,7 +236,7 @@ def test_columns_of_real_values_and_copied_rows_are_told(tmp_path, random):
     pq.write_table(pa.table(rows), table)
     told = invoke("train", table, "--model", model)
     assert 'samples hold real values of "account": text of more than 255 different values' in told.stderr
-    assert 'declare {"key": True}, which makes new ones, or "drop"' in told.stderr
+    assert "declare --columns 'account={key=true}', which makes new ones, or \"drop\"" in told.stderr
     assert document("train", table, "--model", model)["real_values"] == ["account"]
     invoke("sample", model, out, "--rows", "2000")
     compared = ("evaluate", table, "--model", model, "--compare")

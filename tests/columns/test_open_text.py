@@ -88,7 +88,9 @@ def test_more_than_ten_rows_a_value_stay_categories(name, adjacent, tmp_path) ->
 
 
 def test_the_warning_of_real_values_names_the_key() -> None:
-    with pytest.warns(UserWarning, match='samples hold real values of "patient".* declare {"key": True}'):
+    with pytest.warns(
+        UserWarning, match='samples hold real values of "patient".* declare columns={"patient": {"key": True}}'
+    ):
         synthesizer = TableSynthesizer(bins=20).fit(patients(12_000, 12))
     assert "real values" in str(synthesizer)
 

@@ -240,7 +240,7 @@ def test_columns_of_real_values_are_named(table: dict, transformer: gpuvgm.Table
     assert found.real_shares["iban"] == np.mean(np.isin(honest["iban"], table["iban"]))
     part = share(found.real_shares["iban"])
     told = f'Synthetic rows hold real values of "iban" ({part} of them), each of which may name someone or something.'
-    remedy = 'Declare {"key": True}, so that samples have new ones, or "drop".'
+    remedy = 'Declare columns={"iban": {"key": True}}, so that samples have new ones, or "drop".'
     assert f"{told} {remedy}" in found.to_text().replace("\n", " ")
     page = parsed(found.to_html())
     assert [one.text for one in page.all("ul", "warning")[0].all("li")] == [f"{told} {remedy}"]

@@ -162,7 +162,9 @@ def test_a_fit_warns_of_columns_that_samples_leave_empty() -> None:
         fitted = gpuvgm.TableSynthesizer().fit(table)
     sample = fitted.sample(500)
     assert sample["note"].isna().all()
-    remedy = 'declare "categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
+    remedy = (
+        'declare "categorical" for the real ones, columns={"note": {"key": True}} for new ones in their form, or "drop"'
+    )
     assert f'samples have no values of "note", which the model does not see: {remedy}' in str(fitted)
     page = fitted.transformer_.evaluate(table, compare=sample).to_html()
     assert "The model does not see free text: declare &quot;categorical&quot; for the real ones" in page
@@ -195,7 +197,9 @@ def test_a_fit_names_columns_of_which_samples_hold_real_values(kind: str) -> Non
     with pytest.warns(InferenceWarning, match=told) as caught:
         fitted = gpuvgm.TableSynthesizer(dict.fromkeys(["iban", "mail"], {"keep": True})).fit(table)
     assert len([one for one in caught if "real values" in str(one.message)]) == 1
-    assert 'declare {"key": True}, which makes new ones, or "drop"' in str(caught[0].message)
+    assert 'declare columns={"iban": {"key": True}, "mail": {"key": True}}, which makes new ones, or "drop"' in str(
+        caught[0].message
+    )
     assert {*fitted.sample(500)["iban"]} <= {*table["iban"]}, "so that the warning is true"
     assert told in str(fitted)
     declared = {"iban": "id", "mail": {"kind": "categorical", "categories": sorted({*table["mail"]})}}

@@ -106,7 +106,7 @@ def test_a_synthesizer_warns_once_of_what_is_true_of_samples():
     lost, unseen, words, codes = told_by(TableSynthesizer(random_state=0).fit, SAMPLES)
     assert lost == (
         'samples have no values of "note", which the model does not see: declare "categorical" for the real ones, '
-        '{"key": True} for new ones in their form, or "drop"'
+        'columns={"note": {"key": True}} for new ones in their form, or "drop"'
     )
     assert unseen.startswith('the model does not see "number" (int64, all 2,000 sampled values different')
     assert '"note"' not in unseen and unseen.endswith(': declare their kind, or "drop" if that is meant')
