@@ -23,7 +23,7 @@ from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, c
 from gpuvgm.columns.text import category_text
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.io import Block, open_source, restore, taken
+from gpuvgm.io import Block, from_plain, open_source, plain, restore, taken
 from tests.harness.device.frames import DataFrame, decimal_type, unscaled
 from tests.harness.device.module import up
 
@@ -215,7 +215,7 @@ def test_a_model_goes_on_in_the_order_of_one_fit(values: list[str | None], data:
     cut, plan = data.draw(st.integers(1, len(values) - 1)), CategoricalPlan("x", pa.string(), "error")
     counts = [CategoryCounts.of(pa.array(part, pa.string()), 0) for part in (values, values[:cut], values[cut:])]
     whole, column = plan.fit(counts[0]), plan.fit(counts[1])
-    stored = type(column).from_json(json.loads(json.dumps(column.to_json())), "x")
+    stored = type(column).from_json(json.loads(json.dumps(plain(column.to_json())), object_hook=from_plain), "x")
     assert plan.fit(stored.counted().merge(counts[2].shifted(cut))).to_json() == whole.to_json()
     assert sorted(whole.appearance) == [*range(len({*values}))]
 
@@ -238,7 +238,7 @@ def test_a_model_holds_no_number_of_a_row(kind: str, tmp_path: Path) -> None:
 
 def test_an_order_that_is_none_is_refused() -> None:
     column = CategoricalPlan("x", pa.string(), "error").fit(CategoryCounts.of(pa.array(["a", "b"]), 0))
-    document = json.loads(json.dumps(column.to_json()))
+    document = json.loads(json.dumps(plain(column.to_json())), object_hook=from_plain)
     for appearance in ([0, 7], [0, 0], [1, 2]):
         with pytest.raises(ValueError, match="no order"):
             type(column).from_json(document | {"appearance": appearance}, "x").check_parts()
