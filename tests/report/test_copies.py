@@ -117,6 +117,7 @@ def test_every_comparison_has_a_line_of_copied_rows(table: dict, transformer: gp
         "other_half_share": 0.0,
         "by_chance": 0.0,
         "held_out_share": None,
+        "once": False,
         "share": 0.0,
         "stand_out": False,
     }
