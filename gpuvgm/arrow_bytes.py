@@ -27,11 +27,6 @@ FILE_MAGIC = b"ARROW1\0\0"  # at the beginning of an Arrow file, where a stream 
 LEAST_UNPACKED, MOST_UNPACKED = 1 << 26, 200  # bytes of a small file, and for each stored byte of a larger one
 
 
-def most_unpacked(stored: int) -> int:
-    """Return the most bytes that a file of a model may hold, decompressed, from the bytes that are stored."""
-    return max(LEAST_UNPACKED, MOST_UNPACKED * stored)
-
-
 @dataclass(frozen=True, slots=True)
 class ArrowBytes:
     """An Arrow IPC file or stream of someone else.
@@ -56,6 +51,11 @@ class ArrowBytes:
         if not body.startswith(FILE_MAGIC):
             raise pa.ArrowInvalid("it is no Arrow file")
         return cls(pa.py_buffer(body).slice(len(FILE_MAGIC)))
+
+    @staticmethod
+    def most_unpacked(stored: int) -> int:
+        """Return the most bytes that a file of a model may hold, decompressed, from the bytes that are stored."""
+        return max(LEAST_UNPACKED, MOST_UNPACKED * stored)
 
     def sizes(self) -> Iterator[int]:
         """Bytes that each message takes in memory once decompressed.
@@ -86,7 +86,7 @@ class ArrowBytes:
             For what is damaged, has other columns, or would take more bytes than `most_unpacked`.
         """
         with damage_as(lambda problem: pa.ArrowInvalid(reason(problem)), stored=self.buffer.size):
-            most = most_unpacked(self.buffer.size)
+            most = self.most_unpacked(self.buffer.size)
             if sum(self.sizes()) > most:
                 raise pa.ArrowInvalid(f"it would unpack to more than {most:,} bytes")
             with pa.ipc.open_stream(pa.BufferReader(self.buffer)) as reader:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrow_bytes import ArrowBytes, most_unpacked
+from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.columns import Count, document_of, read_record, whole
 from gpuvgm.engines import Trees
 from gpuvgm.io import from_plain, plain
@@ -133,8 +133,9 @@ def read_network(body: bytes) -> Network:
     structure = Structure(bins, document.nodes, document.order, trees, document.parts, document.habits)
     structure.check()
     shapes = [*structure.pair_shapes, *structure.triple_shapes]
-    if sum(map(math.prod, shapes)) * rows.itemsize > most_unpacked(len(body)):  # before memory is taken
-        raise ValueError(f"its tables would take more than {most_unpacked(len(body)):,} bytes")
+    most = ArrowBytes.most_unpacked(len(body))
+    if sum(map(math.prod, shapes)) * rows.itemsize > most:  # before memory is taken
+        raise ValueError(f"its tables would take more than {most:,} bytes")
     tables = [_fill_table(shape, cell[number == place], rows[number == place]) for place, shape in enumerate(shapes)]
     counts = JointCounts(document.rows, tuple(tables[: len(bins)]), tuple(tables[len(bins) :]), answers)
     structure.check_answers(counts)

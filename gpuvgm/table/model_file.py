@@ -26,7 +26,7 @@ from typing import Annotated, Any, BinaryIO, ClassVar, NoReturn, Self, cast
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.arrow_bytes import most_unpacked
+from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
 from gpuvgm.errors import InputError, ModelFileError, pip_command
 from gpuvgm.files import partial_of, replace_folder
@@ -442,7 +442,7 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
     names = archive.namelist()
     if len(names) != len(set(names)):
         raise ModelFileError(f"{target}: holds a file twice; the model was changed")
-    bound = most_unpacked(size)
+    bound = ArrowBytes.most_unpacked(size)
     if sum(member.file_size for member in archive.infolist()) > bound:
         raise ModelFileError(f"{target}: would unpack to more than {bound:,} bytes; this is no model of gpuvgm")
 
