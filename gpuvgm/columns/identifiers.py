@@ -18,7 +18,7 @@ from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.engines import Engine
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, declaration
 from gpuvgm.io import is_text_type, plain_values_of
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
@@ -210,7 +210,8 @@ class IdPlan(ColumnPlan):
         if distinct < DIFFERENT * present:
             raise Refuted(
                 f'column "{self.name}": about {distinct:,} distinct values in {present:,} rows, though '
-                'all of the sample are different; declare it "id", or another kind'
+                f'all of the sample are different; declare it "id", {declaration([self.name], {"key": True})}, which '
+                "makes new ones that repeat, or another kind"
             )
         if statistics.filled < FILLED:
             raise Refuted(

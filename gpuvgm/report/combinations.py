@@ -91,7 +91,8 @@ def combinations(columns: Mapping[str, Known], owners: Words | None) -> tuple[Co
     words: dict[str, list[Words]] = {}
     for place, name in enumerate(dict.fromkeys(name for names in chosen for name in names)):
         words[name] = [column_words(table, place) for table in columns[name].tables]
-    return tuple(_count(names, words, owners, deviations) for names in chosen)
+    differ = [names for names in chosen if _most_are_alone([words[name][0] for name in names], owners)]
+    return tuple(_count(names, words, owners, deviations) for names in differ)
 
 
 def _count(
@@ -165,6 +166,19 @@ def _candidates(columns: Mapping[str, Known], places: NDArray[np.int64]) -> tupl
         if len(counts) > 1 and (column.days or repeated >= REPEATED):
             order[name] = float(np.sum((counts / len(places)) ** 2))
     return sorted(order, key=order.__getitem__)[:CANDIDATES], words
+
+
+def _most_are_alone(columns: Sequence[Words], owners: Words | None) -> bool:
+    """Return whether most rows have a combination that no row of another owner has.
+
+    Combinations are chosen by a row of each owner, and those of their other rows may be the same.
+    """
+    words = sum_of(columns)
+    if owners is not None:
+        order = np.lexsort((owners, words))
+        words, owners = words[order], owners[order]
+        words = words[np.append(True, (np.diff(words) != 0) | (np.diff(owners) != 0))[: len(words)]]
+    return 1 - _alone([words]) <= MOST_SHARED
 
 
 def _alone(words: Sequence[Words]) -> float:

@@ -48,7 +48,7 @@ class Copies(ReportPart):
         Share of the other half's rows that do.
     by_chance : float
         Difference of the shares that chance hardly ever exceeds: three standard errors, in which up to ten equal rows
-        count as one.
+        count as one, and rows of one owner go together.
     held_out_share : float or None
         Share of the rows that were held out of the fit that do; None where none are compared.
     once : bool
@@ -120,6 +120,7 @@ class Copies(ReportPart):
             Standard errors that chance hardly ever exceeds.
         """
         known = KnownRows.of(rows.original, rows.owners)
+        deviations *= float(np.sqrt(known.clustering(rows)))
         parts = _Part(known.rows, known.owners - 1), known.part(rows.synthetic), known.part(rows.held_out)
         of_all = cls._of_parts(columns, parts, deviations, once=False)
         of_once = of_all if of_all.stand_out else cls._of_parts(columns, parts, deviations, once=True)
@@ -186,6 +187,15 @@ class KnownRows(NamedTuple):
         place = xp.minimum(xp.searchsorted(self.different, words), len(self.different) - 1)
         of_rows: Ints = xp.where(self.different[place] == words, self.owners[place], 0)
         return of_rows
+
+    def clustering(self, rows: Rows) -> float:
+        """How much larger the variance of a share is as rows of one owner go together (Kish 1965, design effect)."""
+        if rows.owners is None:
+            return 1.0
+        hits = hits_of(to_numpy(self.owners_of(rows.original)) - 1)
+        deviations = hits - np.mean(hits)
+        of_owners = np.bincount(np.unique(to_numpy(rows.owners), return_inverse=True)[1], deviations)
+        return max(1.0, float(np.sum(of_owners**2) / max(np.sum(deviations**2), 1e-300)))
 
     def part(self, words: Words | None) -> _Part:
         """Rows of another table by what they equal; none where there is no table."""

@@ -66,6 +66,7 @@ MADE = {
 _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}"  # of version 4 of the Internet Protocol
 FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on are of no host
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
+MOSTLY_ONCE = 0.95  # of the rows have a value of their own where identifiers do not repeat
 FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
 NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
 
@@ -469,8 +470,8 @@ def tell_of_longer(forms: Mapping[str, IdentifierForm], part: RowRange, seed: in
             counts += (form.longer(name, numbers, seed), len(numbers))
         if counts[0]:
             warn(
-                f'column "{name}": {counts[0]:,} of {counts[1]:,} new values are longer than those of the table, '
-                f"as {form.unlengthened:,} of its form are as many as are surely of no row and do not tell the others"
+                f'column "{name}": {counts[0]:,} of {counts[1]:,} new values are longer than those of the table; of '
+                f"their length {form.unlengthened:,} are known to be in no row"
             )
 
 
@@ -657,6 +658,16 @@ def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.T
         told = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
         typed = declaration(numbers, {"key": True})
         warn(f"{told}; declare {typed} for new ones, where they name someone", InferenceWarning)
+
+
+def tell_of_repeats(model: TableModel, rows: pa.Table) -> None:
+    """Warn of declared identifiers that repeat in a sample, while samples have another one in each row."""
+    ids = [spec.name for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "sequence"]
+    values = {name: rows.column(name).drop_null() for name in ids if name in rows.column_names}
+    repeated = [name for name, own in values.items() if len(plain_values_of(own).unique()) < MOSTLY_ONCE * len(own)]
+    if repeated:
+        told = f"samples have another value of {listed(repeated)} in each row, while values repeat in the table"
+        warn(f"{told}; declare {declaration(repeated, {'key': True})} for new ones in as many rows", InferenceWarning)
 
 
 def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:

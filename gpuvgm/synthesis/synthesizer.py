@@ -79,6 +79,7 @@ from gpuvgm.synthesis.identifiers import (
     rows_per_key,
     tell_of_longer,
     tell_of_numbers,
+    tell_of_repeats,
     tell_of_samples,
 )
 from gpuvgm.synthesis.keys import LACKING_CODES, Claims, keys_found, rows_of_keys
@@ -798,6 +799,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
                 if asked and not is_fair:
                     continue
                 tell_of_numbers(model, attributes, many)
+                tell_of_repeats(model, many)
                 tell_of_sequences(model.by_name, [names[0] for names in levels_of_keys(forms).values()], many)
                 kept = tuple(law for law in counts.laws if law.holds)
                 plan = replace(plan, structure=structure, forms=counts.identifiers.refined(forms), laws=kept)

@@ -364,3 +364,16 @@ def test_names_that_belong_to_keys_are_keys_and_towns_are_not(table: Any) -> Non
     assert sample.groupby("mail")["name"].nunique().max() == 1
     assert sample["name"].str.match(r"\w+ \w+-Ott").mean() > 0.9
     assert {*sample["town"]} <= {*towns}
+
+
+def test_identifiers_that_repeat_name_the_key() -> None:
+    """They were declared as what comes once, and a sample has another one in each row."""
+    rows = {"once": np.arange(600), "number": np.arange(600) % 200, "text": [f"C{n % 150:04}" for n in range(600)]}
+    rows["amount"] = np.random.default_rng(0).normal(size=600)
+    with pytest.warns(InferenceWarning, match='another value of "number", "text" in each row') as caught:
+        gpuvgm.TableSynthesizer(dict.fromkeys(["once", "number", "text"], "id")).fit(rows)
+    typed = 'declare columns={"number": {"key": True}, "text": {"key": True}} for new ones in as many rows'
+    assert any(typed in str(warning.message) for warning in caught)
+    columns = {"once": "id", "number": "key", "text": {"key": True}}
+    sample = gpuvgm.TableSynthesizer(columns).fit(rows).sample(600)
+    assert [len({*np.asarray(sample[name]).tolist()}) for name in columns] == [600, 200, 150]
