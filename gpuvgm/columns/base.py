@@ -26,9 +26,6 @@ from gpuvgm.io import is_text_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints, Summary
 
-if TYPE_CHECKING:
-    from gpuvgm.columns.specs import ColumnSpec
-
 MOST_ORDINARY = 255  # different texts that are ordinary categories; of more, each may name someone or something
 MISSING = None  # the modal value, or the category, that stands for "missing"
 _PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
@@ -207,7 +204,7 @@ class ColumnPlan:
         """The column's own plan from the statistics of all rows and a sample of its values."""
         raise NotImplementedError
 
-    def final_spec(self, statistics: Any) -> ColumnSpec | None:
+    def final_spec(self, statistics: Any) -> Any:
         """What all rows say that the column is; None where that was known before."""
         return None
 

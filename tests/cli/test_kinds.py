@@ -156,6 +156,7 @@ def test_the_width_of_the_matrix_is_said(tmp_path):
     narrow = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "n.gpuvgm", "--columns", "few")
     assert "has 3 columns" in narrow.stdout
     assert "one-hot" not in narrow.stderr
+    pq.write_table(pa.concat_tables([table] * 3), tmp_path / "t.parquet")  # of fewer than ten rows each they are text
     default = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "d.gpuvgm")
     assert "has 4 columns, most of them for few (3), name (1)" in " ".join(default.stdout.split())
     assert "one-hot" not in default.stderr
@@ -176,7 +177,7 @@ def test_a_fit_of_many_columns_fits_one_screen(tmp_path):
 
 
 def test_infrequent_categories_may_share_a_column(tmp_path):
-    table = pa.table({"name": [f"n{i % 800}" for i in range(3_000)], "few": ["a", "b", "c"] * 1_000})
+    table = pa.table({"name": [f"n{i % 800}" for i in range(8_100)], "few": ["a", "b", "c"] * 2_700})
     pq.write_table(table, tmp_path / "t.parquet")
     invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--max-categories", "50")
     described = document("info", tmp_path / "m.gpuvgm")
