@@ -15,6 +15,7 @@ from gpuvgm.summary import Floats, Ints
 
 NEAR = 0.01  # of the original rows, which may have another row in their cell
 _LEAST_BINS, _MOST_BINS = 2, 1 << 14  # of each column of numbers
+_LEAST_ROWS = 8  # of a bin: bins around single original values would have anyone's values too
 _ROWS = 5_000  # by which the bins are chosen
 _NUMBERS = 100_000  # of each column, by which bins end
 _REFINED = 3  # times that bins are halved where all rows say that they are too wide
@@ -57,19 +58,21 @@ def near_rows(tables: Sequence[Table], owners: Words | None) -> NearRows | None:
     Returns
     -------
     NearRows or None
-        The shares; None where no column has numbers, so that near rows are equal ones.
+        The shares; None where no column has numbers, so that near rows are equal ones, and where only bins of a few
+        rows tell original rows apart: anyone's rows would lie in their cells.
     """
     original = tables[0]
     numbers = {name: _Numbers(values) for name, values in original.items() if values.dtype.kind == "f"}
     if not numbers:
         return None
-    bins, most = _bins(original, numbers, owners)
+    bins, most = _bins(original, numbers, owners), _equal_share(original, owners) + 2 * NEAR
     for _ in range(_REFINED):
         near = _of_bins(tables, numbers, owners, bins)
-        if near.other_half_share <= most or bins >= _MOST_BINS:
+        if near.other_half_share <= most:
             break
         bins *= 2
-    return replace(near, bins=bins)
+    is_fair = near.other_half_share <= most and bins * _LEAST_ROWS <= len(next(iter(original.values())))
+    return replace(near, bins=bins) if is_fair else None
 
 
 class _Numbers:
@@ -98,11 +101,14 @@ class _Numbers:
         return middles
 
 
-def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None) -> tuple[int, float]:
-    """The fewest bins with which hardly any original row shares its cell, but with its equals, as some rows show.
+def _equal_share(original: Table, owners: Words | None) -> float:
+    """Share of the rows of one half of the original ones that equal a row of the other half."""
+    words = sum_of(column_words(values, place) for place, values in enumerate(original.values()))
+    return Copies.count([*original], Rows(words, words, None, owners)).other_half_share
 
-    And the share of all rows that may do so.
-    """
+
+def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None) -> int:
+    """The fewest bins with which hardly any original row shares its cell, but with its equals, as some rows show."""
     all_rows = len(next(iter(original.values())))
     places = even_steps(all_rows, _ROWS)
     some = {name: values[places] for name, values in original.items()}
@@ -115,7 +121,7 @@ def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None
         if scale * near.other_half_share <= equal + NEAR:
             break
         bins *= 2
-    return bins, equal + 2 * NEAR
+    return bins
 
 
 def _of_bins(tables: Sequence[Table], numbers: Mapping[str, _Numbers], owners: Words | None, bins: int) -> NearRows:

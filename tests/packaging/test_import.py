@@ -124,10 +124,10 @@ def test_benchmarks_measure_the_installed_package(tmp_path):
         (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).touch()
     shutil.copy(Path(__file__).parents[2] / "benchmarks" / "__init__.py", tmp_path / "clone" / "benchmarks")
-    code = "import json, benchmarks, gpuvgm; print(json.dumps(gpuvgm.__file__))"
+    (tmp_path / "clone" / "benchmarks" / "__main__.py").write_text("import gpuvgm; print(gpuvgm.__file__)")
     for folder in (tmp_path / "clone", tmp_path / "site"):  # the first path, or one of several
         paths = os.pathsep.join(map(str, (folder, tmp_path / "clone", tmp_path / "site")))
-        assert json.loads(run_python("-S", "-c", code, PYTHONPATH=paths)).startswith(str(tmp_path / "site"))
+        assert run_python("-S", "-m", "benchmarks", PYTHONPATH=paths).startswith(str(tmp_path / "site"))
 
 
 #: Takes away what Windows lacks of what Linux has, and the compiled engine. macOS lacks a part of it.

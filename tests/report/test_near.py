@@ -78,4 +78,14 @@ def test_rows_of_one_key_are_no_yardstick() -> None:
     mixed = {name: np.concatenate([mine[name][:400] + 1e-4, others[name][400:]]) for name in mine}
     assert not near_rows([mine, others], who + 1).stand_out
     assert near_rows([mine, mixed], who + 1).stand_out
-    assert not near_rows([mine, mixed], None).stand_out, "where rows are not known to be one person's"
+    assert near_rows([mine, mixed], None) is None, "where rows are not known to be one person's"
+
+
+def test_bins_of_single_values_tell_nothing() -> None:
+    """Of one column of numbers, also beside a few categories, any row lies in the cell of an original one."""
+    random = np.random.default_rng(4)
+    original, honest = (
+        {"amount": random.lognormal(3, 1, 5_000).round(2), "kind": random.integers(0, 3, 5_000)} for _ in "ab"
+    )
+    assert near_rows([original, honest], None) is None
+    assert near_rows([{"amount": original["amount"]}, {"amount": honest["amount"]}], None) is None

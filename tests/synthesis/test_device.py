@@ -148,7 +148,6 @@ def bookings() -> pd.DataFrame:
     )
 
 
-@pytest.mark.filterwarnings("ignore:.*new values are longer")  # of rows so far on
 def test_attributes_of_keys_are_drawn_on_the_device(strict_cupy: Any) -> None:
     rows = bookings()
     expected, found = (gpuvgm.TableSynthesizer(engine=engine).fit(rows) for engine in ("native", "cuda"))

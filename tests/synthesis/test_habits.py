@@ -150,7 +150,7 @@ def test_accounts_that_keep_their_names_have_habits_too() -> None:
     )
     table = table.drop(columns="mail").assign(kind=lambda rows: rows.kind.astype("category"))
     with pytest.warns(match="real values"):
-        synthesizer = gpuvgm.TableSynthesizer().fit(table)
+        synthesizer = gpuvgm.TableSynthesizer({"account": {"keep": True}}).fit(table)
     assert {habit.key for habit in synthesizer.network_.structure.habits} == {"account"}
     sample = synthesizer.sample(ROWS, seed=4)
     assert {*sample.account} <= {*table.account}

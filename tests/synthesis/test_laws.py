@@ -516,7 +516,7 @@ def test_rare_values_of_chains_and_of_laws_that_users_write(planes: pd.DataFrame
     more["wing"] = (
         more["kind"].map({"jet": "swept", "propeller": "straight", "glider": "long", "kite": "soft"}).fillna("-")
     )
-    fitted = gpuvgm.TableSynthesizer(laws=["model -> kind", "kind -> wing"]).fit(more)
+    fitted = gpuvgm.TableSynthesizer({"model": "categorical"}, laws=["model -> kind", "kind -> wing"]).fit(more)
     assert more["model"].nunique() > 256
     rows = fitted.sample(len(more))
     _assert_shares(rows["kind"], more["kind"])
@@ -534,7 +534,7 @@ def test_a_category_that_is_rare_itself_may_be_asked_for(fitted_planes: Any) -> 
 def test_rare_numbers_that_are_none_are_refused(fitted_planes: Any, tmp_path: Any) -> None:
     network = fitted_planes.network_
     wrong = clone(fitted_planes)
-    for name in ("transformer_", "identifiers_", "attributes_", "laws_"):
+    for name in ("transformer_", "identifiers_", "attributes_", "laws_", "_orders"):
         setattr(wrong, name, getattr(fitted_planes, name))
     wrong.network_ = replace(network, structure=replace(network.structure, parts=(Part("model", "rare"),)))
     with pytest.raises(InputError, match='"model" has no numbers that are rare'):
@@ -602,7 +602,7 @@ def test_numbers_of_customers_decide_too(rows: int, customers: int) -> None:
             "paid": random.gamma(2, 9, rows),
         }
     )
-    fitted = gpuvgm.TableSynthesizer().fit(table)
+    fitted = gpuvgm.TableSynthesizer({"name": "categorical"}).fit(table)
     assert {str(law) for law in fitted.laws_} == {"name -> number", "number -> zip"}
     drawn = fitted.sample(5000)
     right = pd.Series(zips, numbers).reindex(drawn["number"]).to_numpy() == drawn["zip"].to_numpy()
