@@ -135,7 +135,7 @@ class Copies(ReportPart):
             tuple(columns),
             original.size,
             synthetic.size,
-            int(np.sum(parts[1].rows[parts[1].owners > 0])),
+            int(np.sum((parts[1].counts * parts[1].rows)[parts[1].owners > 0])),
             synthetic.share,
             original.share,
             deviations * float(np.sqrt(synthetic.variance(mean) + yardstick.variance(mean))),
@@ -202,19 +202,26 @@ class KnownRows(NamedTuple):
         if words is None:
             return _Part(self.rows[:0], self.owners[:0])
         different, rows = namespace_of(words).unique(words, return_counts=True)
-        return _Part(rows, self.owners_of(beside(different, self.different)))
+        owners = self.owners_of(beside(different, self.different))
+        return _Part(beside(rows, owners), owners)
 
 
 class _Part:
-    """Different rows of a table: how many there are of each, and how many owners of original rows equal to each."""
+    """Different rows of a table: how many there are of each, and how many owners of original rows equal to each.
+
+    Those with the same two numbers are counted where they lie, so that few numbers come to the host.
+    """
 
     def __init__(self, rows: Ints, owners: Ints) -> None:
-        self.rows, self.owners = to_numpy(rows), to_numpy(owners)
+        both, counts = namespace_of(rows).unique((rows << 32) + owners, return_counts=True)
+        pairs, self.counts = to_numpy(both), to_numpy(counts)
+        self.rows, self.owners = pairs >> 32, pairs & (1 << 32) - 1
 
 
 class _Hits(NamedTuple):
     """Different rows of a table: how many there are of each, and the share of halves in which each has an equal one."""
 
+    counts: Ints
     rows: Ints
     hits: Floats
     size: int
@@ -224,12 +231,13 @@ class _Hits(NamedTuple):
     def of(cls, part: _Part, *, once: bool) -> Self:
         """The shares of halves in which each has an equal one, or one that comes `once` there."""
         hits = hits_of(part.owners, once=once)
-        size = int(np.sum(part.rows))
-        return cls(part.rows, hits, size, float(np.sum(part.rows * hits) / max(size, 1)))
+        size = int(np.sum(part.counts * part.rows))
+        share_of_rows = float(np.sum(part.counts * part.rows * hits) / max(size, 1))
+        return cls(part.counts, part.rows, hits, size, share_of_rows)
 
     def variance(self, mean: float) -> float:
         """Of the share, where equal rows may belong to each other; of many the share is known."""
-        weights = self.rows * np.minimum(self.rows, _TOGETHER)
+        weights = self.counts * self.rows * np.minimum(self.rows, _TOGETHER)
         return float(np.sum(weights * (self.hits - mean) ** 2) / max(self.size, 1) ** 2)
 
 

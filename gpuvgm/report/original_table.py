@@ -622,6 +622,8 @@ def _repeats(
         {name: counts.columns[name].blocks for name in columns if columns[name].kind != "id"} for counts in tables[:2]
     ]
     equal = copies(whole[0], whole[1], len(modelled), names)
+    if len(names) < 2:  # rows of one column are told by nothing else
+        return equal, None, ()
     near = near_rows(rows_of([name for name in names if pairs[name].tells_near]), keys)
     on_host = rows_of(names)
     known = {name: pairs[name].known([table[name] for table in on_host]) for name in names}

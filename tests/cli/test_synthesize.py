@@ -227,10 +227,10 @@ def test_counts_have_no_epochs(table, tmp_path):
 
 
 def test_columns_of_real_values_and_copied_rows_are_told(tmp_path, random):
-    rows = {"account": [f"account {who * 7919:018}" for who in random.integers(0, 500, 2000)]}
+    rows = {"account": [f"account {who * 7919:018}" for who in random.integers(0, 500, 6000)]}
     rows |= {
-        "amount": random.lognormal(3, 1, 2000).round(6),
-        "state": random.choice([f"s{i}" for i in range(50)], 2000),
+        "amount": random.lognormal(3, 1, 6000).round(6),
+        "state": random.choice([f"s{i}" for i in range(50)], 6000),
     }
     table, model, out, page = (tmp_path / name for name in ("t.parquet", "m.gpuvgm", "s.parquet", "p.html"))
     pq.write_table(pa.table(rows), table)

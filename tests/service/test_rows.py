@@ -88,7 +88,7 @@ def test_json_both_ways(client, local):
 
 def test_many_categories_both_ways(tmp_path):
     """As intervals of one scalar, which is null in JSON for a value that is no category."""
-    rows = pa.table({"code": [f"c{i % 300}" for i in range(900)]})
+    rows = pa.table({"code": [f"c{i % 300}" for i in range(3_300)]})
     fitted = gpuvgm.TableTransformer(unknown="ignore").fit(rows)
     fitted.save(tmp_path / "codes.gpuvgm")
     client = Client(create_app(load_models(tmp_path), Limits(threads=1)))
