@@ -21,8 +21,6 @@ _BUFFERS, _COMPRESSION = 2, 3  # fields of RecordBatch
 _DATA = 1  # field of DictionaryBatch, a RecordBatch
 _BUFFER_BYTES = 16  # two int64: where it begins in the body, and its length
 PREFIX = struct.Struct("<q")
-
-
 FILE_MAGIC = b"ARROW1\0\0"  # at the beginning of an Arrow file, where a stream follows
 LEAST_UNPACKED, MOST_UNPACKED = 1 << 26, 200  # bytes of a small file, and for each stored byte of a larger one
 

@@ -250,13 +250,6 @@ def _share_right(blocks: list[Bytes], name: str) -> float:
     return right / max(sum(map(len, blocks)), 1)
 
 
-def with_check_digits(text: str, check: str) -> str:
-    """The text with right check digits in place of those that it has; blanks between letters stay."""
-    letters = np.frombuffer(text.encode(), np.uint8)[None].copy()
-    CHECKS[check].close(letters)
-    return letters.tobytes().decode()
-
-
 def letters_by_length(texts: Sequence[str]) -> list[Bytes]:
     """Bytes of those texts that are ASCII, shape (texts, bytes), by length."""
     by_length: dict[int, list[str]] = {}

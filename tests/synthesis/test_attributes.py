@@ -21,13 +21,13 @@ from gpuvgm.columns import document_of
 from gpuvgm.errors import InferenceWarning, ModelFileError
 from gpuvgm.synthesis import keys, synthesizer
 from gpuvgm.synthesis.attributes import WITNESSES, Evidence
-from gpuvgm.synthesis.checks import with_check_digits
 from gpuvgm.synthesis.drawing import LONGEST_GAP, KeyTable
 from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys
 from gpuvgm.synthesis.state import write_network
 from gpuvgm.synthesis.tables import counts_of_keys
 from gpuvgm.table import ModelFile
 from tests.conftest import native_names
+from tests.synthesis.checked import with_check_digits
 
 ROWS, CUSTOMERS = 12_000, 800
 OF_CUSTOMER = ["born", "segment", "sex", "score"]

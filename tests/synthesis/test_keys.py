@@ -15,7 +15,6 @@ import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution import any_source
-from gpuvgm.synthesis.checks import with_check_digits
 from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,
@@ -26,6 +25,7 @@ from gpuvgm.synthesis.keys import (
     trees_of_keys,
 )
 from gpuvgm.synthesis.synthesizer import forms_of_table
+from tests.synthesis.checked import with_check_digits
 
 ROWS, CUSTOMERS = 12_000, 900
 KEYS = ["customer", "iban", "mail", "phone", "card"]
