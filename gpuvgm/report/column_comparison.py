@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from gpuvgm.errors import declaration
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.differences import distance_by_chance, ks_by_chance
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, ColumnPart, Description, PartScore, Reached, ValueCount
@@ -32,10 +33,6 @@ LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and 
 # Differences of shares, and shares of rows, from which on they are worth a word.
 _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
-_REMEDY_OF_LEFT_OUT = (
-    'The model does not see free text: declare "categorical" for the real ones, {"key": True} for new ones in their '
-    'form, or "drop".'
-)
 _QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
 _NEARLY_ALL = 0.9999  # of the rows
 _WASSERSTEIN = Measure(
@@ -338,7 +335,7 @@ def values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
     return []
 
 
-def advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
+def advice_on_values(name: str, column: ColumnComparison) -> Iterator[Advice]:
     """Yield advice on the values of a column."""
     if column.score is None:
         if column.is_modelled:
@@ -351,7 +348,7 @@ def advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
                 f"The {part} has another distribution: its TV complement is {score_text(one.score)}.",
                 "Look whether the generator knows parts of dates, and at the time zone.",
             )
-    yield from _advice_on_missing(column)
+    yield from _advice_on_missing(name, column)
     if isinstance(column, UnmodelledComparison):
         yield from _advice_on_unmodelled(column)
     if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
@@ -368,14 +365,19 @@ def advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
         )
 
 
-def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
+def _advice_on_missing(name: str, column: ColumnComparison) -> Iterator[Advice]:
     before, after = column.missing_share, column.synthetic_missing_share
-    if abs(before - after) >= _MISSING_SHARE:
-        is_left_out = not column.is_modelled and after == 1
-        yield Advice(
-            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
-            _REMEDY_OF_LEFT_OUT if is_left_out else "Look whether the generator knows missing values.",
+    if abs(before - after) < _MISSING_SHARE:
+        return
+    remedy = "Look whether the generator knows missing values."
+    if not column.is_modelled and after == 1:
+        remedy = (
+            'The model does not see free text: declare "categorical" for the real ones, '
+            f'{declaration([name], {"key": True})} for new ones in their form, or "drop".'
         )
+    yield Advice(
+        f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.", remedy
+    )
 
 
 def _advice_on_unmodelled(column: UnmodelledComparison) -> Iterator[Advice]:

@@ -90,7 +90,8 @@ class Comparison(Scored):
     detection : Detection or None
         How well a classifier tells synthetic rows from original ones; None for fewer than 200 rows.
     near : NearRows or None
-        Synthetic rows that repeat original ones but for small changes; None where no column has numbers.
+        Synthetic rows that repeat original ones but for small changes; None where no column has numbers, and where too
+        few columns tell rows apart for that to mean anything.
     combinations : tuple of Combination
         Synthetic rows that have an original row's combination of two to four columns, by each choice of these.
     joint : JointPictures
@@ -364,7 +365,7 @@ class Comparison(Scored):
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
-        yield from advice_on_values(column)
+        yield from advice_on_values(name, column)
         changed_pairs = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
         pair = max(changed_pairs, key=lambda pair: pair.lost, default=None)
         if pair is not None:

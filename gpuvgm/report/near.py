@@ -114,7 +114,7 @@ def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None
     some = {name: values[places] for name, values in original.items()}
     owners = None if owners is None else owners[places]
     scale = all_rows / len(places)  # more rows share more cells
-    equal = scale * _of_bins((some, some), numbers, owners, _MOST_BINS).other_half_share
+    equal = scale * _equal_share(some, owners)
     bins = _LEAST_BINS
     while bins < _MOST_BINS:
         near = _of_bins((some, some), numbers, owners, bins)

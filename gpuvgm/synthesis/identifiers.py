@@ -663,8 +663,8 @@ def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.T
 def tell_of_repeats(model: TableModel, rows: pa.Table) -> None:
     """Warn of declared identifiers that repeat in a sample, while samples have another one in each row."""
     ids = [spec.name for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "sequence"]
-    values = {name: rows.column(name).drop_null() for name in ids if name in rows.column_names}
-    repeated = [name for name, own in values.items() if len(plain_values_of(own).unique()) < MOSTLY_ONCE * len(own)]
+    values = {name: plain_values_of(rows.column(name)).drop_null() for name in ids if name in rows.column_names}
+    repeated = [name for name, own in values.items() if len(own.unique()) < MOSTLY_ONCE * len(own)]
     if repeated:
         told = f"samples have another value of {listed(repeated)} in each row, while values repeat in the table"
         warn(f"{told}; declare {declaration(repeated, {'key': True})} for new ones in as many rows", InferenceWarning)

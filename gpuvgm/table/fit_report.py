@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import FittedColumn, TableModel, html_table
-from gpuvgm.errors import counted, listed
+from gpuvgm.errors import counted, declaration, listed
 from gpuvgm.io import is_text_type
 from gpuvgm.report import aligned, widths_line
 
@@ -172,7 +172,7 @@ Told = tuple[str, tuple[str, ...]]  # a warning, and what it is about
 def warnings_of(model: TableModel) -> list[Told]:
     """Warnings of choices that the user may not want, each with its remedy."""
     kinds = '"id", "pass" or "drop"'
-    return [*_column_warnings(model, kinds, "", ()), *_network_warnings(model, '"pass" or "drop"')]
+    return [*_column_warnings(model, kinds, (), are_samples=False), *_network_warnings(model, '"pass" or "drop"')]
 
 
 def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[Told]:
@@ -181,9 +181,8 @@ def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bo
     Columns in `skip` are named by another warning. Warnings of scalars and widths are for networks: a generator from
     counts has bins instead.
     """
-    kinds, key = '"id" or "drop"', '{"key": True} for new ones that come back in as many rows, '
     network_warnings = _network_warnings(model, '"drop"') if network else ()
-    return [*_column_warnings(model, kinds, key, skip), *network_warnings]
+    return [*_column_warnings(model, '"id" or "drop"', skip, are_samples=True), *network_warnings]
 
 
 def warnings_of_modes(model: TableModel) -> list[Told]:
@@ -193,23 +192,23 @@ def warnings_of_modes(model: TableModel) -> list[Told]:
     return [(f"{listed(modes, 3)}: {remark}", ("modes", *model.names))] if modes else []
 
 
-def _column_warnings(model: TableModel, kinds: str, key: str, skip: Collection[str]) -> list[Told]:
-    """Warnings for any model; `kinds` are those to declare for columns that it should not learn, `key` is before."""
+def _column_warnings(model: TableModel, kinds: str, skip: Collection[str], *, are_samples: bool) -> list[Told]:
+    """Warnings for any model; `kinds` are those to declare for columns that it should not learn."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
     reasons = {spec.name: spec.reason for spec in inferred}
     word_columns = {column.name for column in model.numeric if column.codec.plain.word_values}
     integer_columns = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
     codes = {*filter(CODE_NAME.search, integer_columns)}  # movie_id, movieId or ZIP, whose size says nothing
     unseen = {spec.name: spec.kind for spec in inferred if spec.kind in ("id", "pass") and spec.name not in skip}
-    are_texts = any(kind == "pass" and is_text_type(model[name].decoded_type) for name, kind in unseen.items())
-    key_of_texts, remaining_kinds = key * are_texts, kinds
+    unseen_texts = [name for name, kind in unseen.items() if kind == "pass" and is_text_type(model[name].decoded_type)]
+    remaining_kinds = kinds
     if "id" in unseen.values():  # it is one already
         remaining_kinds = kinds.removeprefix('"id"').lstrip(", ").removeprefix("or ")
     texts = [
         _warning(
             _among(reasons, unseen),
             "the model does not see",
-            f"declare their kind, {key_of_texts}or {remaining_kinds} if that is meant",
+            f"declare their kind, {_key_of(unseen_texts) * are_samples}or {remaining_kinds} if that is meant",
         ),
         _warning(
             _among(reasons, word_columns),
@@ -219,7 +218,7 @@ def _column_warnings(model: TableModel, kinds: str, key: str, skip: Collection[s
         _warning(
             _among(reasons, codes),
             "by their names these numbers may be codes:",
-            f'declare the kind "categorical", {key}{kinds} if they are',
+            f'declare the kind "categorical", {_key_of(_among(reasons, codes)) * are_samples}{kinds} if they are',
         ),
     ]
     return [told for told in texts if told[0]]
@@ -241,6 +240,11 @@ def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
         texts.append((f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories", ("width", *names)))
     return texts
+
+
+def _key_of(names: Collection[str]) -> str:
+    """What makes new values of these columns, as part of a list of remedies; empty without columns."""
+    return f"{declaration(names, {'key': True})} for new ones that come back in as many rows, " if names else ""
 
 
 def _among(reasons: Mapping[str, str], names: Collection[str]) -> dict[str, str]:

@@ -114,8 +114,8 @@ def test_a_synthesizer_warns_once_of_what_is_true_of_samples():
     assert words.endswith("name those that mean a missing value in na_values")
     assert codes.startswith('by their names these numbers may be codes: "zip" (int64 with 700')
     assert codes.endswith(
-        ': declare the kind "categorical", {"key": True} for new ones that come back in as many rows, "id" or "drop" '
-        "if they are"
+        ': declare the kind "categorical", columns={"zip": {"key": True}} for new ones that come back in as many rows, '
+        '"id" or "drop" if they are'
     )
     assert told_by(TableSynthesizer(random_state=0).partial_fit, SAMPLES) == [lost, unseen, words, codes]
 

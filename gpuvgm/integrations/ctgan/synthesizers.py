@@ -207,10 +207,15 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             forms = {name: read_record(IdentifierForm, form, name) for name, form in settings["identifiers"].items()}
             model = cls(enforce_min_max_values=settings["enforce_min_max_values"], **settings["hyperparameters"])
             model._table = SampledTable(table, forms, settings["enforce_min_max_values"])
-            weights = {name: torch.from_numpy(array) for name, array in read_weights(table_model.network).items()}
-            counts = {name: weights.pop(name).numpy() for name in [*weights] if name.startswith("counts ")}
-            model._build(transformer, counts)
-            model._network().load_state_dict(weights)
+            weights = read_weights(table_model.network)
+            counts = {name: weights.pop(name) for name in [*weights] if name.startswith("counts ")}
+            with torch.device("meta"):  # no memory for widths that the file names: its weights take all there is
+                model._build(transformer, counts)
+            network = model._network()
+            dtypes = {name: empty.dtype for name, empty in network.state_dict().items()}
+            tensors = {name: torch.from_numpy(array).to(dtypes[name]) for name, array in weights.items()}
+            network.load_state_dict(tensors, assign=True)
+            network.to(model._device)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, *ARROW_PROBLEMS) as problem:
             message = f"{type(problem).__name__}: {problem}".partition("\n")[0]
             raise ModelFileError(
@@ -423,7 +428,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
         conditions = self._data_sampler.dim_cond_vec()
         width = self._transformer.output_dimensions
-        self._generator = self._new_generator()
+        self._generator = self._new_generator().to(self._device)
         critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
         pair = _Pair(self, rows, self._generator, critic.to(self._device))
         training = Training(state_file, pair.parts)
@@ -551,7 +556,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
 
     def _new_generator(self) -> Any:
         inputs = self._embedding_dim + self._data_sampler.dim_cond_vec()
-        return ctgan.Generator(inputs, self._generator_dim, self._transformer.output_dimensions).to(self._device)
+        return ctgan.Generator(inputs, self._generator_dim, self._transformer.output_dimensions)
 
     def _network(self) -> Any:
         return self._generator
@@ -728,7 +733,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         self.transformer, self._table = transformer, table
         width, device = self.transformer.output_dimensions, self._device
         encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
-        self.decoder = self._new_decoder()
+        self.decoder = self._new_decoder().to(device)
         weights = [*encoder.parameters(), *self.decoder.parameters()]
         optimizer = Adam(weights, weight_decay=self.l2scale)
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
@@ -837,7 +842,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
     def _new_decoder(self) -> Any:
         width = self.transformer.output_dimensions
-        return tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(self._device)
+        return tvae.Decoder(self.embedding_dim, self.decompress_dims, width)
 
     def _network(self) -> Any:
         return self.decoder
