@@ -1,5 +1,5 @@
-from .conditions import categories_that_meet as categories_that_meet
-from .identifiers import IdentifierForm as IdentifierForm, describe_unmodelled as describe_unmodelled
+from .bins import categories_that_meet as categories_that_meet
+from .drawing import IdentifierForm as IdentifierForm, describe_unmodelled as describe_unmodelled
 from .outputs import SampledTable as SampledTable
-from .private.synthesizer import PrivateSynthesizer as PrivateSynthesizer
+from .private import PrivateSynthesizer as PrivateSynthesizer
 from .synthesizer import TableSynthesizer as TableSynthesizer, load as load

@@ -17,10 +17,9 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values
-from gpuvgm.synthesis.conditions import row_finders
-from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_longer, tell_of_samples
+from gpuvgm.synthesis.bins import row_finders
+from gpuvgm.synthesis.drawing import IdentifierForm, tell_of_longer, tell_of_samples, unmodelled_columns, within_range
 from gpuvgm.synthesis.synthesizer import forms_of_table, restored_sample
-from gpuvgm.synthesis.values import unmodelled_columns, within_range
 from gpuvgm.table import TableTransformer, onehot_parts
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file

@@ -20,18 +20,30 @@ from gpuvgm.errors import InputError, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
 from gpuvgm.io import TableSource
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes, code_finder, origins_of
-from gpuvgm.synthesis.conditioned import PILOT_ROWS, ConditionedTrees
-from gpuvgm.synthesis.conditions import Finder, finder_of
-from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, Drawn, KeyTable
-from gpuvgm.synthesis.filtered import MOST_PILOT_ROWS, FilteredRows, MadeRows, Window
-from gpuvgm.synthesis.habits import with_habits
-from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
-from gpuvgm.synthesis.keys import KeyLayout, period_of
+from gpuvgm.synthesis.bins import Bins, Codes, Finder, code_finder, finder_of, origins_of
+from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.drawing import (
+    MOST_PILOT_ROWS,
+    PILOT_ROWS,
+    ComputedColumn,
+    ConditionedTrees,
+    Drawing,
+    Drawn,
+    FilteredRows,
+    IdentifierForm,
+    KeyNumbers,
+    KeyTable,
+    MadeRows,
+    Values,
+    Window,
+    key_numbers,
+    layouts_of,
+    levels_of_attributes,
+    unmodelled_columns,
+    value_maker,
+)
+from gpuvgm.synthesis.keys import KeyLayout, period_of, seed_of_attempt, with_habits
 from gpuvgm.synthesis.laws import Law, LawKeeper, Rule
-from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.streams import seed_of_attempt
-from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column

@@ -39,35 +39,55 @@ from gpuvgm.io import (
 from gpuvgm.report import HoldOut
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
+    LEAST_KEYS,
+    PARTS,
+    RARE,
+    TWIN,
     AskedValues,
     Bins,
     Codes,
+    KeysOfThings,
+    Part,
+    Persons,
+    Rows,
     SampledRows,
     asked_values,
     bins_of_persons,
     bins_on_clock,
+    bins_with_mass,
     check_fits,
+    check_names,
     code_finder,
     coded_columns,
     coded_parts,
+    hashes_of,
+    numbers_of_rows,
     origins_of,
     part_finder,
-)
-from gpuvgm.synthesis.calendar import clocks_and_parts
-from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Part
-from gpuvgm.synthesis.conditions import (
-    bins_with_mass,
-    check_names,
     read_condition,
     restricted,
     restricted_or_whole,
     restricted_since,
 )
-from gpuvgm.synthesis.density import density_finder, likeliest_bins
-from gpuvgm.synthesis.habits import Habit, HabitSample, describe_habits, habits_of, likely_habits
-from gpuvgm.synthesis.identifiers import (
+from gpuvgm.synthesis.counts import (
+    SAMPLE_ROWS,
+    Dependence,
+    JointCounts,
+    KeyPath,
+    Network,
+    Structure,
+    TreeSettings,
+    clocks_and_parts,
+    density_finder,
+    grow_all,
+    learn_structure,
+    likeliest_bins,
+    read_network,
+    twins_of,
+    write_network,
+)
+from gpuvgm.synthesis.drawing import (
     IdentifierCounts,
     IdentifierForm,
     check_attributes,
@@ -82,7 +102,28 @@ from gpuvgm.synthesis.identifiers import (
     tell_of_repeats,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import LACKING_CODES, Claims, keys_found, rows_of_keys
+from gpuvgm.synthesis.keys import (
+    LACKING_CODES,
+    PROBED,
+    Claims,
+    Habit,
+    HabitSample,
+    OrderEvidence,
+    Orders,
+    columns_left_out,
+    describe_habits,
+    describe_orders,
+    find_attributes,
+    find_orders,
+    habits_of,
+    keys_found,
+    likely_habits,
+    orders_of_file,
+    rows_of_keys,
+    seed_of_attempt,
+    tell_of_orders,
+    without_amounts,
+)
 from gpuvgm.synthesis.laws import (
     Law,
     LawKeeper,
@@ -95,28 +136,9 @@ from gpuvgm.synthesis.laws import (
     merged_laws,
     tell_of_broken,
 )
-from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
-from gpuvgm.synthesis.orders import (
-    PROBED,
-    OrderEvidence,
-    Orders,
-    columns_left_out,
-    describe_orders,
-    find_orders,
-    orders_of_file,
-    tell_of_orders,
-    without_amounts,
-)
-from gpuvgm.synthesis.persons import LEAST_KEYS, KeysOfThings, Persons, hashes_of
-from gpuvgm.synthesis.private.synthesizer import NAME, PrivateSynthesizer
+from gpuvgm.synthesis.private import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences import tell_of_sequences
-from gpuvgm.synthesis.state import read_network, write_network
-from gpuvgm.synthesis.streams import seed_of_attempt
-from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, KeyPath, learn_structure
-from gpuvgm.synthesis.trees import TreeSettings, grow_all
-from gpuvgm.synthesis.twins import twins_of
 from gpuvgm.table import ModelFile, RunSummary, TableTransformer, load_as
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from gpuvgm.arrays import to_numpy
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.tables import Draw
 from gpuvgm.engines.trees import HERE, NAT, AskedColumn, GrowthRules, Trees, entropies
-from gpuvgm.synthesis.trees import halved_ranges
+from gpuvgm.synthesis.counts.trees import halved_ranges
 
 REFERENCE = Engine()
 SIZES, CATEGORIES = (7, 40, 3, 900), (True, False, True, False)

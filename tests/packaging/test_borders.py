@@ -12,6 +12,7 @@ import gpuvgm
 PACKAGE = Path(gpuvgm.__file__).parent
 MOST = 307  # names across borders; may be lowered, and never raised
 MOST_IN_TESTS = 165  # names that tests of one room take from the inside of another; may be lowered as well
+MOST_INSIDE = 181  # names across the rooms inside synthesis; may be lowered, and never raised
 KERNEL = {"summary", "engines", "mixture"}
 GROUND = "ground"
 FOR_USERS = {"datasets": {"amount", "mixed_table_rows"}}  # rows to try things with, as notebooks and pages do
@@ -107,6 +108,29 @@ def test_tests_of_a_room_take_what_doors_of_others_offer() -> None:
         if module.count(".") > 1 and room_of(module) != file.relative_to(tests).parts[0]
     }
     assert len(inside) == MOST_IN_TESTS, f"{len(inside)} names are taken past doors: {sorted(map(str, inside))[:20]}"
+
+
+def taken_inside() -> Iterator[tuple[str, str, str]]:
+    """The inner room of synthesis, the module and the name of all that is taken from another inner room."""
+    folder = PACKAGE / "synthesis"
+    yield from (("", f"gpuvgm.synthesis.{module.removeprefix('gpuvgm.')}", name) for module, name in door(folder))
+    for file in folder.rglob("*.py"):
+        room = file.relative_to(folder).with_suffix("").parts[0]
+        for module, name in taken_by(file):
+            if module.startswith("gpuvgm.synthesis.") and module.split(".")[2] != room:
+                yield room, module, name
+
+
+def test_rooms_inside_synthesis_have_doors() -> None:
+    inside = {*taken_inside()}
+    past = {f"{room}: {module}.{name}" for room, module, name in inside if module.count(".") > 2}
+    assert not past, "import these from their rooms, whose stubs offer them"
+    for room in (folder for folder in (PACKAGE / "synthesis").iterdir() if (folder / "__init__.py").exists()):
+        offered = {name for _, name in door(room)}
+        asked = {name for _, module, name in inside if module == f"gpuvgm.synthesis.{room.name}"}
+        assert offered == asked, f"{room.name}: add {sorted(asked - offered)}, take out {sorted(offered - asked)}"
+    count = len({(module, name) for room, module, name in inside if room})
+    assert count == MOST_INSIDE, f"{count} names cross borders inside synthesis: lower MOST_INSIDE, or take some away"
 
 
 def test_the_kernel_takes_nothing_from_rooms_above() -> None:

@@ -19,12 +19,13 @@ from sklearn.base import clone
 import gpuvgm
 from gpuvgm.columns import document_of
 from gpuvgm.errors import InferenceWarning, ModelFileError
-from gpuvgm.synthesis import keys, synthesizer
-from gpuvgm.synthesis.attributes import WITNESSES, Evidence
-from gpuvgm.synthesis.drawing import LONGEST_GAP, KeyTable
-from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys
-from gpuvgm.synthesis.state import write_network
-from gpuvgm.synthesis.tables import counts_of_keys
+from gpuvgm.synthesis import synthesizer
+from gpuvgm.synthesis.counts.state import write_network
+from gpuvgm.synthesis.counts.tables import counts_of_keys
+from gpuvgm.synthesis.drawing.drawing import LONGEST_GAP, KeyTable
+from gpuvgm.synthesis.keys import keys
+from gpuvgm.synthesis.keys.attributes import WITNESSES, Evidence
+from gpuvgm.synthesis.keys.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys
 from gpuvgm.table import ModelFile
 from tests.conftest import native_names
 from tests.synthesis.checked import with_check_digits

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import gpuvgm
-from gpuvgm.synthesis.clock import Clock, Part, days_of, parts_of_days
+from gpuvgm.synthesis.bins.clock import Clock, Part, days_of, parts_of_days
 
 ROWS = 12_000
 DAYS = 731

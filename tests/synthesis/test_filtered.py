@@ -17,7 +17,7 @@ from sklearn.base import clone
 import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning, InputError
-from gpuvgm.synthesis import conditioned, filtered as filtering
+from gpuvgm.synthesis.drawing import conditioned, filtered as filtering
 from tests.conftest import native_names
 from tests.synthesis.test_attributes import bank as accounts
 

@@ -18,9 +18,9 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.checks import CHECKS, Equation, Equations, equations_of
-from gpuvgm.synthesis.identifiers import IdentifierForm, identifier_form
-from gpuvgm.synthesis.seen import Pattern, SeenValues
+from gpuvgm.synthesis.drawing.identifiers import IdentifierForm, identifier_form
+from gpuvgm.synthesis.keys.checks import CHECKS, Equation, Equations, equations_of
+from gpuvgm.synthesis.keys.seen import Pattern, SeenValues
 from tests.synthesis.checked import with_check_digits
 
 Random = np.random.Generator

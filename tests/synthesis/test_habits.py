@@ -13,7 +13,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis.habits import Habit
+from gpuvgm.synthesis.keys.habits import Habit
 
 ROWS, KEYS = 12_000, 600
 DAYS = pd.date_range("2023-01-01", periods=731).to_numpy().astype("M8[D]")

@@ -15,9 +15,9 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.identifiers import IdentifierForm, identifier_form
-from gpuvgm.synthesis.seen import LONGEST, MOST_PARTS, Pattern, SeenValues
-from gpuvgm.synthesis.shapes import patterns_of
+from gpuvgm.synthesis.drawing.identifiers import IdentifierForm, identifier_form
+from gpuvgm.synthesis.keys.seen import LONGEST, MOST_PARTS, Pattern, SeenValues
+from gpuvgm.synthesis.keys.shapes import patterns_of
 
 ROWS = 20_000
 RANDOM = np.random.default_rng(7)

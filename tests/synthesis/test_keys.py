@@ -15,7 +15,7 @@ import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution import any_source
-from gpuvgm.synthesis.keys import (
+from gpuvgm.synthesis.keys.keys import (
     COUNTED_KEYS,
     KeyCounts,
     KeyLayout,

@@ -16,9 +16,10 @@ from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis import conditioned, synthesizer
-from gpuvgm.synthesis.clock import Part
-from gpuvgm.synthesis.laws import Law
+from gpuvgm.synthesis import synthesizer
+from gpuvgm.synthesis.bins.clock import Part
+from gpuvgm.synthesis.drawing import conditioned
+from gpuvgm.synthesis.laws.laws import Law
 
 ROWS = 2500
 LAWS = {

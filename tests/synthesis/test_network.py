@@ -11,14 +11,14 @@ from scipy.special import ndtri
 
 from gpuvgm.engines import AskedColumn, Engine, get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis import conditioned
-from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.drawing import Drawing
-from gpuvgm.synthesis.messages import propagate
-from gpuvgm.synthesis.network import Network, Structure
-from gpuvgm.synthesis.structure import ANY_COLUMNS, Dependence, Node, learn_structure
-from gpuvgm.synthesis.tables import WEIGHTS, backed_off
-from gpuvgm.synthesis.trees import TreeSettings, grow_all
+from gpuvgm.synthesis.bins.bins import Bins
+from gpuvgm.synthesis.counts.network import Network, Structure
+from gpuvgm.synthesis.counts.structure import ANY_COLUMNS, Dependence, Node, learn_structure
+from gpuvgm.synthesis.counts.tables import WEIGHTS, backed_off
+from gpuvgm.synthesis.counts.trees import TreeSettings, grow_all
+from gpuvgm.synthesis.drawing import conditioned
+from gpuvgm.synthesis.drawing.drawing import Drawing
+from gpuvgm.synthesis.drawing.messages import propagate
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 

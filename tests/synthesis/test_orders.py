@@ -17,7 +17,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis import synthesizer
-from gpuvgm.synthesis.orders import OrderEvidence, hashes_of_values
+from gpuvgm.synthesis.keys.orders import OrderEvidence, hashes_of_values
 
 FEW, MANY = 4_000, 100_000
 

@@ -12,11 +12,11 @@ import pytest
 
 import gpuvgm
 from gpuvgm.synthesis import synthesizer as synthesizer_module
-from gpuvgm.synthesis.calendar import _of_several
-from gpuvgm.synthesis.clock import Clock, moments_with_own_counts
-from gpuvgm.synthesis.forms import forms_of
-from gpuvgm.synthesis.persons import LEAST_KEYS, KeysOfThings, Persons
-from gpuvgm.synthesis.state import write_network
+from gpuvgm.synthesis.bins.clock import Clock, moments_with_own_counts
+from gpuvgm.synthesis.bins.forms import forms_of
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS, KeysOfThings, Persons
+from gpuvgm.synthesis.counts.calendar import _of_several
+from gpuvgm.synthesis.counts.state import write_network
 
 HEAVY = 10  # patients with many rows each
 PRICES = np.unique(np.round(np.random.default_rng(3).lognormal(3, 1, 60) * 2) / 2)

@@ -18,8 +18,8 @@ from scipy.stats import ks_2samp
 import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.synthesis import synthesizer
-from gpuvgm.synthesis.drawing import Drawing, Drawn
-from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.counts.network import Network
+from gpuvgm.synthesis.drawing.drawing import Drawing, Drawn
 from gpuvgm.table import model_file
 
 ROWS = 6000

@@ -27,11 +27,12 @@ import gpuvgm
 from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
-from gpuvgm.synthesis import conditioned, state
-from gpuvgm.synthesis.bins import TAILS, bins_of_rows
-from gpuvgm.synthesis.network import Structure
-from gpuvgm.synthesis.seen import Pattern
-from gpuvgm.synthesis.state import write_network
+from gpuvgm.synthesis.bins.bins import TAILS, bins_of_rows
+from gpuvgm.synthesis.counts import state
+from gpuvgm.synthesis.counts.network import Structure
+from gpuvgm.synthesis.counts.state import write_network
+from gpuvgm.synthesis.drawing import conditioned
+from gpuvgm.synthesis.keys.seen import Pattern
 from gpuvgm.table import ModelFile
 
 ROWS = 4000

@@ -17,8 +17,8 @@ import pytest
 import gpuvgm
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.values import value_maker
+from gpuvgm.synthesis.counts.network import Network
+from gpuvgm.synthesis.drawing.values import value_maker
 
 ROWS = 6000
 DAYS = pd.Timestamp("2022-01-01") + pd.to_timedelta(np.arange(900), unit="D")

@@ -20,11 +20,10 @@ import numpy as np
 
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
-from gpuvgm.synthesis.network import JointCounts, Network, NodeTables, Structure
+from gpuvgm.synthesis.counts import JointCounts, Network, Node, NodeTables, Structure
 from gpuvgm.synthesis.private.account import Promise, Release
 from gpuvgm.synthesis.private.declared import FAN, Counted, DeclaredNumbers, Domain
 from gpuvgm.synthesis.private.mechanism import Released
-from gpuvgm.synthesis.structure import Node
 
 PARTS = 4  # of the promise, of which counts of columns cost one, and pairs the others
 BINS, LEAST_BINS = 64, 4  # of a column of numbers

@@ -21,14 +21,13 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import TableLike
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.bins import Codes
-from gpuvgm.synthesis.conditions import check_names, restricted
+from gpuvgm.synthesis.bins import Codes, check_names, restricted
+from gpuvgm.synthesis.counts import file_of
 from gpuvgm.synthesis.private.account import WEAK_EPSILON, Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
 from gpuvgm.synthesis.private.mechanism import NothingRead, Released, pair_shapes, release
 from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
 from gpuvgm.synthesis.sampling import Sampler
-from gpuvgm.synthesis.state import file_of
 from gpuvgm.table import ModelFile
 
 Path_ = str | PathLike[str]

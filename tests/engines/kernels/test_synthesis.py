@@ -9,7 +9,7 @@ from gpuvgm.engines.base import Engine
 from gpuvgm.engines.cuda import CudaEngine, synthesis
 from gpuvgm.engines.tables import CountedColumn, Draw
 from gpuvgm.engines.trees import HERE, LEFT, RIGHT
-from gpuvgm.synthesis.trees import halved_ranges
+from gpuvgm.synthesis.counts.trees import halved_ranges
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, OutOfMemory, Resident
 from tests.engines.kernels.test_rows import shifted

@@ -13,7 +13,7 @@ import numpy as np
 
 from gpuvgm.errors import InputError
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.counts import Network
 
 
 @dataclass(frozen=True, slots=True)

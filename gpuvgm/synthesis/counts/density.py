@@ -16,11 +16,23 @@ from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.io import taken
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Bins, Codes, SampledRows, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
-from gpuvgm.synthesis.calendar import gain_of_days
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, numbers_since, possible_origins
-from gpuvgm.synthesis.structure import Axis, Dependence, joint_counts
-from gpuvgm.synthesis.tables import backed_off
+from gpuvgm.synthesis.bins import (
+    Bins,
+    Codes,
+    Rows,
+    SampledRows,
+    bin_finder,
+    bins_of,
+    bins_of_rows,
+    bins_since,
+    numbers_of_rows,
+    numbers_since,
+    origin_of,
+    possible_origins,
+)
+from gpuvgm.synthesis.counts.calendar import gain_of_days
+from gpuvgm.synthesis.counts.structure import Axis, Dependence, joint_counts
+from gpuvgm.synthesis.counts.tables import backed_off
 from gpuvgm.table import TableTransformer
 
 MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others

@@ -18,11 +18,11 @@ import numpy as np
 from gpuvgm.datasets import RowRange
 from gpuvgm.io import joined_arrays, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.conditioned import LEAST_SHARE, LEAST_WITH_VALUES
-from gpuvgm.synthesis.conditions import Finder
-from gpuvgm.synthesis.identifiers import KeyNumbers
-from gpuvgm.synthesis.streams import seed_of_attempt, shuffled
-from gpuvgm.synthesis.values import replaced_rows
+from gpuvgm.synthesis.bins import Finder
+from gpuvgm.synthesis.drawing.conditioned import LEAST_SHARE, LEAST_WITH_VALUES
+from gpuvgm.synthesis.drawing.identifiers import KeyNumbers
+from gpuvgm.synthesis.drawing.values import replaced_rows
+from gpuvgm.synthesis.keys import seed_of_attempt, shuffled
 
 KEYS_OF_WINDOW = 128  # at least, of which the last one is cut off
 LONGEST_SHUFFLE = 1 << 10  # rows that change places among themselves

@@ -26,13 +26,26 @@ from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io import taken
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins
-from gpuvgm.synthesis.conditions import restricted, restricted_to, restricted_without, row_finder
-from gpuvgm.synthesis.numbers import NUMBER, SPANS, Rows, Span, Unit, all_numbers, range_of
-from gpuvgm.synthesis.persons import Persons
-from gpuvgm.synthesis.structure import Dependence
-from gpuvgm.synthesis.trees import order_of
-from gpuvgm.synthesis.values import replaced_rows
+from gpuvgm.synthesis.bins import (
+    LISTED,
+    LISTED_ROWS,
+    MOST_CATEGORIES,
+    NUMBER,
+    SPANS,
+    Bins,
+    Persons,
+    Rows,
+    Span,
+    Unit,
+    all_numbers,
+    range_of,
+    restricted,
+    restricted_to,
+    restricted_without,
+    row_finder,
+)
+from gpuvgm.synthesis.counts import Dependence, order_of
+from gpuvgm.synthesis.drawing import replaced_rows
 
 _LOG = logging.getLogger("gpuvgm")
 LEAST_ROWS = 100  # of a sample, with all columns of a law

@@ -17,13 +17,11 @@ from gpuvgm.columns import Count, document_of, read_record, whole
 from gpuvgm.engines import Trees
 from gpuvgm.io import from_plain, plain
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.clock import Clock, Part
-from gpuvgm.synthesis.forms import Forms
-from gpuvgm.synthesis.habits import Habit
-from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.structure import Node
-from gpuvgm.synthesis.trees import NodeTrees
+from gpuvgm.synthesis.bins import Bins, Clock, Forms, Part
+from gpuvgm.synthesis.counts.network import JointCounts, Network, Structure
+from gpuvgm.synthesis.counts.structure import Node
+from gpuvgm.synthesis.counts.trees import NodeTrees
+from gpuvgm.synthesis.keys import Habit
 
 KEY = b"gpuvgm.network"
 _Types = dict[str, Any]  # Arrow's

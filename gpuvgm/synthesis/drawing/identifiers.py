@@ -21,36 +21,37 @@ from gpuvgm.datasets import RowRange
 from gpuvgm.engines import philox_words
 from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_text_type, plain_values_of
-from gpuvgm.synthesis.attributes import Evidence, values_of
-from gpuvgm.synthesis.checks import ALIKE
-from gpuvgm.synthesis.clock import Part
+from gpuvgm.synthesis.bins import Part
+from gpuvgm.synthesis.counts import Dependence, KeyPath, Structure
 from gpuvgm.synthesis.keys import (
-    LONGEST_PERIOD,
-    MOST_COLUMNS,
-    NEARLY_AS_MANY,
-    Claims,
-    KeyCounts,
-    KeyLayout,
-    check_of,
-    codes_of_lacking,
-    keys_that_determine,
-    trees_of_keys,
-)
-from gpuvgm.synthesis.network import Structure
-from gpuvgm.synthesis.seen import (
+    ALIKE,
     CODE,
     ENDLESS,
+    LEAST_OF_EACH,
     LONGEST,
+    LONGEST_PERIOD,
+    MOST_COLUMNS,
     MOST_NUMBERED,
+    NEARLY_AS_MANY,
     NUMBER,
+    Claims,
+    Evidence,
+    KeyCounts,
+    KeyLayout,
     Pattern,
     SeenShape,
     SeenValues,
+    check_of,
+    codes_of,
+    codes_of_lacking,
+    column_number,
+    keys_that_determine,
+    patterns_of,
     refined_pattern,
+    shuffled,
+    trees_of_keys,
+    values_of,
 )
-from gpuvgm.synthesis.shapes import LEAST_OF_EACH, codes_of, patterns_of
-from gpuvgm.synthesis.streams import column_number, shuffled
-from gpuvgm.synthesis.structure import Dependence, KeyPath
 from gpuvgm.table import warnings_of_samples
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level

@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.engines import AskedColumn, Engine, GrowthRules, Trees
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Codes
-from gpuvgm.synthesis.clock import RARE, TWIN, Part
-from gpuvgm.synthesis.structure import Dependence, ready_columns
+from gpuvgm.synthesis.bins import RARE, TWIN, Codes, Part
+from gpuvgm.synthesis.counts.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
 BY_CHOICE = ("missing", RARE)  # parts that not all later columns may ask for

@@ -19,10 +19,10 @@ from gpuvgm.arrays import beside, namespace_of, to_numpy
 from gpuvgm.engines import Draw, DrawnColumn, Engine, Lottery
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
-from gpuvgm.synthesis.conditioned import ConditionedTrees
-from gpuvgm.synthesis.messages import Messages, propagate
-from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.streams import column_number
+from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.drawing.conditioned import ConditionedTrees
+from gpuvgm.synthesis.drawing.messages import Messages, propagate
+from gpuvgm.synthesis.keys import column_number
 
 Drawn = list[tuple[Codes, Floats]]
 LONGEST_GAP = 1 << 9  # keys that are drawn although no row has them

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from gpuvgm.columns import whole
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
-from gpuvgm.synthesis.checks import CHECKS, Bytes, Equation, Equations
-from gpuvgm.synthesis.streams import column_number, shuffled
+from gpuvgm.synthesis.keys.checks import CHECKS, Bytes, Equation, Equations
+from gpuvgm.synthesis.keys.streams import column_number, shuffled
 
 #: Letters and digits at a place of a pattern, by the name that follows a backslash there, the narrower ones first.
 CLASSES = {

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import UUID
-from gpuvgm.synthesis.checks import CHECKS, check_by_name, equations_of, letters_by_length
-from gpuvgm.synthesis.seen import CLASSES, CODE, ENDLESS, LONGEST, Pattern, SeenValues, unseen_part
+from gpuvgm.synthesis.keys.checks import CHECKS, check_by_name, equations_of, letters_by_length
+from gpuvgm.synthesis.keys.seen import CLASSES, CODE, ENDLESS, LONGEST, Pattern, SeenValues, unseen_part
 
 LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
 LEAST_OF_CODES = 0.1

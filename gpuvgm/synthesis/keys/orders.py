@@ -21,10 +21,9 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColu
 from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type, is_text_type, plain_type
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
-from gpuvgm.synthesis.clock import DAY
-from gpuvgm.synthesis.keys import LEAST_REPEATED, Hashes
-from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers
+from gpuvgm.synthesis.bins import DAY, Rows, Unit, all_numbers
+from gpuvgm.synthesis.keys.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
+from gpuvgm.synthesis.keys.keys import LEAST_REPEATED, Hashes
 
 Moment = tuple[str, ...]  # a column of moments, or one of days and one of times of the day
 Orders = Mapping[str, tuple[Moment, ...]]  # columns whose values each have one moment, with these

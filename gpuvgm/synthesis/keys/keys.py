@@ -22,8 +22,8 @@ from gpuvgm.arrays import mixed
 from gpuvgm.columns import Count
 from gpuvgm.datasets import RowRange
 from gpuvgm.io import is_text_type, plain_values_of
-from gpuvgm.synthesis.checks import ALIKE, check_by_name
-from gpuvgm.synthesis.streams import shuffled
+from gpuvgm.synthesis.keys.checks import ALIKE, check_by_name
+from gpuvgm.synthesis.keys.streams import shuffled
 
 Hashes = NDArray[np.uint64]
 Bits = NDArray[np.uint64]  # of columns that are missing

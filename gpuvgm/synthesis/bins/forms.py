@@ -21,8 +21,8 @@ from gpuvgm.arrays import distinct_values, mixed
 from gpuvgm.columns import LARGEST_WHOLE, finite, whole
 from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.numbers import start_finder
-from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
+from gpuvgm.synthesis.bins.numbers import start_finder
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
 MULTIPLES = (1, 2, 3, 4, 5, 6, 8, 12, 15, 25)  # of powers of ten: periods that are tried
 CLOCK = (24, 60, 300, 900, 1440, 1800, 3600, 86_400)  # periods, too

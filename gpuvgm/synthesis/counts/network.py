@@ -19,13 +19,11 @@ from gpuvgm.columns import html_table
 from gpuvgm.engines import CountedColumn, Engine
 from gpuvgm.errors import counted, listed
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes, check_origins
-from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Part
-from gpuvgm.synthesis.habits import Habit
-from gpuvgm.synthesis.keys import LACKING_CODES
-from gpuvgm.synthesis.structure import Axis, Node
-from gpuvgm.synthesis.tables import backed_off, counts_of_keys
-from gpuvgm.synthesis.trees import NodeTrees, TreeSettings, codes_with_twins
+from gpuvgm.synthesis.bins import PARTS, RARE, TWIN, Bins, Codes, Part, check_origins
+from gpuvgm.synthesis.counts.structure import Axis, Node
+from gpuvgm.synthesis.counts.tables import backed_off, counts_of_keys
+from gpuvgm.synthesis.counts.trees import NodeTrees, TreeSettings, codes_with_twins
+from gpuvgm.synthesis.keys import LACKING_CODES, Habit
 
 
 @dataclass(frozen=True, slots=True)

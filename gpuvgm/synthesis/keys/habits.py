@@ -21,12 +21,9 @@ from gpuvgm.arrays import Column, mixed
 from gpuvgm.columns import CategoricalColumn, Count, FittedColumn, NumericColumn, finite, whole
 from gpuvgm.engines import AskedColumn, philox_words
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes
-from gpuvgm.synthesis.clock import Clock, Part
-from gpuvgm.synthesis.keys import MOST_CODES, Hashes
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
-from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
-from gpuvgm.synthesis.streams import column_number
+from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons, Rows, numbers_of_rows
+from gpuvgm.synthesis.keys.keys import MOST_CODES, Hashes
+from gpuvgm.synthesis.keys.streams import column_number
 
 LEAST_PAIRS = 30  # of rows of the same key
 MOST_ROWS = 5  # of each of many categories: of more, trees tell its days

@@ -19,23 +19,25 @@ from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, SampledRows
-from gpuvgm.synthesis.clock import (
+from gpuvgm.synthesis.bins import (
     ATOM_ROWS,
     DAY,
     FARTHEST_DAY,
+    LEAST_KEYS,
     MOST_DAYS,
     PARTS,
+    Bins,
     Clock,
     Part,
     PartName,
+    Persons,
+    SampledRows,
     days_of,
     moments_with_own_counts,
+    numbers_of_rows,
     parts_of_days,
 )
-from gpuvgm.synthesis.numbers import numbers_of_rows
-from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
-from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.counts.structure import Dependence
 
 LEAST_ROWS = 200  # of a sample
 LEAST_DAYS = 14

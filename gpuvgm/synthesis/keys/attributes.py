@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn
 from gpuvgm.io import taken
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
-from gpuvgm.synthesis.numbers import numbers_of_rows
+from gpuvgm.synthesis.bins import numbers_of_rows
+from gpuvgm.synthesis.keys.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
 
 LEAST_BY_CHANCE = 5  # keys that would have several values by chance, or a sample says nothing
 WITNESSES = 1 << 9  # keys with the smallest hashes, whose rows confirm what keys determine

@@ -19,10 +19,10 @@ from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints, Summary
-from gpuvgm.synthesis.clock import PARTS, RARE, TWIN, Clock, Part, PartName, moments_with_own_counts
-from gpuvgm.synthesis.forms import Forms, forms_of
-from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, start_finder, twin_finder
-from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
+from gpuvgm.synthesis.bins.clock import PARTS, RARE, TWIN, Clock, Part, PartName, moments_with_own_counts
+from gpuvgm.synthesis.bins.forms import Forms, forms_of
+from gpuvgm.synthesis.bins.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since, start_finder, twin_finder
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail

@@ -15,8 +15,8 @@ from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, is_nu
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_plain_number_type
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Bins, origin_of
-from gpuvgm.synthesis.numbers import ROUNDING, all_numbers, range_of
+from gpuvgm.synthesis.bins.bins import Bins, origin_of
+from gpuvgm.synthesis.bins.numbers import ROUNDING, all_numbers, range_of
 
 Interval = tuple[float, float]
 Finder = Callable[[Any], NDArray[np.bool_]]  # marks rows of a column, on the host

@@ -17,9 +17,19 @@ from gpuvgm.datasets import RowRange
 from gpuvgm.engines import Engine
 from gpuvgm.io import is_text_type, joined_arrays, plain_type, taken
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes, are_same_singles, nearest_singles, origin_of
-from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, range_of, start_finder, twin_numbers
+from gpuvgm.synthesis.bins import (
+    Bins,
+    Codes,
+    Rows,
+    are_same_singles,
+    nearest_singles,
+    numbers_of_rows,
+    origin_of,
+    range_of,
+    start_finder,
+    twin_numbers,
+)
+from gpuvgm.synthesis.drawing.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]

@@ -19,8 +19,8 @@ from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine, Lottery, philox_words
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
-from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.streams import column_number, seed_of_attempt
+from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.keys import column_number, seed_of_attempt
 
 MOST_COMBINATIONS = 1 << 20  # of bins, whose shares are computed
 PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions

@@ -22,8 +22,8 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn, finite, whole
 from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.numbers import start_finder
-from gpuvgm.synthesis.persons import LEAST_KEYS, Persons
+from gpuvgm.synthesis.bins.numbers import start_finder
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
 DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock

@@ -19,7 +19,7 @@ from gpuvgm.columns import finite
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
-from gpuvgm.synthesis.tables import WEIGHTS, backed_off, left_out
+from gpuvgm.synthesis.counts.tables import WEIGHTS, backed_off, left_out
 
 CHILD_GROUPS = 24  # of a child's bins, which depend on both parents
 PARENT_GROUPS = 32  # of the bins of each of two parents

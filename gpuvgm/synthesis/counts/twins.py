@@ -16,9 +16,18 @@ import numpy as np
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Bins, Codes, origins_of
-from gpuvgm.synthesis.numbers import Rows, Unit, all_numbers, are_same, numbers_of_rows, twin_numbers
-from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.bins import (
+    Bins,
+    Codes,
+    Rows,
+    Unit,
+    all_numbers,
+    are_same,
+    numbers_of_rows,
+    origins_of,
+    twin_numbers,
+)
+from gpuvgm.synthesis.counts.structure import Dependence
 
 PROBED = 1000  # rows by which most pairs of columns are found to differ
 LEAST_ROWS = 100  # of a sample, with both numbers

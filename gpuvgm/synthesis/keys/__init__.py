@@ -1,0 +1,8 @@
+"""Keys: text whose values each name someone, what belongs to each of them, and what new ones must not be.
+
+Begin with `keys.py`, then `attributes.py` and `habits.py`; `seen.py` has what all rows of a table hold.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .synthesizer import NAME as NAME, PrivateSynthesizer as PrivateSynthesizer
