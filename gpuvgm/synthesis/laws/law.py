@@ -5,7 +5,7 @@ A sort of law is a subclass of `Law` in a file of this folder, and a line of `LA
 - `find` looks for such laws in a sample of the rows,
 - `refute` counts the rows that break the law,
 - `compute` changes sampled rows so that they keep it,
-- `text` and `read` write it and read what users write,
+- `text` writes it, and `read` reads what users write,
 - `score` tells which rows break it, and in which ones its target is certain.
 """
 
@@ -88,7 +88,7 @@ class Law(ABC):
 
     sign: ClassVar[str]  # of the sort, in texts and files
     examples: ClassVar[tuple[str, ...]]  # how such laws are written
-    turn: ClassVar[int]  # of the sort in the search: the lowest is looked for first
+    turn: ClassVar[int] = 2  # of the sort in the search: the lowest is looked for first
     arity: ClassVar[range] = range(1, 2)  # how many operands there may be
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
     has_factor: ClassVar[bool] = False
@@ -96,10 +96,10 @@ class Law(ABC):
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
-        """Yield laws that a sample of the rows suggests, the best one first.
+        """Yield the laws that a sample of the rows suggests, each as its forms, the best form first.
 
-        Each comes as its forms, of which the first one is taken that fits the laws found before. None where laws of
-        the sort are forms of another sort's.
+        Of these the first one is taken that fits the laws found before. A sort whose laws are forms of another sort's
+        yields none, because they are found there.
         """
         return iter(())
 
@@ -137,7 +137,7 @@ class Law(ABC):
         return replace(self, breaches=int(outcome.broken.sum()), apart=int(outcome.apart.sum()))
 
     def compute(self, columns: Columns, rows: Rows, sampled: Rows) -> tuple[dict[str, Any], Mask]:
-        """Columns that make rows keep the law, and which rows are to be sampled again.
+        """Columns with which rows keep the law, and the rows in which more is to be done.
 
         Parameters
         ----------
@@ -152,8 +152,9 @@ class Law(ABC):
         -------
         arrays : dict of str to Array
             Values of the columns that the law changes.
-        beyond : ndarray of shape (rows,), bool
-            Whether a computed value lies beyond the training range of its column.
+        remaining : ndarray of shape (rows,), bool
+            Of a law that decides: whether the computed value lies beyond the training range; such a row is sampled
+            again. Of an order: whether the row broke it; then all orders are tried again.
         """
         column, numbers = columns[self.target], self.numbers(columns, rows)
         if not self.leaves_rows(columns):

@@ -18,7 +18,14 @@ from gpuvgm.synthesis.laws.sums import Difference, Equality, Sum
 
 _LOG = logging.getLogger("gpuvgm")
 #: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`.
-LAWS: tuple[type[Law], ...] = (Sum, Difference, Product, Equality, Order, Lookup)
+LAWS: tuple[type[Law], ...] = (
+    Sum,
+    Difference,
+    Product,
+    Equality,
+    Order,
+    Lookup,
+)
 
 
 def law_of_text(text: str, names: Collection[str]) -> Law:

@@ -28,7 +28,7 @@ class Lookup(Law):
 
     sign = "->"
     examples = ("a -> b",)
-    turn = 0
+    turn = 0  # what a table decides needs no arithmetic
     has_table = True
 
     @classmethod

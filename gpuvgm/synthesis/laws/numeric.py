@@ -107,20 +107,25 @@ class Equation(NumericLaw):
         left = f" {self.sign} ".join(self.operands)
         return f"{left} = {self.target}{f' in {self.span}' if self.span else ''}"
 
+    @property
+    def forms(self) -> Iterator[Equation]:
+        """The equation, and equations that say the same and compute one of its operands."""
+        yield self
+
     @classmethod
     @abstractmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
         """Yield the laws that a text may mean."""
 
     def score(self, columns: Columns, rows: Rows) -> Outcome:
-        """A target that is missing is certain where the operands are missing, too, unless it is often missing apart."""
+        """A missing target is certain where an operand is missing, too, unless some rows have one side alone."""
         *sides, numbers = read_columns(numbers_in, columns, self.names, rows)
         expected = self.amounts(columns, sides)
         xp = namespace_of(numbers)
-        are_missing, are_none = xp.isnan(numbers), xp.isnan(expected)
-        apart = are_missing != are_none
+        is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
+        apart = is_missing != has_no_left_side
         broken = xp.abs(numbers - expected) > self._tolerance(columns[self.target], expected, sides)
-        is_certain = ~are_missing | (are_missing & are_none & (self.apart == 0))
+        is_certain = ~is_missing | (is_missing & has_no_left_side & (self.apart == 0))
         return Outcome(broken, apart, ~apart & ~broken & is_certain)
 
     def _tolerance(self, target: FittedColumn, expected: Floats, sides: Sequence[Floats]) -> Floats | float:

@@ -12,7 +12,7 @@ from gpuvgm.columns import NumericColumn
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Rows
 from gpuvgm.synthesis.laws.codes import Columns, Mask, choose, numbers_in, read_columns, values_of_codes
-from gpuvgm.synthesis.laws.law import Outcome
+from gpuvgm.synthesis.laws.law import Law, Outcome
 from gpuvgm.synthesis.laws.numeric import NumericLaw
 from gpuvgm.synthesis.laws.sample import NOISE, LawSample
 
@@ -43,7 +43,7 @@ class Order(NumericLaw):
                     yield [order]
 
     @classmethod
-    def without_implied(cls, laws: Sequence[Any]) -> Sequence[Any]:
+    def without_implied(cls, laws: Sequence[Law]) -> Sequence[Law]:
         """Laws without the orders that follow from two others."""
         pairs = {(law.operands[0], law.target) for law in laws if isinstance(law, cls)}
         implied = {(low, high) for low, middle in pairs for lower, high in pairs if middle == lower}

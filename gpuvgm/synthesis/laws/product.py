@@ -23,7 +23,7 @@ class Product(Equation):
 
     sign = "*"
     examples = ("a * b = c", "a * b / 100 = c")
-    turn = 1
+    turn = 1  # before sums, which have several forms
     arity = range(2, 3)
     has_factor = True
 

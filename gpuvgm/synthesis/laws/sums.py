@@ -32,7 +32,6 @@ class Equality(Equation):
 
     sign = "="
     examples = ("a = b",)
-    turn = 2
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -45,7 +44,7 @@ class Equality(Equation):
         return (cls(operands, target) for operands, target in _sums_of_columns(sample, 1))
 
     @property
-    def forms(self) -> Iterator[Law]:
+    def forms(self) -> Iterator[Equation]:
         """Either column may be computed."""
         yield self
         yield self._form(Equality, (self.target,), self.operands[0])
@@ -86,7 +85,6 @@ class Sum(_Combination):
 
     sign = "+"
     examples = ("a + b = c",)
-    turn = 2  # sums have several forms, products one
     dated = frozenset({(True, False, True), (False, True, True)})
 
     @classmethod
@@ -112,7 +110,7 @@ class Sum(_Combination):
         return (cls(operands, target) for operands, target in _sums_of_columns(sample, 2))
 
     @property
-    def forms(self) -> Iterator[Law]:
+    def forms(self) -> Iterator[Equation]:
         """The sum, and the target less all other operands for each operand."""
         yield self
         first, *following = self.operands
@@ -127,7 +125,6 @@ class Difference(_Combination):
 
     sign = "-"
     examples = ("a - b = c",)
-    turn = 2
     sign_of_addends = -1
     dated = frozenset({(True, True, False), (True, False, True)})
 
@@ -145,7 +142,7 @@ class Difference(_Combination):
                     yield from (cls(pair, target, span) for target in targets.equal_to(end - start))
 
     @property
-    def forms(self) -> Iterator[Law]:
+    def forms(self) -> Iterator[Equation]:
         """The difference, the sum that is its first operand, and the difference that is each further one."""
         yield self
         first, *following = self.operands
@@ -186,16 +183,12 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
 
 def _wide_forms(law: Equation, sample: LawSample) -> list[Equation]:
     """The forms of a law that compute a column which is not narrow beside the rest, the best form first."""
-    forms = [form for form in law.forms if isinstance(form, Equation)]
-    scale = SPANS.get(law.span, 1)
-    widths = {
-        form.target: float(np.nanstd(sample.amounts[form.target]))
-        * (scale if sample.sorts[form.target] == NUMBER else 1)
-        for form in forms
-    }
+    targets, scale = [form.target for form in law.forms], SPANS.get(law.span, 1)
+    scales = {name: scale if sample.sorts[name] == NUMBER else 1 for name in targets}
+    widths = {name: float(np.nanstd(sample.amounts[name])) * scales[name] for name in targets}
     wide = [
         form
-        for form in forms
+        for form in law.forms
         if widths[form.target] >= WIDE * max(widths.values())
         and isinstance(sample.columns[form.target], NumericColumn)
         and form.is_evident(sample)
@@ -210,7 +203,7 @@ def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, int]:
     only where an operand is. A column with few different values is not computed from columns with many, because sums
     would have other values. Of the forms that remain, the one is best whose target is drawn last without laws.
     """
-    computes_addend = isinstance(form, Difference) and len(form.operands) >= LEAST_ADDENDS
+    computes_addend = form.sign_of_addends < 0 and len(form.operands) >= LEAST_ADDENDS
     is_missing_apart = bool(form.score(sample.columns, sample.few_rows).apart.any())
     values = [len(np.unique(sample.amounts[name])) for name in (form.target, *form.operands)]
     return computes_addend, is_missing_apart, values[0] < FEW_VALUES * max(values), -sample.order.index(form.target)
