@@ -25,7 +25,7 @@ from gpuvgm.synthesis.drawing import conditioned
 from gpuvgm.synthesis.laws import laws as table_of_laws, search
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.laws import Equality, Lookup, Order, Product, Sum
+from gpuvgm.synthesis.laws.laws import Equality, Lookup, Order, Product, Sum, read_laws
 from gpuvgm.synthesis.laws.numeric import Equation
 from gpuvgm.synthesis.laws.sample import LawSample, Targets
 from gpuvgm.synthesis.laws.texts import equations, splits
@@ -988,6 +988,20 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
         wrong.laws_ = tuple(laws)
         with pytest.raises(InputError, match="it could not be read again: .*(laws?|numbers)"):
             wrong.save(tmp_path / "wrong.gpuvgm")
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (3, "a law is 3, not an object"),
+        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"<=" or "->", got None'),
+        ({"sign": ["+"]}, "a law: sign must be .* got \\['\\+'\\]"),
+        ({"sign": "=", "operands": ["net"]}, "a law lacks target"),
+    ],
+)
+def test_documents_that_are_no_laws_are_refused(document: Any, problem: str, fitted: Any) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read_laws([document], fitted.transformer_.model_.by_name)
 
 
 class Maximum(Equation):

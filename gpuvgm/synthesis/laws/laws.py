@@ -1,4 +1,4 @@
-"""The table of all sorts of laws, and what concerns several laws of a table of rows."""
+"""The table `LAWS` of all sorts of laws, and what concerns several laws at once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def read_laws(documents: Iterable[Any], columns: Columns) -> tuple[Law, ...]:
 
 def _law_of_document(document: Any) -> Law:
     """The law of a document, whose sign tells its sort."""
-    sign = document.get("sign") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise ValueError(f"a law is {document!r:.60}, not an object")
+    sign = document.get("sign")
     sort = next((sort for sort in LAWS if sort.sign == sign), None)
     if sort is None:
         *signs, last = (f'"{sort.sign}"' for sort in LAWS)
