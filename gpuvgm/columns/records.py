@@ -21,7 +21,7 @@ from gpuvgm.io import is_number_type, is_text_type
 
 LARGEST_WHOLE = 10**38 - 1  # a decimal of 38 digits
 #: Attributes of classes, not of their records, that tell the classes of one family apart in documents.
-TAGS = ("name", "kind", "encoding")
+TAGS = ("name", "kind", "encoding", "sign")
 _MOST_DEPTH = 32
 
 Record = TypeVar("Record")

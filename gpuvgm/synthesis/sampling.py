@@ -43,7 +43,7 @@ from gpuvgm.synthesis.drawing import (
     value_maker,
 )
 from gpuvgm.synthesis.keys import KeyLayout, period_of, seed_of_attempt, with_habits
-from gpuvgm.synthesis.laws import Law, LawKeeper, Rule
+from gpuvgm.synthesis.laws import Law, LawKeeper
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
@@ -161,10 +161,9 @@ class Sampler:
     @cached_property
     def drawing(self) -> Drawing:
         """Drawing of bins and of places in them."""
-        laws = [law for law in self.laws if law.sign == "->" and law.target not in self.tested]
-        rules = [Rule(law, self.model.by_name) for law in laws]
         nodes = {bins.name: (place, bins) for place, bins in enumerate(self.network.structure.bins)}
-        barred = {nodes[rule.law.target][0]: rule.rare_bins(nodes[rule.law.target][1]) for rule in rules}
+        columns, laws = self.model.by_name, [law for law in self.laws if law.target not in self.tested]
+        barred = {nodes[law.target][0]: law.rare_bins(columns, nodes[law.target][1]) for law in laws}
         return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed, barred)
 
     def _computed(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
@@ -181,7 +180,7 @@ class Sampler:
         deciding = [law for law in keeper.laws if law.decides]
         of_laws = {
             places[law.target]: computed(
-                keeper, law.target, is_drawn=Rule(law, keeper.columns).leaves_rows, is_learnt=law.is_learnt
+                keeper, law.target, is_drawn=law.leaves_rows(keeper.columns), is_learnt=law.is_learnt
             )
             for law in deciding
         }

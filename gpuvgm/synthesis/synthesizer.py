@@ -128,12 +128,11 @@ from gpuvgm.synthesis.laws import (
     Law,
     LawKeeper,
     LawSearch,
-    Rule,
-    check_laws,
     columns_to_restrict,
     laws_under,
     made_of,
     merged_laws,
+    read_laws,
     tell_of_broken,
 )
 from gpuvgm.synthesis.private import NAME, PrivateSynthesizer
@@ -896,7 +895,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     ) -> Callable[[pa.Table], Dependence]:
         """Which columns may depend on which, with evidence from a sample of rows."""
         levels, first = levels_of_attributes(forms, attributes), columns_to_restrict(laws, self._conditioned)
-        ordering, deciding = [law for law in laws if not law.is_learnt], [law for law in laws if law.sign == "->"]
+        ordering, deciding = [law for law in laws if not law.is_learnt], [law for law in laws if law.has_table]
         computed, sources = frozenset(law.target for law in ordering if law.decides), made_of(ordering)
         chains = Dependence(made_of=made_of(deciding))
         deciders = {law.target: chains.sources(law.target) for law in deciding}
@@ -1327,7 +1326,7 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
             name: KeysOfThings.of(find(block.column(name)), len(plan.asked[name]), hashes)
             for name, find in asked.items()
         }
-        laws = tuple(law.counted(columns, block.column) for law in plan.laws)
+        laws = tuple(law.refute(columns, block.column) for law in plan.laws)
         return _TableCounts(joint, identifiers, laws, keys, OrderEvidence.of(columns, plan.orders, block.host_column))
 
     return count
@@ -1345,7 +1344,7 @@ def _scorer(
     structure = network.structure
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
     part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
-    rules, place_of = [Rule(law, columns) for law in laws], {bins.name: at for at, bins in enumerate(structure.bins)}
+    place_of = {bins.name: at for at, bins in enumerate(structure.bins)}
     keeper = LawKeeper(columns, laws, origins_of(structure.bins))
     in_turn = keeper.in_turn([structure.bins[place].name for place in structure.order]).computed
     # Where others depend on a column that is not computed in its turn, they say how likely its value was.
@@ -1354,7 +1353,7 @@ def _scorer(
     def score(block: Block) -> Floats:
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
-        outcomes = [rule.outcome(rows) for rule in rules]
+        outcomes = [law.score(columns, rows) for law in laws]
         pairs = zip(laws, outcomes, strict=True)
         certain = {place_of[law.target]: outcome.certain for law, outcome in pairs if law.decides}
         log_density = np.zeros(block.rows)
@@ -1439,8 +1438,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
         attributes, orders = settings.pop("attributes"), orders_of_file(settings.pop("orders"), transformer.model_)
-        laws = tuple(read_record(Law, law, "a law") for law in settings.pop("proven"))
-        check_laws(laws, transformer.model_.by_name)
+        laws = read_laws(settings.pop("proven"), transformer.model_.by_name)
         _check_settings(settings["bins"], settings["safer"], settings["laws"])
         network = read_network(model.network)
         for bins in network.structure.bins:

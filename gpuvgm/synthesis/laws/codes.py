@@ -1,0 +1,82 @@
+"""Numbers and codes of a column's values, which laws compare and compute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import beside, namespace_of
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.io import taken
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins import Rows, all_numbers, range_of
+from gpuvgm.synthesis.drawing import replaced_rows
+
+MISSING = np.inf  # code of a missing value
+Columns = Mapping[str, FittedColumn]
+Mask = NDArray[np.bool_]
+Reader = Callable[[FittedColumn, Any], Floats]
+
+
+def codes_of(column: FittedColumn, values: Any) -> Floats:
+    """Codes that tell a column's values apart, where the values lie.
+
+    The code of a category is its place, that of a number the number itself, and that of a missing number `MISSING`.
+    """
+    if isinstance(column, CategoricalColumn):
+        return column.index.find(values).astype(np.float64)
+    numbers = numbers_in(column, values)
+    xp = namespace_of(numbers)
+    codes: Floats = xp.where(xp.isnan(numbers), MISSING, numbers)
+    return codes
+
+
+def numbers_in(column: FittedColumn, values: Any) -> Floats:
+    """Numbers of a column's values, where the values lie; NaN for missing ones."""
+    if isinstance(column, CategoricalColumn):
+        amounts = np.array([np.nan if category is None else float(category) for category in (*column.categories, None)])
+        places = column.index.find(values)
+        numbers: Floats = namespace_of(places).asarray(amounts)[places]
+        return numbers
+    assert isinstance(column, NumericColumn)
+    return all_numbers(column, values).astype(np.float64) + 0.0  # no minus zero
+
+
+def read_columns(read: Reader, columns: Columns, names: Sequence[str], rows: Rows) -> list[Floats]:
+    """Numbers or codes of several columns; all lie where those of the first do."""
+    first, *following = (read(columns[name], rows(name)) for name in names)
+    return [first, *(beside(numbers, first) for numbers in following)]
+
+
+def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
+    """Values of codes, as `codes_of` gives them, or of numbers with NaN for missing ones."""
+    if isinstance(column, CategoricalColumn):
+        return column.category_values()(numbers.astype(np.int64))
+    assert isinstance(column, NumericColumn)
+    return column.codec.plain.decode(np.where(np.isinf(numbers), np.nan, numbers))
+
+
+def choose(mask: Mask, values: Any, alternatives: Any) -> Any:
+    """Values where a mask is true, alternatives elsewhere."""
+    if mask.all():
+        return values
+    places = np.flatnonzero(mask)
+    return replaced_rows(alternatives, places, taken(values, places))
+
+
+def training_range(column: FittedColumn) -> tuple[float, float]:
+    """Least and largest number of a column in the training rows."""
+    if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
+        return -np.inf, np.inf
+    ends = [*range_of(column), *map(column.codec.plain.number, column.modal_numbers)]
+    return float(np.nanmin(ends)), float(np.nanmax(ends))
+
+
+def beyond_range(column: FittedColumn, numbers: Floats) -> Mask:
+    """Which numbers lie beyond a column's training range; NaN and `MISSING` do not."""
+    low, high = training_range(column)
+    beyond: Mask = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
+    return beyond

@@ -1,0 +1,258 @@
+"""What all laws have in common.
+
+A sort of law is a subclass of `Law` in a file of this folder, and a line of `LAWS` in `laws.py`. Its five verbs:
+
+- `find` looks for such laws in a sample of the rows,
+- `refute` counts the rows that break the law,
+- `compute` changes sampled rows so that they keep it,
+- `text` writes it, and `read` reads what users write,
+- `score` tells which rows break it, and in which ones its target is certain.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from gpuvgm.arrays import namespace_of
+from gpuvgm.columns import Count, whole
+from gpuvgm.errors import InputError
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins import Bins, Rows, Span
+from gpuvgm.synthesis.drawing import replaced_rows
+from gpuvgm.synthesis.laws.codes import Columns, Mask, beyond_range, codes_of, values_of_codes
+from gpuvgm.synthesis.laws.sample import LawSample
+from gpuvgm.synthesis.laws.texts import splits
+
+MOST_POWER = 6  # of ten, as a factor of a product
+AnyLaw = TypeVar("AnyLaw", bound="Law")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What rows say of a law.
+
+    Parameters
+    ----------
+    broken : ndarray of shape (rows,), bool
+        Whether the row breaks it.
+    apart : ndarray of shape (rows,), bool
+        Whether only one side is missing.
+    certain : ndarray of shape (rows,), bool
+        Whether the target is what the operands decide.
+    """
+
+    broken: Mask
+    apart: Mask
+    certain: Mask
+
+
+@dataclass(frozen=True)  # no slots: tables are cached
+class Law(ABC):
+    """A law between columns.
+
+    All sorts have the same parts, because a model's file has them of every law. A sort leaves those that it does not
+    use at their defaults.
+
+    Parameters
+    ----------
+    operands : tuple of str
+        The columns on the left.
+    target : str
+        The column on the right.
+    span : {"", "days", "hours", "minutes", "seconds"}
+        Unit of a column of numbers that is the time between two dates.
+    power : int
+        Of a law with a factor: its power of ten, -2 where an operand is in percent.
+    keys, values : tuple of float
+        Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`.
+    breaches : int
+        Rows that break it.
+    apart : int
+        Rows where the target is missing and the operands are not, or the other way round.
+    """
+
+    operands: tuple[str, ...]
+    target: str
+    span: Span = ""
+    power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
+    keys: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    breaches: Count = 0
+    apart: Count = 0
+
+    sign: ClassVar[str]  # of the sort, in texts and files
+    examples: ClassVar[tuple[str, ...]]  # how such laws are written
+    turn: ClassVar[int] = 2  # of the sort in the search: the lowest is looked for first
+    arity: ClassVar[range] = range(1, 2)  # how many operands there may be
+    decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
+    has_factor: ClassVar[bool] = False
+    has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
+
+    @classmethod
+    def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
+        """Yield the laws that a sample of the rows suggests, each as its forms, the best form first.
+
+        Of these the first one is taken that fits the laws found before. A sort whose laws are forms of another sort's
+        yields none, because they are found there.
+        """
+        return iter(())
+
+    @classmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield the laws that a text may mean, of columns with these names or of others."""
+        return (cls((left,), right) for left, right in splits(text, cls.sign))
+
+    def learnt(self, sample: LawSample) -> Law:
+        """The law that a user wrote, with what only rows can tell.
+
+        Raises
+        ------
+        InputError
+            Where the sample does not tell it.
+        """
+        return self
+
+    @property
+    def text(self) -> str:
+        """The law as users write it."""
+        return f"{self.operands[0]} {self.sign} {self.target}"
+
+    @abstractmethod
+    def score(self, columns: Columns, rows: Rows) -> Outcome:
+        """What rows say of the law."""
+
+    @abstractmethod
+    def numbers(self, columns: Columns, rows: Rows) -> Floats:
+        """Numbers of the target that the operands decide, as `values_of_codes` takes them; NaN for none."""
+
+    def refute(self, columns: Columns, rows: Rows) -> Law:
+        """The law with the rows that break it, or that have one side alone, counted."""
+        outcome = self.score(columns, rows)
+        return replace(self, breaches=int(outcome.broken.sum()), apart=int(outcome.apart.sum()))
+
+    def compute(self, columns: Columns, rows: Rows, sampled: Rows) -> tuple[dict[str, Any], Mask]:
+        """Columns with which rows keep the law, and the rows in which more is to be done.
+
+        Parameters
+        ----------
+        columns : mapping of str to FittedColumn
+            The columns.
+        rows : callable
+            Gives the values of the operands.
+        sampled : callable
+            Gives sampled values of the target. It is called only where the law leaves some rows to them.
+
+        Returns
+        -------
+        arrays : dict of str to Array
+            Values of the columns that the law changes.
+        remaining : ndarray of shape (rows,), bool
+            Of a law that decides: whether the computed value lies beyond the training range; such a row is sampled
+            again. Of an order: whether the row broke it; then all orders are tried again.
+        """
+        column, numbers = columns[self.target], self.numbers(columns, rows)
+        if not self.leaves_rows(columns):
+            return {self.target: values_of_codes(column, numbers)}, beyond_range(column, numbers)
+        values = sampled(self.target)
+        numbers = self._beside_sampled(numbers, codes_of(column, values), columns, rows)
+        known = np.flatnonzero(~np.isnan(numbers))
+        values = replaced_rows(values, known, values_of_codes(column, numbers[known]))
+        return {self.target: values}, beyond_range(column, numbers)
+
+    def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
+        """Computed numbers, NaN in rows that keep their sampled values, whose codes these are."""
+        return np.where(np.isinf(codes), np.nan, numbers) if self.apart else numbers  # sampling says which are missing
+
+    def leaves_rows(self, columns: Columns) -> bool:
+        """Whether some rows keep the target's sampled values, as where these are missing apart from the operands."""
+        return self.apart > 0
+
+    def looked_up(self, codes: Floats) -> Floats:
+        """Codes of the target in the law's table, by codes of the operand; NaN for those that the table lacks."""
+        xp = namespace_of(codes)
+        keys, values = map(xp.asarray, self._table)
+        places = xp.minimum(xp.searchsorted(keys, codes), len(keys) - 1)
+        decided: Floats = xp.where(keys[places] == codes, values[places], np.nan)
+        return decided
+
+    @cached_property
+    def _table(self) -> tuple[Floats, Floats]:
+        return np.array(self.keys), np.array(self.values)
+
+    def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
+        """Bins of the target that sampling must not place beside rare values of the operand."""
+        return np.zeros(len(bins), np.bool_)
+
+    def is_on_steps(self, columns: Columns) -> bool:
+        """Whether numbers that are computed of any values of the operands lie on the target's steps."""
+        return True
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether trees draw the target nearly as it is computed, whichever of both columns comes first."""
+        return False
+
+    @property
+    def forms(self) -> Iterator[Law]:
+        """The law, and laws that say the same and compute one of its operands."""
+        yield self
+
+    def _form(self, sort: type[AnyLaw], operands: tuple[str, ...], target: str) -> AnyLaw:
+        """A law of a sort with these columns and all further parts of this one."""
+        parts = {part.name: getattr(self, part.name) for part in fields(self)}
+        return sort(**parts | {"operands": operands, "target": target})
+
+    @classmethod
+    def without_implied(cls, laws: Sequence[Law]) -> Sequence[Law]:
+        """Laws without those of this sort that follow from the rest."""
+        return laws
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its operands and its target."""
+        return (*self.operands, self.target)
+
+    @property
+    def holds(self) -> bool:
+        """Whether no row breaks it."""
+        return not self.breaches
+
+    @property
+    def uncounted(self) -> Law:
+        """The law without what rows say of it."""
+        return replace(self, breaches=0, apart=0)
+
+    def merge(self, law: Law) -> Law:
+        """The law with the counts of two sets of rows: its own, and those of the same law counted elsewhere."""
+        return replace(self, breaches=self.breaches + law.breaches, apart=self.apart + law.apart)
+
+    def check(self, columns: Columns) -> None:
+        """Raise ValueError where a law from a file is not one of these columns."""
+        names = self.names
+        if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
+            raise ValueError(f'the law "{self}" is not of modelled columns')
+        if len(self.operands) not in self.arity or len(self.keys) != len(self.values):
+            raise ValueError(f'the law "{self}" has other parts than such laws')
+        if self.power and not self.has_factor:
+            raise ValueError(f'the law "{self}" has a factor, but is no product')
+        if bool(self.keys) != self.has_table or list(self.keys) != sorted({*self.keys}):
+            raise ValueError(f'the numbers of "{self}" do not ascend')
+        self.check_kinds(columns)
+
+    def check_kinds(self, columns: Columns) -> None:
+        """Raise InputError, a ValueError, where columns are of kinds that the sort does not take."""
+        if problem := self.kinds_problem(columns):
+            raise InputError(f'laws: "{self}": {problem}')
+
+    def kinds_problem(self, columns: Columns) -> str:
+        """What is wrong with the kinds of the columns for such a law; empty where nothing is."""
+        return ""

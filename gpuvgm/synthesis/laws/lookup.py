@@ -1,0 +1,207 @@
+"""Lookups: columns of which each value goes with one value of the target, such as a product and its price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gpuvgm.arrays import namespace_of
+from gpuvgm.columns import CategoricalColumn, NumericColumn
+from gpuvgm.errors import InputError
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins, Persons, Rows
+from gpuvgm.synthesis.laws.codes import MISSING, Columns, Mask, codes_of, read_columns, training_range
+from gpuvgm.synthesis.laws.law import Law, Outcome
+from gpuvgm.synthesis.laws.sample import LEAST_BROKEN, LawSample
+
+MOST_KEYS = 1 << 14  # values of a column that decides its target
+PROBED_KEYS = 480  # rows that a lookup is tried on first
+PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat others if it decides any
+REPEATS = 0.02  # of these rows, that do
+LEAST_RISING = 8  # numbers that rise or fall with those which decide them, hardly by chance
+
+
+class Lookup(Law):
+    """The target is looked up in a table by the operand's value; rare values are not in the table."""
+
+    sign = "->"
+    examples = ("a -> b",)
+    turn = 0  # what a table decides needs no arithmetic
+    has_table = True
+
+    @classmethod
+    def find(cls, sample: LawSample) -> Iterator[Sequence[Lookup]]:
+        """Yield lookups, those of the target that is drawn last first: by the operand with the fewest values.
+
+        Numbers decide categories only where these do not decide them, because new numbers may be drawn.
+        """
+        keys_of = {name: keys for name in sample.columns if (keys := _keys_of(name, sample)) is not None}
+        pairs = _probable_pairs(keys_of, sample)
+        lookups = [law for name, target in pairs if (law := cls._of(name, target, keys_of[name], sample)) is not None]
+
+        def rank(law: Lookup) -> tuple[bool, int]:
+            are_categories = [isinstance(sample.columns[name], CategoricalColumn) for name in law.names]
+            return are_categories == [False, True], -sample.order.index(law.target)
+
+        return ([law] for law in sorted(lookups, key=rank))
+
+    @classmethod
+    def _of(cls, name: str, target: str, keys: _Keys, sample: LawSample) -> Lookup | None:
+        """The lookup of a target by a column's keys, if the rows keep it and are evidence of it."""
+        codes = sample.codes[target]
+        values = keys.values(codes)
+        if np.any(np.isfinite(codes) & (values[keys.of_rows] != codes)):
+            return None
+        shuffled, usual = codes[sample.shuffled], keys.usual(codes)
+        broken = np.count_nonzero(np.isfinite(shuffled) & (values[keys.of_rows] != shuffled))
+        if isinstance(sample.columns[name], NumericColumn):
+            broken = np.minimum(broken, keys.rows_beside_changes(codes))
+        if broken < LEAST_BROKEN or np.mean(usual[keys.of_rows]) < LISTED:
+            return None
+        return cls((name,), target)._with_table(keys.distinct[usual], values[usual])
+
+    def learnt(self, sample: LawSample) -> Lookup:
+        """The lookup with the values of a sample that enough persons have.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
+        keys, codes = _Keys.of(sample.codes[self.operands[0]], sample.persons), sample.codes[self.target]
+        values, usual = keys.values(codes), keys.usual(codes)
+        if not usual.any():
+            whose = " that are not of fewer keys" if sample.persons.keys else ""
+            raise InputError(
+                f'laws: "{self}": no value of "{self.operands[0]}" has {LISTED_ROWS} rows of the sample{whose}'
+            )
+        return self._with_table(keys.distinct[usual], values[usual])
+
+    def _with_table(self, keys: Floats, values: Floats) -> Lookup:
+        return replace(self, keys=tuple(keys.tolist()), values=tuple(values.tolist()))
+
+    def score(self, columns: Columns, rows: Rows) -> Outcome:
+        """Rows with a value that the table lacks say nothing."""
+        operand, codes = read_columns(codes_of, columns, self.names, rows)
+        expected = self.looked_up(operand)
+        xp = namespace_of(expected)
+        is_known = ~xp.isnan(expected)
+        apart = is_known & xp.isinf(codes) & ~xp.isinf(expected)
+        broken = is_known & ~apart & (expected != codes)
+        return Outcome(broken, apart, is_known & ~apart & ~broken)
+
+    def numbers(self, columns: Columns, rows: Rows) -> Floats:
+        """Codes of the target; NaN where the table lacks the operand's value."""
+        (operand,) = read_columns(codes_of, columns, self.operands, rows)
+        return self.looked_up(operand)
+
+    def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
+        """Where the table lacks the operand's value, a number between those of its neighbours, if they tell it."""
+        numbers = super()._beside_sampled(numbers, codes, columns, rows)
+        return np.where(np.isnan(numbers) & ~np.isinf(codes), self._between(columns, rows), numbers)
+
+    def _between(self, columns: Columns, rows: Rows) -> Floats:
+        """Numbers of the target, interpolated between those in the table.
+
+        NaN unless the target's numbers all rise with those of the operand, or all fall: else neighbours say nothing.
+        """
+        (codes,) = read_columns(codes_of, columns, self.operands, rows)
+        keys, values = (table[np.all(np.isfinite(self._table), axis=0)] for table in self._table)
+        steps = np.diff(values)
+        are_numbers = all(isinstance(columns[name], NumericColumn) for name in self.names)
+        if not are_numbers or len(keys) < LEAST_RISING or not (np.all(steps > 0) or np.all(steps < 0)):
+            return np.full(len(codes), np.nan)
+        slopes, finite = steps / np.diff(keys), np.where(np.isfinite(codes), codes, keys[0])
+        beyond = slopes[0] * np.minimum(finite - keys[0], 0) + slopes[-1] * np.maximum(finite - keys[-1], 0)
+        numbers = np.clip(np.interp(finite, keys, values) + beyond, *training_range(columns[self.target]))
+        return np.where(np.isfinite(codes), numbers, np.nan)
+
+    def leaves_rows(self, columns: Columns) -> bool:
+        """Whether the table lacks values of the operand, or the target is missing apart from it."""
+        operand = columns[self.operands[0]]
+        has_every_key = isinstance(operand, CategoricalColumn) and len(self.keys) == len(operand.categories)
+        return super().leaves_rows(columns) or not has_every_key
+
+    def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
+        """Bins of the target with rare categories alone: beside a rare category they would give its rows away."""
+        operand, target = columns[self.operands[0]], columns[self.target]
+        if not isinstance(operand, CategoricalColumn) or not isinstance(target, CategoricalColumn):
+            return super().rare_bins(columns, bins)
+        are_rare = np.array(target.counts)[bins.low.astype(np.int64)] < LISTED_ROWS
+        rare: Mask = np.logical_and.reduceat(are_rare, bins.first[:-1])
+        return rare
+
+    @property
+    def is_learnt(self) -> bool:
+        """Whether the table is so short that trees learn it."""
+        return len(self.keys) <= MOST_CATEGORIES
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of a column, which are its different codes; the key of each row; and whose the rows are."""
+
+    distinct: Floats
+    of_rows: Ints
+    persons: Persons
+
+    @classmethod
+    def of(cls, codes: Floats, persons: Persons) -> _Keys:
+        """Keys of the codes of rows."""
+        return cls(*np.unique(codes, return_inverse=True), persons)
+
+    def at(self, places: Ints) -> _Keys:
+        """The same keys, with some of the rows."""
+        return _Keys(self.distinct, self.of_rows[places], self.persons.at(places))
+
+    def may_decide(self, codes: Floats) -> Mask:
+        """Which columns, whose codes have shape (columns, rows), have the same code in neighbouring rows of a key."""
+        order = np.argsort(self.of_rows, kind="stable")
+        same = np.diff(self.of_rows[order]) == 0
+        earlier, later = codes[:, order[:-1][same]], codes[:, order[1:][same]]
+        decided: Mask = ~np.any(np.isfinite(earlier) & np.isfinite(later) & (earlier != later), axis=1)
+        return decided
+
+    def values(self, codes: Floats) -> Floats:
+        """Code of a target for each key, from the last row that has one; `MISSING` where none has."""
+        present, values = np.isfinite(codes), np.full(len(self.distinct), MISSING)
+        values[self.of_rows[present]] = codes[present]
+        return values
+
+    def usual(self, codes: Floats) -> Mask:
+        """Which keys enough persons have in rows with a code of a target, or in rows without one if none has a code."""
+        has_code = np.bincount(self.of_rows[np.isfinite(codes)], minlength=len(self.distinct)) > 0
+        keys = np.where(np.isfinite(codes) | ~has_code[self.of_rows], self.of_rows, -1)
+        return self.persons.counts(keys, len(self.distinct)) >= LISTED_ROWS
+
+    def rows_beside_changes(self, codes: Floats) -> int:
+        """Rows that repeat the code of a target in an earlier row of their key, where the next key has another code.
+
+        Only these rows show that numbers decide a target. Where the target merely changes at a threshold, all keys but
+        those at the threshold have the code of the next key, and few rows are beside it.
+        """
+        values, rows = self.values(codes), np.bincount(self.of_rows[np.isfinite(codes)], minlength=len(self.distinct))
+        changes = np.isfinite(values[1:]) & np.isfinite(values[:-1]) & (values[1:] != values[:-1])
+        return int(np.sum(np.maximum(rows[:-1] - 1, 0)[changes]))
+
+
+def _keys_of(name: str, sample: LawSample) -> _Keys | None:
+    """Keys of a column; None where they are too many, or most rows have rare ones."""
+    codes, is_category = sample.codes[name], isinstance(sample.columns[name], CategoricalColumn)
+    probe = codes[sample.shuffled[:PROBED_REPEATS]]
+    if not is_category and len(np.unique(probe)) > (1 - REPEATS) * len(probe):
+        return None
+    keys = _Keys.of(codes, sample.persons)
+    come_back = is_category or np.mean(keys.usual(np.zeros(len(codes)))[keys.of_rows]) >= LISTED
+    return keys if come_back and len(keys.distinct) <= MOST_KEYS else None
+
+
+def _probable_pairs(keys_of: Mapping[str, _Keys], sample: LawSample) -> Iterator[tuple[str, str]]:
+    """Yield columns and targets that they decide in few rows, the columns with the fewest keys first."""
+    names, rows = [*sample.columns], sample.shuffled[:PROBED_KEYS]
+    probes = np.array([codes[rows] for codes in sample.codes.values()])
+    for name in sorted(keys_of, key=lambda name: len(keys_of[name].distinct)):
+        decided = (names[place] for place in np.flatnonzero(keys_of[name].at(rows).may_decide(probes)))
+        yield from ((name, target) for target in decided if target != name)

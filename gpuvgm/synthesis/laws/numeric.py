@@ -1,0 +1,140 @@
+"""Laws of numbers: what columns they may have, how amounts in different units are added, and equations."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from gpuvgm.arrays import namespace_of
+from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins import Rows, Unit
+from gpuvgm.synthesis.laws.codes import Columns, numbers_in, read_columns
+from gpuvgm.synthesis.laws.law import Law, Outcome
+from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, LEAST_ROWS, NOISE, LawSample
+
+LEAST_SHARE = 0.02  # of a sample's rows, that break a law where a column has the values of other rows
+DURATIONS, MOMENTS = "durations", "moments"  # sorts of numbers beside NUMBER; names of sorts of moments begin so
+
+
+class NumericLaw(Law):
+    """A law of columns of numbers. What the operands make is their sum, unless a sort says otherwise."""
+
+    sign_of_addends: ClassVar[int] = 1  # of all operands but the first
+
+    def numbers(self, columns: Columns, rows: Rows) -> Floats:
+        """Numbers of the target, as the operands make them."""
+        return self.amounts(columns, read_columns(numbers_in, columns, self.operands, rows))
+
+    def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
+        """The left side of the law in numbers of the target, from numbers of the operands."""
+        *units, target = self._units(columns)
+        signs = (1, *([self.sign_of_addends] * (len(units) - 1)))
+        # Bases are added as fractions: nanoseconds since 1970 are too large for floats, only their difference is not.
+        weights = [sign * unit.factor / target.factor for sign, unit in zip(signs, units, strict=True)]
+        shift = sum((weight * unit.base for weight, unit in zip(weights, units, strict=True)), Fraction(-target.base))
+        total: Floats = float(weights[0]) * sides[0]
+        for weight, side in zip(weights[1:], sides[1:], strict=True):
+            total = total + float(weight) * side
+        return total + float(shift) + 0.0
+
+    def _units(self, columns: Columns) -> list[Unit]:
+        """Units of the operands and the target, all of which hold numbers."""
+        units = [Unit.of(columns[name], self.span) for name in self.names]
+        assert all(units)
+        return [unit for unit in units if unit is not None]
+
+    def kinds_problem(self, columns: Columns) -> str:
+        """What is wrong where columns hold no numbers, or numbers of sorts that do not go together."""
+        units = {name: Unit.of(columns[name], self.span) for name in self.names}
+        without = [name for name, unit in units.items() if unit is None]
+        without += [name for name in self.changed if not isinstance(columns[name], NumericColumn)]
+        if without:
+            return f'column "{without[0]}" is not modelled as numbers: declare it "continuous"'
+        if self.fits([unit.sort for unit in units.values() if unit is not None]):
+            return ""
+        return (
+            'dates and times have orders, and a time between: "end - start = stay in days", where stay is a number, '
+            "and without a unit where it is a duration"
+        )
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Columns that the law gives other numbers."""
+        return (self.target,)
+
+    def fits(self, sorts: Sequence[str]) -> bool:
+        """Whether columns may hold these sorts of numbers, the target's last."""
+        return len({*sorts}) == 1 and not self.span
+
+    def is_on_steps(self, columns: Columns) -> bool:
+        """Whether sums or differences of any values of the operands lie on the target's steps."""
+        target, *steps = (self._step(columns[name]) for name in (self.target, *self.operands))
+        if not target:
+            return isinstance(columns[self.target], NumericColumn)
+        return all(
+            step >= target / 2 and abs(step / target - np.rint(step / target)) < NOISE * step / target for step in steps
+        )
+
+    def _step(self, column: FittedColumn) -> float:
+        """Distance of a column's neighbouring values in a common unit; 0 where they lie anywhere, or are categories."""
+        unit = Unit.of(column, self.span)
+        step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
+        return 0.0 if unit is None else float(unit.factor) * step
+
+    def is_evident(self, sample: LawSample) -> bool:
+        """Whether few rows keep the law, and would not if an operand had the values of other rows."""
+        broken = self.score(sample.columns, sample.few_rows).broken
+        present = [~np.isnan(sample.amounts[name]) for name in self.names]
+        rows = np.count_nonzero(np.all(present, axis=0))
+        if broken.any() or rows < LEAST_ROWS:
+            return False
+        least = max(LEAST_BROKEN, LEAST_SHARE * rows)
+        shifted = (self.score(sample.columns, sample.with_shifted(name)) for name in self.operands)
+        return all(np.count_nonzero(outcome.broken) >= least for outcome in shifted)
+
+
+class Equation(NumericLaw):
+    """A law of numbers that makes its target equal to its left side, to the target's step."""
+
+    @property
+    def text(self) -> str:
+        """The left side, the target and the unit of the time between."""
+        left = f" {self.sign} ".join(self.operands)
+        return f"{left} = {self.target}{f' in {self.span}' if self.span else ''}"
+
+    @property
+    def forms(self) -> Iterator[Equation]:
+        """The equation, and equations that say the same and compute one of its operands."""
+        yield self
+
+    @classmethod
+    @abstractmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield the laws that a text may mean."""
+
+    def score(self, columns: Columns, rows: Rows) -> Outcome:
+        """A missing target is certain where an operand is missing, too, unless some rows have one side alone."""
+        *sides, numbers = read_columns(numbers_in, columns, self.names, rows)
+        expected = self.amounts(columns, sides)
+        xp = namespace_of(numbers)
+        is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
+        apart = is_missing != has_no_left_side
+        broken = xp.abs(numbers - expected) > self._tolerance(columns[self.target], expected, sides)
+        is_certain = ~is_missing | (is_missing & has_no_left_side & (self.apart == 0))
+        return Outcome(broken, apart, ~apart & ~broken & is_certain)
+
+    def _tolerance(self, target: FittedColumn, expected: Floats, sides: Sequence[Floats]) -> Floats | float:
+        """By how much numbers of the target may be off."""
+        assert isinstance(target, NumericColumn)
+        plain = target.codec.plain
+        return HALF * plain.spacing if plain.spacing else NOISE * self._largest(expected, sides)
+
+    def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
+        """The largest numbers that the rounding of a result depends on."""
+        largest: Floats = namespace_of(expected).abs(expected)
+        return largest

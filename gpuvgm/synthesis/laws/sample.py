@@ -1,0 +1,160 @@
+"""The sample of rows in which laws are looked for, and what searches of several sorts read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.columns import NumericColumn
+from gpuvgm.engines import AskedColumn, Engine
+from gpuvgm.io import taken
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins import NUMBER, SPANS, Persons, Rows, Span, Unit
+from gpuvgm.synthesis.counts import Dependence, order_of
+from gpuvgm.synthesis.laws.codes import Columns, Mask, codes_of, numbers_in
+
+LEAST_ROWS = 100  # of a sample, with all columns of a law
+LEAST_BROKEN = 20  # of these rows, that break a law where a column has the values of other rows
+FEW_ROWS = 20_000  # among which sums, products and orders are looked for
+PROBED = 24  # rows that a law is tried on first
+MOST_COLUMNS = 64  # of numbers, among which sums and products are looked for
+HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
+NOISE = 1e-9  # of a number without a step, by which it may be
+
+
+@dataclass(frozen=True)  # no slots: numbers are cached
+class LawSample:
+    """A sample of rows.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        The modelled columns.
+    rows : callable
+        Gives the rows of a column.
+    persons : Persons
+        Whose the rows are.
+    dependence : Dependence
+        Which columns may depend on which, and which come first.
+    engine : Engine
+        Compute engine.
+    """
+
+    columns: Columns
+    rows: Rows
+    persons: Persons
+    dependence: Dependence
+    engine: Engine
+
+    @cached_property
+    def codes(self) -> dict[str, Floats]:
+        """Codes of all rows, by column."""
+        return {name: codes_of(column, self.rows(name)) for name, column in self.columns.items()}
+
+    @cached_property
+    def shuffled(self) -> Ints:
+        """Places of the rows in a random order, which is the same for samples of the same length."""
+        codes = next(iter(self.codes.values()), np.empty(0))
+        return np.random.default_rng(0).permutation(len(codes))
+
+    @cached_property
+    def order(self) -> list[str]:
+        """The columns in the order in which they would be drawn without laws, as few rows say."""
+        ranks = {}
+        for name, codes in self.codes.items():
+            distinct, places = np.unique(codes[self.shuffled[:FEW_ROWS]], return_inverse=True)
+            ranks[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False)
+        return order_of(ranks, self.dependence, self.engine)
+
+    @cached_property
+    def _units(self) -> dict[str, Unit]:
+        return {name: unit for name, column in self.columns.items() if (unit := Unit.of(column)) is not None}
+
+    @cached_property
+    def _few_rows(self) -> dict[str, Any]:
+        return {name: taken(self.rows(name), self.shuffled[:FEW_ROWS]) for name in self._units}
+
+    def few_rows(self, name: str) -> Any:
+        """Few rows of a column of numbers, shuffled."""
+        return self._few_rows[name]
+
+    def with_shifted(self, shifted: str) -> Rows:
+        """The few rows, where one column has the values of other rows."""
+
+        def rows(name: str) -> Any:
+            values = self.few_rows(name)
+            return taken(values, np.roll(np.arange(len(values)), 1)) if name == shifted else values
+
+        return rows
+
+    @cached_property
+    def sorts(self) -> dict[str, str]:
+        """Sort of each column of numbers: plain ones, durations, or moments of some zone."""
+        return {name: unit.sort for name, unit in self._units.items()}
+
+    @cached_property
+    def amounts(self) -> dict[str, Floats]:
+        """What the numbers of the few rows mean, by column; nanoseconds for moments and durations."""
+        numbers = {name: numbers_in(self.columns[name], self.few_rows(name)) for name in self._units}
+        return {
+            name: float(unit.factor) * numbers[name] + float(unit.factor * unit.base)
+            for name, unit in self._units.items()
+        }
+
+    @cached_property
+    def number_columns(self) -> list[str]:
+        """Columns of plain numbers, of which sums and products may be."""
+        return [name for name, sort in self.sorts.items() if sort == NUMBER][:MOST_COLUMNS]
+
+    def numeric(self, names: Sequence[str]) -> list[str]:
+        """Those of some columns that are modelled as numbers, as targets of equations are."""
+        return [name for name in names if isinstance(self.columns[name], NumericColumn)]
+
+    def first_amounts(self, names: Sequence[str]) -> Floats:
+        """What the numbers of the first few rows mean, shape (columns, `PROBED`)."""
+        return np.array([self.amounts[name][:PROBED] for name in names]).reshape(len(names), PROBED)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The first few rows of columns that equations may compute.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns.
+    amounts : ndarray of shape (columns, PROBED)
+        What their numbers mean.
+    tolerances : ndarray of shape (columns, PROBED)
+        How far these may be from what is computed, by rounding.
+    """
+
+    names: Sequence[str]
+    amounts: Floats
+    tolerances: Floats
+
+    @classmethod
+    def of(cls, sample: LawSample, names: Sequence[str], span: Span = "") -> Targets:
+        """The columns of a sample, whose numbers may count the time between dates."""
+        amounts = sample.first_amounts(names) * SPANS.get(span, 1)
+        tolerances = NOISE * np.abs(amounts)
+        for place, name in enumerate(names):
+            column: Any = sample.columns[name]
+            unit, spacing = Unit.of(column, span), column.codec.plain.spacing
+            if spacing and unit is not None:
+                tolerances[place] = HALF * spacing * float(unit.factor)
+        return cls(names, amounts, tolerances)
+
+    def are_equal(self, results: Floats) -> Mask:
+        """Which columns equal a result in all of these rows; a missing number equals any."""
+        with np.errstate(over="ignore"):  # what is infinite is no number of the table
+            equal: Mask = ~np.any(np.abs(results - self.amounts) > self.tolerances, axis=1)
+        return equal
+
+    def equal_to(self, results: Floats) -> list[str]:
+        """Names of the columns that equal a result."""
+        return [self.names[place] for place in np.flatnonzero(self.are_equal(results)).tolist()]
