@@ -21,7 +21,7 @@ from gpuvgm.io.frames import (
     polars_source,
 )
 from gpuvgm.io.scans import dataset_source, iterator_source, lazy_source, relation_source, stream_source
-from gpuvgm.io.source import Source, is_loaded
+from gpuvgm.io.source import Source, TextOptions, is_loaded
 
 if TYPE_CHECKING:
     import duckdb
@@ -91,7 +91,7 @@ def open_source(
     if isinstance(source, Source):
         return source
     if isinstance(source, (str, os.PathLike)):
-        return file_source([source], delimiter, as_text=as_text)
+        return file_source([source], TextOptions(delimiter, as_text))
     if isinstance(source, (list, tuple)):
         return _from_list(source, delimiter, as_text=as_text)
     return _from_memory(source, open_part or open_source)
@@ -99,7 +99,7 @@ def open_source(
 
 def _from_list(parts: Any, delimiter: str | None, *, as_text: bool) -> Source:
     if parts and all(isinstance(part, (str, os.PathLike)) for part in parts):
-        return file_source(parts, delimiter, as_text=as_text)
+        return file_source(parts, TextOptions(delimiter, as_text))
     if not parts:
         raise InputError("an empty list was given as source; give at least one path")
     raise InputError("a list as source must hold paths only; for a list of frames pass iter(frames)")

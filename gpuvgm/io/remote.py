@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command, printable
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 LOG = logging.getLogger("gpuvgm")
 PASSING_STATUS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -390,6 +391,14 @@ def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None)
         yield from queue
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def side_by_side(function: Callable[[T], R], paths: Sequence[T]) -> list[R]:
+    """Apply a function to each file; those of stores are read several at a time."""
+    if not any(isinstance(path, RemoteFile) for path in paths):
+        return [function(path) for path in paths]
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-open") as threads:
+        return list(threads.map(function, paths))
 
 
 #: Extra of gpuvgm that brings a scheme, and what its credentials are called in the environment.
