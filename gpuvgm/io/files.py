@@ -324,7 +324,7 @@ class FileSource(Source):
     def dtypes(self) -> Mapping[str, str]:
         """Nullable dtypes of pandas by column, of the first file that has the common type."""
         firsts = {name: next((p for p in self.parts if self._is_common(p, name)), None) for name in self.schema.names}
-        dtypes = {name: part.dtypes.get(name) for name, part in firsts.items() if isinstance(part, ParquetPart)}
+        dtypes = {name: part.dtypes.get(name) for name, part in firsts.items() if part is not None}
         return {name: dtype for name, dtype in dtypes.items() if dtype is not None}
 
     def _is_common(self, part: Part, name: str) -> bool:
@@ -406,7 +406,7 @@ class FileSource(Source):
                 with check:
                     rows = [run for _, run in shares]
                     pieces = part.sample(part.stored(columns), rows)
-                    finer |= part.finer(columns, rows) if isinstance(part, ParquetPart) else set()
+                    finer |= part.finer(columns, rows)
                 for (number, _), piece in zip(shares, pieces, strict=True):
                     batches[number] += [self._uniform(part, with_key_columns(part, columns, batch)) for batch in piece]
         for name in sorted(finer):
@@ -581,29 +581,38 @@ def file_source(paths: Paths, text: TextOptions = BY_HEADER) -> FileSource:
     listing = join_listings([expand(os.fspath(path)) for path in paths])
     refuse_lakes_around(listing.lake_folders)
     files = [with_entry(file) for file in listing.files]
-    name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
+    names = tuple(os.fspath(path) for path in paths)
+    name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     stamps = tuple(stamp_of(file, listed=True) for file in files)
-    entries = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
+    entries = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True))) if listing.manifests else {}
     if not files:
         raise nothing_in(name)
     for path, (size, _) in zip(files, stamps, strict=True):
         check_name(str(path))
         if size == 0:
             raise InputError(f"{path}: {_why_empty(path)}")
-    file_parts = [as_recorded(part, entries) for part in open_parts(files, text)]
-    parts = tuple(with_keys(file_parts, [listing.values.get(file, {}) for file in listing.files]))
+    parts: Sequence[Part] = open_parts(files, text)
+    if entries:
+        parts = [as_recorded(part, entries) for part in parts]
+    if listing.values:
+        parts = with_keys(parts, [listing.values.get(file, {}) for file in listing.files])
     check_unique(str(parts[0].path), parts[0].schema.names)
-    if len(parts) > 1:
-        parts = tuple(replace(part, schema=with_wide_indices(part.schema)) for part in parts)
-    schema = common_schema([(str(part.path), part.schema) for part in parts])
+    schema, parts = _in_one_schema(parts)
     _warn_of_legacy(parts)
-    names = tuple(os.fspath(path) for path in paths)
-    return FileSource(name, schema, parts, stamps, given=names, folders=tuple(listing.folders))
+    return FileSource(name, schema, tuple(parts), stamps, given=names, folders=tuple(listing.folders))
+
+
+def _in_one_schema(parts: Sequence[Part]) -> tuple[pa.Schema, Sequence[Part]]:
+    """Columns and types that hold the values of all files, and the files with indices as wide as these."""
+    if len(parts) == 1:
+        return parts[0].schema, parts
+    parts = [replace(part, schema=with_wide_indices(part.schema)) for part in parts]
+    return common_schema([(str(part.path), part.schema) for part in parts]), parts
 
 
 def _warn_of_legacy(parts: Sequence[Part]) -> None:
     """Warn of files that Spark wrote in LEGACY mode."""
-    legacy = [part for part in parts if isinstance(part, ParquetPart) and part.legacy]
+    legacy = [part for part in parts if part.legacy]
     if legacy:
         names = sorted({name for part in legacy for name in part.legacy})
         more = f" and {counted(len(legacy) - 1, 'more file')}" if legacy[1:] else ""

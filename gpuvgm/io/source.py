@@ -265,6 +265,16 @@ class Part:
         def read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None) -> Iterator[Batch]:
             """Read the columns through, or some of the groups."""
 
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Nullable dtypes of pandas by column, if it wrote the file."""
+        return {}
+
+    @property
+    def legacy(self) -> frozenset[str]:
+        """Columns that Spark wrote in a calendar in which they are not read."""
+        return frozenset()
+
     def check(self) -> None:
         """Refuse a file whose bytes are not those that were written, where these are known."""
 
@@ -299,6 +309,10 @@ class Part:
         """Batches of each run; only where `rows` is known."""
         check_runs(str(self.path), None, runs)
         return []
+
+    def finer(self, columns: Sequence[str], runs: Runs) -> set[str]:
+        """Columns whose rows in runs have more digits than are read."""
+        return set()
 
     def metadata(self) -> dict[str, str] | None:
         """Key/value metadata of a Parquet file; None for other formats."""
