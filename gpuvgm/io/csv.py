@@ -227,7 +227,7 @@ def csv_parts(paths: Sequence[Location], options: TextOptions) -> list[CsvPart]:
     ]
 
 
-CSV = Format("csv", "a CSV file", (*COMMAS, *TABS), csv_parts)
+CSV = Format("CSV", (*COMMAS, *TABS), csv_parts)
 
 
 def files_with_delimiters(
@@ -445,18 +445,15 @@ def start_of_text(path: Location) -> bytes:
 def foreign_bytes(path: Location, text: bytes) -> str | None:
     """Describe a file whose first bytes are not those of text; None for text."""
     if path.suffix.lower() != ".gz":
-        for form in (PARQUET, IPC):
+        for form, kind in ((PARQUET, "a Parquet file"), (IPC, "an Arrow file")):
             if text.startswith(form.magic):
-                return f"not CSV text: is this {form.title}? rename it so that it ends in {form.endings[0]}"
+                return f"not CSV text: is this {kind}? rename it so that it ends in {form.endings[0]}"
         if text.startswith(GZIP_MAGIC):
             return f"not CSV text: is this a compressed file? rename it so that it ends in {path.suffix}.gz"
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
     if b"\0" in text:
-        return (
-            f"not CSV text, it holds NUL bytes: is this {PARQUET.title}? rename it so that it ends in "
-            f"{PARQUET.endings[0]}"
-        )
+        return "not CSV text, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
     return None
 
 

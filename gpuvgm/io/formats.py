@@ -30,16 +30,18 @@ FOREIGN_ENDINGS = (
 )
 #: Endings under which nobody looks for Parquet.
 NOT_PARQUET = (*(ending for form in FORMATS if form is not PARQUET for ending in form.endings), *FOREIGN_ENDINGS)
+READ_FORMATS = ", ".join(form.name for form in FORMATS if form.is_read)
 READ_ENDINGS = ", ".join(ending for form in FORMATS if form.is_read for ending in form.endings)
-_BY_ENDING = {ending: form for form in FORMATS for ending in form.endings}
-_BY_MAGIC = {form.magic: form for form in FORMATS if form.magic}
 
 
 def format_by_ending(path: PurePath | RemoteFile) -> Format | None:
     """The format that the ending of a name gives, in capital letters or small ones; None for an unknown ending."""
-    name = path.name.lower()
-    compressed = (form for ending, form in _BY_ENDING.items() if ending.endswith(".gz") and name.endswith(ending))
-    return next(compressed, _BY_ENDING.get(path.suffix.lower()))
+    name, suffix = path.name.lower(), path.suffix.lower()
+
+    def is_ending(ending: str) -> bool:
+        return name.endswith(ending) if ending.endswith(".gz") else suffix == ending
+
+    return next((form for form in FORMATS if any(map(is_ending, form.endings))), None)
 
 
 def format_of(path: Location) -> Format:
@@ -54,7 +56,8 @@ def format_of(path: Location) -> Format:
     if form is not None:
         return form
     with open_binary(path) as file:
-        form = _BY_MAGIC.get(file.read(4))
+        start = file.read(4)
+    form = next((form for form in FORMATS if form.magic and form.magic == start), None)
     if form is None:
         raise InputError(f"{path}: unknown kind of file; known endings: {READ_ENDINGS}")
     return form

@@ -120,4 +120,4 @@ def _rows_of_batches(path: Location) -> tuple[int, ...]:
     return tuple(rows)
 
 
-IPC = Format("ipc", "an Arrow file", (".arrow", ".arrows", ".feather", ".ipc"), one_by_one(ipc_part), FILE_MAGIC[:4])
+IPC = Format("Arrow IPC", (".arrow", ".arrows", ".feather", ".ipc"), one_by_one(ipc_part), FILE_MAGIC[:4])

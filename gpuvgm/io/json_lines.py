@@ -27,6 +27,4 @@ def refuse_json_lines(paths: Sequence[Location], _options: TextOptions) -> NoRet
     raise InputError(f"{paths[0]}: JSON lines are not read; convert them: {command}")
 
 
-JSON_LINES = Format(
-    "json", "a file of JSON lines", (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), refuse_json_lines, is_read=False
-)
+JSON_LINES = Format("JSON lines", (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), refuse_json_lines, is_read=False)

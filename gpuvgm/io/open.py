@@ -17,6 +17,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.io.device import arrays_source, cudf_source, device_matrix, lies_on_device
 from gpuvgm.io.files import file_source
+from gpuvgm.io.formats import READ_FORMATS
 from gpuvgm.io.frames import arrow_source, matrix_source, pandas_source, polars_source
 from gpuvgm.io.scans import dataset_source, iterator_source, lazy_source, relation_source, stream_source
 from gpuvgm.io.source import BY_HEADER, Source, TextOptions, is_loaded
@@ -40,7 +41,7 @@ Recogniser = Callable[[Any], bool]
 #: How objects of a kind are recognised, and what opens one, or refuses it with what to do instead.
 Opener = tuple[Recogniser, Callable[[Any], Source]]
 ACCEPTED = (
-    "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow "
+    f"a path, glob, folder, URL or list of paths ({READ_FORMATS}), a pandas, polars or pyarrow "
     "table, a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
     "DataFrame or Array of Dask, an object with __arrow_c_stream__, or an iterator of these"

@@ -232,7 +232,7 @@ def parquet_part(path: Location) -> ParquetPart:
         return ParquetPart(path, schema, footer.num_rows, groups, (), content, dtypes, int96, legacy)
 
 
-PARQUET = Format("parquet", "a Parquet file", (".parquet", ".parq", ".pq"), one_by_one(parquet_part), MAGIC)
+PARQUET = Format("Parquet", (".parquet", ".parq", ".pq"), one_by_one(parquet_part), MAGIC)
 
 
 def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:

@@ -101,6 +101,11 @@ class Source:
         return ()
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """The paths, folders and patterns that were given for the files, as far as they are known."""
+        return ()
+
+    @property
     def read_apart(self) -> bool:
         """True if other processes can read any rows by themselves."""
         return bool(self.paths)
@@ -345,9 +350,7 @@ class Format:
     Parameters
     ----------
     name : str
-        Its name, in lower case.
-    title : str
-        What a file of it is called in messages, with its article.
+        Its name, for messages.
     endings : tuple of str
         Endings of the names of its files, in lower case; the first is the one to write.
     open : callable
@@ -359,7 +362,6 @@ class Format:
     """
 
     name: str
-    title: str
     endings: tuple[str, ...]
     open: Callable[[Sequence[Location], TextOptions], Sequence[Part]]
     magic: bytes = b""
