@@ -297,7 +297,7 @@ class FileSource(Source):
         The files in reading order.
     stamps : tuple of (int, int or str)
         Size in bytes and time of change in nanoseconds, or ETag, of each file when it was opened.
-    given : tuple of str
+    origins : tuple of str
         The paths, folders and patterns as given.
     folders : tuple of RemoteFile
         Folders and patterns of stores that the files were listed by.
@@ -310,7 +310,7 @@ class FileSource(Source):
     parts: tuple[Part, ...]
     stamps: tuple[Stamp, ...]
     flavour: str = "path"
-    given: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     folders: tuple[RemoteFile, ...] = ()
     lies_on_device: bool = False
     identified: ClassVar[bool] = True
@@ -379,7 +379,7 @@ class FileSource(Source):
         rows_before = [*accumulate(left_out, initial=0)]
         offsets = {number: rows_before[file] for file, shares in by_file.items() for number, _ in shares}
         files = replace(
-            self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), given=()
+            self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), origins=()
         )
         return files, [(start - offsets[number], length) for number, (start, length) in enumerate(runs)]
 
@@ -599,7 +599,7 @@ def file_source(paths: Paths, text: TextOptions = BY_HEADER) -> FileSource:
     check_unique(str(parts[0].path), parts[0].schema.names)
     schema, parts = _in_one_schema(parts)
     _warn_of_legacy(parts)
-    return FileSource(name, schema, tuple(parts), stamps, given=names, folders=tuple(listing.folders))
+    return FileSource(name, schema, tuple(parts), stamps, origins=names, folders=tuple(listing.folders))
 
 
 def _in_one_schema(parts: Sequence[Part]) -> tuple[pa.Schema, Sequence[Part]]:

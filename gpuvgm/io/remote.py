@@ -511,9 +511,9 @@ class RemoteFile:
         """The store as fsspec's filesystem."""
         return _filesystem(self.store, in_parts=in_parts)[0]
 
-    def shares_store(self, other: object) -> TypeGuard[RemoteFile]:
-        """Return whether another file lies in the same store."""
-        return isinstance(other, RemoteFile) and bool(self.filesystem() == other.filesystem())
+    def shares_store(self, place: object) -> TypeGuard[RemoteFile]:
+        """Return whether a place is a file of the same store."""
+        return isinstance(place, RemoteFile) and bool(self.filesystem() == place.filesystem())
 
     def entry(self) -> Entry | None:
         """Request the store's current entry; None where it has none."""

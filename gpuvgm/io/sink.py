@@ -30,7 +30,7 @@ from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
 from gpuvgm.io.csv import COMMAS
 from gpuvgm.io.csv_forms import CsvForm
-from gpuvgm.io.files import FileSource, belongs
+from gpuvgm.io.files import belongs
 from gpuvgm.io.formats import NOT_PARQUET
 from gpuvgm.io.lakes import refuse_to_write_into_lakes
 from gpuvgm.io.locations import Given, Location, location_of, naming_file, write_bytes
@@ -110,7 +110,7 @@ class Document:
     place: Location
 
     @classmethod
-    def json(cls, given: Given) -> Self:
+    def json(cls, name: Given) -> Self:
         """A report as JSON.
 
         Raises
@@ -118,16 +118,16 @@ class Document:
         InputError
             When its ending is another, the folder is not there, or something other than a file has the name.
         """
-        return cls._checked(given, (".json",), "a report is JSON")
+        return cls._checked(name, (".json",), "a report is JSON")
 
     @classmethod
-    def page(cls, given: Given) -> Self:
+    def page(cls, name: Given) -> Self:
         """A report as a page; raises as `json`."""
-        return cls._checked(given, (".html", ".htm"), "a page is HTML")
+        return cls._checked(name, (".html", ".htm"), "a page is HTML")
 
     @classmethod
-    def _checked(cls, given: Given, endings: Sequence[str], sort: str) -> Self:
-        target = location_of(given)
+    def _checked(cls, name: Given, endings: Sequence[str], sort: str) -> Self:
+        target = location_of(name)
         if target.suffix.lower() not in endings:
             raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
         check_folder_of(target)
@@ -148,11 +148,9 @@ def refuse_overwriting(source: Source, out: Given) -> None:
     """
     target = location_of(out)
     refuse_to_write_into_lakes(target)
-    if not isinstance(source, FileSource):
-        return
-    if any(_is_same_file(target, part.path) for part in source.parts):
+    if any(_is_same_file(target, path) for path in source.paths):
         raise InputError(f"{target}: is read as part of {source.name}; give another name to write")
-    for origin in source.given:
+    for origin in source.origins:
         if _would_join(target, location_of(origin)):
             raise InputError(f"{target}: lies in {origin}, which would read it the next time; write it elsewhere")
 
