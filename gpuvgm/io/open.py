@@ -1,6 +1,6 @@
 """The border at which what a user hands in becomes a `Source`: which kinds of objects hold tables, and who opens them.
 
-Behind it nobody asks again what it was. A library whose tables are read is a line of `OPENERS`.
+Behind it nobody asks again what it was. A library whose tables are read is a line of `OPENERS`, the table at the end.
 """
 
 from __future__ import annotations
