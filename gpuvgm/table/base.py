@@ -49,7 +49,7 @@ from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices
 from gpuvgm.table.encode import Coding, encoded_names, template_of
-from gpuvgm.table.fit import add_rows, fit_source, new_files
+from gpuvgm.table.fit import add_rows, check_can_grow, fit_source, new_files
 from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
 from gpuvgm.table.model_file import ModelFile
 from gpuvgm.table.results import (
@@ -337,6 +337,7 @@ class BaseTransformer(NamedParameters):
         if not hasattr(self, "model_"):
             return self.fit(source)
         model = replace(self.model_, summaries=self.summaries_)
+        check_can_grow(model)
         self._take(add_rows(any_source(source), model, self._fit_settings, self._run_settings))
         return self
 
