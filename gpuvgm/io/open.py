@@ -119,72 +119,35 @@ def _open_files(source: Any, text: TextOptions = BY_HEADER) -> Source:
 
 def _is_array(source: Any) -> bool:
     """Return whether an object is an array of NumPy, or of another library that has DLPack or lies on a device."""
-    if isinstance(source, (pa.Array, np.ndarray)):
-        return isinstance(source, np.ndarray)
-    return hasattr(type(source), "__dlpack_device__") or lies_on_device(source)
+    return isinstance(source, np.ndarray) or hasattr(type(source), "__dlpack_device__") or lies_on_device(source)
 
 
 def _open_array(array: Any) -> Source:
     """A source over an array of rows and columns, of the host or of a device."""
-    if lies_on_device(array):
-        _check_dimensions(array)
-        return device_matrix(array)
-    host_array = _of_host(array)
-    if host_array.dtype.names:
-        raise InputError(
-            "a structured array is not read as a table; pass {name: array[name] for name in array.dtype.names}"
-        )
-    _check_dimensions(host_array)
-    return matrix_source(host_array)
+    on_device = lies_on_device(array)
+    array = array if on_device else _of_host(array)
+    dimensions = getattr(array, "ndim", 2)
+    if dimensions == 1:
+        _refuse(NO_NAME)(array)
+    if dimensions != 2:
+        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
+    return device_matrix(array) if on_device else matrix_source(array)
 
 
 def _of_host(array: Any) -> Any:
-    """An array of NumPy in place of one of another library, such as a tensor of PyTorch."""
-    if isinstance(array, np.ndarray):
-        return array
+    """An array of NumPy, also in place of one of another library, such as a tensor of PyTorch."""
     try:
-        return np.from_dlpack(array)
+        host_array = array if isinstance(array, np.ndarray) else np.from_dlpack(array)
     except (BufferError, RuntimeError, TypeError) as problem:
         raise InputError(
             f"{type(array).__name__}: its numbers cannot be read ({problem}); pass a NumPy array of them, of a tensor "
             "of PyTorch tensor.detach().numpy()"
         ) from problem
-
-
-def _check_dimensions(array: Any) -> None:
-    """Refuse an array that is not rows and columns."""
-    dimensions = getattr(array, "ndim", 2)
-    if dimensions == 1:
-        raise _no_name(array)
-    if dimensions != 2:
-        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
-
-
-def _no_name(array: Any) -> InputError:
-    return InputError(f'a one-dimensional {type(array).__name__} has no column name; pass {{"name": array}}')
-
-
-# -- what is refused
-
-
-def _refuse_file(file: Any) -> NoReturn:
-    raise InputError(f"an open file ({type(file).__name__}) is not read as a table; pass its path")
-
-
-def _refuse_series(series: Any) -> NoReturn:
-    kind = type(series).__name__
-    raise InputError(f"a {kind} is one column, not a table; pass series.to_frame() (with a name)")
-
-
-def _refuse_column(array: Any) -> NoReturn:
-    raise _no_name(array)
-
-
-def _refuse_spark(_frame: Any) -> NoReturn:
-    raise InputError(
-        "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and "
-        "decode, which work where its rows are; frame.toArrow() is all of them here"
-    )
+    if host_array.dtype.names:
+        raise InputError(
+            "a structured array is not read as a table; pass {name: array[name] for name in array.dtype.names}"
+        )
+    return host_array
 
 
 # -- the table
@@ -205,6 +168,22 @@ def _has(method: str) -> Recogniser:
     return lambda source: hasattr(source, method)
 
 
+def _refuse(message: str) -> Callable[[Any], NoReturn]:
+    """Opens nothing: raises an error that says what to pass instead, in which {} is the object's class."""
+
+    def refuse(source: Any) -> NoReturn:
+        raise InputError(message.format(type(source).__name__))
+
+    return refuse
+
+
+ONE_COLUMN = "a {} is one column, not a table; pass series.to_frame() (with a name)"
+NO_NAME = 'a one-dimensional {} has no column name; pass {{"name": array}}'
+OPEN_FILE = "an open file ({}) is not read as a table; pass its path"
+ROWS_OF_SPARK = (
+    "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and decode, which "
+    "work where its rows are; frame.toArrow() is all of them here"
+)
 #: In the order in which they are asked for: a kind that is a case of another stands before it.
 OPENERS: tuple[Opener, ...] = (
     (_is(Source), lambda source: source),
@@ -215,14 +194,14 @@ OPENERS: tuple[Opener, ...] = (
     (_named("polars", "LazyFrame"), lazy_source),
     (_named("duckdb", "DuckDBPyRelation"), relation_source),
     (_named("pyarrow.dataset", "Dataset"), dataset_source),
-    (_named("pyspark.sql", "DataFrame"), _refuse_spark),
-    (_named("pandas", "Series"), _refuse_series),
-    (_named("polars", "Series"), _refuse_series),
-    (_named("cudf", "Series"), _refuse_series),
-    (_is(IOBase), _refuse_file),
+    (_named("pyspark.sql", "DataFrame"), _refuse(ROWS_OF_SPARK)),
+    (_named("pandas", "Series"), _refuse(ONE_COLUMN)),
+    (_named("polars", "Series"), _refuse(ONE_COLUMN)),
+    (_named("cudf", "Series"), _refuse(ONE_COLUMN)),
+    (_is(IOBase), _refuse(OPEN_FILE)),
+    (_is(pa.Array, pa.ChunkedArray), _refuse(NO_NAME)),
     (_is_array, _open_array),
     (_is(pa.Table, pa.RecordBatch), arrow_source),
-    (_is(pa.Array, pa.ChunkedArray), _refuse_column),
     (_has("__arrow_c_stream__"), stream_source),
     (_is(Mapping), arrays_source),
 )
