@@ -866,7 +866,7 @@ def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
 
     if compare is None or delimiter is None:
         return compare
-    return _open_table(compare, delimiter if "csv" in expand(compare).formats else None)
+    return _open_table(compare, delimiter if "CSV" in expand(compare).formats else None)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
-from gpuvgm.execution.dask_frames import DaskFrame, array_source, dask_source
+from gpuvgm.execution.dask_frames import DaskFrame, array_source, frame_source
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, limits_of, parse_memory
 from gpuvgm.execution.partitions import (
@@ -41,6 +41,11 @@ RESIDENT_BLOCK_ROWS, RESIDENT_BYTES_A_VALUE = 1 << 30, 128
 STREAMED_BLOCK_ROWS = 1 << 22
 #: Rows that go to a worker with their partition: 8 MiB, which the scheduler keeps until they are worked on.
 TRAVELLING_VALUES = 1 << 20
+#: Kinds of Dask's objects that hold tables, as rows of the table in `io/open.py`.
+DASK_OPENERS = (
+    (partial(is_loaded, "dask.array", "Array"), array_source),
+    (partial(is_loaded, "dask.dataframe", "DataFrame"), frame_source),
+)
 R = TypeVar("R")
 _LOG = logging.getLogger("gpuvgm")
 
@@ -63,15 +68,12 @@ def any_source(source: object) -> Source:
     InputError
         When nothing readable is there, or the object is no table; the message says what to do.
     """
-    lazy = lazy_frame(source)
-    return open_source(source, any_source) if lazy is None else lazy
+    return open_source(source, DASK_OPENERS)
 
 
 def lazy_frame(source: object) -> DaskFrame | None:
     """A DataFrame or an Array of Dask as a source; None for everything else."""
-    if is_loaded("dask.array", "Array", source):
-        return array_source(source, any_source)
-    return dask_source(source, any_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
+    return next((opens(source) for recognises, opens in DASK_OPENERS if recognises(source)), None)
 
 
 def executor_for(executor: Any, source: Source) -> DaskExecutor | None:

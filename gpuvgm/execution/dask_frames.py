@@ -359,7 +359,7 @@ def _split_into_pieces(table: pa.Table, pieces: Sequence[Piece]) -> Iterator[tup
         yield order, low, table.slice(start, high - low)
 
 
-def dask_source(frame: Any, opener: Callable[[Any], Source]) -> DaskFrame:
+def frame_source(frame: Any) -> DaskFrame:
     """A source over a frame of Dask.
 
     Raises
@@ -371,7 +371,7 @@ def dask_source(frame: Any, opener: Callable[[Any], Source]) -> DaskFrame:
         import distributed  # noqa: F401  # its settings are lost where Dask first loads it to read statistics of files
     # Optimised once: the divisions that `set_index` computes differ with the columns that are read.
     optimized_frame = optimized(frame, fuse=False)
-    declared = DeclaredColumns.of("dask.DataFrame", optimized_frame._meta, opener)
+    declared = DeclaredColumns.of("dask.DataFrame", optimized_frame._meta)
     return DaskFrame(optimized_frame, _with_types_of_rows(declared, optimized_frame))
 
 
@@ -419,7 +419,7 @@ def whole_rows(array: Any) -> Any:
     return array.rechunk({1: -1})
 
 
-def array_source(array: Any, opener: Callable[[Any], Source]) -> DaskFrame:
+def array_source(array: Any) -> DaskFrame:
     """A source over a Dask array of rows and columns: a frame of its chunks, with columns "0", "1" and so on."""
     import dask.dataframe as dd
     from dask.array.optimization import optimize
@@ -435,7 +435,7 @@ def array_source(array: Any, opener: Callable[[Any], Source]) -> DaskFrame:
     frame = dd.from_graph(graph, _frame_of_chunk(empty, [0]), (None,) * (len(keys) + 1), keys, "chunk")
     if has_sizes:
         _note_lengths(frame._name, tuple(map(int, sizes)))
-    return replace(dask_source(frame, opener), name="dask.Array", flavour="matrix")
+    return replace(frame_source(frame), name="dask.Array", flavour="matrix")
 
 
 def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...] = (0,)) -> Any:

@@ -187,7 +187,7 @@ def file_rows(source: FileSource, reading: Reading, cuts: Sequence[int]) -> Iter
         high = low
         while bounds[high][1] < stop:
             high += 1
-        files = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
+        files = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], origins=())
         yield FileRows(files, bounds[low][0], start, stop - start, reading)
 
 

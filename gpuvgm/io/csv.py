@@ -26,9 +26,11 @@ import pyarrow.csv
 from gpuvgm.errors import InputError, counted, printable
 from gpuvgm.io.arrow import joined_arrays
 from gpuvgm.io.block import rows_only
+from gpuvgm.io.ipc import IPC
 from gpuvgm.io.locations import Location, arrow_input, open_text
+from gpuvgm.io.parquet import PARQUET
 from gpuvgm.io.remote import read_ahead
-from gpuvgm.io.source import Part, check_unique
+from gpuvgm.io.source import Format, Part, TextOptions, check_unique
 from gpuvgm.io.text_blocks import (
     BLOCK,
     BOM,
@@ -61,6 +63,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 _LOG = logging.getLogger("gpuvgm")
 DELIMITERS = ",;\t|"
+COMMAS, TABS = (".csv", ".csv.gz"), (".tsv", ".tsv.gz")  # endings; rows are written with commas
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
 Readings = dict[str, tuple[TextReading, ...]]
@@ -193,23 +196,21 @@ def comma_numbers(column: Text) -> Text:
     return parse(pc.replace_substring(pc.ascii_trim_whitespace(present), ",", "."), FLOAT.type)
 
 
-def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_text: bool = False) -> list[CsvPart]:
+def csv_parts(paths: Sequence[Location], options: TextOptions) -> list[CsvPart]:
     """Open CSV files that form one table, with one delimiter, or each with that of its header.
-
-    With `as_text` all columns are text, whatever their values.
 
     Raises
     ------
     InputError
         Naming the file that cannot be read as CSV, with the row where there is one.
     """
-    if delimiter is not None:
-        check_delimiter(delimiter)
-    files = files_with_delimiters(paths, delimiter, by_header=as_text)
+    if options.delimiter is not None:
+        check_delimiter(options.delimiter)
+    files = files_with_delimiters(paths, options.delimiter, by_header=options.as_text)
     readings: list[Readings] = []
     text: set[str] = set()
     for path, mark in files:
-        readings.append(readings_of_file(path, mark, None if as_text else text))
+        readings.append(readings_of_file(path, mark, None if options.as_text else text))
         text.update(name for name, choices in readings[-1].items() if not choices)
     types = types_of_columns(files, readings)
     floats = {name for name, type_ in types.items() if type_ == FLOAT.type}
@@ -224,6 +225,9 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_tex
         )
         for (path, mark), columns in zip(files, readings, strict=True)
     ]
+
+
+CSV = Format("CSV", (*COMMAS, *TABS), csv_parts)
 
 
 def files_with_delimiters(
@@ -353,9 +357,7 @@ def delimiter_of(path: Location, delimiter: str | None = None, *, by_header: boo
     if re.fullmatch("sep=.", lines[0]):
         raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
-        delimiter = (
-            "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(text, by_header=by_header)
-        )
+        delimiter = "\t" if path.name.lower().endswith(TABS) else _delimiter_of(text, by_header=by_header)
     elif len(fields(lines[0], delimiter)) < 2:
         raise InputError(
             f"{path}: the delimiter {delimiter!r} does not split the header {lines[0][:SHOWN]!r}; give the one that "
@@ -407,11 +409,7 @@ _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SHOWN = 60
 HEAD = 1 << 16
 NOT_UTF8 = "not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
-_MAGIC = {
-    b"PAR1": ("a Parquet file", ".parquet"),
-    b"ARRO": ("an Arrow file", ".arrow"),
-    b"\x1f\x8b": ("a compressed file", "{}.gz"),
-}
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 def csv_problem(path: Location, delimiter: str, columns: Sequence[str], problem: Exception) -> InputError:
@@ -444,17 +442,18 @@ def start_of_text(path: Location) -> bytes:
     return text
 
 
-def foreign_bytes(path: Location, text: bytes, expected_kind: str = "CSV text") -> str | None:
+def foreign_bytes(path: Location, text: bytes) -> str | None:
     """Describe a file whose first bytes are not those of text; None for text."""
     if path.suffix.lower() != ".gz":
-        for magic, (kind, ending) in _MAGIC.items():
-            if text.startswith(magic):
-                name = ending.format(path.suffix)
-                return f"not {expected_kind}: is this {kind}? rename it so that it ends in {name}"
+        for form, kind in ((PARQUET, "a Parquet file"), (IPC, "an Arrow file")):
+            if text.startswith(form.magic):
+                return f"not CSV text: is this {kind}? rename it so that it ends in {form.endings[0]}"
+        if text.startswith(GZIP_MAGIC):
+            return f"not CSV text: is this a compressed file? rename it so that it ends in {path.suffix}.gz"
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
     if b"\0" in text:
-        return f"not {expected_kind}, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
+        return "not CSV text, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
     return None
 
 

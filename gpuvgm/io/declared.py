@@ -9,11 +9,10 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.io.arrow import common_type, is_valueless, joined_arrays
+from gpuvgm.io.open import open_source
 from gpuvgm.io.parts import check_same, promoted_batch
 from gpuvgm.io.scans import types_in_pandas
 from gpuvgm.io.source import Source, check_unique
-
-Opener = Callable[[Any], Source]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +28,10 @@ class DeclaredColumns:
     """
 
     schema: pa.Schema
-    open: Opener
+    open: Callable[[Any], Source] = open_source
 
     @classmethod
-    def of(cls, name: str, empty: Any, opener: Opener) -> DeclaredColumns:
+    def of(cls, name: str, empty: Any) -> DeclaredColumns:
         """The columns of a frame, by its partitions' types without rows.
 
         Raises
@@ -41,7 +40,7 @@ class DeclaredColumns:
             For duplicate names of columns.
         """
         check_unique(name, [str(label) for label in empty.columns])
-        return cls(opener(empty).schema, opener)
+        return cls(open_source(empty).schema)
 
     def with_files(self, path: Any, dataset: Any, columns: Sequence[str], *, has_one_schema: bool) -> DeclaredColumns:
         """The columns with types that hold the values of all Parquet files read; see `types_in_pandas`.

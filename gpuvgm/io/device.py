@@ -164,7 +164,7 @@ def device_rows(name: str, value: Any) -> Array:
         For an array that cannot be taken, or a column that holds no numbers.
     """
     if is_loaded("cudf", "DataFrame", value):
-        source = frame_source(value)
+        source = cudf_source(value)
         columns = [_float64_rows(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
         return source.arrays.stack(columns, axis=1) if columns else source.arrays.zeros((source.rows, 0))
     if is_loaded("cudf", "Series", value):
@@ -197,7 +197,7 @@ def usable_cupy() -> Any:
     return cupy
 
 
-def frame_source(frame: Any) -> ArraySource:
+def cudf_source(frame: Any) -> ArraySource:
     """A source over a cuDF DataFrame, which keeps its index for `restore`."""
     name = "cudf.DataFrame"
     columns = {label: cudf_column(series) for label, series in named_series(name, frame).items()}
@@ -227,14 +227,11 @@ def device_matrix(matrix: Any) -> ArraySource:
     return ArraySource(name, "matrix", columns, int(values.shape[0]), matrix=values, arrays=namespace_of(values))
 
 
-def device_source(source: Any) -> ArraySource | None:
-    """A source over a frame or a matrix on a device, or a dict of arrays some of which lie there; None for all else."""
-    if is_loaded("cudf", "DataFrame", source):
-        return frame_source(source)
-    if isinstance(source, Mapping):
-        on_device = any(lies_on_device(value) for value in source.values())
-        return dict_source(source, open_column, usable_cupy()) if on_device else None
-    return device_matrix(source) if lies_on_device(source) else None
+def arrays_source(arrays: Mapping[Any, Any]) -> ArraySource:
+    """A source over a dictionary of arrays, any of which may lie on a device."""
+    if any(map(lies_on_device, arrays.values())):
+        return dict_source(arrays, open_column, usable_cupy())
+    return dict_source(arrays)
 
 
 def cudf_tables(

@@ -5,42 +5,32 @@ from __future__ import annotations
 import glob
 import logging
 import os
-import shlex
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import accumulate, chain, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, Runs
-from gpuvgm.io.csv import CsvPart, csv_parts
+from gpuvgm.io.csv import CsvPart
 from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.device import cudf_tables, grouped, reads_with_cudf
-from gpuvgm.io.ipc import ipc_part
+from gpuvgm.io.formats import READ_ENDINGS, format_by_ending, format_of, open_parts
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
-from gpuvgm.io.locations import Location, location_of, open_binary
+from gpuvgm.io.locations import Location, location_of
 from gpuvgm.io.manifest import MANIFESTS, Stamp, as_recorded, recorded_files
-from gpuvgm.io.parquet import ParquetPart, parquet_part
+from gpuvgm.io.parquet import PARQUET, ParquetPart
 from gpuvgm.io.parts import common_schema, folder_values, promoted_batch, with_key_columns, with_keys
-from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, lies_in_process, no_such_file, read_ahead
-from gpuvgm.io.source import Part, Source, check_unique, shares_of_runs
+from gpuvgm.io.remote import KEPT, RemoteFile, lies_in_process, no_such_file, read_ahead, side_by_side
+from gpuvgm.io.source import BY_HEADER, Part, Source, TextOptions, check_unique, shares_of_runs
 from gpuvgm.io.threads import in_order
-
-FORMATS: Mapping[str, str] = {
-    **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
-    **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
-    **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "ipc"),
-    **dict.fromkeys((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), "json"),  # refused, lest a folder loses rows
-}
-ENDINGS = ", ".join(ending for ending, name in FORMATS.items() if name != "json")
-MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +49,8 @@ class Listing:
 
     @property
     def formats(self) -> set[str]:
-        """Formats of the files; see `format_of`."""
-        return set(map(format_of, self.files))
+        """Names of the files' formats."""
+        return {format_of(file).name for file in self.files}
 
     @property
     def bytes(self) -> int:
@@ -122,7 +112,7 @@ def _one_file(file: Location) -> Listing:
 
 def _may_be_parquet(file: Location) -> bool:
     """Return whether a file may belong to a table of Delta Lake and the like, whose files hold no text."""
-    return FORMATS.get(ending_of(file), "parquet") == "parquet"
+    return format_by_ending(file) in (PARQUET, None)
 
 
 def _targets(files: Sequence[Location]) -> dict[Location, Location]:
@@ -143,7 +133,7 @@ def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) 
     """Select the files to read from those in a folder, given with their names in it."""
     pairs = sorted(files, key=lambda pair: pair[1].parts)
     refuse_lakes_within(str(folder), [name for _, name in pairs])
-    tables = [file for file, name in pairs if not _is_hidden(name) and ending_of(name) in FORMATS]
+    tables = [file for file, name in pairs if not _is_hidden(name) and format_by_ending(name) is not None]
     manifests = [file for file, name in pairs if MANIFESTS.fullmatch(name.name) and not _is_hidden(name.parent)]
     if not tables and not manifests:
         refuse_lakes_around({folder: folder})
@@ -168,42 +158,17 @@ def join_listings(listings: Sequence[Listing]) -> Listing:
 
 def nothing_in(folder: str) -> InputError:
     """The error for a folder without tables."""
-    return InputError(f"{folder}: the folder holds no file to read; known endings: {ENDINGS}")
+    return InputError(f"{folder}: the folder holds no file to read; known endings: {READ_ENDINGS}")
 
 
 def belongs(file: PurePath, folder: PurePath) -> bool:
     """Return whether a file in a folder is read when the folder is the source."""
     name = file.relative_to(folder)
-    return not _is_hidden(name) and ending_of(name) in FORMATS
+    return not _is_hidden(name) and format_by_ending(name) is not None
 
 
 def _is_hidden(name: PurePath) -> bool:
     return any(step.startswith((".", "_")) for step in name.parts)
-
-
-def ending_of(path: PurePath | RemoteFile) -> str:
-    """The ending that gives the format, in lower case."""
-    name = path.name.lower()
-    gz_endings = (ending for ending in FORMATS if ending.endswith(".gz") and name.endswith(ending))
-    return next(gz_endings, path.suffix.lower())
-
-
-def format_of(path: Location) -> str:
-    """Format by the file's ending, or by its first bytes.
-
-    Raises
-    ------
-    InputError
-        When neither is known.
-    """
-    ending = ending_of(path)
-    if ending in FORMATS:
-        return FORMATS[ending]
-    with open_binary(path) as file:
-        magic = MAGIC.get(file.read(4))
-    if magic is None:
-        raise InputError(f"{path}: unknown kind of file; known endings: {ENDINGS}")
-    return magic
 
 
 def stamp_of(path: Location, *, listed: bool = False) -> Stamp:
@@ -315,43 +280,6 @@ _LOG = logging.getLogger("gpuvgm")
 Paths = Sequence[str | os.PathLike[str]]
 
 
-Opener = Callable[[Sequence[Location]], Sequence[Part]]
-
-
-T = TypeVar("T")
-
-
-def side_by_side(function: Callable[[Location], T], paths: Sequence[Location]) -> list[T]:
-    """Apply a function to each file; those of stores are read several at a time."""
-    if not any(isinstance(path, RemoteFile) for path in paths):
-        return [function(path) for path in paths]
-    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-open") as threads:
-        return list(threads.map(function, paths))
-
-
-def refuse_json_lines(paths: Sequence[Location]) -> NoReturn:
-    """Refuse JSON lines, with the command that converts the first of the files.
-
-    Raises
-    ------
-    InputError
-        Always.
-    """
-    path = paths[0] if isinstance(paths[0], Path) else PurePosixPath(paths[0].name)
-    converted = path.with_name(f"{path.name.partition('.')[0]}.parquet")
-    code = f'p.write_table(j.read_json("{path}"), "{converted}")'
-    command = shlex.join(["python", "-c", f"import pyarrow.json as j, pyarrow.parquet as p; {code}"])
-    raise InputError(f"{paths[0]}: JSON lines are not read; convert them: {command}")
-
-
-OPENERS: Mapping[str, Opener] = {
-    "parquet": partial(side_by_side, parquet_part),
-    "csv": csv_parts,
-    "ipc": partial(side_by_side, ipc_part),
-    "json": refuse_json_lines,
-}
-
-
 LISTED_AT_ONCE = 1000  # names that a store tells in one answer
 
 
@@ -369,7 +297,7 @@ class FileSource(Source):
         The files in reading order.
     stamps : tuple of (int, int or str)
         Size in bytes and time of change in nanoseconds, or ETag, of each file when it was opened.
-    given : tuple of str
+    origins : tuple of str
         The paths, folders and patterns as given.
     folders : tuple of RemoteFile
         Folders and patterns of stores that the files were listed by.
@@ -382,7 +310,7 @@ class FileSource(Source):
     parts: tuple[Part, ...]
     stamps: tuple[Stamp, ...]
     flavour: str = "path"
-    given: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
     folders: tuple[RemoteFile, ...] = ()
     lies_on_device: bool = False
     identified: ClassVar[bool] = True
@@ -396,7 +324,7 @@ class FileSource(Source):
     def dtypes(self) -> Mapping[str, str]:
         """Nullable dtypes of pandas by column, of the first file that has the common type."""
         firsts = {name: next((p for p in self.parts if self._is_common(p, name)), None) for name in self.schema.names}
-        dtypes = {name: part.dtypes.get(name) for name, part in firsts.items() if isinstance(part, ParquetPart)}
+        dtypes = {name: part.dtypes.get(name) for name, part in firsts.items() if part is not None}
         return {name: dtype for name, dtype in dtypes.items() if dtype is not None}
 
     def _is_common(self, part: Part, name: str) -> bool:
@@ -451,7 +379,7 @@ class FileSource(Source):
         rows_before = [*accumulate(left_out, initial=0)]
         offsets = {number: rows_before[file] for file, shares in by_file.items() for number, _ in shares}
         files = replace(
-            self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), given=()
+            self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), origins=()
         )
         return files, [(start - offsets[number], length) for number, (start, length) in enumerate(runs)]
 
@@ -478,7 +406,7 @@ class FileSource(Source):
                 with check:
                     rows = [run for _, run in shares]
                     pieces = part.sample(part.stored(columns), rows)
-                    finer |= part.finer(columns, rows) if isinstance(part, ParquetPart) else set()
+                    finer |= part.finer(columns, rows)
                 for (number, _), piece in zip(shares, pieces, strict=True):
                     batches[number] += [self._uniform(part, with_key_columns(part, columns, batch)) for batch in piece]
         for name in sorted(finer):
@@ -641,7 +569,7 @@ def told_apart(
     return new, [*unmatched]
 
 
-def file_source(paths: Paths, delimiter: str | None = None, *, as_text: bool = False) -> FileSource:
+def file_source(paths: Paths, text: TextOptions = BY_HEADER) -> FileSource:
     """Open files, globs and folders as one source.
 
     Raises
@@ -653,29 +581,38 @@ def file_source(paths: Paths, delimiter: str | None = None, *, as_text: bool = F
     listing = join_listings([expand(os.fspath(path)) for path in paths])
     refuse_lakes_around(listing.lake_folders)
     files = [with_entry(file) for file in listing.files]
-    name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
+    names = tuple(os.fspath(path) for path in paths)
+    name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     stamps = tuple(stamp_of(file, listed=True) for file in files)
-    entries = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
+    entries = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True))) if listing.manifests else {}
     if not files:
         raise nothing_in(name)
     for path, (size, _) in zip(files, stamps, strict=True):
         check_name(str(path))
         if size == 0:
             raise InputError(f"{path}: {_why_empty(path)}")
-    file_parts = [as_recorded(part, entries) for part in open_parts(files, delimiter, as_text=as_text)]
-    parts = tuple(with_keys(file_parts, [listing.values.get(file, {}) for file in listing.files]))
+    parts: Sequence[Part] = open_parts(files, text)
+    if entries:
+        parts = [as_recorded(part, entries) for part in parts]
+    if listing.values:
+        parts = with_keys(parts, [listing.values.get(file, {}) for file in listing.files])
     check_unique(str(parts[0].path), parts[0].schema.names)
-    if len(parts) > 1:
-        parts = tuple(replace(part, schema=with_wide_indices(part.schema)) for part in parts)
-    schema = common_schema([(str(part.path), part.schema) for part in parts])
+    schema, parts = _in_one_schema(parts)
     _warn_of_legacy(parts)
-    names = tuple(os.fspath(path) for path in paths)
-    return FileSource(name, schema, parts, stamps, given=names, folders=tuple(listing.folders))
+    return FileSource(name, schema, tuple(parts), stamps, origins=names, folders=tuple(listing.folders))
+
+
+def _in_one_schema(parts: Sequence[Part]) -> tuple[pa.Schema, Sequence[Part]]:
+    """Columns and types that hold the values of all files, and the files with indices as wide as these."""
+    if len(parts) == 1:
+        return parts[0].schema, parts
+    parts = [replace(part, schema=with_wide_indices(part.schema)) for part in parts]
+    return common_schema([(str(part.path), part.schema) for part in parts]), parts
 
 
 def _warn_of_legacy(parts: Sequence[Part]) -> None:
     """Warn of files that Spark wrote in LEGACY mode."""
-    legacy = [part for part in parts if isinstance(part, ParquetPart) and part.legacy]
+    legacy = [part for part in parts if part.legacy]
     if legacy:
         names = sorted({name for part in legacy for name in part.legacy})
         more = f" and {counted(len(legacy) - 1, 'more file')}" if legacy[1:] else ""
@@ -705,16 +642,3 @@ def _why_empty(path: Location) -> str:
     if isinstance(path, RemoteFile) or path.is_file():
         return "the file is empty (0 bytes)"
     return "is a pipe or a device, and files are read more than once; write its rows to a file first"
-
-
-def open_parts(paths: Sequence[Location], delimiter: str | None = None, *, as_text: bool = False) -> list[Part]:
-    """Open every file by its format, those of one format together; the order is kept."""
-    formats = [format_of(path) for path in paths]
-    openers: Mapping[str, Opener] = {**OPENERS, "csv": partial(csv_parts, delimiter=delimiter, as_text=as_text)}
-    if delimiter is not None and "csv" not in formats:
-        raise InputError(f"{paths[0]}: a delimiter is given, but this is not a CSV file; leave it out")
-    parts: dict[Location, Part] = {}
-    for name in dict.fromkeys(formats):
-        group = [path for path, form in zip(paths, formats, strict=True) if form == name]
-        parts.update(zip(group, openers[name](group), strict=True))
-    return [parts[path] for path in paths]

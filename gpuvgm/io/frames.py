@@ -76,6 +76,13 @@ class TableSource(Source):
         return pa.concat_tables([table.slice(0, 0), *(table.slice(start, length) for start, length in runs)])
 
 
+def arrow_source(rows: pa.Table | pa.RecordBatch) -> TableSource:
+    """A source over a table or a batch of Arrow."""
+    if isinstance(rows, pa.RecordBatch):
+        return TableSource("pyarrow.RecordBatch", "pyarrow", pa.Table.from_batches([rows]))
+    return TableSource("pyarrow.Table", "pyarrow", rows)
+
+
 def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | ArraySource:
     """A source over a polars DataFrame, through Arrow's C streams; types that Arrow lacks are refused when read.
 

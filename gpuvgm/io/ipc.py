@@ -14,7 +14,7 @@ from gpuvgm.io.arrow import reading_options
 from gpuvgm.io.block import Runs, copied_rows
 from gpuvgm.io.locations import Location, arrow_input
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Part, shares_of_runs
+from gpuvgm.io.source import Format, Part, one_by_one, shares_of_runs
 from gpuvgm.io.untrusted import check_batch, check_schema
 from gpuvgm.shortage import damage_as, reason
 
@@ -118,3 +118,6 @@ def _rows_of_batches(path: Location) -> tuple[int, ...]:
             batch.validate()
             rows.append(batch.num_rows)
     return tuple(rows)
+
+
+IPC = Format("Arrow IPC", (".arrow", ".arrows", ".feather", ".ipc"), one_by_one(ipc_part), FILE_MAGIC[:4])

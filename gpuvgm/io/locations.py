@@ -19,7 +19,7 @@ Location: TypeAlias = Path | RemoteFile
 Given = str | os.PathLike[str] | RemoteFile
 
 
-def location_of(given: Given) -> Location:
+def location_of(name: Given) -> Location:
     """The path or file of a store that a name or URL means; file:// is this machine.
 
     Raises
@@ -29,14 +29,14 @@ def location_of(given: Given) -> Location:
     EnvironmentProblem
         Where the package for this kind of store is missing.
     """
-    if isinstance(given, RemoteFile):
-        return given
-    text = os.fspath(given)
+    if isinstance(name, RemoteFile):
+        return name
+    text = os.fspath(name)
     scheme, mark, place = text.partition("://")
     # Schemes may hold these three signs (RFC 3986, section 3.1).
     is_url = mark and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
     if not is_url:
-        return Path(given)
+        return Path(name)
     if scheme_of(text) == "file":
         # file://localhost/path is file:///path (RFC 8089, section 2).
         return Path(unquote(place).removeprefix("localhost"))

@@ -1,27 +1,26 @@
-"""`open_source` makes a `Source` of whatever the caller gives."""
+"""The border at which what a user hands in becomes a `Source`: which kinds of objects hold tables, and who opens them.
+
+Behind it nobody asks again what it was. A library whose tables are read is a line of `OPENERS`, the table at the end.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from io import IOBase
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.device import device_source, lies_on_device
+from gpuvgm.io.device import arrays_source, cudf_source, device_matrix, lies_on_device
 from gpuvgm.io.files import file_source
-from gpuvgm.io.frames import (
-    TableSource,
-    dict_source,
-    matrix_source,
-    pandas_source,
-    polars_source,
-)
+from gpuvgm.io.formats import READ_FORMATS
+from gpuvgm.io.frames import arrow_source, matrix_source, pandas_source, polars_source
 from gpuvgm.io.scans import dataset_source, iterator_source, lazy_source, relation_source, stream_source
-from gpuvgm.io.source import Source, is_loaded
+from gpuvgm.io.source import BY_HEADER, Source, TextOptions, is_loaded
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,23 +37,19 @@ if TYPE_CHECKING:
     )  # fmt: skip
 else:
     TableLike = Any  # no library of frames is loaded for its type
-Opener = Callable[[object], Source]
+Recogniser = Callable[[Any], bool]
+#: How objects of a kind are recognised, and what opens one, or refuses it with what to do instead.
+Opener = tuple[Recogniser, Callable[[Any], Source]]
 ACCEPTED = (
-    "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow "
+    f"a path, glob, folder, URL or list of paths ({READ_FORMATS}), a pandas, polars or pyarrow "
     "table, a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
     "DataFrame or Array of Dask, an object with __arrow_c_stream__, or an iterator of these"
 )
-_OF_LIBRARIES: tuple[tuple[str, str, Callable[[Any], Source]], ...] = (
-    ("polars", "DataFrame", polars_source),
-    ("polars", "LazyFrame", lazy_source),
-    ("duckdb", "DuckDBPyRelation", relation_source),
-    ("pyarrow.dataset", "Dataset", dataset_source),
-)
 
 
 def open_source(
-    source: object, open_part: Opener | None = None, *, delimiter: str | None = None, as_text: bool = False
+    source: object, openers: Sequence[Opener] = (), *, delimiter: str | None = None, as_text: bool = False
 ) -> Source:
     """Open anything that holds a table.
 
@@ -70,8 +65,8 @@ def open_source(
         iterator of any of those, which can be read once. A Source is returned as it is.
         On a CUDA device: a cuDF DataFrame, a dict of arrays some of which lie there, or a two-dimensional array; arrays
         of CuPy, and of any library that has DLPack or `__cuda_array_interface__` (PyTorch, Numba, JAX).
-    open_part : callable, optional
-        Opens what an iterator gives; by default this function.
+    openers : sequence of (callable, callable)
+        More kinds of objects, which are asked for before those of `OPENERS`, also of what an iterator gives.
     delimiter : str, optional
         The character between two fields of CSV files; by default the one that splits each file's header.
     as_text : bool
@@ -86,99 +81,127 @@ def open_source(
     InputError
         For files that cannot be read and objects that are no tables; the message says what to do.
     """
-    if delimiter is not None and not isinstance(source, (str, os.PathLike, list, tuple)):
-        raise InputError("a delimiter is given, but the source is not a CSV file; leave it out")
-    if isinstance(source, Source):
-        return source
-    if isinstance(source, (str, os.PathLike)):
-        return file_source([source], delimiter, as_text=as_text)
-    if isinstance(source, (list, tuple)):
-        return _from_list(source, delimiter, as_text=as_text)
-    return _from_memory(source, open_part or open_source)
-
-
-def _from_list(parts: Any, delimiter: str | None, *, as_text: bool) -> Source:
-    if parts and all(isinstance(part, (str, os.PathLike)) for part in parts):
-        return file_source(parts, delimiter, as_text=as_text)
-    if not parts:
-        raise InputError("an empty list was given as source; give at least one path")
-    raise InputError("a list as source must hold paths only; for a list of frames pass iter(frames)")
-
-
-def _from_memory(source: object, open_part: Opener) -> Source:
-    if is_loaded("pandas", "DataFrame", source):
-        return pandas_source(source)
-    source = _of_host(source)
-    refuse_no_table(source)
-    if is_loaded("pyspark.sql", "DataFrame", source):
-        raise InputError(
-            "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and "
-            "decode, which work where its rows are; frame.toArrow() is all of them here"
-        )
-    # Before dictionaries: some of their arrays may lie on a device.
-    table = device_source(source) or _from_frame(source)
-    if table is not None:
-        return table
-    if isinstance(source, Mapping):
-        return dict_source(source)
-    if isinstance(source, np.ndarray):
-        return matrix_source(source)
+    if delimiter is not None or as_text:
+        if not isinstance(source, (str, os.PathLike, list, tuple)):
+            raise InputError("a delimiter is given, but the source is not a CSV file; leave it out")
+        return _open_files(source, TextOptions(delimiter, as_text))
+    for recognises, opens in (*openers, *OPENERS):
+        if recognises(source):
+            return opens(source)
     if isinstance(source, Iterator):
-        return iterator_source(source, open_part)
+        return iterator_source(source, partial(open_source, openers=openers))
+    raise _no_table(source)
+
+
+def _no_table(source: object) -> InputError:
+    """The error for an object of no known kind."""
+    kind = type(source).__name__
     if hasattr(source, "collect"):
-        raise InputError(f"a lazy {type(source).__name__} has no rows yet; pass the result of its collect()")
-    raise InputError(f"{type(source).__name__} cannot be read as a table; give {ACCEPTED}")
+        return InputError(f"a lazy {kind} has no rows yet; pass the result of its collect()")
+    return InputError(f"{kind} cannot be read as a table; give {ACCEPTED}")
 
 
-def _of_host(source: Any) -> Any:
-    """An array of NumPy in place of one of the host by another library, such as a tensor of PyTorch."""
-    is_array = hasattr(type(source), "__dlpack_device__") and not isinstance(source, (np.ndarray, pa.Array))
-    if not is_array or lies_on_device(source):
-        return source
+# -- files
+
+
+def _open_files(source: Any, text: TextOptions = BY_HEADER) -> Source:
+    """A source over a path, or a list of paths."""
+    paths = [source] if isinstance(source, (str, os.PathLike)) else source
+    if not paths:
+        raise InputError("an empty list was given as source; give at least one path")
+    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        raise InputError("a list as source must hold paths only; for a list of frames pass iter(frames)")
+    return file_source(paths, text)
+
+
+# -- arrays
+
+
+def _is_array(source: Any) -> bool:
+    """Return whether an object is an array of NumPy, or of another library that has DLPack or lies on a device."""
+    return isinstance(source, np.ndarray) or hasattr(type(source), "__dlpack_device__") or lies_on_device(source)
+
+
+def _open_array(array: Any) -> Source:
+    """A source over an array of rows and columns, of the host or of a device."""
+    on_device = lies_on_device(array)
+    array = array if on_device else _of_host(array)
+    dimensions = getattr(array, "ndim", 2)
+    if dimensions == 1:
+        _refuse(NO_NAME)(array)
+    if dimensions != 2:
+        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
+    return device_matrix(array) if on_device else matrix_source(array)
+
+
+def _of_host(array: Any) -> Any:
+    """An array of NumPy, also in place of one of another library, such as a tensor of PyTorch."""
     try:
-        return np.from_dlpack(source)
+        host_array = array if isinstance(array, np.ndarray) else np.from_dlpack(array)
     except (BufferError, RuntimeError, TypeError) as problem:
         raise InputError(
-            f"{type(source).__name__}: its numbers cannot be read ({problem}); pass a NumPy array of them, of a tensor "
+            f"{type(array).__name__}: its numbers cannot be read ({problem}); pass a NumPy array of them, of a tensor "
             "of PyTorch tensor.detach().numpy()"
         ) from problem
-
-
-def _from_frame(source: Any) -> Source | None:
-    for module, kind, opener in _OF_LIBRARIES:
-        if is_loaded(module, kind, source):
-            return opener(source)
-    if isinstance(source, pa.Table):
-        return TableSource("pyarrow.Table", "pyarrow", source)
-    if isinstance(source, pa.RecordBatch):
-        return TableSource("pyarrow.RecordBatch", "pyarrow", pa.Table.from_batches([source]))
-    if isinstance(source, pa.RecordBatchReader):
-        return stream_source("pyarrow.RecordBatchReader", source)
-    if hasattr(source, "__arrow_c_stream__"):
-        return stream_source(type(source).__name__, source)
-    return None
-
-
-def refuse_no_table(source: Any) -> None:
-    """Refuse objects that look like a table but are none, above all single columns.
-
-    Raises
-    ------
-    InputError
-        With the expression that makes it one.
-    """
-    kind = type(source).__name__
-    if isinstance(source, IOBase):
-        raise InputError(f"an open file ({kind}) is not read as a table; pass its path")
-    if any(is_loaded(library, "Series", source) for library in ("pandas", "polars", "cudf")):
-        raise InputError(f"a {kind} is one column, not a table; pass series.to_frame() (with a name)")
-    if isinstance(source, np.ndarray) and source.dtype.names:
+    if host_array.dtype.names:
         raise InputError(
             "a structured array is not read as a table; pass {name: array[name] for name in array.dtype.names}"
         )
-    is_array = isinstance(source, np.ndarray) or lies_on_device(source)
-    dimensions = getattr(source, "ndim", 2) if is_array else 2
-    if isinstance(source, (pa.Array, pa.ChunkedArray)) or dimensions == 1:
-        raise InputError(f'a one-dimensional {kind} has no column name; pass {{"name": array}}')
-    if dimensions != 2:
-        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
+    return host_array
+
+
+# -- the table
+
+
+def _is(*kinds: type) -> Recogniser:
+    """Recognises instances of classes."""
+    return lambda source: isinstance(source, kinds)
+
+
+def _named(module: str, name: str) -> Recogniser:
+    """Recognises instances of a class of a library, which is not loaded for it."""
+    return partial(is_loaded, module, name)
+
+
+def _has(method: str) -> Recogniser:
+    """Recognises objects with a method."""
+    return lambda source: hasattr(source, method)
+
+
+def _refuse(message: str) -> Callable[[Any], NoReturn]:
+    """Opens nothing: raises an error that says what to pass instead, in which {} is the object's class."""
+
+    def refuse(source: Any) -> NoReturn:
+        raise InputError(message.format(type(source).__name__))
+
+    return refuse
+
+
+ONE_COLUMN = "a {} is one column, not a table; pass series.to_frame() (with a name)"
+NO_NAME = 'a one-dimensional {} has no column name; pass {{"name": array}}'
+OPEN_FILE = "an open file ({}) is not read as a table; pass its path"
+ROWS_OF_SPARK = (
+    "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and decode, which "
+    "work where its rows are; frame.toArrow() is all of them here"
+)
+#: In the order in which they are asked for: a kind that is a case of another stands before it.
+OPENERS: tuple[Opener, ...] = (
+    (_is(Source), lambda source: source),
+    (_is(str, os.PathLike, list, tuple), _open_files),
+    (_named("pandas", "DataFrame"), pandas_source),
+    (_named("cudf", "DataFrame"), cudf_source),
+    (_named("polars", "DataFrame"), polars_source),
+    (_named("polars", "LazyFrame"), lazy_source),
+    (_named("duckdb", "DuckDBPyRelation"), relation_source),
+    (_named("pyarrow.dataset", "Dataset"), dataset_source),
+    (_named("pyspark.sql", "DataFrame"), _refuse(ROWS_OF_SPARK)),
+    (_named("pandas", "Series"), _refuse(ONE_COLUMN)),
+    (_named("polars", "Series"), _refuse(ONE_COLUMN)),
+    (_named("cudf", "Series"), _refuse(ONE_COLUMN)),
+    (_is(IOBase), _refuse(OPEN_FILE)),
+    (_is(pa.Array, pa.ChunkedArray), _refuse(NO_NAME)),
+    (_is_array, _open_array),
+    (_is(pa.Table, pa.RecordBatch), arrow_source),
+    (_has("__arrow_c_stream__"), stream_source),
+    (_is(Mapping), arrays_source),
+)

@@ -29,7 +29,7 @@ from gpuvgm.io.checksums import (
 )
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import SMALL_AT_ONCE, RemoteFile
-from gpuvgm.io.source import Part, rows_of_runs, shares_of_runs, text_of_metadata
+from gpuvgm.io.source import Format, Part, one_by_one, rows_of_runs, shares_of_runs, text_of_metadata
 from gpuvgm.io.spark_types import legacy_columns
 from gpuvgm.io.untrusted import check_schema
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
@@ -230,6 +230,9 @@ def parquet_part(path: Location) -> ParquetPart:
         dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
         return ParquetPart(path, schema, footer.num_rows, groups, (), content, dtypes, int96, legacy)
+
+
+PARQUET = Format("Parquet", (".parquet", ".parq", ".pq"), one_by_one(parquet_part), MAGIC)
 
 
 def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:

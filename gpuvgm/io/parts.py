@@ -72,12 +72,12 @@ def common_schema(parts: Sequence[tuple[str, pa.Schema]]) -> pa.Schema:
     InputError
         Naming a part whose columns are not those of the first, or whose type has none in common with that of the first.
     """
-    (first, schema), *others = parts
-    others = [(name, other) for name, other in others if not other.equals(schema)]
-    for name, other in others:
-        check_columns(name, first, schema, other)
+    (first, schema), *later_parts = parts
+    different_parts = [(name, part_schema) for name, part_schema in later_parts if not part_schema.equals(schema)]
+    for name, part_schema in different_parts:
+        check_columns(name, first, schema, part_schema)
     for place, field in enumerate(schema):
-        types = [(name, other.field(field.name).type) for name, other in others]
+        types = [(name, part_schema.field(field.name).type) for name, part_schema in different_parts]
         common = common_type([field.type, *(type_ for _, type_ in types)]) if types else field.type
         if common is None:
             different = [(name, type_) for name, type_ in types if type_ != field.type]

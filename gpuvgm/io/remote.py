@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command, printable
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 LOG = logging.getLogger("gpuvgm")
 PASSING_STATUS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -392,6 +393,14 @@ def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None)
         threads.shutdown(wait=False, cancel_futures=True)
 
 
+def side_by_side(function: Callable[[T], R], paths: Sequence[T]) -> list[R]:
+    """Apply a function to each file; those of stores are read several at a time."""
+    if not any(isinstance(path, RemoteFile) for path in paths):
+        return [function(path) for path in paths]
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-open") as threads:
+        return list(threads.map(function, paths))
+
+
 #: Extra of gpuvgm that brings a scheme, and what its credentials are called in the environment.
 STORES: Mapping[str, tuple[str, str]] = {
     **dict.fromkeys(
@@ -502,9 +511,9 @@ class RemoteFile:
         """The store as fsspec's filesystem."""
         return _filesystem(self.store, in_parts=in_parts)[0]
 
-    def shares_store(self, other: object) -> TypeGuard[RemoteFile]:
-        """Return whether another file lies in the same store."""
-        return isinstance(other, RemoteFile) and bool(self.filesystem() == other.filesystem())
+    def shares_store(self, place: object) -> TypeGuard[RemoteFile]:
+        """Return whether a place is a file of the same store."""
+        return isinstance(place, RemoteFile) and bool(self.filesystem() == place.filesystem())
 
     def entry(self) -> Entry | None:
         """Request the store's current entry; None where it has none."""

@@ -91,7 +91,7 @@ class ScanSource(Source):
             )
 
 
-def stream_source(name: str, stream: Any) -> ScanSource:
+def stream_source(stream: Any) -> ScanSource:
     """A source over a RecordBatchReader, read once, or an object that gives a new Arrow stream for every read.
 
     Raises
@@ -99,6 +99,7 @@ def stream_source(name: str, stream: Any) -> ScanSource:
     InputError
         For a stream of a single column without a name.
     """
+    name = f"{'pyarrow.' * isinstance(stream, pa.RecordBatchReader)}{type(stream).__name__}"
     repeatable = not isinstance(stream, (pa.RecordBatchReader, Iterator))
     unread = [_stream_reader(name, stream)]
     schema = unread[0].schema

@@ -28,8 +28,10 @@ from gpuvgm.files import SIGNALS, partial_of, remove_temporary
 from gpuvgm.io.arrow import CSV_FORM, is_moment_type, plain_type, row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
+from gpuvgm.io.csv import COMMAS
 from gpuvgm.io.csv_forms import CsvForm
-from gpuvgm.io.files import FileSource, belongs
+from gpuvgm.io.files import belongs
+from gpuvgm.io.formats import NOT_PARQUET
 from gpuvgm.io.lakes import refuse_to_write_into_lakes
 from gpuvgm.io.locations import Given, Location, location_of, naming_file, write_bytes
 from gpuvgm.io.remote import RemoteFile
@@ -39,28 +41,6 @@ from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.io.threads import result_of
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
-FOREIGN_ENDINGS = (
-    *(
-        ".csv",
-        ".tsv",
-        ".txt",
-        ".xlsx",
-        ".xlsm",
-        ".xls",
-        ".ods",
-        ".sav",
-        ".dta",
-        ".xml",
-        ".arrow",
-        ".arrows",
-        ".feather",
-        ".ipc",
-        ".orc",
-        ".avro",
-    ),
-    *(".gz", ".zip", ".json", ".jsonl", ".ndjson", ".gpuvgm", ".html", ".pkl"),
-)
-CSV_ENDINGS = (".csv", ".csv.gz")
 _FIRST_DAY, _LAST_DAY = -12_687_428, 11_248_737  # since 1970: the years -32767 to 32767, which Arrow writes as text
 _UNITS_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 NOT_IN_CSV = (
@@ -77,7 +57,7 @@ def check_parquet_target(path: Location) -> Location:
     InputError
         When the folder is not there, something other than a file has the name, or its ending is of another format.
     """
-    if path.name.lower().endswith(FOREIGN_ENDINGS):
+    if path.name.lower().endswith(NOT_PARQUET):
         raise InputError(f"{path}: gpuvgm writes Parquet: name it {_stem_of(path)}.parquet")
     return check_file(path)
 
@@ -130,7 +110,7 @@ class Document:
     place: Location
 
     @classmethod
-    def json(cls, given: Given) -> Self:
+    def json(cls, name: Given) -> Self:
         """A report as JSON.
 
         Raises
@@ -138,16 +118,16 @@ class Document:
         InputError
             When its ending is another, the folder is not there, or something other than a file has the name.
         """
-        return cls._checked(given, (".json",), "a report is JSON")
+        return cls._checked(name, (".json",), "a report is JSON")
 
     @classmethod
-    def page(cls, given: Given) -> Self:
+    def page(cls, name: Given) -> Self:
         """A report as a page; raises as `json`."""
-        return cls._checked(given, (".html", ".htm"), "a page is HTML")
+        return cls._checked(name, (".html", ".htm"), "a page is HTML")
 
     @classmethod
-    def _checked(cls, given: Given, endings: Sequence[str], sort: str) -> Self:
-        target = location_of(given)
+    def _checked(cls, name: Given, endings: Sequence[str], sort: str) -> Self:
+        target = location_of(name)
         if target.suffix.lower() not in endings:
             raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
         check_folder_of(target)
@@ -168,11 +148,9 @@ def refuse_overwriting(source: Source, out: Given) -> None:
     """
     target = location_of(out)
     refuse_to_write_into_lakes(target)
-    if not isinstance(source, FileSource):
-        return
-    if any(_is_same_file(target, part.path) for part in source.parts):
+    if any(_is_same_file(target, path) for path in source.paths):
         raise InputError(f"{target}: is read as part of {source.name}; give another name to write")
-    for origin in source.given:
+    for origin in source.origins:
         if _would_join(target, location_of(origin)):
             raise InputError(f"{target}: lies in {origin}, which would read it the next time; write it elsewhere")
 
@@ -278,7 +256,7 @@ class Sink(ABC):
     @staticmethod
     def writes_csv(path: Location) -> bool:
         """Return whether `of_values` writes a file of this name as CSV."""
-        return path.name.lower().endswith(CSV_ENDINGS)
+        return path.name.lower().endswith(COMMAS)
 
     @staticmethod
     def of_values(path: Location, schema: pa.Schema, metadata: Mapping[str, str], **options: Any) -> Sink:
@@ -290,7 +268,7 @@ class Sink(ABC):
             form = metadata.get(CSV_FORM)
             return CsvSink(path, schema, None if form is None else CsvForm.from_json(json.loads(form)))
         metadata = {key: value for key, value in metadata.items() if key != CSV_FORM}
-        if path.name.lower().endswith(FOREIGN_ENDINGS):
+        if path.name.lower().endswith(NOT_PARQUET):
             stem = _stem_of(path)
             raise InputError(
                 f"{path}: gpuvgm writes CSV and Parquet: name it {stem}.csv, which spreadsheets open, or {stem}.parquet"

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError, check_present, counted, listed
 from gpuvgm.io.block import Batch, Block, Runs, copied_rows, runs_within, trimmed
+from gpuvgm.io.remote import side_by_side
 from gpuvgm.shortage import reason
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Source:
     @property
     def paths(self) -> tuple[Location, ...]:
         """The files that hold the rows, if these are files."""
+        return ()
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The paths, folders and patterns that were given for the files, as far as they are known."""
         return ()
 
     @property
@@ -264,6 +270,16 @@ class Part:
         def read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None) -> Iterator[Batch]:
             """Read the columns through, or some of the groups."""
 
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Nullable dtypes of pandas by column, if it wrote the file."""
+        return {}
+
+    @property
+    def legacy(self) -> frozenset[str]:
+        """Columns that Spark wrote in a calendar in which they are not read."""
+        return frozenset()
+
     def check(self) -> None:
         """Refuse a file whose bytes are not those that were written, where these are known."""
 
@@ -299,9 +315,66 @@ class Part:
         check_runs(str(self.path), None, runs)
         return []
 
+    def finer(self, columns: Sequence[str], runs: Runs) -> set[str]:
+        """Columns whose rows in runs have more digits than are read."""
+        return set()
+
     def metadata(self) -> dict[str, str] | None:
         """Key/value metadata of a Parquet file; None for other formats."""
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class TextOptions:
+    """How files of text are read.
+
+    Parameters
+    ----------
+    delimiter : str, optional
+        The character between two fields; by default the one that splits each file's header.
+    as_text : bool
+        Whether all columns are text, whatever their values, which are not read before.
+    """
+
+    delimiter: str | None = None
+    as_text: bool = False
+
+
+BY_HEADER = TextOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format of files: a row of the table in `formats.py`.
+
+    Parameters
+    ----------
+    name : str
+        Its name, for messages.
+    endings : tuple of str
+        Endings of the names of its files, in lower case; the first is the one to write.
+    open : callable
+        (files of one table, options of text) -> their parts, in the same order.
+    magic : bytes
+        The first four bytes of all its files, which are known by them where their names have no ending.
+    is_read : bool
+        Whether its files are read; if not, `open` raises the error that says what to do.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    open: Callable[[Sequence[Location], TextOptions], Sequence[Part]]
+    magic: bytes = b""
+    is_read: bool = True
+
+
+def one_by_one(open_file: Callable[[Location], Part]) -> Callable[[Sequence[Location], TextOptions], Sequence[Part]]:
+    """From what opens a file to `Format.open`, for formats whose files say all about themselves."""
+
+    def open_files(paths: Sequence[Location], _options: TextOptions) -> Sequence[Part]:
+        return side_by_side(open_file, paths)
+
+    return open_files
 
 
 def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:

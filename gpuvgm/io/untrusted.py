@@ -202,37 +202,37 @@ def _has_offsets(type_: pa.DataType) -> bool:
     )
 
 
-def written_bytes(array: pa.Array[Any], each: int) -> int:
-    """Maximum bytes of values written out one by one, with so many for each; 0 for types of a few bytes a row.
+def written_bytes(array: pa.Array[Any], value_bytes: int) -> int:
+    """Maximum bytes of values written out one by one, with `value_bytes` for each; 0 for types of a few bytes a row.
 
     Arrow may store one long value, or an empty one, for many rows: a stream of some bytes may so hold any number of
     letters and of values.
     """
-    return _written_bytes(array, each) if _is_shared(array.type) else 0
+    return _written_bytes(array, value_bytes) if _is_shared(array.type) else 0
 
 
-def _written_bytes(array: Any, each: int) -> int:
+def _written_bytes(array: Any, value_bytes: int) -> int:
     type_ = array.type
-    base = each * len(array)
+    base = value_bytes * len(array)
     if pa.types.is_dictionary(type_):
-        return len(array) * _widest(array.dictionary, each)
+        return len(array) * _widest(array.dictionary, value_bytes)
     if pa.types.is_run_end_encoded(type_):
-        return len(array) * _widest(array.values, each)
+        return len(array) * _widest(array.values, value_bytes)
     if pa.types.is_union(type_):
-        return base + len(array) * max((_widest(part, each) for part in _child_arrays(array)), default=0)
+        return base + len(array) * max((_widest(part, value_bytes) for part in _child_arrays(array)), default=0)
     if is_view(type_):
         return base + viewed_bytes(array)
     if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
-        return base + int(pc.sum(array.sizes).as_py() or 0) * _widest(array.values, each)
+        return base + int(pc.sum(array.sizes).as_py() or 0) * _widest(array.values, value_bytes)
     if pa.types.is_nested(type_) or isinstance(type_, pa.BaseExtensionType):
-        return base + sum(_written_bytes(part, each) for part in _child_arrays(array))
+        return base + sum(_written_bytes(part, value_bytes) for part in _child_arrays(array))
     return base + (array.nbytes if _has_offsets(type_) else 0)
 
 
-def _widest(array: Any, each: int) -> int:
+def _widest(array: Any, value_bytes: int) -> int:
     """Maximum bytes of one value written out."""
     if not len(array):
         return 0
     if _has_offsets(array.type):
-        return each + int(pc.max(pc.binary_length(array)).as_py() or 0)
-    return each if not _is_shared(array.type) else _written_bytes(array, each)
+        return value_bytes + int(pc.max(pc.binary_length(array)).as_py() or 0)
+    return value_bytes if not _is_shared(array.type) else _written_bytes(array, value_bytes)

@@ -49,7 +49,7 @@ from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices
 from gpuvgm.table.encode import Coding, encoded_names, template_of
-from gpuvgm.table.fit import add_rows, fit_source, new_files
+from gpuvgm.table.fit import add_rows, check_can_grow, fit_source, new_files
 from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
 from gpuvgm.table.model_file import ModelFile
 from gpuvgm.table.results import (
@@ -182,7 +182,7 @@ class BaseTransformer(NamedParameters):
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
-        return self._fit(source)
+        return self._fit(any_source(source))
 
     def fit_failed(self, source: TableLike) -> Self:
         """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
@@ -221,7 +221,7 @@ class BaseTransformer(NamedParameters):
         """
         if not hasattr(self, "unfinished_"):
             raise InputError("no column of this transformer failed: call fit")
-        return self._fit(source, self.unfinished_)
+        return self._fit(any_source(source), self.unfinished_)
 
     def add_files(self, source: TableLike) -> Self:
         """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
@@ -263,7 +263,7 @@ class BaseTransformer(NamedParameters):
 
     def _fit(
         self,
-        source: TableLike,
+        table: Source,
         earlier_fit: TableModel | None = None,
         *,
         silent: bool = False,
@@ -273,7 +273,6 @@ class BaseTransformer(NamedParameters):
 
         `found` are options of columns that are not declared, with the reasons.
         """
-        table = any_source(source)
         fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, found)
         self._seconds, self._engine = fit.seconds, fit.engine
         self._note_form(table)
@@ -338,7 +337,8 @@ class BaseTransformer(NamedParameters):
         if not hasattr(self, "model_"):
             return self.fit(source)
         model = replace(self.model_, summaries=self.summaries_)
-        self._take(add_rows(source, model, self._fit_settings, self._run_settings))
+        check_can_grow(model)
+        self._take(add_rows(any_source(source), model, self._fit_settings, self._run_settings))
         return self
 
     def fit_transform(self, source: TableLike, y: Any = None, **options: Any) -> Any:
@@ -857,14 +857,14 @@ class BaseTransformer(NamedParameters):
         return replace(fitted, settings=settings, summaries=fitted.summaries if summaries else {})
 
     def _fit_for_samples(
-        self, source: Any, found: Mapping[str, tuple[Mapping[str, Any], str]] = MappingProxyType({})
+        self, table: Source, found: Mapping[str, tuple[Mapping[str, Any], str]] = MappingProxyType({})
     ) -> Self:
         """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
 
         Parameters
         ----------
-        source : object
-            As for `TableTransformer.fit`, which says what is raised.
+        table : Source
+            The table, opened; `TableTransformer.fit` says what is raised.
         found : mapping of str to (mapping, str)
             Options of columns that are not declared, such as those of keys, with the reasons.
 
@@ -873,7 +873,7 @@ class BaseTransformer(NamedParameters):
         TableTransformer
             The transformer itself.
         """
-        return self._fit(source, silent=True, found=found)
+        return self._fit(table, silent=True, found=found)
 
     def _save_generator(
         self,

@@ -29,11 +29,10 @@ from gpuvgm.execution import (
     Run,
     RunSettings,
     Sampled,
-    any_source,
     map_columns,
     summarise_columns,
 )
-from gpuvgm.io import Source, TableLike, is_number_type
+from gpuvgm.io import Source, is_number_type
 from gpuvgm.mixture import quiet_k_means
 from gpuvgm.summary import Summary
 from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
@@ -347,31 +346,39 @@ def new_files(table: Source, origin: Mapping[str, Any]) -> Source | None:
     return table.new_since(origin)
 
 
-def add_rows(source: TableLike, model: TableModel, settings: Settings, run_settings: RunSettings) -> TableModel:
+def check_can_grow(model: TableModel) -> None:
+    """Refuse a model to which no rows can be added.
+
+    Raises
+    ------
+    InputError
+        If it lacks a summary, or a value of a column.
+    """
+    if not all(column.name in model.summaries for column in model.numeric):
+        raise InputError("this model was saved without its summaries: save it with summaries=True to add rows later")
+    empty = [column.name for column in model.numeric if column.minimum is None]
+    empty += [c.name for c in model.categorical if c.categories == (None,) and is_number_type(c.decoded_type)]
+    if empty:
+        raise InputError(f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows')
+
+
+def add_rows(table: Source, model: TableModel, settings: Settings, run_settings: RunSettings) -> TableModel:
     """Fit columns again with more rows.
 
     Parameters
     ----------
-    source : object
-        The new rows, as `any_source` takes them.
+    table : Source
+        The new rows.
     model : TableModel
-        The fitted columns, with their summaries.
+        The fitted columns, with their summaries; see `check_can_grow`.
     settings, run_settings : mapping, RunSettings
         As for `fit_source`.
 
     Raises
     ------
     InputError
-        If the rows do not match the model, or it lacks a summary, or a value of a column.
+        If the rows do not match the model.
     """
-    numeric = model.numeric
-    if not all(column.name in model.summaries for column in numeric):
-        raise InputError("this model was saved without its summaries: save it with summaries=True to add rows later")
-    empty = [column.name for column in numeric if column.minimum is None]
-    empty += [c.name for c in model.categorical if c.categories == (None,) and is_number_type(c.decoded_type)]
-    if empty:
-        raise InputError(f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows')
-    table = any_source(source)
     model.check_source(table)
     plans = model.number_plans(settings)
     with run_settings.run("fit", table, lambda: Need.fit(table.fields(model.names))) as run:

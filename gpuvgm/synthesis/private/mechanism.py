@@ -237,7 +237,7 @@ def _opened(source: Any, columns: Mapping[str, Counted]) -> tuple[Source, CellsO
     if isinstance(source, Mapping) or is_loaded("pandas", "DataFrame", source):
         return any_source(_arrays_of(source, columns)), _cells
     if isinstance(source, (str, PathLike, list, tuple)):
-        return open_source(source, any_source, as_text=True), _cells
+        return open_source(source, as_text=True), _cells
     return any_source(source), _cells
 
 
