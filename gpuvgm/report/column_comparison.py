@@ -173,7 +173,7 @@ class NumberComparison(OfTables):
     @property
     def losses(self) -> dict[str, float]:
         """As for other columns, with the parts of dates and times."""
-        parts = {f"{part} {score_text(one.score)}": one.score_lost for part, one in self.parts.items()}
+        parts = {f"{name} {score_text(part.score)}": part.score_lost for name, part in self.parts.items()}
         return super(NumberComparison, self).losses | parts  # of the class that has slots
 
     @property
@@ -331,7 +331,7 @@ def values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
         return [(text, *map(share, parts)) for text, *parts in _parts_of(column, column.levels)]
     if isinstance(column, NumberComparison) and column.before is not None and column.after is not None:
         texts = zip(SHARES, column.before.texts[2:], column.after.texts[2:], strict=True)
-        return [(SHARE_NAMES[part], *both) for part, *both in texts if part in _QUANTILES & column.shown_quantiles]
+        return [(SHARE_NAMES[part], *cells) for part, *cells in texts if part in _QUANTILES & column.shown_quantiles]
     return []
 
 
@@ -342,10 +342,10 @@ def advice_on_values(name: str, column: ColumnComparison) -> Iterator[Advice]:
             yield Advice("The tables have no value here.", "Leave the column out.")
     elif column.score_lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
-    for part, one in column.parts.items() if isinstance(column, NumberComparison) else ():
-        if one.score_lost >= LOST:
+    for part, similarity in column.parts.items() if isinstance(column, NumberComparison) else ():
+        if similarity.score_lost >= LOST:
             yield Advice(
-                f"The {part} has another distribution: its TV complement is {score_text(one.score)}.",
+                f"The {part} has another distribution: its TV complement is {score_text(similarity.score)}.",
                 "Look whether the generator knows parts of dates, and at the time zone.",
             )
     yield from _advice_on_missing(name, column)
@@ -445,7 +445,11 @@ def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], captio
     parts = _parts_of(column, counts)
     longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
     rows = [
-        (text, share_bar(part, part / longest, "original"), share_bar(other, other / longest, "synthetic"))
-        for text, part, other in parts
+        (
+            text,
+            share_bar(original, original / longest, "original"),
+            share_bar(synthetic, synthetic / longest, "synthetic"),
+        )
+        for text, original, synthetic in parts
     ]
     return scroll_table(("value", "original", "synthetic"), rows, caption)

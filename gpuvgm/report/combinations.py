@@ -113,13 +113,13 @@ def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Com
     other ones by chance at most.
     """
     words = sum_of(columns)
-    own = np.arange(len(words), dtype=np.uint64) if owners is None else owners
+    row_owners = np.arange(len(words), dtype=np.uint64) if owners is None else owners
     donors = (mixed(np.arange(len(words), dtype=np.uint64), _DONOR) % np.uint64(len(words))).astype(np.int64)
-    owned = np.unique(mixed(words ^ own, _DONOR))
+    owned = np.unique(mixed(words ^ row_owners, _DONOR))
     known, shares = KnownRows.of(words, owners), []
     for column in columns:
         shuffled = words - column + column[donors]
-        of_row, of_donor = (mixed(shuffled ^ who, _DONOR) for who in (own, own[donors]))
+        of_row, of_donor = (mixed(shuffled ^ keys, _DONOR) for keys in (row_owners, row_owners[donors]))
         either = np.isin(of_row, owned).astype(np.int64) + (np.isin(of_donor, owned) & (of_row != of_donor))
         hits = hits_of(known.owners_of(shuffled)[either == 0], once=counted.once)
         if not len(hits):

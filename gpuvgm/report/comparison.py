@@ -261,10 +261,10 @@ class Comparison(Scored):
         """
         from gpuvgm.report.plots import draw_all, draw_shares
 
-        drawn = [self.columns[column].pictures for column in self.worst_first]
-        if name is None and ax is None and any(drawn):
-            return draw_all([pictures[0] for pictures in drawn if pictures])
-        by_title = {shares.axis.title: shares for pictures in drawn for shares in pictures}
+        by_column = [self.columns[column].pictures for column in self.worst_first]
+        if name is None and ax is None and any(by_column):
+            return draw_all([pictures[0] for pictures in by_column if pictures])
+        by_title = {shares.axis.title: shares for pictures in by_column for shares in pictures}
         if name not in by_title:
             raise InputError(f"there is no picture of {name!r}: choose from {', '.join(by_title)}")
         return draw_shares(by_title[name], ax)
@@ -349,8 +349,8 @@ class Comparison(Scored):
         for copies in self.repeated:
             yield Advice(f"{copies.text}.", copies.REMEDY)
         if self.detection is not None and not self.detection.hardly:
-            told = self.detection.text
-            yield Advice(f"{told[0].upper()}{told[1:]}.", "Look at these columns, and at the pairs of them.")
+            sentence = self.detection.text
+            yield Advice(f"{sentence[0].upper()}{sentence[1:]}.", "Look at these columns, and at the pairs of them.")
         yield from self._advice_on_keys(are_keys=False)
 
     def _advice_on_keys(self, *, are_keys: bool) -> Iterator[Advice]:
@@ -449,11 +449,11 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
 def _worst_pair(comparison: Comparison) -> Markup | None:
     """The pair of columns that has lost most, of those that can be drawn, as two heat maps."""
     pairs = [(pair.one, pair.other) for pair in comparison.pairs if pair.of_values]
-    drawn = [pair for pair in pairs if pair in comparison.joint]
-    if not drawn:
+    worst = next((pair for pair in pairs if pair in comparison.joint), None)
+    if worst is None:
         return None
-    joint = comparison.joint.pair(*drawn[0])
-    caption = f"{drawn[0][0]} across, {drawn[0][1]} upwards: the darkest cells hold {share(joint.largest)} of the rows."
+    joint = comparison.joint.pair(*worst)
+    caption = f"{worst[0]} across, {worst[1]} upwards: the darkest cells hold {share(joint.largest)} of the rows."
     return chart_figure(heat_maps(joint), f"The pair that has lost most. {caption}")
 
 

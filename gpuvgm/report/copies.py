@@ -213,8 +213,8 @@ class _Part:
     """
 
     def __init__(self, rows: Ints, owners: Ints) -> None:
-        both, counts = namespace_of(rows).unique((rows << 32) + owners, return_counts=True)
-        pairs, self.counts = to_numpy(both), to_numpy(counts)
+        packed, counts = namespace_of(rows).unique((rows << 32) + owners, return_counts=True)
+        pairs, self.counts = to_numpy(packed), to_numpy(counts)
         self.rows, self.owners = pairs >> 32, pairs & (1 << 32) - 1
 
 

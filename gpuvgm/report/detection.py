@@ -105,8 +105,8 @@ class Detection(ReportPart):
     @property
     def text(self) -> str:
         """What the AUC means, the AUC, and what the classifier saw first."""
-        seen = f", seen first: {', '.join(feature.text for feature in self.seen)}" if self.seen else ""
-        return f"{self.words} (AUC {self.auc:.3f}{seen})"
+        features = f", seen first: {', '.join(feature.text for feature in self.seen)}" if self.seen else ""
+        return f"{self.words} (AUC {self.auc:.3f}{features})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
@@ -252,8 +252,8 @@ def detect(original: Features, synthetic: Features, hashes: Sequence[Words]) -> 
     names = [*ranks]
     order = np.argsort(-drops, kind="stable")[:NAMED]
     first = [at for at in order if drops[at] >= max(LEAST_DROP, drops[order[0]] / 5)] or order[:1]
-    seen = [SeenFeature(names[at][0], _part(names[at], matrix[:, at], labels), float(drops[at])) for at in first]
-    return replace(found, seen=tuple(seen))
+    features = [SeenFeature(names[at][0], _part(names[at], matrix[:, at], labels), float(drops[at])) for at in first]
+    return replace(found, seen=tuple(features))
 
 
 def _judge(matrix: Floats, labels: Ints, folds: Words, is_code: Sequence[bool]) -> tuple[list[float], Floats]:

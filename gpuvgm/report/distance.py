@@ -103,14 +103,14 @@ class ModelDistance(ReportPart):
     columns: Mapping[str, ColumnDistance]
 
     @classmethod
-    def between(cls, model: TableModel, other: TableModel) -> ModelDistance:
+    def between(cls, model: TableModel, reference: TableModel) -> ModelDistance:
         """Distance of a model from another one of the same columns.
 
         Parameters
         ----------
         model : TableModel
             For example the fit of a sample.
-        other : TableModel
+        reference : TableModel
             For example the fit of all rows; distances are in units of its standard deviations.
 
         Raises
@@ -118,7 +118,7 @@ class ModelDistance(ReportPart):
         InputError
             For a column that is of another kind, type or logarithm in the other model, and where no column is in both.
         """
-        other_columns = {column.name: column for column in other.encoded}
+        other_columns = {column.name: column for column in reference.encoded}
         pairs = {
             column.name: (column, other_columns[column.name])
             for column in model.encoded
@@ -133,7 +133,9 @@ class ModelDistance(ReportPart):
                     f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
                     "be compared: declare the same kind and options for both fits"
                 )
-        return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].family](*pair) for name, pair in pairs.items()})
+        return cls(
+            model.rows, reference.rows, {name: _DISTANCES[pair[0].family](*pair) for name, pair in pairs.items()}
+        )
 
     def to_text(self) -> str:
         """Tables for people, 80 columns wide."""
@@ -298,6 +300,6 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
     return np.asarray(normal_cdf((x[:, None] - means) / deviations) @ (weights / np.sum(weights)))
 
 
-def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
+def _coordinates(codec: Codec, target: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
     """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
-    return partial(codec.converted, other=other), partial(other.converted, other=codec)
+    return partial(codec.converted, other=target), partial(target.converted, other=codec)

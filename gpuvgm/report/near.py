@@ -79,8 +79,8 @@ class _Numbers:
     """The different numbers of a column, and where its bins end."""
 
     def __init__(self, values: Floats) -> None:
-        some = values[even_steps(len(values), _NUMBERS)]
-        self.different, counts = np.unique(some[np.isfinite(some)], return_counts=True)
+        sample = values[even_steps(len(values), _NUMBERS)]
+        self.different, counts = np.unique(sample[np.isfinite(sample)], return_counts=True)
         self._upto = np.cumsum(counts)  # rows at or below each
 
     def borders(self, bins: int) -> Floats:
@@ -111,13 +111,13 @@ def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None
     """The fewest bins with which hardly any original row shares its cell, but with its equals, as some rows show."""
     all_rows = len(next(iter(original.values())))
     places = even_steps(all_rows, _ROWS)
-    some = {name: values[places] for name, values in original.items()}
+    sample = {name: values[places] for name, values in original.items()}
     owners = None if owners is None else owners[places]
     scale = all_rows / len(places)  # more rows share more cells
-    equal = scale * _equal_share(some, owners)
+    equal = scale * _equal_share(sample, owners)
     bins = _LEAST_BINS
     while bins < _MOST_BINS:
-        near = _of_bins((some, some), numbers, owners, bins)
+        near = _of_bins((sample, sample), numbers, owners, bins)
         if scale * near.other_half_share <= equal + NEAR:
             break
         bins *= 2

@@ -318,7 +318,7 @@ def _problems(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
 def _problem(names: list[str], warning: Advice, places: Places) -> Markup:
     """A warning on a column, and the others that have one like it, with other figures."""
     links = [link(name, places) for name in names[: 1 + ALIKE]]
-    other_links = join([join(", " if i else "", other) for i, other in enumerate(links[1:])])
+    other_links = join([join(", " if i else "", anchor) for i, anchor in enumerate(links[1:])])
     remaining_words = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
     similar = join(" Much the same in ", other_links, remaining_words, ".") if other_links else None
     return tag("li", links[0], ": ", warning.problem, similar, " ", _remedy(warning))

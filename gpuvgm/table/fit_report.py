@@ -18,7 +18,7 @@ from gpuvgm.report import aligned, widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5
-MOST_TOLD = 20  # columns that a warning names
+MOST_NAMED = 20  # columns that a warning names
 CODE_NAME = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:id|code|zip|zipcode|postal|postcode)$")
 
 
@@ -166,16 +166,16 @@ class FitReport:
         return lines + html_table(["column", *titles, "reason"], table)
 
 
-Told = tuple[str, tuple[str, ...]]  # a warning, and what it is about
+CausedWarning = tuple[str, tuple[str, ...]]  # a warning, and what it is about
 
 
-def warnings_of(model: TableModel) -> list[Told]:
+def warnings_of(model: TableModel) -> list[CausedWarning]:
     """Warnings of choices that the user may not want, each with its remedy."""
     kinds = '"id", "pass" or "drop"'
     return [*_column_warnings(model, kinds, (), are_samples=False), *_network_warnings(model, '"pass" or "drop"')]
 
 
-def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[Told]:
+def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[CausedWarning]:
     """Warnings of a generator, whose samples have no values of passthrough columns.
 
     Columns in `skip` are named by another warning. Warnings of scalars and widths are for networks: a generator from
@@ -185,14 +185,14 @@ def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bo
     return [*_column_warnings(model, '"id" or "drop"', skip, are_samples=True), *network_warnings]
 
 
-def warnings_of_modes(model: TableModel) -> list[Told]:
+def warnings_of_modes(model: TableModel) -> list[CausedWarning]:
     """Warnings of columns of the compact layout that an estimator after the transformer misreads."""
     modes = [name for column in model.encoded if column.width > 1 for name in column.compact_names()[-1:]]
     remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
     return [(f"{listed(modes, 3)}: {remark}", ("modes", *model.names))] if modes else []
 
 
-def _column_warnings(model: TableModel, kinds: str, skip: Collection[str], *, are_samples: bool) -> list[Told]:
+def _column_warnings(model: TableModel, kinds: str, skip: Collection[str], *, are_samples: bool) -> list[CausedWarning]:
     """Warnings for any model; `kinds` are those to declare for columns that it should not learn."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
     reasons = {spec.name: spec.reason for spec in inferred}
@@ -221,10 +221,10 @@ def _column_warnings(model: TableModel, kinds: str, skip: Collection[str], *, ar
             f'declare the kind "categorical", {_key_of(_among(reasons, codes)) * are_samples}{kinds} if they are',
         ),
     ]
-    return [told for told in texts if told[0]]
+    return [warning for warning in texts if warning[0]]
 
 
-def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
+def _network_warnings(model: TableModel, kinds: str) -> list[CausedWarning]:
     """Warnings of the columns that a network sees."""
     width, names = model.onehot_width, model.schema.names
     scalars = {column.name: column for column in model.categorical if column.encoding == "interval"}
@@ -252,9 +252,9 @@ def _among(reasons: Mapping[str, str], names: Collection[str]) -> dict[str, str]
     return {name: reason for name, reason in reasons.items() if name in names}
 
 
-def _warning(reasons: Mapping[str, str], statement: str, remedy: str) -> Told:
+def _warning(reasons: Mapping[str, str], statement: str, remedy: str) -> CausedWarning:
     """A warning: a statement on some columns with the reasons of each, and the remedy; "" without columns."""
     texts = [f"{listed([name])} ({reason})" for name, reason in reasons.items()]
-    suffix = f" and {len(texts) - MOST_TOLD} more" if len(texts) > MOST_TOLD else ""
-    text = f"{statement} {', '.join(texts[:MOST_TOLD])}{suffix}: {remedy}" if texts else ""
+    suffix = f" and {len(texts) - MOST_NAMED} more" if len(texts) > MOST_NAMED else ""
+    text = f"{statement} {', '.join(texts[:MOST_NAMED])}{suffix}: {remedy}" if texts else ""
     return text, (statement, *reasons)

@@ -306,8 +306,8 @@ class CudaEngine(Engine):
         """Codes of consecutive rows, on the device; see `Engine.draw_in_trees`."""
 
         def on_device() -> Codes:
-            drawn: Codes = synthesis.draw_in_trees(self.device, grown, [*map(self._up, codes)], shares, draw, rows)
-            return drawn
+            sampled: Codes = synthesis.draw_in_trees(self.device, grown, [*map(self._up, codes)], shares, draw, rows)
+            return sampled
 
         def on_host() -> Codes:
             return self._host.draw_in_trees(grown, [*map(to_numpy, codes)], shares, draw, rows)
