@@ -12,7 +12,7 @@ from gpuvgm.errors import declaration
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.differences import distance_by_chance, ks_by_chance
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, ColumnPart, Description, PartScore, Reached, ValueCount
-from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.markup import Child, Markup, join
 from gpuvgm.report.measures import (
     COUNT,
     SCORE,
@@ -25,7 +25,7 @@ from gpuvgm.report.measures import (
     share,
     short,
 )
-from gpuvgm.report.page import chart_figure, description_table, scroll_table, share_bar, tile_list, with_others
+from gpuvgm.report.page import chart_figure, description_table, scroll_table, share_bar, swatch, tile_list, with_others
 from gpuvgm.report.pictures import FEWEST, Shares
 from gpuvgm.report.shares import shares_chart
 
@@ -429,7 +429,7 @@ def _picture_caption(shares: Shares) -> Markup:
         if min(on_axis) < _NEARLY_ALL
         else ""
     )
-    swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
+    swatches = [join(swatch(table), f"{table} ") for table in ("original", "synthetic")]
     return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
 
 

@@ -21,7 +21,7 @@ from gpuvgm.report.column_comparison import (
 from gpuvgm.report.combinations import Combination
 from gpuvgm.report.copies import LEAST, Copies
 from gpuvgm.report.detection import LEAST_ROWS, Detection
-from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.markup import Child, Markup
 from gpuvgm.report.measures import SCORE, Measure, Tile, broken_limits, check_limits, score_text, share
 from gpuvgm.report.near import NearRows
 from gpuvgm.report.page import (
@@ -34,6 +34,7 @@ from gpuvgm.report.page import (
     link,
     pair_cells,
     scroll_table,
+    section,
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.pictures import JointPictures
@@ -399,9 +400,7 @@ class Comparison(Scored):
     def _parts(self, places: Places) -> Iterator[Markup | None]:
         yield _worst_values(self, places)
         if self.pairs:
-            yield tag("h2", "Pairs of columns")
-            yield _worst_pair(self)
-            yield _lowest_pairs(self, places)
+            yield section("Pairs of columns", _worst_pair(self), _lowest_pairs(self, places))
         if self.first is not None:
             caption = (
                 "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
@@ -443,7 +442,7 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
         "than five original rows are shown nowhere, and so are rows of the table."
     )
     titles = ("column", "value or quantile", "original", "synthetic")
-    return join(tag("h2", "Side by side"), scroll_table(titles, rows, caption, text=2)) if rows else None
+    return section("Side by side", scroll_table(titles, rows, caption, text=2)) if rows else None
 
 
 def _worst_pair(comparison: Comparison) -> Markup | None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.report.charts import FEET, SIDE, Label, chart, drawing_box, linear_ticks, path, rule, steps_path
-from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.report.markup import Markup, join, piece, tag
 from gpuvgm.report.measures import share
 from gpuvgm.report.pictures import Axis, JointShares, Shares
 
@@ -33,11 +33,8 @@ def shares_chart(shares: Shares) -> Markup:
 def heat_maps(joint: JointShares) -> Markup:
     """Joint shares of both tables side by side, on one scale of colours."""
     tables = (("original", joint.original), ("synthetic", joint.synthetic))
-    maps = [
-        tag("div", tag("p", tag("i", class_=f"swatch {table}"), f"{table} rows"), _heat_map(joint, table, shares))
-        for table, shares in tables
-    ]
-    return tag("div", maps, class_="maps")
+    maps = [piece("map", table=table, map=_heat_map(joint, table, shares)) for table, shares in tables]
+    return piece("maps", maps=maps)
 
 
 def _heat_map(joint: JointShares, title: str, shares: NDArray[np.float32]) -> Markup:
