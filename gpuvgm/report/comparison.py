@@ -14,9 +14,6 @@ from gpuvgm.report.column_comparison import (
     LOST,
     OF_BOTH,
     ColumnComparison,
-    advice_on_values,
-    column_sections,
-    values_of_many,
 )
 from gpuvgm.report.combinations import Combination
 from gpuvgm.report.copies import LEAST, Copies
@@ -366,7 +363,7 @@ class Comparison(Scored):
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
-        yield from advice_on_values(name, column)
+        yield from column.advice(name)
         changed_pairs = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
         pair = max(changed_pairs, key=lambda pair: pair.lost, default=None)
         if pair is not None:
@@ -408,7 +405,7 @@ class Comparison(Scored):
             yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
 
     def _body(self, name: str, column: ColumnComparison) -> Iterable[Child]:
-        return column_sections(column)
+        return column.sections()
 
 
 def _pair_figure(pair: PairTrend) -> str:
@@ -434,7 +431,7 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
 
     They are values of many rows, and no rows of the table: these would be personal data.
     """
-    values = {name: values_of_many(comparison.columns[name])[:WORST] for name in comparison.worst_first}
+    values = {name: comparison.columns[name].values_of_many[:WORST] for name in comparison.worst_first}
     worst = [name for name, cells in values.items() if cells][:WORST]
     rows = [(link(name, places) if i == 0 else "", *cells) for name in worst for i, cells in enumerate(values[name])]
     caption = (

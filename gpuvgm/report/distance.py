@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,17 +14,13 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
 from gpuvgm.report.measures import DISTANCE, SHARE, Measure, ReportPart, Unit
-from gpuvgm.report.text import figures_table
+from gpuvgm.report.text import figures_tables
 from gpuvgm.summary import Floats
 
 POINTS = 513  # of the grid within each component of either model
 REACH = 9.0  # standard deviations on either side of a mean: beyond lies less than 1e-18
 
-_NUMBERS_NOTE = """\
-modes: of this model, and of the other
-KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,
-    and their Wasserstein distance in units of the other's sd
-modal: share of rows with a modal value, missing among them; in the other"""
+_WHOLE = Unit(str, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,21 @@ class NumbersDistance(ReportPart):
     wasserstein: float
     modal_share: float
     other_modal_share: float
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
+        (
+            Measure("modes", "modes", _WHOLE),
+            Measure("other_modes", "other", _WHOLE),
+            Measure("ks", "KS", DISTANCE),
+            Measure("wasserstein", "Wasserstein", DISTANCE),
+            Measure("modal_share", "modal", SHARE),
+            Measure("other_modal_share", "other", SHARE),
+        ),
+    )
+    NOTE: ClassVar[str] = """\
+modes: of this model, and of the other
+KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,
+    and their Wasserstein distance in units of the other's sd
+modal: share of rows with a modal value, missing among them; in the other"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,14 @@ class CategoriesDistance(ReportPart):
     levels: int
     other_levels: int
     total_variation: float
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
+        (
+            Measure("levels", "categories", _WHOLE),
+            Measure("other_levels", "other", _WHOLE),
+            Measure("total_variation", "variation", DISTANCE),
+        ),
+    )
+    NOTE: ClassVar[str] = "variation: total variation distance between the shares of the categories"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,8 @@ class RangeDistance(ReportPart):
     """
 
     covered: float
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = ((Measure("covered", "covered", SHARE),),)
+    NOTE: ClassVar[str] = "covered: share of the other model's range that lies within this one's"
 
 
 ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
@@ -140,9 +161,10 @@ class ModelDistance(ReportPart):
     def to_text(self) -> str:
         """Tables for people, 80 columns wide."""
         parts = [f"fitted on {self.rows:,} rows, the other on {self.other_rows:,}"]
-        for kind, (measures, note) in _TABLES.items():
+        for kind in (NumbersDistance, CategoriesDistance, RangeDistance):
             columns = {name: distance for name, distance in self.columns.items() if isinstance(distance, kind)}
-            parts += ["\n".join([*figures_table(measures, columns), note])] * bool(columns)
+            if columns:
+                parts += ["\n".join([*lines, kind.NOTE]) for lines in figures_tables(kind, columns)]
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
@@ -150,34 +172,6 @@ class ModelDistance(ReportPart):
 
     def __str__(self) -> str:
         return self.to_text()
-
-
-_WHOLE = Unit(str, str)
-_TABLES: Mapping[type, tuple[Sequence[Measure], str]] = {
-    NumbersDistance: (
-        (
-            Measure("modes", "modes", _WHOLE),
-            Measure("other_modes", "other", _WHOLE),
-            Measure("ks", "KS", DISTANCE),
-            Measure("wasserstein", "Wasserstein", DISTANCE),
-            Measure("modal_share", "modal", SHARE),
-            Measure("other_modal_share", "other", SHARE),
-        ),
-        _NUMBERS_NOTE,
-    ),
-    CategoriesDistance: (
-        (
-            Measure("levels", "categories", _WHOLE),
-            Measure("other_levels", "other", _WHOLE),
-            Measure("total_variation", "variation", DISTANCE),
-        ),
-        "variation: total variation distance between the shares of the categories",
-    ),
-    RangeDistance: (
-        (Measure("covered", "covered", SHARE),),
-        "covered: share of the other model's range that lies within this one's",
-    ),
-}
 
 
 def _categories_distance(first: CategoricalColumn, second: CategoricalColumn) -> CategoriesDistance:

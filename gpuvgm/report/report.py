@@ -10,11 +10,10 @@ from typing import ClassVar
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, Advice, advice
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
-from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, select_measures
+from gpuvgm.report.figures import MEASURES, OVERALL, OVERVIEW, CategoryFigures, ColumnFigures, NumberFigures, Overall
 from gpuvgm.report.markup import Child, Markup, join, piece
 from gpuvgm.report.measures import (
     COUNT,
-    SHARE,
     Measure,
     Tile,
     broken_limits,
@@ -43,20 +42,11 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
-from gpuvgm.report.text import OVERALL, WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
+from gpuvgm.report.text import WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
 
 _INVALID_ROWS = Measure(
     "invalid_rows", "", COUNT, limit="max_invalid_share", words="share of rows with any value outside its range"
 )
-_NUMBER_TILES = select_measures(
-    "p999_error", "median_error", "clipped_share", "mode_agreement", "ks", "wasserstein", "invalid_rows"
-)
-_RANGE_TILES = [
-    *select_measures("p999_error", "median_error"),
-    Measure("clipped_share", "outside", SHARE, "rows outside the fitted range"),
-    *select_measures("ks", "wasserstein", "invalid_rows"),
-]
-_CATEGORY_TILES = select_measures("level_count", "level_agreement", "unknown_rows", "total_variation")
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
@@ -91,9 +81,7 @@ class Report(Scored):
         'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
         'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
     )
-    _OVERVIEW: ClassVar[Sequence[Measure]] = select_measures(
-        "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
-    )
+    _OVERVIEW: ClassVar[Sequence[Measure]] = OVERVIEW
 
     @property
     def invalid_share(self) -> float:
@@ -281,8 +269,8 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
 
 
 def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
-    profile, measures_shown = column.profile, _NUMBER_TILES if column.has_modes else _RANGE_TILES
-    yield piece("caption", words=UNCHANGED) if column.unchanged else tile_list(figure_tiles(measures_shown, column))
+    profile = column.profile
+    yield piece("caption", words=UNCHANGED) if column.unchanged else tile_list(figure_tiles(column.tiles, column))
     if profile is None:
         return
     yield _histogram_figure(name, profile, has_modal=bool(column.modal))
@@ -357,7 +345,7 @@ def _fit_words(profile: NumberProfile) -> str:
 
 
 def _category_section(column: CategoryFigures) -> Iterator[Markup]:
-    yield tile_list(figure_tiles(_CATEGORY_TILES, column))
+    yield tile_list(figure_tiles(column.tiles, column))
     counts = with_others(column, column.level_count)
     parts = [count.rows_before / max(column.rows, 1) for count in counts]
     longest = max(parts, default=1.0) or 1.0
