@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -20,7 +20,7 @@ from gpuvgm.report.figures import (
     Overall,
     ValueCount,
 )
-from gpuvgm.report.measures import percent_text
+from gpuvgm.report.measures import Measure, percent_text
 
 WIDTH = 80
 LEAST_ROOM = 12  # for names; wide quantiles are left out to keep it
@@ -52,11 +52,15 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def figures_tables(kind: Any, columns: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yield the lines of the tables of columns of one class, for each of its `TABLES` of measures."""
-    for measures in kind.TABLES:
-        rows = [(name, [measure.text(column) for measure in measures]) for name, column in columns.items()]
-        yield aligned([measure.title for measure in measures], rows)
+def figures_table(measures: Sequence[Measure], columns: Mapping[str, Any]) -> list[str]:
+    """Lines of a table of some measures of each column."""
+    rows = [(name, [measure.text(column) for measure in measures]) for name, column in columns.items()]
+    return aligned([measure.title for measure in measures], rows)
+
+
+def figures_tables(kind: Any, columns: Mapping[str, Any]) -> list[list[str]]:
+    """Lines of the tables of columns of one class, for each of its `TABLES` of measures."""
+    return [figures_table(measures, columns) for measures in kind.TABLES]
 
 
 def _description_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
