@@ -41,6 +41,7 @@ class Combination(Copies):
     """
 
     shuffled_share: float = 0.0
+    TITLE: ClassVar[str] = "real combinations"
     REMEDY: ClassVar[str] = "The generator repeats parts of original rows, by which someone may be known."
     _OF_HALF: ClassVar[str] = "have that of one of a half of the original rows"
 
@@ -98,12 +99,11 @@ def combinations(columns: Mapping[str, Known], owners: Words | None) -> tuple[Co
 def _count(
     names: Sequence[str], words: Mapping[str, Sequence[Words]], owners: Words | None, deviations: float
 ) -> Combination:
-    original, synthetic, *held_out = zip(*(words[name] for name in names), strict=True)
-    rows = Rows(sum_of(original), sum_of(synthetic), sum_of(held_out[0]) if held_out else None, owners)
-    counted = Combination.count(names, rows, deviations)
+    tables = [*zip(*(words[name] for name in names), strict=True)]
+    counted = Combination.count(names, Rows.of(tables, owners), deviations)
     if not counted.stand_out:
         return counted
-    return replace(counted, shuffled_share=_shuffled_share(original, owners, counted))
+    return replace(counted, shuffled_share=_shuffled_share(tables[0], owners, counted))
 
 
 def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Combination) -> float:

@@ -126,12 +126,12 @@ class Comparison(Scored):
         """
         in_pairs = dict.fromkeys(self.columns, 0.0)
         for pair in self.pairs:
-            for name in (pair.one, pair.other):
+            for name in pair.columns:
                 in_pairs[name] += max(pair.lost, 0.0)
         lost = {name: column.lost for name, column in self.columns.items()}
         for pair in self.pairs:
-            total = in_pairs[pair.one] + in_pairs[pair.other]
-            for name in (pair.one, pair.other):
+            total = sum(in_pairs[name] for name in pair.columns)
+            for name in pair.columns:
                 lost[name] = max(lost[name], pair.lost * in_pairs[name] / (total or 1.0))
         return sorted(self.columns, key=lost.__getitem__, reverse=True)
 
@@ -140,11 +140,10 @@ class Comparison(Scored):
         """Mean score of the pairs of values of every column that is in one with a score."""
         scores_by_column: dict[str, list[float]] = {}
         for pair in self.pairs:
-            for name in (pair.one, pair.other):
-                scores_by_column.setdefault(name, []).extend(
-                    [] if pair.score is None or not pair.of_values else [pair.score]
-                )
-        return {name: fmean(scores) for name, scores in scores_by_column.items() if scores}
+            if pair.score is not None and pair.of_values:
+                for name in pair.columns:
+                    scores_by_column.setdefault(name, []).append(pair.score)
+        return {name: fmean(scores) for name, scores in scores_by_column.items()}
 
     @property
     def real_values(self) -> list[str]:
@@ -198,12 +197,17 @@ class Comparison(Scored):
         return next(iter([*by_strength, *self.combinations]), None)
 
     @property
+    def _repeats(self) -> list[Copies]:
+        """What is known of rows that repeat original ones: whole, nearly, and in the columns that stand out most."""
+        return [copies for copies in (self.copies, self.near, self.combination) if copies is not None]
+
+    @property
     def repeated(self) -> list[Copies]:
         """What stands out of copied rows, near rows and combinations; each only if it has more than those before it."""
         standing: list[Copies] = []
-        for copies in (self.copies, self.near, self.combination):
+        for copies in self._repeats:
             before = max((copies.excess for copies in standing), default=0.0)
-            if copies is not None and copies.stand_out and copies.excess - before >= max(LEAST, copies.by_chance):
+            if copies.stand_out and copies.excess - before >= max(LEAST, copies.by_chance):
                 standing.append(copies)
         return standing
 
@@ -337,7 +341,7 @@ class Comparison(Scored):
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         on_keys = (advice for are_keys in (True, False) for advice in self._advice_on_keys(are_keys=are_keys))
-        remarks = [copies.text for copies in (self.copies, self.near, self.combination) if copies is not None]
+        remarks = [copies.text for copies in self._repeats]
         remarks += [f"{advice.problem} {advice.remedy}" for advice in on_keys]
         return "\n\n".join([head, "\n".join(table), *overall, *(fill(remark, WIDTH) for remark in remarks), _NOTE])
 
@@ -364,7 +368,7 @@ class Comparison(Scored):
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
         yield from column.advice(name)
-        changed_pairs = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
+        changed_pairs = (pair for pair in self.pairs if name in pair.columns and pair.lost >= LOST)
         pair = max(changed_pairs, key=lambda pair: pair.lost, default=None)
         if pair is not None:
             yield _advice_on_pair(name, pair)
@@ -379,15 +383,8 @@ class Comparison(Scored):
             yield "lowest score", score_text(scores[worst]), f"of {worst}"
         if self.pair_score is not None:
             yield "pair score", score_text(self.pair_score), "mean of the scores of pairs of columns"
-        yield (
-            "copied rows",
-            share(self.copies.share),
-            self.copies.text,
-        )
-        if self.near is not None:
-            yield "near rows", share(self.near.share), self.near.text
-        if self.combination is not None:
-            yield "real combinations", share(self.combination.share), self.combination.text
+        for copies in self._repeats:
+            yield copies.TITLE, share(copies.share), copies.text
         for name, part in self.real_shares.items():
             yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
         yield "original rows", f"{self.rows:,}", "rows of the original table"
@@ -444,7 +441,7 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
 
 def _worst_pair(comparison: Comparison) -> Markup | None:
     """The pair of columns that has lost most, of those that can be drawn, as two heat maps."""
-    pairs = [(pair.one, pair.other) for pair in comparison.pairs if pair.of_values]
+    pairs = [pair.columns for pair in comparison.pairs if pair.of_values]
     worst = next((pair for pair in pairs if pair in comparison.joint), None)
     if worst is None:
         return None

@@ -65,6 +65,7 @@ class Copies(ReportPart):
     held_out_share: float | None = None
     once: bool = False
     _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
+    TITLE: ClassVar[str] = "copied rows"
     REMEDY: ClassVar[str] = "The generator repeats original rows."
     _OF_HALF: ClassVar[str] = "equal one of a half of the original rows"
 
@@ -162,6 +163,12 @@ class Rows(NamedTuple):
     synthetic: Words
     held_out: Words | None = None
     owners: Words | None = None
+
+    @classmethod
+    def of(cls, tables: Iterable[Iterable[Words]], owners: Words | None) -> Self:
+        """The sums of the words of the columns of two tables, or of three; `owners` are those of the first."""
+        original, synthetic, *held_out = map(sum_of, tables)
+        return cls(original, synthetic, held_out[0] if held_out else None, owners)
 
 
 class KnownRows(NamedTuple):
@@ -275,10 +282,8 @@ def copies(
     narrow = {name: _is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names}
     answers = []
     for columns in dict.fromkeys(filter(None, (names[:modelled], names, tuple(repeated)))):
-        first, second = (
-            _words_of_columns([(table[name], narrow[name]) for name in columns]) for table in (original, synthetic)
-        )
-        answers.append(Copies.count(columns, Rows(sum_of(first), sum_of(second))))
+        tables = [[(table[name], narrow[name]) for name in columns] for table in (original, synthetic)]
+        answers.append(Copies.count(columns, Rows.of(map(_words_of_columns, tables), None)))
     return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 

@@ -36,6 +36,7 @@ class NearRows(Copies):
     """
 
     bins: int = 0
+    TITLE: ClassVar[str] = "near rows"
     REMEDY: ClassVar[str] = "The generator repeats original rows but for some noise."
     _OF_HALF: ClassVar[str] = "repeat one of a half of the original rows so"
 
@@ -126,9 +127,7 @@ def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None
 
 def _of_bins(tables: Sequence[Table], numbers: Mapping[str, _Numbers], owners: Words | None, bins: int) -> NearRows:
     borders = {name: column.borders(bins) for name, column in numbers.items()}
-    original, synthetic, *held_out = (_cells(table, borders) for table in tables)
-    rows = Rows(sum_of(original), sum_of(synthetic), sum_of(held_out[0]) if held_out else None, owners)
-    return NearRows.count([*tables[0]], rows)
+    return NearRows.count([*tables[0]], Rows.of((_cells(table, borders) for table in tables), owners))
 
 
 def _cells(table: Table, borders: Mapping[str, Floats]) -> Iterator[Words]:

@@ -377,7 +377,7 @@ def link(name: str, places: Places) -> Markup:
 def pair_cells(pair: PairTrend, places: Places, digits: int) -> tuple[list[Markup], list[str]]:
     """Cells of a table of pairs: links to both columns, and the correlations that there are before and after."""
     correlations = ["" if r is None else f"{r:z.{digits}f}" for r in (pair.before, pair.after)]
-    return [link(name, places) for name in (pair.one, pair.other)], correlations
+    return [link(name, places) for name in pair.columns], correlations
 
 
 def section(title: str, *content: Child) -> Markup:

@@ -56,6 +56,11 @@ class PairTrend(Reached):
     after: float | None = None
 
     @property
+    def columns(self) -> tuple[str, str]:
+        """The names of both columns."""
+        return self.one, self.other
+
+    @property
     def of_values(self) -> bool:
         """True for the measures of SDMetrics, which are of values."""
         return self.metric != TOGETHER
