@@ -279,15 +279,15 @@ def walk(
     choose : callable
         Given rows, the cuts that they have come to and the nodes that answer for them there, which go right.
     """
-    found, at = np.zeros(rows, np.uint16), np.zeros(rows if len(trees.ranges) else 0, np.int64)
+    code, at = np.zeros(rows, np.uint16), np.zeros(rows if len(trees.ranges) else 0, np.int64)
     walking = np.arange(len(at))
     while len(walking):
         cut = at[walking]
         is_right = choose(walking, cut, _answering_nodes(trees, codes, walking, cut))
-        found[walking] = np.where(is_right, trees.ranges[cut, 1], trees.ranges[cut, 0])
+        code[walking] = np.where(is_right, trees.ranges[cut, 1], trees.ranges[cut, 0])
         at[walking] = np.where(is_right, trees.ranges[cut, 4], trees.ranges[cut, 3])
         walking = walking[at[walking] >= 0]
-    return found
+    return code
 
 
 def _answering_nodes(trees: Trees, codes: Sequence[Codes], rows: Ints, cut: Ints) -> Ints:

@@ -341,12 +341,12 @@ def history_error(engine: Engine, prior: Prior, fit: MixtureFit, cells: Cells) -
 
 def distance(reference: Posterior, posterior: Posterior) -> float:
     """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
-    held = (reference.counts > 0.5) | (posterior.counts > 0.5)
-    variance = reference.covariances[held]
+    has_rows = (reference.counts > 0.5) | (posterior.counts > 0.5)
+    variance = reference.covariances[has_rows]
     differences = (
-        np.abs(reference.means[held] - posterior.means[held]) / np.sqrt(variance),
-        np.abs(posterior.covariances[held] / variance - 1),
-        np.abs(posterior.weights[held] / reference.weights[held] - 1),
+        np.abs(reference.means[has_rows] - posterior.means[has_rows]) / np.sqrt(variance),
+        np.abs(posterior.covariances[has_rows] / variance - 1),
+        np.abs(posterior.weights[has_rows] / reference.weights[has_rows] - 1),
     )
     largest = float(np.max(np.concatenate(differences), initial=0.0))
     return largest if np.all(np.isfinite(reference.means)) and np.isfinite(largest) else np.inf
@@ -368,8 +368,8 @@ def _rounding(cells: Cells) -> Floats:
 
 def _moved_by(variance: Floats | float, posterior: Posterior) -> float:
     """Largest deviation of a mean, in its sigma, where the sums of the rows of those that hold some vary so much."""
-    held = posterior.counts > 0.5
-    deviations = np.sqrt(variance / posterior.covariances[held]) / posterior.counts[held]
+    has_rows = posterior.counts > 0.5
+    deviations = np.sqrt(variance / posterior.covariances[has_rows]) / posterior.counts[has_rows]
     return float(np.max(deviations, initial=0.0))
 
 

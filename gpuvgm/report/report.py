@@ -93,8 +93,8 @@ class Report(Scored):
         """The worst and the mean of every figure that a column has."""
         figures = {}
         for measure in OVERALL:
-            found = {name: measure.of(column) for name, column in self.columns.items()}
-            values = {name: float(value) for name, value in found.items() if value is not None}
+            figures_by_column = {name: measure.of(column) for name, column in self.columns.items()}
+            values = {name: float(value) for name, value in figures_by_column.items() if value is not None}
             if values:
                 column = (min if measure.is_lower else max)(values, key=values.__getitem__)
                 figures[measure.name] = Overall(values[column], column, sum(values.values()) / len(values))

@@ -310,15 +310,15 @@ def _plan_columns(sampled: Sampled, schema: TableSchema, settings: Settings, *, 
     first = {name: plan for name, plan in plans.good.items() if plan.comes_first}
     if not first:
         return plans
-    found = summarise_columns(list(first.values()), run)
-    if not found.good and not found.failed:
+    scan_results = summarise_columns(list(first.values()), run)
+    if not scan_results.good and not scan_results.failed:
         raise _vanished_rows(run.source)
 
     def next_plan(name: str) -> ColumnPlan:
-        return first[name].next_plan(found.good[name], sample(name))
+        return first[name].next_plan(scan_results.good[name], sample(name))
 
-    following = map_columns(run.executor.threads, next_plan, {name: name for name in found.good})
-    failed = found.failed | following.failed
+    following = map_columns(run.executor.threads, next_plan, {name: name for name in scan_results.good})
+    failed = scan_results.failed | following.failed
     return Results(Results(following.good, failed).renew(plans.good), plans.failed | failed)
 
 

@@ -140,8 +140,8 @@ def _fit_each(run: Run, note: Callable[[str, Any], None], columns: dict[str, Num
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
     for share in executor.gather(partial(_fit_share, run.engine), shares):
-        for name, found in share.items():
-            fitted[name] = found if isinstance(found, Exception) else replace(columns[name], outcome=found)
+        for name, result in share.items():
+            fitted[name] = result if isinstance(result, Exception) else replace(columns[name], outcome=result)
             note(name, fitted[name])
     return Results.of({name: fitted[name] for name in names})
 
@@ -282,9 +282,9 @@ def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: boo
 def _first_infinite(run: Run, plan: NumberPlan) -> int:
     for block in run.here.blocks([plan.name]):
         numbers = _numbers_of(get_engine(run.here.engine), plan, block)
-        found = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
-        if len(found):
-            return int(block.first_row + found[0])
+        infinite = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
+        if len(infinite):
+            return int(block.first_row + infinite[0])
     raise InputError(f'column "{plan.name}" changed while it was read')
 
 

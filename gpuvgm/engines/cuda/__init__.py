@@ -225,8 +225,8 @@ class CudaEngine(Engine):
         """Value of every row; see `Engine.decode`."""
         device = self.device
         if device.is_resident(scalar):
-            found = device.to_host(rows.decode(device, (scalar, code), rules, table, out, missing))
-            return _first(found[0]), bool(found[1] == rows.NO_ROW and table.complete)
+            wrong_rows = device.to_host(rows.decode(device, (scalar, code), rules, table, out, missing))
+            return _first(wrong_rows[0]), bool(wrong_rows[1] == rows.NO_ROW and table.complete)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
