@@ -63,7 +63,7 @@ _MEASURES = (
 LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _MEASURES}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnValidation(ReportPart):
     """Agreement of a column with the training rows; None where a figure has no meaning.
 
@@ -99,12 +99,12 @@ class ColumnValidation(ReportPart):
     kind: str
     rows: int
     invalid_rows: int
-    off_step_rows: int | None
-    unknown_rows: int | None
+    off_step_rows: int | None = None
+    unknown_rows: int | None = None
     shares: float
-    ks: float | None
-    mean_shift: float | None
-    tail_ratio: float | None
+    ks: float | None = None
+    mean_shift: float | None = None
+    tail_ratio: float | None = None
     trained_rows: int
     groups: int = 1
     step: str = ""
@@ -320,7 +320,6 @@ class _NumberCheck(Counter):
             rows=counts.rows,
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step if step else None,
-            unknown_rows=None,
             shares=total_variation(counts.groups, training_rows),
             **self._distances(counts),
             trained_rows=column.fit.rows,
@@ -328,11 +327,12 @@ class _NumberCheck(Counter):
             step=step,
         )
 
-    def _distances(self, counts: _ColumnCounts) -> dict[str, float | None]:
+    def _distances(self, counts: _ColumnCounts) -> dict[str, float]:
+        """Figures of the ordinary rows; none without any, here or in the training rows."""
         marks = self._marks
         ordinary = 0 if counts.summary is None else counts.summary.ordinary
         if marks is None or counts.summary is None or counts.below is None or not ordinary:
-            return {"ks": None, "mean_shift": None, "tail_ratio": None}
+            return {}
         cells, shares = counts.summary.cells(), np.array(marks.shares)
         mean = cells.mean_and_variance()[0]
         shift = abs(float(counts.summary.grid.frame.invert(np.array([mean]))[0]) - marks.mean)
@@ -370,12 +370,8 @@ class _CategoryCheck(Counter):
             kind=column.kind,
             rows=counts.rows,
             invalid_rows=counts.invalid,
-            off_step_rows=None,
             unknown_rows=counts.unknown,
             shares=total_variation(counts.groups, np.array([*column.counts, 0])),
-            ks=None,
-            mean_shift=None,
-            tail_ratio=None,
             trained_rows=column.fit.rows,
             groups=len(counts.groups),
         )
