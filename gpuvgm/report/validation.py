@@ -327,7 +327,7 @@ class _NumberCheck(Counter):
             step=step,
         )
 
-    def _distances(self, counts: _ColumnCounts) -> dict[str, float]:
+    def _distances(self, counts: _ColumnCounts) -> dict[str, Any]:
         """Figures of the ordinary rows; none without any, here or in the training rows."""
         marks = self._marks
         ordinary = 0 if counts.summary is None else counts.summary.ordinary
