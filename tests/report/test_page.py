@@ -57,8 +57,9 @@ def test_nothing_comes_from_elsewhere(report: Report) -> None:
 
 def test_every_piece_of_the_page_is_used() -> None:
     folder = Path(gpuvgm.__file__).parent / "report"
-    pieces = re.findall(r"^<!-- (\w+) -->$", (folder / "page.html").read_text(), re.MULTILINE)
-    used = {name for file in folder.glob("*.py") for name in re.findall(r'\bpiece\(\s*"(\w+)"', file.read_text())}
+    pieces = re.findall(r"^<!-- (\w+) -->$", (folder / "page.html").read_text("utf-8"), re.MULTILINE)
+    code = "".join(file.read_text("utf-8") for file in folder.glob("*.py"))
+    used = set(re.findall(r'\bpiece\(\s*"(\w+)"', code))
     assert sorted(pieces) == sorted(used)
 
 
