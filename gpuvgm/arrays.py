@@ -218,9 +218,9 @@ def is_on_device(array: Array) -> bool:
     return namespace_of(array) is not np
 
 
-def beside(array: Array, other: Array) -> Array:
-    """Move an array to the memory that another array lies in."""
-    xp = namespace_of(other)
+def beside(array: Array, target: Array) -> Array:
+    """Move an array to the memory that the target lies in."""
+    xp = namespace_of(target)
     if xp is np:
         return to_numpy(array)
     return array if is_on_device(array) else xp.asarray(array)

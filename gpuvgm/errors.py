@@ -118,11 +118,11 @@ def warn(message: str, category: type[Warning] = UserWarning, cause: Sequence[st
         return
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
-    told = (category.__name__, *cause)
-    if cause and told in _TOLD and _is_shown_once(message, category, frame.f_globals.get("__name__", "")):
+    key = (category.__name__, *cause)
+    if cause and key in _TOLD and _is_shown_once(message, category, frame.f_globals.get("__name__", "")):
         return
     warnings.warn(message, category, stacklevel=level)
-    _TOLD.add(told)
+    _TOLD.add(key)
 
 
 def _is_shown_once(message: str, category: type[Warning], module: str) -> bool:

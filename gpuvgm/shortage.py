@@ -68,7 +68,7 @@ def _lacks_memory(problem: BaseException) -> bool:
 
 @contextmanager
 def damage_as(
-    explain: Callable[[Exception], Exception], *others: type[Exception], stored: int | None = None
+    explain: Callable[[Exception], Exception], *damaging: type[Exception], stored: int | None = None
 ) -> Iterator[None]:
     """Raise errors that Arrow meets in a damaged file as errors that explain it, but shortages as they are.
 
@@ -79,12 +79,12 @@ def damage_as(
     ----------
     explain : callable
         From what Arrow raised to what is raised.
-    *others : type of exception
+    *damaging : type of exception
         Other errors that a damaged file leads to.
     stored : int, optional
         Bytes of the file.
     """
-    damage: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeError, *others)
+    damage: tuple[type[Exception], ...] = (pa.ArrowException, OSError, UnicodeError, *damaging)
     try:
         yield
     except damage as problem:

@@ -393,12 +393,12 @@ def train(
 
     promise = {"epsilon": epsilon, "delta": delta, "rows_per_person": rows_per_person}
     if private is not None:
-        others = {"--with": with_ != "counts", "--epochs": epochs is not None, "--columns": columns is not None}
-        others |= {"--delimiter": delimiter is not None, "--seed": seed is not None, "--hold-out": hold_out > 0}
-        others |= {"--safer": safer, "--laws": laws != "auto", "--resume": resume, "--memory": memory is not None}
+        foreign = {"--with": with_ != "counts", "--epochs": epochs is not None, "--columns": columns is not None}
+        foreign |= {"--delimiter": delimiter is not None, "--seed": seed is not None, "--hold-out": hold_out > 0}
+        foreign |= {"--safer": safer, "--laws": laws != "auto", "--resume": resume, "--memory": memory is not None}
         with executor_of(terminal, scheduler, workers, threads) as executor:
             machine: Any = {"executor": executor, "threads": threads}
-            made = train_private(private, source, model, promise, others, **machine)
+            made = train_private(private, source, model, promise, foreign, **machine)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
     if epsilon is not None or delta is not None or rows_per_person > 1:
         raise InputError("--epsilon, --delta and --rows-per-person are for --private DOMAIN.json, which is not given")

@@ -805,9 +805,9 @@ def _check_same_tables(actual: pa.Table, expected: pa.Table) -> None:
         values = actual[name].to_pylist(), expected[name].to_pylist()
         if values[0] == values[1]:
             continue
-        for row, (one, other) in enumerate(zip(*values, strict=True)):
-            if repr(one) != repr(other):  # NaN differs from NaN
-                raise AssertionError(f"{name}: {one!r} in the place of {other!r} in row {row}")
+        for row, (value, reference) in enumerate(zip(*values, strict=True)):
+            if repr(value) != repr(reference):  # NaN differs from NaN
+                raise AssertionError(f"{name}: {value!r} in the place of {reference!r} in row {row}")
 
 
 def _check_same_models(expected: gpuvgm.TableTransformer, actual: gpuvgm.TableTransformer) -> None:

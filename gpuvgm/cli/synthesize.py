@@ -74,7 +74,7 @@ def train_generator(
 
 
 def train_private(
-    domain: str, source: str, model: str, promise: Mapping[str, Any], others: Mapping[str, bool], **machine: Any
+    domain: str, source: str, model: str, promise: Mapping[str, Any], foreign: Mapping[str, bool], **machine: Any
 ) -> PrivateSynthesizer:
     """Train a private generator on a table, and write it.
 
@@ -88,7 +88,7 @@ def train_private(
         Path or URL of the generator to write.
     promise : mapping
         epsilon, delta and rows_per_person, of which the first two must be given.
-    others : mapping of str to bool
+    foreign : mapping of str to bool
         Options of other generators, and whether each is given.
     **machine
         Executor and threads.
@@ -98,9 +98,9 @@ def train_private(
     InputError
         For options of other generators, which learn of rows what the promise forbids.
     """
-    foreign = [option for option, is_set in others.items() if is_set]
-    if foreign:
-        raise InputError(f"{foreign[0]} is not for --private: all that is learnt of rows is counts with noise")
+    refused = [option for option, is_set in foreign.items() if is_set]
+    if refused:
+        raise InputError(f"{refused[0]} is not for --private: all that is learnt of rows is counts with noise")
     ModelFile.at(model).check_target()
     generator = PrivateSynthesizer(domain, **promise, **machine).fit(source)
     generator.save(model)
@@ -145,8 +145,8 @@ def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machi
     try:
         network = _network(name, machine["executor"]).load(model)
     except ModuleNotFoundError as problem:
-        told = f"{model}: holds a {name.upper()}, a neural network that draws its rows with ctgan ({problem})"
-        raise ModuleNotFoundError(told, name=problem.name) from problem
+        message = f"{model}: holds a {name.upper()}, a neural network that draws its rows with ctgan ({problem})"
+        raise ModuleNotFoundError(message, name=problem.name) from problem
     network.set_random_state(contents.seed if wanted["seed"] is None else wanted["seed"])
     summary = network.sample(
         contents.rows if rows is None else rows,

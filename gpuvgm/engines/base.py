@@ -545,9 +545,9 @@ class Engine:
         """
         joint = self.joint_entropies(columns)
         single = np.diagonal(joint)
-        kinds = np.array([np.count_nonzero(np.bincount(to_numpy(one.codes))) for one in columns])
+        kinds = np.array([np.count_nonzero(np.bincount(to_numpy(column.codes))) for column in columns])
         freedom = np.multiply.outer(kinds - 1, kinds - 1)
-        of_all = trees.entropies(max((len(one.codes) for one in columns), default=0))[-1]
+        of_all = trees.entropies(max((len(column.codes) for column in columns), default=0))[-1]
         information: Ints = joint - np.add.outer(single, single) + of_all - freedom * trees.NAT // 2
         return information
 

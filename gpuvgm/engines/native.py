@@ -197,7 +197,7 @@ class NativeEngine(Engine):
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Rows of a column of a synthesizer; see `Engine.draw_rows`."""
-        groups, inside = (None if one is None else _entries(one) for one in (column.groups, column.inside))
+        groups, inside = (None if lottery is None else _entries(lottery) for lottery in (column.groups, column.inside))
         first_parent, second_parent = (*parents, None, None)[:2]
         return self._kernels.draw_rows(
             (groups, inside, _entries(column.pieces)),

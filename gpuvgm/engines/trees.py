@@ -149,10 +149,10 @@ def entropies(rows: int) -> Ints:
 def joint_entropies(columns: Sequence[AskedColumn]) -> Ints:
     """Sums of F of each two columns; see `Engine.joint_entropies`."""
     sums = np.zeros((len(columns), len(columns)), np.int64)
-    for i, one in enumerate(columns):
-        entropy = entropies(len(one.codes))
-        for j, other in enumerate(columns[: i + 1]):
-            counts = np.bincount(one.codes.astype(np.int64) * other.size + other.codes)
+    for i, first in enumerate(columns):
+        entropy = entropies(len(first.codes))
+        for j, second in enumerate(columns[: i + 1]):
+            counts = np.bincount(first.codes.astype(np.int64) * second.size + second.codes)
             sums[i, j] = sums[j, i] = np.sum(entropy[counts])
     return sums
 
@@ -175,8 +175,8 @@ def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) ->
     asked, rules, entropy = how
     nodes.append([*_LEAF])
     queue = [(len(nodes) - 1, rows, is_right)]
-    for place, own, right in queue:
-        split = _best_split(own, right, asked, rules, entropy)
+    for place, node_rows, right in queue:
+        split = _best_split(node_rows, right, asked, rules, entropy)
         if split is None:
             continue
         feature, threshold, side = split
@@ -187,8 +187,9 @@ def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) ->
         first = len(nodes)
         nodes[place] = [feature, threshold, first, sides_at]
         nodes += [[*_LEAF], [*_LEAF]]
-        goes_right = side[asked[feature].codes[own]] == RIGHT
-        queue += [(first, own[~goes_right], right[~goes_right]), (first + 1, own[goes_right], right[goes_right])]
+        goes_right = side[asked[feature].codes[node_rows]] == RIGHT
+        queue.append((first, node_rows[~goes_right], right[~goes_right]))
+        queue.append((first + 1, node_rows[goes_right], right[goes_right]))
 
 
 def _best_split(
@@ -244,10 +245,10 @@ def _cuts_of_numbers(left: Ints, right: Ints, rules: GrowthRules) -> Iterator[Cu
 def _cuts_of_categories(left: Ints, right: Ints, rules: GrowthRules) -> Iterator[Cut]:
     """As `_cuts_of_numbers`, the categories that occur by their share of the right half (Breiman et al. 1984)."""
 
-    def compare(one: int, other: int) -> int:
+    def compare(first: int, second: int) -> int:
         """Shares by products, so that nothing is rounded."""
         rows = left + right
-        return int(right[one]) * int(rows[other]) - int(right[other]) * int(rows[one]) or one - other
+        return int(right[first]) * int(rows[second]) - int(right[second]) * int(rows[first]) or first - second
 
     order = np.array(sorted(np.flatnonzero(left + right).tolist(), key=cmp_to_key(compare)), np.int64)
     count = int(left.sum() + right.sum())
@@ -278,15 +279,15 @@ def walk(
     choose : callable
         Given rows, the cuts that they have come to and the nodes that answer for them there, which go right.
     """
-    found, at = np.zeros(rows, np.uint16), np.zeros(rows if len(trees.ranges) else 0, np.int64)
+    code, at = np.zeros(rows, np.uint16), np.zeros(rows if len(trees.ranges) else 0, np.int64)
     walking = np.arange(len(at))
     while len(walking):
         cut = at[walking]
         is_right = choose(walking, cut, _answering_nodes(trees, codes, walking, cut))
-        found[walking] = np.where(is_right, trees.ranges[cut, 1], trees.ranges[cut, 0])
+        code[walking] = np.where(is_right, trees.ranges[cut, 1], trees.ranges[cut, 0])
         at[walking] = np.where(is_right, trees.ranges[cut, 4], trees.ranges[cut, 3])
         walking = walking[at[walking] >= 0]
-    return found
+    return code
 
 
 def _answering_nodes(trees: Trees, codes: Sequence[Codes], rows: Ints, cut: Ints) -> Ints:

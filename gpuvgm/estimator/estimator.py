@@ -320,22 +320,22 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
         [1.0, 9.0]
         """
         self._validate_params()
-        seen: Any = getattr(self, "_seen", None)
-        if seen is not None:
+        history: Any = getattr(self, "_seen", None)
+        if history is not None:
             _refuse_changes(self, getattr(self, "_seen_with", {}))
-        with self._rows(X, sample_weight, reset=seen is None) as rows:
+        with self._rows(X, sample_weight, reset=history is None) as rows:
             _refuse_summary(self, rows.features)
-            if seen is None:
+            if history is None:
                 _refuse_too_few_rows(self, rows)
-                seen = begin_partial_fit(replace(self._problem(rows), warm=None))
+                history = begin_partial_fit(replace(self._problem(rows), warm=None))
             elif rows.total == 0:
                 return self
-            seen = seen.add(self._engine(rows), rows)
-            problem = replace(self._problem(rows, seen), warm=None)
-            problem = problem if rows.features == 1 else replace(problem, prior=seen.prior)
-            estimate = seen.estimate(problem, best=self.effort == "best")
+            history = history.add(self._engine(rows), rows)
+            problem = replace(self._problem(rows, history), warm=None)
+            problem = problem if rows.features == 1 else replace(problem, prior=history.prior)
+            estimate = history.estimate(problem, best=self.effort == "best")
         self._keep(estimate, problem.prior)
-        self._seen, self._seen_with = seen, {name: getattr(self, name) for name in _KEPT}
+        self._seen, self._seen_with = history, {name: getattr(self, name) for name in _KEPT}
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
@@ -390,10 +390,10 @@ class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # 
         with self._in_threads(training_rows(self, frame_or_array, sample_weight, reset=reset)) as threaded_rows:
             yield threaded_rows
 
-    def _problem(self, rows: Rows, seen: Any = None) -> Problem:
+    def _problem(self, rows: Rows, history: Any = None) -> Problem:
         """The problem of a fit to rows, or to all that `partial_fit` has seen."""
         engine = self._engine(rows)
-        moments = rows.moments(engine) if seen is None else seen.moments()
+        moments = rows.moments(engine) if history is None else history.moments()
         warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
         if warm is not None:
             _refuse_other_form(self, warm, rows.features)

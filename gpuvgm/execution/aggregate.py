@@ -32,7 +32,7 @@ class ColumnStatistics(Protocol):
     def rows(self) -> int:
         """All rows counted."""
 
-    def merge(self, other: Merged) -> Merged:
+    def merge(self, statistics: Merged, /) -> Merged:
         """Statistics of both sets of rows."""
 
 

@@ -268,9 +268,9 @@ def _start_where_rows_lie(engine: Engine, rows: Rows, start: RowStart, centre: F
     values = BLOCK_VALUES if isinstance(start, RandomStart) else START_VALUES
     width = k * tables[0].width
     total = rows.sums(engine, partial(_sums_of_start, start, tables), width, values).total.reshape(k, 1, -1)
-    each = [gaussian_statistics(sums, table) for sums, table in zip(total, tables, strict=True)]
+    by_component = [gaussian_statistics(sums, table) for sums, table in zip(total, tables, strict=True)]
     counts, first, second = (
-        np.concatenate([getattr(statistics, n) for statistics in each]) for n in ("counts", "first", "second")
+        np.concatenate([getattr(statistics, n) for statistics in by_component]) for n in ("counts", "first", "second")
     )
     return Statistics(start.reference, counts, first, second, 0.0)
 
@@ -341,11 +341,11 @@ class WeightedSums:
         )
         return cls(grid, cell, total, first, second)
 
-    def merge(self, other: WeightedSums) -> WeightedSums:
+    def merge(self, summary: WeightedSums) -> WeightedSums:
         """Sums of both sets of rows."""
-        cell = np.union1d(self.cell, other.cell)
+        cell = np.union1d(self.cell, summary.cell)
         sums = np.zeros((3, len(cell)))
-        for part in (self, other):
+        for part in (self, summary):
             sums[:, np.searchsorted(cell, part.cell)] += (part.weight, part.first, part.second)
         return WeightedSums(self.grid, cell, *sums)
 

@@ -426,7 +426,7 @@ LEAST_EVIDENCE = 5e-3  # nats a row that another prior gains: less is a few need
 
 
 def search_cells(
-    engine: Engine, cells: Cells, prior: Prior, config: SummaryConfig, given: Sequence[Posterior | Statistics] = ()
+    engine: Engine, cells: Cells, prior: Prior, config: SummaryConfig, candidates: Sequence[Posterior | Statistics] = ()
 ) -> SearchResult:
     """Search for the best fit of a column on its summary.
 
@@ -442,14 +442,14 @@ def search_cells(
         Prior of the mixture.
     config : SummaryConfig
         How the column is fitted; `search` is the extent of the search.
-    given : sequence of Posterior or Statistics, optional
+    candidates : sequence of Posterior or Statistics, optional
         Starts on these cells, and fits from elsewhere, which the result is never below.
     """
     levels, best = coarse_to_fine(cells), None
     for strength in config.mean_precisions or (prior.mean_precision,):
         own_prior = replace(prior, mean_precision=strength)
         objectives = [cell_objective(engine, level, own_prior, sound=True) for level in levels]
-        result = _search_levels(objectives, levels[0], config, given, best)
+        result = _search_levels(objectives, levels[0], config, candidates, best)
         if best is None or result.evidence > best.evidence + LEAST_EVIDENCE * cells.rows:
             best = result
     assert best is not None
@@ -460,7 +460,7 @@ def _search_levels(
     levels: Sequence[Objective],
     coarse: Cells,
     config: SummaryConfig,
-    given: Sequence[Posterior | Statistics],
+    candidates: Sequence[Posterior | Statistics],
     after: SearchResult | None,
 ) -> SearchResult:
     """What a search under one prior finds.
@@ -471,15 +471,15 @@ def _search_levels(
         From coarse to fine.
     coarse : Cells
         The coarsest cells.
-    config, given
+    config, candidates
         As for `search_cells`.
     after : SearchResult, optional
         Result of a search under another prior, to start from in place of k-means and quantiles, and the rival.
     """
     assert config.search is not None
     effort, components, random, fine = config.search, config.components, config.random(), levels[-1].accumulate
-    fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
-    full = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
+    fits = [fine(fit).padded(components) for fit in candidates if isinstance(fit, Posterior)]
+    full = [*fits, *(start.padded(components) for start in candidates if isinstance(start, Statistics))]
 
     def run(effort: Effort, lesser_fits: Sequence[Statistics]) -> SearchResult:
         if after is None:

@@ -92,9 +92,9 @@ class Statistics:
         second = self.second - products(shift, 2 * self.first - shift_sums, full=self.full)
         return Statistics(reference, self.counts, self.first - shift_sums, second, self.entropy)
 
-    def plus(self, other: Statistics) -> Statistics:
+    def plus(self, statistics: Statistics) -> Statistics:
         """Sums over both sets of rows, moments about these points."""
-        term = other.about(self.reference)
+        term = statistics.about(self.reference)
         return Statistics(
             self.reference,
             self.counts + term.counts,

@@ -212,7 +212,7 @@ ColumnFits = dict[str, ColumnFit[P]]
 
 def fit(
     columns: ColumnFits[P],
-    each: Callable[[ColumnFits[P]], Results[ColumnFit[P]]],
+    fit_columns: Callable[[ColumnFits[P]], Results[ColumnFit[P]]],
     summarise: Callable[[Mapping[str, P]], Results[Any]] | None = None,
     exact: Callable[[ColumnFits[P]], Results[ColumnFit[P]]] | None = None,
 ) -> Results[ColumnFit[P]]:
@@ -222,7 +222,7 @@ def fit(
     ----------
     columns : dict of str to ColumnFit
         The columns, each with its summary.
-    each : callable
+    fit_columns : callable
         What `ColumnFit.fit_cells` gives for each column, or why it failed.
     summarise : callable, optional
         Sums of columns by plans with finer grids, in one scan for all of them; None where rows cannot be read again.
@@ -236,9 +236,9 @@ def fit(
     """
     failed: dict[str, Exception] = {}
     settings = {name: column.plan.settings for name, column in columns.items()}
-    pending = {name: columns[name] for name, one in settings.items() if not one.asks_exact or one.search}
+    pending = {name: columns[name] for name, config in settings.items() if not config.asks_exact or config.search}
     for attempt in range(MOST_REFINEMENTS + 1):
-        fitted = each(pending)
+        fitted = fit_columns(pending)
         columns, failed = fitted.renew(columns), failed | fitted.failed
         if summarise is None or attempt == MOST_REFINEMENTS:
             break
@@ -307,14 +307,14 @@ def refit_error(engine: Engine, prior: Prior, plan: MixturePlan, fit: MixtureFit
         The cells.
     """
     begins = [
-        (cell_objective(engine, others, prior), first_posterior(prior, plan.grid, plan.starts[0], others))
-        for others in _others(cells)
+        (cell_objective(engine, variant, prior), first_posterior(prior, plan.grid, plan.starts[0], variant))
+        for variant in _variants(cells)
     ]
     coarse, uneven = fit_batch(begins, plan.settings.stopping(cells.rows))
     return _with_blur(_cell_error(fit.posterior, coarse.posterior, uneven.posterior), cells, fit.posterior)
 
 
-def _others(cells: Cells) -> tuple[Cells, Cells]:
+def _variants(cells: Cells) -> tuple[Cells, Cells]:
     """Cells twice as wide, and cells whose rows are spread unevenly."""
     return cells.coarsen(), cells.uneven()
 
@@ -332,24 +332,24 @@ def history_error(engine: Engine, prior: Prior, fit: MixtureFit, cells: Cells) -
     """
     assert fit.earlier is not None
     iterations = min(len(fit.bounds), CHECKED_ITERATIONS)
-    begins = [(cell_objective(engine, others, prior), fit.earlier) for others in _others(cells)]
+    begins = [(cell_objective(engine, variant, prior), fit.earlier) for variant in _variants(cells)]
     coarse, uneven = fit_batch(begins, Stopping(iterations, 0.0))
     factor = max(1.0, len(fit.bounds) / (3 * iterations))
     error = factor * _cell_error(fit.posterior, coarse.posterior, uneven.posterior)
     return _with_blur(error, cells, fit.posterior)
 
 
-def distance(one: Posterior, other: Posterior) -> float:
+def distance(reference: Posterior, posterior: Posterior) -> float:
     """Largest difference over components that hold a row: means in sigma, variances and weights relative."""
-    held = (one.counts > 0.5) | (other.counts > 0.5)
-    variance = one.covariances[held]
+    has_rows = (reference.counts > 0.5) | (posterior.counts > 0.5)
+    variance = reference.covariances[has_rows]
     differences = (
-        np.abs(one.means[held] - other.means[held]) / np.sqrt(variance),
-        np.abs(other.covariances[held] / variance - 1),
-        np.abs(other.weights[held] / one.weights[held] - 1),
+        np.abs(reference.means[has_rows] - posterior.means[has_rows]) / np.sqrt(variance),
+        np.abs(posterior.covariances[has_rows] / variance - 1),
+        np.abs(posterior.weights[has_rows] / reference.weights[has_rows] - 1),
     )
     largest = float(np.max(np.concatenate(differences), initial=0.0))
-    return largest if np.all(np.isfinite(one.means)) and np.isfinite(largest) else np.inf
+    return largest if np.all(np.isfinite(reference.means)) and np.isfinite(largest) else np.inf
 
 
 def blur(cells: Cells, posterior: Posterior) -> float:
@@ -368,8 +368,8 @@ def _rounding(cells: Cells) -> Floats:
 
 def _moved_by(variance: Floats | float, posterior: Posterior) -> float:
     """Largest deviation of a mean, in its sigma, where the sums of the rows of those that hold some vary so much."""
-    held = posterior.counts > 0.5
-    deviations = np.sqrt(variance / posterior.covariances[held]) / posterior.counts[held]
+    has_rows = posterior.counts > 0.5
+    deviations = np.sqrt(variance / posterior.covariances[has_rows]) / posterior.counts[has_rows]
     return float(np.max(deviations, initial=0.0))
 
 
@@ -390,9 +390,9 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
     From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
     EM is a contraction there, so that the first iterations lead apart at least as far as as many later ones.
     """
-    begins = [(cell_objective(engine, one, prior), posterior) for one in (cells, *_others(cells))]
+    begins = [(cell_objective(engine, variant, prior), posterior) for variant in (cells, *_variants(cells))]
     for iterations in (*FIRST_LOOKS, CHECKED_ITERATIONS):
-        fine, coarse, uneven = (one.posterior for one in fit_batch(begins, Stopping(iterations, 0.0)))
+        fine, coarse, uneven = (result.posterior for result in fit_batch(begins, Stopping(iterations, 0.0)))
         error = CHECKED_ITERATIONS / iterations * _cell_error(fine, coarse, uneven)
         if error <= LARGEST_FIT_ERROR:
             break

@@ -1,7 +1,8 @@
 from .comparison import Comparison as Comparison
 from .distance import ModelDistance as ModelDistance
 from .evaluator import Evaluator as Evaluator
+from .fit import FitReport as FitReport
 from .hold_out import HoldOut as HoldOut
 from .report import Report as Report
-from .text import WIDTH as WIDTH, aligned as aligned, widths_line as widths_line
+from .text import WIDTH as WIDTH, widths_line as widths_line
 from .validation import Validation as Validation

@@ -58,7 +58,7 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
     if column.profile is not None and column.has_modes:
         problems += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
         # Most columns use all their components, and nothing is wrong with them.
-        problems += _of_components(column.profile) if any(one.sort == "warning" for one in problems) else ()
+        problems += _of_components(column.profile) if any(problem.sort == "warning" for problem in problems) else ()
     return problems
 
 

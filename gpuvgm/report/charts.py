@@ -416,6 +416,6 @@ def curved_ticks(place: Callable[[float], float], low: float, high: float) -> li
     ticks: dict[float, float] = {}
     for tick in [0.0, *(sign * by * power for by in (1, 3) for power in powers for sign in (1, -1))]:
         at = place(tick)
-        if low <= tick <= high and all(abs(at - other) >= _ROOM_OF_TICK for other in ticks.values()):
+        if low <= tick <= high and all(abs(at - occupied) >= _ROOM_OF_TICK for occupied in ticks.values()):
             ticks[tick] = at
     return sorted(ticks)

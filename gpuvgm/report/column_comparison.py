@@ -12,7 +12,7 @@ from gpuvgm.errors import declaration
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.differences import distance_by_chance, ks_by_chance
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, ColumnPart, Description, PartScore, Reached, ValueCount
-from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.markup import Child, Markup, join
 from gpuvgm.report.measures import (
     COUNT,
     SCORE,
@@ -25,7 +25,7 @@ from gpuvgm.report.measures import (
     share,
     short,
 )
-from gpuvgm.report.page import chart_figure, description_table, scroll_table, share_bar, tile_list, with_others
+from gpuvgm.report.page import chart_figure, description_table, scroll_table, share_bar, swatch, tile_list, with_others
 from gpuvgm.report.pictures import FEWEST, Shares
 from gpuvgm.report.shares import shares_chart
 
@@ -81,7 +81,12 @@ class OfTables(Reached, ColumnPart):
     is_modelled: ClassVar[bool] = True  # the others come last
     metric: ClassVar[str]
     _DERIVED: ClassVar[tuple[str, ...]] = ("metric",)
-    TILES: ClassVar[tuple[Measure, ...]]
+    _TILES: ClassVar[tuple[Measure, ...]]
+
+    @property
+    def tiles(self) -> Sequence[Measure]:
+        """Measures at the top of the column's part of the page."""
+        return self._TILES
 
     @property
     def synthetic_missing_share(self) -> float:
@@ -118,6 +123,45 @@ class OfTables(Reached, ColumnPart):
         """Words for the figure that has lost most."""
         losses = self.losses
         return max(losses, key=losses.__getitem__)
+
+    @property
+    def values_of_many(self) -> list[Sequence[str]]:
+        """Values that stand for many rows, in both tables: what they are, and the figure of each table."""
+        return []
+
+    def advice(self, name: str) -> Iterator[Advice]:
+        """Yield advice on the values of the column of this name."""
+        yield from self._advice_on_score()
+        yield from self._advice_on_missing(name)
+        yield from self._advice_on_values()
+
+    def _advice_on_score(self) -> Iterator[Advice]:
+        if self.score is None:
+            if self.is_modelled:
+                yield Advice("The tables have no value here.", "Leave the column out.")
+        elif self.score_lost >= LOST:
+            yield Advice(f"The {self.metric} is {self.score:.3f}.", "See below where the two distributions differ.")
+
+    def _advice_on_missing(self, name: str) -> Iterator[Advice]:
+        before, after = self.missing_share, self.synthetic_missing_share
+        if abs(before - after) >= _MISSING_SHARE:
+            problem = f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones."
+            yield Advice(problem, self._remedy_of_missing(name))
+
+    def _remedy_of_missing(self, name: str) -> str:
+        return "Look whether the generator knows missing values."
+
+    def _advice_on_values(self) -> Iterable[Advice]:
+        return ()
+
+    def sections(self) -> Iterator[Child]:
+        """Yield everything about the column on the page."""
+        yield tile_list(figure_tiles(self.tiles, self))
+        yield from self._pictures()
+
+    def _pictures(self) -> Iterable[Child]:
+        """Pictures and tables of the values."""
+        return ()
 
 
 def _share_lost(before: float, after: float, rows: Sequence[int]) -> float:
@@ -166,14 +210,14 @@ class NumberComparison(OfTables):
     real_rows: int = 0
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
-    TILES: ClassVar[tuple[Measure, ...]] = (
+    _TILES: ClassVar[tuple[Measure, ...]] = (
         Measure("score", metric, SCORE, "1: the distributions are the same"), _WASSERSTEIN, *_MISSING_TILES
     )  # fmt: skip
 
     @property
     def losses(self) -> dict[str, float]:
         """As for other columns, with the parts of dates and times."""
-        parts = {f"{part} {score_text(one.score)}": one.score_lost for part, one in self.parts.items()}
+        parts = {f"{name} {score_text(part.score)}": part.score_lost for name, part in self.parts.items()}
         return super(NumberComparison, self).losses | parts  # of the class that has slots
 
     @property
@@ -186,6 +230,32 @@ class NumberComparison(OfTables):
         """Shares of the quantiles that at least five original rows lie on either side of: others may name someone."""
         present = self.rows - self.missing
         return frozenset(part for part in SHARES if min(part, 1 - part) * present >= FEWEST)
+
+    @property
+    def values_of_many(self) -> list[Sequence[str]]:
+        """Quantiles."""
+        if self.before is None or self.after is None:
+            return []
+        texts = zip(SHARES, self.before.texts[2:], self.after.texts[2:], strict=True)
+        return [(SHARE_NAMES[part], *cells) for part, *cells in texts if part in _QUANTILES & self.shown_quantiles]
+
+    def _advice_on_score(self) -> Iterator[Advice]:
+        yield from OfTables._advice_on_score(self)
+        for name, part in self.parts.items():
+            if part.score_lost >= LOST:
+                yield Advice(
+                    f"The {name} has another distribution: its TV complement is {score_text(part.score)}.",
+                    "Look whether the generator knows parts of dates, and at the time zone.",
+                )
+
+    def _pictures(self) -> Iterator[Child]:
+        for shares in self.pictures:
+            yield chart_figure(shares_chart(shares), _picture_caption(shares))
+        modal = [count for count in self.modal if is_of_many(count.rows_before, count.rows_after)]
+        if modal:
+            yield _shares_table(self, modal, "Modal values, with shares of all rows")
+        if self.before is not None and self.after is not None:
+            yield description_table(self.before, self.after, ("original", "synthetic"), self.shown_quantiles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +296,7 @@ class CategoryComparison(OfTables):
     holds_keys: bool = False
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "TV complement"
-    TILES: ClassVar[tuple[Measure, ...]] = (
+    _TILES: ClassVar[tuple[Measure, ...]] = (
         Measure("score", metric, SCORE, "1: the distributions are the same"),
         Measure("categories", "categories", COUNT, "in both tables"),
         Measure("new_rows", "new", COUNT, "synthetic rows of categories that the original table lacks"),
@@ -242,6 +312,35 @@ class CategoryComparison(OfTables):
     def has_new_keys(self) -> bool:
         """True if most of the values are new ones though the table repeats its own, as where a generator makes keys."""
         return self.holds_keys and 2 * self.new_rows >= self.present[1] and self.score_lost >= LOST
+
+    @property
+    def values_of_many(self) -> list[Sequence[str]]:
+        """Shares of the listed categories."""
+        return [(text, *map(share, parts)) for text, *parts in _parts_of(self, self.levels)]
+
+    def _advice_on_values(self) -> Iterator[Advice]:
+        if self.new_rows >= _NEW_SHARE * self.synthetic_rows:
+            yield Advice(
+                f"{share(self.new_rows / self.synthetic_rows)} of the synthetic rows hold categories that the original "
+                "table lacks.",
+                "Look at how both tables write their categories.",
+            )
+        absent = self._absent_rows()
+        if absent and absent >= _NEW_SHARE * self.rows:
+            yield Advice(
+                f"{share(absent / self.rows)} of the original rows hold categories that the synthetic table lacks.",
+                "Look whether the generator knows rare categories.",
+            )
+
+    def _absent_rows(self) -> int:
+        """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
+        scale = self.synthetic_rows / max(self.rows, 1)
+        absent = [count.rows_before for count in self.levels if not count.rows_after]
+        return sum(rows for rows in absent if rows * scale >= _NO_CHANCE)
+
+    def _pictures(self) -> Iterator[Child]:
+        counts = with_others(self, self.categories)
+        yield _shares_table(self, counts, "Categories by falling frequency, with shares of all rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +381,7 @@ class UnmodelledComparison(OfTables):
     reachable: float = 1.0
     is_modelled: ClassVar[bool] = False
     metric: ClassVar[str] = "lengths"
-    TILES: ClassVar[tuple[Measure, ...]] = (
+    _TILES: ClassVar[tuple[Measure, ...]] = (
         Measure("different", "values", COUNT, "different values of the original table"),
         Measure("known_rows", "known", COUNT, "synthetic rows of values that the original table has"),
         Measure("length_score", "lengths", _LENGTHS, "1: texts are as long in both tables (KS complement)"),
@@ -321,103 +420,35 @@ class UnmodelledComparison(OfTables):
             f"different {shares[0]}, synthetic {shares[1]}": self.different_lost,
         }
 
+    @property
+    def tiles(self) -> Sequence[Measure]:
+        """As for other columns; shares of different values where both tables have any."""
+        hidden = () if all(self.present) else _DIFFERENT_TILES
+        return [measure for measure in self._TILES if measure not in hidden]
 
-ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
-
-
-def values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
-    """Values of a column that stand for many rows, in both tables: what they are, and the figure of each table."""
-    if isinstance(column, CategoryComparison):
-        return [(text, *map(share, parts)) for text, *parts in _parts_of(column, column.levels)]
-    if isinstance(column, NumberComparison) and column.before is not None and column.after is not None:
-        texts = zip(SHARES, column.before.texts[2:], column.after.texts[2:], strict=True)
-        return [(SHARE_NAMES[part], *both) for part, *both in texts if part in _QUANTILES & column.shown_quantiles]
-    return []
-
-
-def advice_on_values(name: str, column: ColumnComparison) -> Iterator[Advice]:
-    """Yield advice on the values of a column."""
-    if column.score is None:
-        if column.is_modelled:
-            yield Advice("The tables have no value here.", "Leave the column out.")
-    elif column.score_lost >= LOST:
-        yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
-    for part, one in column.parts.items() if isinstance(column, NumberComparison) else ():
-        if one.score_lost >= LOST:
-            yield Advice(
-                f"The {part} has another distribution: its TV complement is {score_text(one.score)}.",
-                "Look whether the generator knows parts of dates, and at the time zone.",
-            )
-    yield from _advice_on_missing(name, column)
-    if isinstance(column, UnmodelledComparison):
-        yield from _advice_on_unmodelled(column)
-    if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
-        yield Advice(
-            f"{share(column.new_rows / column.synthetic_rows)} of the synthetic rows hold categories that the original "
-            "table lacks.",
-            "Look at how both tables write their categories.",
-        )
-    lost = _absent_rows(column) if isinstance(column, CategoryComparison) else 0
-    if lost and lost >= _NEW_SHARE * column.rows:
-        yield Advice(
-            f"{share(lost / column.rows)} of the original rows hold categories that the synthetic table lacks.",
-            "Look whether the generator knows rare categories.",
-        )
-
-
-def _advice_on_missing(name: str, column: ColumnComparison) -> Iterator[Advice]:
-    before, after = column.missing_share, column.synthetic_missing_share
-    if abs(before - after) < _MISSING_SHARE:
-        return
-    remedy = "Look whether the generator knows missing values."
-    if not column.is_modelled and after == 1:
-        remedy = (
+    def _remedy_of_missing(self, name: str) -> str:
+        if self.synthetic_missing_share < 1:
+            return OfTables._remedy_of_missing(self, name)
+        return (
             'The model does not see free text: declare "categorical" for the real ones, '
             f'{declaration([name], {"key": True})} for new ones in their form, or "drop".'
         )
-    yield Advice(
-        f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.", remedy
-    )
+
+    def _advice_on_values(self) -> Iterator[Advice]:
+        if self.lengths_lost >= LOST:
+            yield Advice(
+                f"The lengths of the texts differ: their KS complement is {score_text(self.length_score)}.",
+                "Look at what the generator writes here.",
+            )
+        if self.different_lost >= LOST:
+            yield Advice(
+                f"{share(self.different_share)} of the original values are different, and "
+                f"{share(self.synthetic_different_share)} of as many synthetic ones.",
+                "Look whether the generator repeats values as the table does.",
+            )
 
 
-def _advice_on_unmodelled(column: UnmodelledComparison) -> Iterator[Advice]:
-    if column.lengths_lost >= LOST:
-        yield Advice(
-            f"The lengths of the texts differ: their KS complement is {score_text(column.length_score)}.",
-            "Look at what the generator writes here.",
-        )
-    if column.different_lost >= LOST:
-        yield Advice(
-            f"{share(column.different_share)} of the original values are different, and "
-            f"{share(column.synthetic_different_share)} of as many synthetic ones.",
-            "Look whether the generator repeats values as the table does.",
-        )
-
-
-def _absent_rows(column: CategoryComparison) -> int:
-    """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
-    scale = column.synthetic_rows / max(column.rows, 1)
-    absent = [count.rows_before for count in column.levels if not count.rows_after]
-    return sum(rows for rows in absent if rows * scale >= _NO_CHANCE)
-
-
-def column_sections(column: ColumnComparison) -> Iterator[Child]:
-    """Everything about a column on the page."""
-    hidden = () if all(column.present) else _DIFFERENT_TILES
-    yield tile_list(figure_tiles([measure for measure in column.TILES if measure not in hidden], column))
-    if isinstance(column, UnmodelledComparison):
-        return
-    if isinstance(column, CategoryComparison):
-        counts = with_others(column, column.categories)
-        yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
-        return
-    for shares in column.pictures:
-        yield chart_figure(shares_chart(shares), _picture_caption(shares))
-    modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
-    if modal:
-        yield _shares_table(column, modal, "Modal values, with shares of all rows")
-    if column.before is not None and column.after is not None:
-        yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
+ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
 
 
 def _picture_caption(shares: Shares) -> Markup:
@@ -429,11 +460,11 @@ def _picture_caption(shares: Shares) -> Markup:
         if min(on_axis) < _NEARLY_ALL
         else ""
     )
-    swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
+    swatches = [join(swatch(table), f"{table} ") for table in ("original", "synthetic")]
     return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
 
 
-def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:
+def _parts_of(column: OfTables, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:
     """Text and shares of values, of all rows of both tables."""
     return [
         (count.text, count.rows_before / max(column.rows, 1), count.rows_after / max(column.synthetic_rows, 1))
@@ -441,11 +472,15 @@ def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tu
     ]
 
 
-def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
+def _shares_table(column: OfTables, counts: Iterable[ValueCount], caption: str) -> Markup:
     parts = _parts_of(column, counts)
     longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
     rows = [
-        (text, share_bar(part, part / longest, "original"), share_bar(other, other / longest, "synthetic"))
-        for text, part, other in parts
+        (
+            text,
+            share_bar(original, original / longest, "original"),
+            share_bar(synthetic, synthetic / longest, "synthetic"),
+        )
+        for text, original, synthetic in parts
     ]
     return scroll_table(("value", "original", "synthetic"), rows, caption)

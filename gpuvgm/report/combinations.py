@@ -41,6 +41,7 @@ class Combination(Copies):
     """
 
     shuffled_share: float = 0.0
+    TITLE: ClassVar[str] = "real combinations"
     REMEDY: ClassVar[str] = "The generator repeats parts of original rows, by which someone may be known."
     _OF_HALF: ClassVar[str] = "have that of one of a half of the original rows"
 
@@ -98,12 +99,11 @@ def combinations(columns: Mapping[str, Known], owners: Words | None) -> tuple[Co
 def _count(
     names: Sequence[str], words: Mapping[str, Sequence[Words]], owners: Words | None, deviations: float
 ) -> Combination:
-    original, synthetic, *held_out = zip(*(words[name] for name in names), strict=True)
-    rows = Rows(sum_of(original), sum_of(synthetic), sum_of(held_out[0]) if held_out else None, owners)
-    counted = Combination.count(names, rows, deviations)
+    tables = [*zip(*(words[name] for name in names), strict=True)]
+    counted = Combination.count(names, Rows.of(tables, owners), deviations)
     if not counted.stand_out:
         return counted
-    return replace(counted, shuffled_share=_shuffled_share(original, owners, counted))
+    return replace(counted, shuffled_share=_shuffled_share(tables[0], owners, counted))
 
 
 def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Combination) -> float:
@@ -113,13 +113,13 @@ def _shuffled_share(columns: Sequence[Words], owners: Words | None, counted: Com
     other ones by chance at most.
     """
     words = sum_of(columns)
-    own = np.arange(len(words), dtype=np.uint64) if owners is None else owners
+    row_owners = np.arange(len(words), dtype=np.uint64) if owners is None else owners
     donors = (mixed(np.arange(len(words), dtype=np.uint64), _DONOR) % np.uint64(len(words))).astype(np.int64)
-    owned = np.unique(mixed(words ^ own, _DONOR))
+    owned = np.unique(mixed(words ^ row_owners, _DONOR))
     known, shares = KnownRows.of(words, owners), []
     for column in columns:
         shuffled = words - column + column[donors]
-        of_row, of_donor = (mixed(shuffled ^ who, _DONOR) for who in (own, own[donors]))
+        of_row, of_donor = (mixed(shuffled ^ keys, _DONOR) for keys in (row_owners, row_owners[donors]))
         either = np.isin(of_row, owned).astype(np.int64) + (np.isin(of_donor, owned) & (of_row != of_donor))
         hits = hits_of(known.owners_of(shuffled)[either == 0], once=counted.once)
         if not len(hits):

@@ -14,14 +14,11 @@ from gpuvgm.report.column_comparison import (
     LOST,
     OF_BOTH,
     ColumnComparison,
-    advice_on_values,
-    column_sections,
-    values_of_many,
 )
 from gpuvgm.report.combinations import Combination
 from gpuvgm.report.copies import LEAST, Copies
 from gpuvgm.report.detection import LEAST_ROWS, Detection
-from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.markup import Child, Markup
 from gpuvgm.report.measures import SCORE, Measure, Tile, broken_limits, check_limits, score_text, share
 from gpuvgm.report.near import NearRows
 from gpuvgm.report.page import (
@@ -34,6 +31,7 @@ from gpuvgm.report.page import (
     link,
     pair_cells,
     scroll_table,
+    section,
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.pictures import JointPictures
@@ -128,12 +126,12 @@ class Comparison(Scored):
         """
         in_pairs = dict.fromkeys(self.columns, 0.0)
         for pair in self.pairs:
-            for name in (pair.one, pair.other):
+            for name in pair.columns:
                 in_pairs[name] += max(pair.lost, 0.0)
         lost = {name: column.lost for name, column in self.columns.items()}
         for pair in self.pairs:
-            total = in_pairs[pair.one] + in_pairs[pair.other]
-            for name in (pair.one, pair.other):
+            total = sum(in_pairs[name] for name in pair.columns)
+            for name in pair.columns:
                 lost[name] = max(lost[name], pair.lost * in_pairs[name] / (total or 1.0))
         return sorted(self.columns, key=lost.__getitem__, reverse=True)
 
@@ -142,11 +140,10 @@ class Comparison(Scored):
         """Mean score of the pairs of values of every column that is in one with a score."""
         scores_by_column: dict[str, list[float]] = {}
         for pair in self.pairs:
-            for name in (pair.one, pair.other):
-                scores_by_column.setdefault(name, []).extend(
-                    [] if pair.score is None or not pair.of_values else [pair.score]
-                )
-        return {name: fmean(scores) for name, scores in scores_by_column.items() if scores}
+            if pair.score is not None and pair.of_values:
+                for name in pair.columns:
+                    scores_by_column.setdefault(name, []).append(pair.score)
+        return {name: fmean(scores) for name, scores in scores_by_column.items()}
 
     @property
     def real_values(self) -> list[str]:
@@ -200,12 +197,17 @@ class Comparison(Scored):
         return next(iter([*by_strength, *self.combinations]), None)
 
     @property
+    def _repeats(self) -> list[Copies]:
+        """What is known of rows that repeat original ones: whole, nearly, and in the columns that stand out most."""
+        return [copies for copies in (self.copies, self.near, self.combination) if copies is not None]
+
+    @property
     def repeated(self) -> list[Copies]:
         """What stands out of copied rows, near rows and combinations; each only if it has more than those before it."""
         standing: list[Copies] = []
-        for copies in (self.copies, self.near, self.combination):
+        for copies in self._repeats:
             before = max((copies.excess for copies in standing), default=0.0)
-            if copies is not None and copies.stand_out and copies.excess - before >= max(LEAST, copies.by_chance):
+            if copies.stand_out and copies.excess - before >= max(LEAST, copies.by_chance):
                 standing.append(copies)
         return standing
 
@@ -261,10 +263,10 @@ class Comparison(Scored):
         """
         from gpuvgm.report.plots import draw_all, draw_shares
 
-        drawn = [self.columns[column].pictures for column in self.worst_first]
-        if name is None and ax is None and any(drawn):
-            return draw_all([pictures[0] for pictures in drawn if pictures])
-        by_title = {shares.axis.title: shares for pictures in drawn for shares in pictures}
+        by_column = [self.columns[column].pictures for column in self.worst_first]
+        if name is None and ax is None and any(by_column):
+            return draw_all([pictures[0] for pictures in by_column if pictures])
+        by_title = {shares.axis.title: shares for pictures in by_column for shares in pictures}
         if name not in by_title:
             raise InputError(f"there is no picture of {name!r}: choose from {', '.join(by_title)}")
         return draw_shares(by_title[name], ax)
@@ -339,7 +341,7 @@ class Comparison(Scored):
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         on_keys = (advice for are_keys in (True, False) for advice in self._advice_on_keys(are_keys=are_keys))
-        remarks = [copies.text for copies in (self.copies, self.near, self.combination) if copies is not None]
+        remarks = [copies.text for copies in self._repeats]
         remarks += [f"{advice.problem} {advice.remedy}" for advice in on_keys]
         return "\n\n".join([head, "\n".join(table), *overall, *(fill(remark, WIDTH) for remark in remarks), _NOTE])
 
@@ -349,8 +351,8 @@ class Comparison(Scored):
         for copies in self.repeated:
             yield Advice(f"{copies.text}.", copies.REMEDY)
         if self.detection is not None and not self.detection.hardly:
-            told = self.detection.text
-            yield Advice(f"{told[0].upper()}{told[1:]}.", "Look at these columns, and at the pairs of them.")
+            sentence = self.detection.text
+            yield Advice(f"{sentence[0].upper()}{sentence[1:]}.", "Look at these columns, and at the pairs of them.")
         yield from self._advice_on_keys(are_keys=False)
 
     def _advice_on_keys(self, *, are_keys: bool) -> Iterator[Advice]:
@@ -365,8 +367,8 @@ class Comparison(Scored):
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
-        yield from advice_on_values(name, column)
-        changed_pairs = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
+        yield from column.advice(name)
+        changed_pairs = (pair for pair in self.pairs if name in pair.columns and pair.lost >= LOST)
         pair = max(changed_pairs, key=lambda pair: pair.lost, default=None)
         if pair is not None:
             yield _advice_on_pair(name, pair)
@@ -381,15 +383,8 @@ class Comparison(Scored):
             yield "lowest score", score_text(scores[worst]), f"of {worst}"
         if self.pair_score is not None:
             yield "pair score", score_text(self.pair_score), "mean of the scores of pairs of columns"
-        yield (
-            "copied rows",
-            share(self.copies.share),
-            self.copies.text,
-        )
-        if self.near is not None:
-            yield "near rows", share(self.near.share), self.near.text
-        if self.combination is not None:
-            yield "real combinations", share(self.combination.share), self.combination.text
+        for copies in self._repeats:
+            yield copies.TITLE, share(copies.share), copies.text
         for name, part in self.real_shares.items():
             yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
         yield "original rows", f"{self.rows:,}", "rows of the original table"
@@ -399,9 +394,7 @@ class Comparison(Scored):
     def _parts(self, places: Places) -> Iterator[Markup | None]:
         yield _worst_values(self, places)
         if self.pairs:
-            yield tag("h2", "Pairs of columns")
-            yield _worst_pair(self)
-            yield _lowest_pairs(self, places)
+            yield section("Pairs of columns", _worst_pair(self), _lowest_pairs(self, places))
         if self.first is not None:
             caption = (
                 "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
@@ -409,7 +402,7 @@ class Comparison(Scored):
             yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
 
     def _body(self, name: str, column: ColumnComparison) -> Iterable[Child]:
-        return column_sections(column)
+        return column.sections()
 
 
 def _pair_figure(pair: PairTrend) -> str:
@@ -435,7 +428,7 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
 
     They are values of many rows, and no rows of the table: these would be personal data.
     """
-    values = {name: values_of_many(comparison.columns[name])[:WORST] for name in comparison.worst_first}
+    values = {name: comparison.columns[name].values_of_many[:WORST] for name in comparison.worst_first}
     worst = [name for name, cells in values.items() if cells][:WORST]
     rows = [(link(name, places) if i == 0 else "", *cells) for name in worst for i, cells in enumerate(values[name])]
     caption = (
@@ -443,17 +436,17 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
         "than five original rows are shown nowhere, and so are rows of the table."
     )
     titles = ("column", "value or quantile", "original", "synthetic")
-    return join(tag("h2", "Side by side"), scroll_table(titles, rows, caption, text=2)) if rows else None
+    return section("Side by side", scroll_table(titles, rows, caption, text=2)) if rows else None
 
 
 def _worst_pair(comparison: Comparison) -> Markup | None:
     """The pair of columns that has lost most, of those that can be drawn, as two heat maps."""
-    pairs = [(pair.one, pair.other) for pair in comparison.pairs if pair.of_values]
-    drawn = [pair for pair in pairs if pair in comparison.joint]
-    if not drawn:
+    pairs = [pair.columns for pair in comparison.pairs if pair.of_values]
+    worst = next((pair for pair in pairs if pair in comparison.joint), None)
+    if worst is None:
         return None
-    joint = comparison.joint.pair(*drawn[0])
-    caption = f"{drawn[0][0]} across, {drawn[0][1]} upwards: the darkest cells hold {share(joint.largest)} of the rows."
+    joint = comparison.joint.pair(*worst)
+    caption = f"{worst[0]} across, {worst[1]} upwards: the darkest cells hold {share(joint.largest)} of the rows."
     return chart_figure(heat_maps(joint), f"The pair that has lost most. {caption}")
 
 

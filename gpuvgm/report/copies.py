@@ -65,6 +65,7 @@ class Copies(ReportPart):
     held_out_share: float | None = None
     once: bool = False
     _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
+    TITLE: ClassVar[str] = "copied rows"
     REMEDY: ClassVar[str] = "The generator repeats original rows."
     _OF_HALF: ClassVar[str] = "equal one of a half of the original rows"
 
@@ -128,19 +129,22 @@ class Copies(ReportPart):
 
     @classmethod
     def _of_parts(cls, columns: Sequence[str], parts: Sequence[_Part], deviations: float, *, once: bool) -> Self:
-        original, synthetic, held_out = (_Hits.of(part, once=once) for part in parts)
-        yardstick = max(original, held_out, key=lambda hits: hits.share)
-        mean = (synthetic.share * synthetic.size + yardstick.share * yardstick.size) / (synthetic.size + yardstick.size)
+        original, synthetic, held_out = parts
+        other_half_share, half_share, held_out_share = (part.share(once=once) for part in parts)
+        yardstick = held_out if held_out_share > other_half_share else original
+        hits = half_share * synthetic.size + max(other_half_share, held_out_share) * yardstick.size
+        mean = hits / (synthetic.size + yardstick.size)
+        variance = synthetic.variance(mean, once=once) + yardstick.variance(mean, once=once)
         return cls(
-            tuple(columns),
-            original.size,
-            synthetic.size,
-            int(np.sum((parts[1].counts * parts[1].rows)[parts[1].owners > 0])),
-            synthetic.share,
-            original.share,
-            deviations * float(np.sqrt(synthetic.variance(mean) + yardstick.variance(mean))),
-            held_out.share if held_out.size else None,
-            once,
+            columns=tuple(columns),
+            rows=original.size,
+            synthetic_rows=synthetic.size,
+            copied_rows=synthetic.copied_rows,
+            half_share=half_share,
+            other_half_share=other_half_share,
+            by_chance=deviations * float(np.sqrt(variance)),
+            held_out_share=held_out_share if held_out.size else None,
+            once=once,
         )
 
 
@@ -162,6 +166,12 @@ class Rows(NamedTuple):
     synthetic: Words
     held_out: Words | None = None
     owners: Words | None = None
+
+    @classmethod
+    def of(cls, tables: Iterable[Iterable[Words]], owners: Words | None) -> Self:
+        """The sums of the words of the columns of two tables, or of three; `owners` are those of the first."""
+        original, synthetic, *held_out = map(sum_of, tables)
+        return cls(original, synthetic, held_out[0] if held_out else None, owners)
 
 
 class KnownRows(NamedTuple):
@@ -213,32 +223,25 @@ class _Part:
     """
 
     def __init__(self, rows: Ints, owners: Ints) -> None:
-        both, counts = namespace_of(rows).unique((rows << 32) + owners, return_counts=True)
-        pairs, self.counts = to_numpy(both), to_numpy(counts)
-        self.rows, self.owners = pairs >> 32, pairs & (1 << 32) - 1
+        packed, counts = namespace_of(rows).unique((rows << 32) + owners, return_counts=True)
+        pairs = to_numpy(packed)
+        self._rows, self._owners = pairs >> 32, pairs & (1 << 32) - 1
+        self._all_rows = to_numpy(counts) * self._rows  # of all that have the same two numbers
+        self.size = int(np.sum(self._all_rows))
 
+    @property
+    def copied_rows(self) -> int:
+        """Rows that equal an original row."""
+        return int(np.sum(self._all_rows[self._owners > 0]))
 
-class _Hits(NamedTuple):
-    """Different rows of a table: how many there are of each, and the share of halves in which each has an equal one."""
+    def share(self, *, once: bool) -> float:
+        """Share of the rows that have an equal one in a half of the original rows, or one that comes `once` there."""
+        return float(np.sum(self._all_rows * hits_of(self._owners, once=once)) / max(self.size, 1))
 
-    counts: Ints
-    rows: Ints
-    hits: Floats
-    size: int
-    share: float
-
-    @classmethod
-    def of(cls, part: _Part, *, once: bool) -> Self:
-        """The shares of halves in which each has an equal one, or one that comes `once` there."""
-        hits = hits_of(part.owners, once=once)
-        size = int(np.sum(part.counts * part.rows))
-        share_of_rows = float(np.sum(part.counts * part.rows * hits) / max(size, 1))
-        return cls(part.counts, part.rows, hits, size, share_of_rows)
-
-    def variance(self, mean: float) -> float:
+    def variance(self, mean: float, *, once: bool) -> float:
         """Of the share, where equal rows may belong to each other; of many the share is known."""
-        weights = self.counts * self.rows * np.minimum(self.rows, _TOGETHER)
-        return float(np.sum(weights * (self.hits - mean) ** 2) / max(self.size, 1) ** 2)
+        weights = self._all_rows * np.minimum(self._rows, _TOGETHER)
+        return float(np.sum(weights * (hits_of(self._owners, once=once) - mean) ** 2) / max(self.size, 1) ** 2)
 
 
 def hits_of(owners: Ints, *, once: bool = False) -> Floats:
@@ -275,10 +278,8 @@ def copies(
     narrow = {name: _is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names}
     answers = []
     for columns in dict.fromkeys(filter(None, (names[:modelled], names, tuple(repeated)))):
-        first, second = (
-            _words_of_columns([(table[name], narrow[name]) for name in columns]) for table in (original, synthetic)
-        )
-        answers.append(Copies.count(columns, Rows(sum_of(first), sum_of(second))))
+        tables = [[(table[name], narrow[name]) for name in columns] for table in (original, synthetic)]
+        answers.append(Copies.count(columns, Rows.of(map(_words_of_columns, tables), None)))
     return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 

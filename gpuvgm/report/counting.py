@@ -35,10 +35,10 @@ _WIDTH = SCALAR_BINS + 2
 class Counts:
     """Counts of some rows; merging is commutative to the last bit."""
 
-    def merge(self, other: Self) -> Self:
+    def merge(self, counts: Self) -> Self:
         """Counts of both sets of rows: each part merged or added; a part that is None stays so."""
         parts = [part.name for part in fields(self)]
-        return replace(self, **{name: _merge_parts(getattr(self, name), getattr(other, name)) for name in parts})
+        return replace(self, **{name: _merge_parts(getattr(self, name), getattr(counts, name)) for name in parts})
 
 
 def _merge_parts(left: Any, right: Any) -> Any:
@@ -80,9 +80,9 @@ class FirstRows:
                     after[name] = tuple(texts_of(decoded))
         return cls(block.first_row, before, after)
 
-    def merge(self, other: FirstRows) -> FirstRows:
+    def merge(self, first_rows: FirstRows) -> FirstRows:
         """Rows of both in the order of the table."""
-        earlier, later = sorted((self, other), key=lambda rows: rows.first_row)
+        earlier, later = sorted((self, first_rows), key=lambda rows: rows.first_row)
         before, after = (
             {name: texts + second.get(name, ()) for name, texts in first.items()}
             for first, second in ((earlier.before, later.before), (earlier.after, later.after))
@@ -279,9 +279,9 @@ class ErrorHistogram:
         bins = xp.where(errors > 0, xp.clip((bits >> _SHIFT) - (_FIRST_BIN - 1), 1, ERROR_BINS), 0)
         return cls(rows_of_places(bins, ERROR_BINS + 1), float(errors.max()) if len(errors) else 0.0)
 
-    def merge(self, other: ErrorHistogram) -> ErrorHistogram:
+    def merge(self, histogram: ErrorHistogram) -> ErrorHistogram:
         """Histogram of both sets of errors."""
-        return ErrorHistogram(self.counts + other.counts, max(self.maximum, other.maximum))
+        return ErrorHistogram(self.counts + histogram.counts, max(self.maximum, histogram.maximum))
 
     @property
     def octaves(self) -> tuple[int, ...]:

@@ -105,8 +105,8 @@ class Detection(ReportPart):
     @property
     def text(self) -> str:
         """What the AUC means, the AUC, and what the classifier saw first."""
-        seen = f", seen first: {', '.join(feature.text for feature in self.seen)}" if self.seen else ""
-        return f"{self.words} (AUC {self.auc:.3f}{seen})"
+        features = f", seen first: {', '.join(feature.text for feature in self.seen)}" if self.seen else ""
+        return f"{self.words} (AUC {self.auc:.3f}{features})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
@@ -246,14 +246,14 @@ def detect(original: Features, synthetic: Features, hashes: Sequence[Words]) -> 
     matrix, labels = np.column_stack([*ranks.values()]), np.repeat([0, 1], sizes)
     folds = np.concatenate(hashes) % np.uint64(FOLDS)
     aucs, drops = _judge(matrix, labels, folds, is_code)
-    found = Detection(max(0.5, float(np.mean(aucs))), sizes[0], sizes[1])
-    if found.by_chance:
-        return found
+    detection = Detection(max(0.5, float(np.mean(aucs))), sizes[0], sizes[1])
+    if detection.by_chance:
+        return detection
     names = [*ranks]
     order = np.argsort(-drops, kind="stable")[:NAMED]
     first = [at for at in order if drops[at] >= max(LEAST_DROP, drops[order[0]] / 5)] or order[:1]
-    seen = [SeenFeature(names[at][0], _part(names[at], matrix[:, at], labels), float(drops[at])) for at in first]
-    return replace(found, seen=tuple(seen))
+    features = [SeenFeature(names[at][0], _part(names[at], matrix[:, at], labels), float(drops[at])) for at in first]
+    return replace(detection, seen=tuple(features))
 
 
 def _judge(matrix: Floats, labels: Ints, folds: Words, is_code: Sequence[bool]) -> tuple[list[float], Floats]:
@@ -271,10 +271,10 @@ def _judge(matrix: Floats, labels: Ints, folds: Words, is_code: Sequence[bool]) 
             model = HistGradientBoostingClassifier(
                 max_iter=trees, early_stopping=False, random_state=0, categorical_features=np.array(is_code)
             ).fit(matrix[~is_held], labels[~is_held])
-            held, held_labels = matrix[is_held], labels[is_held]
-            aucs.append(_auc(model, held, held_labels))
+            unseen, unseen_labels = matrix[is_held], labels[is_held]
+            aucs.append(_auc(model, unseen, unseen_labels))
             if fold == 0:
-                drops = _drops(model, held, held_labels)
+                drops = _drops(model, unseen, unseen_labels)
     return aucs, drops
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,17 +14,13 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
 from gpuvgm.report.measures import DISTANCE, SHARE, Measure, ReportPart, Unit
-from gpuvgm.report.text import figures_table
+from gpuvgm.report.text import figures_tables
 from gpuvgm.summary import Floats
 
 POINTS = 513  # of the grid within each component of either model
 REACH = 9.0  # standard deviations on either side of a mean: beyond lies less than 1e-18
 
-_NUMBERS_NOTE = """\
-modes: of this model, and of the other
-KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,
-    and their Wasserstein distance in units of the other's sd
-modal: share of rows with a modal value, missing among them; in the other"""
+_WHOLE = Unit(str, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,21 @@ class NumbersDistance(ReportPart):
     wasserstein: float
     modal_share: float
     other_modal_share: float
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
+        (
+            Measure("modes", "modes", _WHOLE),
+            Measure("other_modes", "other", _WHOLE),
+            Measure("ks", "KS", DISTANCE),
+            Measure("wasserstein", "Wasserstein", DISTANCE),
+            Measure("modal_share", "modal", SHARE),
+            Measure("other_modal_share", "other", SHARE),
+        ),
+    )
+    NOTE: ClassVar[str] = """\
+modes: of this model, and of the other
+KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,
+    and their Wasserstein distance in units of the other's sd
+modal: share of rows with a modal value, missing among them; in the other"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,14 @@ class CategoriesDistance(ReportPart):
     levels: int
     other_levels: int
     total_variation: float
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
+        (
+            Measure("levels", "categories", _WHOLE),
+            Measure("other_levels", "other", _WHOLE),
+            Measure("total_variation", "variation", DISTANCE),
+        ),
+    )
+    NOTE: ClassVar[str] = "variation: total variation distance between the shares of the categories"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,8 @@ class RangeDistance(ReportPart):
     """
 
     covered: float
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = ((Measure("covered", "covered", SHARE),),)
+    NOTE: ClassVar[str] = "covered: share of the other model's range that lies within this one's"
 
 
 ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
@@ -103,14 +124,14 @@ class ModelDistance(ReportPart):
     columns: Mapping[str, ColumnDistance]
 
     @classmethod
-    def between(cls, model: TableModel, other: TableModel) -> ModelDistance:
+    def between(cls, model: TableModel, reference: TableModel) -> ModelDistance:
         """Distance of a model from another one of the same columns.
 
         Parameters
         ----------
         model : TableModel
             For example the fit of a sample.
-        other : TableModel
+        reference : TableModel
             For example the fit of all rows; distances are in units of its standard deviations.
 
         Raises
@@ -118,7 +139,7 @@ class ModelDistance(ReportPart):
         InputError
             For a column that is of another kind, type or logarithm in the other model, and where no column is in both.
         """
-        other_columns = {column.name: column for column in other.encoded}
+        other_columns = {column.name: column for column in reference.encoded}
         pairs = {
             column.name: (column, other_columns[column.name])
             for column in model.encoded
@@ -133,14 +154,17 @@ class ModelDistance(ReportPart):
                     f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
                     "be compared: declare the same kind and options for both fits"
                 )
-        return cls(model.rows, other.rows, {name: _DISTANCES[pair[0].family](*pair) for name, pair in pairs.items()})
+        return cls(
+            model.rows, reference.rows, {name: _DISTANCES[pair[0].family](*pair) for name, pair in pairs.items()}
+        )
 
     def to_text(self) -> str:
         """Tables for people, 80 columns wide."""
         parts = [f"fitted on {self.rows:,} rows, the other on {self.other_rows:,}"]
-        for kind, (measures, note) in _TABLES.items():
+        for kind in (NumbersDistance, CategoriesDistance, RangeDistance):
             columns = {name: distance for name, distance in self.columns.items() if isinstance(distance, kind)}
-            parts += ["\n".join([*figures_table(measures, columns), note])] * bool(columns)
+            if columns:
+                parts += ["\n".join([*lines, kind.NOTE]) for lines in figures_tables(kind, columns)]
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
@@ -148,34 +172,6 @@ class ModelDistance(ReportPart):
 
     def __str__(self) -> str:
         return self.to_text()
-
-
-_WHOLE = Unit(str, str)
-_TABLES: Mapping[type, tuple[Sequence[Measure], str]] = {
-    NumbersDistance: (
-        (
-            Measure("modes", "modes", _WHOLE),
-            Measure("other_modes", "other", _WHOLE),
-            Measure("ks", "KS", DISTANCE),
-            Measure("wasserstein", "Wasserstein", DISTANCE),
-            Measure("modal_share", "modal", SHARE),
-            Measure("other_modal_share", "other", SHARE),
-        ),
-        _NUMBERS_NOTE,
-    ),
-    CategoriesDistance: (
-        (
-            Measure("levels", "categories", _WHOLE),
-            Measure("other_levels", "other", _WHOLE),
-            Measure("total_variation", "variation", DISTANCE),
-        ),
-        "variation: total variation distance between the shares of the categories",
-    ),
-    RangeDistance: (
-        (Measure("covered", "covered", SHARE),),
-        "covered: share of the other model's range that lies within this one's",
-    ),
-}
 
 
 def _categories_distance(first: CategoricalColumn, second: CategoricalColumn) -> CategoriesDistance:
@@ -298,6 +294,6 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
     return np.asarray(normal_cdf((x[:, None] - means) / deviations) @ (weights / np.sum(weights)))
 
 
-def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
+def _coordinates(codec: Codec, target: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
     """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
-    return partial(codec.converted, other=other), partial(other.converted, other=codec)
+    return partial(codec.converted, other=target), partial(target.converted, other=codec)

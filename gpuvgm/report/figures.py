@@ -92,6 +92,19 @@ def select_measures(*names: str) -> list[Measure]:
     return [MEASURES[name] for name in names]
 
 
+#: Measures in the table of all columns, on the page.
+OVERVIEW = select_measures(
+    "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
+)
+#: Measures that the table has a worst and a mean of.
+OVERALL = select_measures(
+    "median_error", "p999_error", "maximum_error",
+    "median_relative_error", "p999_relative_error", "maximum_relative_error",
+    "clipped_share", "mode_agreement", "invalid_share", "ks", "wasserstein",
+    "level_agreement", "total_variation",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Description(ReportPart):
     """Moments and quantiles of the values of a column, in its own unit.
@@ -271,6 +284,37 @@ class NumberFigures(ColumnPart):
     modal: tuple[ValueCount, ...]
     profile: NumberProfile | None = field(default=None, repr=False)
     _DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
+        select_measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
+        select_measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
+        select_measures(
+            "clipped_share", "mode_agreement", "invalid_rows", "off_step_rows", "under_threshold_rows", "ks",
+            "wasserstein",
+        ),
+    )  # fmt: skip
+    NOTE: ClassVar[str] = """\
+errors: of transform and inverse, in units of the column's standard deviation
+relative: the same as shares of the value; values of 0 are left out
+clipped: scalars cut at ±0.99; of general columns, rows outside their range
+same mode: most probable mode kept through transform, inverse, transform
+invalid: rows outside the training range; off step: no multiples of the step
+no mode: rows whose most probable component is under the weight threshold
+KS: Kolmogorov-Smirnov distance between the values before and after; values
+    that repeat and come back a rounding apart count in full
+Wasserstein: distance between the values before and after, in units of sd"""
+    _TILES: ClassVar[Sequence[Measure]] = select_measures(
+        "p999_error", "median_error", "clipped_share", "mode_agreement", "ks", "wasserstein", "invalid_rows"
+    )
+    _RANGE_TILES: ClassVar[Sequence[Measure]] = (
+        *select_measures("p999_error", "median_error"),
+        Measure("clipped_share", "outside", SHARE, "rows outside the fitted range"),
+        *select_measures("ks", "wasserstein", "invalid_rows"),
+    )
+
+    @property
+    def tiles(self) -> Sequence[Measure]:
+        """Measures at the top of the column's part of the page."""
+        return self._TILES if self.has_modes else self._RANGE_TILES
 
     @property
     def score(self) -> float | None:
@@ -348,6 +392,15 @@ class CategoryFigures(ColumnPart):
     other_rows_before: int
     other_rows_after: int
     _DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
+        select_measures("rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation"),
+    )
+    NOTE: ClassVar[str] = """\
+same: rows whose category comes back; unknown: values that are no category
+variation: half the sum of the differences between the categories' shares"""
+    tiles: ClassVar[Sequence[Measure]] = select_measures(
+        "level_count", "level_agreement", "unknown_rows", "total_variation"
+    )
 
     @property
     def score(self) -> float:

@@ -1,4 +1,4 @@
-"""HTML elements from text, which is escaped, and from other elements, which are not."""
+"""HTML from text, which is escaped, and from other HTML, which is not: pieces of `page.html`, and single elements."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 from html import escape
+from importlib import resources
 
 from gpuvgm.errors import printable
 
@@ -13,7 +14,7 @@ from gpuvgm.errors import printable
 _HIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _SHOWN = re.compile(f"[{_HIDDEN}]")
 _CHANGED = re.compile(f"[&<>\"'{_HIDDEN}]")
-VOID = frozenset({"meta", "link"})
+_PIECE = re.compile(r"^<!-- (\w+) -->$", re.MULTILINE)  # the line above each piece, with its name
 
 
 class Markup(str):
@@ -23,6 +24,32 @@ class Markup(str):
 
 
 Child = str | Iterable[str] | None
+
+
+def resource(name: str) -> str:
+    """Text of a file beside this one."""
+    return resources.files("gpuvgm.report").joinpath(name).read_text(encoding="utf-8").strip()
+
+
+@cache
+def _pieces() -> dict[str, str]:
+    """Pieces of `page.html` by their names; line breaks and indentation are no part of them."""
+    _, *parts = _PIECE.split(resource("page.html"))
+    texts = ["".join(map(str.strip, text.splitlines())) for text in parts[1::2]]
+    return dict(zip(parts[::2], texts, strict=True))
+
+
+def piece(name: str, /, **parts: Child) -> Markup:
+    """A piece of `page.html`.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    **parts : str, Markup, iterable of these, or None
+        What stands in the place of each name in braces; text is escaped, Markup is not, None is nothing.
+    """
+    return Markup(_pieces()[name].format_map({key: join(part) for key, part in parts.items()}))
 
 
 def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
@@ -45,7 +72,7 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
         elif value is not None and value is not False:
             text = value if isinstance(value, Markup) else escaped(str(value))
             start_tag += f' {_word(key)}="{text}"'
-    return Markup(f"<{start_tag}>" if name in VOID else f"<{start_tag}>{join(*children)}</{name}>")
+    return Markup(f"<{start_tag}>{join(*children)}</{name}>")
 
 
 @cache
@@ -68,5 +95,5 @@ def join(*children: Child) -> Markup:
         if isinstance(child, str):
             texts.append(child if isinstance(child, Markup) else escaped(child))
         elif child is not None:
-            texts += [piece if isinstance(piece, Markup) else join(piece) for piece in child]
+            texts += [part if isinstance(part, Markup) else join(part) for part in child]
     return Markup("".join(texts))

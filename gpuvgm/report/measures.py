@@ -197,5 +197,5 @@ def document(value: Any) -> Any:
     if isinstance(value, ReportPart):
         return value.to_dict()
     if isinstance(value, Mapping):
-        return {key: document(one) for key, one in value.items()}
-    return [document(one) for one in value] if isinstance(value, tuple | list) else value
+        return {key: document(item) for key, item in value.items()}
+    return [document(item) for item in value] if isinstance(value, tuple | list) else value

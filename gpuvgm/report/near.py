@@ -36,6 +36,7 @@ class NearRows(Copies):
     """
 
     bins: int = 0
+    TITLE: ClassVar[str] = "near rows"
     REMEDY: ClassVar[str] = "The generator repeats original rows but for some noise."
     _OF_HALF: ClassVar[str] = "repeat one of a half of the original rows so"
 
@@ -79,8 +80,8 @@ class _Numbers:
     """The different numbers of a column, and where its bins end."""
 
     def __init__(self, values: Floats) -> None:
-        some = values[even_steps(len(values), _NUMBERS)]
-        self.different, counts = np.unique(some[np.isfinite(some)], return_counts=True)
+        sample = values[even_steps(len(values), _NUMBERS)]
+        self.different, counts = np.unique(sample[np.isfinite(sample)], return_counts=True)
         self._upto = np.cumsum(counts)  # rows at or below each
 
     def borders(self, bins: int) -> Floats:
@@ -111,13 +112,13 @@ def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None
     """The fewest bins with which hardly any original row shares its cell, but with its equals, as some rows show."""
     all_rows = len(next(iter(original.values())))
     places = even_steps(all_rows, _ROWS)
-    some = {name: values[places] for name, values in original.items()}
+    sample = {name: values[places] for name, values in original.items()}
     owners = None if owners is None else owners[places]
     scale = all_rows / len(places)  # more rows share more cells
-    equal = scale * _equal_share(some, owners)
+    equal = scale * _equal_share(sample, owners)
     bins = _LEAST_BINS
     while bins < _MOST_BINS:
-        near = _of_bins((some, some), numbers, owners, bins)
+        near = _of_bins((sample, sample), numbers, owners, bins)
         if scale * near.other_half_share <= equal + NEAR:
             break
         bins *= 2
@@ -126,9 +127,7 @@ def _bins(original: Table, numbers: Mapping[str, _Numbers], owners: Words | None
 
 def _of_bins(tables: Sequence[Table], numbers: Mapping[str, _Numbers], owners: Words | None, bins: int) -> NearRows:
     borders = {name: column.borders(bins) for name, column in numbers.items()}
-    original, synthetic, *held_out = (_cells(table, borders) for table in tables)
-    rows = Rows(sum_of(original), sum_of(synthetic), sum_of(held_out[0]) if held_out else None, owners)
-    return NearRows.count([*tables[0]], rows)
+    return NearRows.count([*tables[0]], Rows.of((_cells(table, borders) for table in tables), owners))
 
 
 def _cells(table: Table, borders: Mapping[str, Floats]) -> Iterator[Words]:

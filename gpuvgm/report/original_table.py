@@ -246,8 +246,8 @@ class NumberPair(Pair):
 
     def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
         """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
-        drawn = [shares.axis for shares in comparison.pictures if shares.axis.edges]
-        return Binned.of_numbers(drawn[0], tables) if drawn else None
+        axes = [shares.axis for shares in comparison.pictures if shares.axis.edges]
+        return Binned.of_numbers(axes[0], tables) if axes else None
 
 
 class CategoryPair(Pair):

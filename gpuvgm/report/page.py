@@ -11,7 +11,6 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from itertools import chain, compress
 from os import PathLike
 from typing import Any, ClassVar
@@ -22,14 +21,12 @@ from gpuvgm.report.advice import Advice, advice_on_kind
 from gpuvgm.report.charts import preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, SHARES, Description, RunFacts, ValueCount
-from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.markup import Child, Markup, join, piece, resource
 from gpuvgm.report.measures import NOTHING, SCORE, Measure, ReportPart, Tile, share
 from gpuvgm.report.pair_trends import PairTrend
 
 WIDE = 50  # columns: the sections of more are folded and compressed
 PACKING = 6  # level of compression
-NO_FIRST_ROWS = "First rows may be personal data: --first-rows, or to_html(first_rows=True), shows them."
-NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
 Places = Mapping[str, str]  # anchors of the columns
@@ -186,22 +183,18 @@ def _mean(scores: list[float]) -> float | None:
 
 def page(title: str, result: Scored) -> str:
     """HTML of the page."""
-    script = _resource("page.js")
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
-        tag("link", rel="icon", href="data:,"),
-        tag("title", title),
-        tag("style", Markup(_resource("page.css"))),
-    )
     packed = len(result.columns) > WIDE
-    script_note = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
-    main = _main_element(title, result, result._advice_by_column(), packed=packed)
-    body = tag("body", script_note, main, tag("script", Markup(script)))
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+    script = resource("page.js")
+    document = piece(
+        "document",
+        policy=_policy(script),
+        title=title,
+        css=Markup(resource("page.css")),
+        no_script=piece("no_script") if packed else None,
+        main=_main_element(title, result, result._advice_by_column(), packed=packed),
+        script=Markup(script),
+    )
+    return f"<!doctype html>\n{document}\n"
 
 
 def fragment(title: str, result: Scored) -> str:
@@ -210,7 +203,7 @@ def fragment(title: str, result: Scored) -> str:
     content_text = repr((result.verdict, result.facts_line, _all_tiles(result, advice), result.columns))
     # Anchors must differ between the reports of one notebook.
     mark = hashlib.sha256(content_text.encode("utf-8", "replace")).hexdigest()[:8]
-    return join(tag("style", Markup(_resource("page.css"))), _main_element(title, result, advice, mark))
+    return piece("fragment", css=Markup(resource("page.css")), main=_main_element(title, result, advice, mark))
 
 
 def _policy(script: str) -> str:
@@ -220,10 +213,6 @@ def _policy(script: str) -> str:
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
-def _resource(name: str) -> str:
-    return resources.files("gpuvgm.report").joinpath(name).read_text(encoding="utf-8").strip()
-
-
 def _main_element(
     title: str, result: Scored, advice: AdviceByColumn, mark: str = "", *, packed: bool = False
 ) -> Markup:
@@ -231,32 +220,32 @@ def _main_element(
     places = {name: f"{mark or 'column'}-{i}" for i, name in enumerate(result.columns, 1)}
     bodies = {name: _column_body(result, advice[name], name) for name in result.worst_first}
     sections = [
-        tag(
-            "details",
-            _heading(name, result.columns[name]),
-            None if packed else body,
-            id=places[name],
-            open=not (packed or mark),
-            class_="column",
+        piece(
+            "column",
+            place=places[name],
+            open=None if packed or mark else Markup(" open"),
+            name=name,
+            kind=result.columns[name].kind,
+            rows=_rows_text(result.columns[name]),
+            body=None if packed else body,
         )
         for name, body in bodies.items()
     ]
-    return tag(
+    return piece(
         "main",
-        tag("h1", title),
-        tag("p", f"{result.verdict}.", class_="verdict"),
-        tag("p", result.facts_line, class_="facts") if result.facts_line else None,
-        tag("p", result._LEAD, class_="lead"),
-        tile_list(_all_tiles(result, advice)),
-        _problems(result, advice, places),
-        _overview(result, advice, places),
-        join(*result._parts(places)),
-        None if result.first else tag("p", NO_FIRST_ROWS, class_="caption"),
-        sections,
-        _packed_bodies(bodies.values()) if packed else None,
-        _omitted_columns(result),
-        tag("p", f"Made by gpuvgm. {result._FOOT}", class_="foot"),
-        class_="gpuvgm",
+        title=title,
+        verdict=result.verdict,
+        facts=piece("facts", line=result.facts_line) if result.facts_line else None,
+        lead=result._LEAD,
+        tiles=tile_list(_all_tiles(result, advice)),
+        problems=_problems(result, advice, places),
+        overview=_overview(result, advice, places),
+        parts=join(*result._parts(places)),
+        no_first_rows=None if result.first else piece("no_first_rows"),
+        columns=sections,
+        packed=_packed_bodies(bodies.values()) if packed else None,
+        omitted=_omitted_columns(result),
+        foot=result._FOOT,
     )
 
 
@@ -264,21 +253,19 @@ def _packed_bodies(bodies: Iterable[Markup]) -> Markup:
     """Bodies of all sections in one compressed text, which the page's script unpacks."""
     # NUL separates them, which `escaped` leaves in no text.
     text = base64.b64encode(zlib.compress("\0".join(bodies).encode(), PACKING)).decode()
-    return tag("template", Markup(text), class_="packed")
+    return piece("packed", bodies=text)
 
 
-def _heading(name: str, column: Any) -> Markup:
-    """Name and kind of a column, and its rows."""
-    words = counted(column.rows, "row")
-    if column.missing:
-        words += f", {share(column.missing_share)} missing"
-    return tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), tag("span", words, class_="rows"))
+def _rows_text(column: Any) -> str:
+    """Rows of a column, and how many of them have no value."""
+    missing = f", {share(column.missing_share)} missing" if column.missing else ""
+    return f"{counted(column.rows, 'row')}{missing}"
 
 
 def _column_body(result: Scored, advice: Sequence[Advice], name: str) -> Markup:
     """Everything about a column."""
     column, reason = result.columns[name], result.reasons.get(name)
-    why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
+    why = piece("caption", words=f"Kind {column.kind}: {reason}.") if reason else None
     return join(why, _advice_list(advice), *result._body(name, column))
 
 
@@ -286,13 +273,13 @@ def _advice_list(advice: Sequence[Advice]) -> Markup:
     """Lists of problems, each with its remedy."""
     lists = []
     for sort in ("warning", "note"):
-        items = [tag("li", item.problem, " ", _remedy(item)) for item in advice if item.sort == sort]
-        lists += [tag("ul", items, class_=f"advice {sort}")] if items else []
+        items = [_advice_item(item.problem, item) for item in advice if item.sort == sort]
+        lists += [piece("advice", sort=sort, items=items)] if items else []
     return join(lists)
 
 
-def _remedy(advice: Advice) -> Markup:
-    return tag("span", advice.remedy, class_="remedy")
+def _advice_item(problem: Child, advice: Advice) -> Markup:
+    return piece("advice_item", problem=problem, remedy=advice.remedy)
 
 
 def _problems(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
@@ -300,35 +287,34 @@ def _problems(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
     first_warnings = {name: warnings for name, items in advice.items() if (warnings := warnings_among(items))}
     of_table = [*result._warnings()]
     if not first_warnings and not of_table:
-        return tag("p", "Nothing stands out.", class_="fine")
+        return piece("no_problem")
     columns_by_remedy: dict[str, list[str]] = {}
     for name, warnings in first_warnings.items():
         columns_by_remedy.setdefault(warnings[0].remedy, []).append(name)
-    items = [tag("li", warning.problem, " ", _remedy(warning)) for warning in of_table]
+    items = [_advice_item(warning.problem, warning) for warning in of_table]
     items += [
         _problem(names, first_warnings[names[0]][0], places) for names in list(columns_by_remedy.values())[:LISTED]
     ]
     remaining_columns = sum(map(len, list(columns_by_remedy.values())[LISTED:]))
     if remaining_columns:
-        items.append(tag("li", f"and {counted(remaining_columns, 'more column')}: see the warnings below"))
-    explanation = tag("p", result._REMEDIES, class_="caption")
-    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), explanation)
+        items.append(piece("item", words=f"and {counted(remaining_columns, 'more column')}: see the warnings below"))
+    return piece("problems", items=items, explanation=result._REMEDIES)
 
 
 def _problem(names: list[str], warning: Advice, places: Places) -> Markup:
     """A warning on a column, and the others that have one like it, with other figures."""
     links = [link(name, places) for name in names[: 1 + ALIKE]]
-    other_links = join([join(", " if i else "", other) for i, other in enumerate(links[1:])])
+    similar_links = Markup(", ").join(links[1:])
     remaining_words = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
-    similar = join(" Much the same in ", other_links, remaining_words, ".") if other_links else None
-    return tag("li", links[0], ": ", warning.problem, similar, " ", _remedy(warning))
+    similar = Markup(f" Much the same in {similar_links}{remaining_words}.") if similar_links else None
+    return _advice_item(join(links[0], ": ", warning.problem, similar), warning)
 
 
 def _omitted_columns(result: Scored) -> Markup | None:
     """Columns of the source that the model does not have."""
     reasons = [(name, reason) for name, reason in result.reasons.items() if name not in result.columns]
-    items = [tag("li", tag("b", name), f": {reason}") for name, reason in reasons]
-    return join(tag("h2", "Left out"), tag("ul", items)) if items else None
+    items = [piece("omitted_item", name=name, reason=reason) for name, reason in reasons]
+    return piece("omitted", items=items) if items else None
 
 
 def warnings_among(advice: list[Advice]) -> list[Advice]:
@@ -349,18 +335,21 @@ def _overview(result: Scored, advice: AdviceByColumn, places: Places) -> Markup:
     warning_counts = [len(warnings_among(advice[name])) for name in names]
     figures["warnings"] = [(str(count or NOTHING), count) for count in warning_counts]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
-    titles = ["column", "kind", "values", *figures]
-    head = [tag("th", title, scope="col", class_=None if i < 2 else "n") for i, title in enumerate(titles)]
-    body = []
+    rows = []
     for name, *cells in zip(names, *figures.values(), strict=True):
         column = result.columns[name]
-        heading = tag("th", link(name, places), scope="row", data_v=name)
-        preview = tag("td", _preview(name, column, result.SHOWN), class_="n", data_v="")
-        figure_cells = [tag("td", text, class_="n", data_v=key) for text, key in cells]
-        body.append(tag("tr", heading, tag("td", column.kind, data_v=column.kind), preview, figure_cells))
-    rows = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
-    caption = tag("p", f"{result.SHOWN}.", class_="caption")
-    return join(tag("h2", "Columns"), caption, tag("div", rows, class_="scroll", tabindex=0))
+        rows.append(
+            piece(
+                "overview_row",
+                name=name,
+                link=link(name, places),
+                kind=column.kind,
+                preview=_preview(name, column, result.SHOWN),
+                figures=[piece("overview_figure", text=text, key=str(key)) for text, key in cells],
+            )
+        )
+    titles = _title_cells(["column", "kind", "values", *figures], text=2)
+    return piece("overview", shown=result.SHOWN, titles=titles, rows=rows)
 
 
 def _preview(name: str, column: Any, caption: str) -> Markup | None:
@@ -382,49 +371,65 @@ def _preview(name: str, column: Any, caption: str) -> Markup | None:
 
 def link(name: str, places: Places) -> Markup:
     """A link to a column."""
-    return tag("a", name, href=f"#{places[name]}")
+    return piece("link", place=places[name], name=name)
 
 
 def pair_cells(pair: PairTrend, places: Places, digits: int) -> tuple[list[Markup], list[str]]:
     """Cells of a table of pairs: links to both columns, and the correlations that there are before and after."""
     correlations = ["" if r is None else f"{r:z.{digits}f}" for r in (pair.before, pair.after)]
-    return [link(name, places) for name in (pair.one, pair.other)], correlations
+    return [link(name, places) for name in pair.columns], correlations
+
+
+def section(title: str, *content: Child) -> Markup:
+    """A part of the page with its heading."""
+    return piece("section", title=title, content=join(*content))
+
+
+def swatch(style: str) -> Markup:
+    """A spot of the colour that a style has in charts."""
+    return piece("swatch", style=style)
 
 
 def tile_list(figures: Iterable[Tile]) -> Markup:
     """Figures side by side."""
-    return tag(
-        "dl",
-        [tag("div", tag("dt", word), tag("dd", value), title=meaning) for word, value, meaning in figures],
-        class_="tiles",
+    return piece(
+        "tiles", tiles=[piece("tile", title=title, value=value, meaning=text) for title, value, text in figures]
     )
 
 
 def chart_figure(chart: Markup, caption: Child) -> Markup:
     """A chart with its caption."""
-    return tag("figure", chart, tag("figcaption", caption))
+    return piece("figure", chart=chart, caption=caption)
 
 
 def scroll_table(titles: Sequence[str], rows: Iterable[Sequence[Child]], caption: str, text: int = 1) -> Markup:
     """A table that scrolls in its own box; the first cell of a row is its heading, `text` columns are set left."""
-    sides = [None if i < text else "n" for i in range(len(titles))]
-    head = [tag("th", title, scope="col", class_=side) for title, side in zip(titles, sides, strict=True)]
+    sides = _sides(len(titles), text)[1:]
     body = [
-        tag(
-            "tr",
-            tag("th", row[0], scope="row", class_=sides[0]),
-            [tag("td", cell, class_=side) for cell, side in zip(row[1:], sides[1:], strict=True)],
+        piece(
+            "table_row",
+            heading=heading,
+            cells=[piece("table_cell", side=side, content=cell) for cell, side in zip(cells, sides, strict=True)],
         )
-        for row in rows
+        for heading, *cells in rows
     ]
-    table = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), aria_label=caption.partition(".")[0])
-    return join(tag("p", caption, class_="caption"), tag("div", table, class_="scroll", tabindex=0))
+    label = caption.partition(".")[0]
+    return piece("table", caption=caption, label=label, titles=_title_cells(titles, text), rows=body)
+
+
+def _title_cells(titles: Sequence[str], text: int) -> list[Markup]:
+    sides = _sides(len(titles), text)
+    return [piece("table_title", title=title, side=side) for title, side in zip(titles, sides, strict=True)]
+
+
+def _sides(columns: int, text: int) -> list[Markup | None]:
+    """Attribute of the cells of each column: all but the first `text` hold numbers, which are set right."""
+    return [None if i < text else Markup(' class="n"') for i in range(columns)]
 
 
 def share_bar(part: float, length: float, style: str) -> Markup:
     """A share behind a bar, whose length is from 0 to 1."""
-    bar = tag("span", tag("i", style=f"width:{100 * length:.1f}%", class_=style), class_="bar")
-    return join(bar, share(part))
+    return piece("share_bar", width=f"{100 * length:.1f}", style=style, share=share(part))
 
 
 def with_others(column: Any, categories: int) -> list[ValueCount]:
@@ -445,7 +450,7 @@ def description_table(
     is_shown = [True, True, *(part in quantiles for part in SHARES)]
     rows = list(compress(zip(words, first.texts, second.texts, strict=True), is_shown))
     table = scroll_table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
-    return tag("details", tag("summary", "Moments and quantiles"), table, class_="more")
+    return piece("quantiles", table=table)
 
 
 def first_rows_table(first_rows: FirstRows, after: str, caption: str, columns: int, *, mark: bool = False) -> Markup:
@@ -467,11 +472,11 @@ def first_rows_table(first_rows: FirstRows, after: str, caption: str, columns: i
     titles = ["row", *chain.from_iterable((name, after) for name in first_rows.before)]
     pairs = [
         [
-            (first, tag("b", second) if mark and first != second else second)
+            (first, piece("changed", text=second) if mark and first != second else second)
             for first, second in zip(before, first_rows.after[name], strict=True)
         ]
         for name, before in first_rows.before.items()
     ]
     rows = [(f"{place:,}", *chain.from_iterable(cells)) for place, cells in enumerate(zip(*pairs, strict=True), 1)]
     columns_note = f" Shown are the first {len(pairs)} of {columns:,} columns." if columns > len(pairs) else ""
-    return join(tag("h2", "First rows"), scroll_table(titles, rows, caption + columns_note, text=len(titles)))
+    return section("First rows", scroll_table(titles, rows, caption + columns_note, text=len(titles)))

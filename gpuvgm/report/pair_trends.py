@@ -56,6 +56,11 @@ class PairTrend(Reached):
     after: float | None = None
 
     @property
+    def columns(self) -> tuple[str, str]:
+        """The names of both columns."""
+        return self.one, self.other
+
+    @property
     def of_values(self) -> bool:
         """True for the measures of SDMetrics, which are of values."""
         return self.metric != TOGETHER
@@ -115,26 +120,27 @@ def missing_together(original: Mapping[str, Bools], synthetic: Mapping[str, Bool
     if not names:
         return
     tables = [np.column_stack([table[name] for name in names]).astype(np.float64) for table in (original, synthetic)]
-    both = [table.T @ table for table in tables]  # whole numbers, which float64 represents
-    missing = [np.diag(rows) for rows in both]
-    either = [first[:, None] + first - rows for first, rows in zip(missing, both, strict=True)]
+    joint = [table.T @ table for table in tables]  # whole numbers, which float64 represents
+    missing = [np.diag(rows) for rows in joint]
+    either = [first[:, None] + first - rows for first, rows in zip(missing, joint, strict=True)]
     expected = [np.outer(first, first) / max(len(table), 1) for first, table in zip(missing, tables, strict=True)]
     stand_out = [
-        np.abs(rows - by_chance) > 1 + RARE * np.sqrt(by_chance) for rows, by_chance in zip(both, expected, strict=True)
+        np.abs(rows - by_chance) > 1 + RARE * np.sqrt(by_chance)
+        for rows, by_chance in zip(joint, expected, strict=True)
     ]
     for pair in combinations(range(len(names)), 2):
         if any(table[pair] for table in stand_out):
             yield _missing_pair(
-                names[pair[0]], names[pair[1]], [rows[pair] for rows in both], [rows[pair] for rows in either]
+                names[pair[0]], names[pair[1]], [rows[pair] for rows in joint], [rows[pair] for rows in either]
             )
 
 
-def _missing_pair(one: str, other: str, both: Sequence[float], either: Sequence[float]) -> PairTrend:
+def _missing_pair(first: str, second: str, joint: Sequence[float], either: Sequence[float]) -> PairTrend:
     """How alike two tables are in the rows where both values are missing, of those where one is."""
-    before, after = (float(rows / total) if total else None for rows, total in zip(both, either, strict=True))
+    before, after = (float(rows / total) if total else None for rows, total in zip(joint, either, strict=True))
     score = None if before is None or after is None else 1 - abs(before - after)
-    p = sum(both) / sum(either)
-    return PairTrend(one, other, TOGETHER, score, 1 - distance_by_chance(either, sqrt(p * (1 - p))), before, after)
+    p = sum(joint) / sum(either)
+    return PairTrend(first, second, TOGETHER, score, 1 - distance_by_chance(either, sqrt(p * (1 - p))), before, after)
 
 
 def thinned(rows: Rows) -> Rows:

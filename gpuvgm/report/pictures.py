@@ -94,11 +94,13 @@ class Shares:
         return cls(axis, original, synthetic)
 
     @classmethod
-    def of_values(cls, title: str, values: Sequence[ValueCount], others: Sequence[int], rows: Sequence[int]) -> Shares:
-        """Shares of categories, and of all others together; `others` are their rows in both tables."""
-        names = [count.text for count in values] + ["others"] * any(others)
+    def of_values(
+        cls, title: str, values: Sequence[ValueCount], unlisted: Sequence[int], rows: Sequence[int]
+    ) -> Shares:
+        """Shares of categories, and of all others together; `unlisted` are their rows in both tables."""
+        names = [count.text for count in values] + ["others"] * any(unlisted)
         counts = [[count.rows_before for count in values], [count.rows_after for count in values]]
-        with_others = [[*table, *[other] * any(others)] for table, other in zip(counts, others, strict=True)]
+        with_others = [[*table, *[count] * any(unlisted)] for table, count in zip(counts, unlisted, strict=True)]
         return cls.of(Axis.of_names(title, names), with_others, rows)
 
     @property
@@ -184,14 +186,14 @@ class JointShares:
 
     Parameters
     ----------
-    one, other : Axis
-        The axes: across, and upwards.
-    original, synthetic : ndarray of shape (bins of one, bins of other), float32
+    across, upwards : Axis
+        The axes.
+    original, synthetic : ndarray of shape (bins across, bins upwards), float32
         Shares of all rows of each table.
     """
 
-    one: Axis
-    other: Axis
+    across: Axis
+    upwards: Axis
     original: NDArray[np.float32]
     synthetic: NDArray[np.float32]
 
@@ -220,10 +222,10 @@ class JointPictures:
     def of(cls, columns: Mapping[str, Binned]) -> JointPictures:
         """Count the rows of all pairs."""
         shares: dict[tuple[str, str], Tables] = {}
-        for one, other in combinations(columns, 2):
-            first, second = columns[one], columns[other]
+        for pair in combinations(columns, 2):
+            first, second = (columns[name] for name in pair)
             sizes = len(first.axis.places) - 1, len(second.axis.places) - 1
-            shares[one, other] = (
+            shares[pair] = (
                 _joint(first.original, second.original, sizes), _joint(first.synthetic, second.synthetic, sizes)
             )  # fmt: skip
         return cls({name: binned.axis for name, binned in columns.items()}, shares)
@@ -232,7 +234,7 @@ class JointPictures:
         """Return whether a pair of columns, in any order, can be drawn."""
         return pair in self.shares or pair[::-1] in self.shares
 
-    def pair(self, one: str, other: str) -> JointShares:
+    def pair(self, across: str, upwards: str) -> JointShares:
         """Joint shares of two columns, in any order.
 
         Raises
@@ -240,16 +242,16 @@ class JointPictures:
         InputError
             For a pair that cannot be drawn.
         """
-        if (one, other) not in self:
+        if (across, upwards) not in self:
             raise InputError(
-                f'there is no picture of "{one}" and "{other}": pairs are of the first columns that a model sees, '
+                f'there is no picture of "{across}" and "{upwards}": pairs are of the first columns that a model sees, '
                 f"whose values name no one: {', '.join(self.axes)}"
             )
-        if (one, other) in self.shares:
-            original, synthetic = self.shares[one, other]
+        if (across, upwards) in self.shares:
+            original, synthetic = self.shares[across, upwards]
         else:
-            original, synthetic = (table.T for table in self.shares[other, one])
-        return JointShares(self.axes[one], self.axes[other], original, synthetic)
+            original, synthetic = (table.T for table in self.shares[upwards, across])
+        return JointShares(self.axes[across], self.axes[upwards], original, synthetic)
 
 
 def _joint(first: Ints, second: Ints, sizes: tuple[int, int]) -> NDArray[np.float32]:

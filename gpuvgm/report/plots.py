@@ -59,14 +59,20 @@ def draw_pair(joint: JointShares, axes: Any = None) -> Any:
     axes = new_axes(1, 2)[0] if axes is None else axes
     for ax, title, table in zip(axes, ("original", "synthetic"), (joint.original, joint.synthetic), strict=True):
         mesh = ax.pcolormesh(
-            joint.one.places, joint.other.places, table.T, vmin=0.0, vmax=joint.largest, cmap="Blues", rasterized=True
+            joint.across.places,
+            joint.upwards.places,
+            table.T,
+            vmin=0.0,
+            vmax=joint.largest,
+            cmap="Blues",
+            rasterized=True,
         )
-        _label_axis(ax.xaxis, joint.one)
-        _label_axis(ax.yaxis, joint.other)
+        _label_axis(ax.xaxis, joint.across)
+        _label_axis(ax.yaxis, joint.upwards)
         ax.set_title(title, fontsize="medium")
-        ax.set_xlabel(joint.one.title, parse_math=False)
-        ax.set_ylabel(joint.other.title, parse_math=False)
-        if joint.one.named:
+        ax.set_xlabel(joint.across.title, parse_math=False)
+        ax.set_ylabel(joint.upwards.title, parse_math=False)
+        if joint.across.named:
             ax.tick_params(axis="x", rotation=45)
     bar = axes[-1].figure.colorbar(mesh, ax=axes)
     bar.set_label("share of rows")

@@ -29,12 +29,12 @@ class ModeProfile:
         Its number in encoded rows.
     name : str
         Mean, modal value, or ends of a tail mode, for people.
+    rows : int
+        Rows that drew the code.
     sd : str
         Standard deviation, for people; empty for modal values and tail modes.
     weight : float or None
         Fitted weight; None for modal values and tail modes.
-    rows : int
-        Rows that drew the code.
     below, above : int
         Rows of the mode that were cut at the lower and the upper limit.
     scalars : tuple of int
@@ -47,12 +47,12 @@ class ModeProfile:
 
     code: int
     name: str
-    sd: str
-    weight: float | None
     rows: int
-    below: int
-    above: int
-    scalars: tuple[int, ...]
+    sd: str = ""
+    weight: float | None = None
+    below: int = 0
+    above: int = 0
+    scalars: tuple[int, ...] = ()
     scalar_sd: float = 0.0
     tail: bool = False
 
@@ -153,9 +153,9 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
     for tail in (code for code in column.describe_codes() if "tail" in code):
         code = tail["code"]
         below, above = int(counts.below[code]), int(counts.above[code])
-        modes.append(ModeProfile(code, tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
+        modes.append(ModeProfile(code, tail["text"], int(rows[code]), below=below, above=above, tail=True))
     for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        modes.append(ModeProfile(code, column.codec.plain.modal_text(value), "", None, int(rows[code]), 0, 0, ()))
+        modes.append(ModeProfile(code, column.codec.plain.modal_text(value), int(rows[code])))
     return tuple(modes)
 
 

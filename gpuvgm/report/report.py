@@ -10,11 +10,10 @@ from typing import ClassVar
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, Advice, advice
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
-from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall, select_measures
-from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.figures import MEASURES, OVERALL, OVERVIEW, CategoryFigures, ColumnFigures, NumberFigures, Overall
+from gpuvgm.report.markup import Child, Markup, join, piece
 from gpuvgm.report.measures import (
     COUNT,
-    SHARE,
     Measure,
     Tile,
     broken_limits,
@@ -35,26 +34,19 @@ from gpuvgm.report.page import (
     link,
     pair_cells,
     scroll_table,
+    section,
     share_bar,
+    swatch,
     tile_list,
     with_others,
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
-from gpuvgm.report.text import OVERALL, WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
+from gpuvgm.report.text import WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
 
 _INVALID_ROWS = Measure(
     "invalid_rows", "", COUNT, limit="max_invalid_share", words="share of rows with any value outside its range"
 )
-_NUMBER_TILES = select_measures(
-    "p999_error", "median_error", "clipped_share", "mode_agreement", "ks", "wasserstein", "invalid_rows"
-)
-_RANGE_TILES = [
-    *select_measures("p999_error", "median_error"),
-    Measure("clipped_share", "outside", SHARE, "rows outside the fitted range"),
-    *select_measures("ks", "wasserstein", "invalid_rows"),
-]
-_CATEGORY_TILES = select_measures("level_count", "level_agreement", "unknown_rows", "total_variation")
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
@@ -89,9 +81,7 @@ class Report(Scored):
         'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
         'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
     )
-    _OVERVIEW: ClassVar[Sequence[Measure]] = select_measures(
-        "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
-    )
+    _OVERVIEW: ClassVar[Sequence[Measure]] = OVERVIEW
 
     @property
     def invalid_share(self) -> float:
@@ -103,8 +93,8 @@ class Report(Scored):
         """The worst and the mean of every figure that a column has."""
         figures = {}
         for measure in OVERALL:
-            found = {name: measure.of(column) for name, column in self.columns.items()}
-            values = {name: float(value) for name, value in found.items() if value is not None}
+            figures_by_column = {name: measure.of(column) for name, column in self.columns.items()}
+            values = {name: float(value) for name, value in figures_by_column.items() if value is not None}
             if values:
                 column = (min if measure.is_lower else max)(values, key=values.__getitem__)
                 figures[measure.name] = Overall(values[column], column, sum(values.values()) / len(values))
@@ -171,7 +161,7 @@ class Report(Scored):
             return _number_section(name, column)
         if isinstance(column, CategoryFigures):
             return _category_section(column)
-        return [tag("p", "Handed through as it is.")]
+        return [piece("paragraph", words="Handed through as it is.")]
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.
@@ -254,7 +244,7 @@ def _widest_columns(widths: Mapping[str, int], places: Places) -> Markup | None:
         rows.append((link(name, places), f"{widths[name]:,}", share_bar(part, part, "m0")))
     listing_note = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
     caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{listing_note}"
-    return join(tag("h2", "Width of the matrix"), scroll_table(("column", "matrix columns", "share"), rows, caption))
+    return section("Width of the matrix", scroll_table(("column", "matrix columns", "share"), rows, caption))
 
 
 def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup | None:
@@ -265,7 +255,7 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
     if not changes:
         return None
     if changes[0][1] == 0:
-        return tag("p", "No correlation of columns of numbers changes.", class_="caption")
+        return piece("caption", words="No correlation of columns of numbers changes.")
     rows = []
     for pair, change in changes[:LISTED]:
         links, correlations = pair_cells(pair, places, 4)
@@ -274,14 +264,13 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
         f" Shown are the {LISTED} of {len(changes):,} pairs that change most." if len(changes) > LISTED else ""
     )
     caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{listing_note}"
-    return join(
-        tag("h2", "Correlations"), scroll_table(("column", "and", "before", "after", "change"), rows, caption, text=2)
-    )
+    titles = ("column", "and", "before", "after", "change")
+    return section("Correlations", scroll_table(titles, rows, caption, text=2))
 
 
 def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
-    profile, measures_shown = column.profile, _NUMBER_TILES if column.has_modes else _RANGE_TILES
-    yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(figure_tiles(measures_shown, column))
+    profile = column.profile
+    yield piece("caption", words=UNCHANGED) if column.unchanged else tile_list(figure_tiles(column.tiles, column))
     if profile is None:
         return
     yield _histogram_figure(name, profile, has_modal=bool(column.modal))
@@ -296,7 +285,7 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
     if column.before is not None and column.after is not None:
         yield description_table(column.before, column.after, ("before", "after"))
     if column.has_modes:
-        yield tag("p", _fit_words(profile), class_="fit")
+        yield piece("fit", words=_fit_words(profile))
 
 
 def _histogram_figure(name: str, profile: NumberProfile, *, has_modal: bool) -> Markup | None:
@@ -333,8 +322,8 @@ def _mode_row(place: int, mode: ModeProfile, share_markup: Markup) -> Sequence[C
     cut_counts = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
     if mode.weight is None:
         return (str(mode.code), mode.name, "", "", "", share_markup, *(cut_counts if mode.tail else ("", "")))
-    swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(mode.code))
-    return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), share_markup, *cut_counts)
+    number = join(swatch(colour(place)), str(mode.code))
+    return (number, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), share_markup, *cut_counts)
 
 
 def _fit_words(profile: NumberProfile) -> str:
@@ -356,7 +345,7 @@ def _fit_words(profile: NumberProfile) -> str:
 
 
 def _category_section(column: CategoryFigures) -> Iterator[Markup]:
-    yield tile_list(figure_tiles(_CATEGORY_TILES, column))
+    yield tile_list(figure_tiles(column.tiles, column))
     counts = with_others(column, column.level_count)
     parts = [count.rows_before / max(column.rows, 1) for count in counts]
     longest = max(parts, default=1.0) or 1.0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.report.charts import FEET, SIDE, Label, chart, drawing_box, linear_ticks, path, rule, steps_path
-from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.report.markup import Markup, join, piece, tag
 from gpuvgm.report.measures import share
 from gpuvgm.report.pictures import Axis, JointShares, Shares
 
@@ -33,11 +33,8 @@ def shares_chart(shares: Shares) -> Markup:
 def heat_maps(joint: JointShares) -> Markup:
     """Joint shares of both tables side by side, on one scale of colours."""
     tables = (("original", joint.original), ("synthetic", joint.synthetic))
-    maps = [
-        tag("div", tag("p", tag("i", class_=f"swatch {table}"), f"{table} rows"), _heat_map(joint, table, shares))
-        for table, shares in tables
-    ]
-    return tag("div", maps, class_="maps")
+    maps = [piece("map", table=table, map=_heat_map(joint, table, shares)) for table, shares in tables]
+    return piece("maps", maps=maps)
 
 
 def _heat_map(joint: JointShares, title: str, shares: NDArray[np.float32]) -> Markup:
@@ -49,16 +46,17 @@ def _heat_map(joint: JointShares, title: str, shares: NDArray[np.float32]) -> Ma
         if np.any(shade == at)
     ]
     box = drawing_box(paths, HEAT_HEIGHT, _SIDE)
-    words = f"Joint shares of {joint.one.title} and {joint.other.title}, {title} rows: at most {share(joint.largest)}"
+    columns = f"{joint.across.title} and {joint.upwards.title}"
+    words = f"Joint shares of {columns}, {title} rows: at most {share(joint.largest)}"
     return tag(
-        "svg", tag("title", words), box, _labels_across(joint.one), _labels_upwards(joint.other),
+        "svg", tag("title", words), box, _labels_across(joint.across), _labels_upwards(joint.upwards),
         class_="chart", role="img", width="100%", style=f"height:{HEAT_HEIGHT + FEET}px",
     )  # fmt: skip
 
 
 def _cells(joint: JointShares, cells: NDArray[np.bool_]) -> str:
     """Path of the rectangles of some cells."""
-    x, y = ([round(SIDE * place) for place in axis.places] for axis in (joint.one, joint.other))
+    x, y = ([round(SIDE * place) for place in axis.places] for axis in (joint.across, joint.upwards))
     return "".join(
         f"M{x[i]} {SIDE - y[j]}H{x[i + 1]}V{SIDE - y[j + 1]}H{x[i]}z" for i, j in zip(*np.nonzero(cells), strict=True)
     )

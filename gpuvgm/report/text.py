@@ -19,7 +19,6 @@ from gpuvgm.report.figures import (
     NumberFigures,
     Overall,
     ValueCount,
-    select_measures,
 )
 from gpuvgm.report.measures import Measure, percent_text
 
@@ -32,38 +31,7 @@ GAP = "  "
 
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
 
-_NUMBER_TABLES = (
-    select_measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
-    select_measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
-    select_measures(
-        "clipped_share", "mode_agreement", "invalid_rows", "off_step_rows", "under_threshold_rows", "ks", "wasserstein"
-    ),
-)
-_CATEGORY_TABLE = select_measures(
-    "rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation"
-)
-#: Measures that the table has a worst and a mean of.
-OVERALL = select_measures(
-    "median_error", "p999_error", "maximum_error",
-    "median_relative_error", "p999_relative_error", "maximum_relative_error",
-    "clipped_share", "mode_agreement", "invalid_share", "ks", "wasserstein",
-    "level_agreement", "total_variation",
-)  # fmt: skip
 _CHOICES = ((0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0), (0.0, 0.05, 0.5, 0.95, 1.0), (0.0, 0.5, 1.0), (0.0, 1.0), (0.5,))
-
-_NUMBER_NOTE = """\
-errors: of transform and inverse, in units of the column's standard deviation
-relative: the same as shares of the value; values of 0 are left out
-clipped: scalars cut at ±0.99; of general columns, rows outside their range
-same mode: most probable mode kept through transform, inverse, transform
-invalid: rows outside the training range; off step: no multiples of the step
-no mode: rows whose most probable component is under the weight threshold
-KS: Kolmogorov-Smirnov distance between the values before and after; values
-    that repeat and come back a rounding apart count in full
-Wasserstein: distance between the values before and after, in units of sd"""
-_CATEGORY_NOTE = """\
-same: rows whose category comes back; unknown: values that are no category
-variation: half the sum of the differences between the categories' shares"""
 
 
 def head_text(verdict: str, facts: str) -> str:
@@ -77,22 +45,22 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     categories = {name: column for name, column in columns.items() if isinstance(column, CategoryFigures)}
     parts: list[list[str]] = []
     if numbers:
-        parts += [figures_table(measures, numbers) for measures in _NUMBER_TABLES]
-        parts += [
-            *_moment_tables(numbers),
-            *_quantile_tables(numbers),
-            _modal_shares(numbers),
-            _NUMBER_NOTE.splitlines(),
-        ]
+        parts += [*figures_tables(NumberFigures, numbers), *_moment_tables(numbers), *_quantile_tables(numbers)]
+        parts += [_modal_shares(numbers), [NumberFigures.NOTE]]
     if categories:
-        parts += [figures_table(_CATEGORY_TABLE, categories), _category_shares(categories), _CATEGORY_NOTE.splitlines()]
+        parts += [*figures_tables(CategoryFigures, categories), _category_shares(categories), [CategoryFigures.NOTE]]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def figures_table(measures: Sequence[Measure], parts: Mapping[str, Any]) -> list[str]:
+def figures_table(measures: Sequence[Measure], columns: Mapping[str, Any]) -> list[str]:
     """Lines of a table of some measures of each column."""
-    rows = [(name, [measure.text(part) for measure in measures]) for name, part in parts.items()]
+    rows = [(name, [measure.text(column) for measure in measures]) for name, column in columns.items()]
     return aligned([measure.title for measure in measures], rows)
+
+
+def figures_tables(kind: Any, columns: Mapping[str, Any]) -> list[list[str]]:
+    """Lines of the tables of columns of one class, for each of its `TABLES` of measures."""
+    return [figures_table(measures, columns) for measures in kind.TABLES]
 
 
 def _description_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:

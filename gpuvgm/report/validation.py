@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.measures import COUNT, Measure, ReportPart, Unit, check_limits
-from gpuvgm.report.text import WIDTH, figures_table
+from gpuvgm.report.text import WIDTH, figures_tables
 from gpuvgm.summary import Floats, Grid, Ints, Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
@@ -63,7 +63,7 @@ _MEASURES = (
 LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _MEASURES}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnValidation(ReportPart):
     """Agreement of a column with the training rows; None where a figure has no meaning.
 
@@ -99,15 +99,16 @@ class ColumnValidation(ReportPart):
     kind: str
     rows: int
     invalid_rows: int
-    off_step_rows: int | None
-    unknown_rows: int | None
+    off_step_rows: int | None = None
+    unknown_rows: int | None = None
     shares: float
-    ks: float | None
-    mean_shift: float | None
-    tail_ratio: float | None
+    ks: float | None = None
+    mean_shift: float | None = None
+    tail_ratio: float | None = None
     trained_rows: int
     groups: int = 1
     step: str = ""
+    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (_MEASURES,)
 
     @property
     def allowances(self) -> dict[str, float]:
@@ -221,8 +222,8 @@ class Validation(ReportPart):
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
-        table = figures_table(_MEASURES, self.columns)
-        parts = [fill(self.verdict(limits), WIDTH), "\n".join(table)]
+        tables = ["\n".join(lines) for lines in figures_tables(ColumnValidation, self.columns)]
+        parts = [fill(self.verdict(limits), WIDTH), *tables]
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
         return "\n\n".join(parts)
@@ -319,7 +320,6 @@ class _NumberCheck(Counter):
             rows=counts.rows,
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step if step else None,
-            unknown_rows=None,
             shares=total_variation(counts.groups, training_rows),
             **self._distances(counts),
             trained_rows=column.fit.rows,
@@ -327,11 +327,12 @@ class _NumberCheck(Counter):
             step=step,
         )
 
-    def _distances(self, counts: _ColumnCounts) -> dict[str, float | None]:
+    def _distances(self, counts: _ColumnCounts) -> dict[str, Any]:
+        """Figures of the ordinary rows; none without any, here or in the training rows."""
         marks = self._marks
         ordinary = 0 if counts.summary is None else counts.summary.ordinary
         if marks is None or counts.summary is None or counts.below is None or not ordinary:
-            return {"ks": None, "mean_shift": None, "tail_ratio": None}
+            return {}
         cells, shares = counts.summary.cells(), np.array(marks.shares)
         mean = cells.mean_and_variance()[0]
         shift = abs(float(counts.summary.grid.frame.invert(np.array([mean]))[0]) - marks.mean)
@@ -369,12 +370,8 @@ class _CategoryCheck(Counter):
             kind=column.kind,
             rows=counts.rows,
             invalid_rows=counts.invalid,
-            off_step_rows=None,
             unknown_rows=counts.unknown,
             shares=total_variation(counts.groups, np.array([*column.counts, 0])),
-            ks=None,
-            mean_shift=None,
-            tail_ratio=None,
             trained_rows=column.fit.rows,
             groups=len(counts.groups),
         )

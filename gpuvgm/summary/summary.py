@@ -121,9 +121,9 @@ class Cells:
         scatter = np.add.reduceat(self.scatter[order] + weight * gap * gap, starts)
         return Cells(means, total, scatter, label[starts], pair[starts] << 1, np.zeros(len(starts)))
 
-    def concatenate(self, other: Cells) -> Cells:
+    def concatenate(self, cells: Cells) -> Cells:
         """These cells and others of the same grid."""
-        return Cells(*(np.concatenate((getattr(self, part.name), getattr(other, part.name))) for part in fields(Cells)))
+        return Cells(*(np.concatenate((getattr(self, part.name), getattr(cells, part.name))) for part in fields(Cells)))
 
     def uneven(self) -> Cells:
         """Every cell as two points with the same mean and scatter but a skewness of 0.37.

@@ -2,8 +2,8 @@ from .base import BaseTransformer as BaseTransformer, load_as as load_as, load_f
 from .conditions import Conditions as Conditions, RowIndex as RowIndex
 from .decode import onehot_parts as onehot_parts, real_scalars as real_scalars
 from .description import jsonable as jsonable
-from .fit_report import warnings_of_samples as warnings_of_samples
 from .model_file import ModelFile as ModelFile
 from .training import Place as Place, TrainingBatch as TrainingBatch, TrainingRows as TrainingRows
 from .transformer import TableTransformer as TableTransformer
+from .warnings import warnings_of_samples as warnings_of_samples
 from .write import Parts as Parts, RunSummary as RunSummary

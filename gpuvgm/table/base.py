@@ -50,7 +50,6 @@ from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices
 from gpuvgm.table.encode import Coding, encoded_names, template_of
 from gpuvgm.table.fit import add_rows, check_can_grow, fit_source, new_files
-from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_modes
 from gpuvgm.table.model_file import ModelFile
 from gpuvgm.table.results import (
     decode_in_memory,
@@ -61,10 +60,11 @@ from gpuvgm.table.results import (
     lazy_result,
 )
 from gpuvgm.table.settings import OF_THIS_MACHINE, StoredSettings
+from gpuvgm.table.warnings import warnings_of, warnings_of_modes
 from gpuvgm.table.write import PART_ROWS, FileOutput, ParquetOptions
 
 if TYPE_CHECKING:
-    from gpuvgm.report import Comparison, Evaluator, HoldOut, ModelDistance, Report, Validation
+    from gpuvgm.report import Comparison, Evaluator, FitReport, HoldOut, ModelDistance, Report, Validation
 
 Path_ = str | PathLike[str]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
@@ -1000,6 +1000,8 @@ class BaseTransformer(NamedParameters):
     @property
     def fit_report_(self) -> FitReport:
         """Report of the fit: rows, engine and why, kinds with reasons, steps, modes, widths and seconds by stage."""
+        from gpuvgm.report import FitReport
+
         return FitReport.of(self._fitted(), self._seconds, self._engine)
 
     def _fitted(self) -> TableModel:

@@ -426,7 +426,7 @@ class RowIndex:
             starts.append(ends[: width + 1])
         return cls(rows, np.concatenate(starts), np.cumsum([len(start) for start in starts]))
 
-    def pick(self, drawn: Drawn, seed: int) -> Ints:
+    def pick(self, conditions: Drawn, seed: int) -> Ints:
         """A random row that answers each condition, shape (rows,).
 
         Raises
@@ -435,7 +435,7 @@ class RowIndex:
             For a condition that no row answers.
         """
         random = np.random.Generator(np.random.PCG64([seed, 1]))  # another stream than the one that drew the conditions
-        return self.answers(drawn.column, drawn.code, partial(draw_below, random))
+        return self.answers(conditions.column, conditions.code, partial(draw_below, random))
 
     def answers(self, column: Ints, code: Ints, choose: Callable[[Ints], Ints]) -> Ints:
         """A row that has a 1 in each one-hot column, shape (rows,).

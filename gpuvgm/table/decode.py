@@ -370,8 +370,8 @@ class Decoding:
                 values = {name: decoders[name](part, encoded.first_row) for name, part in encoded.columns.items()}
             except InputError as problem:
                 raise InputError(f"{self.table.name}: {problem}") from problem
-            arrays = {name: one.array for name, one in values.items()}
-            masks = [one.valid for one in values.values() if one.valid is not None]
+            arrays = {name: column.array for name, column in values.items()}
+            masks = [column.valid for column in values.values() if column.valid is not None]
             valid = reduce(and_, together(*masks)) if masks else None
             rows = replace(Decoded.of(encoded.first_row, arrays, encoded.rows), valid=valid)
             return rows.valid_rows() if self.drop else rows

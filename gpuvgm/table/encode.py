@@ -417,8 +417,8 @@ class Coding:
 
     def keeps_metadata(self, table: Source, flavour: str | None) -> bool:
         """Return whether rows in the form of the caller's table, or in that of `flavour`, have metadata."""
-        own = "matrix" if self.layout == "onehot" and not self.originals else table.flavour
-        return (flavour or own) not in _WITHOUT_METADATA
+        default = "matrix" if self.layout == "onehot" and not self.originals else table.flavour
+        return (flavour or default) not in _WITHOUT_METADATA
 
     def marked(self, fingerprint: str, names: str | None) -> Coding:
         """The coding, with the fingerprint of the model and the template of names in the metadata of the rows."""

@@ -152,9 +152,9 @@ def _fit_rows(
             revised = declared.revised(name, problem, sampled.rows, source, settings)
             if revised is None:
                 continue
-            other, rows = revised
-            refit = fit_table(Sampled(run, rows), other, settings, watch)
-            schema = schema.with_others(other)
+            revised_schema, rows = revised
+            refit = fit_table(Sampled(run, rows), revised_schema, settings, watch)
+            schema = schema.with_others(revised_schema)
         except InputError as second_problem:  # one that is refuted twice has failed
             refit = FittedColumns(failed={name: naming(name, second_problem)})
         fitted = fitted.with_others(refit)
@@ -207,12 +207,12 @@ class FittedColumns:
     rows: int = 0
     specs: dict[str, ColumnSpec] = field(default_factory=dict)
 
-    def with_others(self, other: FittedColumns) -> FittedColumns:
+    def with_others(self, fitted: FittedColumns) -> FittedColumns:
         """Add other columns, or another fit of some that failed."""
-        failed = {name: problem for name, problem in self.failed.items() if name not in other.columns}
-        columns, summaries = self.columns | other.columns, self.summaries | other.summaries
-        rows, specs = max(self.rows, other.rows), self.specs | other.specs
-        return FittedColumns(columns, summaries, failed | other.failed, rows, specs)
+        failed = {name: problem for name, problem in self.failed.items() if name not in fitted.columns}
+        columns, summaries = self.columns | fitted.columns, self.summaries | fitted.summaries
+        rows, specs = max(self.rows, fitted.rows), self.specs | fitted.specs
+        return FittedColumns(columns, summaries, failed | fitted.failed, rows, specs)
 
 
 @quiet_k_means()
@@ -309,15 +309,15 @@ def _plan_columns(sampled: Sampled, schema: TableSchema, settings: Settings, *, 
     first = {name: plan for name, plan in plans.good.items() if plan.comes_first}
     if not first:
         return plans
-    found = summarise_columns(list(first.values()), run)
-    if not found.good and not found.failed:
+    scan_results = summarise_columns(list(first.values()), run)
+    if not scan_results.good and not scan_results.failed:
         raise _vanished_rows(run.source)
 
     def next_plan(name: str) -> ColumnPlan:
-        return first[name].next_plan(found.good[name], sample(name))
+        return first[name].next_plan(scan_results.good[name], sample(name))
 
-    following = map_columns(run.executor.threads, next_plan, {name: name for name in found.good})
-    failed = found.failed | following.failed
+    following = map_columns(run.executor.threads, next_plan, {name: name for name in scan_results.good})
+    failed = scan_results.failed | following.failed
     return Results(Results(following.good, failed).renew(plans.good), plans.failed | failed)
 
 
@@ -396,9 +396,11 @@ def _fit_merged(run: Run, model: TableModel, plans: Sequence[NumberPlan]) -> Fit
 
     `plans` are those of the columns of numbers, with the grids of their summaries.
     """
-    others: tuple[Any, ...] = (*model.categorical, *model.identifiers)
+    counted_columns: tuple[Any, ...] = (*model.categorical, *model.identifiers)
     passthrough: tuple[Any, ...] = tuple(column for column in model.columns if column.kind == "pass")
-    scan_plans: dict[str, Any] = {plan.name: plan for plan in plans} | {column.name: column.plan() for column in others}
+    scan_plans: dict[str, Any] = {plan.name: plan for plan in plans} | {
+        column.name: column.plan() for column in counted_columns
+    }
     unread_plans = {column.name: column.plan() for column in passthrough}
     scan_results = summarise_columns(list((scan_plans or unread_plans).values()), run)
     for plan in plans:
@@ -409,8 +411,10 @@ def _fit_merged(run: Run, model: TableModel, plans: Sequence[NumberPlan]) -> Fit
     rows = max((statistics.rows for statistics in scan_results.good.values()), default=0)
     # Categories are ordered by their first rows, which are numbered after those of the earlier fits.
     offset = max(column.fit.rows for column in model.columns)
-    totals: dict[str, Any] = {**model.summaries, **{column.name: column.counted() for column in others}}
+    totals: dict[str, Any] = {**model.summaries, **{column.name: column.counted() for column in counted_columns}}
     if rows:
-        sums = scan_results.good | {column.name: scan_results.good[column.name].shifted(offset) for column in others}
+        sums = scan_results.good | {
+            column.name: scan_results.good[column.name].shifted(offset) for column in counted_columns
+        }
         totals |= {name: totals[name].merge(sums[name]) for name in scan_plans}
     return _fit_planned(run, scan_plans | unread_plans, totals, offset + rows, all_rows=False)

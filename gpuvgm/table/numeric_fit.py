@@ -113,11 +113,11 @@ def _fit_columns(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -
             report([name])
 
     report([])
-    each = partial(_fit_each, run, note)
+    fit_columns = partial(_fit_each, run, note)
     if repeatable:
-        fitted = fit(begun, each, partial(_scan_again, run), partial(_each_exactly, run, note))
+        fitted = fit(begun, fit_columns, partial(_scan_again, run), partial(_each_exactly, run, note))
     else:
-        fitted = fit(begun, each)
+        fitted = fit(begun, fit_columns)
     if len(done) < len(begun):  # the rows of some could not be read again
         report(begun)
     for name, column in fitted.good.items() if not repeatable else ():
@@ -130,19 +130,19 @@ def _fit_columns(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -
     return Results(fitted.renew(columns), fitted.failed)
 
 
-def _fit_each(run: Run, told: Callable[[str, Any], None], columns: dict[str, NumberFit]) -> Results[NumberFit]:
+def _fit_each(run: Run, note: Callable[[str, Any], None], columns: dict[str, NumberFit]) -> Results[NumberFit]:
     """Each column fitted on its summary: by the GPUs of a cluster that has some, else in threads of this process."""
     executor = run.executor
     if not isinstance(executor, DaskExecutor) or run.engine != "cuda":
         engine = get_engine(run.here.engine)
-        return map_columns(executor.threads, lambda column: column.fit_cells(engine), columns, told)
+        return map_columns(executor.threads, lambda column: column.fit_cells(engine), columns, note)
     names, parts = list(columns), executor.worker_threads
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
     for share in executor.gather(partial(_fit_share, run.engine), shares):
-        for name, found in share.items():
-            fitted[name] = found if isinstance(found, Exception) else replace(columns[name], outcome=found)
-            told(name, fitted[name])
+        for name, result in share.items():
+            fitted[name] = result if isinstance(result, Exception) else replace(columns[name], outcome=result)
+            note(name, fitted[name])
     return Results.of({name: fitted[name] for name in names})
 
 
@@ -154,12 +154,12 @@ def _fit_share(name: str, columns: dict[str, NumberFit]) -> dict[str, Any]:
     return {name: column.outcome for name, column in fitted.good.items()} | fitted.failed
 
 
-def _each_exactly(run: Run, told: Callable[[str, Any], None], left: dict[str, NumberFit]) -> Results[NumberFit]:
+def _each_exactly(run: Run, note: Callable[[str, Any], None], left: dict[str, NumberFit]) -> Results[NumberFit]:
     """Exact EM for one column after the other."""
     missed = [name for name, column in left.items() if not column.plan.settings.asks_exact]
     if missed:
         _LOG.warning("exact EM for %s: two refinements of the grid were not enough", listed(missed))
-    return map_columns(None, partial(fit_exactly, run), left, told)
+    return map_columns(None, partial(fit_exactly, run), left, note)
 
 
 def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
@@ -282,9 +282,9 @@ def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: boo
 def _first_infinite(run: Run, plan: NumberPlan) -> int:
     for block in run.here.blocks([plan.name]):
         numbers = _numbers_of(get_engine(run.here.engine), plan, block)
-        found = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
-        if len(found):
-            return int(block.first_row + found[0])
+        infinite = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
+        if len(infinite):
+            return int(block.first_row + infinite[0])
     raise InputError(f'column "{plan.name}" changed while it was read')
 
 

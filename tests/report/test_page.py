@@ -55,6 +55,14 @@ def test_nothing_comes_from_elsewhere(report: Report) -> None:
     assert "default-src 'none'" in (policy.attributes["content"] or "")
 
 
+def test_every_piece_of_the_page_is_used() -> None:
+    folder = Path(gpuvgm.__file__).parent / "report"
+    pieces = re.findall(r"^<!-- (\w+) -->$", (folder / "page.html").read_text("utf-8"), re.MULTILINE)
+    code = "".join(file.read_text("utf-8") for file in folder.glob("*.py"))
+    used = set(re.findall(r'\bpiece\(\s*"(\w+)"', code))
+    assert sorted(pieces) == sorted(used)
+
+
 def test_head(tree: Node) -> None:
     names = {meta.attributes.get("name"): meta.attributes.get("content") for meta in tree.all("meta")}
     assert names["viewport"] == "width=device-width, initial-scale=1"

@@ -125,7 +125,7 @@ def test_hours_of_days_are_none() -> None:
 
 def test_joint_shares(comparison: Comparison, tables: tuple[pa.Table, pa.Table]) -> None:
     joint = comparison.joint.pair("plain", "city")
-    names = [tick.text for tick in joint.other.ticks]
+    names = [tick.text for tick in joint.upwards.ticks]
     assert names == ["Bern", "Rome", "Oslo", "others"]
     edges = np.array(picture(comparison, "plain").axis.edges)[:: 96 // PAIR_BINS]
     for found, table in zip((joint.original, joint.synthetic), tables, strict=True):
@@ -134,7 +134,7 @@ def test_joint_shares(comparison: Comparison, tables: tuple[pa.Table, pa.Table])
         np.testing.assert_allclose(found, counts / table.num_rows, atol=1e-7)
     turned = comparison.joint.pair("city", "plain")
     np.testing.assert_array_equal(turned.original, joint.original.T)
-    assert (turned.one, turned.other) == (joint.other, joint.one)
+    assert (turned.across, turned.upwards) == (joint.upwards, joint.across)
     with pytest.raises(InputError, match='no picture of "plain" and "holder"'):
         comparison.joint.pair("plain", "holder")
 

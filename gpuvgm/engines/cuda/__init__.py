@@ -225,8 +225,8 @@ class CudaEngine(Engine):
         """Value of every row; see `Engine.decode`."""
         device = self.device
         if device.is_resident(scalar):
-            found = device.to_host(rows.decode(device, (scalar, code), rules, table, out, missing))
-            return _first(found[0]), bool(found[1] == rows.NO_ROW and table.complete)
+            wrong_rows = device.to_host(rows.decode(device, (scalar, code), rules, table, out, missing))
+            return _first(wrong_rows[0]), bool(wrong_rows[1] == rows.NO_ROW and table.complete)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
@@ -306,8 +306,8 @@ class CudaEngine(Engine):
         """Codes of consecutive rows, on the device; see `Engine.draw_in_trees`."""
 
         def on_device() -> Codes:
-            drawn: Codes = synthesis.draw_in_trees(self.device, grown, [*map(self._up, codes)], shares, draw, rows)
-            return drawn
+            sampled: Codes = synthesis.draw_in_trees(self.device, grown, [*map(self._up, codes)], shares, draw, rows)
+            return sampled
 
         def on_host() -> Codes:
             return self._host.draw_in_trees(grown, [*map(to_numpy, codes)], shares, draw, rows)

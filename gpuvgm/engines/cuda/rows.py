@@ -219,10 +219,10 @@ def _coverage_words(table: EncodeTable) -> Floats:
         return np.empty(0)
     coverage, components, frame = table.coverage, table.coverage.components, table.coverage.components.frame
     modes, active = len(coverage.means), len(components.means)
-    each = np.zeros((modes, 5))
-    each[:, 0], each[:, 1], each[:, 4] = coverage.means, coverage.widths, table.codes
-    each[:active, 2], each[:active, 3] = components.coefficients, components.half_precisions
-    return np.concatenate(([coverage.limit, frame.scale, frame.centre, modes, active, 0.0], each.ravel()))
+    mode_numbers = np.zeros((modes, 5))
+    mode_numbers[:, 0], mode_numbers[:, 1], mode_numbers[:, 4] = coverage.means, coverage.widths, table.codes
+    mode_numbers[:active, 2], mode_numbers[:active, 3] = components.coefficients, components.half_precisions
+    return np.concatenate(([coverage.limit, frame.scale, frame.centre, modes, active, 0.0], mode_numbers.ravel()))
 
 
 def as_read(code: Any) -> Any:
@@ -313,10 +313,10 @@ def read_onehot(device: Device, matrix: Any, parts: Sequence[ReadPart]) -> None:
     if not rows or not parts:
         return
     program = read_program(matrix.dtype.name)
-    each = max(1, min(-(-rows // program.threads), BLOCKS_EACH * device.multiprocessors // len(parts) + 1))
+    blocks = max(1, min(-(-rows // program.threads), BLOCKS_EACH * device.multiprocessors // len(parts) + 1))
     order = device.xp.asarray(np.concatenate(orders) if order_start else np.zeros(1, np.int64))
     arguments = [_table_of(device, table), order, rows, width, len(parts), matrix]
-    device.run_blocks(program, each * len(parts), arguments)
+    device.run_blocks(program, blocks * len(parts), arguments)
 
 
 def _table_of(device: Device, parts: list[list[int]]) -> Any:

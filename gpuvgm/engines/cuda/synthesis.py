@@ -158,10 +158,10 @@ def count_in_trees(device: Device, target: Any, grown: Trees, codes: Sequence[An
 
 def draw_in_trees(device: Device, grown: Trees, codes: Sequence[Any], shares: Floats, draw: Draw, rows: int) -> Any:
     """Codes of consecutive rows on the device; see `Engine.draw_in_trees`."""
-    drawn = device.xp.empty(rows, np.uint16)
+    sampled = device.xp.empty(rows, np.uint16)
     tables = [_one_after_the_other(device, codes), *_trees_on(device, grown), _never_empty(device, shares)]
-    device.run_rows(TREE_ROWS, [rows, *tables, draw.seed, draw.column, draw.first_row, drawn], rows)
-    return drawn
+    device.run_rows(TREE_ROWS, [rows, *tables, draw.seed, draw.column, draw.first_row, sampled], rows)
+    return sampled
 
 
 def _trees_on(device: Device, grown: Trees) -> list[Any]:

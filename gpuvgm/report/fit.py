@@ -1,0 +1,164 @@
+"""Reports of fits for people: rows, kinds with reasons, steps, modes, widths and seconds."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from gpuvgm.columns import FittedColumn, TableModel, html_table
+from gpuvgm.errors import counted
+from gpuvgm.report.measures import Measure, ReportPart, Unit
+from gpuvgm.report.text import figures_table, widths_line
+
+_WORDS = Unit(str, str)
+_COUNT = Unit(lambda count: str(count or ""), str)  # nothing in the place of 0
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFitReport(ReportPart):
+    """Report of the fit of one column.
+
+    Parameters
+    ----------
+    kind, reason : str
+        Its kind, and why it has it.
+    width : int
+        Columns of the one-hot matrix.
+    modes, tail_modes, modal_values : int
+        One-hot columns of components, of tails, and of values of their own; all 0 where there is no mixture.
+    step : str
+        What all values are multiples of, as text; "" where there is no such step.
+    scale : str
+        The function that was fitted; "" for the values themselves.
+    missing : int
+        Training rows without a value.
+    """
+
+    kind: str
+    reason: str
+    width: int
+    modes: int
+    tail_modes: int
+    modal_values: int
+    step: str
+    scale: str
+    missing: int
+    MEASURES: ClassVar[Sequence[Measure]] = (
+        Measure("kind", "kind", _WORDS),
+        Measure("width", "width", _COUNT),
+        Measure("modes", "modes", _COUNT),
+        Measure("tail_modes", "tails", _COUNT),
+        Measure("modal_values", "modal", _COUNT),
+        Measure("step", "step", _WORDS),
+        Measure("scale_name", "scale", _WORDS),
+    )
+
+    @property
+    def scale_name(self) -> str:
+        """The function that was fitted, without its parameters."""
+        return self.scale.partition("(")[0]
+
+    @classmethod
+    def of(cls, column: FittedColumn, reason: str) -> ColumnFitReport:
+        """The record of a fitted column."""
+        codec, mixture = getattr(column, "codec", None), getattr(column, "mixture", None)
+        modal = len(getattr(column, "modal_values", ())) if column.has_scalar and column.has_codes else 0
+        return cls(
+            kind=column.kind,
+            reason=reason,
+            width=column.has_scalar + column.width,
+            modes=0 if mixture is None else int(np.count_nonzero(mixture.active)),
+            tail_modes=0 if mixture is None else len(mixture.tails),
+            modal_values=modal,
+            step="" if codec is None else codec.step_text,
+            scale="" if codec is None else codec.formula,
+            missing=column.fit.missing,
+        )
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FitReport(ReportPart):
+    """Report of a fit; `str` gives a table, notebooks show it as HTML.
+
+    Parameters
+    ----------
+    rows : int
+        Training rows.
+    width : str
+        How wide the one-hot matrix is, and because of which columns.
+    columns : dict of str to ColumnFitReport
+        The columns, in the table's order.
+    dropped : dict of str to str
+        Columns that take no part, with the reason.
+    seconds : dict of str to float
+        Seconds by stage; empty for a model that was loaded.
+    engine : str
+        The engine that fitted, and why it was taken; empty for a model that was loaded.
+    laws : tuple of str
+        Laws between columns, which samples keep.
+    proposals : tuple of str
+        What might be declared otherwise, such as keys.
+    """
+
+    rows: int
+    width: str
+    columns: Mapping[str, ColumnFitReport]
+    dropped: Mapping[str, str]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    engine: str = ""
+    laws: tuple[str, ...] = ()
+    proposals: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: TableModel, seconds: Mapping[str, float], engine: str) -> FitReport:
+        """The record of a fitted table."""
+        reasons = model.schema.reasons
+        columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
+        dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
+        return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds), engine)
+
+    @property
+    def _lines(self) -> list[str]:
+        """Sentences above the table."""
+        times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
+        by = f" by the engine {self.engine}" if self.engine else ""
+        return [f"fitted on {counted(self.rows, 'row')}{by}{f': {times}' if times else ''}", *self.notes]
+
+    @property
+    def notes(self) -> list[str]:
+        """How wide the matrix is, which columns take no part, which laws there are, and what might be declared."""
+        dropped = [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
+        return [self.width, *dropped, *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws), *self.proposals]
+
+    @property
+    def _measures(self) -> list[Measure]:
+        """Measures of which any column has a figure."""
+        columns = self.columns.values()
+        return [measure for measure in ColumnFitReport.MEASURES if any(map(measure.text, columns))]
+
+    @property
+    def table(self) -> str:
+        """One line a column: kind, width, modes, step and scale."""
+        return "\n".join(figures_table(self._measures, self.columns))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: fitted on {counted(self.rows, 'row')}; {self.width}>"
+
+    def __str__(self) -> str:
+        reasons = [f"{name}: {column.reason}" for name, column in self.columns.items() if column.reason]
+        return "\n\n".join(filter(None, ("\n".join(self._lines), self.table, "\n".join(reasons))))
+
+    def _repr_html_(self) -> str:
+        """The report as HTML, for notebooks."""
+        measures = self._measures
+        titles = ["column", *(measure.title for measure in measures), "reason"]
+        rows = [
+            (name, *(measure.text(column) for measure in measures), column.reason)
+            for name, column in self.columns.items()
+        ]
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines)
+        return lines + html_table(titles, rows)
