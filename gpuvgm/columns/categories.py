@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +16,24 @@ from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, out_of_dictionary
+from gpuvgm.records import read_as, refuse
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
+
+
+def _category(value: Any, where: str) -> Any:
+    """A category: text, a boolean, a number other than NaN, or None for missing values."""
+    if isinstance(value, str):
+        return read_as(str, value, where)
+    if value is not None and not isinstance(value, bool):
+        if not isinstance(value, (int, float)) or value != value or (isinstance(value, int) and abs(value) >= 2**64):
+            refuse(value, where, "a category")
+    return value
+
+
+StoredCategory = Annotated[Category, _category]  # of a document
 
 
 def is_category_type(type_: pa.DataType) -> bool:

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, mixed, on_host
+from gpuvgm.codecs import Refuted
 from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
-from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.distinct import DistinctValues
 from gpuvgm.columns.inference import FILLED, are_unique
 from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
-from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, declaration
 from gpuvgm.io import is_text_type, plain_values_of
+from gpuvgm.rules import choice, whole
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
@@ -47,7 +47,7 @@ class IdColumn(PassthroughColumn):
         Least training value and distance of neighbouring ones; 0 and 1 for text.
     """
 
-    regenerate: Annotated[str, one_of("sequence", "missing", "key")]
+    regenerate: Annotated[str, choice("sequence", "missing", "key")]
     first: Annotated[int, whole(-_END, 2 * _END - 1)]
     step: Annotated[int, whole(1, 2 * _END - 1)]
     kind: ClassVar[str] = "id"

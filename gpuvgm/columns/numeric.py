@@ -12,8 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
-from gpuvgm.columns.codecs import (
+from gpuvgm.codecs import (
     MOST_STRAYS,
     SCALES,
     Codec,
@@ -32,13 +31,14 @@ from gpuvgm.columns.codecs import (
     unit_of,
     with_learned_step,
 )
+from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn, column_of_range
-from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
+from gpuvgm.columns.mixture_model import FAR_OUT, EncodingRules, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import range_of
 from gpuvgm.columns.specs import ColumnRequest
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import FitConfig
 from gpuvgm.engines import Coverage, Engine, RowRules
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.mixture import ColumnFit, MixturePlan, Posterior, Rows, Seeds, StickBreaking, SummaryConfig

@@ -12,11 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, on_host
+from gpuvgm.codecs import FIRST_ROWS, Refuted, are_like_values
 from gpuvgm.columns.base import MISSING, MOST_ORDINARY, ColumnPlan, FitRecord, FittedColumn
 from gpuvgm.columns.categorical import CategoricalPlan, plan_categories
 from gpuvgm.columns.categories import CategoryCounts, array_of, value_type
-from gpuvgm.columns.codecs import Refuted
-from gpuvgm.columns.codecs.texts import FIRST_ROWS, are_like_values
 from gpuvgm.columns.distinct import DistinctValues
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.inference import (

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.codecs import Refuted
 from gpuvgm.columns.base import ColumnPlan
-from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import InferenceSettings
 from gpuvgm.columns.kinds import KINDS
 from gpuvgm.columns.names import NameTemplate

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns import MISSING, CategoricalColumn, Codec, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.codecs import Codec
+from gpuvgm.columns import MISSING, CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from gpuvgm.arrays import beside, namespace_of
-from gpuvgm.columns import CategoricalColumn, Count, FittedColumn, NumericColumn, whole
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io import taken
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import (
     LISTED,
@@ -109,8 +110,8 @@ class Law:
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
-    breaches: Count = 0
-    apart: Count = 0
+    breaches: int = 0
+    apart: int = 0
 
     def __str__(self) -> str:
         if self.sign in ("<=", "->"):

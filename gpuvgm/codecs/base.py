@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import Field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, usable_rows
-from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
+from gpuvgm.codecs.number_text import number_beside, plain_number, rounded_beside, shorten_float
 from gpuvgm.engines import Engine, RowRules, Step
 from gpuvgm.errors import InputError
-from gpuvgm.io import plain_values_of
+from gpuvgm.io import is_number_type, plain_values_of
+from gpuvgm.records import read_as, refuse
 from gpuvgm.summary import Floats
 
 Number = int | float
 Bools = NDArray[np.bool_]
 ORDINARY = -1  # in place of the index of a modal value: rows that hold none
+
+
+def _number_type(value: Any, where: str) -> pa.DataType:
+    type_ = read_as(pa.DataType, value, where)
+    return type_ if is_number_type(type_) else refuse(value, where, "an Arrow type of numbers")
+
+
+NumberType = Annotated[Any, _number_type]  # an Arrow type, which the stubs of pyarrow know little of
 
 
 def error_in_steps(error: float, step: float) -> float:
@@ -316,7 +325,7 @@ class Codec(ABC):
 
     @abstractmethod
     def parse(self, literal: object) -> Number:
-        """Parse one value that a user wrote, as `gpuvgm.columns.options.json_value` gives it, into the column's unit.
+        """Parse one value that a user wrote, as `gpuvgm.codecs.json_value` gives it, into the column's unit.
 
         Raises
         ------

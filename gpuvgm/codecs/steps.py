@@ -13,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import SHORT, distinct_values
-from gpuvgm.columns.codecs.arrays import WIDEST, filled, whole_units
-from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, stored
-from gpuvgm.columns.codecs.decimals import DecimalCodec
-from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.codecs.arrays import WIDEST, filled, whole_units
+from gpuvgm.codecs.base import Codec, Number
+from gpuvgm.codecs.curves import CurvedCodec
+from gpuvgm.codecs.datetimes import DatetimeCodec, stored
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.engines import Step
 from gpuvgm.summary import STRAYS, Floats
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, namespace_of, to_numpy
-from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
-from gpuvgm.columns.codecs.base import ORDINARY, Bools, Codec, Number
-from gpuvgm.columns.codecs.decimals import DecimalCodec
-from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.codecs.arrays import in_parts, power_of_ten
+from gpuvgm.codecs.base import ORDINARY, Bools, Codec, Number
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.engines import Draw, EncodeTable, Engine, KernelTable, RowRules, Scale, Step
 from gpuvgm.summary import Floats, Frame
 

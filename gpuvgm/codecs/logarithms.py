@@ -7,10 +7,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec
-from gpuvgm.columns.codecs.types import check_value, value_codec_of
-from gpuvgm.columns.records import anything
+from gpuvgm.codecs.base import Codec, Number
+from gpuvgm.codecs.curves import CurvedCodec
+from gpuvgm.codecs.types import check_value, value_codec_of
 from gpuvgm.engines import Scale
 from gpuvgm.mixture import exp, log
 from gpuvgm.summary import Floats
@@ -34,7 +33,7 @@ class LogCodec(CurvedCodec):
     """
 
     inner: Annotated[Codec, value_codec_of]
-    low: Annotated[Number | None, anything]
+    low: Number | None
     name: ClassVar[str] = "log"
     needs_lowest: ClassVar[bool] = True
     infinite: ClassVar[str] = "values are infinite, or too small for the logarithm that the column was fitted with"
