@@ -91,9 +91,9 @@ class Codec(ABC):
     def spacing(self) -> float:
         """Distance of neighbouring numbers, where all lie on multiples of a step; 0 where they may lie anywhere."""
 
-    def is_comparable(self, other: Codec) -> bool:
+    def is_comparable(self, codec: Codec) -> bool:
         """Return whether numbers of both mean the same, but for origin and parameters that `converted` handles."""
-        return self.name == other.name and self.type == other.type
+        return self.name == codec.name and self.type == codec.type
 
     @property
     def plain(self) -> Codec:
@@ -132,7 +132,7 @@ class Codec(ABC):
         """Numbers that the values have without a function around them: the inverse of `of_inner`."""
         return numbers
 
-    def converted(self, numbers: Floats, other: Codec) -> Floats:
+    def converted(self, numbers: Floats, codec: Codec) -> Floats:
         """Numbers as those of a comparable codec, which differ for functions of other parameters only."""
         return numbers
 
@@ -291,11 +291,11 @@ class Codec(ABC):
         """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
         if isinstance(column, DeviceColumn):
             return column.replaced(rows, value)
-        others: Any = column
+        values: Any = column
         single = self.plain.row_with(value)
         if pa.types.is_string_view(column.type):  # of which Arrow replaces none
-            others, single = plain_values_of(column), plain_values_of(single)
-        replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], others).cast(column.type)
+            values, single = plain_values_of(column), plain_values_of(single)
+        replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], values).cast(column.type)
         return replaced
 
     @abstractmethod

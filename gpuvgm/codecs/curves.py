@@ -102,11 +102,11 @@ class CurvedCodec(Codec):
         numbers = xp.where(code == 0, scalar / _LARGE, xp.where(is_infinite, np.inf, np.nan))
         return numbers, xp.maximum(code.astype(np.int64) - _MODAL, ORDINARY) if modal else None
 
-    def converted(self, numbers: Floats, other: Codec) -> Floats:
+    def converted(self, numbers: Floats, codec: Codec) -> Floats:
         """Numbers as those of a comparable codec, whose function may have other parameters."""
-        assert isinstance(other, CurvedCodec)
-        is_same = replace(self, inner=other.inner) == other
-        return numbers if is_same else other.curve(self.linear(numbers))
+        assert isinstance(codec, CurvedCodec)
+        is_same = replace(self, inner=codec.inner) == codec
+        return numbers if is_same else codec.curve(self.linear(numbers))
 
     @property
     def length_mark(self) -> str:

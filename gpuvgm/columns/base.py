@@ -417,9 +417,9 @@ class FittedColumn:
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values of an Arrow type; `source` names the table."""
 
-    def is_comparable(self, other: FittedColumn) -> bool:
+    def is_comparable(self, column: FittedColumn) -> bool:
         """Return whether the distance to another fitted column has a meaning."""
-        return self.kind == other.kind
+        return self.kind == column.kind
 
     def to_json(self) -> dict[str, Any]:
         """All parameters, exact to the last bit; `from_json` reads them."""

@@ -203,7 +203,7 @@ class CategoryCounts:
         values = plain_values(values).take(pa.array(occurring, pa.int64()))  # views of text cannot be taken from
         return cls._of_values(values, len(column), counts, first + first_row)
 
-    def merge(self, other: CategoryCounts) -> CategoryCounts:
+    def merge(self, counts: CategoryCounts) -> CategoryCounts:
         """Counts of both sets of rows; the order of merging does not matter.
 
         Raises
@@ -211,11 +211,11 @@ class CategoryCounts:
         InputError
             For more categories than the column may have.
         """
-        lowest_limit = min(self.limit, other.limit)
-        values = array_of((*self.categories, *other.categories), self.type)
-        counts = np.concatenate((self.counts, other.counts))
-        first = np.concatenate((self.first_rows, other.first_rows))
-        merged = self._of_values(values, self.rows + other.rows, counts, first)
+        lowest_limit = min(self.limit, counts.limit)
+        values = array_of((*self.categories, *counts.categories), self.type)
+        row_counts = np.concatenate((self.counts, counts.counts))
+        first = np.concatenate((self.first_rows, counts.first_rows))
+        merged = self._of_values(values, self.rows + counts.rows, row_counts, first)
         check_categories(len(merged.categories), lowest_limit)
         return replace(merged, limit=lowest_limit)
 

@@ -137,21 +137,21 @@ class IdStatistics:
         offsets = numbers.astype(np.uint64) - np.uint64(int(lowest) % 2**64)  # modulo 2^64: exact whatever the signs
         return cls(*row_counts, int(lowest), int(numbers.max()), int(np.gcd.reduce(offsets)), different)
 
-    def merge(self, other: IdStatistics) -> IdStatistics:
+    def merge(self, statistics: IdStatistics) -> IdStatistics:
         """Statistics of both sets of rows."""
         step, with_numbers = (
-            math.gcd(self.step, other.step),
-            [part for part in (self, other) if part.minimum is not None],
+            math.gcd(self.step, statistics.step),
+            [part for part in (self, statistics) if part.minimum is not None],
         )
         if len(with_numbers) == 2:
-            step = math.gcd(step, abs((self.minimum or 0) - (other.minimum or 0)))
+            step = math.gcd(step, abs((self.minimum or 0) - (statistics.minimum or 0)))
         return IdStatistics(
-            self.rows + other.rows,
-            self.missing + other.missing,
+            self.rows + statistics.rows,
+            self.missing + statistics.missing,
             min((part.minimum for part in with_numbers if part.minimum is not None), default=None),
             max((part.maximum for part in with_numbers if part.maximum is not None), default=None),
             step,
-            self.different.merge(other.different),
+            self.different.merge(statistics.different),
         )
 
     def shifted(self, rows: int) -> IdStatistics:

@@ -156,11 +156,11 @@ class NumericColumn(FittedColumn):
                 "convert it to that type, or fit again with rows like these"
             )
 
-    def is_comparable(self, other: FittedColumn) -> bool:
+    def is_comparable(self, column: FittedColumn) -> bool:
         """Return whether numbers of both columns mean the same, but for their origin; see `Codec.is_comparable`."""
-        if type(self) is not type(other) or not isinstance(other, NumericColumn):
+        if type(self) is not type(column) or not isinstance(column, NumericColumn):
             return False
-        return self.codec.is_comparable(other.codec)
+        return self.codec.is_comparable(column.codec)
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""

@@ -125,9 +125,9 @@ class RowCount:
 
     rows: int
 
-    def merge(self, other: RowCount) -> RowCount:
+    def merge(self, count: RowCount) -> RowCount:
         """Add both counts."""
-        return RowCount(self.rows + other.rows)
+        return RowCount(self.rows + count.rows)
 
 
 @dataclass(frozen=True, slots=True)

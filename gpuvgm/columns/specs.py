@@ -209,9 +209,9 @@ class ColumnSpec:
         """True if the user declared the column's kind, at least by its options."""
         return is_declared(self.reason)
 
-    def is_like(self, other: ColumnSpec | None) -> bool:
+    def is_like(self, spec: ColumnSpec | None) -> bool:
         """Return whether another spec gives the column the same kind and options."""
-        return other is not None and (self.kind, dict(self.options)) == (other.kind, dict(other.options))
+        return spec is not None and (self.kind, dict(self.options)) == (spec.kind, dict(spec.options))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""

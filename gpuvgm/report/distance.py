@@ -301,4 +301,4 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
 
 def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
     """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
-    return partial(codec.converted, other=other), partial(other.converted, other=codec)
+    return partial(codec.converted, codec=other), partial(other.converted, codec=codec)
