@@ -97,7 +97,7 @@ def test_the_warning_of_real_values_names_the_key() -> None:
 
 def test_the_warning_of_new_values_names_the_key() -> None:
     with pytest.warns(
-        UserWarning, match=r'does not see "patient" \(.* free text\): .* \{"key": True\} for new ones that'
+        UserWarning, match=r'does not see "patient" \(.* free text\): .*\{"key": True\}\} for new ones that'
     ):
         TableSynthesizer(bins=20).fit(patients(12_000, 6))
 
