@@ -86,7 +86,7 @@ def whole(least: int = 0, most: int = MOST) -> Rule:
 
 @cache
 def choice(*values: Any) -> Rule:
-    """One of these texts and booleans; a Literal stands for all of its own."""
+    """One of these texts and booleans; a Literal stands for all its values."""
     allowed = [part for value in values for part in get_args(value) or (value,)]
     *texts, last_text = (f'"{value}"' if isinstance(value, str) else str(value).lower() for value in allowed)
     text = f"{', '.join(texts)} or {last_text}" if texts else last_text
