@@ -20,8 +20,8 @@ from benchmarks.inputs import MORE_TABLES, REAL_TABLES, columns, real_tables
 from benchmarks.measure import Measurement
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
-from gpuvgm.columns import MISSING, Codec
-from gpuvgm.columns.codecs import CurvedCodec, rounding_variance
+from gpuvgm.codecs import Codec, CurvedCodec, rounding_variance
+from gpuvgm.columns import MISSING
 from gpuvgm.datasets import mixed_table_rows
 
 COLUMNS, FEW_ROWS, PAYMENTS_ROWS = 30, 2_000, 100_000

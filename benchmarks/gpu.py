@@ -18,8 +18,7 @@ import pyarrow as pa
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.measure import Measurement
 from gpuvgm import TableTransformer
-from gpuvgm.columns import FloatCodec
-from gpuvgm.columns.codecs import AsinhCodec
+from gpuvgm.codecs import AsinhCodec, FloatCodec
 from gpuvgm.engines import (
     ChunkSums,
     Device,

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.columns import MixtureColumn, NumberPlan
+from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.columns.specs import ColumnRequest, ColumnSpec
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
 from gpuvgm.execution import sample_runs
 

@@ -30,9 +30,9 @@ from benchmarks.public_tables import Label, labels, public_tables
 from benchmarks.tables_held_out import AUTO, BIC, RESEARCH, likelihoods
 from benchmarks.tables_points import points
 from benchmarks.tables_sentinels import LEAST_ROWS, LEAST_SHARE, SHARES, judge, made_columns, own_values
+from gpuvgm.codecs import OfText
+from gpuvgm.codecs.texts import DatetimeText
 from gpuvgm.columns import MISSING, MixtureColumn
-from gpuvgm.columns.codecs import OfText
-from gpuvgm.columns.codecs.texts import DatetimeText
 
 SPLITS = 5
 REPEATS = 3

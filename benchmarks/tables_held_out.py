@@ -14,8 +14,8 @@ import gpuvgm
 from benchmarks.defaults import LEAST_CHANCE, fit_of, interval_chances, step_likelihood
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture, mixture_of
-from gpuvgm.columns import MISSING, Codec, MixtureColumn
-from gpuvgm.columns.codecs import CurvedCodec
+from gpuvgm.codecs import Codec, CurvedCodec
+from gpuvgm.columns import MISSING, MixtureColumn
 
 AUTO, RESEARCH, BIC = "auto", "research", "BIC"
 MOST_ROWS = 20_000  # of a split, two thirds of them to train on

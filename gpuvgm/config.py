@@ -27,7 +27,6 @@ CHUNK_ROWS = 4096
 BLOCK_ROWS = 1 << 20
 #: algorithm="auto" takes the summary from this many rows on.
 SUMMARY_ROWS = 200_000
-LARGEST_FLOAT32 = 3.4028234663852886e38
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +86,6 @@ class FitConfig:
 
 #: Added to each mode's probability before the draw by the research code.
 RESEARCH_FLOOR = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class EncodingRules:
-    """How values become scalars: the divisor, the tails, and the floor under a mode's probability.
-
-    The defaults are those of `TableTransformer` with effort="auto".
-    """
-
-    scale: float = 4.0
-    tails: Tails = "modes"
-    floor: float | None = None
-
-    @property
-    def scalar_limit(self) -> float:
-        """Largest scalar that transform writes: 0.99, or what float32 holds."""
-        return LARGEST_FLOAT32 if self.tails == "exact" else 0.99
-
-    @property
-    def inverse_limit(self) -> float:
-        """Largest scalar that the inverse takes as it is."""
-        return LARGEST_FLOAT32 if self.tails == "exact" else 1.0
 
 
 def environment(option: str) -> str | None:

@@ -13,16 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, namespace_of, to_numpy
-from gpuvgm.columns.codecs.arrays import missing_rows
+from gpuvgm.codecs import missing_rows
 from gpuvgm.columns.names import NameTemplate
-from gpuvgm.columns.records import Count, document_of, read_record
-from gpuvgm.columns.rules import one_of
 from gpuvgm.columns.things import number_things
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io import is_text_type
+from gpuvgm.records import document_of, read_as
+from gpuvgm.rules import choice
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints, Summary
 
@@ -149,15 +149,15 @@ class FitRecord:
         The highest bound found with one mode fewer, where a search looked for it.
     """
 
-    algorithm: Annotated[str, one_of("summary", "exact", "none")]
-    rows: Count
-    missing: Count
-    iterations: Count = 0
+    algorithm: Annotated[str, choice("summary", "exact", "none")]
+    rows: int
+    missing: int
+    iterations: int = 0
     converged: bool = False
     lower_bound: float = 0.0
     fit_error: float = 0.0
-    cells: Count = 0
-    refinements: Count = 0
+    cells: int = 0
+    refinements: int = 0
     effort: Effort = "research"
     bound_with_fewer: float | None = None
 
@@ -417,9 +417,9 @@ class FittedColumn:
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values of an Arrow type; `source` names the table."""
 
-    def is_comparable(self, other: FittedColumn) -> bool:
+    def is_comparable(self, column: FittedColumn) -> bool:
         """Return whether the distance to another fitted column has a meaning."""
-        return self.kind == other.kind
+        return self.kind == column.kind
 
     def to_json(self) -> dict[str, Any]:
         """All parameters, exact to the last bit; `from_json` reads them."""
@@ -428,7 +428,7 @@ class FittedColumn:
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
         """Read a column that `to_json` wrote; its parts may not fit together yet, see `check`."""
-        return read_record(cls, document, where)
+        return read_as(cls, document, where)
 
     def meaning(self) -> dict[str, Any]:
         """Parameters that the meaning of an encoded row depends on."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, to_numpy
+from gpuvgm.codecs import Refuted
 from gpuvgm.columns.base import (
     MISSING,
     Category,
@@ -30,6 +31,7 @@ from gpuvgm.columns.base import (
 from gpuvgm.columns.categories import (
     CategoryCounts,
     CategoryIndex,
+    StoredCategory,
     array_of,
     categories_of,
     check_categories,
@@ -38,13 +40,10 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
-from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import MOST_VALUES
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.passthrough import handed_back
-from gpuvgm.columns.records import ArrowType, Count, category, read_record
-from gpuvgm.columns.rules import one_of, shown, whole
 from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.things import number_things
@@ -52,6 +51,8 @@ from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Draw, Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_number_type, with_wide_index
+from gpuvgm.records import read_as
+from gpuvgm.rules import choice, shown, whole
 from gpuvgm.summary import Floats, Ints
 
 
@@ -91,12 +92,12 @@ class CategoricalColumn(FittedColumn):
     """
 
     name: str
-    type: ArrowType
-    categories: tuple[Annotated[Category, category], ...]
-    counts: tuple[Count, ...]
+    type: pa.DataType
+    categories: tuple[StoredCategory, ...]
+    counts: tuple[int, ...]
     appearance: tuple[Annotated[int, whole(-1)], ...]
-    unknown: Annotated[str, one_of("error", "ignore")]
-    dictionary: tuple[Annotated[Category, category], ...] | None
+    unknown: Annotated[str, choice("error", "ignore")]
+    dictionary: tuple[StoredCategory, ...] | None
     declared: bool
     fit: FitRecord
     max_categories: Annotated[int, whole(1)] | None = None
@@ -226,7 +227,7 @@ class CategoricalColumn(FittedColumn):
     def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
         """Read a column that `to_json` wrote."""
         kinds = {kind.encoding: kind for kind in (CategoricalColumn, IntervalColumn, ConstantColumn)}
-        return read_record(kinds[one_of(*kinds)(document.get("encoding"), f"{where}: encoding")], document, where)
+        return read_as(kinds[choice(*kinds)(document.get("encoding"), f"{where}: encoding")], document, where)
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""

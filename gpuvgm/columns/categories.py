@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +16,24 @@ from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, out_of_dictionary
+from gpuvgm.records import read_as, refuse
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
+
+
+def _category(value: Any, where: str) -> Any:
+    """A category: text, a boolean, a number other than NaN, or None for missing values."""
+    if isinstance(value, str):
+        return read_as(str, value, where)
+    if value is not None and not isinstance(value, bool):
+        if not isinstance(value, (int, float)) or value != value or (isinstance(value, int) and abs(value) >= 2**64):
+            refuse(value, where, "a category")
+    return value
+
+
+StoredCategory = Annotated[Category, _category]  # of a document
 
 
 def is_category_type(type_: pa.DataType) -> bool:
@@ -189,7 +203,7 @@ class CategoryCounts:
         values = plain_values(values).take(pa.array(occurring, pa.int64()))  # views of text cannot be taken from
         return cls._of_values(values, len(column), counts, first + first_row)
 
-    def merge(self, other: CategoryCounts) -> CategoryCounts:
+    def merge(self, counts: CategoryCounts) -> CategoryCounts:
         """Counts of both sets of rows; the order of merging does not matter.
 
         Raises
@@ -197,11 +211,11 @@ class CategoryCounts:
         InputError
             For more categories than the column may have.
         """
-        lowest_limit = min(self.limit, other.limit)
-        values = array_of((*self.categories, *other.categories), self.type)
-        counts = np.concatenate((self.counts, other.counts))
-        first = np.concatenate((self.first_rows, other.first_rows))
-        merged = self._of_values(values, self.rows + other.rows, counts, first)
+        lowest_limit = min(self.limit, counts.limit)
+        values = array_of((*self.categories, *counts.categories), self.type)
+        row_counts = np.concatenate((self.counts, counts.counts))
+        first = np.concatenate((self.first_rows, counts.first_rows))
+        merged = self._of_values(values, self.rows + counts.rows, row_counts, first)
         check_categories(len(merged.categories), lowest_limit)
         return replace(merged, limit=lowest_limit)
 

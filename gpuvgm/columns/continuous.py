@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.codecs import ORDINARY, Codec, FloatCodec, Number, codec_of, json_value
 from gpuvgm.columns.base import (
     MISSING,
     Coded,
@@ -24,10 +25,8 @@ from gpuvgm.columns.base import (
     Values,
     refuse_rows,
 )
-from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of
-from gpuvgm.columns.codecs.base import ORDINARY
 from gpuvgm.columns.coverage import modes_of_tails
-from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
+from gpuvgm.columns.mixture_model import EncodingRules, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     NumericColumn,
@@ -35,13 +34,11 @@ from gpuvgm.columns.numbers import (
     refuse_infinite_rows,
     refuse_missing_rows,
 )
-from gpuvgm.columns.options import json_value
-from gpuvgm.columns.records import Count, anything
-from gpuvgm.columns.rules import positive, share, whole
+from gpuvgm.columns.options import positive, share
 from gpuvgm.columns.unseen import Pending, Unseen
-from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Coverage, DecodeTable, Draw, EncodeTable, Engine, RowRules, get_engine
 from gpuvgm.errors import InputError
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats, Frame, Ints
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
@@ -94,11 +91,11 @@ class MixtureColumn(NumericColumn):
     codec: Annotated[Codec, codec_of]
     rules: EncodingRules
     mixture: MixtureModel | None
-    modal_values: tuple[Annotated[Number | None, anything], ...]
-    modal_counts: tuple[Count, ...]
+    modal_values: tuple[Number | None, ...]
+    modal_counts: tuple[int, ...]
     order: tuple[Annotated[int, whole(0, 2**16)], ...]
-    minimum: Annotated[Number | None, anything]
-    maximum: Annotated[Number | None, anything]
+    minimum: Number | None
+    maximum: Number | None
     fit: FitRecord
     wide_scalars: bool = False
     quantiles: Quantiles | None = None

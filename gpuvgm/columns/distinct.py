@@ -40,9 +40,9 @@ class DistinctValues:
                 return first
         return _added(hashes, rows)
 
-    def merge(self, other: DistinctValues) -> DistinctValues:
+    def merge(self, values: DistinctValues) -> DistinctValues:
         """Values of both sets of rows."""
-        return _added(np.concatenate((self.hashes, other.hashes)), np.concatenate((self.rows, other.rows)))
+        return _added(np.concatenate((self.hashes, values.hashes)), np.concatenate((self.rows, values.rows)))
 
     @property
     def is_exact(self) -> bool:

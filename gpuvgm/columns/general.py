@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, widened
+from gpuvgm.codecs import Codec, CurvedCodec, Number, codec_of, holds_whole_steps
 from gpuvgm.columns.base import (
     Coded,
     Decoder,
@@ -21,7 +22,6 @@ from gpuvgm.columns.base import (
     Slice,
     Values,
 )
-from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, codec_of, holds_whole_steps
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     NumericColumn,
@@ -30,8 +30,7 @@ from gpuvgm.columns.numbers import (
     refuse_infinite_rows,
     refuse_missing_rows,
 )
-from gpuvgm.columns.records import anything
-from gpuvgm.columns.rules import not_negative
+from gpuvgm.columns.options import not_negative
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
@@ -62,8 +61,8 @@ class GeneralColumn(NumericColumn):
 
     name: str
     codec: Annotated[Codec, codec_of]
-    minimum: Annotated[Number | None, anything]
-    maximum: Annotated[Number | None, anything]
+    minimum: Number | None
+    maximum: Number | None
     margin: Annotated[float, not_negative]
     clip: bool
     fit: FitRecord

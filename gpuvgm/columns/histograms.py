@@ -96,14 +96,14 @@ class Histogram:
 
         Columns that were fitted as they are have a logarithmic axis where they are skewed.
         """
-        base, both, logarithmic = column.codec.plain.base, _of_both(before, after), False
-        edges = _edges_on_scale(column, both) if column.codec.formula else None
+        base, pieces, logarithmic = column.codec.plain.base, _of_both(before, after), False
+        edges = _edges_on_scale(column, pieces) if column.codec.formula else None
         if edges is None:
-            edges, logarithmic = _bin_edges(both, base, has_zero=not is_moment_type(column.type))
+            edges, logarithmic = _bin_edges(pieces, base, has_zero=not is_moment_type(column.type))
             places = _places_of(edges, base, logarithmic=logarithmic)
         else:
             places = _from_0_to_1(column.codec.of_inner(edges))
-        place = both.places()
+        place = pieces.places()
         return cls(
             edges=tuple(edges.tolist()),
             base=base,
@@ -111,8 +111,8 @@ class Histogram:
             places=tuple(places.tolist()),
             before=_rows_in(edges, before),
             after=_rows_in(edges, after),
-            below=int(np.sum(both.count[place < edges[0]])),
-            above=int(np.sum(both.count[place > edges[-1]])),
+            below=int(np.sum(pieces.count[place < edges[0]])),
+            above=int(np.sum(pieces.count[place > edges[-1]])),
         )
 
 

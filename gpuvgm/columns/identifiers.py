@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, mixed, on_host
+from gpuvgm.codecs import Refuted
 from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
-from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.distinct import DistinctValues
 from gpuvgm.columns.inference import FILLED, are_unique
 from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
-from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.specs import ColumnRequest
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, declaration
 from gpuvgm.io import is_text_type, plain_values_of
+from gpuvgm.rules import choice, whole
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
@@ -47,7 +47,7 @@ class IdColumn(PassthroughColumn):
         Least training value and distance of neighbouring ones; 0 and 1 for text.
     """
 
-    regenerate: Annotated[str, one_of("sequence", "missing", "key")]
+    regenerate: Annotated[str, choice("sequence", "missing", "key")]
     first: Annotated[int, whole(-_END, 2 * _END - 1)]
     step: Annotated[int, whole(1, 2 * _END - 1)]
     kind: ClassVar[str] = "id"
@@ -137,21 +137,21 @@ class IdStatistics:
         offsets = numbers.astype(np.uint64) - np.uint64(int(lowest) % 2**64)  # modulo 2^64: exact whatever the signs
         return cls(*row_counts, int(lowest), int(numbers.max()), int(np.gcd.reduce(offsets)), different)
 
-    def merge(self, other: IdStatistics) -> IdStatistics:
+    def merge(self, statistics: IdStatistics) -> IdStatistics:
         """Statistics of both sets of rows."""
         step, with_numbers = (
-            math.gcd(self.step, other.step),
-            [part for part in (self, other) if part.minimum is not None],
+            math.gcd(self.step, statistics.step),
+            [part for part in (self, statistics) if part.minimum is not None],
         )
         if len(with_numbers) == 2:
-            step = math.gcd(step, abs((self.minimum or 0) - (other.minimum or 0)))
+            step = math.gcd(step, abs((self.minimum or 0) - (statistics.minimum or 0)))
         return IdStatistics(
-            self.rows + other.rows,
-            self.missing + other.missing,
+            self.rows + statistics.rows,
+            self.missing + statistics.missing,
             min((part.minimum for part in with_numbers if part.minimum is not None), default=None),
             max((part.maximum for part in with_numbers if part.maximum is not None), default=None),
             step,
-            self.different.merge(other.different),
+            self.different.merge(statistics.different),
         )
 
     def shifted(self, rows: int) -> IdStatistics:

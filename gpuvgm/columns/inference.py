@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
-from gpuvgm.columns.categories import is_category_type, plain_values, value_type
-from gpuvgm.columns.codecs.texts import (
+from gpuvgm.codecs import (
     FIRST_ROWS,
     TextForm,
     are_blank,
@@ -29,6 +28,7 @@ from gpuvgm.columns.codecs.texts import (
     may_be_values,
     unread_values,
 )
+from gpuvgm.columns.categories import is_category_type, plain_values, value_type
 from gpuvgm.columns.options import Setting
 from gpuvgm.errors import counted, listed
 from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, plain_values_of

@@ -1,21 +1,46 @@
-"""Fitted parts of a column of numbers: its mixture, and quantiles of its ordinary training values."""
+"""Fitted parts of a column of numbers: its mixture, the rules of its scalars, and quantiles of its training values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns.records import Form, read_record, reader_of
-from gpuvgm.columns.rules import boolean, finite, not_negative, positive, share
+from gpuvgm.columns.options import not_negative, positive, share
+from gpuvgm.config import Tails
 from gpuvgm.mixture import Posterior, StickBreaking
+from gpuvgm.records import read_as
+from gpuvgm.rules import choice, finite
 from gpuvgm.summary import Cells, Floats, Frame
 
 TAILS = (0.001, 0.01)
 FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out may widen every component
+LARGEST_FLOAT32 = 3.4028234663852886e38
 SHARES = np.unique([*TAILS, *(np.arange(1, 32) / 32), *(1 - tail for tail in TAILS)])
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingRules:
+    """How values become scalars: the divisor, the tails, and the floor under a mode's probability.
+
+    The defaults are those of `TableTransformer` with effort="auto".
+    """
+
+    scale: float = 4.0
+    tails: Tails = "modes"
+    floor: float | None = None
+
+    @property
+    def scalar_limit(self) -> float:
+        """Largest scalar that transform writes: 0.99, or what float32 holds."""
+        return LARGEST_FLOAT32 if self.tails == "exact" else 0.99
+
+    @property
+    def inverse_limit(self) -> float:
+        """Largest scalar that the inverse takes as it is."""
+        return LARGEST_FLOAT32 if self.tails == "exact" else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +53,27 @@ class _Parameters:
     degrees_of_freedom: Annotated[Floats, positive]
     covariances: Annotated[Floats, positive]
 
+    @classmethod
+    def of(cls, posterior: Posterior) -> _Parameters:
+        """Parameters of a posterior of a table's column, which is fitted with no other prior."""
+        weights = posterior.concentration
+        assert isinstance(weights, StickBreaking)
+        return cls(weights.sticks, *(getattr(posterior, name) for name in _GAUSSIANS))
 
-def _write_posterior(posterior: Posterior) -> dict[str, Any]:
-    weights = posterior.concentration
-    assert isinstance(weights, StickBreaking)  # tables are fitted with no other prior
-    return {"sticks": weights.sticks} | {part: getattr(posterior, part) for part in _GAUSSIANS}
+    @property
+    def part(self) -> Posterior:
+        """The posterior."""
+        return Posterior(StickBreaking(self.sticks), *(getattr(self, name) for name in _GAUSSIANS))
 
 
-def _read_posterior(document: Any, where: str) -> Posterior:
-    parameters = read_record(_Parameters, document, where)
-    return Posterior(StickBreaking(parameters.sticks), *(getattr(parameters, part) for part in _GAUSSIANS))
+_GAUSSIANS = ("mean_precision", "means", "degrees_of_freedom", "covariances")
+_FINITE: Any = Annotated[Floats, finite]
 
 
 def _read_tails(document: Any, where: str) -> Floats:
     """Ends of intervals, of which there may be none."""
-    return np.asarray(reader_of(Annotated[Floats, finite])(document, where).reshape(-1, 2))
-
-
-_GAUSSIANS = ("mean_precision", "means", "degrees_of_freedom", "covariances")
+    ends: Floats = read_as(_FINITE, document, where)
+    return ends.reshape(-1, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +101,12 @@ class MixtureModel:
     """
 
     frame: Frame
-    posterior: Annotated[Posterior, Form(_write_posterior, _read_posterior)]
+    posterior: Annotated[Posterior, _Parameters]
     centres: Annotated[Floats, finite]
     counts: Annotated[Floats, not_negative]
-    active: Annotated[NDArray[np.bool_], boolean]
+    active: Annotated[NDArray[np.bool_], choice(Literal[True, False])]
     active_counts: Annotated[Floats, not_negative]
-    tails: Annotated[Floats, Form(np.asarray, _read_tails)] = field(default_factory=lambda: np.empty((0, 2)))
+    tails: Annotated[Floats, _read_tails] = field(default_factory=lambda: np.empty((0, 2)))
     tail_counts: Annotated[Floats, not_negative] = field(default_factory=lambda: np.empty(0))
 
     @property
@@ -90,10 +118,10 @@ class MixtureModel:
         """Raise ValueError where the parameters of a loaded mixture do not fit together."""
         positive(self.frame.scale, "the frame's scale")
         finite(self.frame.centre, "the frame's centre")
-        sticks, *vectors = _write_posterior(self.posterior).values()
+        parameters, k = _Parameters.of(self.posterior), len(self.posterior.means)
+        vectors = [getattr(parameters, name) for name in _GAUSSIANS]
         vectors += [self.counts, self.active]  # of few rows a search may have had fewer centres
-        k = len(self.posterior.means)
-        if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
+        if parameters.sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
             raise ValueError("the components' parameters differ in length")
         if self.active_counts.shape != (int(np.count_nonzero(self.active)),):
             raise ValueError("the active components differ in number")

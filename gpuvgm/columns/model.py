@@ -19,11 +19,11 @@ from gpuvgm.columns.kinds import KINDS
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import kinds_with
-from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.specs import ColumnSpec
 from gpuvgm.errors import check_present, declaration, listed
 from gpuvgm.io import Source, plain
+from gpuvgm.records import refuse
 from gpuvgm.summary import Summary
 
 

@@ -11,15 +11,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, on_host, widened
+from gpuvgm.codecs import Codec, CurvedCodec, Number, OfText, check_value, comparable, json_value, present
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
-from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value
-from gpuvgm.columns.codecs.arrays import present
-from gpuvgm.columns.codecs.datetimes import comparable
 from gpuvgm.columns.mixture_model import MixtureModel
-from gpuvgm.columns.options import json_value
-from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_number_type, is_text_type, plain_type
+from gpuvgm.records import document_of
 from gpuvgm.summary import Floats, Summary
 
 FLOAT32_STEP = 2.0**-24  # relative, of a scalar of 24 bits
@@ -159,11 +156,11 @@ class NumericColumn(FittedColumn):
                 "convert it to that type, or fit again with rows like these"
             )
 
-    def is_comparable(self, other: FittedColumn) -> bool:
+    def is_comparable(self, column: FittedColumn) -> bool:
         """Return whether numbers of both columns mean the same, but for their origin; see `Codec.is_comparable`."""
-        if type(self) is not type(other) or not isinstance(other, NumericColumn):
+        if type(self) is not type(column) or not isinstance(column, NumericColumn):
             return False
-        return self.codec.is_comparable(other.codec)
+        return self.codec.is_comparable(column.codec)
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""

@@ -12,8 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
-from gpuvgm.columns.codecs import (
+from gpuvgm.codecs import (
     MOST_STRAYS,
     SCALES,
     Codec,
@@ -32,13 +31,14 @@ from gpuvgm.columns.codecs import (
     unit_of,
     with_learned_step,
 )
+from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn, column_of_range
-from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
+from gpuvgm.columns.mixture_model import FAR_OUT, EncodingRules, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import range_of
 from gpuvgm.columns.specs import ColumnRequest
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import FitConfig
 from gpuvgm.engines import Coverage, Engine, RowRules
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.mixture import ColumnFit, MixturePlan, Posterior, Rows, Seeds, StickBreaking, SummaryConfig
@@ -73,7 +73,7 @@ class NumberPlan(MixturePlan, ColumnPlan):
         For general columns: keep values within the range.
     spread : float
         Of numbers on the plain scale: the sample's quartile range; 0 where no row can be too far out.
-    seen : tuple of float
+    sampled_range : tuple of float
         The sample's smallest and largest number.
     is_final : bool
         Whether no other plan is made where the rows refute this one.
@@ -89,7 +89,7 @@ class NumberPlan(MixturePlan, ColumnPlan):
     rules: EncodingRules
     clip: bool = False
     spread: float = 0.0
-    seen: tuple[float, float] = (np.inf, -np.inf)
+    sampled_range: tuple[float, float] = (np.inf, -np.inf)
     is_final: bool = True
     strays: tuple[float, ...] = ()
     fitted_together: ClassVar[bool] = True
@@ -185,14 +185,14 @@ class NumberPlan(MixturePlan, ColumnPlan):
         if summary.off_step and plan.codec != plan.codec.without_step():
             rows, step = summary.off_step, plan.codec.step_text
             are = "value is no multiple" if rows == 1 else "values are no multiples"
-            told = f'column "{plan.name}": {rows:,} {are} of {step}, as those of the sample are'
+            message = f'column "{plan.name}": {rows:,} {are} of {step}, as those of the sample are'
             if set(summary.strays) <= set(plan.strays):
-                _LOG.info("%s; rounded to it", told)
+                _LOG.info("%s; rounded to it", message)
                 return plan
             if not plan.is_final:
                 strays: Any = plan.codec.without_step().plain.decode(np.array(summary.strays))
-                raise Refuted(told, strays.to_pylist())
-            warn(f"{told}; it has no step", InferenceWarning, ("step", plan.name))
+                raise Refuted(message, strays.to_pylist())
+            warn(f"{message}; it has no step", InferenceWarning, ("step", plan.name))
             plan = replace(plan, codec=plan.codec.without_step())
         return plan
 
@@ -209,12 +209,13 @@ class NumberPlan(MixturePlan, ColumnPlan):
             return
         low, high = map(self.codec.value_text, range_of(self.codec, summary))
         half = f"half of them lie within {self.spread / unit_of(self.codec):.3g}"
-        told = f'column "{self.name}": values reach from {low} to {high}, {half}'
-        if not self.is_final and not self.seen[0] <= summary.minimum <= summary.maximum <= self.seen[1]:
+        message = f'column "{self.name}": values reach from {low} to {high}, {half}'
+        least, most = self.sampled_range
+        if not self.is_final and not least <= summary.minimum <= summary.maximum <= most:
             values: Any = self.codec.decode(np.array([summary.minimum, summary.maximum]))
-            raise Refuted(f"{told}; declare a scale", values.to_pylist())
+            raise Refuted(f"{message}; declare a scale", values.to_pylist())
         remedy = 'clean the extreme ones, or declare {"asinh": SIZE}'
-        warn(f"{told}, which widens all modes: {remedy}", InferenceWarning, ("reach", self.name))
+        warn(f"{message}, which widens all modes: {remedy}", InferenceWarning, ("reach", self.name))
 
     def fitted(self, engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColumn | GeneralColumn:
         """The column's model from its summary and its fit, which a column without an ordinary value has not."""
@@ -296,10 +297,10 @@ class Lowest:
     rows: int
     value: Number | None
 
-    def merge(self, other: Lowest) -> Lowest:
+    def merge(self, lowest: Lowest) -> Lowest:
         """The smaller one."""
-        values = [value for value in (self.value, other.value) if value is not None]
-        return Lowest(self.rows + other.rows, min(values, default=None))
+        values = [value for value in (self.value, lowest.value) if value is not None]
+        return Lowest(self.rows + lowest.rows, min(values, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +407,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
     if request.config.effort == "research" or not has_scale or not len(y):
         return plan
     low, lower, upper, high = np.quantile(ordinary, [0, 0.25, 0.75, 1]).tolist()
-    return replace(plan, spread=upper - lower, seen=(low, high))
+    return replace(plan, spread=upper - lower, sampled_range=(low, high))
 
 
 def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:

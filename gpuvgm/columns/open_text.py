@@ -12,11 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, on_host
+from gpuvgm.codecs import FIRST_ROWS, Refuted, are_like_values
 from gpuvgm.columns.base import MISSING, MOST_ORDINARY, ColumnPlan, FitRecord, FittedColumn
 from gpuvgm.columns.categorical import CategoricalPlan, plan_categories
 from gpuvgm.columns.categories import CategoryCounts, array_of, value_type
-from gpuvgm.columns.codecs import Refuted
-from gpuvgm.columns.codecs.texts import FIRST_ROWS, are_like_values
 from gpuvgm.columns.distinct import DistinctValues
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.inference import (
@@ -74,14 +73,14 @@ class TextCounts:
         present = hashes[hashes != 0]
         return cls(len(values), len(values) - len(present), DistinctValues.of(present), None)
 
-    def merge(self, other: TextCounts) -> TextCounts:
+    def merge(self, counts: TextCounts) -> TextCounts:
         """Counts of both sets of rows."""
         categories = None
-        if self.categories is not None and other.categories is not None:
+        if self.categories is not None and counts.categories is not None:
             limit = self.categories.limit // 2
-            categories = _within(self.categories.merge(other.categories), limit)
-        rows, missing = self.rows + other.rows, self.missing + other.missing
-        return TextCounts(rows, missing, self.different.merge(other.different), categories)
+            categories = _within(self.categories.merge(counts.categories), limit)
+        rows, missing = self.rows + counts.rows, self.missing + counts.missing
+        return TextCounts(rows, missing, self.different.merge(counts.different), categories)
 
     @property
     def present(self) -> int:
@@ -149,9 +148,9 @@ class TextPlan(ColumnPlan):
         """What the column is, by all rows."""
         kind = self._kind(counts)
         reasons = {"id": self._why_identifier, "pass": self._why_passed, "categorical": self._why_categories}
-        told, conclusion = reasons[kind](counts)
+        content, conclusion = reasons[kind](counts)
         missing = f", {counts.missing:,} of {counts.rows:,} missing" if counts.missing else ""
-        parts = (f"{told}{missing}{conclusion}", self.remark)
+        parts = (f"{content}{missing}{conclusion}", self.remark)
         return ColumnSpec(self.name, kind, "; ".join(filter(None, parts)))
 
     @property
@@ -166,10 +165,10 @@ class TextPlan(ColumnPlan):
         return f"{self._type}, {'' if is_exact else 'nearly '}all {counts.present:,} values different", ""
 
     def _why_passed(self, counts: TextCounts) -> tuple[str, str]:
-        told = f"{self._type} with {counts.text} in {counts.present:,} rows"
+        content = f"{self._type} with {counts.text} in {counts.present:,} rows"
         if is_free_text(counts.number, counts.present):
-            return told, ": identifiers or free text"
-        return told, f": more than {self.categories.limit:,} cannot be modelled"
+            return content, ": identifiers or free text"
+        return content, f": more than {self.categories.limit:,} cannot be modelled"
 
     def _why_categories(self, counts: TextCounts) -> tuple[str, str]:
         number = counts.number

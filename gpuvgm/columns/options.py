@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from datetime import date, time, timedelta
-from decimal import Decimal
-from numbers import Integral, Real
 from typing import Any, Literal
 
-import numpy as np
-
-from gpuvgm.columns.codecs.moments import ATOMS, nanoseconds_text
-from gpuvgm.columns.codecs.texts import PARSES
-from gpuvgm.columns.rules import Rule, boolean, choice, not_negative, one_of, positive, share, whole
+from gpuvgm.codecs import PARSES, Value, json_value
 from gpuvgm.config import (
     Algorithm,
     Effort,
@@ -28,8 +20,8 @@ from gpuvgm.config import (
 )
 from gpuvgm.engines import ENGINES
 from gpuvgm.errors import InputError, listed, suggestion
+from gpuvgm.rules import Rule, choice, finite, whole
 
-Value = str | int | float | bool | None
 Setting = Value | list[Value]
 Encoding = Literal["onehot", "interval"]
 Regeneration = Literal["sequence", "missing"]
@@ -99,9 +91,13 @@ def _distinct(values: list[Value]) -> list[Value]:
     return values
 
 
-_OR_NONE = Rule('None ("none" in a file)', (one_of("none") | None).allows, lambda value: None)
+positive = finite.narrowed("a positive number", lambda value: value > 0)
+not_negative = finite.narrowed("a number, at least 0", lambda value: value >= 0)
+share = finite.narrowed("a number from 0 to below 1", lambda value: 0 <= value < 1)
+_BOOLEAN = choice(Literal[True, False])
+_OR_NONE = Rule('None ("none" in a file)', (choice("none") | None).allows, lambda value: None)
 _OPTIONS: dict[str, _Option] = {
-    "standardize": _Option(MIXTURE, one_of("auto") | boolean),
+    "standardize": _Option(MIXTURE, choice(Literal["auto", True, False])),
     "tails": _Option(MIXTURE, choice(Tails)),
     "scale": _Option(MIXTURE, positive),
     "floor": _Option(MIXTURE, share | _OR_NONE),
@@ -121,21 +117,21 @@ _OPTIONS: dict[str, _Option] = {
         ),
     ),
     "inf": _Option(NUMBERS, choice(Infinities)),
-    "parse": _Option(NUMBERS, one_of(*PARSES)),
+    "parse": _Option(NUMBERS, choice(*PARSES)),
     "na_values": _Option(
         NUMBERS, Rule("a text or a list of texts", lambda value: isinstance(value, str) or _is_list(value), _texts)
     ),
-    "integer": _Option(NUMBERS, boolean),
-    "log": _Option(NUMBERS, boolean),
+    "integer": _Option(NUMBERS, _BOOLEAN),
+    "log": _Option(NUMBERS, _BOOLEAN),
     "asinh": _Option(MIXTURE, positive | _OR_NONE),
-    "clip": _Option(("general",), boolean),
+    "clip": _Option(("general",), _BOOLEAN),
     "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories)),
     "unknown": _Option(("categorical",), choice(UnknownCategories)),
     "max_categories": _Option(("categorical",), whole(1) | _OR_NONE),
     "encoding": _Option(("categorical",), choice(Encoding)),
-    "keep": _Option(("categorical",), boolean),
+    "keep": _Option(("categorical",), _BOOLEAN),
     "regenerate": _Option(("id",), choice(Regeneration)),
-    "key": _Option(("id",), boolean),
+    "key": _Option(("id",), _BOOLEAN),
 }
 _OF_COLUMNS_TOO = """standardize scale floor n_components weight_threshold weight_concentration_prior max_iter tol
     tol_per_row effort inf unknown max_categories""".split()
@@ -147,7 +143,7 @@ SETTINGS = {name: _OPTIONS[name].values for name in _OF_COLUMNS_TOO} | {
     "dtype": choice(ScalarType),
     "seed": whole(0, 2**64 - 1) | None,
     "algorithm": choice(Algorithm),
-    "engine": one_of(*ENGINES),
+    "engine": choice(*ENGINES),
     "block_rows": whole(1) | None,
     "threads": whole(1) | None,
 }
@@ -240,63 +236,3 @@ def holders(option: str) -> str:
     kinds = _OPTIONS[option].kinds
     first = listed(kinds[:-1])
     return f'{first + " and " if first else ""}"{kinds[-1]}" columns'
-
-
-def is_null(value: object) -> bool:
-    """Return whether a value is None, or pandas' NA or NaT."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def json_value(value: object) -> Value:
-    """One value as JSON can hold it: missing ones None, dates and times ISO text, decimals text with all digits.
-
-    Raises
-    ------
-    ValueError
-        For what is no value of a column, with the reason in words.
-    """
-    if is_null(value):
-        return None
-    if isinstance(value, (np.datetime64, np.timedelta64)):
-        return _numpy_time(value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, (str, bool)):
-        return str(value) if isinstance(value, str) else value
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        # pandas' Timedelta has nanoseconds beside the parts of a timedelta.
-        seconds = 86_400 * value.days + value.seconds
-        return nanoseconds_text(10**9 * seconds + 1_000 * value.microseconds + getattr(value, "nanoseconds", 0))
-    if not isinstance(value, (Real, Decimal)):
-        raise ValueError(f"holds {value!r}, a {type(value).__name__}: give numbers, text, dates or times")
-    return _json_number(value)
-
-
-def _json_number(value: Real | Decimal) -> Value:
-    if isinstance(value, Integral):
-        return int(value)
-    if math.isnan(value):
-        return None
-    if math.isinf(value):
-        raise ValueError(f"holds {value}: infinities cannot be listed")
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return float(value)
-
-
-def _numpy_time(value: np.datetime64 | np.timedelta64) -> str | None:
-    if np.isnat(value):
-        return None
-    unit, ticks = np.datetime_data(value.dtype)
-    if isinstance(value, np.timedelta64):
-        if unit not in ATOMS:
-            raise ValueError(f"{value!r} has no length in nanoseconds; give it in a unit from weeks to nanoseconds")
-        return nanoseconds_text(int(value.astype(np.int64)) * ticks * ATOMS[unit])
-    # NumPy's text of years and months has no day, that of hours no minutes.
-    finer = {"Y": "D", "M": "D", "h": "m"}.get(unit, unit)
-    moment = value.astype(f"datetime64[{finer}]")
-    if moment.astype(value.dtype) != value:
-        raise ValueError(f"{value!r} lies beyond what a datetime can be")
-    return str(moment)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed
+from gpuvgm.codecs import missing_rows
 from gpuvgm.columns.base import (
     Coded,
     ColumnPlan,
@@ -27,8 +28,6 @@ from gpuvgm.columns.base import (
     Values,
 )
 from gpuvgm.columns.categories import plain_values
-from gpuvgm.columns.codecs.arrays import missing_rows
-from gpuvgm.columns.records import ArrowType
 from gpuvgm.engines import Engine
 from gpuvgm.io import is_text_type
 from gpuvgm.summary import Ints
@@ -53,7 +52,7 @@ class PassthroughColumn(FittedColumn):
     """
 
     name: str
-    type: ArrowType
+    type: pa.DataType
     fit: FitRecord
     kind: ClassVar[str] = "pass"
     width: ClassVar[int] = 0
@@ -126,9 +125,9 @@ class RowCount:
 
     rows: int
 
-    def merge(self, other: RowCount) -> RowCount:
+    def merge(self, count: RowCount) -> RowCount:
         """Add both counts."""
-        return RowCount(self.rows + other.rows)
+        return RowCount(self.rows + count.rows)
 
 
 @dataclass(frozen=True, slots=True)

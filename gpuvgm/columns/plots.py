@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns.codecs import unit_of
+from gpuvgm.codecs import unit_of
 from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command

@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import ascending, distinct_values
-from gpuvgm.columns.codecs import (
+from gpuvgm.codecs import (
     MOST_STRAYS,
     AsinhCodec,
     Codec,

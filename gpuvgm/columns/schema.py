@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.codecs import Refuted
 from gpuvgm.columns.base import ColumnPlan
-from gpuvgm.columns.codecs import Refuted
 from gpuvgm.columns.inference import InferenceSettings
 from gpuvgm.columns.kinds import KINDS
 from gpuvgm.columns.names import NameTemplate
@@ -170,9 +170,9 @@ class TableSchema:
         specs = (ColumnSpec.declare(name, declared, reason) for name, (declared, reason) in found.items())
         return self.with_others(TableSchema(tuple(specs)))
 
-    def with_others(self, other: TableSchema) -> TableSchema:
+    def with_others(self, schema: TableSchema) -> TableSchema:
         """The schema with another one's specs of columns."""
-        specs = {spec.name: spec for spec in other.columns}
+        specs = {spec.name: spec for spec in schema.columns}
         return TableSchema(tuple(specs.get(column.name, column) for column in self.columns))
 
     def without(self, names: Iterable[str]) -> TableSchema:

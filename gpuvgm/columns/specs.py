@@ -8,23 +8,22 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.codecs import SCALES, Number, Value, different_texts, unread_values
 from gpuvgm.columns.categories import is_category_type
-from gpuvgm.columns.codecs import SCALES, Number
-from gpuvgm.columns.codecs.texts import different_texts, unread_values
 from gpuvgm.columns.inference import Column, InferenceSettings, Sample, recognise, type_name
+from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.options import (
     INFER,
     KIND_NAMES,
     NUMBERS,
     Setting,
-    Value,
     checked_option,
     fitting_kind,
     holders,
     kinds_with,
     narrowed_kind,
 )
-from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
+from gpuvgm.config import RESEARCH_FLOOR, FitConfig
 from gpuvgm.errors import InputError, listed, suggestion
 from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_type
 
@@ -210,9 +209,9 @@ class ColumnSpec:
         """True if the user declared the column's kind, at least by its options."""
         return is_declared(self.reason)
 
-    def is_like(self, other: ColumnSpec | None) -> bool:
+    def is_like(self, spec: ColumnSpec | None) -> bool:
         """Return whether another spec gives the column the same kind and options."""
-        return other is not None and (self.kind, dict(self.options)) == (other.kind, dict(other.options))
+        return spec is not None and (self.kind, dict(self.options)) == (spec.kind, dict(spec.options))
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.codecs import DatetimeCodec, shorten_float
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categories import categories_of, is_category_type, plain_values, value_type
-from gpuvgm.columns.codecs import DatetimeCodec
-from gpuvgm.columns.codecs.shown import shorten_float
 from gpuvgm.errors import printable
 
 LONGEST_CATEGORY = 40

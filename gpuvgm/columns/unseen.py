@@ -39,9 +39,9 @@ class Unseen:
         """Rows of a part by sort, from a count of each sort and its first row in the part."""
         return {sort: cls(int(rows), first_row + int(first)) for sort, (rows, first) in sorts.items() if rows}
 
-    def merge(self, other: Unseen) -> Unseen:
+    def merge(self, unseen: Unseen) -> Unseen:
         """Add both counts."""
-        return Unseen(self.rows + other.rows, min(self.first_row, other.first_row))
+        return Unseen(self.rows + unseen.rows, min(self.first_row, unseen.first_row))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns import FittedColumn, choice
+from gpuvgm.columns import FittedColumn
 from gpuvgm.config import RESEARCH_FLOOR, InvalidRows
 from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
+from gpuvgm.rules import choice
 from gpuvgm.table import TableTransformer
 
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.columns import Codec, ColumnSpec, FloatCodec, LogCodec
+from gpuvgm.codecs import Codec, FloatCodec, LogCodec
+from gpuvgm.columns import ColumnSpec
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import Draw, EncodeTable, RowRules, get_engine
 from gpuvgm.errors import InputError, counted_values, pip_command

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
-from gpuvgm.columns import choice, whole
 from gpuvgm.config import InvalidRows, Layout, ModeChoice, ScalarType
 from gpuvgm.errors import InputError, SourceChangedError, counted, printable
 from gpuvgm.execution import RemoteBlocks
 from gpuvgm.io import Block, Packed, Runs, Source, check_unique, spark_batch
+from gpuvgm.rules import choice, whole
 from gpuvgm.table import TableTransformer
 
 try:

@@ -9,7 +9,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-from gpuvgm.columns import MISSING, is_declared, values_in
+from gpuvgm.codecs import values_in
+from gpuvgm.columns import MISSING, is_declared
 from gpuvgm.errors import counted
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, ValueCount
 from gpuvgm.report.measures import share, short

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import DatetimeCodec, Histogram
+from gpuvgm.codecs import DatetimeCodec
+from gpuvgm.columns import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.report.counting import LEAST_EXPONENT, SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures

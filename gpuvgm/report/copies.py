@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
-from gpuvgm.columns import cached_parts
+from gpuvgm.codecs import cached_parts
 from gpuvgm.report.differences import RARE
 from gpuvgm.report.measures import ReportPart, share
 from gpuvgm.summary import Floats, Ints

@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, to_numpy, together, usable_rows
-from gpuvgm.columns import TableModel, UnreadText, cached_parts, texts_of
+from gpuvgm.codecs import UnreadText, cached_parts
+from gpuvgm.columns import TableModel, texts_of
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Run
 from gpuvgm.io import Block, Source

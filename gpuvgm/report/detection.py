@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns import Codec, DatetimeCodec
+from gpuvgm.codecs import Codec, DatetimeCodec
 from gpuvgm.report.differences import distance_by_chance
 from gpuvgm.report.measures import ReportPart
 from gpuvgm.summary import Floats, Ints

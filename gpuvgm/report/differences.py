@@ -11,16 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, widened
-from gpuvgm.columns import (
-    MISSING,
-    CategoricalColumn,
-    Category,
-    Codec,
-    FloatCodec,
-    GeneralColumn,
-    MixtureColumn,
-    Number,
-)
+from gpuvgm.codecs import Codec, FloatCodec, Number
+from gpuvgm.columns import MISSING, CategoricalColumn, Category, GeneralColumn, MixtureColumn
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counts, rows_of_places
 from gpuvgm.report.figures import SHARES, Description, ValueCount

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gpuvgm.columns import MISSING, CategoricalColumn, Codec, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.codecs import Codec
+from gpuvgm.columns import MISSING, CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
@@ -296,4 +297,4 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
 
 def _coordinates(codec: Codec, target: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
     """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
-    return partial(codec.converted, other=target), partial(target.converted, other=codec)
+    return partial(codec.converted, codec=target), partial(target.converted, codec=codec)

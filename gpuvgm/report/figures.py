@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-from gpuvgm.columns import Category, Number
+from gpuvgm.codecs import Number
+from gpuvgm.columns import Category
 from gpuvgm.errors import counted
 from gpuvgm.report.measures import COUNT, DISTANCE, LENGTH, SHARE, SPARSE_SHARE, Measure, ReportPart
 from gpuvgm.report.profiles import NumberProfile

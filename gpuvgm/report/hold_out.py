@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns import DatetimeCodec, PassthroughColumn
+from gpuvgm.codecs import DatetimeCodec
+from gpuvgm.columns import PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
 from gpuvgm.io import Block, Source, TableSource, is_datetime_type

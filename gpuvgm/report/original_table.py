@@ -12,18 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, beside, mixed, namespace_of, to_numpy, widened
-from gpuvgm.columns import (
-    MISSING,
-    CategoricalColumn,
-    Category,
-    Codec,
-    FloatCodec,
-    GeneralColumn,
-    Histogram,
-    IntegerCodec,
-    MixtureColumn,
-    TableModel,
-)
+from gpuvgm.codecs import Codec, FloatCodec, IntegerCodec
+from gpuvgm.columns import MISSING, CategoricalColumn, Category, GeneralColumn, Histogram, MixtureColumn, TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, naming
 from gpuvgm.execution import Run, Sampled

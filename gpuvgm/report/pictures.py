@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import Codec, Histogram
+from gpuvgm.codecs import Codec
+from gpuvgm.columns import Histogram
 from gpuvgm.errors import InputError
 from gpuvgm.report.charts import Label, axis_labels
 from gpuvgm.report.detection import date_parts

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns import Codec, FitRecord, GeneralColumn, Histogram, MixtureColumn, Number
+from gpuvgm.codecs import Codec, Number
+from gpuvgm.columns import FitRecord, GeneralColumn, Histogram, MixtureColumn
 from gpuvgm.report.counting import EncodedCounts, ErrorHistogram
 from gpuvgm.summary import Pieces
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of, widened
+from gpuvgm.codecs import Codec, cached_parts
 from gpuvgm.columns import (
     MISSING,
     CategoricalColumn,
-    Codec,
     Coded,
     EncodingOptions,
     FittedColumn,
@@ -28,7 +28,6 @@ from gpuvgm.columns import (
     PassthroughColumn,
     Slice,
     TableModel,
-    cached_parts,
 )
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import Results

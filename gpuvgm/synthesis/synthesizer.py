@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns import FittedColumn, NumericColumn, TableModel, document_of, read_record, whole
+from gpuvgm.columns import FittedColumn, NumericColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS, EngineName, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import AskedColumn, get_engine
@@ -36,7 +36,9 @@ from gpuvgm.io import (
     restore,
     taken,
 )
+from gpuvgm.records import document_of, read_as
 from gpuvgm.report import HoldOut
+from gpuvgm.rules import whole
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import (
@@ -1436,7 +1438,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
             raise ValueError("its settings are not those of a synthesizer")
         rule = transformer._hold_out
         settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
-        forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
+        forms = {name: read_as(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
         attributes, orders = settings.pop("attributes"), orders_of_file(settings.pop("orders"), transformer.model_)
         laws = read_laws(settings.pop("proven"), transformer.model_.by_name)
         _check_settings(settings["bins"], settings["safer"], settings["laws"])

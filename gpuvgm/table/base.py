@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 
-from gpuvgm.columns import (
-    FittedColumn,
-    TableModel,
-    TableSchema,
-    check_settings,
-    choice,
-    whole,
-)
+from gpuvgm.columns import FittedColumn, TableModel, TableSchema, check_settings
 from gpuvgm.config import (
     Algorithm,
     Compression,
@@ -45,6 +38,7 @@ from gpuvgm.errors import (
 )
 from gpuvgm.execution import Progress, Run, RunSettings, any_source
 from gpuvgm.io import Source, TableLike, restore
+from gpuvgm.rules import choice, whole
 from gpuvgm.summary import Floats, Summary
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import Decoding, EncodedTable, check_origin, holds_matrices

@@ -13,14 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, DeviceColumn, namespace_of, to_numpy, together
-from gpuvgm.columns import (
-    MISSING,
-    Coded,
-    FittedColumn,
-    NameTemplate,
-    TableModel,
-    floats,
-)
+from gpuvgm.codecs import float_values
+from gpuvgm.columns import MISSING, Coded, FittedColumn, NameTemplate, TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution import Need, Run
@@ -130,11 +124,11 @@ def _array_of_column(block: Block, name: str) -> Array:
     """A column of a block as an array on its own device; missing values are NaN."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn) or not column.is_array:
-        return floats(plain_values_of(block.host_column(name)))
+        return float_values(plain_values_of(block.host_column(name)))
     if column.missing is None:
         return column.values
     values = column.values if column.values.dtype.kind == "f" else column.values.astype(np.float64)
-    return floats(DeviceColumn(values, pa.float64(), column.missing))
+    return float_values(DeviceColumn(values, pa.float64(), column.missing))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,20 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, column_of, namespace_of, to_numpy
-from gpuvgm.columns import (
-    Coded,
-    EncodingOptions,
-    NameTemplate,
-    Slice,
-    TableModel,
-    UnreadText,
-    check_settings,
-    whole,
-)
+from gpuvgm.codecs import UnreadText
+from gpuvgm.columns import Coded, EncodingOptions, NameTemplate, Slice, TableModel, check_settings
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted_values, naming
 from gpuvgm.execution import Need
 from gpuvgm.io import Block, Source, device_rows, holds_device_rows, restore
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY
 from gpuvgm.table.unseen import UnseenRows

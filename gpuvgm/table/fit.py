@@ -12,16 +12,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
-from gpuvgm.columns import (
-    ColumnPlan,
-    ColumnSpec,
-    FittedColumn,
-    NumberPlan,
-    TableModel,
-    TableSchema,
-    check_settings,
-    whole,
-)
+from gpuvgm.columns import ColumnPlan, ColumnSpec, FittedColumn, NumberPlan, TableModel, TableSchema, check_settings
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
 from gpuvgm.execution import (
     Need,
@@ -34,6 +25,7 @@ from gpuvgm.execution import (
 )
 from gpuvgm.io import Source, is_number_type
 from gpuvgm.mixture import quiet_k_means
+from gpuvgm.rules import whole
 from gpuvgm.summary import Summary
 from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 

@@ -27,7 +27,7 @@ import pyarrow as pa
 
 import gpuvgm
 from gpuvgm.arrow_bytes import ArrowBytes
-from gpuvgm.columns import Count, TableModel, check_plain, read_record, whole
+from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError, ModelFileError, pip_command
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import (
@@ -39,6 +39,8 @@ from gpuvgm.io import (
     plain,
     write_bytes,
 )
+from gpuvgm.records import LARGEST_WHOLE, read_as, refuse
+from gpuvgm.rules import whole
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 from gpuvgm.summary import Summary
 
@@ -48,6 +50,7 @@ MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself i
 #: A zip may hold this many bytes, or this many times its own size.
 #: A model in a store is read into memory, and no more than this.
 MOST_REMOTE_BYTES = 1 << 30
+_MOST_DEPTH = 32  # of lists and objects in each other
 
 _MEMBER = re.compile(r"model\.json|network\.arrow|summaries/[0-9]{1,9}\.arrow")
 
@@ -73,7 +76,7 @@ class _Document:
     settings: dict[str, Any]
     schema: tuple[_Spec, ...]
     seed: Annotated[int, whole(0, 2**64 - 1)]
-    rows: Count
+    rows: int
     source: dict[str, Any]
     columns: tuple[Any, ...]
     summaries: dict[str, str]
@@ -321,8 +324,8 @@ def _read_model(target: Location, read_member: _Reader, names: list[str] | None 
 
 
 def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> TableModel:
-    check_plain(document)
-    read_record(_Document, document, "the model")
+    _check_plain(document)
+    read_as(_Document, document, "the model")
     model = TableModel.from_json(document)
     summaries = {}
     for name, file in document["summaries"].items():
@@ -331,6 +334,29 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
             raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
         model[name].check_summary(summaries[name])
     return replace(model, summaries=summaries, network=bodies.get(NETWORK, b""))
+
+
+def _check_plain(document: Any) -> None:
+    """Refuse deep nesting, and text and integers that cannot be written or shown."""
+    values = [document]
+    for _ in range(_MOST_DEPTH):
+        values = [part for value in values for part in _plain_parts(value)]
+        if not values:
+            return
+    raise ValueError("the model is nested too deeply")
+
+
+def _plain_parts(value: Any) -> list[Any]:
+    """Check a value, and return its parts."""
+    if isinstance(value, dict):
+        for name in value:
+            read_as(str, name, "a name")
+        return list(value.values())
+    if isinstance(value, str):
+        read_as(str, value, "a text")
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE + 1:
+        refuse(value, "a value", "a whole number of at most 38 digits")
+    return value if isinstance(value, list) else []
 
 
 # -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import is_on_device, mixed, namespace_of, to_numpy
-from gpuvgm.columns import NameTemplate, TableModel, choice, whole
+from gpuvgm.columns import NameTemplate, TableModel
 from gpuvgm.engines import OnehotPart, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
 from gpuvgm.files import partial_of, temporary_folder
 from gpuvgm.io import TableLike, locked, naming_file
+from gpuvgm.rules import choice, whole
 from gpuvgm.summary import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, draw_below
 from gpuvgm.table.encode import refuse_unknown

@@ -22,7 +22,6 @@ from typing import Any, Literal, NamedTuple, Self
 
 import pyarrow as pa
 
-from gpuvgm.columns import choice, whole
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError, SourceChangedError, counted, listed
 from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
@@ -40,6 +39,7 @@ from gpuvgm.io import (
     spark_batch,
     target_of,
 )
+from gpuvgm.rules import choice, whole
 from gpuvgm.table.unseen import UnseenCounts, UnseenRows
 
 PART_ROWS = 1 << 24

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpuvgm.columns.options import KIND_NAMES, checked_option, json_value, kinds_with
+from gpuvgm.codecs import json_value
+from gpuvgm.columns.options import KIND_NAMES, checked_option, kinds_with
 from gpuvgm.errors import InputError
 
 DAY = datetime.date(2024, 1, 31)

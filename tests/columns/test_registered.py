@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.columns import codecs, kinds, options
+from gpuvgm import codecs
+from gpuvgm.codecs import Codec, CurvedCodec
+from gpuvgm.codecs.types import value_codec_of
+from gpuvgm.columns import kinds, options
 from gpuvgm.columns.base import (
     Coded,
     ColumnPlan,
@@ -22,11 +25,10 @@ from gpuvgm.columns.base import (
     Slice,
     Values,
 )
-from gpuvgm.columns.codecs import Codec, CurvedCodec
-from gpuvgm.columns.codecs.types import value_codec_of
-from gpuvgm.columns.rules import boolean, positive
+from gpuvgm.columns.options import positive
 from gpuvgm.engines import Engine
 from gpuvgm.io import plain
+from gpuvgm.rules import choice
 from gpuvgm.summary import Floats
 
 ROWS = pa.table({"x": np.random.default_rng(0).gamma(2.0, 30.0, 2_000)})
@@ -140,7 +142,7 @@ def test_a_kind(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["continuous", "mixed"])
 def test_a_scale(kind, tmp_path, monkeypatch):
     monkeypatch.setitem(codecs.SCALES, "thirds", ThirdsCodec)
-    monkeypatch.setitem(options._OPTIONS, "thirds", options._Option(options.MIXTURE, boolean))
+    monkeypatch.setitem(options._OPTIONS, "thirds", options._Option(options.MIXTURE, choice(Literal[True, False])))
     declared = {"kind": kind, "thirds": True} | ({"modal": [0.0]} if kind == "mixed" else {})
     column = whole_way({"x": declared}, tmp_path).columns_["x"]
     assert column.codec == ThirdsCodec(codecs.FloatCodec(pa.float64()))

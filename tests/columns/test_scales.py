@@ -13,7 +13,7 @@ import pytest
 from scipy.special import ndtr
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.codecs import AsinhCodec
+from gpuvgm.codecs import AsinhCodec
 from gpuvgm.columns.scales import MOST_SPIKES, shape_of
 from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.errors import InferenceWarning, InputError

@@ -16,10 +16,11 @@ from hypothesis import given, strategies as st
 
 from gpuvgm import TableTransformer
 from gpuvgm.cli import commands
+from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.options import KIND_NAMES, SETTINGS, check_settings
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.specs import ColumnSpec
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError
 
 ROWS = 300

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.codecs import FloatCodec, are_dust, codec_for
-from gpuvgm.columns.codecs.steps import MOST_STRAYS, with_learned_step
+from gpuvgm.codecs import MOST_STRAYS, FloatCodec, are_dust, codec_for, with_learned_step
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution import LocalExecutor
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.codecs import Codec, DatetimeCodec, DecimalCodec, FloatCodec
+from gpuvgm.codecs import Codec, DatetimeCodec, FloatCodec
+from gpuvgm.codecs.decimals import DecimalCodec
 
 
 @pytest.mark.parametrize(

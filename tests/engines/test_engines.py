@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns import FloatCodec, LogCodec
-from gpuvgm.columns.codecs import AsinhCodec
+from gpuvgm.codecs import AsinhCodec, FloatCodec, LogCodec
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import PLAIN, Engine
 from gpuvgm.engines.encode import DecodeTable, EncodeTable

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns import FloatCodec, LogCodec
-from gpuvgm.columns.codecs import AsinhCodec
+from gpuvgm.codecs import AsinhCodec, FloatCodec, LogCodec
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.encode import OFF_STEP, SORTS, Coverage, DecodeTable, EncodeTable
 from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Scale, Step

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import gpuvgm
-from gpuvgm.columns import DatetimeCodec, FloatCodec
+from gpuvgm.codecs import DatetimeCodec, FloatCodec
 from gpuvgm.report import Comparison
 from gpuvgm.report.detection import LEAST_ROWS, MOST_ROWS, Detection, _auc, date_parts, row_hashes, sample_places
 from tests.report.documents import parsed

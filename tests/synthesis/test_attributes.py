@@ -17,8 +17,8 @@ import pytest
 from sklearn.base import clone
 
 import gpuvgm
-from gpuvgm.columns import document_of
 from gpuvgm.errors import InferenceWarning, ModelFileError
+from gpuvgm.records import document_of
 from gpuvgm.synthesis import synthesizer
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.counts.tables import counts_of_keys

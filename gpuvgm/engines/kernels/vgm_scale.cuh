@@ -1,4 +1,4 @@
-// Scales of columns and the way back, for host and device: one text, hence the same bits as gpuvgm/columns/codecs. No
+// Scales of columns and the way back, for host and device: one text, hence the same bits as gpuvgm/codecs. No
 // branch, so that compilers for the host do several numbers at once: what does not hold is worked out and left aside.
 #pragma once
 #include "vgm_special.cuh"

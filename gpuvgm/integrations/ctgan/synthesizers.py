@@ -24,7 +24,6 @@ from sklearn.exceptions import NotFittedError
 from torch.optim import Adam
 from tqdm import tqdm
 
-from gpuvgm.columns import choice, document_of, read_record
 from gpuvgm.config import Effort, Flavor, ModeChoice
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
@@ -35,6 +34,8 @@ from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, a
 from gpuvgm.integrations.ctgan.transformer import DataTransformer, draw_seed, list_names
 from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
+from gpuvgm.records import document_of, read_as
+from gpuvgm.rules import choice
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis import IdentifierForm, SampledTable, categories_that_meet
 from gpuvgm.table import ModelFile, Place, TableTransformer, TrainingRows, load_as
@@ -204,7 +205,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         transformer = DataTransformer()
         transformer.take(table)
         try:
-            forms = {name: read_record(IdentifierForm, form, name) for name, form in settings["identifiers"].items()}
+            forms = {name: read_as(IdentifierForm, form, name) for name, form in settings["identifiers"].items()}
             model = cls(enforce_min_max_values=settings["enforce_min_max_values"], **settings["hyperparameters"])
             model._table = SampledTable(table, forms, settings["enforce_min_max_values"])
             weights = read_weights(table_model.network)

@@ -16,14 +16,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import Column, column_of, namespace_of
-from gpuvgm.columns import (
-    MISSING,
-    CategoricalColumn,
-    FittedColumn,
-    MixtureColumn,
-    floats,
-    form_of,
-)
+from gpuvgm.codecs import float_values, form_of
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, MixtureColumn
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, EngineName, Flavor, Standardize
 from gpuvgm.errors import InputError, counted_values, listed, pip_command, warn
 from gpuvgm.execution import any_source, lazy_frame
@@ -472,7 +466,7 @@ class _BooleanColumn(MixtureColumn):
 
     def in_decoded_type(self, values: Column) -> Column:
         """Decoded numbers as booleans."""
-        shares = floats(values)  # NaN for missing ones
+        shares = float_values(values)  # NaN for missing ones
         return column_of(shares > 0, pa.bool_(), namespace_of(shares).isnan(shares))
 
 

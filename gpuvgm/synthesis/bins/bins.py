@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gpuvgm.arrays import Column, distinct_values, namespace_of, to_numpy
-from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, FloatCodec, NumericColumn, with_learned_step
+from gpuvgm.codecs import FloatCodec, with_learned_step
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_moment_type

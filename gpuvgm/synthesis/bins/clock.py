@@ -19,8 +19,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.columns import NumericColumn, finite, whole
+from gpuvgm.columns import NumericColumn
 from gpuvgm.engines import Engine
+from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins.numbers import start_finder
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons

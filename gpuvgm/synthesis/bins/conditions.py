@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, is_null
+from gpuvgm.codecs import is_null
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_plain_number_type
 from gpuvgm.summary import Floats

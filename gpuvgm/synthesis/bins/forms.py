@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from gpuvgm.arrays import distinct_values, mixed
-from gpuvgm.columns import LARGEST_WHOLE, finite, whole
 from gpuvgm.engines import Engine
+from gpuvgm.records import LARGEST_WHOLE
+from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins.numbers import start_finder
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons

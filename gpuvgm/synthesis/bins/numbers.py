@@ -16,7 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
-from gpuvgm.columns import CategoricalColumn, DatetimeCodec, FittedColumn, NumericColumn
+from gpuvgm.codecs import DatetimeCodec
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type
 from gpuvgm.summary import Floats, Ints

@@ -13,9 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrow_bytes import ArrowBytes
-from gpuvgm.columns import Count, document_of, read_record, whole
 from gpuvgm.engines import Trees
 from gpuvgm.io import from_plain, plain
+from gpuvgm.records import document_of, read_as
+from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Bins, Clock, Forms, Part
 from gpuvgm.synthesis.counts.network import JointCounts, Network, Structure
@@ -66,7 +67,7 @@ class _BinsRecord:
 class _NetworkRecord:
     """Record in the file's metadata: rows, and the columns and their parents."""
 
-    rows: Count
+    rows: int
     bins: tuple[_BinsRecord, ...]
     nodes: tuple[Node, ...]
     order: tuple[Annotated[int, whole()], ...]
@@ -118,7 +119,7 @@ def read_network(body: bytes) -> Network:
     if KEY not in (table.schema.metadata or {}) or len(table) != 1:
         raise ValueError("the network is no table of counts")
     text = json.loads(table.schema.metadata[KEY], object_hook=from_plain)
-    document = read_record(_NetworkRecord, text, "the network")
+    document = read_as(_NetworkRecord, text, "the network")
     number, cell, rows = (_array_of(table.column(name)[0]) for name in _CELLS)
     parts = {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
     answers = tuple(one.reshape(2, -1) for one in parts.pop("answers"))

@@ -15,8 +15,8 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import finite
 from gpuvgm.engines import AskedColumn, Engine
+from gpuvgm.rules import finite
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.counts.tables import WEIGHTS, backed_off, left_out

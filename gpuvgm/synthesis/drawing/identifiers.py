@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns import TableModel, values_in, whole
+from gpuvgm.codecs import values_in
+from gpuvgm.columns import TableModel
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import philox_words
 from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_text_type, plain_values_of
+from gpuvgm.rules import whole
 from gpuvgm.synthesis.bins import Part
 from gpuvgm.synthesis.counts import Dependence, KeyPath, Structure
 from gpuvgm.synthesis.keys import (

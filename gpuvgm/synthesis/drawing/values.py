@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, FloatCodec, IdColumn, NumericColumn
+from gpuvgm.codecs import FloatCodec
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, IdColumn, NumericColumn
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import Engine
 from gpuvgm.io import is_text_type, joined_arrays, plain_type, taken

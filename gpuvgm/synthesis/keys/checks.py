@@ -17,7 +17,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import whole
+from gpuvgm.rules import whole
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]

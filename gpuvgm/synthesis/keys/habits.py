@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 from gpuvgm.arrays import Column, mixed
-from gpuvgm.columns import CategoricalColumn, Count, FittedColumn, NumericColumn, finite, whole
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn, philox_words
+from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons, Rows, numbers_of_rows
 from gpuvgm.synthesis.keys.keys import MOST_CODES, Hashes
@@ -83,7 +84,7 @@ class Habit:
     beside: str
     category: Annotated[int, whole()]
     share: Annotated[float, finite]
-    codes: tuple[Count, ...]
+    codes: tuple[int, ...]
     weights: tuple[Annotated[float, finite], ...]
     weekdays: Annotated[int, whole(1, ALL_WEEKDAYS)]
 

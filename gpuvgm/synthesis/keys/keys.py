@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns import Count
 from gpuvgm.datasets import RowRange
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.synthesis.keys.checks import ALIKE, check_by_name
@@ -85,15 +84,15 @@ class KeyLayout:
     """
 
     group: str
-    above: tuple[Count, ...] = ()
-    rows: Count = 0
-    sizes: tuple[Count, ...] = ()
-    keys: tuple[Count, ...] = ()
-    members: tuple[Count, ...] = ()
-    places: tuple[tuple[Count, ...], ...] = ()
+    above: tuple[int, ...] = ()
+    rows: int = 0
+    sizes: tuple[int, ...] = ()
+    keys: tuple[int, ...] = ()
+    members: tuple[int, ...] = ()
+    places: tuple[tuple[int, ...], ...] = ()
     columns: tuple[tuple[str, ...], ...] = ()
-    missing: tuple[Count, ...] = ()
-    ownerless: tuple[tuple[Count, ...], ...] = ()
+    missing: tuple[int, ...] = ()
+    ownerless: tuple[tuple[int, ...], ...] = ()
 
     def check(self) -> None:
         """Raise ValueError where the parts of a loaded layout do not fit together."""

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns import whole
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
+from gpuvgm.rules import whole
 from gpuvgm.synthesis.keys.checks import CHECKS, Bytes, Equation, Equations
 from gpuvgm.synthesis.keys.streams import column_number, shuffled
 

@@ -20,8 +20,8 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.columns import Count, whole
 from gpuvgm.errors import InputError
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Rows, Span
 from gpuvgm.synthesis.drawing import replaced_rows
@@ -83,8 +83,8 @@ class Law(ABC):
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
-    breaches: Count = 0
-    apart: Count = 0
+    breaches: int = 0
+    apart: int = 0
 
     sign: ClassVar[str]  # of the sort, in texts and files
     examples: ClassVar[tuple[str, ...]]  # how such laws are written

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gpuvgm.columns import read_record
 from gpuvgm.errors import InputError, counted, listed
+from gpuvgm.records import read_as
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.lookup import Lookup
@@ -71,7 +71,7 @@ def _law_of_document(document: Any) -> Law:
     if sort is None:
         *signs, last = (f'"{sort.sign}"' for sort in LAWS)
         raise ValueError(f"a law: sign must be {', '.join(signs)} or {last}, got {sign!r:.60}")
-    return read_record(sort, document, "a law")
+    return read_as(sort, document, "a law")
 
 
 def in_order(laws: Iterable[Law]) -> list[Law]:

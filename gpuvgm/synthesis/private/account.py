@@ -13,8 +13,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from gpuvgm.columns import whole
 from gpuvgm.errors import InputError
+from gpuvgm.rules import whole
 from gpuvgm.synthesis.private.noise import variance_of
 
 MOST_EPSILON, MOST_DELTA = Fraction(20), Fraction(1, 10**5)

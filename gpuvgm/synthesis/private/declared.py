@@ -16,20 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import (
-    MISSING,
-    CategoricalColumn,
-    Codec,
-    DatetimeCodec,
-    FitRecord,
-    FloatCodec,
-    IdColumn,
-    IntegerCodec,
-    Number,
-    NumericColumn,
-    TableModel,
-    TableSchema,
-)
+from gpuvgm.codecs import Codec, DatetimeCodec, FloatCodec, IntegerCodec, Number
+from gpuvgm.columns import MISSING, CategoricalColumn, FitRecord, IdColumn, NumericColumn, TableModel, TableSchema
 from gpuvgm.errors import InputError, listed
 from gpuvgm.summary import Floats
 

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.columns import DatetimeCodec, is_null
+from gpuvgm.codecs import DatetimeCodec, is_null
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.errors import InputError, listed
 from gpuvgm.execution import LocalExecutor, Need, RunSettings, any_source, executor_for

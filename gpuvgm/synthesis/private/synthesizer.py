@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrow_bytes import ArrowBytes
-from gpuvgm.columns import TableModel, whole
+from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName, Flavor
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, warn
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import TableLike
+from gpuvgm.rules import whole
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Codes, check_names, restricted

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import FloatCodec, LogCodec
-from gpuvgm.columns.codecs import AsinhCodec
+from gpuvgm.codecs import AsinhCodec, FloatCodec, LogCodec
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.cuda.values import reading_of

@@ -7,24 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.codecs import DatetimeCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.texts import MomentText, NumberText, text_codec
 from gpuvgm.columns import (
     CategoricalColumn,
-    DatetimeCodec,
     FitRecord,
-    FloatCodec,
     GeneralColumn,
     IdColumn,
-    IntegerCodec,
-    LogCodec,
     MixtureColumn,
     PassthroughColumn,
     TableModel,
     TableSchema,
 )
-from gpuvgm.columns.codecs import DecimalCodec
-from gpuvgm.columns.codecs.texts import MomentText, NumberText, text_codec
-from gpuvgm.columns.mixture_model import MixtureModel
-from gpuvgm.config import EncodingRules
+from gpuvgm.columns.mixture_model import EncodingRules, MixtureModel
 from gpuvgm.mixture import Posterior, StickBreaking
 from gpuvgm.summary import Frame, Grid, Masses, Summary
 

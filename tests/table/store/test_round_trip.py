@@ -13,20 +13,17 @@ import pytest
 from hypothesis import given, strategies as st
 
 import gpuvgm
+from gpuvgm.codecs import DatetimeCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.codecs.decimals import DecimalCodec
 from gpuvgm.columns import (
     KIND_NAMES,
     CategoricalColumn,
-    DatetimeCodec,
     FitRecord,
-    FloatCodec,
     GeneralColumn,
     IdColumn,
-    IntegerCodec,
-    LogCodec,
     MixtureColumn,
     PassthroughColumn,
 )
-from gpuvgm.columns.codecs import DecimalCodec
 from gpuvgm.columns.model import column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io import from_plain, plain

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
-from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_parts, missing_numbers, no_rows
-from gpuvgm.columns.codecs.base import Bools, Codec, Number, error_in_steps
-from gpuvgm.columns.records import NumberType, refuse, text
+from gpuvgm.codecs.arrays import as_numbers, equal_rows, float_values, in_parts, missing_numbers, no_rows
+from gpuvgm.codecs.base import Bools, Codec, Number, NumberType, error_in_steps
 from gpuvgm.engines import RowRules, Step
+from gpuvgm.records import read_as, refuse
 from gpuvgm.summary import Floats
 
 Precision = type[np.floating[Any]]
@@ -26,7 +26,7 @@ _PRECISIONS: dict[pa.DataType, Precision] = {pa.float16(): np.float16, pa.float3
 
 def decimal_step(value: Any, where: str) -> str:
     """A step of floats as decimal text."""
-    if not re.fullmatch(r"\d{1,19}(\.\d{1,22})?", text(value, where)) or not float(value):
+    if not re.fullmatch(r"\d{1,19}(\.\d{1,22})?", read_as(str, value, where)) or not float(value):
         refuse(value, where, "a positive decimal number")
     return str(value)
 
@@ -112,7 +112,7 @@ class FloatCodec(Codec):
         """
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
-        numbers = floats(column, self.type)
+        numbers = float_values(column, self.type)
         if not isinstance(column, DeviceColumn):
             numbers = numbers.astype(np.float64, copy=False)
         xp = namespace_of(numbers)
@@ -203,3 +203,9 @@ class FloatCodec(Codec):
     def show(self, value: Number) -> str:
         """The shortest text that stands for the value in its precision."""
         return str(self.precision(value)).removesuffix(".0")
+
+
+def holds_whole_steps(codec: Codec) -> bool:
+    """Return whether decoded values are rounded to whole units: integers, datetimes, decimals, or by option."""
+    inner = codec.plain
+    return inner.integer if isinstance(inner, FloatCodec) else True

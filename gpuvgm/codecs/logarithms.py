@@ -7,10 +7,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec
-from gpuvgm.columns.codecs.types import check_value, value_codec_of
-from gpuvgm.columns.records import anything
+from gpuvgm.codecs.base import Codec, Number
+from gpuvgm.codecs.curves import CurvedCodec
+from gpuvgm.codecs.types import check_value, value_codec_of
 from gpuvgm.engines import Scale
 from gpuvgm.mixture import exp, log
 from gpuvgm.summary import Floats
@@ -34,7 +33,7 @@ class LogCodec(CurvedCodec):
     """
 
     inner: Annotated[Codec, value_codec_of]
-    low: Annotated[Number | None, anything]
+    low: Number | None
     name: ClassVar[str] = "log"
     needs_lowest: ClassVar[bool] = True
     infinite: ClassVar[str] = "values are infinite, or too small for the logarithm that the column was fitted with"
@@ -46,17 +45,17 @@ class LogCodec(CurvedCodec):
             return inner
         return cls(inner, None if lowest > 0 else lowest)
 
-    def is_comparable(self, other: Codec) -> bool:
+    def is_comparable(self, codec: Codec) -> bool:
         """Return whether both are logarithms of the values, or both of their distance above an origin."""
-        is_same_function = isinstance(other, LogCodec) and (self.low is None) == (other.low is None)
-        return is_same_function and self.type == other.type
+        is_same_function = isinstance(codec, LogCodec) and (self.low is None) == (codec.low is None)
+        return is_same_function and self.type == codec.type
 
-    def converted(self, numbers: Floats, other: Codec) -> Floats:
+    def converted(self, numbers: Floats, codec: Codec) -> Floats:
         """Numbers as those of a codec with another origin."""
-        assert isinstance(other, LogCodec)
-        if self.origin == other.origin:
+        assert isinstance(codec, LogCodec)
+        if self.origin == codec.origin:
             return numbers
-        shift = (self.origin - other.origin) / self.unit  # ln(1 + x - low)
+        shift = (self.origin - codec.origin) / self.unit  # ln(1 + x - low)
         return np.asarray(_log1p(np.maximum(_expm1(numbers) + shift, LEAST)))
 
     @property

@@ -9,16 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
-from gpuvgm.columns.codecs import moments
-from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing, without_point
-from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
-from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import decoded_integers, difference_of, off_multiples
-from gpuvgm.columns.codecs.shown import without_fractions
-from gpuvgm.columns.records import NumberType
-from gpuvgm.columns.rules import MOST, whole
+from gpuvgm.codecs import moments
+from gpuvgm.codecs.arrays import filled, no_rows, present, with_missing, without_point
+from gpuvgm.codecs.base import Bools, Number, NumberType, WholeCodec
+from gpuvgm.codecs.integers import decoded_integers, difference_of, off_multiples
+from gpuvgm.codecs.literals import decimal_of, scaled, within
+from gpuvgm.codecs.number_text import without_fractions
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io import is_datetime_type
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 
 _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
@@ -82,7 +81,7 @@ class DatetimeCodec(WholeCodec):
     """
 
     type: NumberType
-    base: Annotated[int, whole(-MOST)]
+    base: Annotated[int, whole(1 - 2**63)]
     step: Annotated[int, whole(1)] = 1
     name: ClassVar[str] = "datetime"
 

@@ -23,8 +23,8 @@ def _as_it_is(value: Any) -> Any:
 class Rule:
     """A rule for a value: its text, a test, and a conversion to the stored form.
 
-    Tables map names to rules; ``rule(value, name)`` checks a value, ``one | other`` allows of both, ``one | None`` of
-    None too.
+    Tables map names to rules; ``rule(value, name)`` checks a value, ``rule | alternative`` allows what one of the
+    two does, ``rule | None`` None too.
 
     Parameters
     ----------
@@ -55,13 +55,17 @@ class Rule:
         except ValueError as problem:
             raise InputError(f"{name} {problem}") from None
 
-    def __or__(self, other: Rule | None) -> Rule:
-        other = _NONE if other is None else other
+    def __or__(self, alternative: Rule | None) -> Rule:
+        rule = _NONE if alternative is None else alternative
         return Rule(
-            f"{self.text}{',' if ' or ' in other.text else ' or'} {other.text}",
-            lambda value: self.allows(value) or other.allows(value),
-            lambda value: (self.convert if self.allows(value) else other.convert)(value),
+            f"{self.text}{',' if ' or ' in rule.text else ' or'} {rule.text}",
+            lambda value: self.allows(value) or rule.allows(value),
+            lambda value: (self.convert if self.allows(value) else rule.convert)(value),
         )
+
+    def narrowed(self, text: str, allows: Callable[[Any], bool]) -> Rule:
+        """The rule for those of its values that pass a second test."""
+        return Rule(text, lambda value: self.allows(value) and allows(value), self.convert)
 
 
 def shown(value: object) -> str:
@@ -73,11 +77,6 @@ def shown(value: object) -> str:
     return representation if len(representation) <= _SHOWN else f"{representation[: _SHOWN - 1]}…"
 
 
-def numbers(text: str, least: float = 0.0, end: float = math.inf, *, above: bool = False) -> Rule:
-    """Numbers from `least` (without it if `above`) to below `end`."""
-    return Rule(text, lambda value: is_number(value) and least <= value < end and not (above and value == least), float)
-
-
 @cache
 def whole(least: int = 0, most: int = MOST) -> Rule:
     """Whole numbers from `least` to `most`."""
@@ -85,17 +84,13 @@ def whole(least: int = 0, most: int = MOST) -> Rule:
     return Rule(text, lambda value: _is(value, int, Integral) and least <= value <= most, int)
 
 
-def one_of(*values: str) -> Rule:
-    """One of these texts."""
-    *first_values, last_value = (f'"{value}"' for value in values)
-    text = f"{', '.join(first_values)} or {last_value}" if first_values else last_value
-    return Rule(text, lambda value: isinstance(value, str) and value in values)
-
-
 @cache
-def choice(literal: Any) -> Rule:
-    """One of the texts of a Literal."""
-    return one_of(*get_args(literal))
+def choice(*values: Any) -> Rule:
+    """One of these texts and booleans; a Literal stands for all its values."""
+    allowed = [part for value in values for part in get_args(value) or (value,)]
+    *texts, last_text = (f'"{value}"' if isinstance(value, str) else str(value).lower() for value in allowed)
+    text = f"{', '.join(texts)} or {last_text}" if texts else last_text
+    return Rule(text, lambda value: isinstance(value, (str, bool)) and value in allowed)
 
 
 def is_number(value: Any) -> bool:
@@ -108,9 +103,5 @@ def _is(value: Any, usual: type, kind: type) -> bool:
 
 
 number = Rule("a number", is_number, float)
-finite = numbers("a finite number", -math.inf, above=True)
-positive = numbers("a positive number", above=True)
-not_negative = numbers("a number, at least 0")
-share = numbers("a number from 0 to below 1", end=1)
-boolean = Rule("true or false", lambda value: isinstance(value, bool))
+finite = number.narrowed("a finite number", lambda value: -math.inf < value < math.inf)
 _NONE = Rule("None", lambda value: value is None)

@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.codecs import IntegerCodec, codec_for
-from gpuvgm.columns.options import json_value
+from gpuvgm.codecs import IntegerCodec, codec_for, json_value
 
 
 @pytest.mark.parametrize("kind", ["int64", "uint64"])

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from gpuvgm.columns.codecs import DatetimeCodec, codec_for
-from gpuvgm.columns.options import json_value
+from gpuvgm.codecs import DatetimeCodec, codec_for, json_value
 from gpuvgm.errors import InputError
-from tests.columns.codecs.test_laws import BERLIN, DAY, Case, column_of, columns
+from tests.codecs.test_laws import BERLIN, DAY, Case, column_of, columns
 from tests.io.arrow_types import type_of
 
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm.columns.codecs import DecimalCodec, codec_for
-from gpuvgm.columns.codecs.arrays import differences_of_digits, sums_of_digits
-from gpuvgm.columns.options import json_value
+from gpuvgm.codecs import codec_for, json_value
+from gpuvgm.codecs.arrays import differences_of_digits, sums_of_digits
+from gpuvgm.codecs.decimals import DecimalCodec
 from gpuvgm.errors import InputError
-from tests.columns.codecs.test_laws import NARROW, Case, column_of, columns
+from tests.codecs.test_laws import NARROW, Case, column_of, columns
 from tests.io.arrow_types import type_of
 
 MOST = 10**38 - 1

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns.codecs import codec_for, with_learned_step
+from gpuvgm.codecs import codec_for, with_learned_step
 from gpuvgm.errors import InferenceWarning
 from tests.io.arrow_types import type_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, beside, column_of, decimals, narrowed, on_host, to_numpy, widened
-from gpuvgm.columns.codecs import LogCodec, codec_for, ends_of
+from gpuvgm.codecs import LogCodec, codec_for, ends_of
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from tests.engines.kernels.building import needs_compiler

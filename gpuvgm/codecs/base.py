@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import Field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,24 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, namespace_of, usable_rows
-from gpuvgm.columns.codecs.shown import number_beside, plain_number, rounded_beside, shorten_float
+from gpuvgm.codecs.number_text import number_beside, plain_number, rounded_beside, shorten_float
 from gpuvgm.engines import Engine, RowRules, Step
 from gpuvgm.errors import InputError
-from gpuvgm.io import plain_values_of
+from gpuvgm.io import is_number_type, plain_values_of
+from gpuvgm.records import read_as, refuse
 from gpuvgm.summary import Floats
 
 Number = int | float
 Bools = NDArray[np.bool_]
 ORDINARY = -1  # in place of the index of a modal value: rows that hold none
+
+
+def _number_type(value: Any, where: str) -> pa.DataType:
+    type_ = read_as(pa.DataType, value, where)
+    return type_ if is_number_type(type_) else refuse(value, where, "an Arrow type of numbers")
+
+
+NumberType = Annotated[Any, _number_type]  # an Arrow type, which the stubs of pyarrow know little of
 
 
 def error_in_steps(error: float, step: float) -> float:
@@ -82,9 +91,9 @@ class Codec(ABC):
     def spacing(self) -> float:
         """Distance of neighbouring numbers, where all lie on multiples of a step; 0 where they may lie anywhere."""
 
-    def is_comparable(self, other: Codec) -> bool:
+    def is_comparable(self, codec: Codec) -> bool:
         """Return whether numbers of both mean the same, but for origin and parameters that `converted` handles."""
-        return self.name == other.name and self.type == other.type
+        return self.name == codec.name and self.type == codec.type
 
     @property
     def plain(self) -> Codec:
@@ -123,7 +132,7 @@ class Codec(ABC):
         """Numbers that the values have without a function around them: the inverse of `of_inner`."""
         return numbers
 
-    def converted(self, numbers: Floats, other: Codec) -> Floats:
+    def converted(self, numbers: Floats, codec: Codec) -> Floats:
         """Numbers as those of a comparable codec, which differ for functions of other parameters only."""
         return numbers
 
@@ -282,11 +291,11 @@ class Codec(ABC):
         """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
         if isinstance(column, DeviceColumn):
             return column.replaced(rows, value)
-        others: Any = column
+        values: Any = column
         single = self.plain.row_with(value)
         if pa.types.is_string_view(column.type):  # of which Arrow replaces none
-            others, single = plain_values_of(column), plain_values_of(single)
-        replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], others).cast(column.type)
+            values, single = plain_values_of(column), plain_values_of(single)
+        replaced: pa.Array[Any] = pc.if_else(pa.array(rows), single[0], values).cast(column.type)
         return replaced
 
     @abstractmethod
@@ -316,7 +325,7 @@ class Codec(ABC):
 
     @abstractmethod
     def parse(self, literal: object) -> Number:
-        """Parse one value that a user wrote, as `gpuvgm.columns.options.json_value` gives it, into the column's unit.
+        """Parse one value that a user wrote, as `gpuvgm.codecs.json_value` gives it, into the column's unit.
 
         Raises
         ------

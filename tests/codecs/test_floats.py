@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm.columns.codecs import FloatCodec
-from gpuvgm.columns.options import json_value
+from gpuvgm.codecs import FloatCodec, json_value
 from tests.io.arrow_types import type_of
 
 EDGES = [-0.0, 0.0, 5e-324, -5e-324, 1e300, -1e300, 0.1, np.inf, -np.inf]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, decimals, to_numpy
-from gpuvgm.columns.codecs.arrays import (
+from gpuvgm.codecs.arrays import (
     WIDE,
     WIDEST,
     Integers,
@@ -21,7 +21,7 @@ from gpuvgm.columns.codecs.arrays import (
     digits_of,
     equal_rows,
     filled,
-    floats,
+    float_values,
     power_of_ten,
     present,
     sums_of_digits,
@@ -29,12 +29,12 @@ from gpuvgm.columns.codecs.arrays import (
     with_missing,
     words_of,
 )
-from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
-from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import decoded_integers, difference_of, differences, multiples, off_multiples
-from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
-from gpuvgm.columns.rules import whole
+from gpuvgm.codecs.base import Bools, Number, NumberType, WholeCodec, error_in_steps
+from gpuvgm.codecs.integers import decoded_integers, difference_of, differences, multiples, off_multiples
+from gpuvgm.codecs.literals import decimal_of, scaled, within
 from gpuvgm.engines import RowRules
+from gpuvgm.records import LARGEST_WHOLE
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 
 
@@ -146,7 +146,7 @@ class DecimalCodec(WholeCodec):
         if pa.types.is_decimal(column.type):
             numbers = decimal_floats(column)
         else:
-            numbers = floats(column, self.type).astype(np.float64)
+            numbers = float_values(column, self.type).astype(np.float64)
         with np.errstate(over="ignore"):
             return np.asarray(numbers * power_of_ten(self.scale) - self.base)
 

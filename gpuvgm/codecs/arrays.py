@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of
-from gpuvgm.columns.codecs.base import Bools, Number
+from gpuvgm.codecs.base import Bools, Number
 from gpuvgm.errors import InputError
 from gpuvgm.summary import Floats
 
@@ -60,7 +60,7 @@ def filled(column: Column) -> Array:
     return integers.to_numpy(zero_copy_only=False)
 
 
-def floats(column: Column, fitted: object = "numeric") -> Array:
+def float_values(column: Column, fitted: object = "numeric") -> Array:
     """Values of a column of numbers with NaN for null, floats in their own precision; 16 bits become 32 on a device.
 
     Errors as for `as_numbers`.
@@ -144,7 +144,7 @@ def _equal_floats(numbers: Array, number: np.floating[Any]) -> Bools:
 def equal_rows(column: Column, value: Number) -> Bools:
     """Rows of a column of integers or floating-point numbers that hold exactly the value."""
     if pa.types.is_floating(column.type):
-        numbers = floats(column)
+        numbers = float_values(column)
         with np.errstate(over="ignore"):
             number = numbers.dtype.type(_to_float(value))
         # Python compares integers with floats exactly

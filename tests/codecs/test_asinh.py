@@ -9,15 +9,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm.columns.codecs import (
-    AsinhCodec,
-    DecimalCodec,
-    FloatCodec,
-    IntegerCodec,
-    codec_of,
-    rounding_variance,
-)
-from gpuvgm.columns.records import document_of
+from gpuvgm.codecs import AsinhCodec, FloatCodec, IntegerCodec, codec_of, rounding_variance
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.records import document_of
 
 EPSILON = 2.0**-52
 EXPONENTS = st.integers(-300, 300)

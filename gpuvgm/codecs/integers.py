@@ -9,29 +9,28 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, column_of, namespace_of
-from gpuvgm.columns.codecs.arrays import (
+from gpuvgm.codecs.arrays import (
     as_numbers,
     cached_parts,
     equal_rows,
     filled,
-    floats,
+    float_values,
     in_parts,
     missing_numbers,
     present,
     with_missing,
 )
-from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
-from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.records import NumberType
-from gpuvgm.columns.rules import whole
+from gpuvgm.codecs.base import Bools, Number, NumberType, WholeCodec
+from gpuvgm.codecs.literals import decimal_of, scaled, within
 from gpuvgm.engines import Step, difference, nearest_multiples
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 
 
 def differences(column: Column, base: int) -> Array:
     """Value - base for an integer or floating-point column; NaN where a value is missing."""
     if pa.types.is_floating(column.type):
-        return difference_of(floats(column), base)
+        return difference_of(float_values(column), base)
     return with_missing(difference_of(filled(column), base), column)
 
 
@@ -102,7 +101,8 @@ class IntegerCodec(WholeCodec):
         if self.step == 1:
             return None
         column = as_numbers(column, self.type)
-        return off_multiples(column, floats(column) if pa.types.is_floating(column.type) else filled(column), self.step)
+        numbers = float_values(column) if pa.types.is_floating(column.type) else filled(column)
+        return off_multiples(column, numbers, self.step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base."""

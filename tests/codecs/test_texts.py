@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gpuvgm.columns.codecs import codec_for, codec_of
-from gpuvgm.columns.codecs.texts import MOST_WORDS, TextForm, UnreadText, form_of, text_codec, unread_values
-from gpuvgm.columns.records import document_of
+from gpuvgm.codecs import TextForm, UnreadText, codec_for, codec_of, form_of, unread_values
+from gpuvgm.codecs.texts import MOST_WORDS, text_codec
 from gpuvgm.errors import InputError
-from tests.columns.codecs.test_arrow_types import reread
+from gpuvgm.records import document_of
+from tests.codecs.test_arrow_types import reread
 
 READ = [
     (["2013-01-01", "1999-02-28"], "date32[day]"),
@@ -299,7 +299,7 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
 def test_what_the_first_rows_rule_out_all_rows_rule_out(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     prose = [f"{'very ' * place}long" for place in range(MOST_WORDS + 1)]
     at_once = [form_of(column_of(rows)) for rows in (texts, prose + texts)]
-    monkeypatch.setattr("gpuvgm.columns.codecs.texts._is_prose", lambda column, missing: False)
+    monkeypatch.setattr("gpuvgm.codecs.texts._is_prose", lambda column, missing: False)
     assert at_once == [form_of(column_of(rows)) for rows in (texts, prose + texts)]
     assert at_once[1] is None
 

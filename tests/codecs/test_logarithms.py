@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.codecs import DatetimeCodec, FloatCodec, IntegerCodec, LogCodec
+from gpuvgm.codecs.decimals import DecimalCodec
 
 EPSILON = 2.0**-52
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, namespace_of, to_numpy
-from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
-from gpuvgm.columns.codecs.base import ORDINARY, Bools, Codec, Number
-from gpuvgm.columns.codecs.decimals import DecimalCodec
-from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.codecs.arrays import in_parts, power_of_ten
+from gpuvgm.codecs.base import ORDINARY, Bools, Codec, Number
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.engines import Draw, EncodeTable, Engine, KernelTable, RowRules, Scale, Step
 from gpuvgm.summary import Floats, Frame
 
@@ -102,11 +102,11 @@ class CurvedCodec(Codec):
         numbers = xp.where(code == 0, scalar / _LARGE, xp.where(is_infinite, np.inf, np.nan))
         return numbers, xp.maximum(code.astype(np.int64) - _MODAL, ORDINARY) if modal else None
 
-    def converted(self, numbers: Floats, other: Codec) -> Floats:
+    def converted(self, numbers: Floats, codec: Codec) -> Floats:
         """Numbers as those of a comparable codec, whose function may have other parameters."""
-        assert isinstance(other, CurvedCodec)
-        is_same = replace(self, inner=other.inner) == other
-        return numbers if is_same else other.curve(self.linear(numbers))
+        assert isinstance(codec, CurvedCodec)
+        is_same = replace(self, inner=codec.inner) == codec
+        return numbers if is_same else codec.curve(self.linear(numbers))
 
     @property
     def length_mark(self) -> str:

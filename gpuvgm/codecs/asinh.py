@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 
-from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec
-from gpuvgm.columns.codecs.types import value_codec_of
-from gpuvgm.columns.rules import whole
+from gpuvgm.codecs.base import Codec, Number
+from gpuvgm.codecs.curves import CurvedCodec
+from gpuvgm.codecs.types import value_codec_of
 from gpuvgm.engines import Scale
 from gpuvgm.mixture import LOG_2_PARTS, exp, log
+from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 
 LARGEST_EXPONENT = 1000

@@ -13,12 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import SHORT, distinct_values
-from gpuvgm.columns.codecs.arrays import WIDEST, filled, whole_units
-from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, stored
-from gpuvgm.columns.codecs.decimals import DecimalCodec
-from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.codecs.arrays import WIDEST, filled, whole_units
+from gpuvgm.codecs.base import Codec, Number
+from gpuvgm.codecs.curves import CurvedCodec
+from gpuvgm.codecs.datetimes import DatetimeCodec, stored
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.floats import FloatCodec
 from gpuvgm.engines import Step
 from gpuvgm.summary import STRAYS, Floats
 
@@ -192,18 +192,19 @@ def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | N
 
 
 def _longest_step(
-    values: _DistinctValues, off: NDArray[np.bool_], are_told: NDArray[np.bool_], places: int, codec: FloatCodec
+    values: _DistinctValues, off: NDArray[np.bool_], are_single: NDArray[np.bool_], places: int, codec: FloatCodec
 ) -> tuple[Fraction, NDArray[np.bool_]]:
     """The longest step of floats that have so many decimal places, but for those off, and which ones are off it.
 
-    Those told have neighbours less than a place apart, so that each can stand for one decimal number alone.
+    A single float stands for one decimal number alone: its neighbours are less than a place apart.
     """
     on = values.on_step(off)
-    told = replace(on, distinct=on.distinct[are_told[~off]], counts=on.counts[are_told[~off]])
-    common, _ = _common_step(replace(told, distinct=np.rint(told.distinct * 10.0**places).astype(np.int64)))
+    numbers, rows = on.distinct[are_single[~off]], on.counts[are_single[~off]]
+    units = np.rint(numbers * 10.0**places).astype(np.int64)
+    common, _ = _common_step(replace(on, distinct=units, counts=rows))
     step = Fraction(common, 10**places)
     off_step = _are_off(values.distinct, step, codec)
-    if np.any(off_step & ~off & ~are_told):
+    if np.any(off_step & ~off & ~are_single):
         return Fraction(1, 10**places), off
     return step, off_step
 

@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.columns.codecs.base import Codec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, own_value
-from gpuvgm.columns.codecs.decimals import DecimalCodec
-from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.integers import IntegerCodec
-from gpuvgm.columns.codecs.texts import (
+from gpuvgm.codecs.base import Codec
+from gpuvgm.codecs.datetimes import DatetimeCodec, comparable, own_value
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.floats import FloatCodec
+from gpuvgm.codecs.integers import IntegerCodec
+from gpuvgm.codecs.texts import (
     MOST_WORDS,
     DatetimeText,
     DecimalText,
@@ -25,10 +25,10 @@ from gpuvgm.columns.codecs.texts import (
     form_of,
     text_codec,
 )
-from gpuvgm.columns.records import read_record, refuse
-from gpuvgm.columns.rules import number, whole
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_text_type
+from gpuvgm.records import read_as, refuse
+from gpuvgm.rules import whole
 
 ValueCodec = FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec
 CODECS: dict[str, type[ValueCodec]] = {
@@ -59,7 +59,7 @@ def codec_for(
     integer : bool
         Give whole numbers back, though the type can hold others.
     parse, na_values
-        Reading of text; see `gpuvgm.columns.codecs.texts.form_of`.
+        Reading of text; see `gpuvgm.codecs.form_of`.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
     kinds = TEXTS if isinstance(document, dict) and "text" in document else CODECS
     if not isinstance(name, str) or name not in kinds:
         refuse(document, where, f"a codec ({', '.join(kinds)})")
-    codec = read_record(kinds[name], document, where)
+    codec = read_as(kinds[name], document, where)
     type_ = codec.text.value_type if isinstance(codec, OfText) else codec.type
     values = _codec_class(type_)
     if values is None or not issubclass(kinds[name], values) or type_ != codec.type:
@@ -133,7 +133,7 @@ def check_value(codec: Codec, value: Any, where: str, *, infinite: bool = False)
     """Refuse a value that is not in a codec's unit: a finite float for floats, else an integer of the type."""
     type_: Any = codec.type
     if pa.types.is_floating(type_) or pa.types.is_null(type_):
-        number(value, where)
+        read_as(float, value, where)
         if math.isnan(value) or (math.isinf(value) and not infinite):
             refuse(value, where, "a value of the column")
         return

@@ -9,19 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.codecs import (
-    Codec,
-    DatetimeCodec,
-    DecimalCodec,
-    FloatCodec,
-    IntegerCodec,
-    LogCodec,
-    codec_for,
-    codec_of,
-)
-from gpuvgm.columns.records import document_of
+from gpuvgm.codecs import Codec, DatetimeCodec, FloatCodec, IntegerCodec, LogCodec, codec_for, codec_of
+from gpuvgm.codecs.decimals import DecimalCodec
 from gpuvgm.errors import InputError
 from gpuvgm.io import from_plain, is_number_type, plain
+from gpuvgm.records import document_of
 
 CODECS: list[Codec] = [
     FloatCodec(pa.float32(), infinite_is_missing=True),

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, IntegerCodec
-from gpuvgm.columns.options import json_value
+from gpuvgm.codecs import DatetimeCodec, FloatCodec, IntegerCodec, json_value
+from gpuvgm.codecs.decimals import DecimalCodec
 from gpuvgm.errors import InputError
 from tests.io.arrow_types import type_of
 

@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import Column, to_numpy
-from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
-from gpuvgm.columns.codecs.base import Bools, Number, Refuted, WholeCodec
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value, stored
-from gpuvgm.columns.codecs.decimals import DecimalCodec
-from gpuvgm.columns.codecs.integers import IntegerCodec
-from gpuvgm.columns.codecs.moments import DAY, SECOND
-from gpuvgm.columns.records import NumberType, TextType
-from gpuvgm.columns.rules import one_of, whole
+from gpuvgm.codecs.arrays import filled, missing_rows, words_of
+from gpuvgm.codecs.base import Bools, Number, NumberType, Refuted, WholeCodec
+from gpuvgm.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value, stored
+from gpuvgm.codecs.decimals import DecimalCodec
+from gpuvgm.codecs.integers import IntegerCodec
+from gpuvgm.codecs.moments import DAY, SECOND
 from gpuvgm.errors import counted_values
 from gpuvgm.io import is_text_type, parse_or_null, plain_values_of
+from gpuvgm.records import read_as, refuse
+from gpuvgm.rules import choice, whole
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Floats
 
@@ -138,6 +138,11 @@ class UnreadText(Refuted):
         return type(self), (str(self), self.row, self.values)
 
 
+def _text_type(value: Any, where: str) -> pa.DataType:
+    type_ = read_as(pa.DataType, value, where)
+    return type_ if is_text_type(type_) else refuse(value, where, "an Arrow type of text")
+
+
 @dataclass(frozen=True, slots=True)
 class TextForm(ABC):
     """Form of a column's text.
@@ -154,7 +159,7 @@ class TextForm(ABC):
         Words that mean that a value is missing.
     """
 
-    type: TextType
+    type: Annotated[Any, _text_type]
     example: str
     words: tuple[str, ...] = field(default=(), kw_only=True)
     missing: tuple[str, ...] = field(default=(), kw_only=True)
@@ -239,7 +244,7 @@ class NumberText(TextForm):
         Stand after every number, and before its digits, after the sign.
     """
 
-    mark: Annotated[str, one_of(".", ",")] = "."
+    mark: Annotated[str, choice(".", ",")] = "."
     thousands: str = ""
     least: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
     most: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
@@ -345,18 +350,18 @@ class MomentText(TextForm):
     """
 
     value: NumberType
-    separator: Annotated[str, one_of("", " ", "T", ":", ", ")]
+    separator: Annotated[str, choice("", " ", "T", ":", ", ")]
     letters: Annotated[int, whole(CLOCK_LETTERS, 40)]
     suffix: str = ""
-    order: Annotated[str, one_of(*ORDERS)] = "ymd"
-    mark: Annotated[str, one_of("-", "/", ".", " ")] = "-"
+    order: Annotated[str, choice(*ORDERS)] = "ymd"
+    mark: Annotated[str, choice("-", "/", ".", " ")] = "-"
     padded: bool = True
-    month: Annotated[str, one_of("", *MONTHS)] = ""
-    last_mark: Annotated[str, one_of("", ", ")] = ""
+    month: Annotated[str, choice("", *MONTHS)] = ""
+    last_mark: Annotated[str, choice("", ", ")] = ""
     has_short_year: bool = False
-    half: Annotated[str, one_of("", *HALVES)] = ""
-    weekday: Annotated[str, one_of("", *WEEKDAYS)] = ""
-    prefix: Annotated[str, one_of("", "[")] = ""
+    half: Annotated[str, choice("", *HALVES)] = ""
+    weekday: Annotated[str, choice("", *WEEKDAYS)] = ""
+    prefix: Annotated[str, choice("", "[")] = ""
     name: ClassVar[str] = "moment"
 
     @property
