@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
@@ -245,6 +246,14 @@ def holders(option: str) -> str:
 def is_null(value: object) -> bool:
     """Return whether a value is None, or pandas' NA or NaT."""
     return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def toml_text(value: Setting) -> str:
+    """A setting as TOML, which has no None: of a list it is the missing value, elsewhere no setting."""
+    if isinstance(value, list):
+        return f"[{', '.join(toml_text(MISSING if item is None else item) for item in value)}]"
+    # TOML has JSON's texts and numbers, and escapes of one more character.
+    return json.dumps("none" if value is None else value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def json_value(value: object) -> Value:

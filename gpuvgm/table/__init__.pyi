@@ -1,4 +1,5 @@
 from .base import BaseTransformer as BaseTransformer, load_as as load_as, load_for as load_for
+from .column_kinds import kinds as kinds
 from .conditions import RowIndex as RowIndex
 from .decode import onehot_parts as onehot_parts, real_scalars as real_scalars
 from .description import jsonable as jsonable
