@@ -250,7 +250,6 @@ def fit(
     failed: Annotated[
         bool, option("--failed", "Fit the columns that failed before, or that are declared differently now.")
     ] = False,
-    resume: GoOn = False,
     verbose: Annotated[
         bool, option("--verbose", "Also print what `gpuvgm info` does: reasons, ranges and fits.")
     ] = False,
@@ -278,8 +277,6 @@ def fit(
     if add and failed:
         raise InputError("--add and --failed exclude each other; give one of them")
     ModelFile.at(model).check_target()
-    if resume:
-        terminal.tell("--resume: a fit has nothing to go on with; it begins again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = BaseTransformer(

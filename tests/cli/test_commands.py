@@ -52,7 +52,6 @@ def test_the_commands_and_options_are_those_that_work():
             "summaries",
             "add",
             "failed",
-            "resume",
             "verbose",
             *machine,
             *memory,
