@@ -188,7 +188,7 @@ class TableSchema:
         """The schema with what was expected of columns declared."""
         return TableSchema(tuple(column.expected or column for column in self.columns))
 
-    def otherwise_than(self, specs: Mapping[str, ColumnSpec]) -> TableSchema:
+    def conflicts(self, specs: Mapping[str, ColumnSpec]) -> TableSchema:
         """The columns that were expected to be something else than they are, declared as expected."""
         columns = (column for column in self.columns if column.name in specs and not column.accepts(specs[column.name]))
         return TableSchema(tuple(columns)).as_expected()

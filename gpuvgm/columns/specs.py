@@ -84,7 +84,7 @@ class ColumnSpec:
             the column.
         """
         if isinstance(declared, ColumnSpec):
-            return replace(declared, name=name).again
+            return replace(declared, name=name).proposal
         if not isinstance(declared, (str, Mapping)):
             raise InputError(
                 f'column "{name}": declare a kind or a dict of kind and options, not {type(declared).__name__}'
@@ -105,10 +105,10 @@ class ColumnSpec:
         )
         spec = cls(name, kind, kind_reason if reason is None else reason, options)
         is_unchanged = inference.startswith(f"{spec.choice}: ")
-        return replace(spec, reason=inference).again if is_unchanged else spec
+        return replace(spec, reason=inference).proposal if is_unchanged else spec
 
     @property
-    def again(self) -> ColumnSpec:
+    def proposal(self) -> ColumnSpec:
         """The column for another fit: it is inferred again, and expected to be the same, unless it was declared."""
         if self.is_declared or self.kind == INFER:
             return self

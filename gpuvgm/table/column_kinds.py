@@ -12,7 +12,7 @@ from gpuvgm.errors import counted
 from gpuvgm.execution import Sampled, any_source, summarise_columns
 from gpuvgm.io import TableLike, plain_values_of
 from gpuvgm.table.base import BaseTransformer
-from gpuvgm.table.fit import Settings, infer_kinds, plan_columns, refuse_empty, seeded, training_run
+from gpuvgm.table.fit import Settings, infer_kinds, plan_columns, refuse_empty, training_run, with_seed
 
 
 def kinds(source: TableLike, **settings: Any) -> TableSchema:
@@ -55,13 +55,13 @@ def kinds(source: TableLike, **settings: Any) -> TableSchema:
     'categorical'
     """
     transformer, table = BaseTransformer(**settings), any_source(source)
-    seeded_settings = seeded(transformer._fit_settings)
+    fit_settings = with_seed(transformer._fit_settings)
     declared = TableSchema.declare(transformer.columns, table.schema, table.name)
-    with training_run(table, declared, seeded_settings, transformer._run_settings) as run:
-        sampled, schema = infer_kinds(run, declared, seeded_settings)
+    with training_run(table, declared, fit_settings, transformer._run_settings) as run:
+        sampled, schema = infer_kinds(run, declared, fit_settings)
         refuse_empty(sampled)
         schema = TableSchema(tuple(_with_missing(spec, sampled) for spec in schema.columns))
-        return schema.with_others(_decided_texts(sampled, schema, seeded_settings))
+        return schema.with_others(_text_kinds(sampled, schema, fit_settings))
 
 
 def _with_missing(spec: ColumnSpec, sampled: Sampled) -> ColumnSpec:
@@ -73,7 +73,7 @@ def _with_missing(spec: ColumnSpec, sampled: Sampled) -> ColumnSpec:
     return replace(spec, reason=f"{spec.reason}; {rows}, which makes it mixed in a fit") if missing else spec
 
 
-def _decided_texts(sampled: Sampled, schema: TableSchema, settings: Settings) -> TableSchema:
+def _text_kinds(sampled: Sampled, schema: TableSchema, settings: Settings) -> TableSchema:
     """The columns of undeclared text, whose kinds all rows decide."""
     texts = TableSchema(tuple(spec for spec in schema.columns if spec.remark is not None))
     if not texts.columns:

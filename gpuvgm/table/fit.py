@@ -110,7 +110,7 @@ def fit_source(
     InputError
         For settings, declarations or a source that cannot be used at all, or when every column fails.
     """
-    settings = seeded(settings, None if earlier_fit is None else earlier_fit.seed)
+    settings = with_seed(settings, None if earlier_fit is None else earlier_fit.seed)
     schema = TableSchema.declare(settings["columns"], table.schema, table.name).with_found(found)
     with training_run(table, schema, settings, run_settings) as run:
         watch = Stopwatch()
@@ -120,7 +120,7 @@ def fit_source(
     return Fit(model, watch.seconds, f"{name}, {reason}")
 
 
-def seeded(settings: Settings, seed: int | None = None) -> Settings:
+def with_seed(settings: Settings, seed: int | None = None) -> Settings:
     """Settings with a seed, which is drawn where there is none; the columns of a model share one."""
     random_state = settings["random_state"]
     random_state = secrets.randbits(32) if random_state is None else int(_FIT_SEED(random_state, "random_state"))
@@ -145,10 +145,10 @@ def infer_kinds(run: Run, declared: TableSchema, settings: Settings) -> tuple[Sa
     check_settings(settings)
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in declared.used)
     sampled = Sampled.of(run, declared.needed or declared.names, settings["random_state"], fine=not research)
-    return sampled, _inferred(sampled, declared, settings)
+    return sampled, _kinds_in(sampled, declared, settings)
 
 
-def _inferred(sampled: Sampled, declared: TableSchema, settings: Settings) -> TableSchema:
+def _kinds_in(sampled: Sampled, declared: TableSchema, settings: Settings) -> TableSchema:
     """The columns, each with the kind that the sample shows or that was declared."""
     source, threads = sampled.run.source, sampled.run.executor.threads
     return declared.inferred(
@@ -182,11 +182,11 @@ def _fit_rows(
         except InputError as second_problem:  # one that is refuted twice has failed
             refit = FittedColumns(failed={name: naming(name, second_problem)})
         fitted = fitted.with_others(refit)
-    otherwise = declared.otherwise_than(fitted.specs)
-    if otherwise.columns:
-        otherwise = _inferred(sampled, otherwise, settings)
-        refit = fit_table(Sampled(run, sampled.rows), otherwise, settings, watch)
-        fitted, schema = fitted.without(otherwise.names).with_others(refit), schema.with_others(otherwise)
+    conflicts = declared.conflicts(fitted.specs)
+    if conflicts.columns:
+        conflicts = _kinds_in(sampled, conflicts, settings)
+        refit = fit_table(Sampled(run, sampled.rows), conflicts, settings, watch)
+        fitted, schema = fitted.without(conflicts.names).with_others(refit), schema.with_others(conflicts)
     schema = schema.with_others(TableSchema(tuple(fitted.specs.values())))
     failed = {name: str(fitted.failed[name]) for name in schema.names if name in fitted.failed}
     if failed and not fitted.columns:
