@@ -158,7 +158,9 @@ def generate(
             first_row=first_row,
             file_rows=file_rows,
             resume=resume,
-            executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
+            executor=LocalExecutor(threads, report)
+            if cluster is None
+            else gpuvgm.DaskExecutor(cluster.client, progress=report),
         )
     return _rows_outcome(terminal, path, summary, {"seed": seed})
 
