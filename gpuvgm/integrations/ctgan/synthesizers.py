@@ -617,7 +617,8 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
 
     def _steps_of_epoch(self, rows: TrainingRows) -> int:
         """Steps of an epoch in each process."""
-        return max(len(rows) // (self._batch_size * processes()[1]), 1)
+        steps: int = len(rows) // (self._batch_size * processes()[1])
+        return max(steps, 1)
 
     def _new_networks(self, rows: TrainingRows) -> _Networks:
         """The networks to train on some rows."""
