@@ -4,6 +4,10 @@ from .estimator import BayesianGaussianMixture as BayesianGaussianMixture
 from .execution import DaskExecutor as DaskExecutor, cluster as cluster
 from .summary import Summary as Summary
 from .synthesis import PrivateSynthesizer as PrivateSynthesizer, TableSynthesizer as TableSynthesizer, load as load
-from .table import Conditions as Conditions, TableTransformer as TableTransformer, TrainingRows as TrainingRows
+from .table import (
+    TableTransformer as TableTransformer,
+    TrainingRows as TrainingRows,
+    kinds as kinds,
+)
 
 __version__: str

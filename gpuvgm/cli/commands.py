@@ -38,6 +38,8 @@ from gpuvgm.cli.options import (
     Columns,
     Compressed,
     Delimiter,
+    FitEffort,
+    FitSeed,
     For,
     GeneratorName,
     GoOn,
@@ -59,7 +61,6 @@ from gpuvgm.cli.options import (
 )
 from gpuvgm.config import (
     Algorithm,
-    Effort,
     EngineName,
     Infinities,
     Layout,
@@ -157,7 +158,9 @@ def generate(
             first_row=first_row,
             file_rows=file_rows,
             resume=resume,
-            executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
+            executor=LocalExecutor(threads, report)
+            if cluster is None
+            else gpuvgm.DaskExecutor(cluster.client, progress=report),
         )
     return _rows_outcome(terminal, path, summary, {"seed": seed})
 
@@ -192,14 +195,7 @@ def fit(
             FIT,
         ),
     ] = "summary",
-    effort: Annotated[
-        Effort,
-        option(
-            "--effort",
-            "auto: search until the gain is small; best: search longer; research: 100 iterations from one start.",
-            FIT,
-        ),
-    ] = "auto",
+    effort: FitEffort = "auto",
     inf: Annotated[
         Infinities,
         option("--inf", "Infinite values: raise an error, or treat them as missing.", VALUES),
@@ -227,7 +223,7 @@ def fit(
             VALUES,
         ),
     ] = None,
-    seed: Annotated[int, option("--seed", "Random seed of the fit, and of transform by default.", FIT, min=0)] = 0,
+    seed: FitSeed = 0,
     sample: Annotated[
         int | None,
         option(
@@ -256,7 +252,6 @@ def fit(
     failed: Annotated[
         bool, option("--failed", "Fit the columns that failed before, or that are declared differently now.")
     ] = False,
-    resume: GoOn = False,
     verbose: Annotated[
         bool, option("--verbose", "Also print what `gpuvgm info` does: reasons, ranges and fits.")
     ] = False,
@@ -284,8 +279,6 @@ def fit(
     if add and failed:
         raise InputError("--add and --failed exclude each other; give one of them")
     ModelFile.at(model).check_target()
-    if resume:
-        terminal.tell("--resume: a fit has nothing to go on with; it begins again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = BaseTransformer(
@@ -317,6 +310,43 @@ def fit(
     details = views.model_tables(fitted.model_) if verbose else [f"\n`gpuvgm info {shlex.quote(model)}` tells why"]
     notes = [textwrap.fill(note, WIDTH) for note in report.notes]
     return CommandOutcome(document, [line, *notes, f"\n{report.table}", *details])
+
+
+@command
+def kinds(
+    terminal: Terminal,
+    source: Source,
+    *,
+    out: Annotated[
+        str | None,
+        option("--out", "TOML file to write, for you to edit and hand to --columns.", metavar="SPEC.toml"),
+    ] = None,
+    delimiter: Delimiter = None,
+    effort: FitEffort = "auto",
+    seed: FitSeed = 0,
+    memory: Memory = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> CommandOutcome:
+    """Print the kinds that a fit would give the columns of a table, and write them to a file to edit.
+
+    fit and train take the file as --columns SPEC.toml. What you change in it is declared. With nothing changed, and the
+    same SOURCE and options, the model is the same as without it.
+    """
+    from gpuvgm.cli import tables as views
+    from gpuvgm.io import Document
+
+    target = None if out is None else Document.columns(out)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        machine: dict[str, Any] = {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
+        table = _open_table(source, delimiter)
+        schema = gpuvgm.kinds(table, effort=effort, random_state=seed, **machine)
+    if target is not None:
+        target.write(schema.to_toml())
+    columns = {spec.name: {"kind": spec.kind, "reason": spec.reason, **spec.options} for spec in schema.columns}
+    written = [] if out is None else [f"{out}: edit it, and hand it back with --columns {shlex.quote(out)}"]
+    return CommandOutcome({"source": source, "out": out, "columns": columns}, [views.kinds_table(schema), *written])
 
 
 @command

@@ -28,7 +28,7 @@ from gpuvgm.cli.console import (
     write,
     write_error,
 )
-from gpuvgm.config import Compression, Flavor
+from gpuvgm.config import Compression, Effort, Flavor
 from gpuvgm.errors import InputError
 
 PREFIX = "GPUVGM"
@@ -289,6 +289,15 @@ Columns = Annotated[
         "SPEC.toml; by default all columns, with inferred kinds.",
     ),
 ]
+FitEffort = Annotated[
+    Effort,
+    option(
+        "--effort",
+        "auto: search until the gain is small; best: search longer; research: 100 iterations from one start.",
+        FIT,
+    ),
+]
+FitSeed = Annotated[int, option("--seed", "Random seed of the fit, and of transform by default.", FIT, min=0)]
 GeneratorName = Literal["counts", "ctgan", "tvae"]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.")]
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]

@@ -11,7 +11,7 @@ from rich.filesize import decimal
 from rich.table import Table
 
 from gpuvgm.cli.record import speed
-from gpuvgm.columns import CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns import CategoricalColumn, GeneralColumn, MixtureColumn, TableModel, TableSchema
 from gpuvgm.errors import counted
 
 if TYPE_CHECKING:
@@ -54,6 +54,14 @@ def model_tables(model: TableModel) -> list[Table]:
     if model.mixtures:
         tables.append(_fits_table(model.mixtures))
     return tables
+
+
+def kinds_table(schema: TableSchema) -> Table:
+    """Table of the columns of a schema: kind, options, and why."""
+    table = _table("column", "kind", "why this kind", loose=("why this kind",))
+    for spec in schema.columns:
+        table.add_row(spec.name, spec.kind, spec.reason)
+    return table
 
 
 def _kinds_table(model: TableModel) -> Table:

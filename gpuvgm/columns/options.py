@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -236,3 +237,11 @@ def holders(option: str) -> str:
     kinds = _OPTIONS[option].kinds
     first = listed(kinds[:-1])
     return f'{first + " and " if first else ""}"{kinds[-1]}" columns'
+
+
+def toml_text(value: Setting) -> str:
+    """A setting as TOML, which has no None: of a list it is the missing value, elsewhere no setting."""
+    if isinstance(value, list):
+        return f"[{', '.join(toml_text(MISSING if item is None else item) for item in value)}]"
+    # TOML has JSON's texts and numbers, and escapes of one more character.
+    return json.dumps("none" if value is None else value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -18,7 +19,7 @@ from gpuvgm.columns.inference import InferenceSettings
 from gpuvgm.columns.kinds import KINDS
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.open_text import plan_text
-from gpuvgm.columns.options import INFER, MIXTURE
+from gpuvgm.columns.options import INFER, MIXTURE, toml_text
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnSpec, with_kind
 from gpuvgm.errors import InputError, check_present, counted, listed
@@ -27,7 +28,15 @@ from gpuvgm.shortage import reason
 
 _LOG = logging.getLogger("gpuvgm")
 _UNREAD = ("drop", "pass")
-Declared = Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any]] | None
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
+_HEAD = """\
+# Change a kind or an option, and hand this file back: --columns FILE. What you change is declared. The other kinds are
+# inferred again from the same rows, and declared where other rows would make them something else.
+[columns]
+"""
+Declared: TypeAlias = (
+    "Sequence[Hashable] | Mapping[Hashable, str | Mapping[str, Any] | ColumnSpec] | TableSchema | None"
+)
 Found = tuple[Mapping[str, Any], str]  # options of a column that is not declared, and the reason for them
 Planner = Callable[[Any], ColumnPlan]  # from a sample of a column's values, a ChunkedArray
 
@@ -102,9 +111,10 @@ class TableSchema:
 
         Parameters
         ----------
-        columns : None, sequence of str, or mapping
+        columns : None, sequence of str, mapping, or TableSchema
             None takes every column. Names take those columns and no other. A mapping of name to kind, or to a dict of
-            kind and options, declares some columns. Kinds that are not declared are "infer".
+            kind and options, declares some columns. Kinds that are not declared are "infer". A schema takes its columns
+            and no other; those that it inferred are inferred again and expected to be the same.
         arrow_schema : pyarrow.Schema
             The source's columns.
         source_name : str
@@ -158,7 +168,11 @@ class TableSchema:
         def inferred(declared: ColumnSpec) -> ColumnSpec:
             if declared.kind in _UNREAD:
                 return declared
-            return with_kind(declared, sample.column(declared.name), source_name, settings(declared))
+            spec = with_kind(declared, sample.column(declared.name), source_name, settings(declared))
+            # Whether text is what was expected of it all rows decide.
+            return (
+                spec if spec.remark is not None or declared.accepts(spec) else inferred(declared.expected or declared)
+            )
 
         with ThreadPoolExecutor(threads) as pool:
             schema = TableSchema(tuple(pool.map(inferred, self.columns)))
@@ -169,6 +183,15 @@ class TableSchema:
         """The schema with some columns as they were found to be, for the reasons given."""
         specs = (ColumnSpec.declare(name, declared, reason) for name, (declared, reason) in found.items())
         return self.with_others(TableSchema(tuple(specs)))
+
+    def as_expected(self) -> TableSchema:
+        """The schema with what was expected of columns declared."""
+        return TableSchema(tuple(column.expected or column for column in self.columns))
+
+    def conflicts(self, specs: Mapping[str, ColumnSpec]) -> TableSchema:
+        """The columns that were expected to be something else than they are, declared as expected."""
+        columns = (column for column in self.columns if column.name in specs and not column.accepts(specs[column.name]))
+        return TableSchema(tuple(columns)).as_expected()
 
     def with_others(self, schema: TableSchema) -> TableSchema:
         """The schema with another one's specs of columns."""
@@ -229,6 +252,25 @@ class TableSchema:
         _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
         return TableSchema((spec,)), pa.Table.from_arrays([column], [name])
 
+    def to_toml(self) -> str:
+        """The columns as a TOML file for ``--columns``, to be edited.
+
+        Returns
+        -------
+        str
+            A table ``[columns]`` with kind and options of each. What was inferred has an entry ``inferred`` too, with
+            the reason; as long as it repeats kind and options, these do not count as declared.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> text = gpuvgm.kinds({"colour": ["red", "red", "red", "blue"] * 100}).to_toml()
+        >>> print(text.splitlines()[-1])
+        colour = {kind = "categorical", inferred = "categorical: string with 2 distinct values"}
+        """
+        names = (name if _BARE_KEY.fullmatch(name) else toml_text(name) for name in (c.name for c in self.columns))
+        return _HEAD + "".join(f"{name} = {spec.toml}\n" for name, spec in zip(names, self.columns, strict=True))
+
     def to_json(self) -> list[dict[str, Any]]:
         """JSON-able form."""
         return [column.to_json() for column in self.columns]
@@ -245,7 +287,8 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
         return {}
     if isinstance(columns, str):
         raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
-    if isinstance(columns, Mapping):
+    if isinstance(columns, (Mapping, TableSchema)):
+        columns = {spec.name: spec for spec in columns.columns} if isinstance(columns, TableSchema) else columns
         items = [(str(label), declared) for label, declared in columns.items()]
     elif isinstance(columns, Sequence):
         items = [(str(label), INFER) for label in columns]

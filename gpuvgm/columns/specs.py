@@ -15,6 +15,7 @@ from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.options import (
     INFER,
     KIND_NAMES,
+    MIXTURE,
     NUMBERS,
     Setting,
     checked_option,
@@ -22,12 +23,14 @@ from gpuvgm.columns.options import (
     holders,
     kinds_with,
     narrowed_kind,
+    toml_text,
 )
 from gpuvgm.config import RESEARCH_FLOOR, FitConfig
 from gpuvgm.errors import InputError, listed, suggestion
 from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_type
 
 SHAPES = {"integer", "modal", *SCALES}  # options that leave no scale to choose
+INFERRED = "inferred"  # of a column in a file: what it was inferred to be, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class ColumnSpec:
         keep; identifiers have regenerate and key. Not to be modified.
     remark : str, optional
         Of text whose kind all rows are yet to decide: what its reason says beside the numbers, or "".
+    expected : ColumnSpec, optional
+        Of a column that is inferred again: what it was inferred to be, and is declared to be if it is no longer that.
     """
 
     name: str
@@ -58,13 +63,18 @@ class ColumnSpec:
     reason: str = "declared"
     options: Mapping[str, Setting] = field(default_factory=dict)
     remark: str | None = None
+    expected: ColumnSpec | None = None
 
     @classmethod
-    def declare(cls, name: str, declared: str | Mapping[str, Any], reason: str | None = None) -> ColumnSpec:
-        """Declare a column by a kind, or by a mapping of kind and options.
+    def declare(
+        cls, name: str, declared: str | Mapping[str, Any] | ColumnSpec, reason: str | None = None
+    ) -> ColumnSpec:
+        """Declare a column by a kind, by a mapping of kind and options, or by what another fit or `kinds` made of it.
 
         Without a kind the options decide as far as they can: modal values make the column mixed, categories make it
-        categorical. Modal values make a continuous column mixed, too. "key" is an "id" with the option key.
+        categorical. Modal values make a continuous column mixed, too. "key" is an "id" with the option key. The entry
+        "inferred" of a mapping, which `to_toml` writes, says that kind and options are not declared, if they are still
+        those that were inferred.
 
         Raises
         ------
@@ -72,11 +82,14 @@ class ColumnSpec:
             For an unknown kind, an unknown option, an option of other kinds or an impossible value; the message names
             the column.
         """
+        if isinstance(declared, ColumnSpec):
+            return replace(declared, name=name).proposal
         if not isinstance(declared, (str, Mapping)):
             raise InputError(
                 f'column "{name}": declare a kind or a dict of kind and options, not {type(declared).__name__}'
             )
         declaration = {"kind": declared} if isinstance(declared, str) else dict(declared)
+        inference = str(declaration.pop(INFERRED, ""))
         if declaration.get("kind") == "key":
             declaration |= {"kind": "id", "key": True}
         kind = _checked_kind(name, declaration.pop("kind", INFER))
@@ -89,7 +102,42 @@ class ColumnSpec:
         kind, kind_reason = (
             narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
         )
-        return cls(name, kind, kind_reason if reason is None else reason, options)
+        spec = cls(name, kind, kind_reason if reason is None else reason, options)
+        is_unchanged = inference.startswith(f"{spec.choice}: ")
+        return replace(spec, reason=inference).proposal if is_unchanged else spec
+
+    @property
+    def proposal(self) -> ColumnSpec:
+        """The column for another fit: it is inferred again, and expected to be the same, unless it was declared."""
+        if self.is_declared or self.kind == INFER:
+            return self
+        # Missing rows alone make a column mixed, and will again.
+        kind = "continuous" if self.kind == "mixed" and "modal" not in self.options else self.kind
+        return replace(ColumnSpec.declare(self.name, INFER), expected=ColumnSpec(self.name, kind, options=self.options))
+
+    def accepts(self, inferred: ColumnSpec) -> bool:
+        """Return whether an inferred spec is what was expected of the column, if anything was."""
+        if self.expected is None:
+            return True
+        kinds = {self.expected.kind, inferred.kind}
+        return (len(kinds) == 1 or kinds == {*MIXTURE}) and dict(self.expected.options) == dict(inferred.options)
+
+    @property
+    def choice(self) -> str:
+        """Kind and options, by which a file tells whether what was inferred has been changed."""
+        return ", ".join([self.kind, *(f"{key} = {toml_text(value)}" for key, value in self.options.items())])
+
+    @property
+    def toml(self) -> str:
+        """The column in a file of columns: its kind, its options, and why it was inferred if it was."""
+        if None in (self.categories or ()):
+            raise InputError(f'column "{self.name}": categories holds None, which TOML cannot: declare it in Python')
+        if self.is_declared and not self.options:
+            return toml_text(self.kind)
+        entries: dict[str, Setting] = {"kind": self.kind, **self.options}
+        if not self.is_declared:
+            entries[INFERRED] = f"{self.choice}: {self.reason}"
+        return f"{{{', '.join(f'{key} = {toml_text(value)}' for key, value in entries.items())}}}"
 
     def inference_settings(self, settings: Mapping[str, Any], rows: int | None) -> InferenceSettings:
         """What inference recognises beside the type: nothing with the effort of the research code.
@@ -208,6 +256,11 @@ class ColumnSpec:
     def is_declared(self) -> bool:
         """True if the user declared the column's kind, at least by its options."""
         return is_declared(self.reason)
+
+    @property
+    def is_open(self) -> bool:
+        """True if nothing of the column is declared, and its kind is yet to be inferred."""
+        return self.kind == INFER and not self.options
 
     def is_like(self, spec: ColumnSpec | None) -> bool:
         """Return whether another spec gives the column the same kind and options."""

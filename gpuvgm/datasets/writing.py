@@ -14,7 +14,7 @@ from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
-from gpuvgm.execution import DaskExecutor, LocalExecutor, OpenPartition, Run
+from gpuvgm.execution import DaskExecutor, LocalExecutor, OpenPartition, Run, executor_for
 from gpuvgm.io import Location, Source, location_of, target_of
 from gpuvgm.table import Parts, RunSummary
 
@@ -118,7 +118,8 @@ class Generator:
         kind = RowsInOrder if resume is None else GeneratedRows
         source = kind("generated rows", self.schema, part, file_rows, self.block_rows)
         parts = self.parts(target_of(source, out), part, file_rows)
-        run = Run(source, "reference", executor)
+        runner: Any = executor_for(executor, source) or executor  # a cluster, or this process
+        run = Run(source, "reference", runner)
         return parts.write(run, self.schema.names, self.encoder, resume=bool(resume))
 
 

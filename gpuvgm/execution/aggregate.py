@@ -13,7 +13,6 @@ from gpuvgm.arrays import Column, DeviceColumn
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import Results, naming
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
 from gpuvgm.execution.partitions import Partition, blocks_of
 from gpuvgm.io import Block
@@ -74,10 +73,10 @@ def summarise_columns(plans: Sequence[Plan], run: Run, blocks: Iterable[Block] |
     if not plans:
         return Results({}, {})
     names = [plan.name for plan in plans]
-    if blocks is None and isinstance(run.executor, DaskExecutor):
+    if blocks is None and run.cluster is not None:
         # One task a partition summarises all columns, so that its rows are read once.
         summarise = partial(summarise_partition, run.block_rows, tuple(plans))
-        spread: dict[str, Any] | None = run.executor.merge_each(summarise, run.blocks(names), merge_columns)
+        spread: dict[str, Any] | None = run.cluster.merge_each(summarise, run.blocks(names), merge_columns)
         return Results.of(spread or {})
     if blocks is None and run.on_device:
         return Results.of(_on_device(plans, run, run.blocks))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
+from gpuvgm.execution.dask import ClusterExecutor, DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.dask_frames import DaskFrame, array_source, frame_source
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, limits_of, parse_memory
@@ -76,7 +76,7 @@ def lazy_frame(source: object) -> DaskFrame | None:
     return next((opens(source) for recognises, opens in DASK_OPENERS if recognises(source)), None)
 
 
-def executor_for(executor: Any, source: Source) -> DaskExecutor | None:
+def executor_for(executor: Any, source: Source) -> ClusterExecutor | None:
     """The cluster that works on a source; None for this process.
 
     Parameters
@@ -93,14 +93,14 @@ def executor_for(executor: Any, source: Source) -> DaskExecutor | None:
     """
     if executor is None:
         client = client_if_any() if source.lazy and not _set_to_this_process() else None
-        return None if client is None else DaskExecutor(client)
+        return None if client is None else ClusterExecutor(client)
     if isinstance(executor, LocalExecutor):
         return None
     if isinstance(executor, DaskExecutor):
-        return executor
+        return ClusterExecutor.of(executor)
     # A client is known by its methods: Dask is an extra, and is not imported for this.
     if hasattr(executor, "scheduler_info") and hasattr(executor, "submit"):
-        return DaskExecutor(executor)
+        return ClusterExecutor(executor)
     raise InputError(f"executor is a {type(executor).__name__}: give a DaskExecutor, a client of Dask, or None")
 
 
@@ -167,14 +167,20 @@ class Run:
         belong to; so do the rows of a single chunk.
         """
         if isinstance(executor, DaskExecutor):
-            name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
-            return cls(source, name, executor, block_rows)
+            cluster = ClusterExecutor.of(executor)
+            name = cluster.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
+            return cls(source, name, cluster, block_rows)
         name = choose_engine(engine, on_device=source.lies_on_device)
         source = source.as_read(on_device=get_engine(name).runs_on_device)
         executor = executor or LocalExecutor()
         is_short = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if source.lies_on_device else InlineExecutor if is_short else LocalExecutor
         return cls(source, name, kind(executor.threads, executor.progress), block_rows)
+
+    @property
+    def cluster(self) -> ClusterExecutor | None:
+        """The cluster that works on the rows; None for this process."""
+        return self.executor if isinstance(self.executor, ClusterExecutor) else None
 
     @property
     def on_device(self) -> bool:
@@ -239,9 +245,9 @@ class Run:
         source = self.source
         if isinstance(source, FileSource) and self.executor.spread:
             source = source.reachable()
-        if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
+        if isinstance(source, FileSource) and source.rows is None and self.cluster is not None:
             # Rows are numbered through the files, so those of CSV are counted first, by the workers.
-            source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))
+            source = with_known_rows(source, self.cluster.gather(rows_of_file, single_files(source)))
         limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(travelling_rows(len(columns)))

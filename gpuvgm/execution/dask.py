@@ -372,7 +372,7 @@ HELD_SHARE = 0.2
 
 
 class DaskExecutor:
-    """Runs a function over the partitions of a source on the workers of a Dask cluster.
+    """The workers of a Dask cluster, on which partitions of a source are worked on.
 
     Each partition is one task, which reads its rows itself where they lie in files, and works through them in blocks.
     Results are merged in a tree of tasks, in row order. A worker that is lost costs the tasks it had: Dask runs them
@@ -406,8 +406,6 @@ class DaskExecutor:
     1000
     """
 
-    spread = True
-
     def __init__(
         self,
         client: Client | None = None,
@@ -425,6 +423,19 @@ class DaskExecutor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _current_executor, (self.partition_rows,)
+
+
+class ClusterExecutor(DaskExecutor):
+    """Runs functions over partitions on the workers of a `DaskExecutor`: the `Executor` of a cluster."""
+
+    spread = True
+
+    @classmethod
+    def of(cls, executor: DaskExecutor) -> ClusterExecutor:
+        """The executor of the cluster that a user chose."""
+        if isinstance(executor, ClusterExecutor):
+            return executor
+        return cls(executor.client, partition_rows=executor.partition_rows, progress=executor.progress)
 
     @property
     def threads(self) -> int:
@@ -445,30 +456,9 @@ class DaskExecutor:
             return max(1, sum(int(count) for count in self.client.nthreads().values()))
 
     def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
-        """Choose how many rows a partition of a source has.
+        """Rows of a partition of a source with so many rows, of which so many columns are read.
 
-        Parameters
-        ----------
-        rows : int or None
-            Rows of the source; None where that is unknown.
-        columns : int
-            Columns that are read.
-
-        Returns
-        -------
-        int
-            What the executor was told, or a quarter of what each thread gets: 2^28 values at most, 2^20 rows at
-            least.
-
-        Examples
-        --------
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client).rows_of_partitions(1 << 24)
-        ...     DaskExecutor(client, partition_rows=1000).rows_of_partitions(1 << 24)
-        4194304
-        1000
+        What the executor was told, or a quarter of what each thread gets: 2^28 values at most, 2^20 rows at least.
         """
         if self.partition_rows is not None:
             return self.partition_rows
@@ -476,80 +466,19 @@ class DaskExecutor:
         return max(1 << 20, min(PARTITION_VALUES // max(columns, 1), -(-even // (1 << 20)) << 20))
 
     def ask(self, function: Callable[..., R], *arguments: Any) -> R:
-        """Call a function on one of the workers.
-
-        Parameters
-        ----------
-        function : callable
-            What is called there.
-        *arguments : object
-            Its arguments.
-
-        Returns
-        -------
-        object
-            What it returned.
-
-        Examples
-        --------
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client).ask(sum, [1, 2, 3])
-        6
-        """
+        """Call a function on one of the workers."""
         with naming_cluster(self.client):
             answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
         return answer
 
-    def reporting(self, progress: Callable[[int], None] | None) -> DaskExecutor:
-        """Make an executor with a listener of its own.
-
-        Parameters
-        ----------
-        progress : callable, optional
-            Is called with a number of rows when these are done.
-
-        Returns
-        -------
-        DaskExecutor
-            This one where there is no listener.
-
-        Examples
-        --------
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client, partition_rows=1000).reporting(print).partition_rows
-        1000
-        """
+    def reporting(self, progress: Callable[[int], None] | None) -> ClusterExecutor:
+        """The executor with another listener; this one where there is none."""
         if progress is None:
             return self
-        return DaskExecutor(self.client, partition_rows=self.partition_rows, progress=progress)
+        return ClusterExecutor(self.client, partition_rows=self.partition_rows, progress=progress)
 
     def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
-        """Call a function for each value on the workers.
-
-        Parameters
-        ----------
-        function : callable
-            What is called there, with one value.
-        values : sequence of object
-            The values.
-
-        Returns
-        -------
-        list of object
-            What it returned, in the order of the values.
-
-        Examples
-        --------
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client).gather(abs, [-1, 2, -3])
-        [1, 2, 3]
-        """
+        """The results of a function for each value, called on the workers, in the order of the values."""
         import dask
 
         with naming_cluster(self.client):
@@ -558,66 +487,15 @@ class DaskExecutor:
             return [result_of(self.client, future) for future in futures]
 
     def map_merge(self, function: Callable[..., R], partitions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
-        """Merge the results of all blocks of all partitions, in row order.
-
-        Parameters
-        ----------
-        function : callable
-            Is called with each block.
-        partitions : iterable of Partition
-            The rows.
-        merge : callable
-            Makes one of two results.
-
-        Returns
-        -------
-        object or None
-            The merged result; None where there are no rows.
-
-        Examples
-        --------
-        >>> from operator import add, attrgetter
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.io import open_source
-        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 100), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client).map_merge(attrgetter("rows"), parts, add)
-        1000
-        """
+        """Merge the results of all blocks of all partitions, in row order; None where there are no rows."""
         return self.merge_each(partial(merge_blocks, function, merge), partitions, merge)
 
     def merge_each(
         self, function: Callable[..., R | None], partitions: Iterable[Any], merge: Callable[[R, R], R]
     ) -> R | None:
-        """Merge what a function gives for each partition, in row order.
+        """Merge what a function gives for each partition, in row order; None where there are no rows.
 
-        Parameters
-        ----------
-        function : callable
-            Is called on a worker with a partition and an executor of that worker; None where it finds no rows.
-        partitions : iterable of Partition
-            The rows.
-        merge : callable
-            Makes one of two results.
-
-        Returns
-        -------
-        object or None
-            The merged result; None where there are no rows.
-
-        Examples
-        --------
-        >>> from operator import add
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.io import open_source
-        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client).merge_each(lambda part, executor: part.rows, parts, add)
-        1000
+        It is called on a worker with a partition and an executor of that worker, and gives None for no rows.
         """
         queue = iter(partitions)
         first = next(queue, None)
@@ -630,124 +508,29 @@ class DaskExecutor:
             return cast("R | None", tasks.merge([first, *queue], merge_all))
 
     def map_blocks(self, function: Callable[..., R], partitions: Iterable[Any], sink: Callable[[R], None]) -> None:
-        """Pass the result of each block to `sink`, in row order and in the caller's thread.
-
-        Parameters
-        ----------
-        function : callable
-            Is called with each block.
-        partitions : iterable of Partition
-            The rows.
-        sink : callable
-            Is called with each result.
-
-        Examples
-        --------
-        >>> from operator import attrgetter
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.io import open_source
-        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     DaskExecutor(client).map_blocks(attrgetter("rows"), parts, print)
-        400
-        400
-        200
-        """
+        """Pass the result of each block to `sink`, in row order and in the caller's thread."""
         with self._tasks(partial(map_blocks, function)) as tasks:  # not by `stream`: a generator sees no Ctrl-C
             for results in tasks.in_order(partitions):
                 for result in Packed.unpack(results):
                     sink(result)
 
     def stream(self, function: Callable[..., R], partitions: Iterable[Any]) -> Generator[R]:
-        """Give the result of each block, in row order; few partitions are ahead of what is asked for.
-
-        Parameters
-        ----------
-        function : callable
-            Is called with each block.
-        partitions : iterable of Partition
-            The rows.
-
-        Yields
-        ------
-        object
-            What the function returned.
-
-        Examples
-        --------
-        >>> from operator import attrgetter
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.io import open_source
-        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     list(DaskExecutor(client).stream(attrgetter("rows"), parts))
-        [400, 400, 200]
-        """
+        """Yield the result of each block, in row order; few partitions are ahead of what is asked for."""
         with self._tasks(partial(map_blocks, function)) as tasks:
             for results in tasks.in_order(partitions):
                 yield from Packed.unpack(results)
 
     def each(self, function: Callable[..., R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Give each partition with its result, as they are ready.
+        """Yield each partition with what a function gives for it, as they are ready.
 
-        Parameters
-        ----------
-        function : callable
-            Is called on a worker with a partition and an executor of that worker.
-        partitions : iterable of Partition
-            The rows.
-
-        Yields
-        ------
-        tuple of Partition and object
-            A partition, and what the function returned for it.
-
-        Examples
-        --------
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.io import open_source
-        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     sorted(rows for _, rows in DaskExecutor(client).each(lambda part, executor: part.rows, parts))
-        [200, 400, 400]
+        It is called on a worker with a partition and an executor of that worker.
         """
         with self._tasks(partial(call_with_partition, function)) as tasks:
             yield from tasks.as_ready(partitions)
 
     @contextmanager
     def hold(self, function: Callable[..., Any], partitions: Iterable[Any]) -> Iterator[HeldPartitions]:
-        """Keep what a function gives for the blocks of each partition in the workers' memory.
-
-        Parameters
-        ----------
-        function : callable
-            Is called with the blocks of a partition.
-        partitions : iterable of Partition
-            The rows.
-
-        Yields
-        ------
-        HeldPartitions
-            What the workers hold until the context ends.
-
-        Examples
-        --------
-        >>> from distributed import Client
-        >>> from gpuvgm import DaskExecutor
-        >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.io import open_source
-        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
-        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
-        ...     with DaskExecutor(client).hold(list, parts) as held:
-        ...         held.map(len)
-        [1, 1, 1]
-        """
+        """Keep what a function gives for the blocks of each partition in the workers' memory."""
         with self._tasks(partial(call_with_blocks, function)) as tasks:
             yield tasks.hold(partitions)
 

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import ascending
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run, travelling_rows
-from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.io import (
     Block,
     FileSource,
@@ -116,13 +115,13 @@ def _first_blocks(run: Run, names: Sequence[str]) -> Iterator[Block]:
 
 def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
     """The rows of runs; those of files are read by threads of this process or of the workers, some runs each."""
-    source, executor = run.source, run.executor
+    source, cluster = run.source, run.cluster
     if not runs or not isinstance(source, FileSource):
         return source.sample(names, runs)
-    if not isinstance(executor, DaskExecutor):
-        return source.sample_in_threads(names, runs, executor.threads)
-    shares = source.reachable().shares_of(runs, executor.worker_threads)
-    return pa.concat_tables(executor.gather(partial(_sample_files, names), shares))
+    if cluster is None:
+        return source.sample_in_threads(names, runs, run.executor.threads)
+    shares = source.reachable().shares_of(runs, cluster.worker_threads)
+    return pa.concat_tables(cluster.gather(partial(_sample_files, names), shares))
 
 
 def _sample_files(names: tuple[str, ...], share: tuple[FileSource, Runs]) -> pa.Table:

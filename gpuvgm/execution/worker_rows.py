@@ -16,7 +16,7 @@ from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, get_engine
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor, HeldPartitions, HeldShares, Passing
+from gpuvgm.execution.dask import HeldPartitions, HeldShares, Passing
 from gpuvgm.mixture import Rows
 from gpuvgm.summary import Floats
 
@@ -192,8 +192,8 @@ def rows_on_workers(
     weight : ndarray of shape (rows,), optional
         Weights of the rows.
     """
-    assert isinstance(run.executor, DaskExecutor)
-    with run.executor.hold(function, partitions) as worker_partitions:
+    assert run.cluster is not None
+    with run.cluster.hold(function, partitions) as worker_partitions:
         shares = in_whole_chunks(worker_partitions, weight)
         del worker_partitions  # the workers drop the partitions of before
         yield RowsOnWorkers(np.broadcast_to(0.0, shape), weight, shares=shares, engine=run.engine)

@@ -126,6 +126,16 @@ class Document:
         return cls._checked(name, (".html", ".htm"), "a page is HTML")
 
     @classmethod
+    def columns(cls, name: Given) -> Self:
+        """A file of columns, which its user edits; raises as `json`, and where there is one with the name already."""
+        document = cls._checked(name, (".toml",), "a file of columns is TOML")
+        if document.place.exists():
+            raise InputError(
+                f"{document.place}: exists, perhaps with changes of yours: name another file, or remove it"
+            )
+        return document
+
+    @classmethod
     def _checked(cls, name: Given, endings: Sequence[str], sort: str) -> Self:
         target = location_of(name)
         if target.suffix.lower() not in endings:

@@ -97,7 +97,7 @@ def load_models(place: Path) -> dict[str, Served]:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
         transformer = load_as(BaseTransformer, path)
         if hasattr(transformer, "unfinished_"):
-            _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --resume)", path)
+            _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --failed)", path)
         else:
             models[name] = Served.of(name, transformer)
     if not models:

@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import add
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.errors import InputError, ModelFileError, counted_values
-from gpuvgm.files import partial_of
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 from gpuvgm.summary.grid import (
     DIRECTORY_DTYPE,
@@ -454,29 +452,6 @@ class Summary:
         order = np.argsort(low, kind="stable")
         return Masses(low[order], high[order], self.count[order].astype(np.float64))
 
-    def save(self, path: str | Path) -> None:
-        """Write the summary as an Arrow IPC file.
-
-        Parameters
-        ----------
-        path : path-like
-            File to write; it is replaced at once when complete.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import gpuvgm
-        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
-        >>> summary.save("amount.arrow")
-        >>> gpuvgm.Summary.load("amount.arrow").rows
-        1000
-        """
-        target = Path(path)
-        with partial_of(target) as partial:
-            with pa.OSFile(str(partial), "wb") as sink:
-                self.write(sink)
-            partial.replace(target)
-
     def write(self, sink: pa.NativeFile) -> None:
         """Write the summary into an open Arrow file.
 
@@ -491,39 +466,14 @@ class Summary:
         >>> import pyarrow as pa
         >>> import gpuvgm
         >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
-        >>> with pa.OSFile("amount.arrow", "wb") as sink:
-        ...     summary.write(sink)
-        >>> gpuvgm.Summary.load("amount.arrow").rows
+        >>> sink = pa.BufferOutputStream()
+        >>> summary.write(sink)
+        >>> gpuvgm.Summary.from_bytes(sink.getvalue().to_pybytes(), "amount").rows
         1000
         """
         table = self._table()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Summary:
-        """Read a summary that `save` wrote.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-
-        Raises
-        ------
-        ModelFileError
-            For a file that is damaged, no summary, or of a newer format.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import gpuvgm
-        >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
-        >>> summary.save("amount.arrow")
-        >>> gpuvgm.Summary.load("amount.arrow").maximum
-        249.75
-        """
-        return cls.from_bytes(Path(path).read_bytes(), str(path))
 
     @classmethod
     def from_bytes(cls, body: bytes, name: str) -> Summary:
@@ -543,13 +493,14 @@ class Summary:
 
         Examples
         --------
-        >>> from pathlib import Path
         >>> import numpy as np
+        >>> import pyarrow as pa
         >>> import gpuvgm
         >>> summary = gpuvgm.TableTransformer().fit({"amount": np.arange(1000) / 4}).summaries_["amount"]
-        >>> summary.save("amount.arrow")
-        >>> gpuvgm.Summary.from_bytes(Path("amount.arrow").read_bytes(), "amount.arrow").rows
-        1000
+        >>> sink = pa.BufferOutputStream()
+        >>> summary.write(sink)
+        >>> gpuvgm.Summary.from_bytes(sink.getvalue().to_pybytes(), "amount").maximum
+        249.75
         """
         try:
             table = ArrowBytes.of(body).table(_SCHEMA)

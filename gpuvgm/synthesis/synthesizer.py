@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns import FittedColumn, NumericColumn, TableModel
+from gpuvgm.columns import FittedColumn, NumericColumn, TableModel, TableSchema
 from gpuvgm.config import BLOCK_ROWS, EngineName, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.engines import AskedColumn, get_engine
@@ -147,7 +147,6 @@ if TYPE_CHECKING:
     import polars as pl
     from typing_extensions import TypeVar
 
-    from gpuvgm.columns import TableSchema
     from gpuvgm.report import Comparison, Validation
 
     Drawn = TypeVar("Drawn", default=Any)  # the kind of table that `sample` gives
@@ -779,13 +778,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     def _keys(self, table: Source) -> dict[str, str]:
         """Columns that are keys, of those whose kind is not declared, with the reasons."""
-        columns, schema = self.columns, table.schema
-        if columns is not None and not isinstance(columns, (Mapping, list, tuple)):
-            return {}
-        # A mapping declares the columns that it names; a list names those that there are.
-        named = {str(label) for label in columns or ()}
-        names = [name for name in schema.names if columns is None or (name in named) != isinstance(columns, Mapping)]
-        texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
+        declared = TableSchema.declare(self.columns, table.schema, table.name)
+        names = [spec.name for spec in declared.columns if spec.is_open]
+        texts = [name for name in names if is_text_type(plain_type(table.schema.field(name).type))]
         if not texts:
             return {}
         rows = sample_of(table, texts, self.random_state or 0, TREE_ROWS)

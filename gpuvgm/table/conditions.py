@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.arrays import namespace_of, to_numpy
+from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.errors import InputError, listed
-from gpuvgm.io import device_rows, holds_device_rows
 from gpuvgm.summary import Floats, Ints
 
 INDEX_ROWS = 1 << 22  # sorted together
@@ -43,6 +41,8 @@ class Drawn:
 
 class Conditions:
     """Conditional vectors over the one-hot columns of a fitted table (Xu et al. 2019, section 4.3).
+
+    `TrainingRows.conditions` has them.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Conditions:
     --------
     >>> import gpuvgm
     >>> table = {"colour": ["red", "red", "red", "blue"] * 100, "size": ["S", "M"] * 200}
-    >>> conditions = gpuvgm.Conditions(gpuvgm.TableTransformer().fit(table))
+    >>> conditions = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table).conditions
     >>> conditions.names, conditions.width
     (('colour', 'size'), 4)
     >>> conditions.spans
@@ -84,7 +84,6 @@ class Conditions:
     def __init__(
         self, transformer: Any, columns: Sequence[str] | None = None, *, counts: Sequence[Ints] | None = None
     ) -> None:
-        check_is_fitted(transformer)
         model: TableModel = transformer.model_
         if isinstance(columns, str):
             raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
@@ -124,8 +123,9 @@ class Conditions:
         Examples
         --------
         >>> import gpuvgm
-        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> conditions = gpuvgm.Conditions(transformer)
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> conditions = rows.conditions
         >>> conditions.probabilities("colour").round(2).tolist()
         [0.55, 0.45]
         >>> conditions.probabilities("colour", logarithmic=False).tolist()
@@ -155,8 +155,9 @@ class Conditions:
         Examples
         --------
         >>> import gpuvgm
-        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> drawn = gpuvgm.Conditions(transformer).draw(1000, seed=1)
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> drawn = rows.conditions.draw(1000, seed=1)
         >>> drawn.vectors.shape, drawn.mask.shape
         ((1000, 2), (1000, 1))
         >>> drawn.vectors.sum(axis=0).tolist()  # red and blue, by the logarithm of their frequency
@@ -188,8 +189,9 @@ class Conditions:
         --------
         >>> import numpy as np
         >>> import gpuvgm
-        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> conditions = gpuvgm.Conditions(transformer)
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> conditions = rows.conditions
         >>> column, code = conditions.drawn_codes(np.random.default_rng(0), 1000, logarithmic=False)
         >>> np.bincount(code).tolist()  # red and blue, by their frequency
         [733, 267]
@@ -230,8 +232,9 @@ class Conditions:
         Examples
         --------
         >>> import gpuvgm
-        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> gpuvgm.Conditions(transformer).given("colour", "blue", 2).vectors.tolist()
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> rows.conditions.given("colour", "blue", 2).vectors.tolist()
         [[0.0, 1.0], [0.0, 1.0]]
         """
         code = self._columns[self._position(name)].code_of(value)
@@ -264,8 +267,9 @@ class Conditions:
         Examples
         --------
         >>> import gpuvgm
-        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> gpuvgm.Conditions(transformer).at("colour", 1, 2).vectors.tolist()
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
+        >>> rows.conditions.at("colour", 1, 2).vectors.tolist()
         [[0.0, 1.0], [0.0, 1.0]]
         """
         position = self._position(name)
@@ -297,9 +301,10 @@ class Conditions:
         --------
         >>> import numpy as np
         >>> import gpuvgm
-        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> rows = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table)
         >>> code = np.array([1, 0, 2])  # the last one, one past the two one-hot columns, is no condition
-        >>> gpuvgm.Conditions(transformer).drawn(np.zeros(3, np.int64), code).vectors.tolist()
+        >>> rows.conditions.drawn(np.zeros(3, np.int64), code).vectors.tolist()
         [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
         """
         vectors = np.zeros((len(column), self.width), np.float32)
@@ -330,7 +335,7 @@ class Conditions:
         >>> import numpy as np
         >>> import gpuvgm
         >>> table = {"colour": ["red", "red", "red", "blue"] * 100, "size": ["S", "M"] * 200}
-        >>> conditions = gpuvgm.Conditions(gpuvgm.TableTransformer().fit(table))
+        >>> conditions = gpuvgm.TrainingRows(gpuvgm.TableTransformer().fit(table), table).conditions
         >>> place, column = conditions.places(np.array([0, 1]), np.array([1, 1]))
         >>> place.tolist(), column.tolist()
         ([1, 3], [0, 1])
@@ -340,37 +345,6 @@ class Conditions:
             np.where(holds, self._starts[column] + code, self.width),
             np.where(holds, column, len(self.names)),
         )
-
-    def index(self, matrix: Any) -> RowIndex:
-        """Index the rows of a onehot matrix by the one-hot columns that are 1.
-
-        Parameters
-        ----------
-        matrix : array of shape (rows, width of the onehot layout)
-            What `transform(layout="onehot")` gave.
-
-        Returns
-        -------
-        RowIndex
-            Rows by the one-hot column that is 1, for each column.
-
-        Examples
-        --------
-        >>> import gpuvgm
-        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
-        >>> transformer = gpuvgm.TableTransformer(layout="onehot").fit(table)
-        >>> conditions = gpuvgm.Conditions(transformer)
-        >>> index = conditions.index(transformer.transform(table))
-        >>> rows = index.pick(conditions.given("colour", "blue", 20), seed=0)
-        >>> {table["colour"][row] for row in rows}
-        {'blue'}
-        """
-        rows = device_rows("the matrix", matrix) if holds_device_rows(matrix) else np.asarray(matrix)
-        codes, xp = [], namespace_of(rows)
-        for start, stop in self.matrix_spans.values():
-            block = rows[:, start:stop]
-            codes.append(to_numpy(xp.where(xp.any(block != 0, axis=1), xp.argmax(block, axis=1), stop - start)))
-        return RowIndex.of(codes, [column.width for column in self._columns])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, cast
@@ -100,18 +101,9 @@ def fit_source(
     InputError
         For settings, declarations or a source that cannot be used at all, or when every column fails.
     """
-    random_state = settings["random_state"]
-    seed = secrets.randbits(32) if random_state is None else int(_FIT_SEED(random_state, "random_state"))
-    seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
-    settings = {**settings, "random_state": seed}
+    settings = with_seed(settings, None if earlier_fit is None else earlier_fit.seed)
     schema = TableSchema.declare(settings["columns"], table.schema, table.name).with_found(found)
-    fields = table.fields(schema.names)
-    sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
-    if sample is not None:
-        sample_bytes = sample.size(fields, table.rows)
-        with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)):
-            table = sample.take(table, schema.names, seed)
-    with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)) as run:
+    with training_run(table, schema, settings, run_settings) as run:
         watch = Stopwatch()
         model = _fit_rows(run, schema, settings, earlier_fit, watch)
     name = "reference" if run.engine == "auto" else run.engine  # as `choose_engine` has it
@@ -119,19 +111,50 @@ def fit_source(
     return Fit(model, watch.seconds, f"{name}, {reason}")
 
 
+def with_seed(settings: Settings, seed: int | None = None) -> Settings:
+    """Settings with a seed, which is drawn where there is none; the columns of a model share one."""
+    random_state = settings["random_state"]
+    random_state = secrets.randbits(32) if random_state is None else int(_FIT_SEED(random_state, "random_state"))
+    return {**settings, "random_state": random_state if seed is None else seed}
+
+
+@contextmanager
+def training_run(table: Source, schema: TableSchema, settings: Settings, run_settings: RunSettings) -> Iterator[Run]:
+    """The run over the training rows of a source: all of them, or the sample that the settings say."""
+    fields = table.fields(schema.names)
+    sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
+    if sample is not None:
+        sample_bytes = sample.size(fields, table.rows)
+        with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)):
+            table = sample.take(table, schema.names, settings["random_state"])
+    with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)) as run:
+        yield run
+
+
+def infer_kinds(run: Run, declared: TableSchema, settings: Settings) -> tuple[Sampled, TableSchema]:
+    """A sample of the rows of a run, and the columns, each with the kind that the sample shows."""
+    check_settings(settings)
+    research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in declared.used)
+    sampled = Sampled.of(run, declared.needed or declared.names, settings["random_state"], fine=not research)
+    return sampled, _kinds_in(sampled, declared, settings)
+
+
+def _kinds_in(sampled: Sampled, declared: TableSchema, settings: Settings) -> TableSchema:
+    """The columns, each with the kind that the sample shows or that was declared."""
+    source, threads = sampled.run.source, sampled.run.executor.threads
+    return declared.inferred(
+        sampled.rows, source.name, lambda spec: spec.inference_settings(settings, source.rows), threads
+    )
+
+
 def _fit_rows(
     run: Run, schema: TableSchema, settings: Settings, earlier_fit: TableModel | None, watch: Stopwatch
 ) -> TableModel:
     """Fit the declared columns on all rows of a run."""
-    check_settings(settings)
-    source = run.source
-    seed = settings["random_state"]
-    research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
-    sampled = Sampled.of(run, schema.needed or schema.names, seed, fine=not research)
-    declared, threads = schema, run.executor.threads
-    schema = schema.inferred(
-        sampled.rows, source.name, lambda spec: spec.inference_settings(settings, source.rows), threads
-    )
+    source, seed = run.source, settings["random_state"]
+    # What all rows would make of text would be known after rows that are read once are gone.
+    declared = schema if source.repeatable else schema.as_expected()
+    sampled, schema = infer_kinds(run, declared, settings)
     watch.lap("sample and kinds")
     if not source.repeatable and settings["algorithm"] == "exact" and schema.has_mixtures:
         raise read_once(source.name)
@@ -150,6 +173,11 @@ def _fit_rows(
         except InputError as second_problem:  # one that is refuted twice has failed
             refit = FittedColumns(failed={name: naming(name, second_problem)})
         fitted = fitted.with_others(refit)
+    conflicts = declared.conflicts(fitted.specs)
+    if conflicts.columns:
+        conflicts = _kinds_in(sampled, conflicts, settings)
+        refit = fit_table(Sampled(run, sampled.rows), conflicts, settings, watch)
+        fitted, schema = fitted.without(conflicts.names).with_others(refit), schema.with_others(conflicts)
     schema = schema.with_others(TableSchema(tuple(fitted.specs.values())))
     failed = {name: str(fitted.failed[name]) for name in schema.names if name in fitted.failed}
     if failed and not fitted.columns:
@@ -206,6 +234,11 @@ class FittedColumns:
         rows, specs = max(self.rows, fitted.rows), self.specs | fitted.specs
         return FittedColumns(columns, summaries, failed | fitted.failed, rows, specs)
 
+    def without(self, names: Collection[str]) -> FittedColumns:
+        """Take out columns that are neither numbers nor failed."""
+        columns = {name: column for name, column in self.columns.items() if name not in names}
+        return replace(self, columns=columns, specs={name: s for name, s in self.specs.items() if name not in names})
+
 
 @quiet_k_means()
 def fit_table(
@@ -232,10 +265,9 @@ def fit_table(
         For a source without rows. What is wrong with single columns is told by `failed`.
     """
     run, source = sampled.run, sampled.run.source
-    if sampled.rows.num_rows == 0:
-        raise InputError(f"{source.name}: there are no rows to fit on")
+    refuse_empty(sampled)
     _refuse_logarithms(source, schema)
-    plan_results = _plan_columns(sampled, schema, settings, final=final)
+    plan_results = plan_columns(sampled, schema, settings, final=final)
     watch.lap("plan")
     scan_plans = {name: plan for name, plan in plan_results.good.items() if plan.needs_rows}
     if not scan_plans and not plan_results.failed:  # one scan at least counts the rows
@@ -249,6 +281,12 @@ def fit_table(
     fitted = _fit_planned(run, plans, scan_results.good, rows)
     watch.lap("fit")
     return replace(fitted, failed=plan_results.failed | scan_results.failed | fitted.failed)
+
+
+def refuse_empty(sampled: Sampled) -> None:
+    """Refuse a source without rows."""
+    if sampled.rows.num_rows == 0:
+        raise InputError(f"{sampled.run.source.name}: there are no rows to fit on")
 
 
 def _refuse_logarithms(source: Source, schema: TableSchema) -> None:
@@ -284,7 +322,7 @@ def _fit_planned(
     return FittedColumns(numbers.good | other_columns.good, summaries, failed, rows, specs)
 
 
-def _plan_columns(sampled: Sampled, schema: TableSchema, settings: Settings, *, final: bool) -> Results[ColumnPlan]:
+def plan_columns(sampled: Sampled, schema: TableSchema, settings: Settings, *, final: bool) -> Results[ColumnPlan]:
     """Plans of the columns of a schema from the sample; some need another scan of the rows before."""
     run, rows, names = sampled.run, sampled.rows, set(sampled.rows.schema.names)
     planners = schema.planners(settings, final=final)

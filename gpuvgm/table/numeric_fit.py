@@ -17,7 +17,7 @@ from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed
 from gpuvgm.estimator import RowsOfSource
-from gpuvgm.execution import DaskExecutor, LocalExecutor, Run, map_columns, rows_on_workers, summarise_columns
+from gpuvgm.execution import LocalExecutor, Run, map_columns, rows_on_workers, summarise_columns
 from gpuvgm.io import Block
 from gpuvgm.mixture import ColumnFit, Rows, fit, quiet_k_means
 from gpuvgm.summary import Floats, Summary
@@ -132,14 +132,14 @@ def _fit_columns(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -
 
 def _fit_each(run: Run, note: Callable[[str, Any], None], columns: dict[str, NumberFit]) -> Results[NumberFit]:
     """Each column fitted on its summary: by the GPUs of a cluster that has some, else in threads of this process."""
-    executor = run.executor
-    if not isinstance(executor, DaskExecutor) or run.engine != "cuda":
+    cluster = run.cluster
+    if cluster is None or run.engine != "cuda":
         engine = get_engine(run.here.engine)
-        return map_columns(executor.threads, lambda column: column.fit_cells(engine), columns, note)
-    names, parts = list(columns), executor.worker_threads
+        return map_columns(run.executor.threads, lambda column: column.fit_cells(engine), columns, note)
+    names, parts = list(columns), cluster.worker_threads
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
-    for share in executor.gather(partial(_fit_share, run.engine), shares):
+    for share in cluster.gather(partial(_fit_share, run.engine), shares):
         for name, result in share.items():
             fitted[name] = result if isinstance(result, Exception) else replace(columns[name], outcome=result)
             note(name, fitted[name])

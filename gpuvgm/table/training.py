@@ -75,8 +75,8 @@ class TrainingRows:
     seed : int
         Seed of everything random: conditions, the rows that meet them, and the order of rows.
     columns : sequence of str, optional
-        Columns to condition on, as for `Conditions`; by default all one-hot encoded categorical ones. An empty list
-        means none.
+        Columns to condition on; by default all one-hot encoded categorical ones, as CTGAN does. Continuous and mixed
+        columns may be named too: their modes are conditioned on then, as CTAB-GAN does. An empty list means none.
     folder : path, optional
         Folder for place="disk", where it keeps the files gpuvgm-rows and gpuvgm-index. A folder holds the rows of one
         object: those of an older one are replaced.
@@ -86,7 +86,8 @@ class TrainingRows:
     transformer : TableTransformer
         The fitted table.
     conditions : Conditions
-        The conditional vectors; its width and spans.
+        The conditional vectors: how long they are and which one-hot columns they have; it draws them, and makes those
+        of a given value.
     index : RowIndex
         Rows by the one-hot column that is 1, for each column that is conditioned on.
     width : int

@@ -21,10 +21,11 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
 
     Parameters
     ----------
-    columns : None, list of str, or dict
+    columns : None, list of str, dict, or TableSchema
         The columns to encode, and how. None: all columns; a list: those named. The kind of each is inferred. A dict
         maps names to a kind ("continuous", "mixed", "categorical", "general", "id", "pass", "drop") or to a dict of
-        kind and options; kinds of columns that it does not name are inferred. Options of a column override the
+        kind and options; kinds of columns that it does not name are inferred. What `gpuvgm.kinds` gives, and `schema_`
+        of another fit, is taken as it is. Options of a column override the
         arguments below. They are: `modal` (values that get one-hot columns of their own; None stands for missing
         values), `integer` (round decoded values), `log` (fit the logarithms), `clip` (general columns: keep new rows
         within [-1, 1]), `na_values` (text that means a missing value, of text that is numbers, dates or times), `parse`

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError, SourceChangedError, counted, listed
-from gpuvgm.execution import DaskExecutor, LocalExecutor, Partition, Run
+from gpuvgm.execution import LocalExecutor, Partition, Run
 from gpuvgm.files import SIGNALS
 from gpuvgm.io import (
     FileSource,
@@ -567,11 +567,11 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
     the other from the results of blocks.
     """
     width = len(parts.schema)
-    if isinstance(run.executor, DaskExecutor) and run.source.read_apart and run.source.rows:
+    if run.cluster is not None and run.source.read_apart and run.source.rows:
         cuts = [0, *(stop for _, stop in parts.files(run.source.rows))]
         partitions = run.partitions(columns, width, cuts=cuts)
         missing = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
-        for partition, entry in run.executor.each(partial(write_part, parts, encode), missing):
+        for partition, entry in run.cluster.each(partial(write_part, parts, encode), missing):
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))

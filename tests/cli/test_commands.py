@@ -52,11 +52,11 @@ def test_the_commands_and_options_are_those_that_work():
             "summaries",
             "add",
             "failed",
-            "resume",
             "verbose",
             *machine,
             *memory,
         },
+        "kinds": {"out", "delimiter", "effort", "seed", *machine, *memory},
         "transform": {
             "model",
             "delimiter",

@@ -12,10 +12,9 @@ import polars
 import pyarrow as pa
 import pytest
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
-from gpuvgm import Conditions, TableTransformer
+from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.errors import ColumnsFailed, InputError
 
 LARGE = pa.array([-(2**60) - 77, *(2**60 + i for i in range(100))])
@@ -175,16 +174,13 @@ def test_a_fit_of_what_failed_counts_its_rows() -> None:
 def test_conditions_leave_rows_without_a_code_out() -> None:
     spec = {"a": {"kind": "categorical", "unknown": "ignore"}}
     transformer = TableTransformer(spec).fit({"a": np.array(["x"] * 6 + ["y"] * 4)})
-    conditions = Conditions(transformer)
-    matrix = transformer.transform({"a": np.array(["z", "y", "z"])}, layout="onehot")
-    index = conditions.index(matrix)
+    rows = TrainingRows(transformer, {"a": np.array(["z", "y", "z"])})
+    conditions, index = rows.conditions, rows.index
     assert index.pick(conditions.given("a", "y", 5), seed=0).tolist() == [1] * 5
     with pytest.raises(InputError, match="no row has a 1 in one-hot column 0"):
         index.pick(conditions.given("a", "x", 1), seed=0)
-    with pytest.raises(NotFittedError):
-        Conditions(TableTransformer())
     with pytest.raises(InputError, match="give a list of names"):
-        Conditions(transformer, "a")
+        TrainingRows(transformer, {"a": np.array(["y"])}, columns="a")
 
 
 def test_wide_batches_stay_small() -> None:

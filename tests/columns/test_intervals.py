@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, strategies as st
 
-from gpuvgm import TableTransformer
+from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
 from gpuvgm.columns.model import column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io import from_plain, plain
-from gpuvgm.table import Conditions
 from tests.harness.device.module import up
 
 ROWS = 60_000
@@ -288,12 +287,13 @@ def test_values_of_any_type_come_back(values: Any) -> None:
     assert back["x"].to_pylist() == table["x"].to_pylist()
 
 
-def test_it_is_no_condition(fitted: TableTransformer) -> None:
-    assert Conditions(fitted).names == ("shop",)
+def test_it_is_no_condition(fitted: TableTransformer, table: pa.Table) -> None:
+    rows = table.slice(0, 100)
+    assert TrainingRows(fitted, rows).conditions.names == ("shop",)
     with pytest.raises(
         InputError, match='column "city" is a categorical column, which has no one-hot columns .* max_categories'
     ):
-        Conditions(fitted, ["city"])
+        TrainingRows(fitted, rows, columns=["city"])
 
 
 def test_models_of_both_encodings_have_a_distance(fitted: TableTransformer, table: pa.Table) -> None:
@@ -328,7 +328,7 @@ def test_infrequent_categories_share_the_last_column(table: pa.Table) -> None:
     assert figures.infrequent_rows == counts[19:].sum()
     coming_back = sum(a == b for a, b in zip(expected, table["city"].to_pylist(), strict=True))
     assert figures.level_agreement <= coming_back / ROWS
-    assert Conditions(fitted).names == ("city", "shop")
+    assert TrainingRows(fitted, table.slice(0, 100)).conditions.names == ("city", "shop")
 
 
 def test_categories_are_those_of_scikit_learn(table: pa.Table) -> None:
@@ -364,7 +364,7 @@ def test_infrequent_categories_are_known_and_others_are_not() -> None:
         fitted.transform({"x": np.array(["e"])})
     lenient = TableTransformer(max_categories=2, unknown="ignore").fit(rows)
     np.testing.assert_array_equal(lenient.transform({"x": np.array(["c", "e"])}, layout="onehot"), [[0, 1], [0, 0]])
-    assert Conditions(fitted).given("x", "d", 1).code.tolist() == [1]
+    assert TrainingRows(fitted, rows).conditions.given("x", "d", 1).code.tolist() == [1]
 
 
 def test_infrequent_categories_survive_files_and_more_rows(reloaded: Any) -> None:

@@ -7,7 +7,6 @@ import pickle
 from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -174,22 +173,18 @@ def test_summaries_of_different_grids_do_not_merge(column: np.ndarray, grid: Gri
         Summary.from_array(column, grid).merge(Summary.from_array(column, other))
 
 
-def test_saved_and_loaded(column: np.ndarray, grid: Grid, tmp_path: Path) -> None:
+def test_written_and_read(column: np.ndarray, grid: Grid) -> None:
     summary = Summary.from_array(column, grid)
-    summary.save(tmp_path / "a.arrow")
-    loaded = Summary.load(tmp_path / "a.arrow")
+    loaded = Summary.from_bytes(written(summary), "a")
     assert same(loaded, summary)
     assert loaded.grid.fingerprint == grid.fingerprint
     assert same(loaded.merge(summary), summary.merge(summary))
     np.testing.assert_array_equal(loaded.cells().mean, summary.cells().mean)
 
 
-def test_damaged_summary_is_refused(column: np.ndarray, grid: Grid, tmp_path: Path) -> None:
-    path = tmp_path / "a.arrow"
-    Summary.from_array(column, grid).save(path)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ModelFileError, match="damaged"):
-        Summary.load(path)
+def test_damaged_summary_is_refused(column: np.ndarray, grid: Grid) -> None:
+    with pytest.raises(ModelFileError, match="a: .*damaged"):
+        Summary.from_bytes(written(Summary.from_array(column, grid))[:1000], "a")
 
 
 def _windows(change: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
@@ -226,9 +221,9 @@ HEADERS = {
 
 @pytest.mark.parametrize(("change", "message"), HEADERS.values(), ids=HEADERS)
 def test_headers_that_no_summary_has_are_refused(
-    column: np.ndarray, grid: Grid, tmp_path: Path, change: dict[str, Any], message: str
+    column: np.ndarray, grid: Grid, change: dict[str, Any], message: str
 ) -> None:
-    table = written(Summary.from_array(column, grid), tmp_path)
+    table = pa.ipc.open_file(written(Summary.from_array(column, grid))).read_all()
     header = json.loads(table.schema.metadata[b"gpuvgm.summary"])
     header |= {name: value(header[name]) if callable(value) else value for name, value in change.items()}
     with pytest.raises(ModelFileError, match=f"^a: .*{message}"):
@@ -249,9 +244,9 @@ def test_headers_that_no_summary_has_are_refused(
     ],
 )
 def test_numbers_that_no_summary_has_are_refused(
-    column: np.ndarray, grid: Grid, tmp_path: Path, name: str, place: int, value: Any, message: str
+    column: np.ndarray, grid: Grid, name: str, place: int, value: Any, message: str
 ) -> None:
-    table = written(Summary.from_array(column, grid), tmp_path)
+    table = pa.ipc.open_file(written(Summary.from_array(column, grid))).read_all()
     numbers = table[name].to_pylist()
     numbers[place] = value
     type_ = pa.float64() if isinstance(value, float) else table.schema.field(name).type
@@ -267,9 +262,10 @@ def bytes_of(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def written(summary: Summary, folder: Path) -> pa.Table:
-    summary.save(folder / "a.arrow")
-    return pa.ipc.open_file(pa.BufferReader((folder / "a.arrow").read_bytes())).read_all()
+def written(summary: Summary) -> bytes:
+    sink = pa.BufferOutputStream()
+    summary.write(sink)
+    return sink.getvalue().to_pybytes()
 
 
 def test_overflow_in_the_frame_of_a_tiny_sample_is_refused() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from gpuvgm import Conditions, TableTransformer
+from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.errors import InputError
+from gpuvgm.table.conditions import Conditions
 from tests.columns.tables import DECLARED, table
 
 ROWS = 4000
@@ -61,7 +63,8 @@ def test_draws_follow_the_counts(transformer: TableTransformer, logarithmic: boo
 
 def test_picked_rows_answer_their_conditions(transformer: TableTransformer, conditions: Conditions) -> None:
     matrix = transformer.transform(table(ROWS, 0), layout="onehot")
-    index, drawn = conditions.index(matrix), conditions.draw(3000, seed=1)
+    index = TrainingRows(transformer, table(ROWS, 0), columns=conditions.names).index
+    drawn = conditions.draw(3000, seed=1)
     picked = index.pick(drawn, seed=2)
     starts = np.array([start for start, _ in conditions.matrix_spans.values()])
     np.testing.assert_array_equal(matrix[picked, starts[drawn.column] + drawn.code], 1)
@@ -107,6 +110,7 @@ def test_columns_without_codes_are_refused(transformer: TableTransformer) -> Non
 def test_a_code_without_rows_is_named(transformer: TableTransformer, conditions: Conditions) -> None:
     matrix = transformer.transform(table(ROWS, 0), layout="onehot")
     start, stop = conditions.matrix_spans["city"]
-    few = matrix[matrix[:, stop - 1] == 0]
+    few = table(ROWS, 0).filter(pa.array(matrix[:, stop - 1] == 0))
+    index = TrainingRows(transformer, few, columns=conditions.names).index
     with pytest.raises(InputError, match="no row has a 1 in one-hot column 4"):
-        conditions.index(few).pick(conditions.at("city", stop - start - 1, 1), seed=0)
+        index.pick(conditions.at("city", stop - start - 1, 1), seed=0)

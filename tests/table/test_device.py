@@ -525,14 +525,6 @@ def test_a_matrix_that_the_device_can_never_hold(device: Any, baseline: TableTra
     assert sum(map(len, batches)) == ROWS
 
 
-def test_conditions_are_indexed_on_the_device(place: Any, baseline: TableTransformer) -> None:
-    matrix = baseline.transform(arrays(), layout="onehot")
-    conditions = gpuvgm.Conditions(baseline, ["truth", "gaps"])
-    found, expected = conditions.index(place.up(matrix)), conditions.index(matrix)
-    for one, other in zip((*found.rows, *found.starts), (*expected.rows, *expected.starts), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_set_output_and_files(place: Any, baseline: TableTransformer, tmp_path: Any) -> None:
     here, given = clone_on(baseline, "cuda"), place.resident(arrays())
     table = clone_on(here, "cuda").set_output(transform="pyarrow").transform(given)

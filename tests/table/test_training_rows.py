@@ -16,12 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm import Conditions, TableTransformer, TrainingRows
+from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.arrays import mixed
 from gpuvgm.errors import InputError
 from gpuvgm.io import locked
 from gpuvgm.io.locks import LOCKS
 from gpuvgm.table import conditions, training
+from gpuvgm.table.conditions import Conditions
 from gpuvgm.table.shuffling import permuted
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.module import up
@@ -96,9 +97,10 @@ def test_sources_of_every_sort(
 
 
 def test_drawn_rows_answer_their_conditions(fitted: TableTransformer, matrix: Any) -> None:
-    rows, conditions = TrainingRows(fitted, table(), seed=3), Conditions(fitted)
+    rows = TrainingRows(fitted, table(), seed=3)
+    conditions = rows.conditions
     batch = rows.batch(2000)
-    assert rows.conditions.names == conditions.names == ("word", "sure", "wide")
+    assert conditions.names == ("word", "sure", "wide")
     assert batch.vectors.shape == (2000, conditions.width) and np.all(batch.vectors.sum(axis=1) == 1)
     for number, (name, (start, stop)) in enumerate(conditions.matrix_spans.items()):
         asked, first = batch.mask[:, number] == 1, conditions.spans[name][0]
@@ -191,11 +193,11 @@ def test_codes_of_one_byte_and_of_two(place: Any) -> None:
 
 def test_rows_do_not_follow_from_the_draw_of_their_conditions(fitted: TableTransformer, matrix: Any) -> None:
     """The frequent category is drawn by the smallest uniforms: all its rows must be as likely all the same."""
-    conditions = Conditions(fitted, ["word"])
+    training = TrainingRows(fitted, table(), columns=["word"], seed=1)
+    conditions, trained = training.conditions, training.batch(4000)
     drawn = conditions.draw(4000, seed=1)
     own = np.flatnonzero(drawn.code == 0)
-    picked = conditions.index(matrix).pick(drawn, seed=1)[own]
-    trained = TrainingRows(fitted, table(), columns=["word"], seed=1).batch(4000)
+    picked = training.index.pick(drawn, seed=1)[own]
     batch = np.array(numbers_of(trained.rows[trained.vectors[:, 0] == 1], matrix))
     held = np.flatnonzero(matrix[:, conditions.matrix_spans["word"][0]] == 1)
     for rows in (picked, batch):
@@ -383,9 +385,7 @@ def test_conditions_are_those_of_the_rows(logarithmic: bool) -> None:
     assert drawn[own[0] + 2] == 0, "no row is green"
 
     whole = TrainingRows(fitted, colours)
-    assert (
-        whole.conditions.probabilities("colour").tolist() == gpuvgm.Conditions(fitted).probabilities("colour").tolist()
-    )
+    assert whole.conditions.probabilities("colour").tolist() == Conditions(fitted).probabilities("colour").tolist()
 
 
 def test_rows_without_any_category() -> None:

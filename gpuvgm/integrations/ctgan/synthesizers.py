@@ -12,7 +12,8 @@ from itertools import count, islice
 from numbers import Integral
 from os import fspath
 from pathlib import Path
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -69,11 +70,54 @@ class _Request:
         return LocalExecutor(1, None if tell is None else lambda drawn_rows: tell("sample", drawn_rows, self.rows))
 
 
+@dataclass(frozen=True, slots=True)
+class _FitRequest:
+    """What `fit` is asked for, beside rows and columns."""
+
+    steps: int | None
+    epochs: int
+    place: Place
+    folder: str | Path | None
+    checkpoint: str | Path | None
+    checkpoint_steps: int
+    resume: bool
+    progress: Progress | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """Steps of a training: of each epoch, and of all."""
+
+    per_epoch: int
+    total: int
+
+    def ends_epoch(self, number: int) -> bool:
+        """Whether a step is the last one of its epoch."""
+        return (number + 1) % self.per_epoch == 0
+
+
+class _Networks(Protocol):
+    """The networks of a training, with their optimizers."""
+
+    @property
+    def parts(self) -> Mapping[str, Any]:
+        """Objects with a state, which a checkpoint keeps."""
+
+    def losses(self, numbers: Iterable[int], first: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Learn a step for each number, of which `first` is the first, and yield it with its losses."""
+
+
 class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
-    """Base of both synthesizers: sources of rows, conditions, model files and checkpoints."""
+    """Base of both synthesizers: sources of rows, the training, conditions, model files and checkpoints.
+
+    What is a synthesizer's own are its networks (`_new_networks`, `_network`, `_build`), the steps of an epoch
+    (`_steps_of_epoch`), which losses are kept (`_record`), and the attribute of its transformer (`_take`).
+    """
 
     EFFORT: ClassVar[Effort] = "research"  # of the fit, unless `encoding` says otherwise
     CTGANS: ClassVar[Any]  # class of ctgan, whose hyperparameters these are
+    LOSSES: ClassVar[list[str]]  # columns of `loss_values`
+    ROWS: ClassVar[Mapping[str, Any]] = MappingProxyType({})  # further arguments of `TrainingRows`
     _table: SampledTable | None = None  # where kinds were inferred, or rows had been encoded
     _refuse_to_forget = staticmethod(refuse_to_forget)
 
@@ -182,7 +226,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 f"name without {ModelFile.SUFFIX}"
             )
         parameters = inspect.signature(self.CTGANS.__init__).parameters
-        values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in parameters}
+        values = {name: self._hyperparameter(name) for name in parameters}
         plain = {name: _plain_value(value) for name, value in values.items() if isinstance(value, PLAIN)}
         synthesizer_settings = {
             "with": type(self).__name__.lower(),
@@ -228,60 +272,91 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         """Arrays of a model file that are not weights."""
         return {}
 
-    def _begin(
-        self,
-        train_data: Any,
-        discrete_columns: list[Any] | None,
-        columns: Any,
-        checkpoint: Checkpoint,
-        options: Mapping[str, Any],
-    ) -> tuple[DataTransformer, TrainingRows, SampledTable | None]:
-        """Return the fitted transformer, the rows to train on, and the maker of whole tables of samples.
+    def _hyperparameter(self, name: str) -> Any:
+        """A hyperparameter, which ctgan's classes keep with an underscore before its name or without."""
+        return vars(self).get(f"_{name}", vars(self).get(name))
 
-        `options` are those of the rows. A checkpoint of another training is refused.
+    def _train(self, train_data: Any, discrete_columns: list[Any] | None, columns: Any, request: _FitRequest) -> None:
+        """Fit the transformer on every row, then train: what `fit` of both synthesizers does."""
+        _check_count("steps", request.steps)
+        checkpoint = Checkpoint(request.checkpoint, request.checkpoint_steps, resume=request.resume)
+        options = {"place": request.place, "folder": request.folder, **self.ROWS}
+        transformer, rows, table = self._encode(train_data, discrete_columns, columns, checkpoint.seed, options)
+        checkpoint.begin(self._meaning(rows))
+        per_epoch = self._steps_of_epoch(rows)
+        self._take(transformer)
+        self._table = table
+        networks = self._new_networks(rows)
+        training = Training(checkpoint, networks.parts)
+        schedule = _Schedule(per_epoch, per_epoch * request.epochs if request.steps is None else request.steps)
+        self._learn(networks, training, schedule, request.progress)
+
+    def _learn(self, networks: _Networks, training: Training, schedule: _Schedule, progress: Progress | None) -> None:
+        """Make the remaining steps of a training, with a bar, and keep the losses."""
+        numbers, first = training.steps(schedule.total, progress), training.steps_done
+        bar = tqdm(numbers, total=schedule.total, initial=first, disable=not self._hyperparameter("verbose"))
+        try:
+            for number, losses in networks.losses(bar, first):
+                if text := self._record(training.losses, number, schedule, losses):
+                    bar.set_description(text)
+        finally:
+            self.loss_values = pd.DataFrame(training.losses, columns=self.LOSSES)
+
+    def _encode(
+        self, train_data: Any, discrete_columns: list[Any] | None, columns: Any, seed: int, options: Mapping[str, Any]
+    ) -> tuple[DataTransformer, TrainingRows, SampledTable | None]:
+        """The fitted transformer, the rows to train on, and the maker of whole tables of samples.
+
+        `options` are those of the rows. Kinds of CTGAN's own are not those of a whole table, which has no maker then.
         """
-        transformer = DataTransformer()
-        sampled_table: SampledTable | None = None  # kinds of CTGAN's own are not those of a whole table
         if isinstance(train_data, TrainingRows):
-            arguments = {"discrete_columns": discrete_columns, "columns": columns, "encoding": self._encoding}
-            stray = [name for name, value in {**arguments, "folder": options["folder"]}.items() if value]
-            stray += ["place"] * (options["place"] != "memory")
-            if stray:
-                raise InputError(f"TrainingRows are encoded and have their place: leave out {listed(stray)}")
-            rows = train_data
-            transformer.take(rows.transformer)
-            sampled_table = SampledTable(rows.transformer, {}, self._enforce_min_max_values)
-        else:
-            source = any_source(train_data)
-            if not source.repeatable:
-                raise InputError(
-                    f"{source.name}: is read twice, to fit the encoder and to encode, which an iterator cannot be: "
-                    "give a file or a frame, or fit a TableTransformer and give TrainingRows"
-                )
-            as_ctgan = discrete_columns is not None
-            if as_ctgan and columns is not None:
-                raise InputError("columns says what all columns are: leave out discrete_columns")
-            if as_ctgan:
-                transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
-                transformer.fit(train_data, discrete_columns or ())
-                rows = transformer.rows(train_data, checkpoint.seed, **options)
-            else:
-                table = self._fitted_table(source, columns)
-                sampled_table = SampledTable.of_source(
-                    table,
-                    source,
-                    enforce=self._enforce_min_max_values,
-                    fitted_by_user=isinstance(columns, TableTransformer),
-                )
-                transformer.take(table)
-                rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
+            self._refuse_stray({"discrete_columns": discrete_columns, "columns": columns}, options)
+            transformer = DataTransformer()
+            transformer.take(train_data.transformer)
+            return transformer, train_data, SampledTable(train_data.transformer, {}, self._enforce_min_max_values)
+        source = any_source(train_data)
+        if not source.repeatable:
+            raise InputError(
+                f"{source.name}: is read twice, to fit the encoder and to encode, which an iterator cannot be: "
+                "give a file or a frame, or fit a TableTransformer and give TrainingRows"
+            )
+        if discrete_columns is None:
+            return self._encode_inferred(source, columns, seed, options)
+        if columns is not None:
+            raise InputError("columns says what all columns are: leave out discrete_columns")
+        transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
+        transformer.fit(train_data, discrete_columns)
+        return transformer, transformer.rows(train_data, seed, **options), None
+
+    def _refuse_stray(self, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        """Refuse arguments that say again how `TrainingRows` are encoded, or where they are kept."""
+        arguments = {**arguments, "encoding": self._encoding, "folder": options["folder"]}
+        stray = [name for name, value in arguments.items() if value] + ["place"] * (options["place"] != "memory")
+        if stray:
+            raise InputError(f"TrainingRows are encoded and have their place: leave out {listed(stray)}")
+
+    def _encode_inferred(
+        self, source: Source, columns: Any, seed: int, options: Mapping[str, Any]
+    ) -> tuple[DataTransformer, TrainingRows, SampledTable]:
+        """What `_encode` gives of a table whose kinds are inferred, or given for all its columns."""
+        table = self._fitted_table(source, columns)
+        sampled_table = SampledTable.of_source(
+            table,
+            source,
+            enforce=self._enforce_min_max_values,
+            fitted_by_user=isinstance(columns, TableTransformer),
+        )
+        transformer = DataTransformer()
+        transformer.take(table)
+        return transformer, TrainingRows(table, source, seed=seed, **options), sampled_table
+
+    def _meaning(self, rows: TrainingRows) -> dict[str, Any]:
+        """Settings that a training must share with the checkpoint that it goes on from."""
         hyperparameters = {
             name.lstrip("_"): _plain_value(value) for name, value in vars(self).items() if isinstance(value, PLAIN)
         }
         meaning = {name: value for name, value in hyperparameters.items() if name not in NOT_MEANT}
-        meaning |= {"columns": rows.transformer.model_.fingerprint(), "rows": rows.digest}
-        checkpoint.begin(meaning)
-        return transformer, rows, sampled_table
+        return meaning | {"columns": rows.transformer.model_.fingerprint(), "rows": rows.digest}
 
     def _fitted_table(self, source: Source, columns: Any) -> TableTransformer:
         """The fitted columns of a table, of kinds that are inferred or given."""
@@ -350,6 +425,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     """
 
     CTGANS: ClassVar[Any] = ctgan.CTGAN
+    LOSSES: ClassVar[list[str]] = ["Epoch", "Generator Loss", "Discriminator Loss"]
 
     @_repeatable
     def fit(  # noqa: PLR0913
@@ -420,36 +496,17 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             self._validate_discrete_columns(train_data, discrete_columns)
         if self._batch_size % self.pac:
             raise InputError(f"batch_size={self._batch_size} is no multiple of pac={self.pac}")
-        _check_count("steps", steps)
-        state_file = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        encoder_and_rows = self._begin(
-            train_data, discrete_columns, columns, state_file, {"place": place, "folder": folder}
+        request = _FitRequest(
+            steps=steps,
+            epochs=self._epochs if epochs is None else epochs,
+            place=place,
+            folder=folder,
+            checkpoint=checkpoint,
+            checkpoint_steps=checkpoint_steps,
+            resume=resume,
+            progress=progress,
         )
-        self._transformer, rows, self._table = encoder_and_rows
-        self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
-        conditions = self._data_sampler.dim_cond_vec()
-        width = self._transformer.output_dimensions
-        self._generator = self._new_generator().to(self._device)
-        critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
-        pair = _Pair(self, rows, self._generator, critic.to(self._device))
-        training = Training(state_file, pair.parts)
-        per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
-        total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
-        bar = tqdm(training.steps(total, progress), total=total, initial=training.steps_done, disable=not self._verbose)
-        try:
-            for number in bar:
-                for _ in range(self._discriminator_steps):
-                    critic_loss = pair.step_of_critic()
-                loss = pair.step_of_generator()
-                if (number + 1) % per_epoch == 0 or number + 1 == total:
-                    losses = {"Generator Loss": loss.item(), "Discriminator Loss": critic_loss.item()}
-                    epoch = number // per_epoch
-                    if training.losses and training.losses[-1]["Epoch"] == epoch:
-                        training.losses.pop()  # of its first steps, with which the training had ended before
-                    training.losses.append({"Epoch": epoch, **losses})
-                    bar.set_description("Gen. ({}) | Discrim. ({})".format(*map(_loss_text, losses.values())))
-        finally:
-            self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Generator Loss", "Discriminator Loss"])
+        self._train(train_data, discrete_columns, columns, request)
 
     def sample(
         self,
@@ -555,6 +612,35 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
                 candidates.append((np.sum(shares[codes]) / np.sum(shares), number, codes))
         return min(candidates, key=lambda candidate: candidate[0])[1:] if candidates else None
 
+    def _take(self, transformer: DataTransformer) -> None:
+        """Keep the transformer, where ctgan's class has it."""
+        self._transformer = transformer
+
+    def _steps_of_epoch(self, rows: TrainingRows) -> int:
+        """Steps of an epoch in each process."""
+        steps: int = len(rows) // (self._batch_size * processes()[1])
+        return max(steps, 1)
+
+    def _new_networks(self, rows: TrainingRows) -> _Networks:
+        """The networks to train on some rows."""
+        self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
+        self._generator = self._new_generator().to(self._device)
+        width = self._transformer.output_dimensions + self._data_sampler.dim_cond_vec()
+        critic = ctgan.Discriminator(width, self._discriminator_dim, pac=self.pac).to(self._device)
+        return _Pair(self, rows, self._generator, critic)
+
+    def _record(
+        self, history: list[dict[str, Any]], number: int, schedule: _Schedule, losses: Mapping[str, Any]
+    ) -> str:
+        """Add the losses of the last step of an epoch to the history, and give the text of the bar; else empty."""
+        if not schedule.ends_epoch(number) and number + 1 != schedule.total:
+            return ""
+        numbers, epoch = {name: loss.item() for name, loss in losses.items()}, number // schedule.per_epoch
+        if history and history[-1]["Epoch"] == epoch:
+            history.pop()  # of its first steps, with which the training had ended before
+        history.append({"Epoch": epoch, **numbers})
+        return "Gen. ({}) | Discrim. ({})".format(*map(_loss_text, numbers.values()))
+
     def _new_generator(self) -> Any:
         inputs = self._embedding_dim + self._data_sampler.dim_cond_vec()
         return ctgan.Generator(inputs, self._generator_dim, self._transformer.output_dimensions)
@@ -567,7 +653,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
 
     def _build(self, transformer: DataTransformer, counts_by_name: Mapping[str, Any]) -> None:
         """Set up the parts that sample; the weights of the network are loaded afterwards."""
-        self._transformer = transformer
+        self._take(transformer)
         counts = [counts_by_name[f"counts {number}"] for number in range(len(counts_by_name))]
         self._data_sampler = DataSampler.of_counts(counts, transformer.output_info_list, self._log_frequency)
         self._generator = self._new_generator()
@@ -593,6 +679,13 @@ class _Pair:
             "optimizer": self._optimizer,
             "critic_optimizer": self._critic_optimizer,
         }
+
+    def losses(self, numbers: Iterable[int], first: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Learn a step of the generator for each number, after those of the critic, and yield it with its losses."""
+        for number in numbers:
+            for _ in range(self._model._discriminator_steps):
+                critic_loss = self.step_of_critic()
+            yield number, {"Generator Loss": self.step_of_generator(), "Discriminator Loss": critic_loss}
 
     def step_of_critic(self) -> Any:
         """Loss of the critic, after which it has learned from a batch; the generator's gradient is not computed."""
@@ -680,6 +773,8 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
     EFFORT: ClassVar[Effort] = "auto"
     CTGANS: ClassVar[Any] = tvae.TVAE
+    LOSSES: ClassVar[list[str]] = ["Epoch", "Batch", "Loss"]
+    ROWS: ClassVar[Mapping[str, Any]] = MappingProxyType({"columns": []})  # it is not conditioned
 
     @_repeatable
     def fit(  # noqa: PLR0913
@@ -721,49 +816,17 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         >>> model.loss_values.columns.tolist()
         ['Epoch', 'Batch', 'Loss']
         """
-        _check_count("steps", steps)
-        state_file = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        options: dict[str, Any] = {"place": place, "folder": folder, "columns": []}
-        transformer, rows, table = self._begin(train_data, list_names(discrete_columns), columns, state_file, options)
-        rank = processes()
-        per_epoch = rows.batch_count(self.batch_size, rank[1])
-        if per_epoch == 0:
-            raise InputError(
-                f"{len(rows)} rows are less than a batch of {self.batch_size} for each of {rank[1]} processes"
-            )
-        self.transformer, self._table = transformer, table
-        width, device = self.transformer.output_dimensions, self._device
-        encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
-        self.decoder = self._new_decoder().to(device)
-        weights = [*encoder.parameters(), *self.decoder.parameters()]
-        optimizer = Adam(weights, weight_decay=self.l2scale)
-        parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
-        training = Training(state_file, parts)
-        total = per_epoch * self.epochs if steps is None else steps
-        epochs = count(training.steps_done // per_epoch)
-        all_batches = (
-            batch.rows for epoch in epochs for batch in rows.batches(self.batch_size, epoch=epoch, rank=rank)
+        request = _FitRequest(
+            steps=steps,
+            epochs=self.epochs,
+            place=place,
+            folder=folder,
+            checkpoint=checkpoint,
+            checkpoint_steps=checkpoint_steps,
+            resume=resume,
+            progress=progress,
         )
-        batches = islice(all_batches, training.steps_done % per_epoch, None)
-        bar = tqdm(training.steps(total, progress), total=total, initial=training.steps_done, disable=not self.verbose)
-        try:
-            for number in bar:
-                real = torch.from_dlpack(next(batches)).to(device)
-                optimizer.zero_grad()
-                mean, deviation, logarithm = encoder(real)
-                outputs, sigmas = self.decoder(torch.randn_like(deviation) * deviation + mean)
-                info, factor = self.transformer.output_info_list, self.loss_factor
-                loss = sum(tvae._loss_function(outputs, real, sigmas, mean, logarithm, info, factor))
-                loss.backward()
-                average(weights)
-                optimizer.step()
-                self.decoder.sigma.data.clamp_(0.01, 1.0)
-                epoch, batch = divmod(number, per_epoch)
-                training.losses.append({"Epoch": epoch, "Batch": batch, "Loss": loss.item()})
-                if batch == per_epoch - 1:
-                    bar.set_description(f"Loss: {_loss_text(loss.item())}")
-        finally:
-            self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
+        self._train(train_data, list_names(discrete_columns), columns, request)
 
     def sample(
         self,
@@ -841,6 +904,43 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         numbers = count() if request.conditions else range(request.rows // self.batch_size + 1)
         return self._give(self.transformer, map(generated, numbers), request, sigmas)
 
+    def _take(self, transformer: DataTransformer) -> None:
+        """Keep the transformer, where ctgan's class has it."""
+        self.transformer = transformer
+
+    def _steps_of_epoch(self, rows: TrainingRows) -> int:
+        """Steps of an epoch in each process.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
+        _, count_of_processes = processes()
+        steps = rows.batch_count(self.batch_size, count_of_processes)
+        if steps == 0:
+            raise InputError(
+                f"{len(rows)} rows are less than a batch of {self.batch_size} for each of {count_of_processes} "
+                "processes"
+            )
+        return steps
+
+    def _new_networks(self, rows: TrainingRows) -> _Networks:
+        """The networks to train on some rows."""
+        encoder = tvae.Encoder(self.transformer.output_dimensions, self.compress_dims, self.embedding_dim)
+        encoder = encoder.to(self._device)
+        self.decoder = self._new_decoder().to(self._device)
+        return _Autoencoder(self, rows, encoder, self.decoder)
+
+    def _record(
+        self, history: list[dict[str, Any]], number: int, schedule: _Schedule, losses: Mapping[str, Any]
+    ) -> str:
+        """Add the loss of a step to the history, and give the text of the bar at the end of an epoch; else empty."""
+        epoch, batch = divmod(number, schedule.per_epoch)
+        loss = losses["Loss"].item()
+        history.append({"Epoch": epoch, "Batch": batch, "Loss": loss})
+        return f"Loss: {_loss_text(loss)}" if schedule.ends_epoch(number) else ""
+
     def _new_decoder(self) -> Any:
         width = self.transformer.output_dimensions
         return tvae.Decoder(self.embedding_dim, self.decompress_dims, width)
@@ -850,8 +950,44 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
     def _build(self, transformer: DataTransformer, arrays: Mapping[str, Any]) -> None:
         """Set up the parts that sample; the weights of the network are loaded afterwards."""
-        self.transformer = transformer
+        self._take(transformer)
         self.decoder = self._new_decoder()
+
+
+class _Autoencoder:
+    """An encoder and its decoder, and a step of both (Xu et al. 2019, section 4.4)."""
+
+    def __init__(self, model: TVAE, rows: TrainingRows, encoder: Any, decoder: Any) -> None:
+        self._model, self._rows, self._encoder, self._decoder = model, rows, encoder, decoder
+        self._weights = [*encoder.parameters(), *decoder.parameters()]
+        self._optimizer = Adam(self._weights, weight_decay=model.l2scale)
+        self.parts = {"encoder": encoder, "decoder": decoder, "optimizer": self._optimizer}
+
+    def losses(self, numbers: Iterable[int], first: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Learn a batch for each number, of which `first` is the first, and yield it with its loss."""
+        for number, real in zip(numbers, self._batches(first), strict=False):  # batches have no end
+            yield number, {"Loss": self._step(torch.from_dlpack(real).to(self._model._device))}
+
+    def _batches(self, first: int) -> Iterator[Any]:
+        """The batches from a step on, epoch after epoch."""
+        model, rank = self._model, processes()
+        epoch, done = divmod(first, model._steps_of_epoch(self._rows))
+        epochs = (self._rows.batches(model.batch_size, epoch=number, rank=rank) for number in count(epoch))
+        return islice((batch.rows for batches in epochs for batch in batches), done, None)
+
+    def _step(self, real: Any) -> Any:
+        """Loss of a batch, after which both have learned from it."""
+        model, transformer = self._model, self._model.transformer
+        self._optimizer.zero_grad()
+        mean, deviation, logarithm = self._encoder(real)
+        outputs, sigmas = self._decoder(torch.randn_like(deviation) * deviation + mean)
+        spans, factor = transformer.output_info_list, model.loss_factor
+        loss = sum(tvae._loss_function(outputs, real, sigmas, mean, logarithm, spans, factor))
+        loss.backward()
+        average(self._weights)
+        self._optimizer.step()
+        self._decoder.sigma.data.clamp_(0.01, 1.0)
+        return loss.detach()
 
 
 def _plain_value(value: Any) -> Any:

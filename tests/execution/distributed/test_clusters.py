@@ -17,7 +17,7 @@ from distributed import WorkerPlugin
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import local_cluster as clusters
-from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.execution.dask import ClusterExecutor, DaskExecutor
 from tests.cli.running import document, invoke, run
 from tests.execution.distributed.working import wait_until
 
@@ -107,7 +107,7 @@ def test_a_client_that_fails_leaves_no_cluster(monkeypatch):
 def test_connecting_to_a_scheduler_that_runs(scheduler, table):
     with gpuvgm.cluster(scheduler) as client:
         executor = DaskExecutor(client, partition_rows=700)
-        assert executor.worker_threads == 1
+        assert ClusterExecutor.of(executor).worker_threads == 1
         assert gpuvgm.TableTransformer(executor=executor).fit(table).model_.rows == ROWS
     with gpuvgm.cluster(scheduler) as client:  # it goes on when a client leaves
         assert len(client.scheduler_info()["workers"]) == 1

@@ -16,8 +16,8 @@ from hypothesis import given, strategies as st
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.execution import any_source, dask as tasks
-from gpuvgm.execution.dask import WINDOW, DaskExecutor, in_shares
+from gpuvgm.execution import Run, any_source, dask as tasks
+from gpuvgm.execution.dask import WINDOW, ClusterExecutor, DaskExecutor, in_shares
 from tests.execution.distributed.working import (
     Piece,
     is_clean,
@@ -38,7 +38,7 @@ def nothing_is_left(client):
 
 @pytest.fixture
 def executor(client):
-    return DaskExecutor(client)
+    return ClusterExecutor(client)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
@@ -128,7 +128,7 @@ def test_a_scan_is_sent_as_one_graph(executor, client, monkeypatch):
 @pytest.mark.parametrize("call", ["map_merge", "stream", "each"])
 def test_progress_counts_every_row_once(client, call):
     seen = []
-    executor = DaskExecutor(client).reporting(seen.append)
+    executor = ClusterExecutor(client).reporting(seen.append)
     if call == "map_merge":
         executor.map_merge(uneven, pieces(17, rows=7), joined)
     else:
@@ -285,7 +285,7 @@ def test_partitions_fill_the_workers(executor):
     assert executor.rows_of_partitions(10**10) == 1 << 28
     assert executor.rows_of_partitions(10**10, 16) == 1 << 24
     assert executor.rows_of_partitions(10**10, 10**4) == 1 << 20
-    assert DaskExecutor(executor.client, partition_rows=7).rows_of_partitions(10**10) == 7
+    assert ClusterExecutor(executor.client, partition_rows=7).rows_of_partitions(10**10) == 7
 
 
 def test_copies_are_the_same_and_pickles_find_the_current_client(client, clusters):
@@ -295,6 +295,15 @@ def test_copies_are_the_same_and_pickles_find_the_current_client(client, cluster
     assert (again.client, again.partition_rows) == (client, 77)
     transformer = copy.deepcopy(gpuvgm.TableTransformer(executor=executor))
     assert transformer.executor is executor
+
+
+def test_a_user_has_the_cluster_alone_and_a_run_its_methods(client):
+    chosen = DaskExecutor(client, partition_rows=77, progress=print)
+    assert {name for name in dir(chosen) if name[0] != "_"} == {"client", "partition_rows", "progress"}
+    cluster = Run.over(any_source({"x": [1.0]}), "reference", chosen).cluster
+    assert (cluster.client, cluster.partition_rows, cluster.progress) == (client, 77, print)
+    assert ClusterExecutor.of(cluster) is cluster
+    assert Run.over(any_source({"x": [1.0]}), "reference").cluster is None
 
 
 def test_a_portion_has_rows(client):

@@ -14,7 +14,7 @@ import pytest
 from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import counted_values
-from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.execution.dask import ClusterExecutor
 from gpuvgm.execution.partitions import OpenPartition
 from gpuvgm.io import Manifest
 from tests.cli.running import run, start
@@ -130,7 +130,7 @@ def test_interrupted_tasks_end_at_their_next_block(client, monkeypatch, way):
         wait_until(lambda: at_work(client))
         raise KeyboardInterrupt
 
-    executor, parts = DaskExecutor(client), [Long(), Long()]
+    executor, parts = ClusterExecutor(client), [Long(), Long()]
     monkeypatch.setattr("gpuvgm.execution.dask.wait_for_any", interrupted)
     ways = {
         "map_merge": lambda: executor.map_merge(slow, parts, max),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.execution.dask import ClusterExecutor
 
 
 def kill_workers(client: Any, count: int = 1) -> list[int]:
@@ -20,7 +20,7 @@ def kill_workers(client: Any, count: int = 1) -> list[int]:
     return pids
 
 
-class Dying(DaskExecutor):
+class Dying(ClusterExecutor):
     """An executor whose first worker dies when some rows are done, and at some calls over held values.
 
     Parameters
@@ -38,7 +38,7 @@ class Dying(DaskExecutor):
         self.after, self.killed = after, []
         self.progress = self.watch
 
-    def reporting(self, progress: Callable[[int], None] | None) -> DaskExecutor:
+    def reporting(self, progress: Callable[[int], None] | None) -> ClusterExecutor:
         """The same executor, which listens itself."""
         return self
 

@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.execution.dask import DaskExecutor, HeldShares
+from gpuvgm.execution.dask import ClusterExecutor, DaskExecutor, HeldShares
 from tests.columns.tables import DECLARED, table
 from tests.execution.faults.killing import Dying, dying_at
 
@@ -106,7 +106,7 @@ def test_all_workers_are_lost_and_none_comes(cluster, rows, fitted, monkeypatch,
 def test_a_portion_that_always_kills_its_worker_is_given_up(cluster, rows, monkeypatch):
     client = cluster()
     with pytest.raises(EnvironmentProblem, match="Dask gave up a task whose worker died 4 times: give workers more"):
-        DaskExecutor(client).map_merge(deadly, [Fatal()], sum)
+        ClusterExecutor(client).map_merge(deadly, [Fatal()], sum)
 
 
 class Fatal:

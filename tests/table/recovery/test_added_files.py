@@ -1,8 +1,7 @@
-"""New files of a folder are added to a model without reading the old ones; a fit has nothing to resume."""
+"""New files of a folder are added to a model without reading the old ones."""
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pyarrow as pa
@@ -11,7 +10,6 @@ import pytest
 
 import gpuvgm
 from gpuvgm.datasets import mixed_table_rows
-from gpuvgm.errors import InputError, ModelFileError, SourceChangedError
 from tests.cli.running import invoke
 
 ROWS = 40_000
@@ -99,34 +97,3 @@ def test_what_cannot_be_added_or_fitted_again_is_refused(grown, options, message
     before = (place / "m.gpuvgm").read_bytes()
     assert message in invoke("fit", place / "data", "--model", place / "m.gpuvgm", *options, code=2).stderr
     assert (place / "m.gpuvgm").read_bytes() == before
-
-
-def test_a_fit_has_nothing_to_resume_and_says_so(grown):
-    place, _ = grown
-    command = ("fit", place / "data", "--model", place / "again.gpuvgm", "--columns", "city", "--resume")
-    assert "--resume: a fit has nothing to go on with; it begins again" in invoke(*command).stderr
-    assert gpuvgm.load(place / "again.gpuvgm").model_.rows == ROWS + 5000
-
-
-@pytest.mark.parametrize(
-    ("change", "message"), [("touch", "0.parquet was changed"), ("remove", "0.parquet was fitted")]
-)
-def test_old_files_that_changed_are_named(grown, change, message):
-    place, _ = grown
-    if change == "touch":
-        os.utime(place / "data" / "0.parquet", ns=(1, 1))
-    else:
-        (place / "data" / "0.parquet").unlink()
-    with pytest.raises(SourceChangedError, match=message):
-        gpuvgm.load(place / "m.gpuvgm").add_files(place / "data")
-
-
-def test_what_cannot_grow_is_refused(grown, data):
-    place, expected = grown
-    with pytest.raises(InputError, match="only files can be told apart"):
-        gpuvgm.load(place / "m.gpuvgm").add_files({"x": [1.0]})
-    expected.save(place / "bare.gpuvgm")
-    bare = gpuvgm.load(place / "bare.gpuvgm")
-    bare.model_.source["files"] = bare.model_.source["files"][:1]
-    with pytest.raises((InputError, ModelFileError), match="saved without its summaries|was fitted and is gone"):
-        bare.add_files(place / "data")

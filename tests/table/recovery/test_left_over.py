@@ -72,7 +72,6 @@ def test_every_writer_of_one_file_removes_what_is_left_over(tmp_path):
         "b.parquet": lambda path: model.transform({"x": [1.0]}, out=path),
         "m.gpuvgm": model.save,
         "folder": model.save,
-        "s.arrow": model.summaries_["x"].save,
     }
     for name, write in writers.items():
         killed(tmp_path / name)
