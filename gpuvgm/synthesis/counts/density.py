@@ -35,9 +35,9 @@ from gpuvgm.synthesis.counts.structure import Axis, Dependence, joint_counts
 from gpuvgm.synthesis.counts.tables import backed_off
 from gpuvgm.table import TableTransformer
 
-MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others
-FINE_STEP = 1e-7  # of a piece, half of a step
-UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
+MOST_LOST = 0.5  # nats that a row of datetimes may be less likely where they are counted from their origin
+FINE_STEP = 1e-7  # of a piece: half a step that is shorter is fine, and its share is the density times the step
+UNSEEN = 0.5  # rows that a category that was not in the fit counts for, or missing values that were not
 
 
 def density_finder(
@@ -118,10 +118,10 @@ def likeliest_bins(
         bins = bins_since(origin, numbers, persons, summaries[name], limits[name])
         parent, parent_codes = Axis(first), bin_finder(columns, first, engine)(rows)
         since, plain = (
-            _log_likelihood(parent, parent_codes, one, *density_finder(columns, one, engine)(rows))
-            for one in (bins, bins_by_name[name])
+            _log_likelihood(parent, parent_codes, tried, *density_finder(columns, tried, engine)(rows))
+            for tried in (bins, bins_by_name[name])
         )
-        # Bins know no calendar yet, which datetimes that are counted from others would lose.
+        # Bins do not know the calendar yet, which datetimes that are counted from their origin do not keep to.
         of_calendar = gain_of_days(origin.column, numbers_of_rows(origin.column, rows(name))[0])
         if since > plain + (of_calendar - MOST_LOST) * len(numbers):
             bins_since_origin[name], dependence = bins, counted
@@ -137,10 +137,10 @@ def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
 
 
 def _log_likelihood(parent: Axis, parent_codes: Codes, bins: Bins, codes: Codes, densities: Floats) -> float:
-    """Leave-one-out log-likelihood of a column's rows, in nats, with or without another column as parent."""
+    """Leave-one-out log-likelihood of a column's rows, in nats: with the parent or without it, whichever is more."""
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
-    _, without, *_, given = backed_off(counts, parent.levels).likelihoods
-    return max(given, without) + float(np.sum(densities))
+    _, without_parent, *_, with_parent = backed_off(counts, parent.levels).likelihoods
+    return max(with_parent, without_parent) + float(np.sum(densities))
 
 
 class _BinDensity:
