@@ -28,8 +28,8 @@ from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock
 FARTHEST_DAY = 1 << 22  # from 1970-01-01
-ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
-OFTEN = 4  # times as many rows as a clock lets expect, for a moment that has its own count
+ATOM_ROWS = 8  # of a time of the day, a day or a moment that is counted by itself
+OFTEN = 4  # times as many rows as the clock lets expect has a moment that is counted by itself
 PartName = Literal[
     "weekday",
     "day",
@@ -187,7 +187,7 @@ class Clock:
         return readings, half, day, cell
 
     def interval(self, low: float, high: float) -> tuple[float, float]:
-        """Readings of the steps that begin in an interval of numbers."""
+        """Readings at which the steps that begin in an interval of numbers start and end."""
         (begin, end), half = self.spans(np.array([low, high]))
         is_inside = not low > self.numbers(np.array([begin]))[0]
         return begin - half[0] if is_inside else begin + half[0], end + half[1]
@@ -220,7 +220,7 @@ class Clock:
         return day, places - kind * len(self.cells), xp.clip(inside, 0, 1)
 
     def numbers(self, readings: Floats, engine: Engine | None = None) -> Floats:
-        """Numbers with given readings, at the start of their step."""
+        """Numbers of readings, at the start of their step."""
         day, cell, inside = self._place(readings, engine)
         time = self.cells[cell] + inside * self._widths[cell]
         steps = np.floor(time / self.tick) * self.tick
@@ -243,7 +243,7 @@ class Clock:
         codes = [
             (cells + 1).astype(np.uint16) if name == "time" else xp.asarray(self.parts[name])[days] for name in names
         ]
-        return [xp.where(missing, np.uint16(0), one) for one in codes]
+        return [xp.where(missing, np.uint16(0), codes_of_part) for codes_of_part in codes]
 
 
 def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:
@@ -251,24 +251,25 @@ def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:
 
     Working days are those from Monday to Friday; other days have none, which is 0.
     """
-    own = first + np.arange(count)
-    days = np.arange(first - 31, first + count + 31)  # with whole months
+    asked = first + np.arange(count)
+    days = np.arange(first - 31, first + count + 31)  # so that months are whole
     month = days.astype("M8[D]").astype("M8[M]")
-    starts, ends = (one.astype("M8[D]").astype(np.int64) for one in (month, month + np.timedelta64(1, "M")))
+    next_month = month + np.timedelta64(1, "M")
+    starts, ends = (begin.astype("M8[D]").astype(np.int64) for begin in (month, next_month))
     weekday = (days + 3) % 7
     works = weekday < 5
     sums = np.concatenate(([0], np.cumsum(works)))
     at_start, at_end = np.maximum(starts - days[0], 0), np.minimum(ends - days[0], len(days))
-    here = np.arange(len(days))
+    places = np.arange(len(days))
     parts = {
         "weekday": weekday,
         "day": days - starts,
         "day from the end": ends - 1 - days,
-        "working day": np.where(works, sums[here + 1] - sums[at_start], 0),
-        "working day from the end": np.where(works, sums[at_end] - sums[here], 0),
+        "working day": np.where(works, sums[places + 1] - sums[at_start], 0),
+        "working day from the end": np.where(works, sums[at_end] - sums[places], 0),
         "month": month.astype(np.int64) % 12,
     }
-    return {name: codes[own - days[0]].astype(np.uint16) for name, codes in parts.items()}
+    return {name: codes[asked - days[0]].astype(np.uint16) for name, codes in parts.items()}
 
 
 def days_of(column: NumericColumn, low: float, high: float) -> tuple[int, Floats]:
@@ -295,7 +296,7 @@ def _offsets(type_: Any, days: Ints) -> Ints:
 
 
 def moments_with_own_counts(clock: Clock, numbers: Floats, persons: Persons) -> Floats:
-    """Numbers that far more rows have than the clock lets expect, and several persons, ascending."""
+    """Numbers that several persons have, and far more rows than the clock lets expect, ascending."""
     distinct, place, rows = np.unique(numbers, return_inverse=True, return_counts=True)
     expected = clock.spans(distinct)[1] * 2 * len(numbers) / clock.below[-1]
     often = (rows >= ATOM_ROWS) & (rows >= OFTEN * expected)

@@ -105,9 +105,9 @@ class Forms:
     def _weights(self) -> Floats:
         """Weight of each remainder; 1 on average."""
         multiple = _greatest_multiple(np.arange(self.period), self.multiples)
-        others = np.ones(self.period, np.bool_)
-        others[list(self.remainders)] = False
-        sizes = np.maximum(np.bincount(multiple[others], minlength=len(self.multiples)), 1)
+        is_rest = np.ones(self.period, np.bool_)
+        is_rest[list(self.remainders)] = False
+        sizes = np.maximum(np.bincount(multiple[is_rest], minlength=len(self.multiples)), 1)
         rows = np.array(self.rows_of_multiples) + (0 if self.moments else UNSEEN_ROWS / len(self.multiples))
         weights = (rows / sizes)[multiple]
         weights[list(self.remainders)] = np.array(self.rows) + (UNSEEN_ROWS / self.period if self.moments else 0)
@@ -409,19 +409,19 @@ class _Remainders:
         is_frequent, cost = np.zeros(len(counts), np.bool_), np.log(period) + np.log(rows) / 2
         may_be_frequent = (counts >= LEAST_KEYS) & (values >= LEAST_VALUES) & steps.are_shared(distinct, period)
         for _ in range(3):  # until counts of the others are without the frequent ones
-            others = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
+            rest = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
             number = np.bincount(of_distinct, is_frequent, len(multiples))
-            expected = ((others + UNSEEN_ROWS) / np.maximum(sizes - number, 1))[of_distinct]
+            expected = ((rest + UNSEEN_ROWS) / np.maximum(sizes - number, 1))[of_distinct]
             gains = counts * np.log(counts / expected) - (counts - expected) - cost
             gains = np.where(may_be_frequent & (counts > OFTEN * expected), gains, 0.0)
             is_frequent = gains > max(np.sort(gains)[-MOST_REMAINDERS - 1 : -MOST_REMAINDERS].max(initial=0.0), 0.0)
-        others = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
+        rest = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
         room = np.maximum(sizes - np.bincount(of_distinct, is_frequent, len(multiples)), 1)
         frequent = counts[is_frequent]
-        likelihood = np.sum(xlogy(frequent, frequent / rows)) + np.sum(xlogy(others, others / rows / room))
-        cost = cost * len(frequent) + np.count_nonzero(others) * np.log(rows) / 2 + CHOICE
+        likelihood = np.sum(xlogy(frequent, frequent / rows)) + np.sum(xlogy(rest, rest / rows / room))
+        cost = cost * len(frequent) + np.count_nonzero(rest) * np.log(rows) / 2 + CHOICE
         gain = float(likelihood + rows * np.log(period) - cost)
-        return cls(gain, period, multiples, distinct[is_frequent], frequent, others.astype(np.int64))
+        return cls(gain, period, multiples, distinct[is_frequent], frequent, rest.astype(np.int64))
 
     @property
     def all_rows(self) -> int:

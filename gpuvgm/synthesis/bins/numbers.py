@@ -126,9 +126,9 @@ class Origin:
     @property
     def scale(self) -> tuple[float, float]:
         """Factor and shift that turn numbers of the origin into numbers of the column."""
-        own, first = Unit.of(self.column), Unit.of(self.first)
-        assert own is not None and first is not None
-        return first.scale_to(own)
+        unit, unit_of_first = Unit.of(self.column), Unit.of(self.first)
+        assert unit is not None and unit_of_first is not None
+        return unit_of_first.scale_to(unit)
 
     @property
     def step(self) -> float:
@@ -187,10 +187,15 @@ def twin_numbers(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], 
     ValueError
         Where they are of another sort.
     """
-    unit, other = Unit.of(first), Unit.of(column)
-    if not isinstance(first, NumericColumn) or unit is None or other is None or unit.sort != other.sort:
+    unit_of_first, unit_of_column = Unit.of(first), Unit.of(column)
+    if (
+        not isinstance(first, NumericColumn)
+        or unit_of_first is None
+        or unit_of_column is None
+        or unit_of_first.sort != unit_of_column.sort
+    ):
         raise ValueError(f'"{first.name}" has no numbers that "{column.name}" may have')
-    factor, shift = unit.scale_to(other)
+    factor, shift = unit_of_first.scale_to(unit_of_column)
     return lambda rows: numbers_of_rows(first, rows(first.name))[0] * factor + shift
 
 
