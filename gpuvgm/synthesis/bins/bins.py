@@ -842,7 +842,7 @@ class _TrainingValues:
         are_wide = widths / WIDE > near
         first, last, near = distinct[:-1][are_wide], distinct[1:][are_wide], near[are_wide]
         near = np.exp2(np.floor(np.log2(np.maximum(near / 2, np.finfo(float).smallest_subnormal))))
-        before, after = (_told_apart(near, values) for values in (first, last))
+        before, after = (_above_rounding(near, values) for values in (first, last))
         return (np.floor(first / before) + 2) * before, (np.ceil(last / after) - 2) * after
 
     def law(self, borders: Floats) -> Floats:
@@ -867,7 +867,7 @@ class _TrainingValues:
         return shares
 
 
-def _told_apart(units: Floats, numbers: Floats) -> Floats:
+def _above_rounding(units: Floats, numbers: Floats) -> Floats:
     """Powers of two, or larger ones where these would be lost in the rounding of such numbers."""
     spacing = np.spacing(np.abs(numbers) / 2)  # the largest float itself has none
     return np.where(units < spacing, FAR_FLOATS * spacing, units)
