@@ -66,17 +66,17 @@ class Forms:
     step : float
         Distance of the steps, in numbers.
     base : int
-        Steps of the number 0.
+        Steps by which the number 0 lies above the value 0.
     period : int
         Steps after which remainders repeat.
     multiples : tuple of int
         Divisors of the period, each one of the next, from 1 on.
     rows_of_multiples : tuple of int
-        For each of these, rows whose remainder is a multiple of it and of none of the next ones, but for `rows`.
+        Rows by the greatest of these that divides their remainder, without the rows of frequent remainders.
     remainders : tuple of int
-        Those that many more rows have, ascending.
+        Frequent remainders, ascending: those that many more rows have than others.
     rows : tuple of int
-        Rows of each.
+        Rows of each frequent remainder.
     rows_between : int
         Rows that lie on no step.
     moments : str, optional
@@ -124,7 +124,7 @@ class Forms:
         return self.rows_between / max(sum((*self.rows, *self.rows_of_multiples, self.rows_between)), 1)
 
     def weight(self, low: Floats, high: Floats) -> Floats:
-        """Mean weight of what lies between numbers."""
+        """Mean weight of the steps from low numbers to high ones."""
         first, start = self._split(low)
         last, stop = self._split(high)
         weight = (last - first) * self._below[-1] + self._sum_below(stop) - self._sum_below(start)
@@ -139,10 +139,17 @@ class Forms:
             return np.where(of_piece > 0, np.clip(shares * weight / of_piece, 0, 1), shares)
 
     def placing(self, low: Floats, high: Floats, engine: Engine) -> Callable[[Floats, Ints], Floats]:
-        """Return what puts numbers on steps that lie evenly in pieces from `low` to `high`; some stay between steps.
+        """Return what puts numbers that lie evenly in their pieces on steps, as often on each as its weight says.
 
-        It takes the numbers, and the piece of each. A number goes to the step below which as much weight of its piece
-        lies.
+        It takes the numbers, and the piece of each. A number goes to the step below which lies the share of its piece's
+        weight that the number's place in the piece is of its width. As many as `share_between` says stay.
+
+        Parameters
+        ----------
+        low, high : ndarray of shape (pieces,)
+            Ends of the pieces.
+        engine : Engine
+            Engine that finds steps.
         """
         first, start = self._split(low)
         last, stop = self._split(high)
@@ -177,7 +184,7 @@ class Forms:
         return periods, np.clip(steps - periods * self.period, 0, self.period)
 
     def _sum_below(self, steps: Floats) -> Floats:
-        """Weight below some steps of a period."""
+        """Sum of the weights below steps, which may be fractions, of a period."""
         whole_steps = np.minimum(steps.astype(np.int64), self.period - 1)
         return np.asarray(self._below[whole_steps] + (steps - whole_steps) * self._weights[whole_steps])
 
@@ -224,7 +231,7 @@ def _forms_of_moments(name: Moments, steps: Ints, persons: Persons, step: int, b
 
 
 def _greatest_multiple(remainders: Ints, multiples: tuple[int, ...]) -> Ints:
-    """Place of the greatest of some multiples that divides each remainder; the first is 1."""
+    """Place of the greatest of the multiples that divides each remainder; the first multiple is 1."""
     places = np.zeros(len(remainders), np.int64)
     for place, multiple in enumerate(multiples):
         places[remainders % multiple == 0] = place
@@ -239,11 +246,11 @@ def forms_of(
     Parameters
     ----------
     numbers : ndarray of shape (rows,)
-        Those of a sample.
+        Numbers of a sample.
     persons : Persons
         Whose the rows of the sample are: a remainder that is counted needs several.
     are_rare : ndarray of shape (rows,), bool
-        Whether their values have no count of their own: the numbers that are drawn in these forms.
+        Whether their values are not drawn by their counts: these numbers are drawn in the forms.
     step : float
         Distance of neighbouring values; 0 where they may lie anywhere.
     base : int
@@ -251,44 +258,55 @@ def forms_of(
     precision : type, optional
         Floating-point type of the values, or of whole numbers any; None for others.
     """
-    own_step, is_on = step, np.ones(len(numbers), np.bool_)
-    if precision is not None and not base and step < 1 and are_rare.any():
-        places, on_places = _decimal_places(numbers, precision)
-        if on_places.any() and (not step or FAR * step <= 10.0**-places):
-            step, is_on = 10.0**-places, on_places
-    if not step:
-        return None
+    lattice, is_on = _lattice_of(numbers, step, None if base or not are_rare.any() else precision)
     rows_on = int(np.count_nonzero(is_on & are_rare))
-    if rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
+    if not lattice or rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
         return None
-    origin = base // int(step) if base else 0
-    every = np.rint(numbers / step)
-    is_on &= np.abs(every) < LARGEST
+    origin = base // int(lattice) if base else 0
+    steps_of_rows = np.rint(numbers / lattice)
+    is_on = is_on & (np.abs(steps_of_rows) < LARGEST)
     shift = origin if abs(origin) < LARGEST else origin % math.lcm(*_periods(LONGEST_PERIOD))
-    steps, persons = every[is_on].astype(np.int64) + shift, persons.at(is_on)
-    if step >= 1 and precision is not None:
-        name = _moments_in(distinct_values(steps * int(step))[0])
-        moments = None if name is None else _forms_of_moments(name, steps, persons, int(step), origin)
+    steps, persons = steps_of_rows[is_on].astype(np.int64) + shift, persons.at(is_on)
+    if lattice >= 1 and precision is not None:
+        name = _moments_in(distinct_values(steps * int(lattice))[0])
+        moments = None if name is None else _forms_of_moments(name, steps, persons, int(lattice), origin)
         if moments is not None:
             return moments
-    every_few = slice(None, None, -(-len(steps) // TRIED_ROWS))
-    tried = _Steps.of(steps[every_few], persons.at(every_few))
-    low, high = np.quantile(steps, [0.1, 0.9])
-    trials = [_Remainders.of(tried, period) for period in _periods((high - low) / PERIODS)]
-    best = max(trials, key=lambda trial: trial.gain, default=None)
-    has_forms = best is not None and best.gain > 0
-    if step == own_step and not has_forms:
+    period = _best_period(steps, persons)
+    if period is None and lattice == step:
         return None
-    period = best.period if best is not None and has_forms else 1
-    best = _Remainders.of(_Steps.of(steps, persons), period)
-    between = np.count_nonzero(~is_on & are_rare) * best.all_rows // rows_on  # as a share of the rare ones
-    return best.forms(step, origin, int(between))
+    remainders = _Remainders.of(_Steps.of(steps, persons), period or 1)
+    # Rows between steps are counted among the rare values alone, but remainders by all rows.
+    rows_between = np.count_nonzero(~is_on & are_rare) * remainders.all_rows // rows_on
+    return remainders.forms(lattice, origin, int(rows_between))
+
+
+def _lattice_of(numbers: Floats, step: float, precision: Any | None) -> tuple[float, NDArray[np.bool_]]:
+    """Distance of the steps on which most numbers lie, and a mask of these; 0 where there is none.
+
+    It is that of the column's values, or a power of ten where most numbers have few decimal places.
+    """
+    if precision is not None and step < 1:
+        places, on_places = _decimal_places(numbers, precision)
+        if on_places.any() and (not step or FAR * step <= 10.0**-places):
+            return 10.0**-places, on_places
+    return step, np.ones(len(numbers), np.bool_)
+
+
+def _best_period(steps: Ints, persons: Persons) -> int | None:
+    """The period by which the rows of remainders gain most; None where none gains."""
+    every_few = slice(None, None, -(-len(steps) // TRIED_ROWS))
+    few = _Steps.of(steps[every_few], persons.at(every_few))
+    low, high = np.quantile(steps, [0.1, 0.9])
+    trials = [_Remainders.of(few, period) for period in _periods((high - low) / PERIODS)]
+    best = max(trials, key=lambda trial: trial.gain, default=None)
+    return best.period if best is not None and best.gain > 0 else None
 
 
 def _evened(steps: Ints, persons: Persons) -> tuple[Ints, Ints]:
-    """Different steps and their rows: of the most frequent ones as many as of the next, as they tell nothing of it.
+    """Different steps and their rows, without what a few values or persons add.
 
-    Of those that few persons have as many as these.
+    The most frequent steps have as many rows as the next one; steps that few persons have, as many as these.
     """
     distinct, rows = distinct_values(steps)
     if persons.keys:
@@ -329,7 +347,7 @@ def _multiples_in(period: int) -> tuple[int, ...]:
 
 
 def _with_values(multiples: tuple[int, ...], remainders: Ints, values: Ints) -> tuple[int, ...]:
-    """The round numbers, of which several different values are multiples, but of none of the next."""
+    """The round numbers that divide several different values which the next round number does not divide."""
     while len(multiples) > 1:
         counts = np.bincount(_greatest_multiple(remainders, multiples), values, len(multiples))
         few = np.flatnonzero((counts < LEAST_VALUES) & (counts > 0) & (np.arange(len(counts)) > 0))
@@ -360,7 +378,7 @@ class _Steps:
 
     @classmethod
     def of(cls, steps: Ints, persons: Persons) -> _Steps:
-        """Those of some rows."""
+        """Steps of rows, of which at least one is there."""
         return cls(steps, persons, *_evened(steps, persons))
 
     def are_shared(self, remainders: Ints, period: int) -> NDArray[np.bool_]:

@@ -105,15 +105,17 @@ def clocks_and_parts(
             groups = groups or {dependent: column.grouped(MOST_GROUPS) for dependent, column in codes.items()}
             grouped = [groups[dependent] for dependent in dependents]
         else:
-            grouped = [
-                replace(codes[dependent], codes=codes[dependent].codes[evidence][present]).grouped(MOST_GROUPS)
-                for dependent in dependents
-            ]
+            grouped = [_grouped_rows(codes[dependent], evidence, present) for dependent in dependents]
         chosen = chosen_parts(clock, readings[present], grouped)
         if chosen or not is_even:
             clocks[name] = clock
             parts += [Part(name, part) for part in chosen]
     return clocks, tuple(parts)
+
+
+def _grouped_rows(column: AskedColumn, evidence: Ints | slice, present: Ints) -> AskedColumn:
+    """Groups of a column's codes in those rows of the evidence that have a datetime."""
+    return replace(column, codes=column.codes[evidence][present]).grouped(MOST_GROUPS)
 
 
 def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tuple[Clock, bool] | None:

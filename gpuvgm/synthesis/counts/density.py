@@ -92,14 +92,40 @@ def likeliest_bins(
     dependence : Dependence
         Which columns may depend on which, and which ones keys have.
     """
-    summaries = transformer.summaries_
-    columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
+    columns, summaries = _encoded_columns(transformer), transformer.summaries_
     limits = {name: dependence.intervals(name, interval_limit) for name in columns}
     of_laws = {*dependence.deciders}.union(*dependence.deciders.values())
     bins_by_name = {
         name: bins_of(column, summaries.get(name), sample, limits[name], rare_as_one=name in of_laws)
         for name, column in columns.items()
     }
+    return bins_by_name | _bins_since_origins(transformer, bins_by_name, sample, limits, engine, dependence)
+
+
+def _encoded_columns(transformer: TableTransformer) -> dict[str, FittedColumn]:
+    return {column.name: column for column in transformer.model_.columns if column.is_encoded}
+
+
+def _bins_since_origins(
+    transformer: TableTransformer,
+    bins_by_name: Mapping[str, Bins],
+    sample: SampledRows,
+    limits: Mapping[str, int],
+    engine: Engine,
+    dependence: Dependence,
+) -> dict[str, Bins]:
+    """Bins of the time between datetimes and their origin, of those that are not far less likely so.
+
+    Parameters
+    ----------
+    transformer, sample, engine, dependence
+        As for `likeliest_bins`.
+    bins_by_name : mapping of str to Bins
+        Bins of all columns without an origin.
+    limits : mapping of str to int
+        Intervals of each column, at most.
+    """
+    columns, summaries = _encoded_columns(transformer), transformer.summaries_
     persons = sample.persons.at(sample.few)
 
     def rows(name: str) -> Column:
@@ -118,14 +144,14 @@ def likeliest_bins(
         bins = bins_since(origin, numbers, persons, summaries[name], limits[name])
         parent, parent_codes = Axis(first), bin_finder(columns, first, engine)(rows)
         since, plain = (
-            _log_likelihood(parent, parent_codes, tried, *density_finder(columns, tried, engine)(rows))
-            for tried in (bins, bins_by_name[name])
+            _log_likelihood(parent, parent_codes, option, *density_finder(columns, option, engine)(rows))
+            for option in (bins, bins_by_name[name])
         )
         # Bins do not know the calendar yet, which datetimes that are counted from their origin do not keep to.
         of_calendar = gain_of_days(origin.column, numbers_of_rows(origin.column, rows(name))[0])
         if since > plain + (of_calendar - MOST_LOST) * len(numbers):
             bins_since_origin[name], dependence = bins, counted
-    return bins_by_name | bins_since_origin
+    return bins_since_origin
 
 
 def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
