@@ -207,9 +207,9 @@ class Bins:
         """Which ordinary numbers are not drawn by their count, as few rows or persons have them: 1, else 0."""
         xp, separate = namespace_of(numbers), self.codes[: len(self.codes) - len(self.edges) - 1]
         bin_of = np.repeat(np.arange(len(self)), np.diff(self.first))
-        listed = np.unique(self.low[(self.low == self.high) & ~np.isin(bin_of, separate)])
-        near = SAME * np.abs(listed).max(initial=0)
-        first, end = (xp.searchsorted(xp.asarray(listed), numbers + shift) for shift in (-near, near))
+        counted = np.unique(self.low[(self.low == self.high) & ~np.isin(bin_of, separate)])
+        tolerance = SAME * np.abs(counted).max(initial=0)
+        first, end = (xp.searchsorted(xp.asarray(counted), numbers + shift) for shift in (-tolerance, tolerance))
         rare: Codes = (first == end).astype(np.uint16)
         return rare
 
@@ -235,10 +235,10 @@ class Bins:
         """Group of each bin, ascending, as the network of parents has it; missing and modal values are groups alone."""
         if len(self) <= MOST_CATEGORIES:
             return np.arange(len(self))
-        rows, alone = self.rows + 1e-9, np.isin(np.arange(len(self)), self.codes[: -1 - len(self.edges)])
+        rows, is_single = self.rows + 1e-9, np.isin(np.arange(len(self)), self.codes[: -1 - len(self.edges)])
         rank = ((np.cumsum(rows) - rows / 2) / np.sum(rows) * NETWORK_BINS).astype(np.int64)
-        begins = alone | (np.diff(rank, prepend=-1) > 0)
-        begins[1:] |= alone[:-1]
+        begins = is_single | (np.diff(rank, prepend=-1) > 0)
+        begins[1:] |= is_single[:-1]
         return np.cumsum(begins) - 1
 
     def merged(self, groups: Ints) -> Bins:
@@ -318,8 +318,8 @@ def _values_of(
     """Training values of a column that has ordinary ones, by the numbers of a sample, and `single` of `Bins`."""
     values, single = _TrainingValues.of(column, summary), None
     if not values.step:
-        few = numbers[sample.few]
-        distinct = distinct_values(few[~np.isnan(few)])[0]
+        numbers_of_few = numbers[sample.few]
+        distinct = distinct_values(numbers_of_few[~np.isnan(numbers_of_few)])[0]
         single = _step_of_singles(column, distinct)
         values = replace(values, numbers=_exact(values.numbers, distinct), step=float(single or 0))
         if single is not None:
@@ -462,8 +462,8 @@ def bins_on_clock(
     present, persons = numbers[is_present], sample.persons.at(is_present)
     readings = clock.readings(present)
     values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
-    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present, persons)))
-    values = replace(values, single=often, clock=clock, are_told=are_told).with_persons(readings, persons)
+    is_frequent = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present, persons)))
+    values = replace(values, single=is_frequent, clock=clock, are_told=are_told).with_persons(readings, persons)
     return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
 
 
@@ -649,12 +649,12 @@ class _TrainingValues:
         times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
         come_back = (rows > 1) & (different < LEAST_KEYS)
         share = float(np.mean(different[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
-        every = np.bincount(where, self.rows)
-        weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(every * share, 1.0))
+        all_rows = np.bincount(where, self.rows)
+        weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(all_rows * share, 1.0))
         if known is not None:
             weights, different = np.where(known >= 0, np.maximum(known, 1), weights), np.maximum(different, known)
-        weights = np.where(different < LEAST_KEYS, weights, every)
-        of_cells = weights[where] * (self.rows / np.maximum(every, 1)[where])
+        weights = np.where(different < LEAST_KEYS, weights, all_rows)
+        of_cells = weights[where] * (self.rows / np.maximum(all_rows, 1)[where])
         return replace(self, persons=different[where], weights=of_cells, times=times)
 
     def with_singles(self, sampled: Floats) -> _TrainingValues:
@@ -716,8 +716,8 @@ class _TrainingValues:
 
     def _moments(self, interval_count: int) -> Ints:
         """Places of the moments that have rows of half an interval, and so one of their own."""
-        often = np.argsort(-self.weights, kind="stable")[: interval_count // 4]
-        return often[2 * interval_count * self.weights[often] >= np.sum(self.weights)]
+        most_frequent = np.argsort(-self.weights, kind="stable")[: interval_count // 4]
+        return most_frequent[2 * interval_count * self.weights[most_frequent] >= np.sum(self.weights)]
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -746,10 +746,10 @@ class _TrainingValues:
     @property
     def repeat(self) -> bool:
         """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
-        rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
-        alone = np.sum(self.rows[~self.single | (self.persons <= 1)])
+        rows, frequent_rows = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
+        single_rows = np.sum(self.rows[~self.single | (self.persons <= 1)])
         are_moments = self.column is not None and is_moment_type(self.column.type)
-        return are_moments and bool(frequent >= rows / 2 > 0) and bool(alone <= ALONE * rows)
+        return are_moments and bool(frequent_rows >= rows / 2 > 0) and bool(single_rows <= ALONE * rows)
 
     @property
     def _are_frequent(self) -> NDArray[np.bool_]:
@@ -837,12 +837,12 @@ class _TrainingValues:
         if len(widths) <= BESIDE:
             return np.empty(0), np.empty(0)
         widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
-        near = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
-        near = np.maximum(near, ROOM * self.step)
-        are_wide = widths / WIDE > near
-        first, last, near = distinct[:-1][are_wide], distinct[1:][are_wide], near[are_wide]
-        near = np.exp2(np.floor(np.log2(np.maximum(near / 2, np.finfo(float).smallest_subnormal))))
-        before, after = (_above_rounding(near, values) for values in (first, last))
+        widest_beside = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
+        widest_beside = np.maximum(widest_beside, ROOM * self.step)
+        are_wide = widths / WIDE > widest_beside
+        first, last, widest_beside = distinct[:-1][are_wide], distinct[1:][are_wide], widest_beside[are_wide]
+        units = np.exp2(np.floor(np.log2(np.maximum(widest_beside / 2, np.finfo(float).smallest_subnormal))))
+        before, after = (_above_rounding(units, values) for values in (first, last))
         return (np.floor(first / before) + 2) * before, (np.ceil(last / after) - 2) * after
 
     def law(self, borders: Floats) -> Floats:
@@ -966,8 +966,8 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
 
 def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:
     """Ends and cuts, ascending, without cuts that are nearer than `least` to an end or to the cut before."""
-    beside = np.clip(np.searchsorted(ends, cuts), 1, len(ends) - 1)
-    cuts = np.sort(cuts[np.minimum(np.abs(cuts - ends[beside - 1]), np.abs(cuts - ends[beside])) > least])
+    places = np.clip(np.searchsorted(ends, cuts), 1, len(ends) - 1)
+    cuts = np.sort(cuts[np.minimum(np.abs(cuts - ends[places - 1]), np.abs(cuts - ends[places])) > least])
     return np.unique(np.append(ends, cuts[np.append(True, np.diff(cuts) > least)] if len(cuts) else cuts))
 
 

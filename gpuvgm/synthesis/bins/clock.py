@@ -299,7 +299,7 @@ def moments_with_own_counts(clock: Clock, numbers: Floats, persons: Persons) -> 
     """Numbers that several persons have, and far more rows than the clock lets expect, ascending."""
     distinct, place, rows = np.unique(numbers, return_inverse=True, return_counts=True)
     expected = clock.spans(distinct)[1] * 2 * len(numbers) / clock.below[-1]
-    often = (rows >= ATOM_ROWS) & (rows >= OFTEN * expected)
-    often &= persons.counts(place, len(distinct)) >= LEAST_KEYS
-    moments: Floats = distinct[often]
+    is_frequent = (rows >= ATOM_ROWS) & (rows >= OFTEN * expected)
+    is_frequent &= persons.counts(place, len(distinct)) >= LEAST_KEYS
+    moments: Floats = distinct[is_frequent]
     return moments

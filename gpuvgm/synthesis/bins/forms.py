@@ -350,10 +350,10 @@ def _with_values(multiples: tuple[int, ...], remainders: Ints, values: Ints) -> 
     """The round numbers that divide several different values which the next round number does not divide."""
     while len(multiples) > 1:
         counts = np.bincount(_greatest_multiple(remainders, multiples), values, len(multiples))
-        few = np.flatnonzero((counts < LEAST_VALUES) & (counts > 0) & (np.arange(len(counts)) > 0))
-        if not len(few):
+        rare = np.flatnonzero((counts < LEAST_VALUES) & (counts > 0) & (np.arange(len(counts)) > 0))
+        if not len(rare):
             break
-        multiples = (*multiples[: few[0]], *multiples[few[0] + 1 :])
+        multiples = (*multiples[: rare[0]], *multiples[rare[0] + 1 :])
     return multiples
 
 

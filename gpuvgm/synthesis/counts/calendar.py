@@ -135,8 +135,8 @@ def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tup
     days = _Days.of(column, present)
     if days is None or days.are_list(present) or days.are_loads(present):
         return None
-    often = moments_with_own_counts(days.clock(present, persons)[0], present, persons)
-    is_rare = ~np.isin(present, often)
+    frequent = moments_with_own_counts(days.clock(present, persons)[0], present, persons)
+    is_rare = ~np.isin(present, frequent)
     return days.clock(present[is_rare], persons.at(is_rare))
 
 
@@ -205,15 +205,15 @@ class _Days:
     def are_list(self, numbers: Floats) -> bool:
         """Return whether nearly all rows lie on less than half of the days, as of loads or reports."""
         rows = np.bincount(np.searchsorted(self.starts, numbers, side="right"))
-        listed = rows[rows >= ATOM_ROWS]
-        return bool(np.sum(listed) >= LISTED * len(numbers) and 2 * len(listed) < len(self.starts))
+        full_days = rows[rows >= ATOM_ROWS]
+        return bool(np.sum(full_days) >= LISTED * len(numbers) and 2 * len(full_days) < len(self.starts))
 
     def are_loads(self, numbers: Floats) -> bool:
         """Return whether moments come back in many rows, but none of their times on another day."""
         moments, rows = np.unique(numbers, return_counts=True)
         times = moments - self.starts[np.searchsorted(self.starts, moments, side="right") - 1]
-        alone, often = np.count_nonzero(rows == 1), np.sum(rows[rows >= ATOM_ROWS])
-        come_back = alone <= ALONE * len(numbers) and 2 * often >= len(numbers)
+        single_rows, repeated_rows = np.count_nonzero(rows == 1), np.sum(rows[rows >= ATOM_ROWS])
+        come_back = single_rows <= ALONE * len(numbers) and 2 * repeated_rows >= len(numbers)
         return bool(come_back and 2 * len(np.unique(times)) > len(moments))
 
     def clock(self, numbers: Floats, persons: Persons) -> tuple[Clock, bool]:
@@ -271,10 +271,10 @@ def _of_several(cells: Floats, times: Floats, persons: Persons) -> Floats:
     while persons.keys:
         cell = np.searchsorted(cells, times, side="right") - 1
         are_many = np.bincount(cell, minlength=len(cells)) >= ATOM_ROWS
-        alone = np.flatnonzero(are_many & (persons.counts(cell, len(cells)) < LEAST_KEYS))
-        if not len(alone) or len(cells) == 1:
+        of_few = np.flatnonzero(are_many & (persons.counts(cell, len(cells)) < LEAST_KEYS))
+        if not len(of_few) or len(cells) == 1:
             break
-        cells = np.delete(cells, np.maximum(alone, 1))
+        cells = np.delete(cells, np.maximum(of_few, 1))
     return cells
 
 
@@ -398,14 +398,14 @@ def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColum
     least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(readings))
     of_days, times = np.bincount(days, minlength=len(clock.kinds)), _Times.of(clock, days, cells)
     parts_by_far = {far: [name for name in clock.parts if FAR[name] == far] for far in {*FAR.values()}}
-    beside = [_Beside.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
+    neighbourhoods = [_Neighbours.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
     gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in PARTS}
     for column in dependents:
         rows = np.bincount(days * column.size + column.codes, minlength=len(of_days) * column.size)
         by_day = rows.reshape(-1, column.size).astype(np.float64)
         gains["time"].append(times.gain(column))
-        for neighbours in beside:
-            for name, gain in neighbours.gains(by_day, least).items():
+        for neighbourhood in neighbourhoods:
+            for name, gain in neighbourhood.gains(by_day, least).items():
                 gains[name].append(gain)
     of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
     best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
@@ -414,7 +414,7 @@ def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColum
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
+class _Neighbours:
     """Days, and the neighbours whose shares of codes they would have if nothing depended on parts, but trends alone.
 
     Each half of the weeks, or years, is judged by the other half.
@@ -450,7 +450,7 @@ class _Beside:
     weighted: Any
 
     @classmethod
-    def of(cls, clock: Clock, of_days: Ints, far: tuple[int, int], names: Sequence[str]) -> _Beside:
+    def of(cls, clock: Clock, of_days: Ints, far: tuple[int, int], names: Sequence[str]) -> _Neighbours:
         """Days of a clock, by the rows of each."""
         days = slice(far[1], max(len(of_days) - far[1], far[1]))
         places, opposite, firsts, stop = list[Ints](), list[Ints](), list[int](), 0
@@ -462,14 +462,14 @@ class _Beside:
             firsts.append(stop)
             stop += 2 * size
         rows, place = of_days[days], np.array(places)
-        at = place.ravel(), np.tile(np.arange(len(rows)), len(names))
+        coordinates = place.ravel(), np.tile(np.arange(len(rows)), len(names))
         sums, weighted = (
-            csr_array((np.tile(weights, len(names)), at), shape=(stop, len(rows)))
+            csr_array((np.tile(weights, len(names)), coordinates), shape=(stop, len(rows)))
             for weights in (np.ones(len(rows)), rows.astype(np.float64))
         )
         before = np.concatenate(([0.0], np.cumsum(of_days)))[:, None]
-        near = _sums_beside(before, days, far)
-        return cls(names, far, days, near, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
+        rows_beside = _sums_beside(before, days, far)
+        return cls(names, far, days, rows_beside, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
 
     def gains(self, rows: Floats, least: float) -> dict[str, Floats]:
         """Nats that the rows of each code gain by each part of their day; no more than all rows together gain.
@@ -494,11 +494,11 @@ class _Beside:
         logarithms = np.log(ratio)
         # Logarithms of mean ratios are no less than means of logarithms.
         most = np.add.reduceat(np.sum((sums - expected) * logarithms, axis=1), self.firsts)
-        alone = np.add.reduceat(sums * logarithms, self.firsts, axis=0)
+        gains_of_parts = np.add.reduceat(sums * logarithms, self.firsts, axis=0)
         gains = dict.fromkeys(self.names, none)
         for part in np.flatnonzero(most > least).tolist():
-            together = np.einsum("ij,ij->i", shares, ratio[self.places[part]])
-            gain = alone[part] - np.log(together) @ rows_of_days
+            mixtures = np.einsum("ij,ij->i", shares, ratio[self.places[part]])
+            gain = gains_of_parts[part] - np.log(mixtures) @ rows_of_days
             gains[self.names[part]] = np.minimum(gain, np.sum(gain))
         return gains
 
@@ -541,7 +541,7 @@ class _Times:
         return cls(groups.size, _weeks(clock.first, len(clock.kinds))[days] * groups.size + groups.codes)
 
     def gain(self, column: AskedColumn) -> Floats:
-        """As `_Beside.gains`."""
+        """As `_Neighbours.gains`."""
         places = self.places * column.size + column.codes
         rows = np.bincount(places, minlength=2 * self.size * column.size).reshape(2, self.size, column.size)
         gain = np.zeros(column.size)

@@ -129,8 +129,8 @@ def _bins_since_origins(
     persons = sample.persons.at(sample.few)
 
     def rows(name: str) -> Column:
-        few: Column = taken(sample.rows(name), sample.few)
-        return few
+        rows_of_sample: Column = taken(sample.rows(name), sample.few)
+        return rows_of_sample
 
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):

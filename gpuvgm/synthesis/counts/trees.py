@@ -346,9 +346,9 @@ def _before(allowed: NDArray[np.bool_], place: int) -> NDArray[np.bool_]:
     first = allowed & ~allowed.T
     before, remaining = np.zeros(len(allowed), np.bool_), [place]
     while remaining:
-        more = first[remaining.pop()] & ~before
-        before |= more
-        remaining += np.flatnonzero(more).tolist()
+        earlier = first[remaining.pop()] & ~before
+        before |= earlier
+        remaining += np.flatnonzero(earlier).tolist()
     return before
 
 

@@ -104,8 +104,8 @@ class ConditionedTrees:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
         if not self.come_first:
             return None
-        together = np.meshgrid(*(self._options or ()), indexing="ij")
-        codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, together, strict=True)}
+        grids = np.meshgrid(*(self._options or ()), indexing="ij")
+        codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, grids, strict=True)}
         rows = len(codes[self.places[0]])
         log_shares = self.network.log_probability(codes, rows, self.engine)
         shares = np.exp(log_shares - np.max(log_shares)) * _share_that_meets(self.evidence, codes, rows)
@@ -163,8 +163,8 @@ class ConditionedTrees:
             of_bins = further.pop(place)[codes[place]]
             # A row with its twin's number meets the condition, or is in a bin that does not.
             share *= np.where(np.isinf(codes[~place]), of_bins > 0, of_bins)
-        taken: NDArray[np.bool_] = words < share * _share_that_meets(further, codes, rows) * 2.0**32
-        return taken
+        accepted: NDArray[np.bool_] = words < share * _share_that_meets(further, codes, rows) * 2.0**32
+        return accepted
 
     def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of each row's first candidate that meets the conditions."""

@@ -237,16 +237,17 @@ class FilteredRows:
         places = np.arange(rows, dtype=np.uint64)
         inside = places % np.uint64(shuffled_rows)
         order = (places - inside + shuffled(inside, shuffled_rows, "conditions", window.own_seed)).astype(np.int64)
-        made = self.first(rows, window).taken(order).numbered(window.number * length, self.candidates.keys_in_turn)
-        return made.taken(np.arange(part.start, part.stop))
+        first_row = window.number * length
+        numbered = self.first(rows, window).taken(order).numbered(first_row, self.candidates.keys_in_turn)
+        return numbered.taken(np.arange(part.start, part.stop))
 
     def first(self, rows: int, window: Window) -> MadeRows:
         """The first candidates of a window that meet the conditions, key after key."""
-        made, drawn_rows, passed, count = list[MadeRows](), 0, 0, 0
-        while not made or count < rows:
+        blocks, drawn_rows, passed, count = list[MadeRows](), 0, 0, 0
+        while not blocks or count < rows:
             expected = int((rows - count) / max(self._met[0], 1 / MOST_OF_WINDOW)) + FEW
             part = RowRange(drawn_rows, min(expected, MOST_AT_ONCE) if rows else 0)
             met, numbered = self.candidates.that_meet(window, part, self.tests, passed)
-            made.append(met)
+            blocks.append(met)
             drawn_rows, passed, count = drawn_rows + part.rows, passed + numbered, count + len(met)
-        return made[0].joined(made[1:]).taken(np.arange(rows))
+        return blocks[0].joined(blocks[1:]).taken(np.arange(rows))

@@ -287,8 +287,8 @@ class IdentifierForm:
             longer = pattern.longer(length - pattern.characters)
             stop = start + min(longer.values, MOST_NUMBERED)
             has_length = (numbers >= start) & (numbers < stop)
-            made = longer.texts(numbers[has_length] - np.uint64(start), f"{name}/longer", seed)
-            texts = pc.replace_with_mask(texts, pa.array(has_length), made)
+            new_texts = longer.texts(numbers[has_length] - np.uint64(start), f"{name}/longer", seed)
+            texts = pc.replace_with_mask(texts, pa.array(has_length), new_texts)
             if not (numbers >= stop).any():
                 break
             start = stop
@@ -425,10 +425,10 @@ def _numbers_after(form: IdentifierForm, texts: list[str]) -> int:
     """
     digits: Any = pc.extract_regex(pa.array(texts), form.patterns[0].expression).field("number").drop_null()
     numbers = np.unique(digits.cast(pa.int64()).to_numpy())
-    every = 10 ** pc.max(pc.utf8_length(digits)).as_py()
-    after = every - 1 - int(numbers[-1])
-    follow = np.count_nonzero(np.diff(numbers) == 1) >= FOLLOWING * len(numbers)
-    return ENDLESS if follow or after > max(len(texts), NEAR_THE_END * every) else after
+    numbers_in_all = 10 ** pc.max(pc.utf8_length(digits)).as_py()
+    after = numbers_in_all - 1 - int(numbers[-1])
+    run_on = np.count_nonzero(np.diff(numbers) == 1) >= FOLLOWING * len(numbers)
+    return ENDLESS if run_on or after > max(len(texts), NEAR_THE_END * numbers_in_all) else after
 
 
 def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int], list[str]]:
@@ -447,9 +447,9 @@ def layouts_of(forms: Mapping[str, IdentifierForm]) -> dict[str, KeyLayout]:
 
 def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLayout) -> list[list[str]]:
     """By level, the columns of a group whose missing values are told apart: the first, and others up to a limit."""
-    every = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
-    further = [name for names in every for name in names[1:]][: MOST_COLUMNS - len(every)]
-    return [[name for name in names if name == names[0] or name in further] for names in every]
+    by_level = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
+    further = [name for names in by_level for name in names[1:]][: MOST_COLUMNS - len(by_level)]
+    return [[name for name in names if name == names[0] or name in further] for names in by_level]
 
 
 def lacking_keys(
@@ -736,12 +736,15 @@ def _left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[st
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:
     """Description of how columns are made that are not modelled, or once for each key; empty without such."""
-    ways = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
+    unmodelled = [f"{name} ({how})" for name, how in ways_of_unmodelled(model, forms).items()]
     names_by_key = defaultdict[str, list[str]](list)
     for name, key in attributes.items():
         names_by_key[key].append(name)
     keys = [f"{', '.join(names)} (of each {key})" for key, names in names_by_key.items()]
-    descriptions = {"columns that are not modelled": ways, "columns with one value for each key": keys}
+    descriptions = {
+        "columns that are not modelled": unmodelled,
+        "columns with one value for each key": keys,
+    }
     return "; ".join(f"{title}: {', '.join(texts)}" for title, texts in descriptions.items() if texts)
 
 

@@ -133,8 +133,8 @@ def _placing(bins: Bins, modal_values: int, engine: Engine) -> Callable[[Floats]
         pieces, is_placed = piece_of(numbers)
         placed = place_in(numbers, pieces)
         # The step may lie in a neighbouring piece, or in none: then the number stays.
-        left = np.flatnonzero(is_placed & ((placed < low[pieces]) | (placed > high[pieces])))
-        is_placed[left] = piece_of(placed[left])[1]
+        misplaced = np.flatnonzero(is_placed & ((placed < low[pieces]) | (placed > high[pieces])))
+        is_placed[misplaced] = piece_of(placed[misplaced])[1]
         if len(points):
             is_placed &= points[np.maximum(point_of(numbers), 0)] != numbers
         return np.where(is_placed, placed, numbers)

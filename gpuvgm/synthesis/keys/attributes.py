@@ -68,8 +68,8 @@ class Evidence:
                 break
         rows = rows[hashes[rows] <= distinct[-1]] if len(distinct) else rows
         by_key = _ByKey.of(hashes[rows])
-        every = [column(rows) for column in columns]
-        ends = [by_key.ends(np.where(values == NO_KEY, MISSING_VALUE, values), values) for values in every]
+        values_of_columns = [column(rows) for column in columns]
+        ends = [by_key.ends(np.where(values == NO_KEY, MISSING_VALUE, values), values) for values in values_of_columns]
         lowest, highest = (np.array([pair[end] for pair in ends], np.uint64) for end in (0, 1))
         shape = len(columns), len(by_key.distinct)
         return cls(by_key.distinct, by_key.rows, lowest.reshape(shape), highest.reshape(shape))
@@ -87,8 +87,8 @@ class Evidence:
     def confirms(self) -> NDArray[np.bool_]:
         """Whether keys determine a column: hardly any has several values, and far fewer than would by chance."""
         several = self._differ.sum(axis=1)
-        few = several <= (ONE_TO_ONE - 1) * self._differ.shape[1]
-        mask: NDArray[np.bool_] = few & (several <= CHANCE * self._by_chance)
+        are_few = several <= (ONE_TO_ONE - 1) * self._differ.shape[1]
+        mask: NDArray[np.bool_] = are_few & (several <= CHANCE * self._by_chance)
         return mask
 
     @property

@@ -229,8 +229,8 @@ def check_by_name(texts: Sequence[str], names: Sequence[str] = (*CHECKS,), least
     """The name of check digits that nearly all texts have right; none of fewer texts than `least`."""
     if len(texts) < max(least, 1):
         return ""
-    few = letters_by_length(texts[:: len(texts) // LOOKED_AT + 1])
-    likely = [name for name in names if _share_right(few, name) >= HALF]
+    probed = letters_by_length(texts[:: len(texts) // LOOKED_AT + 1])
+    likely = [name for name in names if _share_right(probed, name) >= HALF]
     blocks = letters_by_length(texts) if likely else []
     right = (name for name in likely if _share_right(blocks, name) >= ALIKE)
     return next((name for name in right if len(texts) < LEAST_WITH_LETTERS or _has_all_letters(blocks, name)), "")
@@ -365,8 +365,8 @@ def _closing_places(equations: Sequence[Equation], places: Sequence[int]) -> Ite
         return
     pivots = {max(of_equation) for of_equation in usable}
     candidates = sorted({place for of_equation in usable for place in of_equation} - pivots, reverse=True)
-    for more in range(MOST_CLOSING + 1 - len(pivots)):
-        for added in combinations(candidates[: more + 2], more):
+    for count in range(MOST_CLOSING + 1 - len(pivots)):
+        for added in combinations(candidates[: count + 2], count):
             yield tuple(sorted((*pivots, *added)))
 
 

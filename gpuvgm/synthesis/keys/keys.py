@@ -612,8 +612,8 @@ def _determines(column: Codes, dependent: Codes) -> bool:
     present = (column.numbers >= 0) & (dependent.numbers >= 0)
     numbers, dependent_numbers = column.numbers[present], dependent.numbers[present]
     repeated = np.bincount(numbers, minlength=len(column.texts)) > 1
-    again = repeated[numbers]
-    pairs = len(np.unique(numbers[again] * len(dependent.texts) + dependent_numbers[again]))
+    of_repeated = repeated[numbers]
+    pairs = len(np.unique(numbers[of_repeated] * len(dependent.texts) + dependent_numbers[of_repeated]))
     return LEAST_REPEATED <= pairs <= ONE_TO_ONE * int(repeated.sum())
 
 

@@ -172,11 +172,11 @@ def find_orders(
     moments = _moments_of(columns, rows)
     if not moments:
         return {}
-    few = rows.slice(0, PROBED)
-    numbers, moments_of_few = numbers_of(columns, few), [moment[:PROBED] for moment in moments.values()]
-    names = [name for name in rows.column_names if _may_count(columns.get(name), numbers.get(name), moments_of_few)]
+    probed = rows.slice(0, PROBED)
+    numbers, probed_moments = numbers_of(columns, probed), [moment[:PROBED] for moment in moments.values()]
+    names = [name for name in rows.column_names if _may_count(columns.get(name), numbers.get(name), probed_moments)]
     orders: Orders = {name: (*moments,) for name in names if name not in skipped}
-    orders = _not_refuted(columns, orders, few, least_repeated=0)
+    orders = _not_refuted(columns, orders, probed, least_repeated=0)
     return _not_refuted(columns, orders, rows, least_repeated=LEAST_REPEATED, least_rows=LEAST_ROWS if whole else 1.0)
 
 

@@ -134,13 +134,13 @@ def _marks_of(texts: list[str], ends: tuple[int, int]) -> dict[int, str]:
 
     Letters are told from digits where nearly all texts then have one of a few shapes, or where no other way has few.
     """
-    few = texts[:: len(texts) // LOOKED_AT + 1]
+    probed = texts[:: len(texts) // LOOKED_AT + 1]
     simple = _SIMPLE | _of_other_alphabets(texts)
-    if hexadecimal := _hexadecimal_of(few, simple, ends):
+    if hexadecimal := _hexadecimal_of(probed, simple, ends):
         return hexadecimal
-    if _share_of_few(_members_of(few, simple, ends), len(few)) >= ALIKE or not _are_mixed(few, ends):
+    if _share_of_few(_members_of(probed, simple, ends), len(probed)) >= ALIKE or not _are_mixed(probed, ends):
         return simple
-    shares = [_share_of_few(_members_of(few, marks, ends), len(few), mixed=True) for marks in _MIXED]
+    shares = [_share_of_few(_members_of(probed, marks, ends), len(probed), mixed=True) for marks in _MIXED]
     enough = min(ALIKE, max(shares))
     return next(marks for marks, share in zip(_MIXED, shares, strict=True) if share >= enough) if enough else simple
 
@@ -158,12 +158,12 @@ def _common_ends(texts: list[str]) -> tuple[int, int]:
     return before, len(commonprefix([text[before:][::-1] for text in texts]))
 
 
-def _members_of(texts: list[str], way: dict[int, str], ends: tuple[int, int]) -> dict[str, list[str]]:
+def _members_of(texts: list[str], mark_of: dict[int, str], ends: tuple[int, int]) -> dict[str, list[str]]:
     """Texts by their shape: marks in place of letters, but where all texts begin and end with the same."""
     members, (before, after) = defaultdict[str, list[str]](list), ends
     for text in texts:
         stop = len(text) - after
-        members[text[:before] + text[before:stop].translate(way) + text[stop:]].append(text)
+        members[text[:before] + text[before:stop].translate(mark_of) + text[stop:]].append(text)
     return members
 
 

@@ -40,6 +40,6 @@ def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> N
     permutation = permute(numbers >> half, numbers & mask)
     outside = np.flatnonzero(permutation >= np.uint64(count))
     while len(outside):
-        again = permute(permutation[outside] >> half, permutation[outside] & mask)
-        permutation[outside], outside = again, outside[again >= np.uint64(count)]
+        renewed = permute(permutation[outside] >> half, permutation[outside] & mask)
+        permutation[outside], outside = renewed, outside[renewed >= np.uint64(count)]
     return permutation

@@ -281,18 +281,18 @@ def _between(
 def _category_column(name: str, *, categories: Any, other: Any, missing: bool) -> DeclaredCategories:
     if not isinstance(categories, Sequence) or isinstance(categories, str):
         raise ValueError(f"categories must be a list, got {categories!r}")
-    every = (*categories, *([] if other is None else [other]))
-    kinds = {type(category) for category in every}
+    values = (*categories, *([] if other is None else [other]))
+    kinds = {type(category) for category in values}
     if kinds not in ({str}, {int}, {bool}):
         raise ValueError("categories, and what stands for others, must be all texts, or all whole numbers")
     if (
-        len({*every}) < len(every)
-        or len(every) > MOST_CATEGORIES
-        or (kinds == {int} and max(map(abs, every)) > LARGEST)
+        len({*values}) < len(values)
+        or len(values) > MOST_CATEGORIES
+        or (kinds == {int} and max(map(abs, values)) > LARGEST)
     ):
         raise ValueError(f"categories must differ, {MOST_CATEGORIES:,} at most, and numbers be at most 2^53")
     type_ = pa.string() if kinds == {str} else pa.int64() if kinds == {int} else pa.bool_()
-    entries = (*every, *[MISSING] * missing)
+    entries = (*values, *[MISSING] * missing)
     zeros, rest = (0,) * len(entries), len(categories) if other is not None else 0
     return DeclaredCategories(name, type_, entries, zeros, zeros, "ignore", None, True, NO_ROWS, rest=rest)  # noqa: FBT003
 

@@ -426,9 +426,9 @@ def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
         rows = pa.array(_numbers(parse_or_null(values, pa.bool_()) if of_text else values))
     declared: Any = column.categories[: column.cells - column.has_missing]
     entries: Any = pa.array(declared).cast(rows.type)
-    found = pc.index_in(rows, value_set=entries, skip_nulls=True).fill_null(column.rest)
+    places = pc.index_in(rows, value_set=entries, skip_nulls=True).fill_null(column.rest)
     lacks = values.is_null(nan_is_null=True)
-    return np.asarray(pc.if_else(lacks, _lacking(column), found).to_numpy(zero_copy_only=False).astype(np.uint16))
+    return np.asarray(pc.if_else(lacks, _lacking(column), places).to_numpy(zero_copy_only=False).astype(np.uint16))
 
 
 def _is_number_type(type_: pa.DataType) -> bool:

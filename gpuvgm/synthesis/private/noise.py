@@ -112,11 +112,11 @@ def _discrete_laplace(scale: int, size: int) -> Ints:
     while todo.size:
         rest = _uniform(np.full(todo.size, scale))
         accepted, whole = _bernoulli_exp_below_one(rest, scale), np.zeros(todo.size, np.int64)
-        more = np.flatnonzero(accepted)
-        while more.size:
-            more = more[_bernoulli_exp_below_one(np.ones(more.size, np.int64), 1)]
-            whole[more] += 1
-            if np.any(whole[more] > MOST_WHOLE):  # whatever the rows are
+        counting = np.flatnonzero(accepted)
+        while counting.size:
+            counting = counting[_bernoulli_exp_below_one(np.ones(counting.size, np.int64), 1)]
+            whole[counting] += 1
+            if np.any(whole[counting] > MOST_WHOLE):  # whatever the rows are
                 raise OverflowError("the generator of the operating system gives no random numbers")
         sizes, is_negative = rest + scale * whole, _uniform(np.full(todo.size, 2)) == 1
         accepted &= ~(is_negative & (sizes == 0))  # or 0 would be drawn twice as often
