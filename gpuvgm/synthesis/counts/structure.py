@@ -218,9 +218,9 @@ def learn_structure(
     candidates_by_search = {search: search.candidates(allowed, engine) for search in dict.fromkeys(searches)}
     candidates = [candidates_by_search[search][place] for place, search in enumerate(searches)]
     dependents_of: list[list[int]] = [[] for _ in bins]
-    for child, parents in enumerate(candidates):
-        for parent in parents:
-            dependents_of[parent].append(child)
+    for child, candidates_of_child in enumerate(candidates):
+        for candidate in candidates_of_child:
+            dependents_of[candidate].append(child)
     parents_of: dict[int, tuple[int, ...]] = {}
     best_of: dict[int, _Option] = {}  # by column with a parent that gains, until a further parent is placed
 
@@ -235,7 +235,7 @@ def learn_structure(
         gains, child, parents = max(options, key=_total_gain, default=((), -1, ()))
         if child < 0:  # no remaining column gains by a placed one
             child = max(ready, key=gain_of_dependents)
-        parents_of[child] = tuple(parents)
+        parents_of[child] = parents
         for dependent in dependents_of[child]:
             if dependent not in parents_of:
                 placed = [parent for parent in candidates[dependent] if parent in parents_of]

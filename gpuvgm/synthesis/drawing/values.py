@@ -236,10 +236,10 @@ def unmodelled_columns(
         if form is None or form.key is None:
             arrays[column.name] = _values_of_rows(column, form, part, seed)
         else:
-            keys, places = distinct[form.key.group, form.level]
+            numbers_of_keys, places = distinct[form.key.group, form.level]
             bits = numbers[form.key.group, len(form.key.above) + 1]  # of the columns that each row lacks
             lacks = bits >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
-            values = _new_values(column, form, keys, seed)
+            values = _new_values(column, form, numbers_of_keys, seed)
             arrays[column.name] = taken(values, pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
     return arrays
 

@@ -647,7 +647,8 @@ def _losses(
     plain = _as_numbers(sample.columns[name]).codec.plain
     values = plain.decode(np.where(np.isnan(numbers), 0.0, moved))
     losses = log_probability(name, *sample.coded[name]) - log_probability(name, *sample.find(name, values))
-    return losses[~np.isnan(numbers) & (moved != numbers)]
+    losses_of_moved: Floats = losses[~np.isnan(numbers) & (moved != numbers)]
+    return losses_of_moved
 
 
 def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]) -> str:
