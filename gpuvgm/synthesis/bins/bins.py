@@ -644,18 +644,20 @@ class _TrainingValues:
         if not persons.keys:
             return self
         distinct, where = np.unique(self.numbers, return_inverse=True)
-        cells = np.where(np.isnan(numbers), -1, np.searchsorted(_middles(distinct), numbers, side="right"))
-        rows, different = np.bincount(cells[cells >= 0], minlength=len(distinct)), persons.counts(cells, len(distinct))
-        times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
-        come_back = (rows > 1) & (different < LEAST_KEYS)
-        share = float(np.mean(different[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
+        value_of_rows = np.where(np.isnan(numbers), -1, np.searchsorted(_middles(distinct), numbers, side="right"))
+        rows = np.bincount(value_of_rows[value_of_rows >= 0], minlength=len(distinct))
+        persons_of_values = persons.counts(value_of_rows, len(distinct))
         all_rows = np.bincount(where, self.rows)
-        weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(all_rows * share, 1.0))
+        times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
+        come_back = (rows > 1) & (persons_of_values < LEAST_KEYS)
+        per_row = float(np.mean(persons_of_values[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
+        in_table = np.where(rows > 0, np.maximum(persons_of_values, 1) * times, np.maximum(all_rows * per_row, 1.0))
         if known is not None:
-            weights, different = np.where(known >= 0, np.maximum(known, 1), weights), np.maximum(different, known)
-        weights = np.where(different < LEAST_KEYS, weights, all_rows)
-        of_cells = weights[where] * (self.rows / np.maximum(all_rows, 1)[where])
-        return replace(self, persons=different[where], weights=of_cells, times=times)
+            in_table = np.where(known >= 0, np.maximum(known, 1), in_table)
+            persons_of_values = np.maximum(persons_of_values, known)
+        weights = np.where(persons_of_values < LEAST_KEYS, in_table, all_rows)
+        weights_of_cells = weights[where] * (self.rows / np.maximum(all_rows, 1)[where])
+        return replace(self, persons=persons_of_values[where], weights=weights_of_cells, times=times)
 
     def with_singles(self, sampled: Floats) -> _TrainingValues:
         """The values; those that are the same float of 32 bits become the least one of a sample's numbers."""

@@ -165,8 +165,7 @@ class Clock:
     def read(self, numbers: Floats) -> tuple[Floats, Floats, Ints, Ints]:
         """What `spans` gives, and the day and the cell of each number."""
         xp = namespace_of(numbers)
-        first, last = float(self.starts[0]), float(self.starts[-1])
-        day = self._days(xp.nan_to_num(numbers, nan=first))
+        day = self._days(xp.nan_to_num(numbers, nan=float(self.starts[0])))
         elapsed = xp.clip(xp.nan_to_num(numbers - xp.asarray(self.starts)[day], nan=0.0), 0, self.length)
         time = xp.clip(xp.floor(elapsed / self.tick) * self.tick, 0, self.length - self.tick)
         cell = xp.searchsorted(xp.asarray(self.cells), time, side="right") - 1
@@ -176,15 +175,20 @@ class Clock:
         below = xp.asarray(self.below)[day] + rows * (xp.asarray(self._shares_below)[place] - kind)
         half = speed * (self.tick / 2)  # a step lies in one cell
         readings = below + speed * (time - xp.asarray(self.cells)[cell]) + half
+        return *self._extended(numbers, readings, half), day, cell
+
+    def _extended(self, numbers: Floats, readings: Floats, half: Floats) -> tuple[Floats, Floats]:
+        """Readings and half steps, also of numbers before the first and after the last day, where the speed is the mean."""
+        xp, first, last = namespace_of(numbers), float(self.starts[0]), float(self.starts[-1])
         beyond = xp.minimum(numbers - first, 0.0) + xp.maximum(numbers - last, 0.0)
         is_outside = (beyond != 0) | xp.isnan(numbers)
-        if is_outside.any():
-            usual = self.below[-1] / (last - first)
-            half = xp.where(is_outside, usual * self.tick / 2, half)
-            with np.errstate(over="ignore"):  # of an open range, which ends at the largest float
-                edges = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * usual + half
-            readings = xp.where(is_outside, edges, readings)
-        return readings, half, day, cell
+        if not is_outside.any():
+            return readings, half
+        mean_speed = self.below[-1] / (last - first)
+        half = xp.where(is_outside, mean_speed * self.tick / 2, half)
+        with np.errstate(over="ignore"):  # of an open range, which ends at the largest float
+            extended = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * mean_speed + half
+        return xp.where(is_outside, extended, readings), half
 
     def interval(self, low: float, high: float) -> tuple[float, float]:
         """Readings at which the steps that begin in an interval of numbers start and end."""
@@ -193,7 +197,7 @@ class Clock:
         return begin - half[0] if is_inside else begin + half[0], end + half[1]
 
     def _days(self, numbers: Floats) -> Ints:
-        """Day of each number; the nearest for those beyond."""
+        """Day of each number; of numbers before and after all days, the first and the last."""
         xp, starts, last = namespace_of(numbers), self.starts, len(self.kinds) - 1
         usual = float(np.median(np.diff(starts)))
         days: Ints = xp.clip(xp.floor((numbers - starts[0]) / usual), 0, last).astype(np.int64)
@@ -278,14 +282,14 @@ def days_of(column: NumericColumn, low: float, high: float) -> tuple[int, Floats
     unit = codec.nanoseconds
     length = DAY // unit
     first, last = ((codec.base + int(end)) // length for end in (low, high))
-    days = np.arange(first - 2, last + 4)
+    days = np.arange(first - 2, last + 4)  # in UTC, from which local days begin a day earlier or later at most
     starts = days * length - codec.base - _offsets(codec.type, days) // unit
     begin, end = np.searchsorted(starts, low, side="right") - 1, np.searchsorted(starts, high, side="right")
     return int(days[begin]), starts[begin : end + 1].astype(np.float64)
 
 
 def _offsets(type_: Any, days: Ints) -> Ints:
-    """Nanoseconds of local time before UTC, at noon of each day."""
+    """Nanoseconds by which local time is ahead of UTC, at noon of each day."""
     if not pa.types.is_timestamp(type_) or type_.tz is None:
         return np.zeros(len(days), np.int64)
     noon = days * (DAY // 10**9) + DAY // 10**9 // 2

@@ -340,6 +340,7 @@ def _modal_of_pieces(column: NumericColumn, bins: Bins) -> Floats:
 
 
 def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interval | None]) -> Bins:
+    """Bins with the parts of pieces that lie in intervals of numbers; None stands for missing values."""
     clock, half = bins.clock, column.codec.plain.spacing / 2
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
     modal_of_piece = _modal_of_pieces(column, bins)
@@ -351,7 +352,7 @@ def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interva
     parts = [_restrict_bin(bins, modal_of_piece, is_modal, interval, half) for interval in intervals]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
-    # Rounded numbers might leave the intervals.
+    # Without `single`: numbers that are rounded to floats of 32 bits might leave the intervals.
     return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high, single=None)
 
 

@@ -225,9 +225,11 @@ def _forms_of_moments(name: Moments, steps: Ints, persons: Persons, step: int, b
         return None
     remainders = remainders[remainders % step == 0]
     values, rows = _evened(steps, persons)
-    of_end = np.bincount(values * step % 100, rows, 100).astype(np.int64)[remainders % 100]
-    places = tuple((remainders // step).tolist())
-    return Forms(float(step), base, period // step, (1,), (0,), places, tuple(of_end.tolist()), 0, name)
+    # The last two digits say which day, month, minute or second it is.
+    rows_of_endings = np.bincount(values * step % 100, rows, 100).astype(np.int64)
+    rows_of_remainders = tuple(rows_of_endings[remainders % 100].tolist())
+    in_steps = tuple((remainders // step).tolist())
+    return Forms(float(step), base, period // step, (1,), (0,), in_steps, rows_of_remainders, 0, name)
 
 
 def _greatest_multiple(remainders: Ints, multiples: tuple[int, ...]) -> Ints:

@@ -142,9 +142,9 @@ class Origin:
         return max(steps) % min(steps) == 0
 
     def numbers(self, rows: Rows) -> Floats:
-        """Numbers of the origin in the unit of the column; of the step before where the column has longer ones.
+        """Numbers of the origin in the unit of the column, rounded down to its step where that is longer.
 
-        Where it is missing, datetimes are counted from the end of those of both columns.
+        A missing origin is replaced by the first number of both columns, or by the last where it is counted back.
         """
         numbers = self.scaled(numbers_of_rows(self.first, rows(self.first.name))[0])
         if not self.first.modal_values:

@@ -90,7 +90,7 @@ def _alike(
     for place, numbers in enumerate(amounts):
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
             equal = np.abs(amounts[:place] - numbers) <= NEAR * np.abs(numbers)
-        # As a rule the later column has the twin: that pair is entered first, and stays before the reversed one.
+        # Where both may have the twin, the later column shall: its pair is entered first, and stays first when sorted.
         for counted, is_later in ((equal & in_wide[place], True), (equal & in_wide[:place], False)):
             for earlier in np.flatnonzero(np.mean(counted, axis=1) >= LEAST_SHARE / 2).tolist():
                 if units[names[place]].sort == units[names[earlier]].sort:

@@ -208,20 +208,20 @@ class IdentifierForm:
         """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left."""
         limits = np.array([pattern.limit for pattern in self.patterns], np.uint64)
         widest = int(np.argmax(limits))
-        which, numbers = np.zeros(len(counter), np.int64), counter
+        pattern_of, numbers = np.zeros(len(counter), np.int64), counter
         if len(limits) > 1:
             ends = self.slots()
             turns, slots = np.divmod(counter, np.uint64(SLOTS))
             slots = shuffled(slots, SLOTS, f"{name}/pattern", seed)
-            which = np.searchsorted(ends, slots.astype(np.int64), side="right") - 1
+            pattern_of = np.searchsorted(ends, slots.astype(np.int64), side="right") - 1
             sizes = np.diff(ends).astype(np.uint64)
-            numbers = turns * sizes[which] + slots - ends[which].astype(np.uint64)
-        beyond = numbers >= limits[which]
+            numbers = turns * sizes[pattern_of] + slots - ends[pattern_of].astype(np.uint64)
+        beyond = numbers >= limits[pattern_of]
         in_widest = beyond & (counter < limits[widest])
         # A number past its pattern's limit takes the upper half of the widest pattern, which no turn reaches.
         moved = np.where(in_widest, counter + limits[widest], counter - limits[widest])
         numbers = np.where(beyond, moved, numbers)
-        return np.where(in_widest, widest, np.where(beyond, -1, which)), numbers
+        return np.where(in_widest, widest, np.where(beyond, -1, pattern_of)), numbers
 
     @property
     def unlengthened(self) -> int:
@@ -455,7 +455,9 @@ def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLa
 def lacking_keys(
     forms: Mapping[str, IdentifierForm], keys: Iterable[str], rows: Callable[[str], Any]
 ) -> dict[Part, NDArray[np.uint16]]:
-    """For each first column of keys, which keys of their group rows lack that lack these, as `codes_of_lacking` says.
+    """For rows that lack keys, a code of all keys of their group that they lack, by first column of these keys.
+
+    The codes are those of `codes_of_lacking`.
 
     Parameters
     ----------
@@ -463,25 +465,25 @@ def lacking_keys(
         Forms of all columns of keys.
     keys : iterable of str
         First columns of keys.
-    values : callable
+    rows : callable
         Gives the rows of a column, on the host.
     """
     levels, lacking = levels_of_keys(forms), dict[Part, NDArray[np.uint16]]()
-    for name in keys:
-        layout, level = forms[name].key, forms[name].level
+    for key in keys:
+        layout, level = forms[key].key, forms[key].level
         assert layout is not None
         masks = [
             np.logical_and.reduce([np.asarray(plain_values_of(rows(column)).is_null()) for column in columns])
             for columns in columns_of_levels(levels, layout)
         ]
-        lacking[Part(name, "missing")] = codes_of_lacking(masks, level)
+        lacking[Part(key, "missing")] = codes_of_lacking(masks, level)
     return lacking
 
 
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
 
-    What it gives behind those of the last level has the next one.
+    The bits of the columns that rows lack, which it gives behind the numbers, stand at the level after the last one.
     """
     return {
         (group, level): numbers

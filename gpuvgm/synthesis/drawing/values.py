@@ -87,23 +87,23 @@ def _beside_twin(
 ) -> Values:
     """As `value_maker` for a column with a twin, whose number rows with an infinite place have."""
     assert bins.twin is not None
-    column, first, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
-    firsts_of, (low, high) = twin_numbers(first, column), range_of(column)
-    has_same_values = first.type == first.decoded_type == column.type == column.decoded_type  # text has its own form
-    has_same_step = bins.single is None and first.codec.plain.spacing == column.codec.plain.spacing
+    column, twin, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
+    read_twin, (low, high) = twin_numbers(twin, column), range_of(column)
+    has_same_values = twin.type == twin.decoded_type == column.type == column.decoded_type  # text has its own form
+    has_same_step = bins.single is None and twin.codec.plain.spacing == column.codec.plain.spacing
     round_ = _rounding(bins)
 
     def make(codes: Codes, places: Floats, rows: Rows) -> Column:
         is_twins = np.isinf(places)
-        firsts = round_(firsts_of(rows))
+        numbers_of_twin = round_(read_twin(rows))
         # Where the twin's number is missing, which trees hardly ever draw, a row has a number from the middle.
         numbers = number_of(np.where(is_twins, bins.low[middle], places))
-        numbers = np.where(is_twins & ~np.isnan(firsts), firsts, numbers)
+        numbers = np.where(is_twins & ~np.isnan(numbers_of_twin), numbers_of_twin, numbers)
         # A row with its twin's number is in no bin, so that the value is neither missing nor a modal one.
         values: Any = draw(np.where(is_twins, NO_BIN, codes.astype(np.int64)), numbers)
         if has_same_values and has_same_step:  # with all digits, of which numbers may lack some
-            copied = np.flatnonzero(is_twins & (firsts >= low) & (firsts <= high))
-            values = replaced_rows(values, copied, taken(rows(first.name), copied))
+            copied = np.flatnonzero(is_twins & (numbers_of_twin >= low) & (numbers_of_twin <= high))
+            values = replaced_rows(values, copied, taken(rows(twin.name), copied))
         made: Column = values
         return made
 

@@ -161,6 +161,7 @@ def _released(
     releases: tuple[Release, ...],
     bins_of: BinsOf,
 ) -> Released:
+    """Noisy counts of columns, and then of pairs, whose bins the noisy counts of columns decide."""
     shapes = [(column.cells,) for column in columns.values()]
     counts = scan(partial(_column_counter, columns, cells_of), shapes)
     levels = [level for cells, column in zip(counts, columns.values(), strict=True) for level in _levels(cells, column)]
