@@ -178,7 +178,7 @@ class Clock:
         return *self._extended(numbers, readings, half), day, cell
 
     def _extended(self, numbers: Floats, readings: Floats, half: Floats) -> tuple[Floats, Floats]:
-        """Readings and half steps, also of numbers before the first and after the last day, where the speed is the mean."""
+        """Readings and half steps, also of numbers before the first day and after the last: there at the mean speed."""
         xp, first, last = namespace_of(numbers), float(self.starts[0]), float(self.starts[-1])
         beyond = xp.minimum(numbers - first, 0.0) + xp.maximum(numbers - last, 0.0)
         is_outside = (beyond != 0) | xp.isnan(numbers)

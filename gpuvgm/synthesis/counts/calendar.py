@@ -541,12 +541,15 @@ class _Times:
         return cls(groups.size, _weeks(clock.first, len(clock.kinds))[days] * groups.size + groups.codes)
 
     def gain(self, column: AskedColumn) -> Floats:
-        """As `_Neighbours.gains`."""
+        """Nats that the rows of each code gain by the time of the day; no more than all rows together gain.
+
+        Each half of the weeks is judged by the other half.
+        """
         places = self.places * column.size + column.codes
         rows = np.bincount(places, minlength=2 * self.size * column.size).reshape(2, self.size, column.size)
         gain = np.zeros(column.size)
-        for rows_of_weeks, rows_beside in ((rows[0], rows[1]), (rows[1], rows[0])):
-            share = (rows_beside.sum(axis=0) + 1) / (rows_beside.sum() + column.size)
-            of_part = (rows_beside + LEAST_SHARED * share) / (rows_beside.sum(axis=1, keepdims=True) + LEAST_SHARED)
-            gain += np.sum(rows_of_weeks * np.log(of_part / share), axis=0)
+        for judged, learnt in ((rows[0], rows[1]), (rows[1], rows[0])):
+            shares = (learnt.sum(axis=0) + 1) / (learnt.sum() + column.size)
+            of_part = (learnt + LEAST_SHARED * shares) / (learnt.sum(axis=1, keepdims=True) + LEAST_SHARED)
+            gain += np.sum(judged * np.log(of_part / shares), axis=0)
         return np.minimum(gain, np.sum(gain))

@@ -337,7 +337,7 @@ def _with_followers(
         )
         followers[[target, *sources, *first]] = False
         for place in np.flatnonzero(followers & ~_before(allowed, target)).tolist():
-            allowed[target, place] = False
+            allowed[target, place] = False  # only the follower may still depend on the other, and so comes later
     return allowed
 
 

@@ -140,12 +140,12 @@ class ConditionedTrees:
     @cached_property
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
-        met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
+        met = int(np.count_nonzero(self._are_met(self._candidate_codes(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
         on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
         return 0 if met < self.least_share * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 
-    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
-        """Bins of consecutive candidates, of which the first column meets a condition on it."""
+    def _candidate_codes(self, first: int, rows: int, seed: int) -> dict[int, Any]:
+        """Bins of consecutive candidates; a condition on the first column is met by all of them."""
         codes: dict[int, Any] = {}
         if self.places[0] in self.evidence:
             words = philox_words(_numbers(first, rows), column_number(f"{STREAM}/first"), seed)[0]
@@ -189,7 +189,7 @@ class ConditionedTrees:
     def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Any], NDArray[np.bool_]]:
         """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
         first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
-        codes = self._drawn(first, count, seed)
+        codes = self._candidate_codes(first, count, seed)
         met = self._are_met(codes, first, count, seed).reshape(len(part), self._candidates)
         chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
         return {place: column[chosen] for place, column in codes.items()}, np.asarray(met.any(axis=1))

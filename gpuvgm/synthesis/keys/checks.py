@@ -332,7 +332,10 @@ class Equations:
     @staticmethod
     @lru_cache(maxsize=64)
     def of(equations: tuple[Equation, ...], places: tuple[int, ...]) -> Equations:
-        """The equations with the last of these places by which all rests can be made up."""
+        """The equations with the digits that close them: the last of these places by which all rests can be made up.
+
+        Without such digits where none can, or where there are too many rests.
+        """
         rests = prod(equation.modulus for equation in equations)
         if rests > 10**MOST_CLOSING:
             return Equations(equations)

@@ -127,8 +127,8 @@ class Habit:
             return rows
         # The same words for all parts of a column: rows that keep to its day keep to its time.
         column, numbers = column_number(f"{self.stream}/keeps"), rows.astype(np.uint64) + np.uint64(first_row)
-        keeping: Ints = rows[philox_words(numbers, column, seed)[0] < self.share * 2**32]
-        return keeping
+        kept: Ints = rows[philox_words(numbers, column, seed)[0] < self.share * 2**32]
+        return kept
 
     def codes_of(self, keys: NDArray[np.uint64], seed: int) -> Ints:
         """The code of each key, by their numbers."""

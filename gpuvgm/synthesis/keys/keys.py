@@ -131,7 +131,7 @@ class KeyLayout:
         return [bits & mask == mask for mask in masks]
 
     def numbers(self, part: RowRange, seed: int, *, by_key: bool = False) -> list[Hashes]:
-        """Numbers of the keys of consecutive rows, by level, and behind them the bits of the columns that rows lack.
+        """Numbers of the keys of consecutive rows, by level; as a last array the bits of the columns that rows lack.
 
         Parameters
         ----------
