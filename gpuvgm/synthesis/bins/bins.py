@@ -27,28 +27,28 @@ from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
-COARSE_INTERVALS = 200  # intervals that may have so few rows each
-FINE_INTERVAL = 25  # rows of an interval, about, where there are more
-MOST_BINS = 1 << 15  # of a column, so that two bytes number them, and halves of trees
-MOST_CATEGORIES = 1 << 8  # with a bin of their own, but for one: trees have a byte for each at every node
+COARSE_INTERVALS = 200  # intervals at most that have as few rows as `LEAST_INTERVAL`
+FINE_INTERVAL = 25  # rows of an interval, about, where there are more than `COARSE_INTERVALS`
+MOST_BINS = 1 << 15  # of a column, so that two bytes number them, and the halves of trees
+MOST_CATEGORIES = 1 << 8  # bins of a column of categories: trees have a byte for each at every node
 NETWORK_BINS = 200  # of a column of numbers in the network of parents, whose tables have a row for each
-LEAST_ROWS = 8  # of a value that is drawn by its own count
-LISTED_ROWS = 5  # of one that is outermost, of few values, or far from others, where hardly any comes back by chance
-ROWS_OF_STEP = 0.5  # at most, around a value that is far from others
-LISTED = 0.95  # of a column's rows, that few values have
-ALONE = 0.02  # of datetimes, that no other row has, where new rows hardly bring new ones
-SPARSE = 2  # steps, at least, for each of these values
-SAME_SINGLE = 5e-15  # of a float of 32 bits, by which it may be off: by text with 15 digits
-SAME = 1e-10  # of the largest number, by which a summary's numbers may be off
-UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
-HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
-EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
-PIECES = 16  # of a stretch of a bin, in which the mixture says where values lie
-BESIDE = 5  # gaps between values, on either side of a gap, that say how far from a value others may lie
-WIDE = 4  # times as wide as those is a gap that no value is drawn in
-FAR_FLOATS = 1 << 10  # distances of neighbouring floats, beside a gap whose ends would be lost in rounding
-ROUNDING = 1e-6  # of a step, by which borders between pieces may be off
-ROOM = 4  # steps, about, around a value that lies alone
+LEAST_ROWS = 8  # of a value that is drawn by its count
+LISTED_ROWS = 5  # of such a value that is outermost, one of few, or far from others: hardly any comes back by chance
+ROWS_OF_STEP = 0.5  # rows for each step around a value, at most, where it is far from others
+LISTED = 0.95  # of a column's rows: a column of few values has so many in frequent ones
+ALONE = 0.02  # of the rows, at most, with a datetime that no other row has, where new rows hardly bring new datetimes
+SPARSE = 2  # steps for each value, at least, where the values are a list
+SAME_SINGLE = 5e-15  # of a float of 32 bits: text with 15 digits is off by no more
+SAME = 1e-10  # of the largest number: a summary's numbers are off by no more
+UNSEEN_ROWS = 0.5  # that values in an interval count for where all its rows have values that are drawn by their counts
+HARDLY = 1e-6  # of `UNSEEN_ROWS`, where the column's values are a list: so that each value has a density
+EVEN = 1e-3  # of a part's rows that each of its pieces has, wherever the mixture has the rows
+PIECES = 16  # of a part of a bin, over which the mixture spreads its rows
+BESIDE = 5  # gaps on either side of a gap, by which it is judged whether that is wide
+WIDE = 4  # times as wide as all of these is a gap in which no value is drawn
+FAR_FLOATS = 1 << 10  # distances of neighbouring floats: ends of gaps are multiples of so many at least, by rounding
+ROUNDING = 1e-6  # of a step: borders between pieces may be off by so much
+ROOM = 4  # steps, about, that are left around a value that lies alone
 Codes = NDArray[np.uint16]
 
 
@@ -63,10 +63,10 @@ class SampledRows:
     persons : Persons
         Whose they are.
     few : ndarray of shape (few,), int64
-        Places of short runs of them, from everywhere.
+        Places of fewer rows for what takes long: short runs, from all over the sample.
     known : mapping of str to ndarray of shape (values,), int64
-        By column of numbers, how many persons have each of its values in all rows, as `AskedValues` has them; -1 for
-        those that need not be asked.
+        By column of numbers, how many persons have each of its values in all rows, in the order of `AskedValues`; -1
+        for values that are not asked about.
     """
 
     rows: Rows
@@ -82,9 +82,9 @@ class AskedValues:
     Parameters
     ----------
     starts : ndarray of shape (values - 1,)
-        Borders between all values of the column that are told apart.
+        Borders between the different values of the column.
     places : ndarray of shape (values,), int64
-        Number of each one that is asked; -1 for others.
+        For each value its number among those that are asked about; -1 for others.
     """
 
     starts: Floats
@@ -101,13 +101,14 @@ class AskedValues:
         def of_values(values: Column) -> Ints:
             numbers = numbers_of_rows(column, values)[0]
             cells = to_numpy(start_of(numbers)) + 1
-            found: Ints = np.where(to_numpy(namespace_of(numbers).isnan(numbers)), -1, self.places[cells])
-            return found
+            is_missing = to_numpy(namespace_of(numbers).isnan(numbers))
+            places: Ints = np.where(is_missing, -1, self.places[cells])
+            return places
 
         return of_values
 
     def known(self, persons: Ints) -> Ints:
-        """How many persons have each value, given those of the asked ones."""
+        """How many persons have each value, by those of the values that are asked about; -1 for others."""
         return np.where(self.places >= 0, np.append(persons, -1)[self.places], -1)
 
 
@@ -137,18 +138,18 @@ class Bins:
     has_missing : bool
         Whether missing values have a bin, which is a group of its own.
     since : str, optional
-        Column of datetimes that those of the column are counted from.
+        Origin: the column of datetimes from which those of this column are counted.
     back : bool
         Whether they are counted back from it.
     single : str, optional
-        Where a column of 64 bits holds floats of 32 bits alone, the step of them; "" where they have none.
+        Step of the values of a column of 64 bits that are all floats of 32 bits; "" where they have none.
     clock : Clock, optional
         Of a column of datetimes that keep to a calendar: its readings are the numbers of `edges`, `low` and `high`.
     forms : Forms, optional
         Which steps between values come more often than others.
     twin : str, optional
-        Column whose number many rows have, see `gpuvgm.synthesis.twins`: for trees these have a bin of their own, which
-        comes last and is none of these.
+        Column whose number many rows have, see `gpuvgm.synthesis.counts.twins`. The trees that draw the column have one
+        further bin for these rows, behind the bins here.
     """
 
     name: str
@@ -204,12 +205,12 @@ class Bins:
         return 0 if self.clock is None else self.clock.size(part)
 
     def rare_numbers(self, numbers: Floats) -> Codes:
-        """Which ordinary numbers have no count of their own."""
+        """Which ordinary numbers are not drawn by their count, as few rows or persons have them: 1, else 0."""
         xp, separate = namespace_of(numbers), self.codes[: len(self.codes) - len(self.edges) - 1]
         bin_of = np.repeat(np.arange(len(self)), np.diff(self.first))
-        listed = np.unique(self.low[(self.low == self.high) & ~np.isin(bin_of, separate)])
-        near = SAME * np.abs(listed).max(initial=0)
-        first, end = (xp.searchsorted(xp.asarray(listed), numbers + shift) for shift in (-near, near))
+        counted = np.unique(self.low[(self.low == self.high) & ~np.isin(bin_of, separate)])
+        tolerance = SAME * np.abs(counted).max(initial=0)
+        first, end = (xp.searchsorted(xp.asarray(counted), numbers + shift) for shift in (-tolerance, tolerance))
         rare: Codes = (first == end).astype(np.uint16)
         return rare
 
@@ -218,11 +219,11 @@ class Bins:
         return ~np.isin(np.repeat(np.arange(len(self)), np.diff(self.first)), self.codes[:modal_values])
 
     def hold(self, numbers: Floats) -> NDArray[np.bool_]:
-        """Mask of the numbers that lie in pieces of which a condition leaves something."""
-        left = np.flatnonzero(self.mass > 0)
-        left = left[np.lexsort((self.high[left], self.low[left]))]
-        at = np.searchsorted(self.low[left], numbers, side="right") - 1
-        mask: NDArray[np.bool_] = (at >= 0) & (numbers <= self.high[left][at])
+        """Mask of the numbers that lie in pieces with mass, which a condition leaves."""
+        pieces = np.flatnonzero(self.mass > 0)
+        pieces = pieces[np.lexsort((self.high[pieces], self.low[pieces]))]
+        place = np.searchsorted(self.low[pieces], numbers, side="right") - 1
+        mask: NDArray[np.bool_] = (place >= 0) & (numbers <= self.high[pieces][place])
         return mask
 
     def share_below(self, numbers: Floats, low: Floats, high: Floats) -> Floats:
@@ -232,13 +233,13 @@ class Bins:
         return np.asarray(np.clip((numbers - low) / (high - low), 0, 1))
 
     def network_groups(self) -> Ints:
-        """Group of each bin, ascending, as the network of parents has it; missing and modal values have their own."""
+        """Group of each bin, ascending, as the network of parents has it; missing and modal values are groups alone."""
         if len(self) <= MOST_CATEGORIES:
             return np.arange(len(self))
-        rows, alone = self.rows + 1e-9, np.isin(np.arange(len(self)), self.codes[: -1 - len(self.edges)])
+        rows, is_single = self.rows + 1e-9, np.isin(np.arange(len(self)), self.codes[: -1 - len(self.edges)])
         rank = ((np.cumsum(rows) - rows / 2) / np.sum(rows) * NETWORK_BINS).astype(np.int64)
-        begins = alone | (np.diff(rank, prepend=-1) > 0)
-        begins[1:] |= alone[:-1]
+        begins = is_single | (np.diff(rank, prepend=-1) > 0)
+        begins[1:] |= is_single[:-1]
         return np.cumsum(begins) - 1
 
     def merged(self, groups: Ints) -> Bins:
@@ -263,10 +264,10 @@ class Bins:
     def groups(self, group_limit: int) -> Ints:
         """Group of each bin, ascending: at most `group_limit` groups of neighbours with similar shares of the rows.
 
-        Groups of 4 are those of 16 put together.
+        Groups nest where one limit is a multiple of the other.
         """
         missing_bins = int(self.has_missing)
-        rows = self.rows[missing_bins:] + 1e-9  # bins without rows have a place too
+        rows = self.rows[missing_bins:] + 1e-9  # so that bins without rows have a place, too
         middle = (np.cumsum(rows) - rows / 2) / np.sum(rows)
         ranks = np.unique((middle * group_limit).astype(np.int64), return_inverse=True)[1]
         return np.concatenate((np.zeros(missing_bins, np.int64), ranks + missing_bins))
@@ -303,32 +304,32 @@ def bins_of(
     assert isinstance(column, NumericColumn) and summary is not None
     if column.minimum is None:
         return _bins_of_numbers(column, _TrainingValues.of(column, summary), interval_limit)
-    plain, every = column.codec.plain, numbers_of_rows(column, sample.rows(column.name))[0]
-    values, single = _values_of(column, summary, sample, every)
-    present = sample.few[~np.isnan(every[sample.few])]
+    plain, numbers = column.codec.plain, numbers_of_rows(column, sample.rows(column.name))[0]
+    values, single = _values_of(column, summary, sample, numbers)
+    present = sample.few[~np.isnan(numbers[sample.few])]
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     precision = np.float32 if single is not None else precision
-    values = values.with_forms(every[present], sample.persons.at(present), plain.base, precision)
+    values = values.with_forms(numbers[present], sample.persons.at(present), plain.base, precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
 def _values_of(
     column: NumericColumn, summary: Summary, sample: SampledRows, numbers: Floats
 ) -> tuple[_TrainingValues, str | None]:
-    """Values of a column that has ordinary ones, given the numbers of a sample, and the step of those of 32 bits."""
+    """Training values of a column that has ordinary ones, by the numbers of a sample, and `single` of `Bins`."""
     values, single = _TrainingValues.of(column, summary), None
     if not values.step:
-        few = numbers[sample.few]
-        seen = distinct_values(few[~np.isnan(few)])[0]
-        single = _step_of_singles(column, seen)
-        values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+        numbers_of_few = numbers[sample.few]
+        distinct = distinct_values(numbers_of_few[~np.isnan(numbers_of_few)])[0]
+        single = _step_of_singles(column, distinct)
+        values = replace(values, numbers=_exact(values.numbers, distinct), step=float(single or 0))
         if single is not None:
-            values = values.with_singles(seen)
+            values = values.with_singles(distinct)
     return values.with_persons(numbers, sample.persons, sample.known.get(column.name)), single
 
 
 def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledRows) -> AskedValues | None:
-    """Values that would be drawn by their counts, were they shown to be of several persons; None where there are none.
+    """Values that are drawn by their counts if all rows show that several persons have them; None without such.
 
     Parameters
     ----------
@@ -345,23 +346,23 @@ def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledR
 
 
 def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins) -> tuple[Bins, bool]:
-    """The bins, given how many persons have the column's values in all rows; and whether none is of few alone.
+    """The bins with pieces by the persons of all rows, and whether no bin is of too few persons.
 
     Parameters
     ----------
     column, summary, sample
-        As for `bins_of`, where the sample knows it.
+        As for `bins_of`; the sample knows how many persons have the column's values in all rows.
     bins : Bins
         Bins of the column.
     """
     assert isinstance(column, NumericColumn)
-    every = numbers_of_rows(column, sample.rows(column.name))[0]
-    values, _ = _values_of(column, summary, sample, every)
+    numbers = numbers_of_rows(column, sample.rows(column.name))[0]
+    values, _ = _values_of(column, summary, sample, numbers)
     interval = np.searchsorted(bins.edges, values.numbers)
     persons = np.bincount(interval, values.weights, len(bins.edges) + 1)
     are_of_few = (persons < LEAST_KEYS) & (np.bincount(interval, values.are_of_few, len(persons)) > 0)
-    told = _bins_of_numbers(column, replace(values, forms=bins.forms), len(persons), bins.edges)
-    return replace(bins, mass=told.mass, low=told.low, high=told.high, first=told.first), not are_of_few.any()
+    spread = _bins_of_numbers(column, replace(values, forms=bins.forms), len(persons), bins.edges)
+    return replace(bins, mass=spread.mass, low=spread.low, high=spread.high, first=spread.first), not are_of_few.any()
 
 
 def _middles(numbers: Floats) -> Floats:
@@ -369,13 +370,13 @@ def _middles(numbers: Floats) -> Floats:
     return np.asarray(numbers[:-1] + (numbers[1:] / 2 - numbers[:-1] / 2))  # a difference of the largest floats is none
 
 
-def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
-    """The step of different floats of 64 bits that are all floats of 32 bits, "" if they have none; else None."""
-    singles = nearest_singles(seen)
-    if column.type != pa.float64() or len(seen) < 2 or not np.all(are_same_singles(seen, singles)):
+def _step_of_singles(column: NumericColumn, distinct: Floats) -> str | None:
+    """The step of different numbers that are all floats of 32 bits, "" if they have none; None if they are not."""
+    singles = nearest_singles(distinct)
+    if column.type != pa.float64() or len(distinct) < 2 or not np.all(are_same_singles(distinct, singles)):
         return None
-    every = np.ones(len(seen), np.bool_)
-    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([singles]), every)[0]
+    all_rows = np.ones(len(distinct), np.bool_)
+    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([singles]), all_rows)[0]
     return codec.step or ""
 
 
@@ -390,14 +391,17 @@ def are_same_singles(numbers: Floats, singles: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(singles) & (np.abs(numbers - singles) <= SAME_SINGLE * np.abs(singles)))
 
 
-def _exact(numbers: Floats, seen: Floats) -> Floats:
-    """Numbers, ascending, each as the one of a sample that it can only be by rounding, if there is one."""
-    if not len(seen):
+def _exact(numbers: Floats, sampled: Floats) -> Floats:
+    """Numbers of a summary, each replaced by the sampled number from which it differs by rounding alone, if any.
+
+    Both are ascending.
+    """
+    if not len(sampled):
         return numbers
-    place = np.clip(np.searchsorted(seen, numbers), 1, max(len(seen) - 1, 1))
-    low, high = seen[place - 1], seen[np.minimum(place, len(seen) - 1)]
+    place = np.clip(np.searchsorted(sampled, numbers), 1, max(len(sampled) - 1, 1))
+    low, high = sampled[place - 1], sampled[np.minimum(place, len(sampled) - 1)]
     nearest = np.where(numbers - low <= high - numbers, low, high)
-    is_same = np.abs(nearest - numbers) <= SAME * np.max(np.abs(seen))
+    is_same = np.abs(nearest - numbers) <= SAME * np.max(np.abs(sampled))
     return np.where(is_same, nearest, numbers)
 
 
@@ -408,17 +412,18 @@ def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Sum
     ----------
     origin : Origin
         Origin of the datetimes.
-    between : ndarray of shape (rows,)
-        The time between, of a sample of the rows.
+    intervals : ndarray of shape (rows,)
+        The time between the two in each row of a sample; NaN where one of them is missing.
     persons : Persons
-        Whose these rows are.
+        Whose the rows of the sample are.
     summary : Summary
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
     """
     is_present = ~np.isnan(intervals)
-    present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)  # but for errors
+    # A few rows are out of order by error; these count as if there were no time between.
+    present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     values = values.with_persons(present, persons).with_forms(present, persons)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
@@ -448,8 +453,9 @@ def bins_on_clock(
     interval_limit : int
         As for `bins_of`.
     are_told : bool
-        Whether datetimes are drawn given other columns. Then intervals end where hardly any rows are, and frequent
-        moments have their own, as each side may go with other values; else intervals have equal shares.
+        Whether datetimes are drawn given columns before them. Then intervals end where hardly any rows are, and a
+        frequent moment has an interval alone, as its neighbours may go with other values of these columns. Else
+        intervals have equal shares.
     """
     assert isinstance(column, NumericColumn)
     numbers = numbers_of_rows(column, sample.rows(column.name))[0]
@@ -457,8 +463,8 @@ def bins_on_clock(
     present, persons = numbers[is_present], sample.persons.at(is_present)
     readings = clock.readings(present)
     values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
-    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present, persons)))
-    values = replace(values, single=often, clock=clock, are_told=are_told).with_persons(readings, persons)
+    is_frequent = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present, persons)))
+    values = replace(values, single=is_frequent, clock=clock, are_told=are_told).with_persons(readings, persons)
     return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
 
 
@@ -472,8 +478,8 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
 
 
 def origins_of(bins: Iterable[Bins]) -> dict[str, str]:
-    """Columns that are counted from others, or whose rows often have their number, each with that one."""
-    return {one.name: one.made_of for one in bins if one.made_of is not None}
+    """By column that is counted from an origin or has a twin, this origin or twin."""
+    return {column.name: column.made_of for column in bins if column.made_of is not None}
 
 
 def _bins_of_categories(column: CategoricalColumn, *, rare_as_one: bool) -> Bins:
@@ -509,10 +515,10 @@ def _bins_of_numbers(
     points = _BinPieces.of_points(len(modal) + has_missing)
     sizes = np.concatenate((points.sizes, inner.sizes))
     first = np.concatenate(([0], np.cumsum(sizes[order])))
-    taken_pieces = np.repeat((np.cumsum(sizes) - sizes)[order] - first[:-1], sizes[order]) + np.arange(first[-1])
+    order_of_pieces = np.repeat((np.cumsum(sizes) - sizes)[order] - first[:-1], sizes[order]) + np.arange(first[-1])
     mass, low, high = (
-        np.concatenate(both)[taken_pieces]
-        for both in ((points.mass, inner.mass), (points.low, inner.low), (points.high, inner.high))
+        np.concatenate(kinds)[order_of_pieces]
+        for kinds in ((points.mass, inner.mass), (points.low, inner.low), (points.high, inner.high))
     )
     rows = rows.astype(np.int64)
     return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing, forms=values.forms)
@@ -528,7 +534,7 @@ def _means(numbers: Floats, sizes: Ints) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _BinPieces:
-    """The pieces of some bins, those of each after those of the one before, with the rows and pieces of each."""
+    """Pieces of bins, those of a bin after those of the one before, with the rows and pieces of each bin."""
 
     rows: Ints
     sizes: Ints
@@ -544,7 +550,7 @@ class _BinPieces:
 
 
 def _sums(pieces: Floats, sizes: Ints) -> Floats:
-    """Sum of the pieces of each bin, as `np.sum` rounds it."""
+    """Sum over the pieces of each bin, as `np.sum` rounds it; 0 of a bin without pieces."""
     first = np.cumsum(sizes) - sizes
     sums: Floats = np.add.reduceat(np.insert(pieces, first, 0.0), first + np.arange(len(first)))
     return sums
@@ -563,7 +569,7 @@ class _TrainingValues:
     persons : ndarray of shape (cells,), int64
         How many persons have the values of each cell, as far as a sample shows; its rows where there are no keys.
     weights : ndarray of shape (cells,)
-        Rows; or persons where few have them, so that no bin, and no part of one, is made of the rows of a few.
+        Rows, or persons where few have them, so that no bin or part of one is made of the rows of a few persons.
     single : ndarray of shape (cells,), bool
         Whether all rows of a cell have this value.
     step : float
@@ -571,9 +577,9 @@ class _TrainingValues:
     ends : tuple of float
         Range of the values.
     column : NumericColumn, optional
-        Column whose mixture spreads the other values; without one they are spread evenly.
+        Column whose mixture spreads the values that are not drawn by their counts; without it they are spread evenly.
     share : float
-        Share of all training rows that these are.
+        Rows of these values, for each training row.
     forms : Forms, optional
         Which steps between values come more often than others.
     clock : Clock, optional
@@ -581,7 +587,7 @@ class _TrainingValues:
     are_told : bool
         As for `bins_on_clock`.
     times : float, optional
-        How many rows one row of the sample stands for that says whose they are; None where there are no keys.
+        Rows that a row of the sample stands for, which says whose rows are; None where there are no keys.
     """
 
     numbers: Floats
@@ -622,35 +628,46 @@ class _TrainingValues:
         return cls(numbers, rows, rows, weights, cells.scatter == 0, plain.spacing, ends, column)
 
     def with_persons(self, numbers: Floats, persons: Persons, known: Ints | None = None) -> _TrainingValues:
-        """The values, and how many persons have them, by the numbers of a sample and whose these are.
+        """The values, with how many persons have them.
 
-        Each person in the sample stands for as many as it is a share of the rows; where no row of a value is in it,
-        rows are of as many persons as those of others are. All rows may say it better.
+        A person in the sample stands for as many persons as a row of it stands for rows. Where no row of a value is in
+        the sample, its rows have as many persons as those of other values have.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (rows,)
+            Numbers of the sample.
+        persons : Persons
+            Whose the rows of the sample are.
+        known : ndarray of shape (values,), int64, optional
+            How many persons have each value in all rows; -1 where that is not known.
         """
         if not persons.keys:
             return self
         distinct, where = np.unique(self.numbers, return_inverse=True)
-        cells = np.where(np.isnan(numbers), -1, np.searchsorted(_middles(distinct), numbers, side="right"))
-        rows, different = np.bincount(cells[cells >= 0], minlength=len(distinct)), persons.counts(cells, len(distinct))
+        value_of_rows = np.where(np.isnan(numbers), -1, np.searchsorted(_middles(distinct), numbers, side="right"))
+        rows = np.bincount(value_of_rows[value_of_rows >= 0], minlength=len(distinct))
+        persons_of_values = persons.counts(value_of_rows, len(distinct))
+        all_rows = np.bincount(where, self.rows)
         times = max(float(np.sum(self.rows)) / max(int(np.sum(rows)), 1), 1.0)
-        come_back = (rows > 1) & (different < LEAST_KEYS)
-        share = float(np.mean(different[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
-        every = np.bincount(where, self.rows)
-        weights = np.where(rows > 0, np.maximum(different, 1) * times, np.maximum(every * share, 1.0))
+        come_back = (rows > 1) & (persons_of_values < LEAST_KEYS)
+        per_row = float(np.mean(persons_of_values[come_back]) / np.mean(rows[come_back])) if come_back.any() else 1.0
+        in_table = np.where(rows > 0, np.maximum(persons_of_values, 1) * times, np.maximum(all_rows * per_row, 1.0))
         if known is not None:
-            weights, different = np.where(known >= 0, np.maximum(known, 1), weights), np.maximum(different, known)
-        weights = np.where(different < LEAST_KEYS, weights, every)
-        of_cells = weights[where] * (self.rows / np.maximum(every, 1)[where])
-        return replace(self, persons=different[where], weights=of_cells, times=times)
+            in_table = np.where(known >= 0, np.maximum(known, 1), in_table)
+            persons_of_values = np.maximum(persons_of_values, known)
+        weights = np.where(persons_of_values < LEAST_KEYS, in_table, all_rows)
+        weights_of_cells = weights[where] * (self.rows / np.maximum(all_rows, 1)[where])
+        return replace(self, persons=persons_of_values[where], weights=weights_of_cells, times=times)
 
-    def with_singles(self, seen: Floats) -> _TrainingValues:
-        """The values, where those that are the same float of 32 bits are the least one that was seen."""
-        known, first = np.unique(nearest_singles(seen), return_index=True)
+    def with_singles(self, sampled: Floats) -> _TrainingValues:
+        """The values; those that are the same float of 32 bits become the least one of a sample's numbers."""
+        singles_of_sample, first = np.unique(nearest_singles(sampled), return_index=True)
 
         def least(numbers: Floats) -> Floats:
             singles = nearest_singles(numbers)
-            place = np.minimum(np.searchsorted(known, singles), len(known) - 1)
-            return np.where(known[place] == singles, seen[first[place]], numbers)
+            place = np.minimum(np.searchsorted(singles_of_sample, singles), len(singles_of_sample) - 1)
+            return np.where(singles_of_sample[place] == singles, sampled[first[place]], numbers)
 
         numbers, where = np.unique(least(self.numbers), return_inverse=True)
         rows = np.bincount(where, self.rows).astype(np.int64)
@@ -662,7 +679,7 @@ class _TrainingValues:
     def with_forms(
         self, numbers: Floats, persons: Persons, base: int = 0, precision: Any | None = None
     ) -> _TrainingValues:
-        """The values with the forms of a sample's numbers, in which the number 0 stands for the base."""
+        """The values with the forms of a sample's numbers, of which 0 stands for the value `base`."""
         points, light = self.numbers[self.heavy], numbers
         if self.step:
             points, light = np.rint(points / self.step), np.rint(light / self.step)
@@ -683,10 +700,10 @@ class _TrainingValues:
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]
         if self.are_told and self.clock is not None:
-            both_sides = np.union1d(frequent - 1, frequent)
-            both_sides = both_sides[(both_sides >= 0) & (both_sides < len(rows_below))]
+            around_frequent = np.union1d(frequent - 1, frequent)
+            around_frequent = around_frequent[(around_frequent >= 0) & (around_frequent < len(rows_below))]
             lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
-            edge_places = _apart(both_sides, lulls, rows_below, rows / interval_count / 2)
+            edge_places = _apart(around_frequent, lulls, rows_below, rows / interval_count / 2)
         if self.times is not None:
             several = LEAST_KEYS if self.times == 1 else least  # of which a sample may think that there are more
             edge_places = _of_several(edge_places, np.append(rows_below, rows), several)
@@ -702,8 +719,8 @@ class _TrainingValues:
 
     def _moments(self, interval_count: int) -> Ints:
         """Places of the moments that have rows of half an interval, and so one of their own."""
-        often = np.argsort(-self.weights, kind="stable")[: interval_count // 4]
-        return often[2 * interval_count * self.weights[often] >= np.sum(self.weights)]
+        most_frequent = np.argsort(-self.weights, kind="stable")[: interval_count // 4]
+        return most_frequent[2 * interval_count * self.weights[most_frequent] >= np.sum(self.weights)]
 
     @property
     def outer(self) -> tuple[float, float]:
@@ -732,10 +749,10 @@ class _TrainingValues:
     @property
     def repeat(self) -> bool:
         """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
-        rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
-        alone = np.sum(self.rows[~self.single | (self.persons <= 1)])
+        rows, frequent_rows = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
+        single_rows = np.sum(self.rows[~self.single | (self.persons <= 1)])
         are_moments = self.column is not None and is_moment_type(self.column.type)
-        return are_moments and bool(frequent >= rows / 2 > 0) and bool(alone <= ALONE * rows)
+        return are_moments and bool(frequent_rows >= rows / 2 > 0) and bool(single_rows <= ALONE * rows)
 
     @property
     def _are_frequent(self) -> NDArray[np.bool_]:
@@ -749,13 +766,21 @@ class _TrainingValues:
 
     @property
     def are_of_few(self) -> NDArray[np.bool_]:
-        """Mask of the values that would be drawn by their own counts, but that few persons have."""
+        """Mask of the values that have the rows to be drawn by their counts, but that few persons have."""
         return np.asarray((self.rows >= LEAST_ROWS) & (self.persons < LEAST_KEYS))
 
     def spread(self, part_of_value: Ints, interval: Ints) -> Floats:
-        """Rows of the parts of intervals, of values without a count of their own.
+        """Rows of each part of intervals whose values are not drawn by their counts.
 
-        Those of few persons are spread over all parts of their interval, and left out where it has no others.
+        Rows of values that few persons have are spread over all parts of their interval by the weights of all values
+        there.
+
+        Parameters
+        ----------
+        part_of_value : ndarray of shape (values,), int64
+            Part in which each value lies.
+        interval : ndarray of shape (parts,), int64
+            Interval of each part.
         """
         light, size = ~self.heavy, len(interval)
         weights = np.bincount(part_of_value, self.weights * light, size).astype(np.float64)
@@ -768,19 +793,19 @@ class _TrainingValues:
 
     @property
     def _are_apart(self) -> NDArray[np.bool_]:
-        """Whether there are far fewer rows than steps around a value, so that hardly any comes back by chance."""
-        here, below = np.arange(len(self.rows)), np.concatenate(([0], np.cumsum(self.rows)))
-        first, last = np.maximum(here - BESIDE, 0), np.minimum(here + BESIDE, len(self.rows) - 1)
-        others = below[last + 1] - below[first] - self.rows
+        """Mask of the values with far fewer rows than steps around them, where hardly any comes back by chance."""
+        places, below = np.arange(len(self.rows)), np.concatenate(([0], np.cumsum(self.rows)))
+        first, last = np.maximum(places - BESIDE, 0), np.minimum(places + BESIDE, len(self.rows) - 1)
+        rows_beside = below[last + 1] - below[first] - self.rows
         with np.errstate(over="ignore"):  # of the largest floats
-            return np.asarray(others * self.step <= ROWS_OF_STEP * (self.numbers[last] - self.numbers[first]))
+            return np.asarray(rows_beside * self.step <= ROWS_OF_STEP * (self.numbers[last] - self.numbers[first]))
 
     def gaps(self) -> tuple[Floats, Floats]:
-        """First and last numbers, ascending, of where no value lies but those drawn by their own counts.
+        """First and last numbers, ascending, of ranges in which no value lies but those that are drawn by their counts.
 
-        These are the steps of such values, and gaps that are much wider than any beside them, but for as much at their
-        ends. Ends are multiples of powers of two, so that none tells of a value. On a step, an outermost value of few
-        rows beside such a gap is left out itself.
+        These are the steps of such values, and wide gaps. A gap is wide beside the gaps near it, and as much as these
+        are wide is left at its ends. The ends are multiples of powers of two, which say nothing of a value. On a step,
+        an outermost value of few rows beside a wide gap is left out.
         """
         first, last = map(self.between_steps, self._wide_gaps())
         first, last = first[first < last], last[first < last]
@@ -801,7 +826,7 @@ class _TrainingValues:
 
     @property
     def lattice(self) -> float:
-        """Distance of the steps that values lie on, all or most of them; 0 where there is none."""
+        """Distance of the steps on which all or most values lie; 0 where there is none."""
         return self.step or (0.0 if self.forms is None else self.forms.step)
 
     def between_steps(self, numbers: Floats) -> Floats:
@@ -815,12 +840,12 @@ class _TrainingValues:
         if len(widths) <= BESIDE:
             return np.empty(0), np.empty(0)
         widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
-        near = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
-        near = np.maximum(near, ROOM * self.step)
-        are_wide = widths / WIDE > near
-        first, last, near = distinct[:-1][are_wide], distinct[1:][are_wide], near[are_wide]
-        near = np.exp2(np.floor(np.log2(np.maximum(near / 2, np.finfo(float).smallest_subnormal))))
-        before, after = (_told_apart(near, values) for values in (first, last))
+        widest_beside = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
+        widest_beside = np.maximum(widest_beside, ROOM * self.step)
+        are_wide = widths / WIDE > widest_beside
+        first, last, widest_beside = distinct[:-1][are_wide], distinct[1:][are_wide], widest_beside[are_wide]
+        units = np.exp2(np.floor(np.log2(np.maximum(widest_beside / 2, np.finfo(float).smallest_subnormal))))
+        before, after = (_above_rounding(units, values) for values in (first, last))
         return (np.floor(first / before) + 2) * before, (np.ceil(last / after) - 2) * after
 
     def law(self, borders: Floats) -> Floats:
@@ -845,21 +870,21 @@ class _TrainingValues:
         return shares
 
 
-def _told_apart(units: Floats, numbers: Floats) -> Floats:
-    """Powers of two, or larger ones where numbers of the size would lose them in rounding."""
+def _above_rounding(units: Floats, numbers: Floats) -> Floats:
+    """Powers of two, or larger ones where these would be lost in the rounding of such numbers."""
     spacing = np.spacing(np.abs(numbers) / 2)  # the largest float itself has none
     return np.where(units < spacing, FAR_FLOATS * spacing, units)
 
 
 def _in_lulls(places: Ints, waits: Floats) -> Ints:
-    """Of the places nearer to each than to others those with the longest wait: what follows may be of another kind."""
+    """Places with the longest waits, each of those nearest to a place: after a wait, rows may be of a new kind."""
     stops = [0, *((places[:-1] + places[1:] + 1) // 2).tolist(), len(waits)]
     nearest = [np.argmax(waits[start:stop]) + start for start, stop in pairwise(stops)] if len(places) else []
     return np.array(nearest, np.int64)
 
 
 def _of_several(places: Ints, rows_below: Floats, least_rows: float) -> Ints:
-    """Places between which some rows lie at least, and before the first and after the last."""
+    """Places with at least so many rows between two of them, before the first and after the last."""
     kept, last = list[int](), 0.0
     for place in places[rows_below[places] <= rows_below[-1] - least_rows].tolist():
         if rows_below[place] - last >= least_rows:
@@ -868,13 +893,13 @@ def _of_several(places: Ints, rows_below: Floats, least_rows: float) -> Ints:
     return np.array(kept, np.int64)
 
 
-def _apart(places: Ints, others: Ints, rows_below: Floats, least_rows: float) -> Ints:
-    """Places, and others that leave some rows beside those, and beside each other."""
+def _apart(places: Ints, further: Ints, rows_below: Floats, least_rows: float) -> Ints:
+    """Places, and those further places that have at least so many rows between them and all others."""
     below = np.concatenate(([-np.inf], rows_below[places], [np.inf]))
-    after = np.searchsorted(below, rows_below[others])
-    distance = np.minimum(below[after] - rows_below[others], rows_below[others] - below[after - 1])
+    after = np.searchsorted(below, rows_below[further])
+    distance = np.minimum(below[after] - rows_below[further], rows_below[further] - below[after - 1])
     kept, last = [*places.tolist()], -np.inf
-    for place in others[distance >= least_rows].tolist():
+    for place in further[distance >= least_rows].tolist():
         if rows_below[place] - last >= least_rows:
             kept.append(place)
             last = rows_below[place]
@@ -884,31 +909,31 @@ def _apart(places: Ints, others: Ints, rows_below: Floats, least_rows: float) ->
 def _interval_pieces(values: _TrainingValues, edges: Floats) -> _BinPieces:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
     low, high = values.outer
-    *further, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
-    heavy, takes_next = values.heavy, values.repeat and values.are_list
+    *pieces, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
+    heavy = values.heavy
     points, where = np.unique(values.numbers[heavy], return_inverse=True)
     point_rows = np.bincount(where, values.rows[heavy], len(points))
     of_value, of_point = np.searchsorted(edges, values.numbers), np.searchsorted(edges, points)
-    if takes_next:
+    if values.repeat and values.are_list:  # an interval without a listed moment takes the nearest one
         without = np.setdiff1d(np.arange(len(edges) + 1), of_point)
         middles = [np.mean(values.numbers[of_value == interval]) for interval in without]
-        nearest = [np.argmin(np.where(heavy, np.abs(values.numbers - middle), np.inf)) for middle in middles]
-        next_ones = np.array(nearest, np.int64)
-        points, point_rows = np.append(points, values.numbers[next_ones]), np.append(point_rows, values.rows[next_ones])
+        distances = (np.where(heavy, np.abs(values.numbers - middle), np.inf) for middle in middles)
+        nearest = np.array([np.argmin(distance) for distance in distances], np.int64)
+        points, point_rows = np.append(points, values.numbers[nearest]), np.append(point_rows, values.rows[nearest])
         of_point = np.append(of_point, without)
     interval = np.concatenate((of_point, of_piece))
     order, sizes = np.argsort(interval, kind="stable"), np.bincount(interval, minlength=len(edges) + 1)
     rows = np.bincount(of_value, values.rows, len(edges) + 1).astype(np.int64)
     of_points = (point_rows, points, points)
-    mass, low_ends, high_ends = (np.concatenate(both)[order] for both in zip(of_points, further, strict=True))
+    mass, low_ends, high_ends = (np.concatenate(ends)[order] for ends in zip(of_points, pieces, strict=True))
     return _BinPieces(rows, sizes, mass / np.repeat(_sums(mass, sizes), sizes), low_ends, high_ends)
 
 
 def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floats, Floats, Ints]:
     """Mass and ends of pieces of intervals, and the interval of each.
 
-    The mass is that of the rows of values without a count of their own. An interval is cut where there are gaps. Each
-    part has the rows that lie in it, as the mixture spreads them.
+    The mass is that of the rows of values that are not drawn by their counts. Gaps cut an interval into parts. Each
+    part has the rows that lie in it, which the mixture spreads over its pieces.
     """
     first, last = values.gaps()
     ends = values.between_steps(ends)
@@ -933,7 +958,7 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
     part = np.repeat(np.arange(len(pieces)), pieces)
     rank = np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]
     low, high = (cuts[part] + np.diff(cuts)[part] * (place / pieces[part]) for place in (rank, rank + 1))
-    # The mixture knows rows: where many are of few persons, it has a component for these.
+    # Where many rows are of few persons, the mixture may have a component for these: they are spread evenly.
     share = np.where(of_few[part] > 0, high - low, np.maximum(values.law(high) - values.law(low), 0))
     share += EVEN * np.maximum(np.bincount(part, share), np.finfo(float).tiny)[part]
     if values.forms is not None:
@@ -943,9 +968,9 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[Floats, Floa
 
 
 def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:
-    """Ends and cuts, ascending, without cuts that lie hardly beyond another one, or beside an end."""
-    beside = np.clip(np.searchsorted(ends, cuts), 1, len(ends) - 1)
-    cuts = np.sort(cuts[np.minimum(np.abs(cuts - ends[beside - 1]), np.abs(cuts - ends[beside])) > least])
+    """Ends and cuts, ascending, without cuts that are nearer than `least` to an end or to the cut before."""
+    places = np.clip(np.searchsorted(ends, cuts), 1, len(ends) - 1)
+    cuts = np.sort(cuts[np.minimum(np.abs(cuts - ends[places - 1]), np.abs(cuts - ends[places])) > least])
     return np.unique(np.append(ends, cuts[np.append(True, np.diff(cuts) > least)] if len(cuts) else cuts))
 
 
@@ -998,7 +1023,7 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
 
 def number_finder(columns: Mapping[str, FittedColumn], bins: Bins) -> Callable[[Rows], tuple[Floats, Modal | None]]:
-    """Return a function that gives what the bins of a column of numbers are of, as `numbers_since` does."""
+    """Return a function that gives the numbers of which a column's bins are made, as `numbers_since` does."""
     column, origin = columns[bins.name], origin_of(columns, bins)
     assert isinstance(column, NumericColumn)
 
@@ -1013,17 +1038,17 @@ def code_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part], engine: Engine
 ) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
     """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
-    column, clock, own = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
+    column, clock, of_clock = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
     find_others = _other_part_finder(columns, bins, parts)
-    if clock is None or not own:
+    if clock is None or not of_clock:
         find = bin_finder(columns, bins, engine)
         return lambda rows: (find(rows), find_others(rows))
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
         numbers, which = numbers_of_rows(column, rows(column.name))
-        readings, codes = clock.with_parts([part.name for part in own], numbers)
-        of_parts = dict(zip(own, codes, strict=True)) | find_others(rows)
+        readings, codes = clock.with_parts([part.name for part in of_clock], numbers)
+        of_parts = dict(zip(of_clock, codes, strict=True)) | find_others(rows)
         return bins_of_rows(column, bins, readings, which, engine), of_parts
 
     return of_rows
@@ -1033,16 +1058,16 @@ def part_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
 ) -> Callable[[Rows], dict[Part, Codes]]:
     """Return a function that finds the codes of a column's parts alone, also of rows that have no bin."""
-    column, clock, own = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
+    column, clock, of_clock = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
     find_others = _other_part_finder(columns, bins, parts)
-    if clock is None or not own:
+    if clock is None or not of_clock:
         return find_others
     assert isinstance(column, NumericColumn)
-    names = [part.name for part in own]
+    names = [part.name for part in of_clock]
 
     def of_rows(rows: Rows) -> dict[Part, Codes]:
         codes = clock.with_parts(names, numbers_of_rows(column, rows(column.name))[0])[1]
-        return dict(zip(own, codes, strict=True)) | find_others(rows)
+        return dict(zip(of_clock, codes, strict=True)) | find_others(rows)
 
     return of_rows
 
@@ -1066,7 +1091,7 @@ def _other_part_finder(
 
 
 def _rare_finder(column: FittedColumn, bins: Bins) -> Callable[[Rows], Codes]:
-    """Return a function that finds which rows have a number that has no count of its own."""
+    """Return a function that finds which rows have a rare number, as `Bins.rare_numbers` has it."""
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> Codes:
@@ -1081,21 +1106,23 @@ def _rare_finder(column: FittedColumn, bins: Bins) -> Callable[[Rows], Codes]:
 def coded_columns(
     columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], rows: Rows, engine: Engine
 ) -> dict[str, AskedColumn]:
-    """The bin of each of some rows, by column."""
+    """The bin of each row, by column."""
     return {
-        name: AskedColumn(bin_finder(columns, own, engine)(rows), len(own), columns[name].kind == "categorical")
-        for name, own in bins.items()
+        name: AskedColumn(
+            bin_finder(columns, bins_of_column, engine)(rows), len(bins_of_column), columns[name].kind == "categorical"
+        )
+        for name, bins_of_column in bins.items()
     }
 
 
 def coded_parts(
     columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows
 ) -> dict[Part, AskedColumn]:
-    """The codes of parts of columns, of some rows."""
+    """The codes of parts of columns, by part."""
     coded = dict[Part, AskedColumn]()
-    for own in bins.values():
-        for part, codes in part_finder(columns, own, parts)(rows).items():
-            coded[part] = AskedColumn(codes, own.size_of(part.name), is_category=False)
+    for bins_of_column in bins.values():
+        for part, codes in part_finder(columns, bins_of_column, parts)(rows).items():
+            coded[part] = AskedColumn(codes, bins_of_column.size_of(part.name), is_category=False)
     return {part: coded[part] for part in parts}
 
 

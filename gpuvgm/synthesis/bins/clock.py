@@ -29,8 +29,8 @@ from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock
 FARTHEST_DAY = 1 << 22  # from 1970-01-01
-ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
-OFTEN = 4  # times as many rows as a clock lets expect, for a moment that has its own count
+ATOM_ROWS = 8  # of a time of the day, a day or a moment that is counted by itself
+OFTEN = 4  # times as many rows as the clock lets expect has a moment that is counted by itself
 PartName = Literal[
     "weekday",
     "day",
@@ -166,8 +166,7 @@ class Clock:
     def read(self, numbers: Floats) -> tuple[Floats, Floats, Ints, Ints]:
         """What `spans` gives, and the day and the cell of each number."""
         xp = namespace_of(numbers)
-        first, last = float(self.starts[0]), float(self.starts[-1])
-        day = self._days(xp.nan_to_num(numbers, nan=first))
+        day = self._days(xp.nan_to_num(numbers, nan=float(self.starts[0])))
         elapsed = xp.clip(xp.nan_to_num(numbers - xp.asarray(self.starts)[day], nan=0.0), 0, self.length)
         time = xp.clip(xp.floor(elapsed / self.tick) * self.tick, 0, self.length - self.tick)
         cell = xp.searchsorted(xp.asarray(self.cells), time, side="right") - 1
@@ -177,24 +176,29 @@ class Clock:
         below = xp.asarray(self.below)[day] + rows * (xp.asarray(self._shares_below)[place] - kind)
         half = speed * (self.tick / 2)  # a step lies in one cell
         readings = below + speed * (time - xp.asarray(self.cells)[cell]) + half
+        return *self._extended(numbers, readings, half), day, cell
+
+    def _extended(self, numbers: Floats, readings: Floats, half: Floats) -> tuple[Floats, Floats]:
+        """Readings and half steps, also of numbers before the first day and after the last: there at the mean speed."""
+        xp, first, last = namespace_of(numbers), float(self.starts[0]), float(self.starts[-1])
         beyond = xp.minimum(numbers - first, 0.0) + xp.maximum(numbers - last, 0.0)
         is_outside = (beyond != 0) | xp.isnan(numbers)
-        if is_outside.any():
-            usual = self.below[-1] / (last - first)
-            half = xp.where(is_outside, usual * self.tick / 2, half)
-            with np.errstate(over="ignore"):  # of an open range, which ends at the largest float
-                edges = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * usual + half
-            readings = xp.where(is_outside, edges, readings)
-        return readings, half, day, cell
+        if not is_outside.any():
+            return readings, half
+        mean_speed = self.below[-1] / (last - first)
+        half = xp.where(is_outside, mean_speed * self.tick / 2, half)
+        with np.errstate(over="ignore"):  # of an open range, which ends at the largest float
+            extended = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * mean_speed + half
+        return xp.where(is_outside, extended, readings), half
 
     def interval(self, low: float, high: float) -> tuple[float, float]:
-        """Readings of the steps that begin in an interval of numbers."""
+        """Readings at which the steps that begin in an interval of numbers start and end."""
         (begin, end), half = self.spans(np.array([low, high]))
         is_inside = not low > self.numbers(np.array([begin]))[0]
         return begin - half[0] if is_inside else begin + half[0], end + half[1]
 
     def _days(self, numbers: Floats) -> Ints:
-        """Day of each number; the nearest for those beyond."""
+        """Day of each number; of numbers before and after all days, the first and the last."""
         xp, starts, last = namespace_of(numbers), self.starts, len(self.kinds) - 1
         usual = float(np.median(np.diff(starts)))
         days: Ints = xp.clip(xp.floor((numbers - starts[0]) / usual), 0, last).astype(np.int64)
@@ -221,7 +225,7 @@ class Clock:
         return day, places - kind * len(self.cells), xp.clip(inside, 0, 1)
 
     def numbers(self, readings: Floats, engine: Engine | None = None) -> Floats:
-        """Numbers with given readings, at the start of their step."""
+        """Numbers of readings, at the start of their step."""
         day, cell, inside = self._place(readings, engine)
         time = self.cells[cell] + inside * self._widths[cell]
         steps = np.floor(time / self.tick) * self.tick
@@ -244,7 +248,7 @@ class Clock:
         codes = [
             (cells + 1).astype(np.uint16) if name == "time" else xp.asarray(self.parts[name])[days] for name in names
         ]
-        return [xp.where(missing, np.uint16(0), one) for one in codes]
+        return [xp.where(missing, np.uint16(0), codes_of_part) for codes_of_part in codes]
 
 
 def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:
@@ -252,24 +256,25 @@ def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:
 
     Working days are those from Monday to Friday; other days have none, which is 0.
     """
-    own = first + np.arange(count)
-    days = np.arange(first - 31, first + count + 31)  # with whole months
+    asked = first + np.arange(count)
+    days = np.arange(first - 31, first + count + 31)  # so that months are whole
     month = days.astype("M8[D]").astype("M8[M]")
-    starts, ends = (one.astype("M8[D]").astype(np.int64) for one in (month, month + np.timedelta64(1, "M")))
+    next_month = month + np.timedelta64(1, "M")
+    starts, ends = (begin.astype("M8[D]").astype(np.int64) for begin in (month, next_month))
     weekday = (days + 3) % 7
     works = weekday < 5
     sums = np.concatenate(([0], np.cumsum(works)))
     at_start, at_end = np.maximum(starts - days[0], 0), np.minimum(ends - days[0], len(days))
-    here = np.arange(len(days))
+    places = np.arange(len(days))
     parts = {
         "weekday": weekday,
         "day": days - starts,
         "day from the end": ends - 1 - days,
-        "working day": np.where(works, sums[here + 1] - sums[at_start], 0),
-        "working day from the end": np.where(works, sums[at_end] - sums[here], 0),
+        "working day": np.where(works, sums[places + 1] - sums[at_start], 0),
+        "working day from the end": np.where(works, sums[at_end] - sums[places], 0),
         "month": month.astype(np.int64) % 12,
     }
-    return {name: codes[own - days[0]].astype(np.uint16) for name, codes in parts.items()}
+    return {name: codes[asked - days[0]].astype(np.uint16) for name, codes in parts.items()}
 
 
 def days_of(column: NumericColumn, low: float, high: float) -> tuple[int, Floats]:
@@ -278,14 +283,14 @@ def days_of(column: NumericColumn, low: float, high: float) -> tuple[int, Floats
     unit = codec.nanoseconds
     length = DAY // unit
     first, last = ((codec.base + int(end)) // length for end in (low, high))
-    days = np.arange(first - 2, last + 4)
+    days = np.arange(first - 2, last + 4)  # in UTC, from which local days begin a day earlier or later at most
     starts = days * length - codec.base - _offsets(codec.type, days) // unit
     begin, end = np.searchsorted(starts, low, side="right") - 1, np.searchsorted(starts, high, side="right")
     return int(days[begin]), starts[begin : end + 1].astype(np.float64)
 
 
 def _offsets(type_: Any, days: Ints) -> Ints:
-    """Nanoseconds of local time before UTC, at noon of each day."""
+    """Nanoseconds by which local time is ahead of UTC, at noon of each day."""
     if not pa.types.is_timestamp(type_) or type_.tz is None:
         return np.zeros(len(days), np.int64)
     noon = days * (DAY // 10**9) + DAY // 10**9 // 2
@@ -296,10 +301,10 @@ def _offsets(type_: Any, days: Ints) -> Ints:
 
 
 def moments_with_own_counts(clock: Clock, numbers: Floats, persons: Persons) -> Floats:
-    """Numbers that far more rows have than the clock lets expect, and several persons, ascending."""
+    """Numbers that several persons have, and far more rows than the clock lets expect, ascending."""
     distinct, place, rows = np.unique(numbers, return_inverse=True, return_counts=True)
     expected = clock.spans(distinct)[1] * 2 * len(numbers) / clock.below[-1]
-    often = (rows >= ATOM_ROWS) & (rows >= OFTEN * expected)
-    often &= persons.counts(place, len(distinct)) >= LEAST_KEYS
-    moments: Floats = distinct[often]
+    is_frequent = (rows >= ATOM_ROWS) & (rows >= OFTEN * expected)
+    is_frequent &= persons.counts(place, len(distinct)) >= LEAST_KEYS
+    moments: Floats = distinct[is_frequent]
     return moments

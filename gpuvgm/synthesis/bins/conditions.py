@@ -50,7 +50,7 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
 
 
 def restricted_to(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
-    """Bins of a column with the pieces of some values alone, of which there are the codes; see `codes_of`."""
+    """Bins of a column with the pieces of some values alone, given their codes; see `codes_of`."""
     if isinstance(column, CategoricalColumn):
         return replace(bins, mass=np.where(np.isin(bins.low, codes), bins.mass, 0.0))
     if not len(codes):
@@ -60,7 +60,7 @@ def restricted_to(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
 
 
 def restricted_without(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
-    """Bins of a column without the pieces of some values, of which there are the codes; see `codes_of`."""
+    """Bins of a column without the pieces of some values, given their codes; see `codes_of`."""
     values = bins.low
     if isinstance(column, NumericColumn):
         modal = _modal_of_pieces(column, bins)
@@ -70,25 +70,33 @@ def restricted_without(column: FittedColumn, bins: Bins, codes: Floats) -> Bins:
 
 
 def bins_with_mass(bins: Bins, restricted_bins: Bins) -> Bins:
-    """Bins of a column of which a condition leaves some mass, as they are without it."""
+    """Bins of a column with all the mass of those of which a condition leaves some, and none of the others."""
     has_mass = restricted_bins.shares > 0
     return replace(bins, mass=np.where(np.repeat(has_mass, np.diff(bins.first)), bins.mass, 0.0))
 
 
 def restricted_or_whole(bins: Bins, restricted_bins: Bins) -> Bins:
-    """Restricted bins, but whole ones without mass where a condition leaves none: what is drawn in them lies there."""
-    sides = (restricted_bins, bins)
+    """Restricted bins; where a condition leaves a bin no mass, all its pieces, without mass.
+
+    A value that is drawn in such a bin all the same, before the condition is tested, lies where the bin has its values.
+    """
+    sides = (restricted_bins, replace(bins, mass=np.zeros(len(bins.mass))))
     has_mass = restricted_bins.shares > 0
-    bin_of = [np.repeat(np.arange(len(bins)), np.diff(side.first)) for side in sides]
-    kept = [np.flatnonzero(has_mass[of] == is_own) for of, is_own in zip(bin_of, (True, False), strict=True)]
-    order = np.argsort(np.concatenate([of[own] for of, own in zip(bin_of, kept, strict=True)]), kind="stable")
-    masses = (restricted_bins.mass, np.zeros(len(bins.mass)))
-    mass, low, high = (
-        np.concatenate([part[own] for part, own in zip(parts, kept, strict=True)])[order]
-        for parts in (masses, [side.low for side in sides], [side.high for side in sides])
+    bin_of_piece = [np.repeat(np.arange(len(bins)), np.diff(side.first)) for side in sides]
+    kept = [np.flatnonzero(has_mass[bin_of_piece[0]]), np.flatnonzero(~has_mass[bin_of_piece[1]])]
+
+    def joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([part[pieces] for part, pieces in zip(parts, kept, strict=True)])
+
+    order = np.argsort(joined(bin_of_piece), kind="stable")
+    counts = np.where(has_mass, *(np.diff(side.first) for side in sides))
+    return replace(
+        restricted_bins,
+        first=np.append(0, np.cumsum(counts)),
+        mass=joined([side.mass for side in sides])[order],
+        low=joined([side.low for side in sides])[order],
+        high=joined([side.high for side in sides])[order],
     )
-    pieces = np.where(has_mass, *(np.diff(side.first) for side in sides))
-    return replace(restricted_bins, first=np.append(0, np.cumsum(pieces)), mass=mass, low=low, high=high)
 
 
 def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
@@ -119,10 +127,10 @@ def _value_in_words(value: Any) -> str:
 def restricted_since(
     columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str, condition: Any
 ) -> dict[str, Bins]:
-    """Bins of datetimes that are counted from others, and of their first origin, where rows may meet a condition.
+    """Bins of datetimes that are counted from an origin, and of their first origin, where rows may meet a condition.
 
-    Missing and modal values that do not meet it are left out, and datetimes of the first origin from which none is
-    reached that does. All else is left, so that drawn rows are to be tested.
+    Missing and modal values that do not meet it are left out, and datetimes of the first origin from which no datetime
+    that does is reached. All else stays, so that sampled rows have to be tested.
 
     Raises
     ------
@@ -203,7 +211,7 @@ def read_condition(column: FittedColumn, condition: Any) -> tuple[Any, ...]:
 
 
 def finder_of(column: FittedColumn, met: Sequence[Any]) -> Finder:
-    """Return a function that marks rows of the host that meet a condition, of what `read_condition` gives."""
+    """Return a function that marks rows of the host that meet a condition, which `read_condition` has read."""
     if isinstance(column, CategoricalColumn):
         return lambda values: np.isin(column.index.find(values), met)
     numeric = _numeric(column)
@@ -333,6 +341,7 @@ def _modal_of_pieces(column: NumericColumn, bins: Bins) -> Floats:
 
 
 def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interval | None]) -> Bins:
+    """Bins with the parts of pieces that lie in intervals of numbers; None stands for missing values."""
     clock, half = bins.clock, column.codec.plain.spacing / 2
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
     modal_of_piece = _modal_of_pieces(column, bins)
@@ -344,7 +353,7 @@ def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interva
     parts = [_restrict_bin(bins, modal_of_piece, is_modal, interval, half) for interval in intervals]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
-    # Rounded numbers might leave the intervals.
+    # Without `single`: numbers that are rounded to floats of 32 bits might leave the intervals.
     return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high, single=None)
 
 

@@ -67,17 +67,17 @@ class Forms:
     step : float
         Distance of the steps, in numbers.
     base : int
-        Steps of the number 0.
+        Steps by which the number 0 lies above the value 0.
     period : int
         Steps after which remainders repeat.
     multiples : tuple of int
         Divisors of the period, each one of the next, from 1 on.
     rows_of_multiples : tuple of int
-        For each of these, rows whose remainder is a multiple of it and of none of the next ones, but for `rows`.
+        Rows by the greatest of these that divides their remainder, without the rows of frequent remainders.
     remainders : tuple of int
-        Those that many more rows have, ascending.
+        Frequent remainders, ascending: those that many more rows have than others.
     rows : tuple of int
-        Rows of each.
+        Rows of each frequent remainder.
     rows_between : int
         Rows that lie on no step.
     moments : str, optional
@@ -106,9 +106,9 @@ class Forms:
     def _weights(self) -> Floats:
         """Weight of each remainder; 1 on average."""
         multiple = _greatest_multiple(np.arange(self.period), self.multiples)
-        others = np.ones(self.period, np.bool_)
-        others[list(self.remainders)] = False
-        sizes = np.maximum(np.bincount(multiple[others], minlength=len(self.multiples)), 1)
+        is_rest = np.ones(self.period, np.bool_)
+        is_rest[list(self.remainders)] = False
+        sizes = np.maximum(np.bincount(multiple[is_rest], minlength=len(self.multiples)), 1)
         rows = np.array(self.rows_of_multiples) + (0 if self.moments else UNSEEN_ROWS / len(self.multiples))
         weights = (rows / sizes)[multiple]
         weights[list(self.remainders)] = np.array(self.rows) + (UNSEEN_ROWS / self.period if self.moments else 0)
@@ -125,7 +125,7 @@ class Forms:
         return self.rows_between / max(sum((*self.rows, *self.rows_of_multiples, self.rows_between)), 1)
 
     def weight(self, low: Floats, high: Floats) -> Floats:
-        """Mean weight of what lies between numbers."""
+        """Mean weight of the steps from low numbers to high ones."""
         first, start = self._split(low)
         last, stop = self._split(high)
         weight = (last - first) * self._below[-1] + self._sum_below(stop) - self._sum_below(start)
@@ -140,10 +140,17 @@ class Forms:
             return np.where(of_piece > 0, np.clip(shares * weight / of_piece, 0, 1), shares)
 
     def placing(self, low: Floats, high: Floats, engine: Engine) -> Callable[[Floats, Ints], Floats]:
-        """Return what puts numbers on steps that lie evenly in pieces from `low` to `high`; some stay between steps.
+        """Return what puts numbers that lie evenly in their pieces on steps, as often on each as its weight says.
 
-        It takes the numbers, and the piece of each. A number goes to the step below which as much weight of its piece
-        lies.
+        It takes the numbers, and the piece of each. A number goes to the step below which lies the share of its piece's
+        weight that the number's place in the piece is of its width. As many as `share_between` says stay.
+
+        Parameters
+        ----------
+        low, high : ndarray of shape (pieces,)
+            Ends of the pieces.
+        engine : Engine
+            Engine that finds steps.
         """
         first, start = self._split(low)
         last, stop = self._split(high)
@@ -178,7 +185,7 @@ class Forms:
         return periods, np.clip(steps - periods * self.period, 0, self.period)
 
     def _sum_below(self, steps: Floats) -> Floats:
-        """Weight below some steps of a period."""
+        """Sum of the weights below steps, which may be fractions, of a period."""
         whole_steps = np.minimum(steps.astype(np.int64), self.period - 1)
         return np.asarray(self._below[whole_steps] + (steps - whole_steps) * self._weights[whole_steps])
 
@@ -219,13 +226,15 @@ def _forms_of_moments(name: Moments, steps: Ints, persons: Persons, step: int, b
         return None
     remainders = remainders[remainders % step == 0]
     values, rows = _evened(steps, persons)
-    of_end = np.bincount(values * step % 100, rows, 100).astype(np.int64)[remainders % 100]
-    places = tuple((remainders // step).tolist())
-    return Forms(float(step), base, period // step, (1,), (0,), places, tuple(of_end.tolist()), 0, name)
+    # The last two digits say which day, month, minute or second it is.
+    rows_of_endings = np.bincount(values * step % 100, rows, 100).astype(np.int64)
+    rows_of_remainders = tuple(rows_of_endings[remainders % 100].tolist())
+    in_steps = tuple((remainders // step).tolist())
+    return Forms(float(step), base, period // step, (1,), (0,), in_steps, rows_of_remainders, 0, name)
 
 
 def _greatest_multiple(remainders: Ints, multiples: tuple[int, ...]) -> Ints:
-    """Place of the greatest of some multiples that divides each remainder; the first is 1."""
+    """Place of the greatest of the multiples that divides each remainder; the first multiple is 1."""
     places = np.zeros(len(remainders), np.int64)
     for place, multiple in enumerate(multiples):
         places[remainders % multiple == 0] = place
@@ -240,11 +249,11 @@ def forms_of(
     Parameters
     ----------
     numbers : ndarray of shape (rows,)
-        Those of a sample.
+        Numbers of a sample.
     persons : Persons
         Whose the rows of the sample are: a remainder that is counted needs several.
     are_rare : ndarray of shape (rows,), bool
-        Whether their values have no count of their own: the numbers that are drawn in these forms.
+        Whether their values are not drawn by their counts: these numbers are drawn in the forms.
     step : float
         Distance of neighbouring values; 0 where they may lie anywhere.
     base : int
@@ -252,44 +261,55 @@ def forms_of(
     precision : type, optional
         Floating-point type of the values, or of whole numbers any; None for others.
     """
-    own_step, is_on = step, np.ones(len(numbers), np.bool_)
-    if precision is not None and not base and step < 1 and are_rare.any():
-        places, on_places = _decimal_places(numbers, precision)
-        if on_places.any() and (not step or FAR * step <= 10.0**-places):
-            step, is_on = 10.0**-places, on_places
-    if not step:
-        return None
+    lattice, is_on = _lattice_of(numbers, step, None if base or not are_rare.any() else precision)
     rows_on = int(np.count_nonzero(is_on & are_rare))
-    if rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
+    if not lattice or rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
         return None
-    origin = base // int(step) if base else 0
-    every = np.rint(numbers / step)
-    is_on &= np.abs(every) < LARGEST
+    origin = base // int(lattice) if base else 0
+    steps_of_rows = np.rint(numbers / lattice)
+    is_on = is_on & (np.abs(steps_of_rows) < LARGEST)
     shift = origin if abs(origin) < LARGEST else origin % math.lcm(*_periods(LONGEST_PERIOD))
-    steps, persons = every[is_on].astype(np.int64) + shift, persons.at(is_on)
-    if step >= 1 and precision is not None:
-        name = _moments_in(distinct_values(steps * int(step))[0])
-        moments = None if name is None else _forms_of_moments(name, steps, persons, int(step), origin)
+    steps, persons = steps_of_rows[is_on].astype(np.int64) + shift, persons.at(is_on)
+    if lattice >= 1 and precision is not None:
+        name = _moments_in(distinct_values(steps * int(lattice))[0])
+        moments = None if name is None else _forms_of_moments(name, steps, persons, int(lattice), origin)
         if moments is not None:
             return moments
-    every_few = slice(None, None, -(-len(steps) // TRIED_ROWS))
-    tried = _Steps.of(steps[every_few], persons.at(every_few))
-    low, high = np.quantile(steps, [0.1, 0.9])
-    trials = [_Remainders.of(tried, period) for period in _periods((high - low) / PERIODS)]
-    best = max(trials, key=lambda trial: trial.gain, default=None)
-    has_forms = best is not None and best.gain > 0
-    if step == own_step and not has_forms:
+    period = _best_period(steps, persons)
+    if period is None and lattice == step:
         return None
-    period = best.period if best is not None and has_forms else 1
-    best = _Remainders.of(_Steps.of(steps, persons), period)
-    between = np.count_nonzero(~is_on & are_rare) * best.all_rows // rows_on  # as a share of the rare ones
-    return best.forms(step, origin, int(between))
+    remainders = _Remainders.of(_Steps.of(steps, persons), period or 1)
+    # Rows between steps are counted among the rare values alone, but remainders by all rows.
+    rows_between = np.count_nonzero(~is_on & are_rare) * remainders.all_rows // rows_on
+    return remainders.forms(lattice, origin, int(rows_between))
+
+
+def _lattice_of(numbers: Floats, step: float, precision: Any | None) -> tuple[float, NDArray[np.bool_]]:
+    """Distance of the steps on which most numbers lie, and a mask of these; 0 where there is none.
+
+    It is that of the column's values, or a power of ten where most numbers have few decimal places.
+    """
+    if precision is not None and step < 1:
+        places, on_places = _decimal_places(numbers, precision)
+        if on_places.any() and (not step or FAR * step <= 10.0**-places):
+            return 10.0**-places, on_places
+    return step, np.ones(len(numbers), np.bool_)
+
+
+def _best_period(steps: Ints, persons: Persons) -> int | None:
+    """The period by which the rows of remainders gain most; None where none gains."""
+    every_few = slice(None, None, -(-len(steps) // TRIED_ROWS))
+    few = _Steps.of(steps[every_few], persons.at(every_few))
+    low, high = np.quantile(steps, [0.1, 0.9])
+    trials = [_Remainders.of(few, period) for period in _periods((high - low) / PERIODS)]
+    best = max(trials, key=lambda trial: trial.gain, default=None)
+    return best.period if best is not None and best.gain > 0 else None
 
 
 def _evened(steps: Ints, persons: Persons) -> tuple[Ints, Ints]:
-    """Different steps and their rows: of the most frequent ones as many as of the next, as they tell nothing of it.
+    """Different steps and their rows, without what a few values or persons add.
 
-    Of those that few persons have as many as these.
+    The most frequent steps have as many rows as the next one; steps that few persons have, as many as these.
     """
     distinct, rows = distinct_values(steps)
     if persons.keys:
@@ -330,13 +350,13 @@ def _multiples_in(period: int) -> tuple[int, ...]:
 
 
 def _with_values(multiples: tuple[int, ...], remainders: Ints, values: Ints) -> tuple[int, ...]:
-    """The round numbers, of which several different values are multiples, but of none of the next."""
+    """The round numbers that divide several different values which the next round number does not divide."""
     while len(multiples) > 1:
         counts = np.bincount(_greatest_multiple(remainders, multiples), values, len(multiples))
-        few = np.flatnonzero((counts < LEAST_VALUES) & (counts > 0) & (np.arange(len(counts)) > 0))
-        if not len(few):
+        rare = np.flatnonzero((counts < LEAST_VALUES) & (counts > 0) & (np.arange(len(counts)) > 0))
+        if not len(rare):
             break
-        multiples = (*multiples[: few[0]], *multiples[few[0] + 1 :])
+        multiples = (*multiples[: rare[0]], *multiples[rare[0] + 1 :])
     return multiples
 
 
@@ -361,7 +381,7 @@ class _Steps:
 
     @classmethod
     def of(cls, steps: Ints, persons: Persons) -> _Steps:
-        """Those of some rows."""
+        """Steps of rows, of which at least one is there."""
         return cls(steps, persons, *_evened(steps, persons))
 
     def are_shared(self, remainders: Ints, period: int) -> NDArray[np.bool_]:
@@ -410,19 +430,19 @@ class _Remainders:
         is_frequent, cost = np.zeros(len(counts), np.bool_), np.log(period) + np.log(rows) / 2
         may_be_frequent = (counts >= LEAST_KEYS) & (values >= LEAST_VALUES) & steps.are_shared(distinct, period)
         for _ in range(3):  # until counts of the others are without the frequent ones
-            others = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
+            rest = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
             number = np.bincount(of_distinct, is_frequent, len(multiples))
-            expected = ((others + UNSEEN_ROWS) / np.maximum(sizes - number, 1))[of_distinct]
+            expected = ((rest + UNSEEN_ROWS) / np.maximum(sizes - number, 1))[of_distinct]
             gains = counts * np.log(counts / expected) - (counts - expected) - cost
             gains = np.where(may_be_frequent & (counts > OFTEN * expected), gains, 0.0)
             is_frequent = gains > max(np.sort(gains)[-MOST_REMAINDERS - 1 : -MOST_REMAINDERS].max(initial=0.0), 0.0)
-        others = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
+        rest = np.bincount(of_distinct, counts * ~is_frequent, len(multiples))
         room = np.maximum(sizes - np.bincount(of_distinct, is_frequent, len(multiples)), 1)
         frequent = counts[is_frequent]
-        likelihood = np.sum(xlogy(frequent, frequent / rows)) + np.sum(xlogy(others, others / rows / room))
-        cost = cost * len(frequent) + np.count_nonzero(others) * np.log(rows) / 2 + CHOICE
+        likelihood = np.sum(xlogy(frequent, frequent / rows)) + np.sum(xlogy(rest, rest / rows / room))
+        cost = cost * len(frequent) + np.count_nonzero(rest) * np.log(rows) / 2 + CHOICE
         gain = float(likelihood + rows * np.log(period) - cost)
-        return cls(gain, period, multiples, distinct[is_frequent], frequent, others.astype(np.int64))
+        return cls(gain, period, multiples, distinct[is_frequent], frequent, rest.astype(np.int64))
 
     @property
     def all_rows(self) -> int:

@@ -22,13 +22,13 @@ from gpuvgm.engines import Engine
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type
 from gpuvgm.summary import Floats, Ints
 
-LEAST_ROWS = 100  # of a sample, with both datetimes
-OUT_OF_ORDER = 0.002  # of these rows at most
-PROBED = 1000  # rows by which most pairs of datetimes are found to be out of order
-FARTHEST = 1.2  # standard deviations of the datetimes: that of the time between
-BACK = 1.25  # by which distances back are longer: what began in a window may end after it
-SAME = 1e-12  # of a number without a step, by which its twin may differ
-ROUNDING = 1e-9  # of a step, by which a number may be too small
+LEAST_ROWS = 100  # of a sample, that have both datetimes
+OUT_OF_ORDER = 0.002  # of these rows, at most: they are taken for errors
+PROBED = 1000  # rows that already show of most pairs of datetimes that they are out of order
+FARTHEST = 1.2  # standard deviations of the datetimes, for the time between to have one at most
+BACK = 1.25  # times as far as forward counts a distance back: what began in a range may end after it
+SAME = 1e-12  # of a number without a step: its twin may differ by so much
+ROUNDING = 1e-9  # of a step: a number may be too small by so much
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
 MOST_STARTS = (1 << 16) - 2  # that an engine's codes tell apart
@@ -38,9 +38,9 @@ NUMBER = "number"  # sort of numbers that are no datetimes
 
 
 def start_finder(starts: Floats, engine: Engine | None = None) -> Callable[[Floats], Ints]:
-    """Return what finds the last of ascending starts that is not above a number: its place, -1 where all are above.
+    """Return what finds the place of the last of ascending starts that is not above a number; -1 where all are above.
 
-    An engine finds those of many numbers several times as fast as `searchsorted` does.
+    With an engine, many numbers are found several times as fast as `searchsorted` finds them.
     """
     if engine is None or len(starts) > MOST_STARTS:
         return lambda numbers: _last_not_above(starts, numbers)
@@ -127,9 +127,9 @@ class Origin:
     @property
     def scale(self) -> tuple[float, float]:
         """Factor and shift that turn numbers of the origin into numbers of the column."""
-        own, first = Unit.of(self.column), Unit.of(self.first)
-        assert own is not None and first is not None
-        return first.scale_to(own)
+        unit, unit_of_first = Unit.of(self.column), Unit.of(self.first)
+        assert unit is not None and unit_of_first is not None
+        return unit_of_first.scale_to(unit)
 
     @property
     def step(self) -> float:
@@ -143,9 +143,9 @@ class Origin:
         return max(steps) % min(steps) == 0
 
     def numbers(self, rows: Rows) -> Floats:
-        """Numbers of the origin in the unit of the column; of the step before where the column has longer ones.
+        """Numbers of the origin in the unit of the column, rounded down to its step where that is longer.
 
-        Where it is missing, datetimes are counted from the end of those of both columns.
+        A missing origin is replaced by the first number of both columns, or by the last where it is counted back.
         """
         numbers = self.scaled(numbers_of_rows(self.first, rows(self.first.name))[0])
         if not self.first.modal_values:
@@ -188,10 +188,15 @@ def twin_numbers(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], 
     ValueError
         Where they are of another sort.
     """
-    unit, other = Unit.of(first), Unit.of(column)
-    if not isinstance(first, NumericColumn) or unit is None or other is None or unit.sort != other.sort:
+    unit_of_first, unit_of_column = Unit.of(first), Unit.of(column)
+    if (
+        not isinstance(first, NumericColumn)
+        or unit_of_first is None
+        or unit_of_column is None
+        or unit_of_first.sort != unit_of_column.sort
+    ):
         raise ValueError(f'"{first.name}" has no numbers that "{column.name}" may have')
-    factor, shift = unit.scale_to(other)
+    factor, shift = unit_of_first.scale_to(unit_of_column)
     return lambda rows: numbers_of_rows(first, rows(first.name))[0] * factor + shift
 
 

@@ -1,7 +1,7 @@
 """Persons: whose rows are, so that nothing comes out by its count that few of them have.
 
-A birth date is in as many rows as a patient has visits. How often a value comes says nothing of how many have it where
-the table has keys: so what is drawn by its count needs several keys of each column of keys.
+A birth date is in as many rows as a patient has visits. So where a table has keys, the rows of a value do not say how
+many persons have it, and what is drawn by its count needs several keys of each column of keys.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from gpuvgm.arrays import distinct_values
 from gpuvgm.columns import PassthroughColumn
 from gpuvgm.summary import Ints
 
-LEAST_KEYS = 5  # different ones of each column of keys, that have what is drawn by its count
+LEAST_KEYS = 5  # different keys of each column of keys that have what is drawn by its count
 LEAST_NAMED = 50  # different values of a column of keys: fewer name no one
-MOST_LACKING = 0.5  # of the rows, that lack a key, for these rows to count as nobody's
+MOST_LACKING = 0.5  # of the rows: where no more lack a key, these rows count as nobody's
 Hashes = NDArray[np.uint64]
 
 
@@ -31,7 +31,7 @@ def hashes_of(column: pa.Array[Any]) -> Hashes:
 
 @dataclass(frozen=True, slots=True)
 class KeysOfThings:
-    """The keys with the smallest hashes that have each of some things; merging does not depend on the order.
+    """Of each thing, such as a value, the keys with the smallest hashes that have it; merging in any order is the same.
 
     Parameters
     ----------
@@ -50,29 +50,39 @@ class KeysOfThings:
 
     @classmethod
     def of(cls, things: Ints, size: int, keys: Sequence[Hashes]) -> KeysOfThings:
-        """Those of rows, by the thing of each, below `size`, -1 for none, and hashes of their keys, 0 for none."""
+        """Keys of rows.
+
+        Parameters
+        ----------
+        things : ndarray of shape (rows,), int64
+            The thing of each row, below `size`; -1 for none.
+        size : int
+            Things that there are.
+        keys : sequence of ndarray of shape (rows,), uint64
+            For each column of keys the hash of each row's key; 0 for rows without one.
+        """
         rows, smallest, with_key = np.flatnonzero(things >= 0), list[Hashes](), list[Ints]()
         bits = np.uint64(size.bit_length())
         for hashes in keys:
-            own = rows[hashes[rows] != 0]
-            first_bits = things[own].astype(np.uint64) << (np.uint64(64) - bits)
-            smallest.append(_smallest(first_bits | hashes[own] >> bits, bits))
-            with_key.append(np.bincount(things[own], minlength=size))
+            named = rows[hashes[rows] != 0]
+            first_bits = things[named].astype(np.uint64) << (np.uint64(64) - bits)
+            smallest.append(_smallest(first_bits | hashes[named] >> bits, bits))
+            with_key.append(np.bincount(things[named], minlength=size))
         return cls(np.bincount(things[rows], minlength=size), tuple(with_key), tuple(smallest))
 
     def merge(self, other: KeysOfThings) -> KeysOfThings:
         """Those of both sets of rows."""
         bits = np.uint64(len(self.rows).bit_length())
-        smallest = (_smallest(np.append(*both), bits) for both in zip(self.smallest, other.smallest, strict=True))
-        with_key = (own + others for own, others in zip(self.with_key, other.with_key, strict=True))
+        smallest = (_smallest(np.append(*pair), bits) for pair in zip(self.smallest, other.smallest, strict=True))
+        with_key = (np.add(*pair) for pair in zip(self.with_key, other.with_key, strict=True))
         return KeysOfThings(self.rows + other.rows, tuple(with_key), tuple(smallest))
 
     def persons(self, are_rare: Sequence[bool]) -> Ints:
-        """How many persons have each thing, `LEAST_KEYS` at most: by the column of keys of which the fewest have it.
+        """How many persons have each thing, `LEAST_KEYS` at most: the fewest that any column of keys says.
 
-        Without columns of keys each row is of someone else. So is a row that lacks a key which most rows of the table
-        lack, as `are_rare` says by column, where fewer than `LEAST_KEYS` rows of its thing have one. Other rows without
-        a key are nobody's.
+        Without columns of keys each row is of someone else. Rows that lack a key are nobody's, but where most rows of
+        the table lack it, as `are_rare` says by column, and fewer than `LEAST_KEYS` rows of the thing have one: then
+        each is of someone else.
         """
         persons, bits = np.minimum(self.rows, LEAST_KEYS), np.uint64(len(self.rows).bit_length())
         for smallest, with_key, is_rare in zip(self.smallest, self.with_key, are_rare, strict=True):
@@ -116,8 +126,8 @@ class Persons:
     def of(cls, names: Iterable[str], rows: pa.Table, *, whole: bool = True) -> Persons:
         """Persons of the rows of a table, by columns whose values may each be someone.
 
-        Those of few values name no one, and those without a value that comes back say nothing beyond the rows. Where
-        the rows are not the whole table, and each value is in one place of them, there are others elsewhere.
+        Columns of few values name no one, and columns in which no value comes back say nothing beyond the rows. Few
+        values may be part of many where the rows are not the whole table and each value is in one place of them.
         """
         keys = dict[str, Hashes]()
         for name in dict.fromkeys(names):
@@ -132,15 +142,15 @@ class Persons:
         return cls(tuple(keys), tuple(keys.values()), tuple(are_rare))
 
     def at(self, rows: Any) -> Persons:
-        """Persons of some of the rows, by their places or a mask."""
+        """Persons of a part of the rows, by their places or a mask."""
         return Persons(self.names, tuple(hashes[rows] for hashes in self.keys), self.are_rare)
 
     def counts(self, things: Ints, size: int) -> Ints:
-        """How many persons have each of some things, as `KeysOfThings.persons` gives it, by the thing of each row."""
+        """How many persons have each thing, as `KeysOfThings.persons` gives it, by the thing of each row."""
         return KeysOfThings.of(things, size, self.keys).persons(self.are_rare)
 
     def weights(self, things: Ints, size: int) -> Ints:
-        """Rows of each of some things, as for `counts`; of those that few persons have, these."""
+        """Rows of each thing, by the thing of each row; or its persons where these are few."""
         rows = np.bincount(things[things >= 0], minlength=size)
         if not self.keys:
             return rows

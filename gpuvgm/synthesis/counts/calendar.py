@@ -1,7 +1,7 @@
-"""Which columns of datetimes keep to a calendar: their clocks, and the parts that tell something of other columns.
+"""Which columns of datetimes keep to a calendar: their clocks, and the parts that other columns depend on.
 
-Days are of several kinds, which a small tree tells apart by their weekday and their place in the month. Each kind has
-its share of the rows, and its own times of the day. What tells them apart must hold in weeks that it is not learnt of.
+Days are of several kinds, which a small tree tells apart by their weekday and their place in the month. A kind has its
+share of the rows, and its times of the day. What tells kinds apart must hold in weeks that it is not learnt of.
 """
 
 from __future__ import annotations
@@ -41,29 +41,29 @@ from gpuvgm.synthesis.counts.structure import Dependence
 
 LEAST_ROWS = 200  # of a sample
 LEAST_DAYS = 14
-SMOOTH_DAYS = 35  # whose rows together are what a day has by chance: whole weeks, and a month
-MOST_ATOMS = 48  # times of the day that are a cell of their own
-HALF_HOURS, TIMES = 48, 32  # further cells of a day, and such with about equally many rows
-MOST_GAPS, LONG_GAP = 32, 1 / 288  # times without rows that are cells, and the least share of a day that they take
+SMOOTH_DAYS = 35  # whose mean is what a day has without a calendar: whole weeks, and a month
+MOST_ATOMS = 48  # times of the day that have a cell for themselves
+HALF_HOURS, TIMES = 48, 32  # further cells of a day: half hours, and cells with about equally many rows
+MOST_GAPS, LONG_GAP = 32, 1 / 288  # cells without rows, and the least share of a day that one takes
 GROUPS = 24  # of times of the day, by which kinds of days differ
 MOST_KINDS = 48
 LEAST_GAIN_OF_KIND = 4.0  # nats, in weeks that a kind was not learnt of
-LEAST_GAIN = 20.0  # nats that a part, or times of the day, gain so
-LEAST_GAIN_OF_ROW = 0.0005  # nats, of a part
+LEAST_GAIN = 20.0  # nats, in such weeks, that a part or the times of the day must gain
+LEAST_GAIN_OF_ROW = 0.0005  # nats a row that a part must gain
 BACK_OFF = 2.0  # rows that the times of the kind above count for
 LEAST_SHARED = 4.0  # rows that the shares of all rows count for
-UNSEEN_TIMES = 2e-4  # of a day's rows, at any time
-UNSEEN = 1e-3  # of the rows of a usual day, where there are none
+UNSEEN_TIMES = 2e-4  # of a day's rows, which are spread over all times
+UNSEEN = 1e-3  # of the rows of a usual day: what a day without rows has
 MOST_GROUPS = 32  # of codes, by which parts are chosen
 OF_MONTH = PARTS[1:5]
-OF_DAYS = PARTS[:5]  # by which kinds of days differ
-LISTED = 0.95  # of the rows, on few days: other days have none
-ALONE = 0.02  # of the rows, whose moment no other row has
+OF_DAYS = PARTS[:5]  # parts by which kinds of days differ
+LISTED = 0.95  # of the rows, that lie on few days where these are a list, and other days have none
+ALONE = 0.02  # of the rows, at most, whose moment no other row has, where moments are those of loads
 FAR: dict[str, tuple[int, int]] = {
     "weekday": (4, 10),
     **dict.fromkeys(OF_MONTH, (16, 45)),
     "month": (183, 547),
-}  # nearest and farthest days beside
+}  # days to the nearest and the farthest neighbour that a day is compared with
 
 
 def clocks_and_parts(
@@ -73,14 +73,14 @@ def clocks_and_parts(
     sample: SampledRows,
     dependence: Dependence,
 ) -> tuple[dict[str, Clock], tuple[Part, ...]]:
-    """Clocks of the columns of datetimes that keep to a calendar, and the parts of them that tell of other columns.
+    """Clocks of the columns of datetimes that keep to a calendar, and the parts that other columns depend on.
 
     Parameters
     ----------
     columns : mapping of str to FittedColumn
         Those that are modelled.
     bins : mapping of str to Bins
-        Their bins. Datetimes that are counted from others have no clock.
+        Their bins. Datetimes with an origin have no clock.
     codes : mapping of str to AskedColumn
         The bin of each row of a sample.
     sample : SampledRows
@@ -100,15 +100,12 @@ def clocks_and_parts(
         clock, is_even = learnt
         readings = clock.readings(numbers)
         present = np.flatnonzero(~np.isnan(readings))
-        others = [other for other in codes if other != name and dependence.allows(other, name)]
+        dependents = [dependent for dependent in codes if dependent != name and dependence.allows(dependent, name)]
         if isinstance(evidence, slice) and len(present) == len(readings):
-            groups = groups or {other: own.grouped(MOST_GROUPS) for other, own in codes.items()}
-            grouped = [groups[other] for other in others]
+            groups = groups or {dependent: column.grouped(MOST_GROUPS) for dependent, column in codes.items()}
+            grouped = [groups[dependent] for dependent in dependents]
         else:
-            grouped = [
-                replace(codes[other], codes=codes[other].codes[evidence][present]).grouped(MOST_GROUPS)
-                for other in others
-            ]
+            grouped = [_grouped_rows(codes[dependent], evidence, present) for dependent in dependents]
         chosen = chosen_parts(clock, readings[present], grouped)
         if chosen or not is_even:
             clocks[name] = clock
@@ -116,8 +113,13 @@ def clocks_and_parts(
     return clocks, tuple(parts)
 
 
+def _grouped_rows(column: AskedColumn, evidence: Ints | slice, present: Ints) -> AskedColumn:
+    """Groups of a column's codes in those rows of the evidence that have a datetime."""
+    return replace(column, codes=column.codes[evidence][present]).grouped(MOST_GROUPS)
+
+
 def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tuple[Clock, bool] | None:
-    """The clock of a column, by the numbers of a sample of its rows, and whether it runs evenly; None for few rows.
+    """The clock of a column, and whether it runs evenly; None for few rows, and for lists of days such as loads.
 
     Parameters
     ----------
@@ -133,13 +135,15 @@ def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tup
     days = _Days.of(column, present)
     if days is None or days.are_list(present) or days.are_loads(present):
         return None
-    often = moments_with_own_counts(days.clock(present, persons)[0], present, persons)
-    others = ~np.isin(present, often)
-    return days.clock(present[others], persons.at(others))
+    frequent = moments_with_own_counts(days.clock(present, persons)[0], present, persons)
+    is_rare = ~np.isin(present, frequent)
+    return days.clock(present[is_rare], persons.at(is_rare))
 
 
 def gain_of_days(column: NumericColumn, numbers: Floats) -> float:
-    """Nats a row that days tell which weekdays, or days of a month, they are: 3.4 where all are the last of a month.
+    """Nats a row by which days differ in how often they are each weekday, or each day of a month.
+
+    It is 3.4 where all are the last of a month.
 
     Parameters
     ----------
@@ -201,15 +205,15 @@ class _Days:
     def are_list(self, numbers: Floats) -> bool:
         """Return whether nearly all rows lie on less than half of the days, as of loads or reports."""
         rows = np.bincount(np.searchsorted(self.starts, numbers, side="right"))
-        listed = rows[rows >= ATOM_ROWS]
-        return bool(np.sum(listed) >= LISTED * len(numbers) and 2 * len(listed) < len(self.starts))
+        full_days = rows[rows >= ATOM_ROWS]
+        return bool(np.sum(full_days) >= LISTED * len(numbers) and 2 * len(full_days) < len(self.starts))
 
     def are_loads(self, numbers: Floats) -> bool:
         """Return whether moments come back in many rows, but none of their times on another day."""
         moments, rows = np.unique(numbers, return_counts=True)
         times = moments - self.starts[np.searchsorted(self.starts, moments, side="right") - 1]
-        alone, often = np.count_nonzero(rows == 1), np.sum(rows[rows >= ATOM_ROWS])
-        come_back = alone <= ALONE * len(numbers) and 2 * often >= len(numbers)
+        single_rows, repeated_rows = np.count_nonzero(rows == 1), np.sum(rows[rows >= ATOM_ROWS])
+        come_back = single_rows <= ALONE * len(numbers) and 2 * repeated_rows >= len(numbers)
         return bool(come_back and 2 * len(np.unique(times)) > len(moments))
 
     def clock(self, numbers: Floats, persons: Persons) -> tuple[Clock, bool]:
@@ -223,12 +227,12 @@ class _Days:
         rows = _with_weights(rows.reshape(-1, len(cells)), persons.weights(day, len(self.starts) - 1))
         kinds = _KindsOfDays(rows, self.first, np.diff(np.append(cells, longest)))
         of_day, rates, shares = kinds.learnt()
-        own, expected = rows.sum(axis=1), kinds.usual * rates[of_day]
-        is_own = np.maximum(own, expected) >= ATOM_ROWS
-        # Other days of a kind have the rest of its rows: those with their own are the fuller ones.
-        rest, of_others = (np.bincount(of_day, rows * ~is_own, len(rates)) for rows in (own, expected))
-        expected *= ((rest + BACK_OFF) / (of_others + BACK_OFF))[of_day]
-        weights = np.where(is_own, own, expected)
+        counted, expected = rows.sum(axis=1), kinds.usual * rates[of_day]
+        is_counted = np.maximum(counted, expected) >= ATOM_ROWS
+        # Days that are not counted by themselves share the rest of the rows of their kind, which is less than expected.
+        rest, expected_rest = (np.bincount(of_day, rows * ~is_counted, len(rates)) for rows in (counted, expected))
+        expected *= ((rest + BACK_OFF) / (expected_rest + BACK_OFF))[of_day]
+        weights = np.where(is_counted, counted, expected)
         weights = np.maximum(weights, UNSEEN * np.maximum(kinds.usual, UNSEEN))
         clock = Clock(self.first, self.starts, self.tick, of_day, weights, cells, shares.ravel())
         return clock, max(kinds.gain, kinds.gain_of_times()) <= LEAST_GAIN
@@ -243,16 +247,16 @@ def _with_weights(rows: Ints, weights: Ints) -> Ints:
 
 
 def _cells(times: Floats, tick: float, length: float, persons: Persons) -> Floats:
-    """Where cells of a day begin: at half hours, at shares of the rows, around frequent times and where none are."""
-    distinct, place = np.unique(times, return_inverse=True)
-    rows = persons.weights(place, len(distinct))
+    """Where cells of a day begin: at half hours, at shares of the rows, around frequent times, at both ends of gaps."""
+    distinct, places = np.unique(times, return_inverse=True)
+    rows = persons.weights(places, len(distinct))
     hour = (distinct * 24 // length).astype(np.int64)
     usual = (np.bincount(hour, rows) / np.maximum(np.bincount(hour), 1))[hour]
     frequent = np.flatnonzero((rows >= ATOM_ROWS) & ((rows >= 2 * usual) | (len(distinct) <= MOST_ATOMS)))
     atoms = distinct[frequent[np.argsort(-rows[frequent], kind="stable")[:MOST_ATOMS]]]
     half_hours = np.ceil(np.arange(HALF_HOURS) / HALF_HOURS * length / tick) * tick
-    others = times[~np.isin(times, atoms)]
-    shares = np.quantile(others, np.arange(1, TIMES) / TIMES, method="lower") if len(others) else others
+    rest = times[~np.isin(times, atoms)]
+    shares = np.quantile(rest, np.arange(1, TIMES) / TIMES, method="lower") if len(rest) else rest
     gaps = np.diff(distinct, append=length)
     longest = np.argsort(-gaps, kind="stable")[:MOST_GAPS]
     longest = longest[gaps[longest] > max(LONG_GAP * length, tick)]
@@ -267,10 +271,10 @@ def _of_several(cells: Floats, times: Floats, persons: Persons) -> Floats:
     while persons.keys:
         cell = np.searchsorted(cells, times, side="right") - 1
         are_many = np.bincount(cell, minlength=len(cells)) >= ATOM_ROWS
-        alone = np.flatnonzero(are_many & (persons.counts(cell, len(cells)) < LEAST_KEYS))
-        if not len(alone) or len(cells) == 1:
+        of_few = np.flatnonzero(are_many & (persons.counts(cell, len(cells)) < LEAST_KEYS))
+        if not len(of_few) or len(cells) == 1:
             break
-        cells = np.delete(cells, np.maximum(alone, 1))
+        cells = np.delete(cells, np.maximum(of_few, 1))
     return cells
 
 
@@ -303,7 +307,7 @@ class _KindsOfDays:
         grouped = np.add.reduceat(rows, self._first_cells, axis=1).astype(np.float64)
         expected = self.usual[:, None] * (grouped.sum(axis=0) / grouped.sum())
         folds = _weeks(first, len(rows)) == np.arange(2)[:, None]
-        self._counts, self._expected = (folds[:, :, None] * one for one in (grouped, expected))
+        self._counts, self._expected = (folds[:, :, None] * rows_of_days for rows_of_days in (grouped, expected))
         self.gain = 0.0  # of all kinds that are told apart
         self._parts = [codes for name, codes in parts_of_days(first, len(rows)).items() if name in OF_DAYS]
 
@@ -334,7 +338,7 @@ class _KindsOfDays:
         return of_day, np.array(rates), np.array(shares)
 
     def _split(self, days: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_] | None]:
-        """The largest gain by days that are told apart from others of some days, and these; None without one."""
+        """The largest gain by a cut of days in two, and a mask of one side; None where no cut gains enough."""
         counts, expected = self._counts[:, days], self._expected[:, days]
         totals = counts.sum(axis=1, keepdims=True), expected.sum(axis=1, keepdims=True)
         rates = (totals[0] + 1e-6) / (totals[1] + 1e-6)
@@ -343,8 +347,8 @@ class _KindsOfDays:
             one_hot = (codes[days] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64)
             single = one_hot @ counts, one_hot @ expected
             options = _with_ranges(single[0]), _with_ranges(single[1])
-            others = totals[0] - options[0], totals[1] - options[1]
-            gain = _likelihood(*options, rates) + _likelihood(*others, rates) - _likelihood(*totals, rates)
+            remaining = totals[0] - options[0], totals[1] - options[1]
+            gain = _likelihood(*options, rates) + _likelihood(*remaining, rates) - _likelihood(*totals, rates)
             place = int(np.argmax(gain))
             if gain[place] > best:
                 value, is_range = place % len(one_hot), place >= len(one_hot)
@@ -358,9 +362,12 @@ def _with_ranges(single: Floats) -> Floats:
 
 
 def _likelihood(counts: Floats, expected: Floats, rates: Floats) -> Floats:
-    """Log-likelihood of rows by rates of other weeks, shape (options,); that of all rows counts as one row."""
-    own = np.maximum((counts[::-1] + rates[::-1]) / (expected[::-1] + 1), 1e-12)
-    likelihood: Floats = np.sum(counts * np.log(own) - expected * own, axis=(0, 2))
+    """Log-likelihood of rows by the rates of the other half of the weeks, shape (options,).
+
+    The rate of all rows counts as one row.
+    """
+    rates_of_days = np.maximum((counts[::-1] + rates[::-1]) / (expected[::-1] + 1), 1e-12)
+    likelihood: Floats = np.sum(counts * np.log(rates_of_days) - expected * rates_of_days, axis=(0, 2))
     return likelihood
 
 
@@ -372,10 +379,11 @@ def _weeks(first: int, count: int) -> Ints:
 # -- parts that trees ask for
 
 
-def chosen_parts(clock: Clock, readings: Floats, others: Sequence[AskedColumn]) -> tuple[PartName, ...]:
-    """Parts that tell something of other columns, on days that this is not learnt of.
+def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColumn]) -> tuple[PartName, ...]:
+    """Parts on which dependents do depend, on days that this is not learnt of.
 
-    A place in the month is taken where it tells more of a code, or a group of codes, than other places and the weekday.
+    A place in the month is taken where a code, or a group of codes, gains more by it than by other places and the
+    weekday.
 
     Parameters
     ----------
@@ -383,21 +391,21 @@ def chosen_parts(clock: Clock, readings: Floats, others: Sequence[AskedColumn]) 
         Clock of the column.
     readings : ndarray of shape (rows,)
         Readings of the rows of a sample that have one.
-    others : sequence of AskedColumn
-        Groups of codes of the other columns in these rows.
+    dependents : sequence of AskedColumn
+        Groups of codes of the columns that may depend on the parts, in these rows.
     """
     days, cells = clock.places(readings)
     least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(readings))
     of_days, times = np.bincount(days, minlength=len(clock.kinds)), _Times.of(clock, days, cells)
     parts_by_far = {far: [name for name in clock.parts if FAR[name] == far] for far in {*FAR.values()}}
-    beside = [_Beside.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
+    neighbourhoods = [_Neighbours.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
     gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in PARTS}
-    for column in others:
+    for column in dependents:
         rows = np.bincount(days * column.size + column.codes, minlength=len(of_days) * column.size)
         by_day = rows.reshape(-1, column.size).astype(np.float64)
         gains["time"].append(times.gain(column))
-        for one in beside:
-            for name, gain in one.gains(by_day, least).items():
+        for neighbourhood in neighbourhoods:
+            for name, gain in neighbourhood.gains(by_day, least).items():
                 gains[name].append(gain)
     of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
     best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
@@ -406,8 +414,8 @@ def chosen_parts(clock: Clock, readings: Floats, others: Sequence[AskedColumn]) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
-    """Days, and others before and after whose shares of codes they would have if parts told nothing, as trends do.
+class _Neighbours:
+    """Days, and the neighbours whose shares of codes they would have if nothing depended on parts, but trends alone.
 
     Each half of the weeks, or years, is judged by the other half.
 
@@ -416,11 +424,11 @@ class _Beside:
     names : sequence of str
         Parts.
     far : (int, int)
-        Nearest and farthest days beside.
+        Days to the nearest and to the farthest neighbour.
     days : slice
-        Those with as many days before as after.
+        The days that have all neighbours, before and after.
     near : ndarray of shape (days, 1)
-        Rows of the days beside each.
+        Rows of each day's neighbours.
     places : ndarray of shape (parts, days), int64
         Place of each day's half and code of a part, among those of all parts.
     firsts : ndarray of shape (parts,), int64
@@ -442,7 +450,7 @@ class _Beside:
     weighted: Any
 
     @classmethod
-    def of(cls, clock: Clock, of_days: Ints, far: tuple[int, int], names: Sequence[str]) -> _Beside:
+    def of(cls, clock: Clock, of_days: Ints, far: tuple[int, int], names: Sequence[str]) -> _Neighbours:
         """Days of a clock, by the rows of each."""
         days = slice(far[1], max(len(of_days) - far[1], far[1]))
         places, opposite, firsts, stop = list[Ints](), list[Ints](), list[int](), 0
@@ -454,19 +462,17 @@ class _Beside:
             firsts.append(stop)
             stop += 2 * size
         rows, place = of_days[days], np.array(places)
-        at = place.ravel(), np.tile(np.arange(len(rows)), len(names))
+        coordinates = place.ravel(), np.tile(np.arange(len(rows)), len(names))
         sums, weighted = (
-            csr_array((np.tile(weights, len(names)), at), shape=(stop, len(rows)))
+            csr_array((np.tile(weights, len(names)), coordinates), shape=(stop, len(rows)))
             for weights in (np.ones(len(rows)), rows.astype(np.float64))
         )
         before = np.concatenate(([0.0], np.cumsum(of_days)))[:, None]
-        near = _sums_beside(before, days, far)
-        return cls(names, far, days, near, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
+        rows_beside = _sums_beside(before, days, far)
+        return cls(names, far, days, rows_beside, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
 
     def gains(self, rows: Floats, least: float) -> dict[str, Floats]:
-        """Nats that rows of each code gain by each part of their day.
-
-        All rows together must gain as much as these: else none do.
+        """Nats that the rows of each code gain by each part of their day; no more than all rows together gain.
 
         Parameters
         ----------
@@ -482,23 +488,23 @@ class _Beside:
         share = (rows.sum(axis=0) + 1) / (rows.sum() + rows.shape[1])
         shares = _sums_beside(before, self.days, self.far) + LEAST_SHARED * share
         shares /= self.near + LEAST_SHARED
-        own = rows[self.days]
-        found, expected = self.sums @ own, self.weighted @ shares
-        ratio = ((found + 1) / (expected + 1))[self.opposite]
+        rows_of_days = rows[self.days]
+        sums, expected = self.sums @ rows_of_days, self.weighted @ shares
+        ratio = ((sums + 1) / (expected + 1))[self.opposite]
         logarithms = np.log(ratio)
         # Logarithms of mean ratios are no less than means of logarithms.
-        most = np.add.reduceat(np.sum((found - expected) * logarithms, axis=1), self.firsts)
-        alone = np.add.reduceat(found * logarithms, self.firsts, axis=0)
+        most = np.add.reduceat(np.sum((sums - expected) * logarithms, axis=1), self.firsts)
+        gains_of_parts = np.add.reduceat(sums * logarithms, self.firsts, axis=0)
         gains = dict.fromkeys(self.names, none)
-        for at in np.flatnonzero(most > least).tolist():
-            together = np.einsum("ij,ij->i", shares, ratio[self.places[at]])
-            gain = alone[at] - np.log(together) @ own
-            gains[self.names[at]] = np.minimum(gain, np.sum(gain))
+        for part in np.flatnonzero(most > least).tolist():
+            mixtures = np.einsum("ij,ij->i", shares, ratio[self.places[part]])
+            gain = gains_of_parts[part] - np.log(mixtures) @ rows_of_days
+            gains[self.names[part]] = np.minimum(gain, np.sum(gain))
         return gains
 
 
 def _sums_beside(before: Floats, days: slice, far: tuple[int, int]) -> Floats:
-    """Sums over the days beside each of some, of the sums before each day."""
+    """Sums over the neighbours of each day, from the sums before each day."""
     nearest, farthest = far
     ends = (before[days.start + end : days.stop + end] for end in (1 - nearest, -farthest, farthest + 1, nearest))
     earlier, none_earlier, later, none_later = ends
@@ -514,7 +520,7 @@ def _years(first: int, count: int) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class _Times:
-    """Times of the day of rows, by which other columns are judged; trends of days have nothing to do with them.
+    """Times of the day of rows, on which other columns may depend whatever the day is.
 
     Parameters
     ----------
@@ -529,18 +535,21 @@ class _Times:
 
     @classmethod
     def of(cls, clock: Clock, days: Ints, cells: Ints) -> _Times:
-        """Times of rows with some days and cells."""
+        """Times of rows by their days and cells."""
         part = AskedColumn(cells.astype(np.uint16), int(cells.max(initial=0)) + 1, is_category=False)
         groups = part.grouped(MOST_GROUPS)
         return cls(groups.size, _weeks(clock.first, len(clock.kinds))[days] * groups.size + groups.codes)
 
     def gain(self, column: AskedColumn) -> Floats:
-        """As `_Beside.gains`."""
+        """Nats that the rows of each code gain by the time of the day; no more than all rows together gain.
+
+        Each half of the weeks is judged by the other half.
+        """
         places = self.places * column.size + column.codes
         rows = np.bincount(places, minlength=2 * self.size * column.size).reshape(2, self.size, column.size)
         gain = np.zeros(column.size)
-        for own, other in ((rows[0], rows[1]), (rows[1], rows[0])):
-            share = (other.sum(axis=0) + 1) / (other.sum() + column.size)
-            of_part = (other + LEAST_SHARED * share) / (other.sum(axis=1, keepdims=True) + LEAST_SHARED)
-            gain += np.sum(own * np.log(of_part / share), axis=0)
+        for judged, learnt in ((rows[0], rows[1]), (rows[1], rows[0])):
+            shares = (learnt.sum(axis=0) + 1) / (learnt.sum() + column.size)
+            of_part = (learnt + LEAST_SHARED * shares) / (learnt.sum(axis=1, keepdims=True) + LEAST_SHARED)
+            gain += np.sum(judged * np.log(of_part / shares), axis=0)
         return np.minimum(gain, np.sum(gain))

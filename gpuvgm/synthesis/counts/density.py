@@ -35,9 +35,9 @@ from gpuvgm.synthesis.counts.structure import Axis, Dependence, joint_counts
 from gpuvgm.synthesis.counts.tables import backed_off
 from gpuvgm.table import TableTransformer
 
-MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others
-FINE_STEP = 1e-7  # of a piece, half of a step
-UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
+MOST_LOST = 0.5  # nats that a row of datetimes may be less likely where they are counted from their origin
+FINE_STEP = 1e-7  # of a piece: half a step that is shorter is fine, and its share is the density times the step
+UNSEEN = 0.5  # rows that a category that was not in the fit counts for, or missing values that were not
 
 
 def density_finder(
@@ -92,19 +92,45 @@ def likeliest_bins(
     dependence : Dependence
         Which columns may depend on which, and which ones keys have.
     """
-    summaries = transformer.summaries_
-    columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
+    columns, summaries = _encoded_columns(transformer), transformer.summaries_
     limits = {name: dependence.intervals(name, interval_limit) for name in columns}
     of_laws = {*dependence.deciders}.union(*dependence.deciders.values())
     bins_by_name = {
         name: bins_of(column, summaries.get(name), sample, limits[name], rare_as_one=name in of_laws)
         for name, column in columns.items()
     }
+    return bins_by_name | _bins_since_origins(transformer, bins_by_name, sample, limits, engine, dependence)
+
+
+def _encoded_columns(transformer: TableTransformer) -> dict[str, FittedColumn]:
+    return {column.name: column for column in transformer.model_.columns if column.is_encoded}
+
+
+def _bins_since_origins(
+    transformer: TableTransformer,
+    bins_by_name: Mapping[str, Bins],
+    sample: SampledRows,
+    limits: Mapping[str, int],
+    engine: Engine,
+    dependence: Dependence,
+) -> dict[str, Bins]:
+    """Bins of the time between datetimes and their origin, of those that are not far less likely so.
+
+    Parameters
+    ----------
+    transformer, sample, engine, dependence
+        As for `likeliest_bins`.
+    bins_by_name : mapping of str to Bins
+        Bins of all columns without an origin.
+    limits : mapping of str to int
+        Intervals of each column, at most.
+    """
+    columns, summaries = _encoded_columns(transformer), transformer.summaries_
     persons = sample.persons.at(sample.few)
 
     def rows(name: str) -> Column:
-        few: Column = taken(sample.rows(name), sample.few)
-        return few
+        rows_of_sample: Column = taken(sample.rows(name), sample.few)
+        return rows_of_sample
 
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
@@ -118,14 +144,14 @@ def likeliest_bins(
         bins = bins_since(origin, numbers, persons, summaries[name], limits[name])
         parent, parent_codes = Axis(first), bin_finder(columns, first, engine)(rows)
         since, plain = (
-            _log_likelihood(parent, parent_codes, one, *density_finder(columns, one, engine)(rows))
-            for one in (bins, bins_by_name[name])
+            _log_likelihood(parent, parent_codes, option, *density_finder(columns, option, engine)(rows))
+            for option in (bins, bins_by_name[name])
         )
-        # Bins know no calendar yet, which datetimes that are counted from others would lose.
+        # Bins do not know the calendar yet, which datetimes that are counted from their origin do not keep to.
         of_calendar = gain_of_days(origin.column, numbers_of_rows(origin.column, rows(name))[0])
         if since > plain + (of_calendar - MOST_LOST) * len(numbers):
             bins_since_origin[name], dependence = bins, counted
-    return bins_by_name | bins_since_origin
+    return bins_since_origin
 
 
 def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
@@ -137,10 +163,10 @@ def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
 
 
 def _log_likelihood(parent: Axis, parent_codes: Codes, bins: Bins, codes: Codes, densities: Floats) -> float:
-    """Leave-one-out log-likelihood of a column's rows, in nats, with or without another column as parent."""
+    """Leave-one-out log-likelihood of a column's rows, in nats: with the parent or without it, whichever is more."""
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
-    _, without, *_, given = backed_off(counts, parent.levels).likelihoods
-    return max(given, without) + float(np.sum(densities))
+    _, without_parent, *_, with_parent = backed_off(counts, parent.levels).likelihoods
+    return max(with_parent, without_parent) + float(np.sum(densities))
 
 
 class _BinDensity:

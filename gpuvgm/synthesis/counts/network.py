@@ -49,8 +49,8 @@ class JointCounts:
 
     def merge(self, other: JointCounts) -> JointCounts:
         """Counts of both sets of rows."""
-        both = ((self.pairs, other.pairs), (self.triples, other.triples), (self.answers, other.answers))
-        sums = [tuple(left + right for left, right in zip(*tables, strict=True)) for tables in both]
+        kinds = ((self.pairs, other.pairs), (self.triples, other.triples), (self.answers, other.answers))
+        sums = [tuple(left + right for left, right in zip(*tables, strict=True)) for tables in kinds]
         return JointCounts(self.rows + other.rows, *sums)
 
 
@@ -110,28 +110,33 @@ class Structure:
         }
 
     def drawn_codes(self, place: int, codes: Sequence[Codes] | Mapping[int, Codes]) -> Codes:
-        """Bins of a column as its own trees have them, see `codes_with_twins`."""
+        """Bins of a column as the trees that draw it have them, see `codes_with_twins`."""
         if place not in self.twins:
             return codes[place]
         return codes_with_twins(codes[place], codes[self.twins[place]], len(self.bins[place]))
 
     def column_of(self, place: int) -> int:
-        """Place of the column that a place is of: its own, or that of a part's column."""
+        """Place of the column of a part; of a column itself."""
         return next((column for column, parts in self.parts_of.items() if place in parts), place)
 
     def with_parts(
         self, codes: Sequence[tuple[Codes, Mapping[Part, Codes]]], keys: Mapping[Part, Codes]
     ) -> list[Codes]:
-        """Codes of all columns, followed by those of the parts, of the codes of each column and of its parts, and keys.
+        """Codes of all columns, followed by those of `parts`.
 
-        Those of keys may lie on the host.
+        Parameters
+        ----------
+        codes : sequence of (ndarray, mapping of Part to ndarray)
+            Codes of each column, and of its parts.
+        keys : mapping of Part to ndarray
+            Which keys rows lack; these codes may lie on the host.
         """
-        of_parts = {part: own for _, parts in codes for part, own in parts.items()}
-        of_parts |= {part: namespace_of(codes[0][0]).asarray(own) for part, own in keys.items()}
-        return [*(own for own, _ in codes), *(of_parts[part] for part in self.parts)]
+        of_parts = {part: codes_of_part for _, parts in codes for part, codes_of_part in parts.items()}
+        of_parts |= {part: namespace_of(codes[0][0]).asarray(codes_of_part) for part, codes_of_part in keys.items()}
+        return [*(of_column for of_column, _ in codes), *(of_parts[part] for part in self.parts)]
 
     def codes_of_parts(self, place: int, codes: Codes, readings: Floats, engine: Engine) -> dict[int, Codes]:
-        """Codes of the parts of a column by place, of its bins and the places drawn in them."""
+        """Codes of the parts of a column by their place, given its bins and its readings in them."""
         names = {part: self.parts[part - len(self.bins)].name for part in self.parts_of.get(place, ())}
         bins, xp, of_parts = self.bins[place], namespace_of(readings), dict[int, Codes]()
         separate = xp.zeros(len(bins), np.bool_)
@@ -141,8 +146,8 @@ class Structure:
         if bins.clock is not None:
             of_clock = {part: name for part, name in names.items() if name in PARTS}
             days, cells = bins.clock.places(readings, engine)
-            own = bins.clock.codes([*of_clock.values()], days, cells, separate[codes])
-            of_parts |= dict(zip(of_clock, own, strict=True))
+            of_places = bins.clock.codes([*of_clock.values()], days, cells, separate[codes])
+            of_parts |= dict(zip(of_clock, of_places, strict=True))
         return of_parts
 
     def size_of(self, place: int) -> int:
@@ -175,7 +180,7 @@ class Structure:
     @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
         """Places of each node's parents among the nodes."""
-        place = {node.name: at for at, node in enumerate(self.nodes)}
+        place = {node.name: index for index, node in enumerate(self.nodes)}
         return tuple(tuple(place[name] for name in node.parents) for node in self.nodes)
 
     def equals(self, other: Structure) -> bool:
@@ -208,7 +213,7 @@ class Structure:
             for pair, (axis, _, triple) in zip(pairs, counts, strict=True)
         ]
         answers = tuple(
-            engine.count_in_trees(self.drawn_codes(place, codes), node.trees, [codes[other] for other in node.asked])
+            engine.count_in_trees(self.drawn_codes(place, codes), node.trees, [codes[asked] for asked in node.asked])
             for place, node in enumerate(self.trees)
         )
         return JointCounts(rows, tuple(pairs), tuple(triples), answers)
@@ -269,14 +274,15 @@ class Structure:
 
     def _check_trees(self) -> None:
         """Raise ValueError where trees ask columns that come later, or do not fit bins."""
-        rank = dict.fromkeys(self.keys_asked, -1) | {place: at for at, place in enumerate(self.order)}
+        rank = dict.fromkeys(self.keys_asked, -1) | {place: position for position, place in enumerate(self.order)}
         if sorted(self.order) != [*range(len(self.bins))] or len(self.trees) != len(self.bins):
             raise ValueError("the trees are not those of the columns")
         for place, node in enumerate(self.trees):
-            if any(rank.get(self.column_of(other), rank[place]) >= rank[place] for other in node.asked):
+            ranks = (rank.get(self.column_of(asked), rank[place]) for asked in node.asked)
+            if any(rank_of_asked >= rank[place] for rank_of_asked in ranks):
                 raise ValueError(f'trees of "{self.bins[place].name}" ask columns that do not come before it')
             node.trees.check(
-                len(self.bins[place]) + (place in self.twins), [self.size_of(other) for other in node.asked]
+                len(self.bins[place]) + (place in self.twins), [self.size_of(asked) for asked in node.asked]
             )
 
     def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:
@@ -399,8 +405,8 @@ class Network:
     def shares(self) -> tuple[Floats, ...]:
         """Probability of the right half at each node of each column's trees."""
         answers = (self._of_keys(place, counts) for place, counts in enumerate(self.counts.answers))
-        both = zip(self.structure.trees, answers, strict=True)
-        return tuple(node.shares(counts, self.settings.weights) for node, counts in both)
+        nodes = zip(self.structure.trees, answers, strict=True)
+        return tuple(node.shares(counts, self.settings.weights) for node, counts in nodes)
 
     @cached_property
     def _log_shares(self) -> tuple[Floats, ...]:
@@ -414,9 +420,18 @@ class Network:
         engine: Engine,
         known: Mapping[int, Floats] | None = None,
     ) -> Floats:
-        """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask.
+        """Logarithm of the probability of rows' bins, in nats.
 
-        Of some columns it may be known for some rows, and is NaN there for others.
+        Parameters
+        ----------
+        codes : mapping of int to ndarray of shape (rows,), uint16
+            Bins of the columns by place, and codes of all columns and parts that their trees ask.
+        rows : int
+            Their number.
+        engine : Engine
+            Engine that computes them.
+        known : mapping of int to ndarray of shape (rows,), optional
+            By column, the logarithms that are known already; NaN for the other rows.
         """
         sums, known = np.zeros(rows), known or {}
         for place in codes:
@@ -428,12 +443,12 @@ class Network:
     def log_shares(self, place: int, codes: Mapping[int, Codes], engine: Engine) -> Floats:
         """Logarithm of the probability of rows' bins of a column, in nats, given those that its trees ask."""
         node = self.structure.trees[place]
-        asked = [codes[other] for other in node.asked]
-        own = self.structure.drawn_codes(place, codes)
-        return engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
+        asked = [codes[column] for column in node.asked]
+        drawn_codes = self.structure.drawn_codes(place, codes)
+        return engine.log_shares_in_trees(drawn_codes, node.trees, asked, self._log_shares[place])
 
     def log_shares_beside(self, places: Collection[int], codes: Mapping[int, Codes], engine: Engine) -> Floats:
-        """The sum of `log_shares` over the columns that have some places, and those that ask for them."""
+        """The sum of `log_shares` over the columns and parts at some places, and over the columns that ask for them."""
         trees = enumerate(self.structure.trees)
         concerned = [place for place, node in trees if place in places or not {*places}.isdisjoint(node.asked)]
         log_shares: Floats = np.sum([self.log_shares(place, codes, engine) for place in concerned], axis=0)

@@ -81,7 +81,8 @@ def write_network(network: Network) -> bytes:
     structure, counts = network.structure, network.counts
     tables = [*counts.pairs, *counts.triples]
     asked = tuple(node.asked for node in structure.trees)
-    bins = tuple(_BinsRecord(*(getattr(one, part.name) for part in fields(_BinsRecord))) for one in structure.bins)
+    names = [part.name for part in fields(_BinsRecord)]
+    bins = tuple(_BinsRecord(*(getattr(column, name) for name in names)) for column in structure.bins)
     nodes, order = structure.nodes, structure.order
     record = _NetworkRecord(counts.rows, bins, nodes, order, asked, structure.parts, structure.habits)
     document = document_of(record)
@@ -91,9 +92,9 @@ def write_network(network: Network) -> bytes:
     empty = [np.empty(0, np.int64)]
     lists: list[Any] = [[numbers], *([np.concatenate(empty + parts)] for parts in (cells, rows))]
     for name in _TREES:
-        of = counts.answers if name == "answers" else [getattr(node.trees, name) for node in structure.trees]
-        lists.append([[array.ravel() for array in of]])
-    lists += [[[getattr(one, name.removeprefix("bin_")) for one in structure.bins]] for name in _BINS]
+        arrays = counts.answers if name == "answers" else [getattr(node.trees, name) for node in structure.trees]
+        lists.append([[array.ravel() for array in arrays]])
+    lists += [[[getattr(column, name.removeprefix("bin_")) for column in structure.bins]] for name in _BINS]
     schema = _SCHEMA.with_metadata({KEY: json.dumps(plain(document), allow_nan=False).encode()})
     columns = [pa.array(values, type_) for values, type_ in zip(lists, _SCHEMA.types, strict=True)]
     return file_of(pa.Table.from_arrays(columns, schema=schema))
@@ -121,14 +122,14 @@ def read_network(body: bytes) -> Network:
     text = json.loads(table.schema.metadata[KEY], object_hook=from_plain)
     document = read_as(_NetworkRecord, text, "the network")
     number, cell, rows = (_array_of(table.column(name)[0]) for name in _CELLS)
-    parts = {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
-    answers = tuple(one.reshape(2, -1) for one in parts.pop("answers"))
+    arrays_of_trees = {name: _arrays_of(table.column(name)[0]) for name in _TREES}
+    answers = tuple(array.reshape(2, -1) for array in arrays_of_trees.pop("answers"))
     trees = tuple(
         NodeTrees(asked, _trees_of(*arrays))
-        for asked, arrays in zip(document.asked, zip(*parts.values(), strict=True), strict=True)
+        for asked, arrays in zip(document.asked, zip(*arrays_of_trees.values(), strict=True), strict=True)
     )
-    arrays = zip(*([_array_of(one) for one in table.column(name)[0]] for name in _BINS), strict=True)
-    bins = tuple(_bins_of(*one) for one in zip(document.bins, arrays, strict=True))
+    arrays_of_bins = zip(*(_arrays_of(table.column(name)[0]) for name in _BINS), strict=True)
+    bins = tuple(_bins_of(record, arrays) for record, arrays in zip(document.bins, arrays_of_bins, strict=True))
     structure = Structure(bins, document.nodes, document.order, trees, document.parts, document.habits)
     structure.check()
     shapes = [*structure.pair_shapes, *structure.triple_shapes]
@@ -145,6 +146,11 @@ def _array_of(values: Any) -> NDArray[Any]:
     """The values of a list."""
     array: NDArray[Any] = values.values.to_numpy(zero_copy_only=False)
     return array
+
+
+def _arrays_of(lists: Any) -> list[NDArray[Any]]:
+    """The values of each of several lists."""
+    return [_array_of(values) for values in lists]
 
 
 def _bins_of(record: _BinsRecord, arrays: Sequence[NDArray[Any]]) -> Bins:

@@ -23,11 +23,11 @@ from gpuvgm.synthesis.counts.tables import WEIGHTS, backed_off, left_out
 
 CHILD_GROUPS = 24  # of a child's bins, which depend on both parents
 PARENT_GROUPS = 32  # of the bins of each of two parents
-LEVELS = (4, 16)  # groups of the first parent's bins that its tables back off to
+LEVELS = (4, 16)  # groups of the first parent's bins, to which its tables back off
 CANDIDATES = 8  # parents of a column that are tried
 SEARCHED = 64  # groups of a column's bins, at most, by which parents are chosen
 SAMPLE_ROWS = 20_000
-LEAST_KEYS = 8  # of a sample, in an interval of what each key has
+LEAST_KEYS = 8  # of a sample, whose values lie in an interval of an attribute
 KeyPath = tuple[str, tuple[int, ...]]  # a group of keys, and a level with those above it
 _Option = tuple[tuple[float, ...], int, tuple[int, ...]]  # gains, a column and its parents
 
@@ -89,7 +89,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Dependence:
-    """Which columns others may depend on, so that attributes are the same in all rows of a key.
+    """Which columns may depend on which, so that attributes are the same in all rows of a key.
 
     Parameters
     ----------
@@ -102,15 +102,15 @@ class Dependence:
     keys : mapping of str to str
         First column of the keys that determine each attribute.
     lacking : mapping of str to ndarray of shape (rows,), uint16
-        By first column of keys, which ones each row of the sample lacks that lacks these; of those that some lack.
+        By first column of keys that rows may lack: the code of the keys that a row lacks, see `codes_of_lacking`.
     computed : frozenset of str
         Columns that laws compute, or that have a twin. What their values are made of comes before them.
     made_of : mapping of str to set of str
-        Columns that the values of each are made of: what computes it, its origin, those that it is in order with.
+        Columns that the values of a column are made of: the operands of its law, its origin, those of laws of order.
     of_twins : mapping of str to set of str
-        Of columns with a twin: those that their drawn values are made of in the end.
+        For each column with a twin, all columns that its sampled values are made of, directly or not.
     deciders : mapping of str to set of str
-        Columns that decide each by a law, itself or by way of others, whose rare values it is not told one by one.
+        For each column, those that decide it by a law, directly or not; trees ask for their rare values as one.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
@@ -129,28 +129,34 @@ class Dependence:
         return replace(self, made_of={**self.made_of, **made_of})
 
     def with_twins(self, twins: Mapping[str, str], origins: Mapping[str, str]) -> Dependence:
-        """The same, with columns many rows of which have the number of another one, which comes before them.
+        """The same, with columns that have a twin, which comes before them.
 
-        That number is the drawn one: a twin that it is in order with, and that changes it later, need not come before.
+        They have the number that is sampled for the twin. A column that a law keeps in order with such a column, and
+        that may change it afterwards, need not come before it.
         """
-        drawn = Dependence().counted_from({**origins, **twins})
+        before_laws = Dependence().counted_from({**origins, **twins})
         of_twins = dict[str, set[str]]()
         for name in twins:
-            of_laws = (self.sources(one) for one in drawn.sources(name) & self.computed)
-            others = {one for one in self.made_of.get(name, ()) if one not in twins and name not in drawn.sources(one)}
-            of_twins[name] = drawn.sources(name).union(others, *of_laws) - {name}
+            sources = before_laws.sources(name)
+            of_laws = (self.sources(source) for source in sources & self.computed)
+            former = {
+                source
+                for source in self.made_of.get(name, ())
+                if source not in twins and name not in before_laws.sources(source)
+            }
+            of_twins[name] = sources.union(former, *of_laws) - {name}
         return replace(self.counted_from(twins), computed=self.computed | {*twins}, of_twins=of_twins)
 
     def sources(self, name: str) -> set[str]:
-        """Columns that the values of a column are made of in the end; itself where it is made of itself."""
+        """All columns that the values of a column are made of, directly or not; itself where it is made of itself."""
         if name in self.of_twins:
             return {*self.of_twins[name]}
         sources, remaining = set[str](), [*self.made_of.get(name, ())]
         while remaining:
-            one = remaining.pop()
-            if one not in sources:
-                sources.add(one)
-                remaining += self.made_of.get(one, ())
+            source = remaining.pop()
+            if source not in sources:
+                sources.add(source)
+                remaining += self.made_of.get(source, ())
         return sources
 
     @property
@@ -158,30 +164,32 @@ class Dependence:
         """Whether a computed column is made of itself."""
         return any(name in self.sources(name) for name in self.computed)
 
-    def allows(self, name: str, other: str) -> bool:
+    def allows(self, name: str, parent: str) -> bool:
         """Return whether a column may depend on another one."""
-        if other in self.computed and name in self.sources(other):
+        if parent in self.computed and name in self.sources(parent):
             return False
         if name not in self.levels:
             return True
-        (group, path), (other_group, other_path) = self.levels[name], self.levels.get(other, ("", (-1,)))
-        return group == other_group and other_path[0] in path
+        (group, path), (parent_group, parent_path) = self.levels[name], self.levels.get(parent, ("", (-1,)))
+        return group == parent_group and parent_path[0] in path
 
     def rows_of(self, name: str) -> Ints | slice:
         """Rows that are evidence of what a column depends on."""
         return self.rows[self.levels[name]] if name in self.levels else slice(None)
 
     def intervals(self, name: str, most: int) -> int:
-        """Intervals of a column of numbers, at most: of what keys have, each has the values of some keys."""
-        return min(most, max(2, len(self.rows[self.levels[name]]) // LEAST_KEYS)) if name in self.levels else most
+        """Intervals of a column of numbers, at most: those of an attribute have the values of `LEAST_KEYS` keys."""
+        if name not in self.levels:
+            return most
+        return min(most, max(2, len(self.rows[self.levels[name]]) // LEAST_KEYS))
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
-        allowed, place = np.ones((len(names), len(names)), np.bool_), {name: at for at, name in enumerate(names)}
+        allowed, place = np.ones((len(names), len(names)), np.bool_), {name: index for index, name in enumerate(names)}
         for computed in self.computed & {*names}:
             allowed[[place[name] for name in self.sources(computed) if name in place], place[computed]] = False
         for name in {*self.levels} & {*names}:
-            allowed[place[name]] = [self.allows(name, other) for other in names]
+            allowed[place[name]] = [self.allows(name, parent) for parent in names]
         return allowed
 
 
@@ -204,48 +212,54 @@ def learn_structure(
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it; by default all.
     """
-    searched, levels = [*map(_searched, bins, codes)], [dependence.levels.get(one.name) for one in bins]
-    allowed = dependence.mask([one.name for one in bins])
-    searches: dict[KeyPath | None, _ParentSearch] = {}
-    for level in dict.fromkeys(levels):
-        rows_of_level: Ints | slice = slice(None) if level is None else dependence.rows[level]
-        searches[level] = _ParentSearch([axis for axis, _ in searched], [code[rows_of_level] for _, code in searched])
-    search_of = [searches[level] for level in levels]
-    candidates_of = {level: search.candidates(allowed, engine) for level, search in searches.items()}
-    candidates = [candidates_of[level][place] for place, level in enumerate(levels)]
+    names = [column.name for column in bins]
+    allowed = dependence.mask(names)
+    searches = _searches(bins, codes, [dependence.levels.get(name) for name in names], dependence)
+    candidates_by_search = {search: search.candidates(allowed, engine) for search in dict.fromkeys(searches)}
+    candidates = [candidates_by_search[search][place] for place, search in enumerate(searches)]
     dependents_of: list[list[int]] = [[] for _ in bins]
-    for child, parents in enumerate(candidates):
-        for parent in parents:
-            dependents_of[parent].append(child)
+    for child, candidates_of_child in enumerate(candidates):
+        for candidate in candidates_of_child:
+            dependents_of[candidate].append(child)
     parents_of: dict[int, tuple[int, ...]] = {}
-    best_of: dict[int, _Option] = {}  # of columns with a parent that gains, until another candidate comes
+    best_of: dict[int, _Option] = {}  # by column with a parent that gains, until a further parent is placed
+
+    def gain_of_dependents(candidate: int) -> float:
+        remaining = (child for child in dependents_of[candidate] if child not in parents_of)
+        return sum(searches[child].gain(child, candidate) for child in remaining)
+
     nodes, follows = [], allowed & ~allowed.T
     while len(parents_of) < len(bins):
         ready = ready_columns(follows, parents_of)
         options = (best_of[child] for child in ready if child in best_of)
-        gains, child, chosen = max(options, key=_total_gain, default=((), -1, ()))
-        if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
-            child = max(
-                ready,
-                key=lambda candidate: sum(
-                    search_of[dependent].gain(dependent, candidate)
-                    for dependent in dependents_of[candidate]
-                    if dependent not in parents_of
-                ),
-            )
-        parents_of[child] = chosen
+        gains, child, parents = max(options, key=_total_gain, default=((), -1, ()))
+        if child < 0:  # no remaining column gains by a placed one
+            child = max(ready, key=gain_of_dependents)
+        parents_of[child] = parents
         for dependent in dependents_of[child]:
             if dependent not in parents_of:
                 placed = [parent for parent in candidates[dependent] if parent in parents_of]
-                found = [*_list_parents(search_of[dependent], dependent, placed, parents_of)]
-                best_of |= {dependent: max(found, key=_total_gain)} if found else {}
-        rows = max(search_of[child].rows, 1)
-        nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
+                gaining = [*_list_parents(searches[dependent], dependent, placed, parents_of)]
+                best_of |= {dependent: max(gaining, key=_total_gain)} if gaining else {}
+        rows = max(searches[child].rows, 1)
+        nodes.append(Node(names[child], tuple(names[p] for p in parents), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
 
 
+def _searches(
+    bins: Sequence[Bins], codes: Sequence[Codes], levels: Sequence[KeyPath | None], dependence: Dependence
+) -> list[_ParentSearch]:
+    """The search of each column's parents: columns of a level share one, which has one row of each of its keys."""
+    searched = [*map(_searched, bins, codes)]
+    by_level: dict[KeyPath | None, _ParentSearch] = {}
+    for level in dict.fromkeys(levels):
+        rows: Ints | slice = slice(None) if level is None else dependence.rows[level]
+        by_level[level] = _ParentSearch([axis for axis, _ in searched], [column[rows] for _, column in searched])
+    return [by_level[level] for level in levels]
+
+
 def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
-    """A column as parents are chosen: groups of its bins where there are many, and that of each row."""
+    """A column as the search has it: groups of its bins where there are many, and the group of each row."""
     if len(bins) <= SEARCHED:
         return Axis(bins), codes
     groups = bins.groups(SEARCHED)
@@ -253,7 +267,7 @@ def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
 
 
 def ready_columns(follows: NDArray[np.bool_], placed: Collection[int]) -> list[int]:
-    """Columns that may come next: all that they follow, which may depend on none of them, are placed."""
+    """Columns that may come next, as all columns that they follow are placed."""
     remaining = np.ones(len(follows), np.bool_)
     remaining[[*placed]] = False
     ready: list[int] = np.flatnonzero(remaining & ~(follows & remaining).any(axis=1)).tolist()
@@ -341,7 +355,7 @@ class _ParentSearch:
         return self._gains[key]
 
     def _probability_by_others(self, child: int, parent: int) -> Floats:
-        """Probability of each row's group given its bin of a parent, by all other rows."""
+        """Probability of each row's group given its bin of a parent, by the counts of all other rows."""
         if (child, parent) not in self._leave_one_out:
             axis, parent_axis = self._axes[child], self._axes[parent]
             counts = joint_counts(self._codes[parent], self._groups[child], len(parent_axis), len(axis.starts))

@@ -65,7 +65,7 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
     likelihoods = [_likelihood(counts, table, occurring)]
     for groups in levels:
         rows = _of_groups(counts, groups)
-        n = rows[groups]
+        n = rows[groups]  # this, totals and kinds are n, N and d of the formula at the top, for each context
         totals, kinds = (
             np.repeat(np.add.reduceat(part, starts, axis=1), sizes, axis=1)[groups]
             for part in (rows, (rows > 0).astype(np.int64))

@@ -1,4 +1,4 @@
-"""Every column given all columns before it: an order, and trees of counts for each.
+"""An order of the columns, and trees of counts for each column given those before it.
 
 A column's bins are cut in two at the median of their rows, down to single bins. Each cut has a binary tree over the
 bins of former columns, as `Engine.grow_trees` grows it from a sample of rows; all rows are then counted in it. Where
@@ -8,7 +8,7 @@ a node has had few rows, the node above counts, too.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,8 +24,9 @@ from gpuvgm.synthesis.counts.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
 BY_CHOICE = ("missing", RARE)  # parts that not all later columns may ask for
-ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
-MORE, TOLD = 1.1, 0.05 * 2**20  # times that a computed column tells more than its sources, and nats a row, as counted
+ORDER_GROUPS = 16  # of a column's bins, between which information is computed
+MORE_THAN_SOURCES = 1.1  # times the information of its sources and a follower, for a computed column to come first
+LEAST_INFORMATION = 0.05 * 2**20  # of a computed column and a follower, for each row; engines count in 2^-20 nats
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class NodeTrees:
 
     def equals(self, other: NodeTrees) -> bool:
         """Return whether counts in both can be added."""
-        parts = zip(self.trees.walked, other.trees.walked, strict=True)
-        return self.asked == other.asked and all(np.array_equal(one, another) for one, another in parts)
+        arrays = zip(self.trees.walked, other.trees.walked, strict=True)
+        return self.asked == other.asked and all(np.array_equal(*pair) for pair in arrays)
 
     @cached_property
     def _above(self) -> Ints:
@@ -91,8 +92,8 @@ class NodeTrees:
     def shares(self, counts: Ints, weights: Sequence[float]) -> Floats:
         """Probability of the right half at each node, by the rows at it and below.
 
-        The share of the node above counts as some rows, and 1/2 at a root, so that none is 0 or 1: as many of `weights`
-        as make the rows likeliest, each judged by all others.
+        The share of the node above, 1/2 at a root, counts as some rows, so that no share is 0 or 1. As how many it
+        counts is the one of `weights` that makes the rows likeliest, each judged by all others.
 
         Parameters
         ----------
@@ -114,12 +115,12 @@ class NodeTrees:
         for is_right in (False, True):
             shares = self._backed_off(np.maximum(sums[1] - is_right, 0), rows, weight)
             answers = np.flatnonzero(counts[int(is_right)])
-            own = shares[answers] if is_right else 1 - shares[answers]
-            likelihood += float(np.sum(counts[int(is_right), answers] * np.log(own)))
+            probabilities = shares[answers] if is_right else 1 - shares[answers]
+            likelihood += float(np.sum(counts[int(is_right), answers] * np.log(probabilities)))
         return likelihood
 
     def _backed_off(self, right: Ints, rows: Ints, weight: float) -> Floats:
-        """Shares of the right half, that of the node above as so many rows."""
+        """Shares of the right half, in which that of the node above counts as `weight` rows."""
         shares = np.full(len(rows), 0.5)
         for depth, nodes in enumerate(self._levels):
             of_above = shares[self._above[nodes]] if depth else shares[nodes]
@@ -127,11 +128,11 @@ class NodeTrees:
         return shares
 
 
-def codes_with_twins(codes: Codes, same: Codes, size: int) -> Codes:
-    """Bins of a column as its own trees have them: rows with the number of a twin in one of their own, the last."""
+def codes_with_twins(codes: Codes, is_twins: Codes, size: int) -> Codes:
+    """Bins of a column as the trees that draw it have them: a further one for rows with the number of its twin."""
     xp = namespace_of(codes)
-    own: Codes = xp.where(same > 0, xp.uint16(size), codes)
-    return own
+    with_twins: Codes = xp.where(is_twins > 0, xp.uint16(size), codes)
+    return with_twins
 
 
 def grow_all(
@@ -158,48 +159,99 @@ def grow_all(
     rules : GrowthRules
         What splits may be.
     """
-    parts = [part for part in columns_and_parts if isinstance(part, Part)]
-    names = [column for column in columns_and_parts if not isinstance(column, Part)]
-    allowed = dependence.mask(names)
-    asked_of, count = [*columns_and_parts.values()], len(names)
-    owners = [*range(count), *(-1 if part.name in BY_CHOICE else names.index(part.column) for part in parts)]
-    keys = {part.column: at for at, part in enumerate(parts, count) if part.name == "missing"}
-    rare, twins = (
-        {names.index(part.column): at for at, part in enumerate(parts, count) if part.name == name}
-        for name in (RARE, TWIN)
-    )
-    told = _told(asked_of, owners, engine)
+    sample = _Sample.of(columns_and_parts)
+    information = _information(sample.columns, sample.owners, engine)
+    allowed, first = dependence.mask(sample.names), sample.places(dependence.first)
     by_laws = dependence.computed - {*dependence.of_twins}
-    computed = {names.index(name): [*map(names.index, dependence.sources(name))] for name in by_laws}
-    least = TOLD * max(map(len, (own.codes for own in asked_of)), default=0)
-    first = [names.index(name) for name in dependence.first]
-    order = _order_of(told, _with_followers(told, allowed, computed, first, least), first)
-    rank = {place: at for at, place in enumerate(order)}
+    computed = {sample.place(name): sample.places(dependence.sources(name)) for name in by_laws}
+    least = LEAST_INFORMATION * max((len(column.codes) for column in sample.columns), default=0)
+    order = _order_of(information, _with_followers(information, allowed, computed, first, least), first)
+    rank = {place: position for position, place in enumerate(order)}
 
     def grow(place: int) -> NodeTrees:
-        former = [other for other in order[: rank[place]] if allowed[place, other]]
-        nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
-        deciders = {*map(names.index, dependence.deciders.get(names[place], ()))}.intersection(former, rare)
-        more = {keys.get(dependence.keys.get(names[place], ""), -1), *(rare[other] for other in deciders)}
-        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former or at in more))
-        rows = dependence.rows_of(names[place])
-        own, size = asked_of[place].codes[rows], asked_of[place].size
-        if place in twins:
-            own, size = codes_with_twins(own, asked_of[twins[place]].codes[rows], size), size + 1
-        others = [replace(asked_of[at], codes=asked_of[at].codes[rows]) for at in asked]
-        ranges = halved_ranges(np.bincount(own, minlength=size))
-        return NodeTrees(asked, engine.grow_trees(own, ranges, others, rules))
+        former = [column for column in order[: rank[place]] if allowed[place, column]]
+        nearest = sorted(former, key=lambda column: (-information[place, column], column))[:CANDIDATES]
+        asked = (*sorted(nearest), *sample.parts_to_ask(place, former, dependence))
+        rows = dependence.rows_of(sample.names[place])
+        codes, size = sample.codes_to_draw(place, rows)
+        columns = [replace(sample.columns[at], codes=sample.columns[at].codes[rows]) for at in asked]
+        ranges = halved_ranges(np.bincount(codes, minlength=size))
+        return NodeTrees(asked, engine.grow_trees(codes, ranges, columns, rules))
 
     with ThreadPoolExecutor(threads) as pool:
-        return tuple(order), tuple(pool.map(grow, range(len(names))))
+        return tuple(order), tuple(pool.map(grow, range(len(sample.names))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Columns and parts of a sample of rows by place, all columns first.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns.
+    columns : sequence of AskedColumn
+        Codes of columns and parts.
+    owners : sequence of int
+        Place of the column that each is or belongs to; -1 of parts that not all later columns may ask for.
+    keys : mapping of str to int
+        By first column of keys, the place of what says that rows lack them.
+    rare, twins : mapping of int to int
+        By column, the places of its rare numbers, and of the rows that have its twin's number.
+    """
+
+    names: Sequence[str]
+    columns: Sequence[AskedColumn]
+    owners: Sequence[int]
+    keys: Mapping[str, int]
+    rare: Mapping[int, int]
+    twins: Mapping[int, int]
+
+    @classmethod
+    def of(cls, columns_and_parts: Mapping[str | Part, AskedColumn]) -> _Sample:
+        """The sample that `grow_all` is called with."""
+        parts = [part for part in columns_and_parts if isinstance(part, Part)]
+        names = [column for column in columns_and_parts if not isinstance(column, Part)]
+        count = len(names)
+        owners = [*range(count), *(-1 if part.name in BY_CHOICE else names.index(part.column) for part in parts)]
+        keys = {part.column: at for at, part in enumerate(parts, count) if part.name == "missing"}
+        rare, twins = (
+            {names.index(part.column): at for at, part in enumerate(parts, count) if part.name == name}
+            for name in (RARE, TWIN)
+        )
+        return cls(names, [*columns_and_parts.values()], owners, keys, rare, twins)
+
+    def place(self, name: str) -> int:
+        """Place of a column."""
+        return self.names.index(name)
+
+    def places(self, names: Collection[str]) -> list[int]:
+        """Places of columns."""
+        return [self.place(name) for name in names]
+
+    def parts_to_ask(self, place: int, former: Sequence[int], dependence: Dependence) -> list[int]:
+        """Places of the parts that trees of a column may ask for, by the columns that come before it."""
+        name = self.names[place]
+        deciders = {*self.places(dependence.deciders.get(name, ()))}.intersection(former, self.rare)
+        by_choice = {self.keys.get(dependence.keys.get(name, ""), -1), *(self.rare[column] for column in deciders)}
+        parts = range(len(self.names), len(self.owners))
+        return [part for part in parts if self.owners[part] in former or part in by_choice]
+
+    def codes_to_draw(self, place: int, rows: Ints | slice) -> tuple[Codes, int]:
+        """Codes of some rows as the trees that draw a column have them, and how many different ones there are."""
+        column = self.columns[place]
+        codes = column.codes[rows]
+        if place not in self.twins:
+            return codes, column.size
+        return codes_with_twins(codes, self.columns[self.twins[place]].codes[rows], column.size), column.size + 1
 
 
 def order_of(columns: Mapping[str, AskedColumn], dependence: Dependence, engine: Engine) -> list[str]:
     """Order of columns without parts, as `grow_all` has it."""
     names = [*columns]
-    told = _told([*columns.values()], range(len(names)), engine)
+    information = _information([*columns.values()], range(len(names)), engine)
     first = [names.index(name) for name in dependence.first]
-    return [names[place] for place in _order_of(told, dependence.mask(names), first)]
+    return [names[place] for place in _order_of(information, dependence.mask(names), first)]
 
 
 def halved_ranges(rows: Ints) -> NDArray[np.int32]:
@@ -217,9 +269,9 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
         low, high, above, half = remaining.pop()
         if high - low < 2:
             continue
-        both = sums[low] + sums[high]
-        middle = min(bisect_left(sums, both / 2, low + 1, high), high - 1)
-        if middle > low + 1 and both - 2 * sums[middle - 1] <= abs(2 * sums[middle] - both):
+        twice_half = sums[low] + sums[high]
+        middle = min(bisect_left(sums, twice_half / 2, low + 1, high), high - 1)
+        if middle > low + 1 and twice_half - 2 * sums[middle - 1] <= abs(2 * sums[middle] - twice_half):
             middle -= 1
         middle = bisect_left(sums, sums[middle], low + 1, middle)  # the first of codes without rows
         if above >= 0:
@@ -229,28 +281,43 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     return np.array(ranges, np.int32).reshape(-1, 5)
 
 
-def _told(columns: Sequence[AskedColumn], owners: Sequence[int], engine: Engine) -> Ints:
-    """What each two columns tell of each other: they or their parts, of which `owners` are the columns; -1 for none."""
-    own = [column.grouped(ORDER_GROUPS) for column, owner in zip(columns, owners, strict=True) if owner >= 0]
-    count, information = max(owners, default=-1) + 1, np.maximum(engine.information(own), 0)
-    told = information[:count, :count].copy()
-    for of_part, owner in zip(information[count:, :count], (one for one in owners[count:] if one >= 0), strict=True):
-        told[owner] = told[:, owner] = np.maximum(told[owner], of_part)
-    np.fill_diagonal(told, 0)
-    return told
-
-
-def _with_followers(
-    told: Ints, allowed: NDArray[np.bool_], computed: Mapping[int, Sequence[int]], first: Sequence[int], least: float
-) -> NDArray[np.bool_]:
-    """Which columns may depend on which, so that a computed one comes before those that it tells most of.
-
-    They are drawn given what is computed: given its sources alone they would be drawn less well, and these given them.
+def _information(columns: Sequence[AskedColumn], owners: Sequence[int], engine: Engine) -> Ints:
+    """Mutual information of each two columns: that of the column or of a part of it, whichever is more.
 
     Parameters
     ----------
-    told : ndarray of shape (columns, columns)
-        As `_told` gives it.
+    columns : sequence of AskedColumn
+        Columns, then their parts.
+    owners : sequence of int
+        Place of the column of each; parts with -1 are left out.
+    engine : Engine
+        Compute engine.
+    """
+    grouped = [column.grouped(ORDER_GROUPS) for column, owner in zip(columns, owners, strict=True) if owner >= 0]
+    count, of_all = max(owners, default=-1) + 1, np.maximum(engine.information(grouped), 0)
+    information = of_all[:count, :count].copy()
+    owners_of_parts = [owner for owner in owners[count:] if owner >= 0]
+    for of_part, owner in zip(of_all[count:, :count], owners_of_parts, strict=True):
+        information[owner] = information[:, owner] = np.maximum(information[owner], of_part)
+    np.fill_diagonal(information, 0)
+    return information
+
+
+def _with_followers(
+    information: Ints,
+    allowed: NDArray[np.bool_],
+    computed: Mapping[int, Sequence[int]],
+    first: Sequence[int],
+    least: float,
+) -> NDArray[np.bool_]:
+    """Which columns may depend on which, so that a computed column comes before those that depend on it most.
+
+    These followers are drawn given the computed column: given its sources alone they would be drawn less well.
+
+    Parameters
+    ----------
+    information : ndarray of shape (columns, columns)
+        As `_information` gives it.
     allowed : ndarray of shape (columns, columns), bool
         Whether the column of each row may depend on that of each place.
     computed : mapping of int to sequence of int
@@ -258,40 +325,44 @@ def _with_followers(
     first : sequence of int
         Columns that follow none.
     least : float
-        What a column that follows is told at least.
+        Least information of a computed column and a follower.
     """
     allowed = allowed.copy()
     for target, sources in computed.items():
-        of_target = told[target].astype(np.float64)
-        followers = (of_target > MORE * told[sources].max(axis=0)) & (of_target > least) & allowed[:, target]
+        of_target = information[target].astype(np.float64)
+        followers = (
+            (of_target > MORE_THAN_SOURCES * information[sources].max(axis=0))
+            & (of_target > least)
+            & allowed[:, target]
+        )
         followers[[target, *sources, *first]] = False
         for place in np.flatnonzero(followers & ~_before(allowed, target)).tolist():
-            allowed[target, place] = False
+            allowed[target, place] = False  # only the follower may still depend on the other, and so comes later
     return allowed
 
 
 def _before(allowed: NDArray[np.bool_], place: int) -> NDArray[np.bool_]:
-    """Columns that come before another one in any order."""
+    """Columns that come before the one at a place in any order."""
     first = allowed & ~allowed.T
     before, remaining = np.zeros(len(allowed), np.bool_), [place]
     while remaining:
-        more = first[remaining.pop()] & ~before
-        before |= more
-        remaining += np.flatnonzero(more).tolist()
+        earlier = first[remaining.pop()] & ~before
+        before |= earlier
+        remaining += np.flatnonzero(earlier).tolist()
     return before
 
 
-def _order_of(told: Ints, allowed: NDArray[np.bool_], first: Sequence[int]) -> list[int]:
-    """Order of the columns, by what each two of them tell of each other.
+def _order_of(information: Ints, allowed: NDArray[np.bool_], first: Sequence[int]) -> list[int]:
+    """Order of the columns, by the mutual information of each two of them.
 
-    Without others the column that tells most of all others comes first; then always the one that any before it tells
-    most of, of those that may come next.
+    Of the columns that may come next, those of `first` come first. Else the one with the most information of all others
+    begins, and then always the one of which a column before it has the most.
     """
     order: list[int] = []
-    follows, nearest, told_by_order = allowed & ~allowed.T, told.sum(axis=1), np.zeros(len(told), np.int64)
-    while len(order) < len(told):
+    follows, nearest, with_order = allowed & ~allowed.T, information.sum(axis=1), np.zeros(len(information), np.int64)
+    while len(order) < len(information):
         ready = ready_columns(follows, order)
         preferred = [place for place in first if place in ready][:1] or ready
         order.append(max(preferred, key=lambda place: (nearest[place], -place)))
-        nearest = told_by_order = np.maximum(told_by_order, told[order[-1]])
+        nearest = with_order = np.maximum(with_order, information[order[-1]])
     return order

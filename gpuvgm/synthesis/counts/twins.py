@@ -1,8 +1,8 @@
-"""Columns many rows of which have the number of another one: most orders are paid on the day on which they are due.
+"""Columns whose rows often have the number of another column, their twin, as most orders are paid when they are due.
 
-Bins say which numbers go together, to their width alone. So in the trees that draw such a column the rows that have its
-twin's number have a bin of their own; what other columns ask for is the bin that this number lies in, and whether it is
-the twin's.
+Bins say which numbers go together, to their width alone. So in the trees that draw such a column, rows with the number
+of its twin are in a further bin. Trees of other columns may ask for the bin in which this number lies, and whether it
+is the twin's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn
@@ -29,10 +30,10 @@ from gpuvgm.synthesis.bins import (
 )
 from gpuvgm.synthesis.counts.structure import Dependence
 
-PROBED = 1000  # rows by which most pairs of columns are found to differ
-LEAST_ROWS = 100  # of a sample, with both numbers
-LEAST_SHARE = 0.02  # of these rows, that are equal though bins alone would not make them so
-MOST = 0.5  # of the rows in whose bin the twin's number lies
+PROBED = 1000  # rows that already show of most pairs of columns that they differ
+LEAST_ROWS = 100  # of a sample, that have both numbers
+LEAST_SHARE = 0.02  # of these rows, that are equal beyond those that bins alone make equal
+LEAST_IN_BIN = 0.5  # of the rows in whose bin the twin's number lies, that have it beyond chance
 NEAR = 1e-9  # of a number, by which equal ones may differ
 
 
@@ -43,7 +44,7 @@ def twins_of(
     rows: Rows,
     dependence: Dependence,
 ) -> dict[str, Bins]:
-    """Bins of the columns that have a twin, with it: of several, that whose number most rows have.
+    """Bins of the columns that have a twin, with its name: of several, that whose number most rows have.
 
     Parameters
     ----------
@@ -77,34 +78,32 @@ def _alike(
     codes: Mapping[str, AskedColumn],
     rows: Callable[[str], Any],
 ) -> list[tuple[str, str]]:
-    """Columns with others that some of their rows are equal to, those that are so most often first.
+    """Pairs of a column and a possible twin that are equal in some of the rows, most often equal ones first.
 
-    Values that have a bin of their own count for nothing: whether they are equal is told by their bins.
+    Rows whose value has a bin for itself count for nothing: bins say whether such values are equal.
     """
-    units = dict[str, Unit]()
-    for name, column in columns.items():
-        unit = Unit.of(column) if isinstance(column, NumericColumn) else None
-        if unit is not None:
-            units[name] = unit
-    names, shares, amounts, wide = [*units], dict[tuple[str, str], float](), [], []
-    for name, unit in units.items():
-        column, own = columns[name], bins[name]
-        assert isinstance(column, NumericColumn)
-        amounts.append(unit.amounts(all_numbers(column, rows(name)[:PROBED])))
-        low, high = _ends(own)
-        step = column.codec.plain.spacing if own.clock is None else 0.0  # readings of a clock have none
-        wide.append((high - low > 1.5 * step)[codes[name].codes[:PROBED]])
-    matrix, are_wide = np.array(amounts), np.array(wide)
-    for at, numbers in enumerate(matrix):
+    numeric = {name: column for name, column in columns.items() if isinstance(column, NumericColumn)}
+    units = {name: unit for name, column in numeric.items() if (unit := Unit.of(column)) is not None}
+    names, shares = [*units], dict[tuple[str, str], float]()
+    amounts = np.array([units[name].amounts(all_numbers(numeric[name], rows(name)[:PROBED])) for name in names])
+    in_wide = np.array([_are_wide(numeric[name], bins[name])[codes[name].codes[:PROBED]] for name in names])
+    for place, numbers in enumerate(amounts):
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
-            equal = np.abs(matrix[:at] - numbers) <= NEAR * np.abs(numbers)
-        for told, is_later in ((equal & are_wide[at], True), (equal & are_wide[:at], False)):
-            for other in np.flatnonzero(np.mean(told, axis=1) >= LEAST_SHARE / 2).tolist():
-                if units[names[at]].sort == units[names[other]].sort:
-                    pair = (names[at], names[other]) if is_later else (names[other], names[at])
-                    shares[pair] = float(np.mean(equal[other]))
-    # Of both orders the one in which the later column has the twin was found first, and stays before the other.
+            equal = np.abs(amounts[:place] - numbers) <= NEAR * np.abs(numbers)
+        # Where both may have the twin, the later column shall: its pair is entered first, and stays first when sorted.
+        for counted, is_later in ((equal & in_wide[place], True), (equal & in_wide[:place], False)):
+            for earlier in np.flatnonzero(np.mean(counted, axis=1) >= LEAST_SHARE / 2).tolist():
+                if units[names[place]].sort == units[names[earlier]].sort:
+                    pair = (names[place], names[earlier]) if is_later else (names[earlier], names[place])
+                    shares[pair] = float(np.mean(equal[earlier]))
     return sorted(shares, key=lambda pair: -shares[pair])
+
+
+def _are_wide(column: NumericColumn, bins: Bins) -> NDArray[np.bool_]:
+    """Mask of the bins of a column that have several values."""
+    low, high = _ends(bins)
+    step = column.codec.plain.spacing if bins.clock is None else 0.0  # readings of a clock have none
+    return np.asarray(high - low > 1.5 * step)
 
 
 def _ends(bins: Bins) -> tuple[Floats, Floats]:
@@ -112,20 +111,20 @@ def _ends(bins: Bins) -> tuple[Floats, Floats]:
     return np.minimum.reduceat(bins.low, bins.first[:-1]), np.maximum.reduceat(bins.high, bins.first[:-1])
 
 
-def _are_twins(first: Any, column: Any, bins: Bins, codes: Codes, rows: Callable[[str], Any]) -> bool:
-    """Return whether many rows are equal that would not be so with the number of another row of the same bin.
+def _are_twins(twin: Any, column: Any, bins: Bins, codes: Codes, rows: Callable[[str], Any]) -> bool:
+    """Return whether many rows have the number of a twin beyond chance: that of numbers exchanged within each bin.
 
-    Of the rows in whose bin the first column's number lies, most have to be: else it is something else of that number
-    that decides, as where a date is the first of the other one's month.
+    Of the rows in whose bin the twin's number lies, most have to have it. Else the column follows something else of
+    that number, as where a date is the first of the twin's month.
     """
-    numbers, firsts = numbers_of_rows(column, rows(column.name))[0], twin_numbers(first, column)(rows)
+    numbers, twins = numbers_of_rows(column, rows(column.name))[0], twin_numbers(twin, column)(rows)
     shuffled, of_bins = np.random.default_rng(0).permutation(len(codes)), np.argsort(codes, kind="stable")
-    others = np.empty_like(numbers)
-    others[of_bins] = numbers[shuffled[np.argsort(codes[shuffled], kind="stable")]]
-    readings = firsts if bins.clock is None else bins.clock.readings(firsts)
+    exchanged = np.empty_like(numbers)
+    exchanged[of_bins] = numbers[shuffled[np.argsort(codes[shuffled], kind="stable")]]
+    readings = twins if bins.clock is None else bins.clock.readings(twins)
     low, high = _ends(bins)
     within = np.count_nonzero((readings >= low[codes]) & (readings <= high[codes]) & ~np.isnan(numbers))
-    both = np.count_nonzero(~np.isnan(numbers) & ~np.isnan(firsts))
-    equal, chance = (np.count_nonzero(are_same(column, firsts, some)) for some in (numbers, others))
-    least = max(LEAST_SHARE * both, MOST * (within - chance))
-    return bool(both >= LEAST_ROWS and equal - chance >= least)
+    present = np.count_nonzero(~np.isnan(numbers) & ~np.isnan(twins))
+    equal, chance = (np.count_nonzero(are_same(column, twins, candidates)) for candidates in (numbers, exchanged))
+    least = max(LEAST_SHARE * present, LEAST_IN_BIN * (within - chance))
+    return bool(present >= LEAST_ROWS and equal - chance >= least)

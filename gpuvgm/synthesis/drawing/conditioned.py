@@ -23,15 +23,14 @@ from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.keys import column_number, seed_of_attempt
 
 MOST_COMBINATIONS = 1 << 20  # of bins, whose shares are computed
-PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
-LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
-LEAST_WITH_VALUES = (
-    1 / 4096
-)  # where trees ask for parts of datetimes, or computed columns: a table of shares lacks them
-CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
-RARE_SHARE = 1 / 512  # of them, below which many candidates are slower than further draws
+PILOT_ROWS = 1 << 15  # which show the share of the rows that meet conditions
+LEAST_SHARE = 1 / 64  # of the pilot rows: where fewer meet the conditions, candidates would cost too much
+#: The same where columns are computed, or trees ask for parts of datetimes, so that no table of shares can help.
+LEAST_WITH_VALUES = 1 / 4096
+CANDIDATES = 4  # of a row that are expected to meet the conditions: a further draw for a single row is slow
+RARE_SHARE = 1 / 512  # of the pilot rows: where fewer meet the conditions, further draws are faster than candidates
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
-STREAM = "conditions"  # of the generator, for what no column draws
+STREAM = "conditions"  # of random numbers that no column takes
 DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], dict[int, Any]]
 
 
@@ -97,16 +96,16 @@ class ConditionedTrees:
             return self._first_that_meet(first_row, rows, seed)
         codes, lottery = self._combinations
         words = philox_words(_numbers(first_row, rows), column_number(STREAM), seed)[0]
-        drawn = lottery.draw(np.zeros(rows, np.int64), words)
-        return {place: column[drawn] for place, column in codes.items()}
+        chosen = lottery.draw(np.zeros(rows, np.int64), words)
+        return {place: column[chosen] for place, column in codes.items()}
 
     @cached_property
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
         if not self.come_first:
             return None
-        together = np.meshgrid(*(self._options or ()), indexing="ij")
-        codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, together, strict=True)}
+        grids = np.meshgrid(*(self._options or ()), indexing="ij")
+        codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, grids, strict=True)}
         rows = len(codes[self.places[0]])
         log_shares = self.network.log_probability(codes, rows, self.engine)
         shares = np.exp(log_shares - np.max(log_shares)) * _share_that_meets(self.evidence, codes, rows)
@@ -141,35 +140,35 @@ class ConditionedTrees:
     @cached_property
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
-        met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
+        met = int(np.count_nonzero(self._are_met(self._candidate_codes(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
         on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
         return 0 if met < self.least_share * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 
-    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
-        """Bins of consecutive candidates, of which the first column meets a condition on it."""
-        drawn: dict[int, Any] = {}
+    def _candidate_codes(self, first: int, rows: int, seed: int) -> dict[int, Any]:
+        """Bins of consecutive candidates; a condition on the first column is met by all of them."""
+        codes: dict[int, Any] = {}
         if self.places[0] in self.evidence:
             words = philox_words(_numbers(first, rows), column_number(f"{STREAM}/first"), seed)[0]
-            drawn[self.places[0]] = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint16)
+            codes[self.places[0]] = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint16)
         for place in self.places:
-            drawn |= self.draw(place, drawn, first, rows, seed)
-        return {place: to_numpy(codes) for place, codes in drawn.items()}
+            codes |= self.draw(place, codes, first, rows, seed)
+        return {place: to_numpy(column) for place, column in codes.items()}
 
     def _are_met(self, codes: Mapping[int, Codes], first: int, rows: int, seed: int) -> NDArray[np.bool_]:
-        """Mark candidates that are taken: of each bin the share that meets the conditions."""
+        """Mark candidates that meet the conditions: in each bin as large a share as its values that meet them."""
         words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
-        others = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
+        further = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
         share = np.ones(rows)
-        for place in self.network.structure.twins.keys() & {*others}:
-            of_bins = others.pop(place)[codes[place]]
+        for place in self.network.structure.twins.keys() & {*further}:
+            of_bins = further.pop(place)[codes[place]]
             # A row with its twin's number meets the condition, or is in a bin that does not.
             share *= np.where(np.isinf(codes[~place]), of_bins > 0, of_bins)
-        taken: NDArray[np.bool_] = words < share * _share_that_meets(others, codes, rows) * 2.0**32
-        return taken
+        accepted: NDArray[np.bool_] = words < share * _share_that_meets(further, codes, rows) * 2.0**32
+        return accepted
 
     def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of each row's first candidate that meets the conditions."""
-        found: dict[int, Any] = {}
+        codes_of_rows: dict[int, Any] = {}
         at_once = max(1, MOST_CANDIDATES // self._candidates)
         unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
         for attempt in itertools.count(1):
@@ -178,26 +177,26 @@ class ConditionedTrees:
             attempts = [self._attempt(first_row, part, seed_of_attempt(seed, attempt)) for part in unmet]
             for part, (codes, met) in zip(unmet, attempts, strict=True):
                 for place, column in codes.items():
-                    found.setdefault(place, np.zeros(rows, column.dtype))[part.start : part.stop][met] = column[met]
+                    of_rows = codes_of_rows.setdefault(place, np.zeros(rows, column.dtype))
+                    of_rows[part.start : part.stop][met] = column[met]
             unmet = [
                 range(part.start + row, part.start + row + 1)
                 for part, (_, met) in zip(unmet, attempts, strict=True)
                 for row in np.flatnonzero(~met).tolist()
             ]
-        return found
+        return codes_of_rows
 
     def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Any], NDArray[np.bool_]]:
         """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
         first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
-        codes = self._drawn(first, count, seed)
+        codes = self._candidate_codes(first, count, seed)
         met = self._are_met(codes, first, count, seed).reshape(len(part), self._candidates)
         chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
-        is_met = np.asarray(met.any(axis=1))
-        return {place: column[chosen] for place, column in codes.items()}, is_met
+        return {place: column[chosen] for place, column in codes.items()}, np.asarray(met.any(axis=1))
 
 
 def _share_that_meets(evidence: Mapping[int, Floats], codes: Mapping[int, Codes], rows: int) -> Floats:
-    """Share of the values in rows' bins that meet all conditions, beside that of the bins that meet them best."""
+    """Share of the values in rows' bins that meet all conditions, in proportion to the bins that meet them best."""
     share = np.ones(rows)
     for place, of_bins in evidence.items():
         share *= of_bins[codes[place]] / np.max(of_bins)

@@ -24,14 +24,14 @@ from gpuvgm.synthesis.drawing.identifiers import KeyNumbers
 from gpuvgm.synthesis.drawing.values import replaced_rows
 from gpuvgm.synthesis.keys import seed_of_attempt, shuffled
 
-KEYS_OF_WINDOW = 128  # at least, of which the last one is cut off
+KEYS_OF_WINDOW = 128  # at least: the last key of a window is cut off, which should be one of many
 LONGEST_SHUFFLE = 1 << 10  # rows that change places among themselves
-LONGEST_WINDOW = 1 << 14  # rows, unless fewer are those of so few keys,
-USUAL_OF_WINDOW, MOST_OF_WINDOW = 1 << 17, 1 << 20  # or of more candidates
-MOST_PILOT_ROWS = 1 << 18  # by which the share of rows is found that meet rare conditions
-APART = 1 << 32  # candidates that no window has
+LONGEST_WINDOW = 1 << 14  # rows; more where `KEYS_OF_WINDOW` keys have more
+USUAL_OF_WINDOW, MOST_OF_WINDOW = 1 << 17, 1 << 20  # candidates of a window; the latter whatever its keys have
+MOST_PILOT_ROWS = 1 << 18  # which show the share of the rows that meet rare conditions
+APART = 1 << 32  # numbers from a window's first candidate to that of the next, more than a window can have
 MOST_AT_ONCE = 1 << 16  # candidates that are drawn together
-FEW = 32  # candidates that are drawn beyond those that are expected to do
+FEW = 32  # candidates beyond those that are expected to be enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +44,32 @@ class MadeRows:
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values()), ()))
 
-    def joined(self, others: Sequence[MadeRows]) -> MadeRows:
+    def joined(self, further: Sequence[MadeRows]) -> MadeRows:
         """These rows, and further ones."""
-        if not others:
+        if not further:
             return self
-        every = (self, *others)
+        blocks = (self, *further)
         arrays = {
-            name: joined_arrays([rows.arrays[name] for rows in every], own.type) for name, own in self.arrays.items()
+            name: joined_arrays([rows.arrays[name] for rows in blocks], array.type)
+            for name, array in self.arrays.items()
         }
-        return MadeRows(arrays, {level: np.concatenate([rows.keys[level] for rows in every]) for level in self.keys})
+        return MadeRows(arrays, {level: np.concatenate([rows.keys[level] for rows in blocks]) for level in self.keys})
 
-    def replaced(self, places: Ints, other: MadeRows, chosen: Ints) -> MadeRows:
-        """Rows with others at some places, which are chosen of other rows."""
+    def replaced(self, places: Ints, source: MadeRows, chosen: Ints) -> MadeRows:
+        """These rows, with the chosen rows of a source in place of those at some places."""
         arrays = {
-            name: replaced_rows(own, places, taken(other.arrays[name], chosen)) for name, own in self.arrays.items()
+            name: replaced_rows(array, places, taken(source.arrays[name], chosen))
+            for name, array in self.arrays.items()
         }
-        keys = {level: own.copy() for level, own in self.keys.items()}
-        for level, own in keys.items():
-            own[places] = other.keys[level][chosen]
+        keys = {level: numbers.copy() for level, numbers in self.keys.items()}
+        for level, numbers in keys.items():
+            numbers[places] = source.keys[level][chosen]
         return MadeRows(arrays, keys)
 
     def taken(self, places: Ints) -> MadeRows:
         """The rows at some places."""
-        arrays = {name: taken(own, places) for name, own in self.arrays.items()}
-        return MadeRows(arrays, {level: own[places] for level, own in self.keys.items()})
+        arrays = {name: taken(array, places) for name, array in self.arrays.items()}
+        return MadeRows(arrays, {level: numbers[places] for level, numbers in self.keys.items()})
 
     def numbered(self, first_row: int, keys: Sequence[tuple[str, int]]) -> MadeRows:
         """These rows, with keys numbered in the order in which they come, none with a larger number than its row.
@@ -81,15 +83,15 @@ class MadeRows:
         """
         numbers = dict(self.keys)
         for key in keys:
-            first, own = np.unique(numbers[key], return_index=True, return_inverse=True)[1:]
-            ranks = np.argsort(np.argsort(first)).astype(np.uint64) + np.uint64(first_row)
-            numbers[key] = ranks[own]
+            _, firsts, which = np.unique(numbers[key], return_index=True, return_inverse=True)
+            ranks = np.argsort(np.argsort(firsts)).astype(np.uint64) + np.uint64(first_row)
+            numbers[key] = ranks[which]
         return MadeRows(self.arrays, numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Numbers of candidates.
+    """Numbers of the candidates of a stretch of rows.
 
     Parameters
     ----------
@@ -98,8 +100,8 @@ class Window:
     number : int
         The place of the window among all of the seed.
     expected : int
-        Candidates that are used, about. Groups of keys whose rows do not follow each other go on in the next window
-        after so many, and further candidates have keys of these rows again.
+        Candidates that are expected to be used. Keys whose rows do not follow each other go on in the next window after
+        so many; further candidates have the keys of these candidates again.
     """
 
     seed: int
@@ -117,14 +119,17 @@ class Window:
         return seed_of_attempt(self.seed, self.number)
 
     def laps(self, part: RowRange) -> list[tuple[RowRange, int]]:
-        """Rows by which other keys are drawn, of consecutive candidates, with the seed of their places."""
+        """For keys that do not follow each other: the rows whose keys consecutive candidates have, and their seeds.
+
+        Each `expected` candidates are a lap over the same rows, with a seed of its own.
+        """
         stop, ranges = part.first_row + part.rows, list[tuple[RowRange, int]]()
-        for lap in range(part.first_row // self.expected, (max(stop, part.first_row + 1) - 1) // self.expected + 1):
+        last = max(stop - 1, part.first_row)
+        for lap in range(part.first_row // self.expected, last // self.expected + 1):
             start, end = max(part.first_row, lap * self.expected), min(stop, (lap + 1) * self.expected)
-            first_row = (self.number - lap) * self.expected + start
-            ranges.append(
-                (RowRange(first_row % (1 << 63), end - start), seed_of_attempt(self.seed, lap) if lap else self.seed)
-            )
+            first_row = ((self.number - lap) * self.expected + start) % (1 << 63)
+            seed = seed_of_attempt(self.seed, lap) if lap else self.seed
+            ranges.append((RowRange(first_row, end - start), seed))
         return ranges
 
 
@@ -148,9 +153,9 @@ class Candidates(Protocol):
     ) -> tuple[MadeRows, int]:
         """Those of consecutive rows of a window that keep all laws and meet conditions.
 
-        First the columns are drawn that can be tested by themselves, of all rows. Those that meet these conditions are
-        numbered after so many that passed before, and by these numbers the other columns are drawn. How many they are
-        is given too.
+        First the columns that can be tested by themselves are drawn for all rows. The rows that meet these conditions
+        are numbered after the `passed` ones before, and by these numbers their other columns are drawn. How many rows
+        are numbered is returned, too.
         """
 
 
@@ -158,8 +163,8 @@ class Candidates(Protocol):
 class FilteredRows:
     """Candidates that meet conditions.
 
-    Row i is the one with number i mod M of a window's candidates that meet them, but for a shuffle of neighbours. M
-    rows are those of 128 keys at least; of each window the last key is cut off.
+    A window has M of them, which are the rows of 128 keys at least; the last key is cut off. But for a shuffle of
+    neighbours, row i is the candidate number i mod M of its window that meets the conditions.
 
     Parameters
     ----------
@@ -177,14 +182,14 @@ class FilteredRows:
 
     @cached_property
     def _met(self) -> tuple[float, float]:
-        """Share of the candidates that meet the conditions, and how many rows of a key do where one does."""
-        (rows, drawn), owners = self.candidates.pilot, self.candidates.keys_in_turn[-1]
+        """Share of the candidates that meet the conditions, and rows that do of a key that has such rows."""
+        (rows, drawn_rows), owners = self.candidates.pilot, self.candidates.keys_in_turn[-1]
         met = np.logical_and.reduce([test(rows.arrays[name]) for name, test in self.tests.items()])
         keys = rows.keys[owners][met]
-        if 0 < len(keys) < LEAST_SHARE * drawn:  # of few keys, perhaps
-            drawn = MOST_PILOT_ROWS
-            keys = self.candidates.that_meet(Window(0), RowRange(0, drawn), self.tests)[0].keys[owners]
-        return len(keys) / drawn, len(keys) / max(len(np.unique(keys)), 1)
+        if 0 < len(keys) < LEAST_SHARE * drawn_rows:  # of few keys, perhaps
+            drawn_rows = MOST_PILOT_ROWS
+            keys = self.candidates.that_meet(Window(0), RowRange(0, drawn_rows), self.tests)[0].keys[owners]
+        return len(keys) / drawn_rows, len(keys) / max(len(np.unique(keys)), 1)
 
     @property
     def is_exact(self) -> bool:
@@ -203,7 +208,10 @@ class FilteredRows:
 
     @cached_property
     def _lengths(self) -> tuple[int, int]:
-        """Rows that change places among themselves, at most those of a period that meet the conditions; of a window."""
+        """How many rows change places among themselves, and how many a window has.
+
+        The former are at most those of a period that meet the conditions: after it, keys are others.
+        """
         share, rows_per_key = self._met
         shuffled_rows = int(min(max(round(share * self.candidates.period), 1), LONGEST_SHUFFLE))
         usual = min(LONGEST_WINDOW, share * USUAL_OF_WINDOW)
@@ -216,32 +224,30 @@ class FilteredRows:
         if not part.rows:
             return self.first(0, Window(seed))
         expected = round(length / self._met[0])
-        first_made, *made = [
-            self._of_window(
-                Window(seed, number, expected),
-                range(max(first - number * length, 0), min(stop - number * length, length)),
-            )
-            for number in range(first // length, -(-stop // length))
-        ]
-        return first_made.joined(made)
+        blocks = list[MadeRows]()
+        for number in range(first // length, -(-stop // length)):
+            places = range(max(first - number * length, 0), min(stop - number * length, length))
+            blocks.append(self._of_window(Window(seed, number, expected), places))
+        return blocks[0].joined(blocks[1:])
 
     def _of_window(self, window: Window, part: range) -> MadeRows:
-        """Some rows of a window, by their places in it."""
+        """The rows at some places of a window."""
         shuffled_rows, length = self._lengths
         rows = min(-(-part.stop // shuffled_rows) * shuffled_rows, length)
         places = np.arange(rows, dtype=np.uint64)
         inside = places % np.uint64(shuffled_rows)
         order = (places - inside + shuffled(inside, shuffled_rows, "conditions", window.own_seed)).astype(np.int64)
-        made = self.first(rows, window).taken(order).numbered(window.number * length, self.candidates.keys_in_turn)
-        return made.taken(np.arange(part.start, part.stop))
+        first_row = window.number * length
+        numbered = self.first(rows, window).taken(order).numbered(first_row, self.candidates.keys_in_turn)
+        return numbered.taken(np.arange(part.start, part.stop))
 
     def first(self, rows: int, window: Window) -> MadeRows:
         """The first candidates of a window that meet the conditions, key after key."""
-        made, drawn, passed, count = list[MadeRows](), 0, 0, 0
-        while not made or count < rows:
+        blocks, drawn_rows, passed, count = list[MadeRows](), 0, 0, 0
+        while not blocks or count < rows:
             expected = int((rows - count) / max(self._met[0], 1 / MOST_OF_WINDOW)) + FEW
-            part = RowRange(drawn, min(expected, MOST_AT_ONCE) if rows else 0)
+            part = RowRange(drawn_rows, min(expected, MOST_AT_ONCE) if rows else 0)
             met, numbered = self.candidates.that_meet(window, part, self.tests, passed)
-            made.append(met)
-            drawn, passed, count = drawn + part.rows, passed + numbered, count + len(met)
-        return made[0].joined(made[1:]).taken(np.arange(rows))
+            blocks.append(met)
+            drawn_rows, passed, count = drawn_rows + part.rows, passed + numbered, count + len(met)
+        return blocks[0].joined(blocks[1:]).taken(np.arange(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from os.path import commonprefix
@@ -121,35 +121,33 @@ class IdentifierForm:
     ) -> dict[str, IdentifierForm]:
         """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`.
 
-        Other columns that keys determine in more rows, such as names beside customer numbers, are made once for each
-        key. Keys do not determine what is refuted, as `trees_of_keys` says.
+        Columns that keys determine, such as names beside customer numbers, are made once for each key.
+
+        Parameters
+        ----------
+        model : TableModel
+            The fitted columns.
+        rows : pyarrow.Table
+            The sample that shows the forms.
+        many : pyarrow.Table
+            A larger sample, which says what keys determine and how many values are missing.
+        refuted : set of (str, str)
+            Columns of keys that do not determine another one, whatever the samples say.
         """
-        identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
+        identifiers = _identifiers_of(model, many)
         keys = {column.name: many.column(column.name) for column in identifiers if column.regenerate == "key"}
-        # The first column of a level stands for it: one that most rows have, and that tells most of them apart.
-        different = {name: len(plain_values_of(column).unique()) for name, column in keys.items()}
-        identifiers.sort(key=lambda column: (column.fit.missing, -different.get(column.name, 0)))
-        keys = {column.name: keys[column.name] for column in identifiers if column.name in keys}
-        levels = trees_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
             or cls("number", (Pattern(NUMBER),), largest=column.first - column.step)
             for column in identifiers
         }
-        pass_names = [
-            column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
-        ]
-        for name in pass_names:
-            texts = _texts_in(rows.column(name))
-            forms[name] = _form_of_mails(texts, _shape_of_texts) or _shape_of_texts(texts)
-        others = {name: many.column(name) for name, form in forms.items() if form is not None and name not in keys}
-        firsts = {level: name for name, level in reversed(levels.items())}
-        determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
-        levels |= {name: levels[key] for name, key in determined.items()}
-        forms |= {
-            name: replace(forms[name] or cls("missing"), key=layout, level=level)
-            for name, (layout, level) in levels.items()
-        }
+        for column in model.columns:
+            if column.kind == "pass" and column.name in rows.column_names:
+                texts = _texts_in(rows.column(column.name))
+                forms[column.name] = _form_of_mails(texts, _shape_of_texts) or _shape_of_texts(texts)
+        dependents = {name: many.column(name) for name, form in forms.items() if form is not None and name not in keys}
+        for name, (layout, level) in _levels_of_columns(keys, dependents, refuted).items():
+            forms[name] = replace(forms[name] or cls("missing"), key=layout, level=level)
         lacking = {name: plain_values_of(many.column(name)).null_count for name in forms}
         return {
             name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))
@@ -183,19 +181,19 @@ class IdentifierForm:
             values = pc.list_element(pc.split_pattern(texts, "@", max_splits=1), 0)
         return SeenValues.of(self.patterns, values)
 
-    def refined(self, seen: SeenValues) -> IdentifierForm:
+    def refined(self, values: SeenValues) -> IdentifierForm:
         """The form that makes none of the values of some rows, nor any that it did not make before."""
         if not self.patterns:
             return self
         if self.kind == "number":
-            return self if seen.largest is None else replace(self, largest=max(self.largest, seen.largest))
+            return self if values.largest is None else replace(self, largest=max(self.largest, values.largest))
         count, is_read = len(self.patterns), bool(self.length)
-        shapes = seen.shapes or (SeenShape(),) * count
+        shapes = values.shapes or (SeenShape(),) * count
         patterns = tuple(
             refined_pattern(pattern, shape, count, is_read=is_read)
             for pattern, shape in zip(self.patterns, shapes, strict=True)
         )
-        return replace(self, patterns=patterns, length=max(self.length, seen.longest, 1))
+        return replace(self, patterns=patterns, length=max(self.length, values.longest, 1))
 
     def merge(self, other: IdentifierForm) -> IdentifierForm:
         """The form that makes no value of the tables of both; both come from one form."""
@@ -209,23 +207,23 @@ class IdentifierForm:
         return np.append(0, weights * rest // weights[-1] + np.arange(1, len(weights) + 1))
 
     def places(self, name: str, counter: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """For each number the pattern, and its number there; -1 and its own where none has more values."""
+        """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left."""
         limits = np.array([pattern.limit for pattern in self.patterns], np.uint64)
         widest = int(np.argmax(limits))
-        which, numbers = np.zeros(len(counter), np.int64), counter
+        pattern_of, numbers = np.zeros(len(counter), np.int64), counter
         if len(limits) > 1:
             ends = self.slots()
             turns, slots = np.divmod(counter, np.uint64(SLOTS))
             slots = shuffled(slots, SLOTS, f"{name}/pattern", seed)
-            which = np.searchsorted(ends, slots.astype(np.int64), side="right") - 1
+            pattern_of = np.searchsorted(ends, slots.astype(np.int64), side="right") - 1
             sizes = np.diff(ends).astype(np.uint64)
-            numbers = turns * sizes[which] + slots - ends[which].astype(np.uint64)
-        beyond = numbers >= limits[which]
+            numbers = turns * sizes[pattern_of] + slots - ends[pattern_of].astype(np.uint64)
+        beyond = numbers >= limits[pattern_of]
         in_widest = beyond & (counter < limits[widest])
-        # The other half of the widest one is of numbers that no turn gives.
-        others = np.where(in_widest, counter + limits[widest], counter - limits[widest])
-        numbers = np.where(beyond, others, numbers)
-        return np.where(in_widest, widest, np.where(beyond, -1, which)), numbers
+        # A number past its pattern's limit takes the upper half of the widest pattern, which no turn reaches.
+        moved = np.where(in_widest, counter + limits[widest], counter - limits[widest])
+        numbers = np.where(beyond, moved, numbers)
+        return np.where(in_widest, widest, np.where(beyond, -1, pattern_of)), numbers
 
     @property
     def unlengthened(self) -> int:
@@ -268,31 +266,31 @@ class IdentifierForm:
     def _texts(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Texts of shapes by their numbers, longer ones where no shape has more that no row has."""
         which, numbers = self.places(name, counter, seed)
-        rows = list[NDArray[np.int64]]()
+        indices_of_pieces = list[NDArray[np.int64]]()
         pieces: list[pa.Array[Any]] = []
         for place in np.unique(which).tolist():
-            own = np.flatnonzero(which == place)
+            indices = np.flatnonzero(which == place)
             if place < 0:
-                pieces.append(self._longer_texts(name, numbers[own], seed))
+                pieces.append(self._longer_texts(name, numbers[indices], seed))
             else:
                 stream = f"{name}/shape {place}" if place else name
-                pieces.append(self.patterns[place].texts(numbers[own], stream, seed))
-            rows.append(own)
+                pieces.append(self.patterns[place].texts(numbers[indices], stream, seed))
+            indices_of_pieces.append(indices)
         if len(pieces) == 1:
             return pieces[0]
-        order: Any = pa.array(np.argsort(np.concatenate(rows), kind="stable"))
+        order: Any = pa.array(np.argsort(np.concatenate(indices_of_pieces), kind="stable"))
         return pa.concat_arrays(pieces).take(order)
 
     def _longer_texts(self, name: str, numbers: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
         """Texts by their numbers that are longer than any of the table, by as few letters or digits as possible."""
-        first, start = self.patterns[0], 0
+        pattern, start = self.patterns[0], 0
         texts: pa.Array[Any] = pa.nulls(len(numbers), pa.string())
         for length in range(self.length + 1, LONGEST + 1):
-            longer = first.longer(length - first.characters)
+            longer = pattern.longer(length - pattern.characters)
             stop = start + min(longer.values, MOST_NUMBERED)
-            own = (numbers >= start) & (numbers < stop)
-            made = longer.texts(numbers[own] - np.uint64(start), f"{name}/longer", seed)
-            texts = pc.replace_with_mask(texts, pa.array(own), made)
+            has_length = (numbers >= start) & (numbers < stop)
+            new_texts = longer.texts(numbers[has_length] - np.uint64(start), f"{name}/longer", seed)
+            texts = pc.replace_with_mask(texts, pa.array(has_length), new_texts)
             if not (numbers >= stop).any():
                 break
             start = stop
@@ -306,6 +304,27 @@ class IdentifierForm:
         domains: Any = pa.array(self.domains, pa.string()).take(pa.array(places))
         addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, domains, "@")
         return addresses
+
+
+def _identifiers_of(model: TableModel, rows: pa.Table) -> list[Any]:
+    """Columns of identifiers that have values in samples, those that stand for others first.
+
+    The first column of a level of keys stands for it: one that most rows have, and that tells most of them apart.
+    """
+    identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
+    names = [column.name for column in identifiers if column.regenerate == "key"]
+    different = {name: len(plain_values_of(rows.column(name)).unique()) for name in names}
+    return sorted(identifiers, key=lambda column: (column.fit.missing, -different.get(column.name, 0)))
+
+
+def _levels_of_columns(
+    keys: Mapping[str, Any], dependents: Mapping[str, Any], refuted: Claims
+) -> dict[str, tuple[KeyLayout, int]]:
+    """Layout and level of each column of keys, and of the dependents that such a column determines."""
+    levels = trees_of_keys(keys, refuted)
+    firsts = {level: name for name, level in reversed(levels.items())}
+    determined = keys_that_determine({name: keys[name] for name in firsts.values()}, dependents, refuted)
+    return levels | {name: levels[key] for name, key in determined.items()}
 
 
 def _unused_addresses(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
@@ -335,7 +354,9 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
     texts = _texts_in(values)
     if not texts:
         return None
-    if form := _whole_form(texts) or _form_of_mails(texts, lambda own: identifier_form(pa.array(own), is_key=is_key)):
+    form = _whole_form(texts)
+    form = form or _form_of_mails(texts, lambda names: identifier_form(pa.array(names), is_key=is_key))
+    if form is not None:
         return form
     check = check_of(texts) if is_key else ""
     running = None if check else _running_numbers(texts)
@@ -362,24 +383,27 @@ def _shape_of_texts(texts: list[str], check: str = "", *, is_key: bool = False) 
 
 
 def _form_of_mails(texts: list[str], form_of: Callable[[list[str]], IdentifierForm | None]) -> IdentifierForm | None:
-    """The form before the domains of e-mail addresses, with those that several have; None where they have one alone."""
+    """The form of what stands before the domains of e-mail addresses, with the domains that several addresses have.
+
+    None where the texts are no addresses, or have one domain alone: that is a part of their shape.
+    """
     if not texts or "@" not in texts[0]:
         return None
     addresses = [re.fullmatch(MAIL, text) for text in texts]
     domains = Counter(address[2] for address in addresses if address)
-    listed_ones = sorted(domain for domain, count in domains.items() if count >= LEAST_OF_EACH)
-    if not all(addresses) or len(domains) == 1 or not listed_ones:
+    kept = sorted(domain for domain, count in domains.items() if count >= LEAST_OF_EACH)
+    if not all(addresses) or len(domains) == 1 or not kept:
         return None
     form = form_of([*dict.fromkeys(address[1] for address in addresses if address)])
     if form is None or form.kind not in {"number", "shape"}:
         return None
-    return replace(form, domains=tuple(listed_ones), domain_values=tuple(domains[one] for one in listed_ones))
+    return replace(form, domains=tuple(kept), domain_values=tuple(domains[domain] for domain in kept))
 
 
 def _running_numbers(texts: list[str]) -> IdentifierForm | None:
-    """Running numbers after one of a few texts, and before another one; None where texts have no such form.
+    """The form of running numbers between a few prefixes and one ending; None where texts have no such form.
 
-    Digits before them, such as a year, are those of all texts.
+    Digits before the numbers, such as a year, are a part of the prefix where all texts have the same.
     """
     head = re.match(r"([^\\]*[0-9][^0-9\\]+)?", commonprefix(texts))
     common = head[0] if head else ""
@@ -397,13 +421,16 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
 
 
 def _numbers_after(form: IdentifierForm, texts: list[str]) -> int:
-    """How many numbers of as many digits follow the largest one; endless where they run: not where they are drawn."""
+    """How many numbers of as many digits follow the largest one, so that new values are no longer.
+
+    Endless where they run on, as numbers of invoices do; random ones would use up what is left.
+    """
     digits: Any = pc.extract_regex(pa.array(texts), form.patterns[0].expression).field("number").drop_null()
     numbers = np.unique(digits.cast(pa.int64()).to_numpy())
-    every = 10 ** pc.max(pc.utf8_length(digits)).as_py()
-    after = every - 1 - int(numbers[-1])
-    follow = np.count_nonzero(np.diff(numbers) == 1) >= FOLLOWING * len(numbers)
-    return ENDLESS if follow or after > max(len(texts), NEAR_THE_END * every) else after
+    numbers_in_all = 10 ** pc.max(pc.utf8_length(digits)).as_py()
+    after = numbers_in_all - 1 - int(numbers[-1])
+    run_on = np.count_nonzero(np.diff(numbers) == 1) >= FOLLOWING * len(numbers)
+    return ENDLESS if run_on or after > max(len(texts), NEAR_THE_END * numbers_in_all) else after
 
 
 def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int], list[str]]:
@@ -421,16 +448,18 @@ def layouts_of(forms: Mapping[str, IdentifierForm]) -> dict[str, KeyLayout]:
 
 
 def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLayout) -> list[list[str]]:
-    """Columns by level of a group whose missing values are told apart: the first one of each, and some others."""
-    every = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
-    others = [name for own in every for name in own[1:]][: MOST_COLUMNS - len(every)]
-    return [[name for name in own if name == own[0] or name in others] for own in every]
+    """By level, the columns of a group whose missing values are told apart: the first, and others up to a limit."""
+    by_level = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
+    further = [name for names in by_level for name in names[1:]][: MOST_COLUMNS - len(by_level)]
+    return [[name for name in names if name == names[0] or name in further] for names in by_level]
 
 
 def lacking_keys(
-    forms: Mapping[str, IdentifierForm], keys: Iterable[str], values: Callable[[str], Any]
+    forms: Mapping[str, IdentifierForm], keys: Iterable[str], rows: Callable[[str], Any]
 ) -> dict[Part, NDArray[np.uint16]]:
-    """For each first column of keys, which keys of their group rows lack that lack these, as `codes_of_lacking` says.
+    """For rows that lack keys, a code of all keys of their group that they lack, by first column of these keys.
+
+    The codes are those of `codes_of_lacking`.
 
     Parameters
     ----------
@@ -438,25 +467,25 @@ def lacking_keys(
         Forms of all columns of keys.
     keys : iterable of str
         First columns of keys.
-    values : callable
+    rows : callable
         Gives the rows of a column, on the host.
     """
     levels, lacking = levels_of_keys(forms), dict[Part, NDArray[np.uint16]]()
-    for name in keys:
-        layout, level = forms[name].key, forms[name].level
+    for key in keys:
+        layout, level = forms[key].key, forms[key].level
         assert layout is not None
         masks = [
-            np.logical_and.reduce([np.asarray(plain_values_of(values(column)).is_null()) for column in columns])
+            np.logical_and.reduce([np.asarray(plain_values_of(rows(column)).is_null()) for column in columns])
             for columns in columns_of_levels(levels, layout)
         ]
-        lacking[Part(name, "missing")] = codes_of_lacking(masks, level)
+        lacking[Part(key, "missing")] = codes_of_lacking(masks, level)
     return lacking
 
 
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
 
-    What it gives behind those of the last level has the next one.
+    The bits of the columns that rows lack, which it gives behind the numbers, stand at the level after the last one.
     """
     return {
         (group, level): numbers
@@ -500,15 +529,15 @@ class IdentifierCounts:
 
     Parameters
     ----------
-    seen : dict of str to SeenValues
-        By column, of those whose values are in the rows.
+    values : dict of str to SeenValues
+        What values hold, by column.
     keys : dict of str to KeyCounts
-        By group of keys whose layout is not known.
+        Rows of keys, by group whose layout is not known.
     evidence : dict of str to Evidence
         By column of these keys, on the columns that it is said to determine.
     """
 
-    seen: dict[str, SeenValues]
+    values: dict[str, SeenValues]
     keys: dict[str, KeyCounts]
     evidence: dict[str, Evidence]
 
@@ -518,30 +547,30 @@ class IdentifierCounts:
         columns: Mapping[str, Any],
         forms: Mapping[str, IdentifierForm],
         attributes: Mapping[str, str],
-        values: Callable[[str], Any],
+        rows: Callable[[str], Any],
     ) -> IdentifierCounts:
-        """What some rows hold, given the fitted columns, attributes of keys, and a column's values on the host."""
+        """What rows hold, given the fitted columns, attributes of keys, and what gives a column's rows on the host."""
         claims = _claims_of(forms, attributes)
-        names = dict.fromkeys([*forms, *(other for others in claims.values() for other in others)])
-        arrays = {name: values(name) for name in names}
-        seen = {name: form.seen(arrays[name]) for name, form in forms.items() if form.patterns}
+        names = dict.fromkeys([*forms, *(name for dependents in claims.values() for name in dependents)])
+        arrays = {name: rows(name) for name in names}
+        values = {name: form.seen(arrays[name]) for name, form in forms.items() if form.patterns}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
         with_claims = {name: forms[name] for name in claims}
         keys, levels = {}, levels_of_keys(with_claims)
         for group, layout in layouts_of(with_claims).items():
-            of_levels = [[hashes[name] for name in own] for own in columns_of_levels(levels, layout)]
+            of_levels = [[hashes[name] for name in names] for names in columns_of_levels(levels, layout)]
             keys[group] = KeyCounts.of(of_levels, layout.above)
         evidence = {
-            name: Evidence.of(hashes[name], [partial(values_of, columns[other], arrays[other]) for other in others])
-            for name, others in claims.items()
-            if others
+            key: Evidence.of(hashes[key], [partial(values_of, columns[name], arrays[name]) for name in dependents])
+            for key, dependents in claims.items()
+            if dependents
         }
-        return cls(seen, keys, evidence)
+        return cls(values, keys, evidence)
 
     def merge(self, other: IdentifierCounts) -> IdentifierCounts:
-        """Both sets of rows."""
+        """What both sets of rows hold."""
         return IdentifierCounts(
-            {name: seen.merge(other.seen[name]) for name, seen in self.seen.items()},
+            {name: values.merge(other.values[name]) for name, values in self.values.items()},
             {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
             {name: evidence.merge(other.evidence[name]) for name, evidence in self.evidence.items()},
         )
@@ -551,7 +580,7 @@ class IdentifierCounts:
         levels, layouts = levels_of_keys(forms), layouts_of(forms)
         for group, keys in self.keys.items():
             layouts[group] = keys.layout(group, columns_of_levels(levels, layouts[group]))
-        refined = {name: form.refined(self.seen[name]) if name in self.seen else form for name, form in forms.items()}
+        refined = {**forms, **{name: forms[name].refined(values) for name, values in self.values.items()}}
         return {
             name: replace(form, key=layouts[form.key.group]) if form.key else form for name, form in refined.items()
         }
@@ -560,9 +589,9 @@ class IdentifierCounts:
         """Columns of keys, and others that they do not determine though the forms and attributes say so."""
         claims = _claims_of(forms, attributes)
         return {
-            (name, other)
+            (name, dependent)
             for name, evidence in self.evidence.items()
-            for other, is_right in zip(claims[name], evidence.confirms, strict=True)
+            for dependent, is_right in zip(claims[name], evidence.confirms, strict=True)
             if not is_right
         }
 
@@ -571,13 +600,13 @@ def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str
     """Columns that each column of keys is said to determine, of groups whose layout is not known."""
     levels = levels_of_keys(forms)
     claims: dict[str, list[str]] = {}
-    for (group, level), (first, *others) in levels.items():
+    for (group, level), (first, *equivalents) in levels.items():
         layout = forms[first].key
         if layout is None or layout.keys:
             continue
         above = [levels[group, upper][0] for upper in layout.above[level : level + 1]]
-        claims[first] = [*others, *above, *(name for name, key in attributes.items() if key == first)]
-        claims |= {other: [first] for other in others}
+        claims[first] = [*equivalents, *above, *(name for name, key in attributes.items() if key == first)]
+        claims |= {name: [first] for name in equivalents}
     return claims
 
 
@@ -621,27 +650,32 @@ def tell_of_samples(
 
     Where the user fitted the columns, that fit has warned of its choices.
     """
-    ways = ways_of_unmodelled(model, forms)
     lost = _left_out(model, forms)
     if lost:
         warn(describe_left_out(model, forms), InferenceWarning, ("lost", *lost))
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
-    keys = [spec for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
-    found = [f'"{spec.name}" ({spec.reason})' for spec in keys if not spec.is_declared]
-    if found:
-        told = f"samples have new values of {', '.join(found)}, each of which names someone in several rows"
-        typed = declaration((spec.name for spec in keys if not spec.is_declared), {"keep": True})
-        warn(
-            f'{told}: declare {typed} for the real ones, and {{"key": True}} for others such',
-            InferenceWarning,
-            ("keys", *(spec.name for spec in keys)),
-        )
-    seen = [*lost, *(spec.name for spec in keys)]
-    for text, cause in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
-        warn(text, InferenceWarning, cause)
-    if ways:
+    keys = [spec.name for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
+    if text := _describe_inferred_keys(model, keys):
+        warn(text, InferenceWarning, ("keys", *keys))
+    if not fitted_by_user:
+        for text, cause in warnings_of_samples(model, [*lost, *keys], network=network):
+            warn(text, InferenceWarning, cause)
+    if ways_of_unmodelled(model, forms):
         _LOG.info("%s", describe_unmodelled(model, forms, attributes))
+
+
+def _describe_inferred_keys(model: TableModel, keys: Collection[str]) -> str:
+    """What is said of keys that nobody declared, with the remedy; else empty."""
+    inferred = {spec.name: spec.reason for spec in model.schema.columns if spec.name in keys and not spec.is_declared}
+    if not inferred:
+        return ""
+    reasons = ", ".join(f'"{name}" ({reason})' for name, reason in inferred.items())
+    remedy = declaration(inferred, {"keep": True})
+    return (
+        f"samples have new values of {reasons}, each of which names someone in several rows: declare {remedy} for the "
+        'real ones, and {"key": True} for others such'
+    )
 
 
 def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.Table) -> None:
@@ -658,60 +692,64 @@ def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.T
         and len(rows.column(name).unique()) >= NEARLY_AS_MANY * different[key]
     ]
     if numbers:
-        told = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
-        typed = declaration(numbers, {"key": True})
-        warn(f"{told}; declare {typed} for new ones, where they name someone", InferenceWarning)
+        fact = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
+        remedy = declaration(numbers, {"key": True})
+        warn(f"{fact}; declare {remedy} for new ones, where they name someone", InferenceWarning)
 
 
 def tell_of_repeats(model: TableModel, rows: pa.Table) -> None:
     """Warn of declared identifiers that repeat in a sample, while samples have another one in each row."""
     ids = [spec.name for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "sequence"]
     values = {name: plain_values_of(rows.column(name)).drop_null() for name in ids if name in rows.column_names}
-    repeated = [name for name, own in values.items() if len(own.unique()) < MOSTLY_ONCE * len(own)]
+    repeated = [name for name, column in values.items() if len(column.unique()) < MOSTLY_ONCE * len(column)]
     if repeated:
-        told = f"samples have another value of {listed(repeated)} in each row, while values repeat in the table"
-        warn(f"{told}; declare {declaration(repeated, {'key': True})} for new ones in as many rows", InferenceWarning)
+        fact = f"samples have another value of {listed(repeated)} in each row, while values repeat in the table"
+        warn(f"{fact}; declare {declaration(repeated, {'key': True})} for new ones in as many rows", InferenceWarning)
 
 
 def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
-    """What samples have no values of though it is not declared so, and what would bring some; else empty."""
+    """Which columns have no values in samples though nobody declared it, with the remedy; else empty."""
     names = _left_out(model, forms)
     moments = [name for name in names if name in forms and forms[name].kind == "moment"]
-    others = [name for name in names if name not in moments]
-    told = []
+    unmodelled = [name for name in names if name not in moments]
+    sentences = []
     if moments:
-        told.append(
+        sentences.append(
             f"samples have no values of {listed(moments)}, which look like dates or times but are not read as such, so "
             'that none is made up: convert them first, or declare parse="day_first" or parse="month_first" where '
             "only that is open"
         )
-    if others:
-        told.append(
-            f'samples have no values of {listed(others)}, which the model does not see: declare "categorical" for the '
-            f'real ones, {declaration(others, {"key": True})} for new ones in their form, or "drop"'
+    if unmodelled:
+        sentences.append(
+            f"samples have no values of {listed(unmodelled)}, which the model does not see: declare "
+            f'"categorical" for the real ones, {declaration(unmodelled, {"key": True})} for new ones in their form, '
+            'or "drop"'
         )
-    return "; ".join(told)
+    return "; ".join(sentences)
 
 
 def _left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
-    """Columns of which samples have no values, but those that are declared so."""
+    """Columns that have no values in samples, without those that are declared so."""
     ways, moments = ways_of_unmodelled(model, forms), {name for name, form in forms.items() if form.kind == "moment"}
     return [
-        one.name
-        for one in model.schema.columns
-        if ways.get(one.name) == MADE["missing"] and (not one.is_declared or one.name in moments)
+        spec.name
+        for spec in model.schema.columns
+        if ways.get(spec.name) == MADE["missing"] and (not spec.is_declared or spec.name in moments)
     ]
 
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:
     """Description of how columns are made that are not modelled, or once for each key; empty without such."""
-    ways = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
-    keys = [
-        f"{', '.join(name for name, own in attributes.items() if own == key)} (of each {key})"
-        for key in dict.fromkeys(attributes.values())
-    ]
-    descriptions = {"columns that are not modelled": ways, "columns with one value for each key": keys}
-    return "; ".join(f"{told}: {', '.join(texts)}" for told, texts in descriptions.items() if texts)
+    unmodelled = [f"{name} ({how})" for name, how in ways_of_unmodelled(model, forms).items()]
+    names_by_key = defaultdict[str, list[str]](list)
+    for name, key in attributes.items():
+        names_by_key[key].append(name)
+    keys = [f"{', '.join(names)} (of each {key})" for key, names in names_by_key.items()]
+    descriptions = {
+        "columns that are not modelled": unmodelled,
+        "columns with one value for each key": keys,
+    }
+    return "; ".join(f"{title}: {', '.join(texts)}" for title, texts in descriptions.items() if texts)
 
 
 def levels_of_attributes(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, KeyPath]:
@@ -741,6 +779,6 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
         if not keys <= {attributes.get(node.name)}:
             raise ValueError(f'"{node.name}" asks for keys that it is no attribute of')
     for bins, node in zip(structure.bins, structure.nodes, strict=True):
-        others = [*node.parents, *([] if bins.since is None else [bins.since])]
-        if not all(dependence.allows(node.name, other) for other in others):
+        parents = [*node.parents, *([] if bins.since is None else [bins.since])]
+        if not all(dependence.allows(node.name, parent) for parent in parents):
             raise ValueError(f'"{node.name}" is not the same in all rows of a key')

@@ -36,6 +36,11 @@ class Factors:
         """True if no factor is set."""
         return self.unary is None and all(factor is None for factor in self.parents)
 
+    def weighted(self, inside: Floats) -> Floats:
+        """Probabilities of bins in their groups times the factors of the column and of its first parent."""
+        weights = inside if self.unary is None else inside * self.unary
+        return weights * self.parents[0] if self.parents and self.parents[0] is not None else weights
+
 
 @dataclass(frozen=True, slots=True)
 class Messages:
@@ -74,19 +79,18 @@ class Messages:
         structure, factors = self.network.structure, self.factors[place]
         tables, axis = self.network.tables[place], structure.axes[place]
         parents = structure.parents[place]
-        base = tables.inside if factors.unary is None else tables.inside * factors.unary
-        if factors.parents and factors.parents[0] is not None:
-            base = base * factors.parents[0]
-        group = structure.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
-        pairs = factors.parents[1] if len(parents) > 1 else None
-        if pairs is None:
-            return tables.groups[:, :, axis.child] * base[:, None], tables.groups.shape[1], group
-        table = tables.groups[:, group][:, :, axis.child] * base[:, None] * pairs
-        return table, len(group), np.arange(len(group))
+        inside = factors.weighted(tables.inside)
+        group_of = structure.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
+        of_second = factors.parents[1] if len(parents) > 1 else None
+        if of_second is None:
+            return tables.groups[:, :, axis.child] * inside[:, None], tables.groups.shape[1], group_of
+        # A factor of the second parent's bins: contexts are these, and not their groups.
+        table = tables.groups[:, group_of][:, :, axis.child] * inside[:, None] * of_second
+        return table, len(group_of), np.arange(len(group_of))
 
 
 def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:
-    """Factors of all nodes.
+    """Factors that conditions leave on all nodes: each node is summed out, from the last one to the first.
 
     Parameters
     ----------
@@ -121,14 +125,10 @@ def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:
             first, second = parents[place]
             later, earlier = max(first, second), min(first, second)
             parent_index = parents[later].index(earlier)
-            pairs[later][parent_index] = _product(
-                pairs[later][parent_index], message if first == earlier else message.T
-            )
-    return Messages(
-        network,
-        tuple(Factors(factor, tuple(node_factors)) for factor, node_factors in zip(unary, pairs, strict=True)),
-        log_mass,
-    )
+            by_earlier = message if first == earlier else message.T
+            pairs[later][parent_index] = _product(pairs[later][parent_index], by_earlier)
+    factors_of_nodes = (Factors(factor, tuple(of_parents)) for factor, of_parents in zip(unary, pairs, strict=True))
+    return Messages(network, tuple(factors_of_nodes), log_mass)
 
 
 def _product(factor: Floats | None, message: Floats) -> Floats:
@@ -139,17 +139,15 @@ def _sum_out(network: Network, place: int, factors: Factors) -> Floats:
     """Sum over the bins of a node, shape (bins of the first parent, bins of the second)."""
     tables, axis = network.tables[place], network.structure.axes[place]
     parents = network.structure.parents[place]
-    base = tables.inside if factors.unary is None else tables.inside * factors.unary
-    if factors.parents and factors.parents[0] is not None:
-        base = base * factors.parents[0]
-    second = factors.parents[1] if len(parents) > 1 else None
-    if len(parents) < 2 or second is None:
-        inner = np.add.reduceat(base, axis.starts, axis=1)
-        message = np.einsum("pg,pcg->pc", inner, tables.groups)
+    inside = factors.weighted(tables.inside)
+    of_second = factors.parents[1] if len(parents) > 1 else None
+    if len(parents) < 2 or of_second is None:
+        of_groups = np.add.reduceat(inside, axis.starts, axis=1)
+        message = np.einsum("pg,pcg->pc", of_groups, tables.groups)
         return np.asarray(message[:, network.structure.axes[parents[1]].parent] if len(parents) > 1 else message)
     group_of = network.structure.axes[parents[1]].parent
-    message = np.empty((len(base), len(group_of)))
+    message = np.empty((len(inside), len(group_of)))
     for group in range(tables.groups.shape[1]):
         in_group = group_of == group
-        message[:, in_group] = (base * tables.groups[:, group][:, axis.child]) @ second[in_group].T
+        message[:, in_group] = (inside * tables.groups[:, group][:, axis.child]) @ of_second[in_group].T
     return message

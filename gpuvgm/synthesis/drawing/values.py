@@ -1,4 +1,4 @@
-"""Drawn pieces as values of their columns, in the columns' own types; and columns that no network holds."""
+"""Values of columns, in the columns' types, from the pieces that are drawn; and columns that no network holds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine,
     engine : Engine
         Finds the pieces of numbers.
     drawn : Bins, optional
-        The pieces that are drawn from, where they are others.
+        Bins with the pieces that are drawn from, where a condition leaves others than those of `bins`.
     """
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
@@ -75,11 +75,11 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine,
     return beside_origin
 
 
-def _number_maker(bins: Bins, drawn: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:
+def _number_maker(bins: Bins, pieces: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:
     """Return what makes a column's numbers of drawn places."""
     if bins.clock is not None:
         return partial(bins.clock.numbers, engine=engine)
-    place, round_ = _placing(drawn, modal_values, engine), _rounding(drawn)
+    place, round_ = _placing(pieces, modal_values, engine), _rounding(pieces)
     return lambda places: round_(place(places))
 
 
@@ -88,24 +88,23 @@ def _beside_twin(
 ) -> Values:
     """As `value_maker` for a column with a twin, whose number rows with an infinite place have."""
     assert bins.twin is not None
-    column, first, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
-    firsts_of, (low, high) = twin_numbers(first, column), range_of(column)
-    has_same_values = first.type == first.decoded_type == column.type == column.decoded_type  # text has its own form
-    has_same_step = bins.single is None and first.codec.plain.spacing == column.codec.plain.spacing
+    column, twin, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
+    read_twin, (low, high) = twin_numbers(twin, column), range_of(column)
+    has_same_values = twin.type == twin.decoded_type == column.type == column.decoded_type  # text has its own form
+    has_same_step = bins.single is None and twin.codec.plain.spacing == column.codec.plain.spacing
     round_ = _rounding(bins)
 
     def make(codes: Codes, places: Floats, rows: Rows) -> Column:
-        same = np.isinf(places)
-        firsts = round_(firsts_of(rows))
-        # Trees hardly ever draw that a row has a number which is missing.
-        numbers = number_of(np.where(same, bins.low[middle], places))
-        # No bin tells what a row with its twin's number has: none is that of a missing or a modal value.
-        values: Any = draw(
-            np.where(same, NO_BIN, codes.astype(np.int64)), np.where(same & ~np.isnan(firsts), firsts, numbers)
-        )
+        is_twins = np.isinf(places)
+        numbers_of_twin = round_(read_twin(rows))
+        # Where the twin's number is missing, which trees hardly ever draw, a row has a number from the middle.
+        numbers = number_of(np.where(is_twins, bins.low[middle], places))
+        numbers = np.where(is_twins & ~np.isnan(numbers_of_twin), numbers_of_twin, numbers)
+        # A row with its twin's number is in no bin, so that the value is neither missing nor a modal one.
+        values: Any = draw(np.where(is_twins, NO_BIN, codes.astype(np.int64)), numbers)
         if has_same_values and has_same_step:  # with all digits, of which numbers may lack some
-            copied = np.flatnonzero(same & (firsts >= low) & (firsts <= high))
-            values = replaced_rows(values, copied, taken(rows(first.name), copied))
+            copied = np.flatnonzero(is_twins & (numbers_of_twin >= low) & (numbers_of_twin <= high))
+            values = replaced_rows(values, copied, taken(rows(twin.name), copied))
         made: Column = values
         return made
 
@@ -113,13 +112,13 @@ def _beside_twin(
 
 
 def _placing(bins: Bins, modal_values: int, engine: Engine) -> Callable[[Floats], Floats]:
-    """Return what puts numbers on the steps that come more often than others, within the pieces that are drawn."""
+    """Return what puts numbers on steps, as often on each as the forms say, within the pieces that are drawn."""
     forms = bins.forms
     if forms is None:
         return lambda numbers: numbers
-    drawn = bins.ordinary_pieces(modal_values) & (bins.mass > 0)
-    points = np.unique(bins.low[drawn & (bins.low == bins.high)])
-    intervals = np.flatnonzero(drawn & (bins.low < bins.high))
+    is_drawn = bins.ordinary_pieces(modal_values) & (bins.mass > 0)
+    points = np.unique(bins.low[is_drawn & (bins.low == bins.high)])
+    intervals = np.flatnonzero(is_drawn & (bins.low < bins.high))
     intervals = intervals[np.argsort(bins.low[intervals], kind="stable")]
     if not len(intervals):
         return lambda numbers: numbers
@@ -134,9 +133,9 @@ def _placing(bins: Bins, modal_values: int, engine: Engine) -> Callable[[Floats]
     def place(numbers: Floats) -> Floats:
         pieces, is_placed = piece_of(numbers)
         placed = place_in(numbers, pieces)
-        # A step may lie in the piece beside it, or in none.
-        left = np.flatnonzero(is_placed & ((placed < low[pieces]) | (placed > high[pieces])))
-        is_placed[left] = piece_of(placed[left])[1]
+        # The step may lie in a neighbouring piece, or in none: then the number stays.
+        misplaced = np.flatnonzero(is_placed & ((placed < low[pieces]) | (placed > high[pieces])))
+        is_placed[misplaced] = piece_of(placed[misplaced])[1]
         if len(points):
             is_placed &= points[np.maximum(point_of(numbers), 0)] != numbers
         return np.where(is_placed, placed, numbers)
@@ -185,7 +184,7 @@ def _draw_numbers(
 
 
 def within_range(column: FittedColumn, values: Any) -> Any:
-    """Values of a column of numbers of the host, with those outside the training range at its ends; modal ones stay."""
+    """Values on the host, of which numbers outside the training range are moved to its ends; modal values stay."""
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return values
     plain = column.codec.plain
@@ -198,11 +197,11 @@ def within_range(column: FittedColumn, values: Any) -> Any:
     return replaced_rows(values, outside, plain.decode(clipped[outside]))
 
 
-def replaced_rows(values: Any, places: Ints, others: Any) -> Any:
-    """Values of the host with others at some places, in their own type."""
+def replaced_rows(values: Any, places: Ints, replacements: Any) -> Any:
+    """Values of the host with replacements at some places, in the values' type."""
     order = np.arange(len(values))
     order[places] = len(values) + np.arange(len(places))
-    return taken(joined_arrays([values, others.cast(values.type)], values.type), order)
+    return taken(joined_arrays([values, replacements.cast(values.type)], values.type), order)
 
 
 def unmodelled_columns(
@@ -214,8 +213,8 @@ def unmodelled_columns(
 ) -> dict[str, Any]:
     """Rows of columns that are not modelled: new values in their forms, running numbers, or else missing values.
 
-    Of what has a form, as many rows are missing as in the table: those of keys as `KeyLayout` says, others drawn by
-    themselves.
+    A column with a form has as many missing values as in the table: a column of keys where `KeyLayout` says so, any
+    other in rows that are drawn for it.
 
     Parameters
     ----------
@@ -238,16 +237,16 @@ def unmodelled_columns(
         if form is None or form.key is None:
             arrays[column.name] = _values_of_rows(column, form, part, seed)
         else:
-            own, places = distinct[form.key.group, form.level]
-            missing = numbers[form.key.group, len(form.key.above) + 1]
-            lacks = missing >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
-            values = _new_values(column, form, own, seed)
+            numbers_of_keys, places = distinct[form.key.group, form.level]
+            bits = numbers[form.key.group, len(form.key.above) + 1]  # of the columns that each row lacks
+            lacks = bits >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
+            values = _new_values(column, form, numbers_of_keys, seed)
             arrays[column.name] = taken(values, pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
     return arrays
 
 
 def _values_of_rows(column: FittedColumn, form: IdentifierForm | None, part: RowRange, seed: int) -> Any:
-    """New values of consecutive rows, of which those are missing that the table's share of such is drawn for."""
+    """New values of consecutive rows, missing as often as in the table."""
     if form is None:
         coded = column.absent(part.first_row, part.rows)
         return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough

@@ -21,9 +21,9 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import numbers_of_rows
 from gpuvgm.synthesis.keys.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
 
-LEAST_BY_CHANCE = 5  # keys that would have several values by chance, or a sample says nothing
+LEAST_BY_CHANCE = 5  # keys that would have several values by chance: with fewer, a sample says nothing
 WITNESSES = 1 << 9  # keys with the smallest hashes, whose rows confirm what keys determine
-CHANCE = 0.1  # of the keys that would have several values by chance, the share that may have them
+CHANCE = 0.1  # share of the keys with several values by chance, of which keys that determine a column have fewer
 NO_KEY = np.uint64(0)  # of rows without a key, which say nothing of it
 ZERO, MISSING_VALUE = np.uint64(2**64 - 2), np.uint64(2**64 - 1)
 
@@ -40,7 +40,7 @@ class Evidence:
         Rows of each key.
     lowest, highest : ndarray of shape (columns, keys), uint64
         Least and largest value of each column in these rows, as `values_of` gives them; the largest number and 0 where
-        no row says anything.
+        all are missing.
     """
 
     hashes: Hashes
@@ -50,16 +50,26 @@ class Evidence:
 
     @classmethod
     def of(cls, hashes: Hashes, columns: Sequence[Callable[[Ints], Hashes]], keys: int = WITNESSES) -> Evidence:
-        """Evidence of rows by hashes of their keys, 0 without one, and functions that give values of some rows."""
+        """Evidence of rows.
+
+        Parameters
+        ----------
+        hashes : ndarray of shape (rows,), uint64
+            Hash of each row's key, `NO_KEY` without one.
+        columns : sequence of callable
+            Each gives the values of a column in some rows.
+        keys : int
+            Keys whose rows are evidence: those with the smallest hashes.
+        """
         for low in low_hashes(hashes):
-            rows = low[hashes[low] != 0]
+            rows = low[hashes[low] != NO_KEY]
             distinct = np.unique(hashes[rows])[:keys]
             if len(distinct) == keys:
                 break
         rows = rows[hashes[rows] <= distinct[-1]] if len(distinct) else rows
         by_key = _ByKey.of(hashes[rows])
-        every = [column(rows) for column in columns]
-        ends = [by_key.ends(np.where(values == NO_KEY, MISSING_VALUE, values), values) for values in every]
+        values_of_columns = [column(rows) for column in columns]
+        ends = [by_key.ends(np.where(values == NO_KEY, MISSING_VALUE, values), values) for values in values_of_columns]
         lowest, highest = (np.array([pair[end] for pair in ends], np.uint64) for end in (0, 1))
         shape = len(columns), len(by_key.distinct)
         return cls(by_key.distinct, by_key.rows, lowest.reshape(shape), highest.reshape(shape))
@@ -77,13 +87,13 @@ class Evidence:
     def confirms(self) -> NDArray[np.bool_]:
         """Whether keys determine a column: hardly any has several values, and far fewer than would by chance."""
         several = self._differ.sum(axis=1)
-        few = several <= (ONE_TO_ONE - 1) * self._differ.shape[1]
-        mask: NDArray[np.bool_] = few & (several <= CHANCE * self._by_chance)
+        are_few = several <= (ONE_TO_ONE - 1) * self._differ.shape[1]
+        mask: NDArray[np.bool_] = are_few & (several <= CHANCE * self._by_chance)
         return mask
 
     @property
     def suggests(self) -> NDArray[np.bool_]:
-        """Whether they do, and enough keys say so."""
+        """Whether keys determine a column, and enough of them say so."""
         mask: NDArray[np.bool_] = self.confirms & (self._by_chance >= LEAST_BY_CHANCE)
         return mask
 
@@ -109,7 +119,7 @@ def _unlike(lowest: Hashes, highest: Hashes) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _ByKey:
-    """Entries by hashes of keys, of which several may be of one key.
+    """Entries by hashes of keys; a key may have several.
 
     Parameters
     ----------
@@ -128,7 +138,7 @@ class _ByKey:
 
     @classmethod
     def of(cls, hashes: Hashes, rows: Ints | None = None) -> _ByKey:
-        """Entries of some rows each, or of one."""
+        """Entries with these hashes, each of several rows, or of one row by default."""
         order = np.argsort(hashes, kind="stable")
         distinct, first = np.unique(hashes[order], return_index=True)
         totals = np.diff(first, append=len(order))
@@ -146,7 +156,7 @@ class _ByKey:
 
 
 def values_of(column: FittedColumn, array: pa.Array[Any], rows: Ints) -> Hashes:
-    """Numbers that are the same for the same values of some rows of a column; `NO_KEY` for missing keys alone."""
+    """Numbers of a column's values in some rows, equal where these are equal; `NO_KEY` for missing keys alone."""
     values = taken(array, rows)
     if isinstance(column, PassthroughColumn):
         return column.hashes(values)
@@ -183,6 +193,7 @@ def find_attributes(
     attributes: dict[str, str] = {}
     for key in sorted(keys, key=lambda key: len(np.unique(hashes[key]))):
         suggested = Evidence.of(hashes[key], readers, rows.num_rows).suggests
-        mine = [name for name, is_one in zip(names, suggested, strict=True) if is_one and (key, name) not in refuted]
-        attributes = {name: key for name in mine} | attributes
+        for name, is_attribute in zip(names, suggested, strict=True):
+            if is_attribute and (key, name) not in refuted:
+                attributes.setdefault(name, key)
     return {name: attributes[name] for name in names if name in attributes}

@@ -6,7 +6,7 @@ Specifications, section 7.9; ISO 2108 (ISBN-10); ISO 3779 with 49 CFR 565.15 (ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import combinations
@@ -24,14 +24,14 @@ Ints = NDArray[np.int64]
 Step = Callable[[int, int], int]  # a state, and the value of a letter
 LETTERS = f"{digits}{ascii_uppercase}"
 LARGEST_MODULUS = 97
-MORE_THAN_DIGITS = 20  # values more than places, or an equation may hold by chance
-MOST_SOLVED = 200  # values more than places, of which equations are found
+MORE_THAN_DIGITS = 20  # values beyond the number of places: with fewer an equation may hold by chance
+MOST_SOLVED = 200  # values beyond the number of places that are solved for equations; all values must fulfil these
 MOST_CLOSING = 5  # digits by which equations are made to hold
-LOOKED_AT, HALF = 200, 0.5  # of them, at first
-LEAST_WITH_LETTERS = 100  # values, of which some have check digits such as X, if any may
+LOOKED_AT, HALF = 200, 0.5  # values that are tried first, and the share of right ones for which all are tried
+LEAST_WITH_LETTERS = 100  # values: of so many some have check digits such as X, where the standard has them
 LEAST_READ = 3  # letters beside check digits
-LEAST_BY_NAME = 20  # values, or check digits may be right by chance
-ALIKE = 0.95  # of values whose check digits are right
+LEAST_BY_NAME = 20  # values: of fewer, check digits may be right by chance
+ALIKE = 0.95  # share of the values with right check digits, as nearly all
 _PRIMES = [number for number in range(2, LARGEST_MODULUS + 1) if all(number % d for d in range(2, number))]
 
 
@@ -99,7 +99,7 @@ def _check(
     values: str = digits,
     reading: tuple[Places, Places] = _FORWARD,
 ) -> Check:
-    """A machine whose letters count as the place that they have among some."""
+    """A machine for which a letter counts as its place in `values`; other letters are not read."""
     steps = np.repeat(np.arange(states, dtype=np.uint8)[:, None], 256, axis=1)
     for value, letter in enumerate(values):
         steps[:, ord(letter)] = [step(state, value) for state in range(states)]
@@ -108,7 +108,7 @@ def _check(
 
 
 def _weighted(weights: tuple[Callable[[int], int], ...], *, letters: bool = False) -> Check:
-    """Sum modulo 10 of the digits from the end on, each changed in turn; letters count as two digits."""
+    """Sum modulo 10 of digits from the end on, to each of which the next weight is applied; letters are two digits."""
 
     def step(state: int, value: int) -> int:
         for digit in (value,) if value < 10 else (value % 10, value // 10):
@@ -229,19 +229,21 @@ def check_by_name(texts: Sequence[str], names: Sequence[str] = (*CHECKS,), least
     """The name of check digits that nearly all texts have right; none of fewer texts than `least`."""
     if len(texts) < max(least, 1):
         return ""
-    few = letters_by_length(texts[:: len(texts) // LOOKED_AT + 1])
-    likely = [name for name in names if _share_right(few, name) >= HALF]
+    probed = letters_by_length(texts[:: len(texts) // LOOKED_AT + 1])
+    likely = [name for name in names if _share_right(probed, name) >= HALF]
     blocks = letters_by_length(texts) if likely else []
     right = (name for name in likely if _share_right(blocks, name) >= ALIKE)
     return next((name for name in right if len(texts) < LEAST_WITH_LETTERS or _has_all_letters(blocks, name)), "")
 
 
 def _has_all_letters(blocks: list[Bytes], name: str) -> bool:
-    """Return whether check digits come that are no digits, such as X, where a standard has such: others have none."""
-    others = {*CHECKS[name].closing.ravel().tolist()} - {*digits.encode()}
-    return not others or any(
-        others & {*block[:, CHECKS[name].places(block.shape[1])].ravel().tolist()} for block in blocks
-    )
+    """Return whether signs that are no digits, such as X, come among the check digits of a standard that has such.
+
+    Where none does, the texts have the check digits of another standard.
+    """
+    check = CHECKS[name]
+    signs = {*check.closing.ravel().tolist()} - {*digits.encode()}
+    return not signs or any(signs & {*block[:, check.places(block.shape[1])].ravel().tolist()} for block in blocks)
 
 
 def _share_right(blocks: list[Bytes], name: str) -> float:
@@ -264,7 +266,7 @@ def letters_by_length(texts: Sequence[str]) -> list[Bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Equation:
-    """A sum of digits, each with a weight, that is the same number modulo another one in all values.
+    """A weighted sum of digits that is the same in all values, modulo a number.
 
     Parameters
     ----------
@@ -284,11 +286,11 @@ class Equation:
     constant: Annotated[int, whole(0, LARGEST_MODULUS)]
 
     def fits(self, length: int) -> bool:
-        """Return whether it is one of texts of some bytes."""
+        """Return whether texts of so many bytes have all its places."""
         return 0 < len(self.places) == len(self.weights) and max(self.places) < length
 
     def rest(self, letters: Bytes, without: Sequence[int] = ()) -> Ints:
-        """What is lacking to the sum, where some digits are 0."""
+        """What the sum lacks where the digits at the places of `without` count as 0."""
         total = np.zeros(len(letters), np.int64)
         for place, weight in zip(self.places, self.weights, strict=True):
             if place not in without:
@@ -330,31 +332,25 @@ class Equations:
     @staticmethod
     @lru_cache(maxsize=64)
     def of(equations: tuple[Equation, ...], places: tuple[int, ...]) -> Equations:
-        """The equations with the last of some places by which all rests can be made up."""
-        rests = prod(one.modulus for one in equations)
+        """The equations with the digits that close them: the last of these places by which all rests can be made up.
+
+        Without such digits where none can, or where there are too many rests.
+        """
+        rests = prod(equation.modulus for equation in equations)
         if rests > 10**MOST_CLOSING:
             return Equations(equations)
-        pivots = {max((at for at in one.places if at in places), default=-1) for one in equations}
-        others = [place for one in equations for place in one.places if place in places]
-        candidates = sorted({*others} - pivots, reverse=True)
-        for more in range(MOST_CLOSING + 1 - len(pivots)):
-            for chosen in combinations(candidates[: more + 2], more):
-                closing = tuple(sorted((*pivots, *chosen)))
-                if min(closing, default=-1) < 0:
-                    break
-                sums = _sums(equations, closing)
-                counts = np.bincount(sums, minlength=rests)
-                if counts.all():
-                    return Equations(
-                        equations, closing, np.argsort(sums, kind="stable"), np.append(0, np.cumsum(counts))
-                    )
+        for closing in _closing_places(equations, places):
+            sums = _sums(equations, closing)
+            counts = np.bincount(sums, minlength=rests)
+            if counts.all():
+                return Equations(equations, closing, np.argsort(sums, kind="stable"), np.append(0, np.cumsum(counts)))
         return Equations(equations)
 
     def close(self, letters: Bytes, words: NDArray[np.uint64]) -> None:
-        """Write digits with which all equations hold; of several the words choose."""
+        """Write digits with which all equations hold; where several do, random words choose."""
         rests = np.zeros(len(letters), np.int64)
-        for one in self.equations:
-            rests = rests * one.modulus + one.rest(letters, self.closing)
+        for equation in self.equations:
+            rests = rests * equation.modulus + equation.rest(letters, self.closing)
         starts, counts = self.starts[rests], np.diff(self.starts)[rests]
         chosen = self.order[starts + (words % counts.astype(np.uint64)).astype(np.int64)]
         for place in reversed(self.closing):
@@ -362,15 +358,29 @@ class Equations:
             letters[:, place] = digit + ord("0")
 
 
+def _closing_places(equations: Sequence[Equation], places: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Sets of places by which equations may be made to hold, few and late ones first.
+
+    Each has the last place of every equation, so none is yielded where an equation has none of the places.
+    """
+    usable = [[place for place in equation.places if place in places] for equation in equations]
+    if not equations or not all(usable):
+        return
+    pivots = {max(of_equation) for of_equation in usable}
+    candidates = sorted({place for of_equation in usable for place in of_equation} - pivots, reverse=True)
+    for count in range(MOST_CLOSING + 1 - len(pivots)):
+        for added in combinations(candidates[: count + 2], count):
+            yield tuple(sorted((*pivots, *added)))
+
+
 def _sums(equations: Sequence[Equation], closing: Sequence[int]) -> Ints:
-    """For each number that some digits can be, the sums of their weights in all equations as one number."""
+    """For each number that the closing digits can be, their sums in all equations, as one number of mixed radix."""
     numbers, sums = np.arange(10 ** len(closing)), np.zeros(10 ** len(closing), np.int64)
-    for one in equations:
-        weights = dict(zip(one.places, one.weights, strict=True))
-        parts = [
-            numbers // 10 ** (len(closing) - 1 - at) % 10 * weights.get(place, 0) for at, place in enumerate(closing)
-        ]
-        sums = sums * one.modulus + np.sum(parts, axis=0) % one.modulus
+    for equation in equations:
+        weights = dict(zip(equation.places, equation.weights, strict=True))
+        powers = [10**power for power in reversed(range(len(closing)))]
+        parts = [numbers // power % 10 * weights.get(place, 0) for power, place in zip(powers, closing, strict=True)]
+        sums = sums * equation.modulus + np.sum(parts, axis=0) % equation.modulus
     return sums
 
 
@@ -382,23 +392,27 @@ def equations_of(letters: Bytes, places: Sequence[int]) -> tuple[Equation, ...]:
     varying = [place for place in places if len({*letters[:, place].tolist()}) > 1]
     if len(letters) < len(varying) + MORE_THAN_DIGITS or not varying:
         return ()
-    rows = letters[:: len(letters) // (len(varying) + MOST_SOLVED) + 1, varying].astype(np.int64) - ord("0")
-    solved = {prime: _solved(rows - rows[0], prime) for prime in _PRIMES}
-    always = min(map(len, solved.values()))
-    equations = []
-    for prime, weights in solved.items():
-        for modulus, row in weights if len(weights) > always or prime == LARGEST_MODULUS else ():
-            used = np.flatnonzero(row)
-            if len(used) < 2:  # few digits at a place, such as even ones, are no check
-                continue
-            constant = int(rows[0] @ row % modulus)
-            own = tuple(varying[at] for at in used.tolist())
-            equations.append(Equation(modulus, own, tuple(row[used].tolist()), constant))
     kept: tuple[Equation, ...] = ()
-    for one in equations:
-        if one.holds(letters).all() and Equations.of((*kept, one), tuple(places)).closing:
-            kept = (*kept, one)
+    for equation in _candidates(letters, varying):
+        if equation.holds(letters).all() and Equations.of((*kept, equation), tuple(places)).closing:
+            kept = (*kept, equation)
     return kept
+
+
+def _candidates(letters: Bytes, varying: Sequence[int]) -> Iterator[Equation]:
+    """Equations that a few of the texts fulfil, of digits at places where not all texts have the same."""
+    digits_of_few = letters[:: len(letters) // (len(varying) + MOST_SOLVED) + 1, varying].astype(np.int64) - ord("0")
+    first = digits_of_few[0]
+    solved = {prime: _solved(digits_of_few - first, prime) for prime in _PRIMES}
+    in_whole_numbers = min(map(len, solved.values()))  # such equations hold modulo every prime
+    for prime, solutions in solved.items():
+        if len(solutions) <= in_whole_numbers and prime != LARGEST_MODULUS:
+            continue
+        for modulus, weights in solutions:
+            used = np.flatnonzero(weights)
+            if len(used) >= 2:  # one place with few digits, such as even ones, is no check
+                places = tuple(varying[index] for index in used.tolist())
+                yield Equation(modulus, places, tuple(weights[used].tolist()), int(first @ weights % modulus))
 
 
 def _solved(rows: Ints, prime: int) -> list[tuple[int, Ints]]:
@@ -412,22 +426,22 @@ def _solved(rows: Ints, prime: int) -> list[tuple[int, Ints]]:
         power *= prime
     rows, columns = rows % power, np.eye(rows.shape[1], dtype=np.int64)
     entries: list[int] = []
-    for at in range(rows.shape[1]):
-        remaining = rows[at:, at:]
+    for pivot in range(rows.shape[1]):
+        remaining = rows[pivot:, pivot:]
         common = np.gcd(remaining, power)
         row, column = divmod(int(np.argmin(common)), common.shape[1]) if common.size else (0, 0)
         least = int(common[row, column]) if common.size else power
         entries.append(least)
         if least == power:
-            entries += [power] * (rows.shape[1] - at - 1)
+            entries += [power] * (rows.shape[1] - pivot - 1)
             break
-        rows[[at, at + row]] = rows[[at + row, at]]
-        rows[:, [at, at + column]] = rows[:, [at + column, at]]
-        columns[:, [at, at + column]] = columns[:, [at + column, at]]
-        inverse = pow(int(rows[at, at]) // least, -1, power)
-        factors = rows[at, at + 1 :] // least * inverse % power
-        rows[:, at + 1 :] = (rows[:, at + 1 :] - rows[:, at : at + 1] * factors) % power
-        columns[:, at + 1 :] = (columns[:, at + 1 :] - columns[:, at : at + 1] * factors) % power
-        below = rows[at + 1 :, at] // least * inverse % power
-        rows[at + 1 :] = (rows[at + 1 :] - below[:, None] * rows[at]) % power
-    return [(entry, columns[:, at] % entry) for at, entry in enumerate(entries) if entry > 1]
+        rows[[pivot, pivot + row]] = rows[[pivot + row, pivot]]
+        rows[:, [pivot, pivot + column]] = rows[:, [pivot + column, pivot]]
+        columns[:, [pivot, pivot + column]] = columns[:, [pivot + column, pivot]]
+        inverse = pow(int(rows[pivot, pivot]) // least, -1, power)
+        factors = rows[pivot, pivot + 1 :] // least * inverse % power
+        rows[:, pivot + 1 :] = (rows[:, pivot + 1 :] - rows[:, pivot : pivot + 1] * factors) % power
+        columns[:, pivot + 1 :] = (columns[:, pivot + 1 :] - columns[:, pivot : pivot + 1] * factors) % power
+        below = rows[pivot + 1 :, pivot] // least * inverse % power
+        rows[pivot + 1 :] = (rows[pivot + 1 :] - below[:, None] * rows[pivot]) % power
+    return [(entry, columns[:, pivot] % entry) for pivot, entry in enumerate(entries) if entry > 1]

@@ -8,7 +8,7 @@ their month.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Protocol
@@ -26,18 +26,19 @@ from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons,
 from gpuvgm.synthesis.keys.keys import MOST_CODES, Hashes
 from gpuvgm.synthesis.keys.streams import column_number
 
-LEAST_PAIRS = 30  # of rows of the same key
-MOST_ROWS = 5  # of each of many categories: of more, trees tell its days
-LEAST_SHARE = 0.5  # of the rows, that keep to a habit
-LEAST_SURPRISE = 6.0  # standard errors that pairs are alike beyond chance
-MOST_LOST = 1.5  # nats that a row is less likely where a habit moves it
-MOST_TOLD, GROUPS = 0.03, 16  # nats that another column tells of a key's value, and groups of bins by which it may
-MOST_SEEN = 1 << 15  # rows, of as many keys as have so many
-TURNS = 4  # by which rows of other keys are put beside each
+LEAST_PAIRS = 30  # of rows of the same key and category, or nothing is known
+MOST_ROWS = 5  # of a category, on average, where it is a key: trees learn the days of those with more
+LEAST_SHARE = 0.5  # of the rows: so many keep to a habit at least
+LEAST_SURPRISE = 6.0  # standard errors: so much more often than by chance pairs of rows are alike
+MOST_LOST = 1.5  # nats, on average, that a row may be less likely where a habit moves it
+MOST_INFORMATION = 0.03  # nats that another column may say of a key's value, which is drawn without it
+GROUPS = 16  # of bins, by which that information is computed
+MOST_KEPT = 1 << 15  # rows that pairs are made of; keys are left out whole
+TURNS = 4  # times that rows of other keys are put beside each row, to know what is alike by chance
 MOST_CATEGORIES, MOST_COLUMNS = 64, 16  # of a column that says where habits hold, and of such columns
-UNUSUAL = 0.002  # of the rows, that a weekday has on which others are not moved
-OPEN = 0.01  # of the rows of a usual day, that a day has which rows are moved to
-#: Days between two rows that tell of a habit: nearer ones have like weekdays, or places in the month, anyway.
+UNUSUAL = 0.002  # of the rows: a weekday with fewer is one that rows are moved away from
+OPEN = 0.01  # of the rows of a usual day: on a day with fewer nothing is booked, and no row is moved there
+#: Least days between two rows that may show a habit: nearer ones have like weekdays or places in the month anyway.
 APART: dict[HabitPart, int] = {
     "day": 16,
     "day from the end": 16,
@@ -54,12 +55,12 @@ KeysOfRows = Mapping[str, tuple[NDArray[np.uint64], NDArray[np.bool_]]]
 
 @dataclass(frozen=True, slots=True)
 class Habit:
-    """What each key has of its own in rows of a category: a part of dates, or a value.
+    """What a key has in its rows of a category: a part of their dates, or a value.
 
     Parameters
     ----------
     column : str
-        Column of what it has.
+        Column of the dates or values.
     part : str
         Part of the column's clock, or "value".
     key : str
@@ -90,32 +91,48 @@ class Habit:
 
     def check(self, columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], keys: Set[str]) -> None:
         """Raise ValueError where a loaded habit does not fit columns, their bins and the columns of keys."""
-        own, beside, key = bins.get(self.column), columns.get(self.beside), columns.get(self.key)
-        is_beside = isinstance(beside, CategoricalColumn) and self.category < len(beside.categories)
-        fits = (is_beside or (not self.beside and not self.category)) and LEAST_SHARE <= self.share <= 1
+        beside, key = columns.get(self.beside), columns.get(self.key)
+        has_category = isinstance(beside, CategoricalColumn) and self.category < len(beside.categories)
+        of_all_rows = not self.beside and not self.category
+        fits = (has_category or of_all_rows) and LEAST_SHARE <= self.share <= 1
         fits = fits and (self.key in keys or isinstance(key, CategoricalColumn)) and self.key != self.column
         fits = fits and len(self.codes) == len(self.weights) > 0 and min(self.weights) > 0
-        size = 0
-        if own is not None and self.part == "value" and own.clock is None:
-            size = len(own)
-        elif own is not None and self.part != "value" and own.clock is not None:
-            size = len(own.clock.cells) if self.part == "time" else own.clock.size(self.part)
-        if not fits or max(self.codes) >= size:
+        if not fits or max(self.codes) >= self._size(bins.get(self.column)):
             raise ValueError(f'the habits of "{self.column}" do not fit it')
 
-    def rows(self, drawn: Mapping[str, Floats], keys: KeysOfRows, first_row: int, seed: int) -> Ints:
-        """Those of consecutive rows that keep to the habit; `first_row` is the number of the first."""
-        mask = keys[self.key][1]
-        at = np.flatnonzero(mask & (drawn[self.beside] == self.category) if self.beside else mask)
+    def _size(self, bins: Bins | None) -> int:
+        """How many codes there are of what the keys have; 0 where bins have no such part."""
+        if bins is None or (self.part == "value") != (bins.clock is None):
+            return 0
+        if bins.clock is None:
+            return len(bins)
+        return len(bins.clock.cells) if self.part == "time" else bins.clock.size(self.part)
+
+    def rows(self, places: Mapping[str, Floats], keys: KeysOfRows, first_row: int, seed: int) -> Ints:
+        """Those of consecutive rows that keep to the habit.
+
+        Parameters
+        ----------
+        places : mapping of str to ndarray of shape (rows,)
+            Place of each row's category, by column that says where habits hold.
+        keys : mapping of str to (ndarray, ndarray)
+            As for `with_habits`.
+        first_row : int
+            Number of the first row.
+        seed : int
+            Seed of which rows keep to it.
+        """
+        has_key = keys[self.key][1]
+        rows = np.flatnonzero(has_key & (places[self.beside] == self.category) if self.beside else has_key)
         if self.share == 1:
-            return at
+            return rows
         # The same words for all parts of a column: rows that keep to its day keep to its time.
-        column, numbers = column_number(f"{self.stream}/keeps"), at.astype(np.uint64) + np.uint64(first_row)
-        own: Ints = at[philox_words(numbers, column, seed)[0] < self.share * 2**32]
-        return own
+        column, numbers = column_number(f"{self.stream}/keeps"), rows.astype(np.uint64) + np.uint64(first_row)
+        kept: Ints = rows[philox_words(numbers, column, seed)[0] < self.share * 2**32]
+        return kept
 
     def codes_of(self, keys: NDArray[np.uint64], seed: int) -> Ints:
-        """The code of each of some keys, by their numbers."""
+        """The code of each key, by their numbers."""
         stops = np.cumsum(self.weights) / sum(self.weights) * 2**32
         words = philox_words(keys, column_number(f"{self.stream}/{self.part}"), seed)[0]
         codes: Ints = np.array(self.codes)[np.searchsorted(stops[:-1], words, side="right")]
@@ -127,28 +144,46 @@ class Habit:
         return f"{self.column}/{self.beside}/{self.category}"
 
     def days(self, clock: Clock, codes: Ints, days: Ints) -> Ints:
-        """Days with some codes in place of others, in the same month or else the nearest.
+        """Days of rows that are moved to days with their codes: in the same month, or else the nearest ones.
 
-        Rows of a weekday that the category does not have move to the next one that it has, as banks do.
+        A day on which the category has no rows stands for the next one on which it has, as with banks.
+
+        Parameters
+        ----------
+        clock : Clock
+            Clock of the column.
+        codes : ndarray of shape (rows,), int64
+            Code that each row's day shall have.
+        days : ndarray of shape (rows,), int64
+            Days before.
         """
-        of_days, found = clock.parts[self.part], days.copy()
-        weekdays = clock.parts["weekday"].astype(np.int64) - 1
-        is_open = (clock.rows >= OPEN * np.median(clock.rows)) & ((self.weekdays >> weekdays) & 1 == 1)
-        open_days, months = np.flatnonzero(is_open), _months_of(clock)
+        codes_of_days, moved = clock.parts[self.part], days.copy()
+        open_days, months = self._open_days(clock), _months_of(clock)
         for code in np.unique(codes).tolist() if len(open_days) else ():
-            own, meant = np.flatnonzero(codes == code), np.flatnonzero(of_days == code)
-            if not len(meant):
+            rows, days_of_code = np.flatnonzero(codes == code), np.flatnonzero(codes_of_days == code)
+            if not len(days_of_code):
                 continue
-            targets = open_days[np.minimum(np.searchsorted(open_days, meant), len(open_days) - 1)]
-            after = np.searchsorted(targets, days[own])
-            ends = targets[np.maximum(after - 1, 0)], targets[np.minimum(after, len(targets) - 1)]
-            found[own] = np.where(np.abs(days[own] - ends[0]) <= np.abs(ends[1] - days[own]), *ends)
+            targets = open_days[np.minimum(np.searchsorted(open_days, days_of_code), len(open_days) - 1)]
+            moved[rows] = _nearest(targets, days[rows])
             if self.part != "weekday":
-                of_month = np.full(months[-1] + 1, -1)
-                of_month[months[meant]] = targets
-                same_month = of_month[months[days[own]]]
-                found[own] = np.where(same_month >= 0, same_month, found[own])
-        return found
+                target_of_month = np.full(months[-1] + 1, -1)
+                target_of_month[months[days_of_code]] = targets
+                in_month = target_of_month[months[days[rows]]]
+                moved[rows] = np.where(in_month >= 0, in_month, moved[rows])
+        return moved
+
+    def _open_days(self, clock: Clock) -> Ints:
+        """Days that have rows, on weekdays that rows of the category have."""
+        weekdays = clock.parts["weekday"].astype(np.int64) - 1
+        has_weekday = (self.weekdays >> weekdays) & 1 == 1
+        return np.flatnonzero(has_weekday & (clock.rows >= OPEN * np.median(clock.rows)))
+
+
+def _nearest(targets: Ints, days: Ints) -> Ints:
+    """The target nearest to each day, of ascending ones; the earlier of two that are equally near."""
+    places = np.searchsorted(targets, days)
+    earlier, later = targets[np.maximum(places - 1, 0)], targets[np.minimum(places, len(targets) - 1)]
+    return np.where(np.abs(days - earlier) <= np.abs(later - days), earlier, later)
 
 
 def _months_of(clock: Clock) -> Ints:
@@ -170,11 +205,11 @@ class HabitSample:
     columns : mapping of str to FittedColumn
         All columns.
     bins : mapping of str to Bins
-        Bins of the columns whose drawn values stay.
+        Bins of the columns whose sampled values nothing else changes, such as a law.
     rows : callable
         Gives the rows of a column.
     find : callable
-        Gives bins and parts of some values in place of a column's.
+        Gives the bins and parts that rows have where their values of a column are replaced.
     names : tuple of str
         All columns that are modelled.
     persons : Persons
@@ -203,9 +238,9 @@ class HabitSample:
 
 
 def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Habit, ...], dict[str, Hashes]]:
-    """Habits of a sample of rows, and hashes of all keys, as columns of many categories are keys as well.
+    """Habits of a sample of rows, and hashes of all keys: columns of many categories are keys here as well.
 
-    Trees cannot tell the days of each of so many categories.
+    Trees cannot learn the days of each of so many categories.
 
     Parameters
     ----------
@@ -215,54 +250,77 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
         Hashes of the keys of each level, by their first column; 0 for rows without one.
     """
     columns = {name: sample.columns[name] for name in sample.bins}
-    counts = {name: len(one.categories) for name, one in columns.items() if isinstance(one, CategoricalColumn)}
+    counts = {name: len(column.categories) for name, column in columns.items() if isinstance(column, CategoricalColumn)}
     many = [name for name, count in counts.items() if count > MOST_CODES]
     if not keys and (not many or all(bins.clock is None for bins in sample.bins.values())):
         return (), {}
     keys = {**keys, **{name: (sample.places(name) + 1).astype(np.uint64) for name in many}}
     few = [name for name, count in counts.items() if count <= MOST_CATEGORIES][:MOST_COLUMNS]
-    beside = {name: sample.places(name) for name in few}
-    beside[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
-    pairs = dict[tuple[str, str], _Pairs]()
-    for key, hashes in keys.items():
-        seen, most = _rows_of_some(hashes), MOST_ROWS if key in many else np.inf
-        for other, places in beside.items():
-            pairs[key, other] = _Pairs.of(hashes, places, seen, most, sample.persons)
-    found, groups = list[tuple[float, Habit]](), {name: _grouped(codes) for name, (codes, _) in sample.coded.items()}
+    pairs = _all_pairs(sample, keys, few, many)
+    habits, groups = list[Habit](), {name: _grouped(codes) for name, (codes, _) in sample.coded.items()}
     for name, bins in sample.bins.items():
         if bins.made_of is None and name not in keys:
             values = _values_of(sample, bins, groups)
-            # What categories that keep their names have is theirs: a value that is drawn for them would be wrong.
-            named = many if bins.clock is None else ()
-            own_pairs = ((names, own) for names, own in pairs.items() if name not in names and names[0] not in named)
-            options = [[*values.habits(name, *names, own)] for names, own in own_pairs]
-            found += max(options, key=lambda habits: sum(explained for explained, _ in habits), default=[])
-    return tuple(habit for _, habit in found), keys
+            # Samples have the categories of the table by name, so that a value drawn for one would be wrong of it.
+            refused = many if bins.clock is None else ()
+            options = [
+                [*values.habits(name, key, beside, pairs_of_key)]
+                for (key, beside), pairs_of_key in pairs.items()
+                if name not in (key, beside) and key not in refused
+            ]
+            best = max(options, key=lambda option: sum(explained for explained, _ in option), default=[])
+            habits += [habit for _, habit in best]
+    return tuple(habits), keys
+
+
+def _all_pairs(
+    sample: HabitSample, keys: Mapping[str, Hashes], few: Sequence[str], many: Collection[str]
+) -> dict[tuple[str, str], _Pairs]:
+    """Pairs of rows by column of keys, and column of few categories that may say where habits hold.
+
+    Parameters
+    ----------
+    sample : HabitSample
+        The sample.
+    keys : mapping of str to ndarray of shape (rows,), uint64
+        Hashes of all keys.
+    few, many : sequence of str
+        Columns of few categories, and those of so many that they are keys.
+    """
+    places_of = {name: sample.places(name) for name in few}
+    places_of[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
+    pairs = dict[tuple[str, str], _Pairs]()
+    for key, hashes in keys.items():
+        rows, most = _rows_of_some(hashes), MOST_ROWS if key in many else np.inf
+        for beside, places in places_of.items():
+            pairs[key, beside] = _Pairs.of(hashes, places, rows, most, sample.persons)
+    return pairs
 
 
 def _values_of(sample: HabitSample, bins: Bins, groups: Mapping[str, Ints]) -> _Values:
-    """Values of a column that keys may have of their own, given groups of bins of all columns."""
+    """Values of a column that keys may have, given groups of bins of all columns."""
     values: Floats | Ints
-    others = {name: own for name, own in groups.items() if name != bins.name}
+    other_groups = {name: codes for name, codes in groups.items() if name != bins.name}
     if isinstance(sample.columns[bins.name], CategoricalColumn):
         values = sample.places(bins.name)
     else:
         numbers, modal = sample.numbers(bins.name)
         if bins.clock is not None:
             return _Moments.of(bins.clock, numbers)
+        # Missing and modal values are values, too: each becomes a number that no other row has.
         values = np.where(np.isnan(numbers), np.inf, numbers)
         values = values if modal is None else np.where(modal >= 0, (modal + 1) * -1e300, values)
-    return _SameValues(values, sample.coded[bins.name][0].astype(np.int64), groups[bins.name], others)
+    return _SameValues(values, sample.coded[bins.name][0].astype(np.int64), groups[bins.name], other_groups)
 
 
 def _rows_of_some(hashes: Hashes) -> Ints:
-    """Rows that have a key: all rows of each key, `MOST_SEEN` of them or fewer."""
+    """Rows that have a key: all rows of some keys, `MOST_KEPT` rows at most."""
     rows = np.flatnonzero(hashes != 0)
-    if len(rows) <= MOST_SEEN:
+    if len(rows) <= MOST_KEPT:
         return rows
     marks = mixed(hashes[rows], 0)
-    seen: Ints = rows[marks < np.partition(marks, MOST_SEEN)[MOST_SEEN]]
-    return seen
+    kept: Ints = rows[marks < np.partition(marks, MOST_KEPT)[MOST_KEPT]]
+    return kept
 
 
 def _grouped(codes: Codes) -> Ints:
@@ -283,7 +341,7 @@ def _as_categories(column: FittedColumn) -> CategoricalColumn:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Rows of a sample by key and category, and pairs of rows of the same.
+    """Rows of a sample by key and category, and pairs of rows that have the same key and category.
 
     Parameters
     ----------
@@ -309,9 +367,9 @@ class _Pairs:
 
     @classmethod
     def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float, persons: Persons) -> _Pairs:
-        """Pairs of some rows; keys with more rows of a category than so many on average have no habits there."""
+        """Pairs of these rows; a category in which keys have more than `most_rows` on average has no habits."""
         rows = rows[places[rows] >= 0]
-        # By key and category, else as if drawn: rows that follow each other in a table may be alike by that alone.
+        # By key and category, else in random order: rows that follow each other in a table may be alike by that alone.
         rows = rows[np.lexsort((mixed(rows.astype(np.uint64)), places[rows], hashes[rows]))]
         follows = (hashes[rows][1:] == hashes[rows][:-1]) & (places[rows][1:] == places[rows][:-1])
         counts = np.bincount(places[rows], minlength=1)
@@ -325,47 +383,54 @@ class _Pairs:
     ) -> Floats:
         """Share of the rows of each category that keep to a habit; 0 where pairs are alike as if by chance.
 
-        Two rows keep to it with the square of the share, and all other pairs are alike by chance. That chance is what
-        pairs of different keys tell, of the same category and as far apart.
+        Both rows of a pair keep to it with the square of the share, and all other pairs are alike by chance. How often
+        that is, pairs of rows of different keys show, of the same category and as far apart.
 
         Parameters
         ----------
         codes : ndarray of shape (sample,)
             What may be alike.
         lowest : ndarray of shape (sample,)
-            The least code that each row can be meant for: on a Monday, that of the Saturday before, if rows of its
+            The least code that each row can stand for: on a Monday, that of the Saturday before, if rows of its
             category have no weekends.
         far : callable, optional
-            Which pairs of rows say something.
+            Which pairs of rows say something, as they are far enough apart; all by default.
         """
-        (one, other), size = self.pairs, len(self.counts)
+        (first, second), size = self.pairs, len(self.counts)
+        categories = self.places[first]
 
-        def counts(other: Ints) -> tuple[Ints, Ints]:
-            alike, seen = (lowest[one] <= codes[other]) & (lowest[other] <= codes[one]), self.places[one]
-            if far is None:
-                return np.bincount(seen, minlength=size), np.bincount(seen, alike, size)
-            tells = far(one, other)
-            return np.bincount(seen[tells], minlength=size), np.bincount(seen[tells & alike], minlength=size)
+        def counts(partners: Ints) -> tuple[Ints, Ints]:
+            """Pairs of each category that say something, and those of them that are alike."""
+            are_alike = (lowest[first] <= codes[partners]) & (lowest[partners] <= codes[first])
+            are_far = np.ones(len(first), np.bool_) if far is None else far(first, partners)
+            of_pairs, of_alike = categories[are_far], categories[are_far & are_alike]
+            return np.bincount(of_pairs, minlength=size), np.bincount(of_alike, minlength=size)
 
-        count, alike = counts(other)
+        count, alike = counts(second)
         if not np.any((count >= LEAST_PAIRS) & (alike >= LEAST_SHARE**2 * count) & (self.keys > 0)):
             return np.zeros(size)
-        of_category = np.bincount(self.places[one], minlength=size)
-        start, length = (values[self.places[one]] for values in (np.cumsum(of_category) - of_category, of_category))
-        at = np.arange(len(one)) - start
-        turned = (start + (at + length * turn // (TURNS + 1)) % length for turn in range(1, TURNS + 1))
-        beside, alike_beside = np.sum([counts(other[turn]) for turn in turned], axis=0)
-        chance = alike_beside / np.maximum(beside, 1)
+        unrelated, alike_by_chance = np.sum([counts(partners) for partners in self._partners()], axis=0)
+        chance = alike_by_chance / np.maximum(unrelated, 1)
         surplus, spread = alike - chance * count, np.sqrt(chance * (1 - chance) * count + 1)
         is_sure = (count >= LEAST_PAIRS) & (surplus >= LEAST_SURPRISE * spread) & (self.keys > 0)
         shares: Floats = np.sqrt(np.where(is_sure, surplus / np.maximum(count * (1 - chance), 1), 0.0))
         return np.minimum(shares, 1.0)
 
-    def rows_of_keys(self, category: int, as_meant: NDArray[np.bool_] | None = None) -> Ints:
+    def _partners(self) -> Iterator[Ints]:
+        """Yield rows of other keys beside the first row of each pair, `TURNS` times: second rows of its category."""
+        first, second = self.pairs
+        counts = np.bincount(self.places[first], minlength=len(self.counts))
+        starts = np.cumsum(counts) - counts
+        start, length = starts[self.places[first]], counts[self.places[first]]
+        inside = np.arange(len(first)) - start
+        for turn in range(1, TURNS + 1):
+            yield second[start + (inside + length * turn // (TURNS + 1)) % length]
+
+    def rows_of_keys(self, category: int, is_meant: NDArray[np.bool_] | None = None) -> Ints:
         """One row of a category of each key."""
-        own = self.rows[self.places[self.rows] == category]
-        own = own if as_meant is None else own[as_meant[own]]
-        rows: Ints = own[np.diff(self.hashes[own], prepend=np.uint64(0)) != 0]
+        candidates = self.rows[self.places[self.rows] == category]
+        candidates = candidates if is_meant is None else candidates[is_meant[candidates]]
+        rows: Ints = candidates[np.diff(self.hashes[candidates], prepend=np.uint64(0)) != 0]
         return rows
 
 
@@ -386,59 +451,76 @@ class _SameValues:
         Numbers, also of what is no number, or places of categories.
     codes, groups : ndarray of shape (sample,), int64
         Bins, and groups of them.
-    others : mapping of str to ndarray of shape (sample,), int64
-        Groups of other columns.
+    other_groups : mapping of str to ndarray of shape (sample,), int64
+        Groups of bins of all other columns.
     """
 
     values: Floats | Ints
     codes: Ints
     groups: Ints
-    others: Mapping[str, Ints]
+    other_groups: Mapping[str, Ints]
 
     def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
-        """As of `_Values`: where no other column tells something of what a key has, as it is drawn by itself."""
+        """As of `_Values`, where no other column says anything of what a key has: it is drawn without them."""
         shares = pairs.shares(self.values, self.values)
         for category in np.flatnonzero(shares >= LEAST_SHARE).tolist():
             rows, share = pairs.rows_of_keys(category), float(shares[category])
             codes, weights = _spread(self.codes, rows, pairs.persons)
-            is_told = (_information(self.groups[rows], own[rows]) > MOST_TOLD for own in self.others.values())
-            if codes and not any(is_told):
+            groups = self.groups[rows]
+            depends = (_information(groups, codes[rows]) > MOST_INFORMATION for codes in self.other_groups.values())
+            if codes and not any(depends):
                 habit = Habit(column, "value", key, beside, category, share, codes, weights, ALL_WEEKDAYS)
                 yield share**2 * float(pairs.counts[category]), habit
 
 
 def _spread(codes: Ints, rows: Ints, persons: Persons) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Codes that keys may have, and weights of them, by the codes of a sample and one row of each key.
+    """Codes that keys may have, and their weights.
 
-    No code is told that few keys have, of any column of them: such neighbours share their keys as they share the rows
-    of the sample.
+    A code that few keys have is not shown: neighbouring ones make a group, whose keys are shared out as the rows of the
+    sample lie on its codes. A group of few keys, of any column of keys, has none.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (sample,), int64
+        Code of each row; -1 without one.
+    rows : ndarray of shape (keys,), int64
+        One row of each key.
+    persons : Persons
+        Whose the rows of the sample are.
     """
-    every, persons = np.bincount(codes[codes >= 0]), persons.at(rows)
-    keys = np.bincount(codes[rows][codes[rows] >= 0], minlength=len(every))
-    different = persons.counts(codes[rows], len(every))
-    group, counted = np.zeros(len(every), np.int64), 0
-    for code, count in enumerate(np.minimum(keys, different).tolist()):
+    rows_of_codes, persons = np.bincount(codes[codes >= 0]), persons.at(rows)
+    codes_of_keys = codes[rows]
+    keys = np.bincount(codes_of_keys[codes_of_keys >= 0], minlength=len(rows_of_codes))
+    groups = _groups_of_keys(np.minimum(keys, persons.counts(codes_of_keys, len(rows_of_codes))))
+    keys_of_groups, rows_of_groups = np.bincount(groups, keys), np.bincount(groups, rows_of_codes)
+    group_of_keys = np.where(codes_of_keys >= 0, groups[codes_of_keys], -1)
+    persons_of_groups = persons.counts(group_of_keys, len(keys_of_groups))
+    keys_of_groups[(keys_of_groups < LEAST_KEYS) | (persons_of_groups < LEAST_KEYS)] = 0
+    weights = (keys_of_groups / np.maximum(rows_of_groups, 1))[groups] * rows_of_codes
+    possible = np.flatnonzero(weights)
+    return tuple(possible.tolist()), tuple(weights[possible].tolist())
+
+
+def _groups_of_keys(keys: Ints) -> Ints:
+    """Group of each code, by its keys: neighbours up to `LEAST_KEYS` keys; a code with so many begins a new group."""
+    groups, counted = np.zeros(len(keys), np.int64), 0
+    for code, count in enumerate(keys.tolist()):
         begins = counted >= LEAST_KEYS or count >= LEAST_KEYS
-        group[code] = group[code - 1] + begins if code else 0
+        groups[code] = groups[code - 1] + begins if code else 0
         counted = count if begins else counted + count
-    of_group, in_group = np.bincount(group, keys), np.bincount(group, every)
-    groups = np.where(codes[rows] >= 0, group[codes[rows]], -1)
-    of_group[(of_group < LEAST_KEYS) | (persons.counts(groups, len(of_group)) < LEAST_KEYS)] = 0
-    weights = (of_group / np.maximum(in_group, 1))[group] * every
-    found = np.flatnonzero(weights)
-    return tuple(found.tolist()), tuple(weights[found].tolist())
+    return groups
 
 
-def _information(one: Ints, other: Ints) -> float:
-    """Mutual information of two columns in nats, less what there is by chance: that beside other rows."""
+def _information(first: Ints, second: Ints) -> float:
+    """Mutual information of two columns in nats, less that of chance: with the rows of the second turned."""
 
-    def between(other: Ints) -> float:
-        counts = np.bincount(one * GROUPS + other, minlength=GROUPS**2).reshape(GROUPS, GROUPS)
-        expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(len(one), 1)
-        return float(np.sum(rel_entr(counts, expected))) / max(len(one), 1)
+    def between(turned: Ints) -> float:
+        counts = np.bincount(first * GROUPS + turned, minlength=GROUPS**2).reshape(GROUPS, GROUPS)
+        expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(len(first), 1)
+        return float(np.sum(rel_entr(counts, expected))) / max(len(first), 1)
 
-    turns = [len(one) * turn // (TURNS + 1) for turn in range(1, TURNS + 1)]
-    return between(other) - float(np.mean([between(np.roll(other, turn)) for turn in turns]))
+    turns = [len(first) * turn // (TURNS + 1) for turn in range(1, TURNS + 1)]
+    return between(second) - float(np.mean([between(np.roll(second, turn)) for turn in turns]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,7 +544,9 @@ class _Moments:
         _, _, days, cells = clock.read(numbers)
         codes = {part: cells if part == "time" else clock.parts[part][days].astype(np.int64) for part in APART}
         missing = np.isnan(numbers)
-        return cls(np.where(missing, -1, days), {part: np.where(missing, -1, own) for part, own in codes.items()})
+        return cls(
+            np.where(missing, -1, days), {part: np.where(missing, -1, of_part) for part, of_part in codes.items()}
+        )
 
     def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
         """As of `_Values`: of places in the month and weekdays the one is taken that most rows keep to."""
@@ -472,12 +556,12 @@ class _Moments:
         shares = {part: pairs.shares(self.codes[part], lowest[part], self._far(APART[part])) for part in APART}
         of_day = np.argmax([shares[part] for part in DAYS], axis=0)
         for category in np.flatnonzero(pairs.keys).tolist():
-            both: tuple[HabitPart, ...] = DAYS[of_day[category]], "time"
-            for part in both:
+            parts: tuple[HabitPart, ...] = DAYS[of_day[category]], "time"
+            for part in parts:
                 share = float(shares[part][category])
                 if share < LEAST_SHARE:
                     continue
-                # Rows that are not moved to the next weekday.
+                # Only rows that were not moved to another weekday show the code of their key.
                 rows = pairs.rows_of_keys(category, lowest[part] == self.codes[part])
                 codes, weights = _spread(self.codes[part], rows, pairs.persons)
                 if codes:
@@ -488,9 +572,9 @@ class _Moments:
     def _far(self, days: int) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
         """Return what marks pairs of rows that lie so many days apart."""
 
-        def are_far(one: Ints, other: Ints) -> NDArray[np.bool_]:
-            has_days = (self.days[one] >= 0) & (self.days[other] >= 0)
-            mask: NDArray[np.bool_] = has_days & (np.abs(self.days[one] - self.days[other]) >= days)
+        def are_far(first: Ints, second: Ints) -> NDArray[np.bool_]:
+            has_days = (self.days[first] >= 0) & (self.days[second] >= 0)
+            mask: NDArray[np.bool_] = has_days & (np.abs(self.days[first] - self.days[second]) >= days)
             return mask
 
         return are_far
@@ -519,9 +603,10 @@ def likely_habits(
     keys: Mapping[str, Hashes],
     log_probability: Callable[[str, Codes, Mapping[Part, Codes]], Floats],
 ) -> tuple[Habit, ...]:
-    """Habits by which rows of a sample can be moved, and are hardly less likely beside their other columns.
+    """Habits by which rows can be moved without becoming much less likely, given their other columns.
 
-    Columns of weekdays or months, for example, would belong to another date. Habits of values are all kept.
+    A table with a column of weekdays or months loses its habits of dates, as these would no longer fit it. Habits of
+    values are all kept.
 
     Parameters
     ----------
@@ -534,25 +619,37 @@ def likely_habits(
     log_probability : callable
         How likely bins and parts of a column are beside all others, and these beside it, in nats by row.
     """
-    of_keys = {key: (hashes, hashes != 0) for key, hashes in keys.items()}
+    keys_of_rows = {key: (hashes, hashes != 0) for key, hashes in keys.items()}
     beside = {habit.beside for habit in habits if habit.beside}
     places, likely = {name: sample.places(name).astype(np.float64) for name in beside}, list[Habit]()
     for name in dict.fromkeys(habit.column for habit in habits):
-        own, clock = [habit for habit in habits if habit.column == name], sample.bins[name].clock
+        of_column, clock = [habit for habit in habits if habit.column == name], sample.bins[name].clock
         if clock is None:
-            likely += own
+            likely += of_column
             continue
         numbers = sample.numbers(name)[0]
-        drawn = {**places, name: clock.readings(numbers)}
-        kept = [(habit, habit.rows(drawn, of_keys, 0, 0)) for habit in own]
-        moved = clock.numbers(with_habits(kept, {name: clock}, drawn, of_keys, 0).get(name, drawn[name]))
-        plain = _as_numbers(sample.columns[name]).codec.plain
-        others = plain.decode(np.where(np.isnan(numbers), 0.0, moved))
-        loss = log_probability(name, *sample.coded[name])
-        loss -= log_probability(name, *sample.find(name, others))
-        loss = loss[~np.isnan(numbers) & (moved != numbers)]
-        likely += own if len(loss) and float(np.mean(loss)) <= MOST_LOST else []
+        readings = clock.readings(numbers)
+        places_of_rows = {**places, name: readings}
+        kept = [(habit, habit.rows(places_of_rows, keys_of_rows, 0, 0)) for habit in of_column]
+        moved = with_habits(kept, {name: clock}, places_of_rows, keys_of_rows, 0).get(name, readings)
+        losses = _losses(sample, name, numbers, clock.numbers(moved), log_probability)
+        likely += of_column if len(losses) and float(np.mean(losses)) <= MOST_LOST else []
     return tuple(likely)
+
+
+def _losses(
+    sample: HabitSample,
+    name: str,
+    numbers: Floats,
+    moved: Floats,
+    log_probability: Callable[[str, Codes, Mapping[Part, Codes]], Floats],
+) -> Floats:
+    """How many nats each moved row of a column is less likely, given its numbers before and after the move."""
+    plain = _as_numbers(sample.columns[name]).codec.plain
+    values = plain.decode(np.where(np.isnan(numbers), 0.0, moved))
+    losses = log_probability(name, *sample.coded[name]) - log_probability(name, *sample.find(name, values))
+    losses_of_moved: Floats = losses[~np.isnan(numbers) & (moved != numbers)]
+    return losses_of_moved
 
 
 def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]) -> str:
@@ -573,7 +670,7 @@ def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]
 def with_habits(
     habits: Sequence[tuple[Habit, Ints]],
     clocks: Mapping[str, Clock],
-    drawn: Mapping[str, Floats],
+    places: Mapping[str, Floats],
     keys: KeysOfRows,
     seed: int,
 ) -> dict[str, Floats]:
@@ -585,8 +682,8 @@ def with_habits(
         Habits and the rows that keep to each; those of columns without a clock stay.
     clocks : mapping of str to Clock
         Clocks of the columns.
-    drawn : mapping of str to ndarray of shape (rows,)
-        Places as they are drawn: readings of the clocks, and categories of the columns that say where habits hold.
+    places : mapping of str to ndarray of shape (rows,)
+        Sampled places: readings of the clocks, and categories of the columns that say where habits hold.
     keys : mapping of str to (ndarray, ndarray)
         By first column of keys, the number of each row's key, and whether it has one.
     seed : int
@@ -594,21 +691,22 @@ def with_habits(
     """
     moved: dict[str, Floats] = {}
     for name, clock in clocks.items():
-        has_moment = np.isfinite(drawn[name])  # rows with a twin's number have none
-        rows = [(habit, at[has_moment[at]]) for habit, at in habits if habit.column == name]
-        every = np.unique(np.concatenate([np.empty(0, np.int64), *(at for _, at in rows)]))
-        if len(every):
-            moments = _DrawnMoments.of(clock, drawn[name][every])
-            for habit, at in rows:
-                moments.move(habit, np.searchsorted(every, at), habit.codes_of(keys[habit.key][0][at], seed))
-            moved[name] = drawn[name].copy()
-            moved[name][every] = moments.readings
+        has_reading = np.isfinite(places[name])  # rows with a twin's number have none
+        rows = [(habit, indices[has_reading[indices]]) for habit, indices in habits if habit.column == name]
+        moved_rows = np.unique(np.concatenate([np.empty(0, np.int64), *(indices for _, indices in rows)]))
+        if len(moved_rows):
+            moments = _DrawnMoments.of(clock, places[name][moved_rows])
+            for habit, indices in rows:
+                codes = habit.codes_of(keys[habit.key][0][indices], seed)
+                moments.move(habit, np.searchsorted(moved_rows, indices), codes)
+            moved[name] = places[name].copy()
+            moved[name][moved_rows] = moments.readings
     return moved
 
 
 @dataclass(frozen=True, slots=True)
 class _DrawnMoments:
-    """Days and times of drawn rows, which habits change.
+    """Days and times of sampled rows; `move` changes the arrays, as every habit moves a few rows of them.
 
     Parameters
     ----------
@@ -638,12 +736,12 @@ class _DrawnMoments:
         return self.clock.readings(self.clock.starts[self.days] + self.times)
 
     def move(self, habit: Habit, places: Ints, codes: Ints) -> None:
-        """Move some rows to days with given codes, or to cells of the day, as far within them as they were."""
+        """Move rows to days with their codes, or to cells of the day, where they lie as far within as before."""
         clock = self.clock
         if habit.part != "time":
             self.days[places] = habit.days(clock, codes, self.days[places])
             return
-        widths, own = np.diff(np.append(clock.cells, clock.length)), self.cells[places]
-        inside = np.clip((self.times[places] - clock.cells[own]) / widths[own], 0.0, 1.0)
+        widths, cells = np.diff(np.append(clock.cells, clock.length)), self.cells[places]
+        inside = np.clip((self.times[places] - clock.cells[cells]) / widths[cells], 0.0, 1.0)
         steps = np.floor(np.minimum(inside * widths[codes], widths[codes] - clock.tick) / clock.tick)
         self.times[places] = clock.cells[codes] + np.maximum(steps, 0.0) * clock.tick

@@ -25,21 +25,21 @@ from gpuvgm.synthesis.keys.checks import ALIKE, check_by_name
 from gpuvgm.synthesis.keys.streams import shuffled
 
 Hashes = NDArray[np.uint64]
+Ints = NDArray[np.int64]
 Bits = NDArray[np.uint64]  # of columns that are missing
-Claims = Set[tuple[str, str]]  # of columns of which the first determines the second
-#: Text of no more different values is a code, of what looks like keys of fewer; so many of these look so.
+Claims = Set[tuple[str, str]]  # pairs of columns of which the first is said to determine the second
+#: Text of at most so many different values is a code and no key; of values that look like addresses, fewer are codes.
 MOST_CODES, MOST_ALIKE = 255, 20
 LOOKED_AT = 20_000  # different texts, by which a column's look is judged
-#: Columns determine each other where their pairs are at most so many times as many as the values of each.
-ONE_TO_ONE = 1.02
-LEAST_REPEATED = 10  # values that come back, or nothing is known
-NEARLY_AS_MANY = 0.8  # of the values of keys that determine others, for these to be one for each
-LEAST_SHARE = 0.5  # of the values of a key that determines another column, for that to be a key
-COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
+ONE_TO_ONE = 1.02  # pairs for each value, at most, where a column determines another one: a few errors are let pass
+LEAST_REPEATED = 10  # values that come back: with fewer, columns may determine each other by chance
+NEARLY_AS_MANY = 0.8  # values for each key, from which on a column that keys determine names each of them
+LEAST_SHARE = 0.5  # values for each key, from which on numbers that it determines are keys, too
+COUNTED_KEYS = 1 << 14  # combinations with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
-FEW_ROWS = 1 << 16  # of a block, that may hold enough keys
+FEW_ROWS = 1 << 16  # of a block: so many hold enough keys, mostly
 MOST_COLUMNS = 16  # of a group of keys, whose missing values are told apart
-MOST_LEVELS = 6  # which a key that rows lack is told apart by
+MOST_LEVELS = 6  # whose missing keys a code tells apart
 LACKING_CODES = 1 + (1 << MOST_LEVELS)
 LOOKS = {
     "e-mail addresses": r"\A[^@\s]+@[^@\s]+\.[A-Za-z]+\z",
@@ -55,24 +55,24 @@ DATES = r"\A[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2,4}\z"  # which look like pho
 class KeyLayout:
     """Distribution of rows per key, in a tree of keys, each of which determines the one above it.
 
-    The last level is that of owners, such as customers. Keys of other levels, such as cards and accounts, belong to
-    keys of a level above theirs. The keys of a row are a combination. A tree of one level has only the distribution of
-    rows per key.
+    The last level is that of owners, such as customers. Keys of the levels before, such as cards and accounts, belong
+    to keys of a level above theirs. All keys of a row together are a combination. A tree of a single level has nothing
+    but the distribution of rows per key.
 
     Parameters
     ----------
     group : str
         The first column of the finest keys.
     above : tuple of int
-        The level above each one but the last.
+        For each level but the last, the level above it.
     rows : int
         Rows of the table that have an owner.
     sizes : tuple of int
-        Rows of each combination, those of an owner one after the other.
+        Rows of each combination; combinations of an owner follow each other.
     keys : tuple of int
-        How many of the owners that were counted are alike.
+        For each entry of `members`, how many of the counted owners have just these combinations.
     members : tuple of int
-        Combinations of each owner; empty for one each.
+        Combinations of each owner; empty where all have one.
     places : tuple of tuple of int
         For each level but the last, and each combination, the number of its key among those of its owner, from 0 on.
     columns : tuple of tuple of str
@@ -80,7 +80,7 @@ class KeyLayout:
     missing : tuple of int
         For each combination a bit for each of these columns, set where its rows lack it; empty where none does.
     ownerless : tuple of (int, int)
-        Such bits of the rows that have no owner, each with the rows that have them.
+        Bits of the columns that rows without an owner lack, and how many rows have just these.
     """
 
     group: str
@@ -107,10 +107,10 @@ class KeyLayout:
         is_tree = not self.sizes or len(self.places) == len(self.above)
         if {*map(len, self.places)} != lengths or not is_tree or not _are_numbered(self):
             raise ValueError(f'the keys of "{self.group}" are not numbered')
-        is_known = len(self.missing) in (0, len(self.sizes)) and all(len(pair) == 2 for pair in self.ownerless)
-        bits = (*self.missing, *(pair[0] for pair in self.ownerless if is_known))
-        of_levels = not self.sizes or len(self.columns) == len(self.above) + 1
-        if not is_known or not of_levels or max(bits, default=0) >> sum(map(len, self.columns)):
+        has_bits = len(self.missing) in (0, len(self.sizes)) and all(len(pair) == 2 for pair in self.ownerless)
+        bits = (*self.missing, *(pair[0] for pair in self.ownerless if has_bits))
+        has_columns = not self.sizes or len(self.columns) == len(self.above) + 1
+        if not has_bits or not has_columns or max(bits, default=0) >> sum(map(len, self.columns)):
             raise ValueError(f'what is missing of the keys of "{self.group}" is not that of their rows')
 
     def path(self, level: int) -> tuple[int, ...]:
@@ -118,18 +118,19 @@ class KeyLayout:
         return (level, *(self.path(self.above[level]) if level < len(self.above) else ()))
 
     def bit_of(self, name: str, level: int) -> int:
-        """Place of the bit of a column of a level; further columns of it lack what its first one lacks."""
-        own, first = self.columns[level] if self.columns else (), sum(map(len, self.columns[:level]))
-        return first + (own.index(name) if name in own else 0)
+        """Place of the bit of a column of a level; a column without a bit lacks what the first of its level lacks."""
+        columns = self.columns[level] if self.columns else ()
+        first = sum(map(len, self.columns[:level]))
+        return first + (columns.index(name) if name in columns else 0)
 
     def lacking(self, bits: Bits) -> list[NDArray[np.bool_]]:
-        """Which of some bits are those of rows that lack all columns of a level, by level."""
+        """By level, whether bits are those of rows that lack all columns of the level."""
         stops = np.cumsum([0, *map(len, self.columns)])
         masks = [np.uint64((1 << int(stop)) - (1 << int(start))) for start, stop in pairwise(stops)]
         return [bits & mask == mask for mask in masks]
 
     def numbers(self, part: RowRange, seed: int, *, by_key: bool = False) -> list[Hashes]:
-        """Numbers of the keys of consecutive rows, by level, and behind them the bits of the columns that rows lack.
+        """Numbers of the keys of consecutive rows, by level; as a last array the bits of the columns that rows lack.
 
         Parameters
         ----------
@@ -179,9 +180,9 @@ class KeyLayout:
         for below, next_level in pairwise(self.path(level)):
             if below == above:
                 break
-            own, upper = period.levels[below], len(period.levels[next_level].lacking)
-            periods, places = np.divmod(numbers, np.uint64(len(own.lacking)))
-            numbers = periods * np.uint64(upper) + own.above[places]
+            keys, keys_above = period.levels[below], period.levels[next_level]
+            periods, places = np.divmod(numbers, np.uint64(len(keys.lacking)))
+            numbers = periods * np.uint64(len(keys_above.lacking)) + keys.above[places]
         return numbers
 
 
@@ -194,11 +195,11 @@ class LevelKeys:
     keys : ndarray of shape (combinations,), uint64
         Number of each combination's key.
     above : ndarray of shape (keys,), uint64
-        Number of the key above each one; of owners their own.
+        Number of the key above each key; of an owner its number.
     lacking : ndarray of shape (keys,), uint16
-        As `codes_of_lacking` gives it: 0, or which levels the rows of what is no key lack.
+        0 for a key; for what stands for a missing key, which levels its rows lack, as `codes_of_lacking` gives it.
     rows_per_key : float
-        Rows of the others on average.
+        Rows of a key on average, missing ones left out.
     """
 
     keys: Hashes
@@ -234,29 +235,37 @@ def period_of(layout: KeyLayout) -> Period:
     """Keys of a period; a few periods are as long as the table."""
     sizes, alike = np.array(layout.sizes, np.int64), np.array(layout.keys, np.int64)
     members = np.array(layout.members, np.int64) if layout.members else np.ones(len(alike), np.int64)
-    counted_keys, counted_rows = int(alike.sum()), int(np.dot(np.repeat(alike, members), sizes))
+    counted_owners, counted_rows = int(alike.sum()), int(np.dot(np.repeat(alike, members), sizes))
     if not counted_rows:
-        only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint16), 1.0)
-        most = max(layout.ownerless, key=lambda pair: pair[1], default=(0, 0))
-        return Period(
-            np.ones(1, np.int64),
-            np.zeros(1, np.int32),
-            (only,) * (len(layout.above) + 1),
-            np.array(most[:1], np.uint64),
-        )
-    periods = -(-(layout.rows + sum(rows for _, rows in layout.ownerless)) // LONGEST_PERIOD)
-    count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
-    owners = np.searchsorted(np.cumsum(alike), (np.arange(count) + 0.5) * (counted_keys / count))
-    counts, starts = members[owners], np.cumsum(members) - members
-    owner_of = np.repeat(np.arange(count), counts)
-    combinations = np.arange(len(owner_of)) + np.repeat(starts[owners] - np.cumsum(counts) + counts, counts)
+        return _period_without_owners(layout)
+    table_rows = layout.rows + sum(rows for _, rows in layout.ownerless)
+    periods = -(-table_rows // LONGEST_PERIOD)
+    owners = max(1, round(layout.rows / periods * counted_owners / counted_rows))
+    # Counted owners at even distances: each comes as often as its share says.
+    templates = np.searchsorted(np.cumsum(alike), (np.arange(owners) + 0.5) * (counted_owners / owners))
+    return _combinations_of(layout, sizes, members, templates).with_ownerless(layout).period(layout)
+
+
+def _period_without_owners(layout: KeyLayout) -> Period:
+    """A period of one row, whose keys are all missing; what it lacks is what most rows lack."""
+    keys = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint16), 1.0)
+    bits, _ = max(layout.ownerless, key=lambda pair: pair[1], default=(0, 0))
+    levels = (keys,) * (len(layout.above) + 1)
+    return Period(np.ones(1, np.int64), np.zeros(1, np.int32), levels, np.array([bits], np.uint64))
+
+
+def _combinations_of(layout: KeyLayout, sizes: Ints, members: Ints, templates: Ints) -> _Combinations:
+    """Combinations of the owners of a period, each of whom is like the counted owner that is its template."""
+    counts, starts = members[templates], np.cumsum(members) - members
+    owners = np.repeat(np.arange(len(templates)), counts)
+    inside = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    counted = np.repeat(starts[templates], counts) + inside
     numbers = []
     for places in map(np.array, layout.places):
-        of_owner = np.maximum.reduceat(places, starts)[owners] + 1
-        numbers.append((np.cumsum(of_owner) - of_owner)[owner_of] + places[combinations])
-    missing = np.array(layout.missing or (0,) * len(sizes), np.uint64)[combinations]
-    owned = _Combinations(sizes[combinations], np.stack([*numbers, owner_of]), missing)
-    return owned.with_ownerless(layout).period(layout)
+        keys = np.maximum.reduceat(places, starts)[templates] + 1  # of each owner
+        numbers.append((np.cumsum(keys) - keys)[owners] + places[counted])
+    missing = np.array(layout.missing or (0,) * len(sizes), np.uint64)[counted]
+    return _Combinations(sizes[counted], np.stack([*numbers, owners]), missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,25 +286,27 @@ class _Combinations:
     numbers: NDArray[np.int64]
     missing: Bits
 
-    def followed_by(self, other: _Combinations) -> _Combinations:
-        """These combinations, and further ones."""
-        numbers = np.append(self.numbers, other.numbers, axis=1)
-        return _Combinations(np.append(self.rows, other.rows), numbers, np.append(self.missing, other.missing))
+    def followed_by(self, further: _Combinations) -> _Combinations:
+        """These combinations, and further ones behind them."""
+        numbers = np.append(self.numbers, further.numbers, axis=1)
+        return _Combinations(np.append(self.rows, further.rows), numbers, np.append(self.missing, further.missing))
 
     def with_ownerless(self, layout: KeyLayout) -> _Combinations:
-        """These, and those of rows that have no owner, in their share.
+        """These combinations, and those of rows without an owner, as often as in the table.
 
-        Such rows have keys of these combinations, but for levels of which they lack all columns.
+        Where such rows have keys of some levels, these are keys of owners; what they lack has numbers of its own.
         """
-        every = self
+        combinations = self
         for bits, rows in layout.ownerless:
             wanted = min(rows / layout.rows * float(self.rows.sum()), LONGEST_PERIOD)
             lacks = np.array(layout.lacking(np.array([bits], np.uint64)))
-            own = self._of_no_key(wanted) if lacks.all() else self._spread(bits, wanted)
-            new = every.numbers.max(axis=1, keepdims=True) + 1 + np.arange(len(own.rows))
-            numbers = np.where(lacks, new, own.numbers)
-            every = every.followed_by(_Combinations(own.rows, numbers, own.missing | np.uint64(bits)))
-        return every
+            ownerless = self._of_no_key(wanted) if lacks.all() else self._spread(bits, wanted)
+            unused = combinations.numbers.max(axis=1, keepdims=True) + 1 + np.arange(len(ownerless.rows))
+            numbers = np.where(lacks, unused, ownerless.numbers)
+            combinations = combinations.followed_by(
+                _Combinations(ownerless.rows, numbers, ownerless.missing | np.uint64(bits))
+            )
+        return combinations
 
     def _of_no_key(self, rows: float) -> _Combinations:
         """Rows of one combination each."""
@@ -303,7 +314,7 @@ class _Combinations:
         return _Combinations(np.ones(len(places), np.int64), self.numbers[:, places], self.missing[places])
 
     def _spread(self, bits: int, rows: float) -> _Combinations:
-        """Rows spread over these combinations, or those that lack nothing else than some bits where there are such."""
+        """Rows spread over these combinations: over those that lack nothing beside the bits, if there are such."""
         fits = (self.missing & ~np.uint64(bits)) == 0
         weights = self.rows * fits if fits.any() else self.rows
         stops = np.round(np.cumsum(weights) * (rows / float(weights.sum()))).astype(np.int64)
@@ -316,23 +327,23 @@ class _Combinations:
         levels, lacking = [], layout.lacking(self.missing)
         for level, keys in enumerate(self.numbers):
             above = layout.above[level] if level < len(layout.above) else level
-            # Rows that lack a key say nothing of what it belongs to.
+            # A key belongs to the one above that its rows have: rows that lack one of both come last, and say nothing.
             order = np.lexsort((lacking[above], lacking[level], keys))
             firsts = order[np.unique(keys[order], return_index=True)[1]]
-            upper, codes = self.numbers[above][firsts], codes_of_lacking(lacking, level)[firsts]
+            keys_above, codes = self.numbers[above][firsts], codes_of_lacking(lacking, level)[firsts]
             rows = np.bincount(keys, self.rows)[codes == 0]
             per_key = float(rows.sum()) / max(len(rows), 1)
-            levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), codes, per_key))
+            levels.append(LevelKeys(keys.astype(np.uint64), keys_above.astype(np.uint64), codes, per_key))
         combinations = np.repeat(np.arange(len(self.rows), dtype=np.int32), self.rows)
         return Period(np.cumsum(self.rows), combinations, tuple(levels), self.missing)
 
 
 @lru_cache(maxsize=16)
 def _owners_of(layout: KeyLayout) -> NDArray[np.int64]:
-    """Owner of each combination of a period, numbered from 0 on: that of a key that its rows have."""
+    """Owner of each combination of a period, numbered from 0 on: that of any key that its rows have."""
     period = period_of(layout)
     owners = [layout.numbers_above(level.keys, place, len(layout.above)) for place, level in enumerate(period.levels)]
-    # What rows that lack an owner have instead of it has a larger number than all owners.
+    # A missing owner has a larger number than all owners, so the least one is that of a key.
     return np.unique(np.min(owners, axis=0), return_inverse=True)[1]
 
 
@@ -347,7 +358,7 @@ def _key_after_key(layout: KeyLayout, seed: int) -> tuple[NDArray[np.int64], NDA
 
 
 def codes_of_lacking(lacking: Sequence[NDArray[np.bool_]], level: int) -> NDArray[np.uint16]:
-    """Code of which levels rows lack, of those that lack one of them; 0 for others.
+    """For rows that lack the keys of a level, a code for all levels that they lack; 0 for rows that have them.
 
     Parameters
     ----------
@@ -363,14 +374,13 @@ def codes_of_lacking(lacking: Sequence[NDArray[np.bool_]], level: int) -> NDArra
 
 
 def _are_numbered(layout: KeyLayout) -> bool:
-    """Return whether the keys of each owner have the numbers from 0 on, each of them, at each level."""
+    """Return whether the keys of each owner are numbered from 0 on without gaps, at each level."""
     owners = np.repeat(np.arange(len(layout.members)), layout.members)
-    for own in map(np.array, layout.places):
-        pairs = np.unique(np.stack((owners, own)), axis=1)
-        starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
-        if not np.array_equal(
-            pairs[1], np.arange(len(pairs[1])) - np.repeat(starts, np.diff(starts, append=len(pairs[1])))
-        ):
+    for places in map(np.array, layout.places):
+        owners_of_keys, numbers = np.unique(np.stack((owners, places)), axis=1)
+        starts = np.flatnonzero(np.diff(owners_of_keys, prepend=-1))
+        counts = np.diff(starts, append=len(numbers))
+        if not np.array_equal(numbers, np.arange(len(numbers)) - np.repeat(starts, counts)):
             return False
     return True
 
@@ -402,63 +412,77 @@ class KeyCounts:
 
     @classmethod
     def of(cls, levels: Sequence[Sequence[Hashes]], above: Sequence[int] = ()) -> KeyCounts:
-        """Counts of rows by hashes of their columns, 0 for missing values, by level; the last level is that of owners.
+        """Counts of the rows of a table.
 
-        The first column of each level tells its keys apart.
+        Parameters
+        ----------
+        levels : sequence of sequence of ndarray of shape (rows,), uint64
+            Hashes of the columns of each level, 0 for missing values; the last level is that of owners. The first
+            column of a level tells its keys apart.
+        above : sequence of int
+            As for `KeyLayout`.
         """
         bits, owners = np.zeros(len(levels[0][0]), np.uint64), levels[-1][0]
         for place, column in enumerate(column for level in levels for column in level):
             bits |= (column == 0).astype(np.uint64) << np.uint64(place)
         present = owners != 0
-        hashes, own_bits = {len(above): owners[present]}, bits[present]
+        hashes, bits_of_owned = {len(above): owners[present]}, bits[present]
         for level in reversed(range(len(above))):
-            own = levels[level][0][present]
-            # What is no key is told apart by the key above it, which a row may lack as well, and by what rows lack.
-            belonging = np.where(own == 0, hashes[above[level]] ^ mixed(own_bits, 2), hashes[len(above)])
-            hashes[level] = mixed(own ^ mixed(belonging, 0), 1)
-        for near in low_hashes(hashes[len(above)]):
-            of_near = np.stack([*(level[near] for level in hashes.values()), own_bits[near]])
-            counts = _added(of_near, np.ones(len(near), np.int64))
+            keys = levels[level][0][present]
+            # Missing keys are told apart by the key above, which a row may lack as well, and by what rows lack.
+            belonging = np.where(keys == 0, hashes[above[level]] ^ mixed(bits_of_owned, 2), hashes[len(above)])
+            hashes[level] = mixed(keys ^ mixed(belonging, 0), 1)
+        for low in low_hashes(hashes[len(above)]):
+            combinations = np.stack([*(level[low] for level in hashes.values()), bits_of_owned[low]])
+            counts = _added(combinations, np.ones(len(low), np.int64))
             if len(counts[1]) == COUNTED_KEYS:
                 break
-        others = np.unique(bits[~present], return_counts=True)
-        return cls(*counts, len(own_bits), np.stack([one.astype(np.uint64) for one in others]), tuple(above))
+        ownerless, rows = np.unique(bits[~present], return_counts=True)
+        return cls(*counts, len(bits_of_owned), np.stack([ownerless, rows.astype(np.uint64)]), tuple(above))
 
     def merge(self, other: KeyCounts) -> KeyCounts:
         """Counts of both sets of rows."""
         hashes, rows = np.concatenate((self.hashes, other.hashes), axis=1), np.concatenate((self.rows, other.rows))
         bits, counts = np.concatenate((self.ownerless, other.ownerless), axis=1)
-        others = _added(bits[None], counts.astype(np.int64))
-        ownerless = np.stack([others[0][0], others[1].astype(np.uint64)])
+        (bits, *_), totals = _added(bits[None], counts.astype(np.int64))
+        ownerless = np.stack([bits, totals.astype(np.uint64)])
         return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows, ownerless, self.above)
 
     def layout(self, group: str, columns: Sequence[Sequence[str]]) -> KeyLayout:
         """Distribution of rows per key, without the hashes, given the columns of each level that were counted."""
         ownerless = tuple((int(bits), int(rows)) for bits, rows in self.ownerless.T)
-        names, missing = tuple(map(tuple, columns)), self.hashes[-1]
-        if not self.above and not missing.any():
-            sizes, keys = (tuple(one.tolist()) for one in np.unique(self.rows, return_counts=True))
-            return KeyLayout(group, (), self.all_rows, sizes, keys, columns=names, ownerless=ownerless)
-        owners, counts = np.unique(self.hashes[0], return_inverse=True)[1], len(self.rows)
-        if counts == COUNTED_KEYS and owners.any():  # the combinations of the last one may not all be there
-            counts = int(np.searchsorted(owners, owners[-1]))
-        owners, rows = owners[:counts], self.rows[:counts]
+        names, lacks_any = tuple(map(tuple, columns)), bool(self.hashes[-1].any())
+        layout = KeyLayout(group, self.above, self.all_rows, columns=names, ownerless=ownerless)
+        if not self.above and not lacks_any:
+            sizes, owners_alike = np.unique(self.rows, return_counts=True)
+            return replace(layout, sizes=tuple(sizes.tolist()), keys=tuple(owners_alike.tolist()))
+        owners, count = np.unique(self.hashes[0], return_inverse=True)[1], len(self.rows)
+        if count == COUNTED_KEYS and owners.any():  # the combinations of the last owner may not all be counted
+            count = int(np.searchsorted(owners, owners[-1]))
+        owners, rows = owners[:count], self.rows[:count]
         order = np.lexsort((owners, np.bincount(owners, rows)[owners]))
-        owners, hashes = owners[order], self.hashes[:, order]
-        starts = np.flatnonzero(np.diff(owners, prepend=-1))
-        members = np.diff(starts, append=counts)
-        places = []
-        for own in hashes[-2:0:-1]:
-            _, firsts, which = np.unique(own, return_index=True, return_inverse=True)
-            numbers = np.argsort(np.argsort(firsts))[which]
-            places.append(tuple((numbers - np.repeat(numbers[starts], members)).tolist()))
-        sizes, keys, counted = tuple(rows[order].tolist()), (1,) * len(starts), tuple(members.tolist())
-        tree = KeyLayout(group, self.above, self.all_rows, sizes, keys, counted, tuple(places), names)
-        return replace(tree, missing=tuple(hashes[-1].tolist()) if missing.any() else (), ownerless=ownerless)
+        hashes = self.hashes[:, order]
+        starts = np.flatnonzero(np.diff(owners[order], prepend=-1))
+        members = np.diff(starts, append=count)
+        return replace(
+            layout,
+            sizes=tuple(rows[order].tolist()),
+            keys=(1,) * len(starts),
+            members=tuple(members.tolist()),
+            places=tuple(_places_in_owner(keys, starts, members) for keys in hashes[-2:0:-1]),
+            missing=tuple(hashes[-1].tolist()) if lacks_any else (),
+        )
+
+
+def _places_in_owner(keys: Hashes, starts: Ints, members: Ints) -> tuple[int, ...]:
+    """Number of each combination's key among those of its owner, from 0 on, in the order in which they come."""
+    _, firsts, which = np.unique(keys, return_index=True, return_inverse=True)
+    numbers = np.argsort(np.argsort(firsts))[which]
+    return tuple((numbers - np.repeat(numbers[starts], members)).tolist())
 
 
 def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
-    """Yield rows with low hashes, then more of them, and at last all rows: for who needs few keys of many."""
+    """Yield rows with low hashes, then more of them, and at last all rows: mostly the first ones hold enough keys."""
     rows = FEW_ROWS
     while rows < len(hashes):
         yield np.flatnonzero(hashes < np.uint64(2**64 * rows // len(hashes)))
@@ -468,8 +492,8 @@ def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
     """The smallest different combinations of hashes, and the sums of their rows."""
-    unlike = [one for one in hashes if one.any()]  # one array is quicker to order
-    order = np.argsort(unlike[0]) if len(unlike) == 1 else np.lexsort(hashes[::-1])
+    ordering = [level for level in hashes if level.any()]
+    order = np.argsort(ordering[0]) if len(ordering) == 1 else np.lexsort(hashes[::-1])  # a single one is quicker
     hashes, rows = hashes[:, order], rows[order]
     is_first = np.append(True, (hashes[:, 1:] != hashes[:, :-1]).any(axis=0))[: len(rows)]
     firsts = np.flatnonzero(is_first)
@@ -492,18 +516,18 @@ def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
     """
     plain = {name: plain_values_of(column) for name, column in columns.items()}
     codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
-    codes = {name: one for name, one in codes.items() if len(one.texts) > MOST_ALIKE and one.come_back(whole=whole)}
-    keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
-    looked = [*keys]
-    codes = {name: one for name, one in codes.items() if name in keys or len(one.texts) > MOST_CODES}
-    for name, one in codes.items():
-        if name not in keys and _has_one_form(one.texts):
-            beside = next((key for key in looked if _belong(one, codes[key])), None)
-            keys |= {name: f'numbers that belong to "{beside}"'} if beside else {}
-    for name, one in codes.items():
-        if name not in keys and _are_names(one.texts):
-            beside = next((key for key in looked if _name_each(one, codes[key])), None)
-            keys |= {name: f'names that belong to "{beside}"'} if beside else {}
+    candidates = {
+        name: column
+        for name, column in codes.items()
+        if len(column.texts) > MOST_ALIKE and column.come_back(whole=whole)
+    }
+    keys = {name: look for name, column in candidates.items() if (look := _look_of(column.texts))}
+    by_look = [*keys]
+    for what, look_alike, belong in (("numbers", _has_one_form, _belong), ("names", _are_names, _name_each)):
+        for name, column in candidates.items():
+            if name not in keys and len(column.texts) > MOST_CODES and look_alike(column.texts):
+                key = next((key for key in by_look if belong(column, candidates[key])), "")
+                keys |= {name: f'{what} that belong to "{key}"'} if key else {}
     return {name: keys[name] for name in columns if name in keys}
 
 
@@ -578,17 +602,17 @@ def _name_each(names: Codes, key: Codes) -> bool:
     return len(names.texts) >= NEARLY_AS_MANY * len(key.texts) and _determines(key, names)
 
 
-def _determines(first: Codes, other: Codes) -> bool:
-    """Return whether rows with the same value of a column have the same of another one.
+def _determines(column: Codes, dependent: Codes) -> bool:
+    """Return whether rows with the same value of a column have the same value of the dependent.
 
-    Only values that come back count: where each is in one row, as in a sample of a long table, every column would
+    Only values that come back count: where each is in a single row, as in a sample of a long table, every column would
     determine every other.
     """
-    present = (first.numbers >= 0) & (other.numbers >= 0)
-    numbers, other_numbers = first.numbers[present], other.numbers[present]
-    repeated = np.bincount(numbers, minlength=len(first.texts)) > 1
-    again = repeated[numbers]
-    pairs = len(np.unique(numbers[again] * len(other.texts) + other_numbers[again]))
+    present = (column.numbers >= 0) & (dependent.numbers >= 0)
+    numbers, dependent_numbers = column.numbers[present], dependent.numbers[present]
+    repeated = np.bincount(numbers, minlength=len(column.texts)) > 1
+    of_repeated = repeated[numbers]
+    pairs = len(np.unique(numbers[of_repeated] * len(dependent.texts) + dependent_numbers[of_repeated]))
     return LEAST_REPEATED <= pairs <= ONE_TO_ONE * int(repeated.sum())
 
 
@@ -599,12 +623,12 @@ def _belong(column: Codes, key: Codes) -> bool:
 
 
 def trees_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) -> dict[str, tuple[KeyLayout, int]]:
-    """For each column of keys the levels of its group, named by the first column of the finest keys, and its own.
+    """For each column of keys the layout of its group, and the column's level there.
 
     Columns that determine each other in a sample have the same level of the same group. A group is a tree, in which
-    the keys of each level determine those of the level above it, such as cards and accounts their customer. What keys
-    determine beside these, and has nearly as many values, such as a second thing that few customers share, has the
-    level of these keys.
+    the keys of each level determine those of the level above it, such as cards and accounts their customer. It has the
+    name of the first column of its finest keys. A column that keys of a tree determine as well, and that has nearly as
+    many values, such as a second number that few customers share, has the level of these keys.
 
     Parameters
     ----------
@@ -616,64 +640,68 @@ def trees_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) -> 
     codes = {name: Codes.of(plain_values_of(column)) for name, column in columns.items()}
 
     @cache
-    def determines(name: str, other: str) -> bool:
-        return (name, other) not in refuted and _determines(codes[name], codes[other])
+    def determines(name: str, dependent: str) -> bool:
+        return (name, dependent) not in refuted and _determines(codes[name], codes[dependent])
 
     firsts: dict[str, str] = {}
     for name in codes:
-        alike = (
-            first for first in dict.fromkeys(firsts.values()) if determines(name, first) and determines(first, name)
-        )
-        firsts[name] = next(alike, name)
-    remaining = dict.fromkeys(firsts.values())
-    above = {name: [other for other in remaining if other != name and determines(name, other)] for name in remaining}
+        different = dict.fromkeys(firsts.values())
+        equivalents = (first for first in different if determines(name, first) and determines(first, name))
+        firsts[name] = next(equivalents, name)
+    distinct = dict.fromkeys(firsts.values())
+    above = {name: [upper for upper in distinct if upper != name and determines(name, upper)] for name in distinct}
     finest_first = sorted(above, key=lambda name: -len(above[name]))
     next_above = {
-        name: next((other for other in finest_first[at + 1 :] if other in above[name]), name)
-        for at, name in enumerate(finest_first)
+        name: next((upper for upper in finest_first[place + 1 :] if upper in above[name]), name)
+        for place, name in enumerate(finest_first)
     }
     levels = _levels_of_trees(finest_first, next_above)
     groups = [layout.group for layout, _ in levels.values()]
-    for name in (name for name in remaining if groups.count(name) == 1):
-        least = len(codes[name].texts) / NEARLY_AS_MANY
-        below = [levels[other] for other in remaining if name in above[other] and len(codes[other].texts) <= least]
+    for name in (name for name in distinct if groups.count(name) == 1):
+        most = len(codes[name].texts) / NEARLY_AS_MANY
+        below = [levels[lower] for lower in distinct if name in above[lower] and len(codes[lower].texts) <= most]
         levels[name] = max(below, key=lambda key: key[1], default=levels[name])
     return {name: levels[first] for name, first in firsts.items()}
 
 
 def _levels_of_trees(names: Sequence[str], above: Mapping[str, str]) -> dict[str, tuple[KeyLayout, int]]:
-    """Levels of the group of each name, and its own, given the name above each one, later; owners are their own."""
+    """Layout of the group of each name, and its level, given the name above it; owners are above themselves.
+
+    A name comes before the one above it.
+    """
     owner: dict[str, str] = {}
     for name in reversed(names):
         owner[name] = name if above[name] == name else owner[above[name]]
     levels: dict[str, tuple[KeyLayout, int]] = {}
-    for one in dict.fromkeys(owner[name] for name in names):
-        group = [name for name in names if owner[name] == one]
+    for root in dict.fromkeys(owner[name] for name in names):
+        group = [name for name in names if owner[name] == root]
         layout = KeyLayout(group[0], tuple(group.index(above[name]) for name in group[:-1]))
         levels |= {name: (layout, level) for level, name in enumerate(group)}
     return levels
 
 
 def keys_that_determine(
-    columns: Mapping[str, Any], others: Mapping[str, Any], refuted: Claims = frozenset()
+    columns: Mapping[str, Any], dependents: Mapping[str, Any], refuted: Claims = frozenset()
 ) -> dict[str, str]:
-    """For each other column that keys determine in a sample, the column of keys with the fewest values that does.
+    """For each dependent that keys determine in a sample, the column of keys with the fewest values that does.
 
     Parameters
     ----------
-    columns, others : mapping of str to pyarrow.ChunkedArray
-        A sample of columns of keys, and of others.
+    columns : mapping of str to pyarrow.ChunkedArray
+        A sample of columns of keys.
+    dependents : mapping of str to pyarrow.ChunkedArray
+        The same rows of columns that keys may determine.
     refuted : set of (str, str)
         Columns of keys that do not determine another one, whatever the sample says.
     """
     codes = {name: Codes.of(plain_values_of(column)) for name, column in columns.items()}
     fewest_first = sorted(codes, key=lambda name: len(codes[name].texts))
     determined: dict[str, str] = {}
-    for other, column in others.items() if codes else ():
+    for name, column in dependents.items() if codes else ():
         texts = Codes.of(plain_values_of(column))
-        keys = (key for key in fewest_first if (key, other) not in refuted and _determines(codes[key], texts))
-        determined[other] = next(keys, "")
-    return {other: key for other, key in determined.items() if key}
+        keys = (key for key in fewest_first if (key, name) not in refuted and _determines(codes[key], texts))
+        determined[name] = next(keys, "")
+    return {name: key for name, key in determined.items() if key}
 
 
 def check_of(texts: list[str]) -> str:

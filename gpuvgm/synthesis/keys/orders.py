@@ -1,8 +1,7 @@
 """Orders: columns that nobody declared keys, though the rows of each value share a moment, as the lines of an order do.
 
-A moment of eight rows looks like a frequent one, and is the second at which somebody ordered. A sample of the rows,
-which may be in any order, tells which columns may be orders; all rows of the values with the smallest hashes must
-confirm it.
+A moment of eight rows looks like a frequent one, and is the second at which somebody ordered. A sample of the rows, in
+any order, shows which columns may be orders; all rows of the values with the smallest hashes must confirm it.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from gpuvgm.synthesis.bins import DAY, Rows, Unit, all_numbers
 from gpuvgm.synthesis.keys.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
 from gpuvgm.synthesis.keys.keys import LEAST_REPEATED, Hashes
 
-Moment = tuple[str, ...]  # a column of moments, or one of days and one of times of the day
-Orders = Mapping[str, tuple[Moment, ...]]  # columns whose values each have one moment, with these
+Moment = tuple[str, ...]  # a column of moments, or a column of days and a column of times of the day
+Orders = Mapping[str, tuple[Moment, ...]]  # moments by column whose values have a single one each
 LEAST_ROWS, MOST_ROWS = 1.2, 50.0  # of a value, on average
-CONSTANT = 0.995  # of the rows that repeat a value: of values that have one moment
-OWN = 0.8  # of the moments: those of one value
-LEAST_WITH = 0.5  # of the values, that have a moment
-LEAST_TIMES = 10  # of the day, or moments say no more than their dates
-MOST_LEFT_OUT = 64  # columns that a model leaves out, and that may be orders all the same
-MOST_PAIRS = 8  # of a column of days and one of times of the day
-PROBED = 1 << 14  # rows by which most columns are found to be none
-RUNNING = 0.9  # of the steps between values in the order of their moments: those that numbers rise by
-SAME_TIME = 0.5  # of a number: by which all are off at most that count time, such as seconds
+CONSTANT = 0.995  # least share of the rows that repeat a value and its moment, of those that repeat a value
+OF_ONE_VALUE = 0.8  # least share of the moments whose rows all have the same value
+LEAST_WITH = 0.5  # least share of the values that have a moment
+LEAST_TIMES = 10  # of the day: with fewer, moments say no more than their dates
+MOST_LEFT_OUT = 64  # columns that a model leaves out and that are tried all the same
+MOST_PAIRS = 8  # of a column of days and a column of times of the day
+PROBED = 1 << 14  # rows that already show of most columns that they are no orders
+RUNNING = 0.9  # least share of the steps, in the order of moments, by which numbers that run on do not fall
+SAME_TIME = 0.5  # numbers that count time, such as seconds, are off a straight line by so much at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +45,9 @@ class OrderEvidence:
     Parameters
     ----------
     values : dict of str to Evidence
-        By column that may be one of orders, on its moments.
+        By column that may be orders: whether its values determine its moments.
     moments : dict of tuple of str to Evidence
-        By moment, on all columns that may be of orders.
+        By moment: whether it determines the values of each column that may be orders.
     """
 
     values: Mapping[str, Evidence]
@@ -58,17 +57,30 @@ class OrderEvidence:
     def of(
         cls, columns: Mapping[str, FittedColumn], orders: Orders, rows: Rows, most: int = WITNESSES
     ) -> OrderEvidence:
-        """Evidence of some rows, given columns that may be orders, a column's rows on the host, and how many values."""
+        """Evidence of rows.
+
+        Parameters
+        ----------
+        columns : mapping of str to FittedColumn
+            The columns by name, but for those that the model leaves out.
+        orders : mapping of str to tuple of tuple of str
+            Columns that may be orders, with their moments.
+        rows : callable
+            Gives the rows of a column, on the host.
+        most : int
+            Values, and moments, whose rows are evidence: those with the smallest hashes.
+        """
         moments = _all_moments(orders.values())
         names = dict.fromkeys([*orders, *(name for moment in moments for name in moment)])
         hashes = {name: hashes_of_values(columns.get(name), rows(name)) for name in names}
         hashes_of_moments = {moment: _joined([hashes[name] for name in moment]) for moment in moments}
-        values = {
-            name: Evidence.of(hashes[name], [hashes_of_moments[moment].__getitem__ for moment in own], most)
-            for name, own in orders.items()
+        on_moments = {
+            name: Evidence.of(hashes[name], [hashes_of_moments[moment].__getitem__ for moment in moments_of_name], most)
+            for name, moments_of_name in orders.items()
         }
-        others = [hashes[name].__getitem__ for name in orders]
-        return cls(values, {moment: Evidence.of(own, others, most) for moment, own in hashes_of_moments.items()})
+        values = [hashes[name].__getitem__ for name in orders]
+        on_values = {moment: Evidence.of(of_rows, values, most) for moment, of_rows in hashes_of_moments.items()}
+        return cls(on_moments, on_values)
 
     def merge(self, other: OrderEvidence) -> OrderEvidence:
         """Evidence of both sets of rows."""
@@ -78,45 +90,55 @@ class OrderEvidence:
         )
 
     def confirmed(self, orders: Orders, least_rows: float = LEAST_ROWS) -> dict[str, tuple[Moment, ...]]:
-        """Those that are orders by this evidence, of the columns that it is on."""
+        """Columns that are orders by this evidence, with the moments that confirm it.
+
+        Parameters
+        ----------
+        orders : mapping of str to tuple of tuple of str
+            The columns that it is on, with their moments.
+        least_rows : float
+            Rows of a value on average, or the column has no orders.
+        """
         confirmed = dict[str, tuple[Moment, ...]]()
         for place, (name, moments) in enumerate(orders.items()):
             evidence = self.values[name]
             if least_rows <= evidence.rows.sum() / max(len(evidence.rows), 1) <= MOST_ROWS:
                 pairs = zip(moments, _are_constant(evidence), strict=True)
                 constant = [moment for moment, is_constant in pairs if is_constant]
-                own = [moment for moment in constant if _share_of_own(self.moments[moment], place) >= OWN]
-                confirmed |= {name: tuple(own)} if own else {}
+                shares = {moment: _share_of_one_value(self.moments[moment], place) for moment in constant}
+                kept = tuple(moment for moment, share in shares.items() if share >= OF_ONE_VALUE)
+                confirmed |= {name: kept} if kept else {}
         return confirmed
 
 
 def _joined(hashes: list[Hashes]) -> Hashes:
-    """Hashes of several values together, 0 where one of them is missing."""
+    """Hashes of the values of several columns together, 0 where one of them is missing."""
     joined = hashes[0]
-    for own in hashes[1:]:
-        joined = np.where((joined == NO_KEY) | (own == NO_KEY), NO_KEY, mixed(joined ^ mixed(own, 0), 1) | np.uint64(1))
+    for column in hashes[1:]:
+        together = mixed(joined ^ mixed(column, 0), 1) | np.uint64(1)
+        joined = np.where((joined == NO_KEY) | (column == NO_KEY), NO_KEY, together)
     return joined
 
 
 def _are_constant(evidence: Evidence) -> NDArray[np.bool_]:
-    """Mask of the columns that have one value in nearly all rows of a key, and any in most keys."""
-    repeats, known = evidence.rows - 1, evidence.lowest <= evidence.highest
-    several = (evidence.lowest < evidence.highest) @ repeats
-    are_constant: NDArray[np.bool_] = several <= (1 - CONSTANT) * (known @ repeats)
-    are_constant &= known.sum(axis=1) >= LEAST_WITH * len(repeats)
+    """Mask of the columns that are nearly always the same in all rows of a key, and not missing for most keys."""
+    repeats, has_value = evidence.rows - 1, evidence.lowest <= evidence.highest
+    differing = (evidence.lowest < evidence.highest) @ repeats
+    are_constant: NDArray[np.bool_] = differing <= (1 - CONSTANT) * (has_value @ repeats)
+    are_constant &= has_value.sum(axis=1) >= LEAST_WITH * len(repeats)
     return are_constant
 
 
-def _share_of_own(evidence: Evidence, place: int) -> float:
-    """Share of the moments that rows of one value have, by the place of the column of values."""
+def _share_of_one_value(evidence: Evidence, place: int) -> float:
+    """Share of the moments whose rows all have the same value, in the column of values at a place."""
     lowest, highest = evidence.lowest[place], evidence.highest[place]
     return float(np.count_nonzero(lowest == highest)) / max(len(lowest), 1)
 
 
 def hashes_of_values(column: FittedColumn | None, array: Any) -> Hashes:
-    """Hashes of values, as those of keys: the same for a value of the column wherever it comes, 0 for missing ones.
+    """Hashes of values, as those of keys: the same for a value wherever it comes, 0 for missing ones.
 
-    Of a column that the model leaves out there is none.
+    `column` is None where the model leaves it out.
     """
     if column is None or isinstance(column, PassthroughColumn):
         return PassthroughColumn.hashes(array)
@@ -150,16 +172,19 @@ def find_orders(
     moments = _moments_of(columns, rows)
     if not moments:
         return {}
-    few = rows.slice(0, PROBED)
-    numbers, of_few = numbers_of(columns, few), [own[:PROBED] for own in moments.values()]
-    names = [name for name in rows.column_names if _may_count(columns.get(name), numbers.get(name), of_few)]
+    probed = rows.slice(0, PROBED)
+    numbers, probed_moments = numbers_of(columns, probed), [moment[:PROBED] for moment in moments.values()]
+    names = [name for name in rows.column_names if _may_count(columns.get(name), numbers.get(name), probed_moments)]
     orders: Orders = {name: (*moments,) for name in names if name not in skipped}
-    orders = _not_refuted(columns, orders, few, least_repeated=0)
+    orders = _not_refuted(columns, orders, probed, least_repeated=0)
     return _not_refuted(columns, orders, rows, least_repeated=LEAST_REPEATED, least_rows=LEAST_ROWS if whole else 1.0)
 
 
 def columns_left_out(model: TableModel, schema: pa.Schema) -> list[str]:
-    """Columns of text and whole numbers that a model leaves out, such as dropped ones, and moments that it has."""
+    """Columns of text and whole numbers that a model leaves out, such as dropped ones, and its columns of datetimes.
+
+    Empty where it leaves none out or has no datetimes.
+    """
     moments, known = [column.name for column in model.numeric if is_datetime_type(column.type)], {*model.names}
     types: dict[str, Any] = {name: plain_type(schema.field(name).type) for name in schema.names if name not in known}
     left_out = [name for name, type_ in types.items() if is_text_type(type_) or pa.types.is_integer(type_)]
@@ -177,21 +202,30 @@ def numbers_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[str,
 
 
 def _moments_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[Moment, Floats]:
-    """Moments at many times of the day: columns of them, and days with times, each in nanoseconds."""
+    """Moments at many times of the day, in nanoseconds: columns of them, and columns of days with one of times."""
     types: dict[str, Any] = {name: column.type for name, column in columns.items() if isinstance(column, NumericColumn)}
     times = [name for name, type_ in types.items() if pa.types.is_time(type_)]
     days = [name for name, type_ in types.items() if is_moment_type(type_)]
     numbers = numbers_of({name: columns[name] for name in (*days, *times)}, rows)
-    different = {name: len(np.unique(own[~np.isnan(own)] % DAY)) for name, own in numbers.items()}
+    different = {name: len(np.unique(column[~np.isnan(column)] % DAY)) for name, column in numbers.items()}
     moments: dict[Moment, Floats] = {(name,): numbers[name] for name in days if different[name] >= LEAST_TIMES}
-    pairs = product(
-        [name for name in days if (name,) not in moments], [name for name in times if different[name] >= LEAST_TIMES]
-    )
+    only_days = [name for name in days if (name,) not in moments]
+    pairs = product(only_days, [name for name in times if different[name] >= LEAST_TIMES])
     return moments | {(day, time): numbers[day] + numbers[time] for day, time in islice(pairs, MOST_PAIRS)}
 
 
 def _may_count(column: FittedColumn | None, numbers: Floats | None, moments: Sequence[Floats]) -> bool:
-    """Return whether a column holds text, or whole numbers that do not count the time, as seconds do."""
+    """Return whether a column may number orders: text, or whole numbers that do not count the time, as seconds do.
+
+    Parameters
+    ----------
+    column : FittedColumn or None
+        The column; None where the model leaves it out.
+    numbers : ndarray of shape (rows,) or None
+        Its numbers in a sample, if it is a column of numbers.
+    moments : sequence of ndarray of shape (rows,)
+        The moments of the sample.
+    """
     if isinstance(column, CategoricalColumn):
         return is_text_type(column.value_type) or pa.types.is_integer(column.value_type)
     if numbers is None or not isinstance(column, NumericColumn):
@@ -200,13 +234,13 @@ def _may_count(column: FittedColumn | None, numbers: Floats | None, moments: Seq
         return False
     present = numbers[np.isfinite(numbers)]
     is_whole = bool(np.all(present == np.rint(present)))
-    return is_whole and not any(_counts_time(numbers, one) for one in moments)
+    return is_whole and not any(_counts_time(numbers, moment) for moment in moments)
 
 
 def _counts_time(numbers: Floats, moments: Floats) -> bool:
     """Return whether numbers lie on one straight line over moments."""
-    both = np.isfinite(numbers) & np.isfinite(moments)
-    x, y = moments[both], numbers[both]
+    present = np.isfinite(numbers) & np.isfinite(moments)
+    x, y = moments[present], numbers[present]
     if not len(x) or np.min(x) == np.max(x):
         return False
     first, last = int(np.argmin(x)), int(np.argmax(x))
@@ -217,14 +251,14 @@ def _counts_time(numbers: Floats, moments: Floats) -> bool:
 def _not_refuted(
     columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table, *, least_repeated: int, least_rows: float = 1.0
 ) -> Orders:
-    """Columns that may still be orders after some rows, of which so many repeat a value.
+    """Columns that may still be orders after rows, of which at least `least_repeated` repeat a value.
 
-    Without such a number few rows say nothing, as of a long table in any order.
+    Where that number is 0, columns of which hardly a row repeats a value stay: a few rows of a long table say nothing.
     """
     most = max(rows.num_rows, 1)
     evidence = OrderEvidence.of(columns, orders, lambda name: rows.column(name).combine_chunks(), most)
     confirmed = evidence.confirmed(orders, least_rows)
-    repeated = {name: int((one.rows - 1).sum()) for name, one in evidence.values.items()}
+    repeated = {name: int((of_values.rows - 1).sum()) for name, of_values in evidence.values.items()}
     remaining = {name: confirmed.get(name, ()) for name in orders if repeated[name] >= least_repeated}
     if not least_repeated:
         remaining |= {name: orders[name] for name in orders if repeated[name] < LEAST_REPEATED}
@@ -238,19 +272,18 @@ def without_amounts(columns: Mapping[str, FittedColumn], orders: Orders, rows: p
     of the most values stays.
     """
     hashes = {name: hashes_of_values(columns[name], rows.column(name).combine_chunks()) for name in orders}
-    firsts = {name: np.unique(own, return_index=True)[1] for name, own in hashes.items()}
-    moments = _all_moments(orders.values())
-    named = {name: columns[name] for name in [*orders, *(name for moment in moments for name in moment)]}
-    numbers, kept = numbers_of(named, rows), set[str]()
-    for moment in moments:
-        names, times = [name for name, own in orders.items() if moment in own], sum(numbers[one] for one in moment)
-        sure = [
-            name
-            for name in names
-            if name not in numbers or _run_on(numbers[name][firsts[name]], np.asarray(times)[firsts[name]])
-        ]
-        kept |= {*sure} or {max(names, key=lambda name: len(firsts[name]))}
-    return {name: own for name, own in orders.items() if name in kept}
+    firsts = {name: np.unique(of_rows, return_index=True)[1] for name, of_rows in hashes.items()}
+    all_moments = _all_moments(orders.values())
+    used = {name: columns[name] for name in [*orders, *(name for moment in all_moments for name in moment)]}
+    numbers, kept = numbers_of(used, rows), set[str]()
+    for moment in all_moments:
+        times = np.sum([numbers[name] for name in moment], axis=0)
+        names = [name for name, moments in orders.items() if moment in moments]
+        sure = {
+            name for name in names if name not in numbers or _run_on(numbers[name][firsts[name]], times[firsts[name]])
+        }
+        kept |= sure or {max(names, key=lambda name: len(firsts[name]))}
+    return {name: moments for name, moments in orders.items() if name in kept}
 
 
 def _run_on(numbers: Floats, moments: Floats) -> bool:
@@ -259,7 +292,7 @@ def _run_on(numbers: Floats, moments: Floats) -> bool:
 
 
 def _all_moments(of_orders: Iterable[Collection[Moment]]) -> dict[Moment, None]:
-    return dict.fromkeys(moment for own in of_orders for moment in own)
+    return dict.fromkeys(moment for moments in of_orders for moment in moments)
 
 
 # -- what is said of them
@@ -271,7 +304,7 @@ def describe_orders(model: TableModel, orders: Orders) -> str:
     proposed = [name for name in orders if name not in declared]
     if not proposed:
         return ""
-    moments = dict.fromkeys(name for moment in _all_moments(orders[own] for own in proposed) for name in moment)
+    moments = dict.fromkeys(name for moment in _all_moments(orders[key] for key in proposed) for name in moment)
     number = "a key" if len(proposed) == 1 else "keys"
     return (
         f"{listed(proposed)} may be {number}: rows with the same value share their {listed(moments)}; declare "
@@ -281,13 +314,14 @@ def describe_orders(model: TableModel, orders: Orders) -> str:
 
 def tell_of_orders(model: TableModel, orders: Orders) -> None:
     """Warn of columns that nobody declared and that may be keys."""
-    if told := describe_orders(model, orders):
-        warn(told, InferenceWarning, ("orders", *orders))
+    if text := describe_orders(model, orders):
+        warn(text, InferenceWarning, ("orders", *orders))
 
 
 def orders_of_file(orders: Any, model: TableModel) -> dict[str, tuple[Moment, ...]]:
     """Orders of a model file; raises ValueError where they are no columns of the model."""
     read = {name: tuple(map(tuple, moments)) for name, moments in dict(orders).items()}
-    if not {*model.names}.issuperset([*read, *(name for own in read.values() for moment in own for name in moment)]):
+    moments = _all_moments(read.values())
+    if not {*model.names}.issuperset([*read, *(name for moment in moments for name in moment)]):
         raise ValueError("its orders are no columns of the model")
     return read

@@ -1,11 +1,12 @@
-"""What all rows of a table hold of the form of an identifier, so that new values can be such as no row has.
+"""What all rows of a table hold of the form of an identifier, so that new values are such as no row has.
 
-No value is kept: of running numbers the largest, of letters and digits at fixed places which short parts occur.
+No value is kept: of running numbers the largest is known, of letters and digits at fixed places which parts occur.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import accumulate, groupby
@@ -42,38 +43,38 @@ CLASSES = {
     "-": f"{ascii_uppercase}{ascii_lowercase}{digits}-_",  # and for names of files
 }
 CODE, PART, NUMBER, CHECK = r"\c", r"\u", r"\n", r"\k"
-MOST_COMBINATIONS = 1 << 20  # of letters and digits in a window
-LEAST_COMBINATIONS = 1 << 15  # of one of many shapes
-MOST_WINDOWS, FEW_WINDOWS = 4, 2  # at the end of a shape, and of one of many
-MOST_PARTS = 1 << 12  # that no row has, of all patterns of a column
-MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
-ENDLESS = 1 << 96  # values, of which random ones are those of no row, as of random UUIDs
-ENOUGH = 4  # values for each row
-MOST_NUMBERED = 1 << 48  # values that are counted on: of a shape, 2^50 and more are told apart by their number
-KEPT_FREE = 2  # values for each new one, so that new ones do not tell which others there are
+MOST_COMBINATIONS = 1 << 20  # of the letters and digits of a window, each with a bit; patterns of a column share them
+LEAST_COMBINATIONS = 1 << 15  # of a window, however many patterns there are
+MOST_WINDOWS, FEW_WINDOWS = 4, 2  # of a pattern that is alone or one of a few, and of one of many
+MOST_PARTS = 1 << 12  # texts that no row has, of all patterns of a column together
+MOST_SHUFFLED = 1 << 62  # combinations that are shuffled, so that no two rows have the same
+ENDLESS = 1 << 96  # values: a random one, such as a random UUID, is surely that of no row
+ENOUGH = 4  # values that no row has for each row, or another window is tried
+MOST_NUMBERED = 1 << 48  # new values of a pattern: fewer than are shuffled, so that all differ
+KEPT_FREE = 2  # values without a row for each new one: if all were made, the rest would be those of the table
 LONGEST = 256  # letters of a shape
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Tokens of an identifier: classes of letters, codes, parts that no row has, numbers, check digits, fixed letters.
+    """Form of an identifier: tokens that are classes of letters, codes, numbers, check digits or fixed letters.
 
     Parameters
     ----------
     text : str
-        The tokens; those other than fixed letters stand behind a backslash.
+        The tokens. A backslash stands before the name of a class, a code or a number.
     codes : tuple of tuple of str
-        Texts to choose from for each code.
+        For each code the texts that it can be.
     weight : int
-        Share of the values that have this pattern, of those of all patterns.
+        Values that have this pattern: its share is in proportion to it.
     unseen : tuple of str
-        Texts that no row has at some places, from which is chosen there; empty where there are none.
+        Texts that no row has at neighbouring places; a new value has one of them there. Empty where none is known.
     first, stop : int
-        Those places: the first token, and that behind the last one.
+        These places: the first token, and the one behind the last.
     check : str
         Name of the check digits, one of `CHECKS`; empty without.
     equations : tuple of Equation
-        That the digits of all values fulfil.
+        Equations that the digits of all values fulfil.
     """
 
     text: str
@@ -93,12 +94,12 @@ class Pattern:
             raise ValueError("its pattern has tokens that are not known")
         if tokens.count(NUMBER) != numbers or tokens.count(CODE) != len(self.codes) or not all(self.codes):
             raise ValueError("its pattern has other tokens than codes and numbers")
-        if not numbers and any(len({len(one.encode()) for one in texts}) > 1 for texts in self.codes):
+        if not numbers and any(len({len(code.encode()) for code in texts}) > 1 for texts in self.codes):
             raise ValueError("the codes of its pattern are not equally long")
         lengths = {len(text) for text in self.unseen} | {self.stop - self.first if self.unseen else 0}
         if self.stop > len(tokens) or len(lengths) > 1 or CODE in tokens[self.first : self.stop]:
             raise ValueError("the parts that no row has are none of its pattern")
-        if self.check not in ("", *CHECKS) or any(not one.fits(self.bytes) for one in self.equations):
+        if self.check not in ("", *CHECKS) or not all(equation.fits(self.bytes) for equation in self.equations):
             raise ValueError("its check digits are not those of its pattern")
         if self.check and not all(0 <= place < self.bytes for place in self.closing):
             raise ValueError("its pattern has no place for check digits")
@@ -201,46 +202,36 @@ class Pattern:
         """How many values are made of it: half of those that no row has, so that they do not tell the others."""
         return min(self.room // KEPT_FREE, MOST_NUMBERED)
 
-    def lacking(self, other: Pattern) -> SeenShape:
-        """What rows hold by which this pattern became the other one."""
-        unseen, equations = {*other.unseen}, {*other.equations}
-        wrong = [one not in equations for one in self.equations]
-        parts = [text not in unseen for text in self.unseen]
-        packed = [np.packbits(np.array(one, np.bool_)).tobytes() for one in (parts, wrong)]
-        return SeenShape(0, (packed[0],), packed[1])
+    def lacking(self, refined: Pattern) -> SeenShape:
+        """What rows must hold, so that this pattern is refined to that one."""
+        unseen, equations = {*refined.unseen}, {*refined.equations}
+        occurs = [text not in unseen for text in self.unseen]
+        is_wrong = [equation not in equations for equation in self.equations]
+        return SeenShape(0, (_packed(occurs),), _packed(is_wrong))
 
     def longer(self, more: int) -> Pattern:
         """The pattern without its part, with more letters or digits behind the last one that is no check digit."""
-        whole_one = replace(self, unseen=(), first=0, stop=0)
-        tokens = whole_one.tokens
-        place = max((at + 1 for at, token in enumerate(tokens) if token[1:] in CLASSES), default=len(tokens))
-        token = tokens[place - 1] if place and tokens[place - 1][1:] in CLASSES else r"\0"
-        at = whole_one.spans[place - 1][1] if place else 0
-        plain = _tokens_of(self.text)
-        text = "".join((*plain[:place], *[r"\0" if token == r"\1" else token] * more, *plain[place:]))
-        return replace(whole_one, text=text, equations=tuple(one.stretched(at, more) for one in self.equations))
+        whole_pattern = replace(self, unseen=(), first=0, stop=0)
+        tokens = whole_pattern.tokens
+        end = max((place + 1 for place, token in enumerate(tokens) if token[1:] in CLASSES), default=len(tokens))
+        token = tokens[end - 1] if end and tokens[end - 1][1:] in CLASSES else r"\0"
+        added = [r"\0" if token == r"\1" else token] * more
+        written = _tokens_of(self.text)
+        first_byte = whole_pattern.spans[end - 1][1] if end else 0
+        equations = tuple(equation.stretched(first_byte, more) for equation in self.equations)
+        return replace(whole_pattern, text="".join((*written[:end], *added, *written[end:])), equations=equations)
 
     def texts(self, counter: NDArray[np.uint64], name: str, seed: int, number: Any = None) -> pa.Array[Any]:
         """Texts by their numbers, of a running number those that are passed; no two the same while there are enough."""
         parts: list[Any] = _drawn_texts(self.choices, counter, name, seed)
         if number is not None:
             parts[self.tokens.index(NUMBER)] = number
-        joined = list[Any]()
-        for is_fixed, group in groupby(parts, lambda part: isinstance(part, str)):
-            neighbours = [*group]
-            joined += ["".join(neighbours)] if is_fixed else neighbours
-        if all(isinstance(part, str) for part in joined):
-            joined = [pa.array(["".join(joined)] * len(counter), pa.string())]
-        texts: pa.Array[Any] = pc.binary_join_element_wise(*joined, "")
+        texts = _joined(parts, len(counter))
         if not self.closing:
             return texts
         letters = letters_of(texts.cast(pa.large_binary()), self.bytes).copy()
-        words = philox_words(counter, column_number(f"{name}/check"), seed)[0]
-        self.close(letters, words)
-        offsets = np.arange(len(letters) + 1, dtype=np.int32) * letters.shape[1]
-        buffers: Any = [None, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes())]
-        closed: pa.Array[Any] = pa.Array.from_buffers(pa.string(), len(letters), buffers)
-        return closed
+        self.close(letters, philox_words(counter, column_number(f"{name}/check"), seed)[0])
+        return _texts_of(letters)
 
     def close(self, letters: Bytes, words: NDArray[np.uint64]) -> None:
         """Write the check digits into letters, shape (texts, bytes); of several that are right the words choose."""
@@ -272,9 +263,10 @@ def _choice(token: str, codes: Any, unseen: tuple[str, ...]) -> tuple[str, ...]:
 def _drawn_texts(
     choices: list[tuple[str, ...]], counter: NDArray[np.uint64], name: str, seed: int
 ) -> list[pa.Array[Any] | str]:
-    """Texts of rows from the choices at each place, no two rows the same while there are enough; one where all agree.
+    """Texts at each place, one for each row, or a single text where there is no choice.
 
-    The places at the end, as many as have fewer than 2^62 combinations, are shuffled together; those before are drawn.
+    The last places, as many as have at most 2^62 combinations, are shuffled together, so that no two rows are the same
+    while there are enough; those before are drawn.
     """
     count, first = 1, len(choices)
     while first and count * max(len(choices[first - 1]), 1) <= MOST_SHUFFLED:
@@ -291,9 +283,29 @@ def _drawn_texts(
             ranks, digit = np.divmod(ranks, size)
         else:
             digit = philox_words(counter, column_number(f"{name}/{position}"), seed)[0] * size >> np.uint64(32)
-        places: Any = pa.array(digit)
-        texts.append(pa.array(choice, pa.string()).take(places))
+        indices: Any = pa.array(digit)
+        texts.append(pa.array(choice, pa.string()).take(indices))
     return texts[::-1]
+
+
+def _joined(parts: list[Any], rows: int) -> pa.Array[Any]:
+    """Texts of rows that consist of parts: arrays, or the same text in all rows."""
+    joined = list[Any]()
+    for is_fixed, group in groupby(parts, lambda part: isinstance(part, str)):
+        neighbours = [*group]
+        joined += ["".join(neighbours)] if is_fixed else neighbours
+    if all(isinstance(part, str) for part in joined):
+        return pa.array(["".join(joined)] * rows, pa.string())
+    texts: pa.Array[Any] = pc.binary_join_element_wise(*joined, "")
+    return texts
+
+
+def _texts_of(letters: Bytes) -> pa.Array[Any]:
+    """Texts by their bytes, shape (texts, bytes)."""
+    offsets = np.arange(len(letters) + 1, dtype=np.int32) * letters.shape[1]
+    buffers: Any = [None, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes())]
+    texts: pa.Array[Any] = pa.Array.from_buffers(pa.string(), len(letters), buffers)
+    return texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,16 +338,21 @@ class SeenShape:
     @classmethod
     def of(cls, letters: Bytes, pattern: Pattern, most: int) -> SeenShape:
         """What texts of the pattern hold, given their bytes, and the most combinations of a window."""
-        wrong = np.packbits(np.array([not one.holds(letters).all() for one in pattern.equations], np.bool_)).tobytes()
+        wrong = _packed([not equation.holds(letters).all() for equation in pattern.equations])
         if pattern.unseen:
             return cls(len(letters), (_seen_texts(letters, pattern),), wrong)
         windows = pattern.windows(most) if pattern.values < ENDLESS else ()
         return cls(len(letters), tuple(_seen_combinations(letters, pattern, window) for window in windows), wrong)
 
 
-def _either(part: bytes, other: bytes) -> bytes:
-    """The bits that are set in one of both."""
-    return np.bitwise_or(np.frombuffer(part, np.uint8), np.frombuffer(other, np.uint8)).tobytes()
+def _packed(mask: Iterable[bool]) -> bytes:
+    """A bit for each entry of a mask."""
+    return np.packbits(np.array([*mask], np.bool_)).tobytes()
+
+
+def _either(first: bytes, second: bytes) -> bytes:
+    """The bits that are set in the first or the second part."""
+    return np.bitwise_or(np.frombuffer(first, np.uint8), np.frombuffer(second, np.uint8)).tobytes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,13 +375,15 @@ class SeenValues:
 
     def merge(self, other: SeenValues) -> SeenValues:
         """What both sets of rows hold."""
-        largest = max((one.largest for one in (self, other) if one.largest is not None), default=None)
-        both = tuple(map(SeenShape.merge, self.shapes, other.shapes)) if self.shapes and other.shapes else ()
-        return SeenValues(largest, max(self.longest, other.longest), both or self.shapes or other.shapes)
+        largest = max((values.largest for values in (self, other) if values.largest is not None), default=None)
+        shapes = self.shapes or other.shapes
+        if self.shapes and other.shapes:
+            shapes = tuple(map(SeenShape.merge, self.shapes, other.shapes))
+        return SeenValues(largest, max(self.longest, other.longest), shapes)
 
     @classmethod
     def of(cls, patterns: tuple[Pattern, ...], values: pa.Array[Any]) -> SeenValues:
-        """What some rows hold."""
+        """What values hold of the patterns; of values that are no text, the largest."""
         plain: Any = plain_values_of(values).drop_null()
         if not len(plain):
             return cls()
@@ -376,11 +395,13 @@ class SeenValues:
             numbers = pc.extract_regex(texts, patterns[0].expression).drop_null().field("number").cast(pa.int64())
             return cls(pc.max(numbers).as_py(), longest)
         lengths: Any = pc.binary_length(texts)
-        most, rows = combinations_of(len(patterns)), dict[int, Bytes]()
+        letters = dict[int, Bytes]()
         for length in {pattern.bytes for pattern in patterns}:
-            is_so = pc.equal(lengths, pa.scalar(length, pa.int64()))
-            rows[length] = letters_of(texts.filter(is_so).cast(pa.large_binary()), length)
-        return cls(None, longest, tuple(SeenShape.of(_of_shape(rows[one.bytes], one), one, most) for one in patterns))
+            has_length = pc.equal(lengths, pa.scalar(length, pa.int64()))
+            letters[length] = letters_of(texts.filter(has_length).cast(pa.large_binary()), length)
+        most = combinations_of(len(patterns))
+        shapes = (SeenShape.of(_of_shape(letters[shape.bytes], shape), shape, most) for shape in patterns)
+        return cls(None, longest, tuple(shapes))
 
 
 def combinations_of(patterns: int) -> int:
@@ -397,23 +418,19 @@ def letters_of(rows: Any, length: int) -> Bytes:
 
 
 def _of_shape(letters: Bytes, pattern: Pattern) -> Bytes:
-    """Those of some texts that have a shape, but for what its codes and check digits are."""
-    places = dict[str, list[int]]()
+    """The texts of a shape, whatever their codes and check digits, which are compared elsewhere or made anew."""
+    places_by_class: dict[str, list[int]] = {}
+    fixed: dict[int, int] = {}
     for token, (first, _) in zip(pattern.tokens, pattern.spans, strict=True):
-        places.setdefault(token, []).append(first)
-    fixed = [
-        (first + at, byte)
-        for token, (first, _) in zip(pattern.tokens, pattern.spans, strict=True)
-        if len(token) == 1
-        for at, byte in enumerate(token.encode())
-    ]
+        if len(token) == 1:
+            fixed |= {first + at: byte for at, byte in enumerate(token.encode())}
+        elif token[1:] in CLASSES:
+            places_by_class.setdefault(token[1], []).append(first)
     if fixed:
-        where, wanted = (np.array(part) for part in zip(*fixed, strict=True))
-        letters = letters[(letters[:, where] == wanted.astype(np.uint8)).all(axis=1)]
-    for token, own in places.items():
-        if token[1:] in CLASSES:
-            matches = _members(token[1])[letters[:, own]].all(axis=1)
-            letters = letters if matches.all() else letters[matches]
+        letters = letters[(letters[:, [*fixed]] == np.array([*fixed.values()], np.uint8)).all(axis=1)]
+    for name, places in places_by_class.items():
+        matches = _members(name)[letters[:, places]].all(axis=1)
+        letters = letters if matches.all() else letters[matches]  # most often all match, and nothing is copied
     return letters
 
 
@@ -426,21 +443,23 @@ def _members(name: str) -> NDArray[np.bool_]:
 
 @cache
 def _ranks(name: str) -> NDArray[np.int64]:
-    """Place of each byte in a class; -1 for those of others."""
+    """Place of each byte in a class; -1 of bytes that are not in it."""
     ranks = np.full(256, -1, np.int64)
     ranks[np.frombuffer(CLASSES[name].encode(), np.uint8)] = np.arange(len(CLASSES[name]))
     return ranks
 
 
 def _seen_combinations(letters: Bytes, pattern: Pattern, window: tuple[int, ...]) -> bytes:
-    """A bit for each combination of the letters and digits of a window."""
-    tokens, spans, numbers, size = pattern.tokens, pattern.spans, np.zeros(len(letters), np.int64), 1
+    """A bit for each combination of the letters and digits of a window, set where a text has it."""
+    combinations, count = np.zeros(len(letters), np.int64), 1
     for place in window:
-        base = len(CLASSES[tokens[place][1]])
-        numbers, size = numbers * base + _ranks(tokens[place][1])[letters[:, spans[place][0]]], size * base
-    seen = np.zeros(size, np.bool_)
-    seen[numbers] = True
-    return np.packbits(seen).tobytes()
+        name, column = pattern.tokens[place][1], pattern.spans[place][0]
+        base = len(CLASSES[name])
+        combinations = combinations * base + _ranks(name)[letters[:, column]]
+        count *= base
+    occurs = np.zeros(count, np.bool_)
+    occurs[combinations] = True
+    return np.packbits(occurs).tobytes()
 
 
 def _seen_texts(letters: Bytes, pattern: Pattern) -> bytes:
@@ -451,19 +470,21 @@ def _seen_texts(letters: Bytes, pattern: Pattern) -> bytes:
 
 
 def bits(part: bytes, size: int) -> NDArray[np.bool_]:
-    """The bits of a part of what rows hold; none where they hold nothing."""
-    return np.unpackbits(np.frombuffer(part, np.uint8), count=size).astype(np.bool_) if part else np.zeros(size, bool)
+    """The bits of a part of `SeenShape` as a mask; an empty part has no bit set."""
+    if not part:
+        return np.zeros(size, np.bool_)
+    return np.unpackbits(np.frombuffer(part, np.uint8), count=size).astype(np.bool_)
 
 
-def refined_pattern(pattern: Pattern, seen: SeenShape, patterns: int, *, is_read: bool) -> Pattern:
-    """The pattern of values that no row has, and of equations that all rows fulfil.
+def refined_pattern(pattern: Pattern, shape: SeenShape, patterns: int, *, is_read: bool) -> Pattern:
+    """The pattern whose values no row has, with the equations that all rows fulfil.
 
     Parameters
     ----------
     pattern : Pattern
-        The pattern.
-    seen : SeenShape
-        What rows hold of it.
+        The pattern before these rows.
+    shape : SeenShape
+        What the rows hold of it.
     patterns : int
         How many patterns the column has.
     is_read : bool
@@ -471,47 +492,58 @@ def refined_pattern(pattern: Pattern, seen: SeenShape, patterns: int, *, is_read
     """
     refined = pattern
     if pattern.unseen:
-        is_seen = bits(seen.parts[0] if seen.parts else b"", len(pattern.unseen))
-        unseen = tuple(text for text, one in zip(pattern.unseen, is_seen, strict=True) if not one)
+        occurs = bits(shape.parts[0] if shape.parts else b"", len(pattern.unseen))
+        unseen = tuple(text for text, is_used in zip(pattern.unseen, occurs, strict=True) if not is_used)
         refined = replace(pattern, unseen=unseen) if unseen else replace(pattern, unseen=(), first=0, stop=0)
     elif not is_read and pattern.values < ENDLESS:
-        refined = unseen_part(pattern, seen, patterns) or pattern
-    wrong = bits(seen.wrong, len(pattern.equations))
+        refined = unseen_part(pattern, shape, patterns) or pattern
+    wrong = bits(shape.wrong, len(pattern.equations))
     if not wrong.any():
         return refined
-    right = tuple(one for one, is_wrong in zip(pattern.equations, wrong, strict=True) if not is_wrong)
+    right = tuple(equation for equation, is_wrong in zip(pattern.equations, wrong, strict=True) if not is_wrong)
     return replace(refined, equations=right)
 
 
-def unseen_part(pattern: Pattern, seen: SeenShape, patterns: int = 1) -> Pattern | None:
+def unseen_part(pattern: Pattern, shape: SeenShape, patterns: int = 1) -> Pattern | None:
     """The pattern with a part that no row has: the first letters and digits of a window, as few as leave room.
 
-    Of several the last window that leaves room for four times as many values as rows have the form, or the one with
-    the most room. None where all parts occur, or only whole values do not.
+    The windows are tried from the end of the text. The first one that leaves room for four times as many values as
+    there are rows is taken, else the one with the most room. None where all parts occur, or where only whole values
+    are unused: these would say which values the rows have.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        A pattern without such a part.
+    shape : SeenShape
+        What rows hold of it.
+    patterns : int
+        How many patterns the column has.
     """
-    places = [place for place, token in enumerate(pattern.tokens) if token[1:] in CLASSES]
+    varying = tuple(place for place, token in enumerate(pattern.tokens) if token[1:] in CLASSES)
     values, best, best_room = pattern.values, None, 0
     windows = pattern.windows(combinations_of(patterns))
-    for window, part in zip(windows, seen.parts or (b"",) * len(windows), strict=True):
+    for window, part in zip(windows, shape.parts or (b"",) * len(windows), strict=True):
         sizes = [len(pattern.choices[place]) for place in window]
         occurs = bits(part, prod(sizes))
-        for kept in range(1, len(window) + (window != tuple(places))):
-            count = prod(sizes[:kept])
+        longest = len(window) - (window == varying)
+        for length in range(1, longest + 1):
+            count = prod(sizes[:length])
             unseen = np.flatnonzero(~occurs.reshape(count, -1).any(axis=1))
             unseen = unseen[:: -(-len(unseen) * patterns // MOST_PARTS) or 1]
             room = len(unseen) * (values // count)
             if len(unseen) and room > best_room:
-                best, best_room = _with_part(pattern, window[:kept], unseen), room
-            if best_room >= ENOUGH * seen.rows and best is not None:
+                best, best_room = _with_part(pattern, window[:length], unseen), room
+            if best_room >= ENOUGH * shape.rows and best is not None:
                 return best
     return best
 
 
 def _with_part(pattern: Pattern, places: tuple[int, ...], numbers: NDArray[np.int64]) -> Pattern:
-    """The pattern with texts at some neighbouring places, and the fixed letters between them."""
+    """The pattern with a part of neighbouring places, whose texts are the combinations with some numbers."""
     choices = [pattern.choices[place] for place in range(places[0], places[-1] + 1)]
     texts = [""] * len(numbers)
     for choice in reversed(choices):
-        numbers, rank = np.divmod(numbers, len(choice))
-        texts = [choice[one] + text for one, text in zip(rank.tolist(), texts, strict=True)]
+        numbers, ranks = np.divmod(numbers, len(choice))
+        texts = [choice[rank] + text for rank, text in zip(ranks.tolist(), texts, strict=True)]
     return replace(pattern, unseen=tuple(texts), first=places[0], stop=places[-1] + 1)

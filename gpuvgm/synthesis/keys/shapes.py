@@ -1,4 +1,4 @@
-"""Which shapes texts have: letters, digits and signs at the places where others of the same shape have such."""
+"""Which shapes texts have: texts of a shape have letters, digits and signs at the same places."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gpuvgm.columns import UUID
 from gpuvgm.synthesis.keys.checks import CHECKS, check_by_name, equations_of, letters_by_length
 from gpuvgm.synthesis.keys.seen import CLASSES, CODE, ENDLESS, LONGEST, Pattern, SeenValues, unseen_part
 
-LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
-LEAST_OF_CODES = 0.1
+LEAST_ROWS_OF_CODE = 10  # values of a code, on average
+LEAST_OF_CODES = 0.1  # of the values of the most frequent code: a code with fewer is a rare one
 LEAST_OF_EACH = 5  # values that a code or a shape has, or it may name someone
-MOST_NUMBERS = 64  # of neighbouring digits that are codes, such as years and prefixes of phone numbers
-LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
+MOST_NUMBERS = 64  # different numbers at a run of digits that are codes, such as years and prefixes of phone numbers
+LEAST_ALIKE = 100  # texts of a shape: of fewer, a letter that all share may be that of one person
 MOST_SHAPES = 32
-ALIKE = 0.95  # of texts have one of the shapes, where letters are told from digits
-LEAST_CHANGES = 2  # from letters to digits and back, of texts in which they are mixed
-FEW_LETTERS = 0.8  # of a class, which are all that come at a place
+ALIKE = 0.95  # least share of the texts that have one of a few shapes, or they are read in another way
+LEAST_CHANGES = 2  # from letters to digits and back, in texts in which they are mixed
+FEW_LETTERS = 0.8  # of a class: where all texts have fewer at a place, new ones have these alone
 _LEADING_ZERO = r"(?<![0-9\\])(0*)0(?=\\0)"  # that all numbers have, before the other digits, in a pattern
 #: A mark for each class that texts are read by, which is no letter of theirs.
 _MARKS = {name: chr(number) for number, name in enumerate("0aAhHC2VBbw+-", 1)}
@@ -51,15 +51,15 @@ class _Shape:
         Different texts, equally long.
     tokens : tuple of str
         A class or a fixed letter for each of their places.
-    every : bool
-        Whether all texts of the column have the shape, so that what they share is no one's.
+    is_only : bool
+        Whether all texts of the column have the shape, so that what they share names no one.
     padded : bool
         Whether numbers may begin with zeros.
     """
 
     texts: list[str]
     tokens: tuple[str, ...]
-    every: bool
+    is_only: bool
     padded: bool
 
     @cached_property
@@ -67,8 +67,8 @@ class _Shape:
         """How many texts have which letters at each place."""
         if not self.texts[0].isascii() or not all(map(str.isascii, self.texts)):
             return [Counter(place) for place in zip(*self.texts, strict=True)]
-        counts = (np.bincount(letters, minlength=128) for letters in letters_by_length(self.texts)[0].T)
-        return [Counter({chr(at): int(of[at]) for at in np.flatnonzero(of).tolist()}) for of in counts]
+        counts = (np.bincount(place, minlength=128) for place in letters_by_length(self.texts)[0].T)
+        return [Counter({chr(code): int(of[code]) for code in np.flatnonzero(of).tolist()}) for of in counts]
 
     def at(self, run: tuple[int, int]) -> Counter[str]:
         """How many texts have what at neighbouring places."""
@@ -105,23 +105,21 @@ def _without_check_digits(texts: list[str], check: str) -> list[str]:
 
 
 def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
-    """Shapes of texts out of so many, the most frequent first; those of hardly any are left out.
+    """Shapes of texts, the most frequent first; those of hardly any texts are left out.
 
-    Letters are told from digits where few shapes then are those of nearly all texts, or where nothing else has few.
+    Parameters
+    ----------
+    texts : list of str
+        Texts that may have a shape.
+    count : int
+        All texts of the column.
     """
     ends = _common_ends(texts)
-    looked_at = texts[:: len(texts) // LOOKED_AT + 1]
-    way = _SIMPLE | _of_other_alphabets(texts)
-    if hexadecimal := _hexadecimal_of(looked_at, way, ends):
-        way = hexadecimal
-    elif _share_of_few(_members_of(looked_at, way, ends), len(looked_at)) < ALIKE and _are_mixed(looked_at, ends):
-        shares = [_share_of_few(_members_of(looked_at, one, ends), len(looked_at), mixed=True) for one in _MIXED]
-        enough = min(ALIKE, max(shares))
-        way = next(one for one, share in zip(_MIXED, shares, strict=True) if share >= enough) if enough else way
-    members = _members_of(texts, way, ends)
+    members = _members_of(texts, _marks_of(texts, ends), ends)
     most = sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST_SHAPES]
-    least = LEAST_OF_EACH if most and len(most[0][1]) >= LEAST_OF_EACH else 2
-    if len(most) == 1 and count == len(most[0][1]):
+    largest = len(most[0][1]) if most else 0
+    least = LEAST_OF_EACH if largest >= LEAST_OF_EACH else 2
+    if len(most) == 1 and count == largest:  # what all texts of a column share is no one's
         least = 1
     padded = len(texts) < LEAST_ALIKE or any(re.search(r"(?<![0-9])0", text) for text in texts)
     return [
@@ -131,8 +129,24 @@ def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
     ]
 
 
+def _marks_of(texts: list[str], ends: tuple[int, int]) -> dict[int, str]:
+    """Mark of each letter's class, by which texts have few shapes.
+
+    Letters are told from digits where nearly all texts then have one of a few shapes, or where no other way has few.
+    """
+    probed = texts[:: len(texts) // LOOKED_AT + 1]
+    simple = _SIMPLE | _of_other_alphabets(texts)
+    if hexadecimal := _hexadecimal_of(probed, simple, ends):
+        return hexadecimal
+    if _share_of_few(_members_of(probed, simple, ends), len(probed)) >= ALIKE or not _are_mixed(probed, ends):
+        return simple
+    shares = [_share_of_few(_members_of(probed, marks, ends), len(probed), mixed=True) for marks in _MIXED]
+    enough = min(ALIKE, max(shares))
+    return next(marks for marks, share in zip(_MIXED, shares, strict=True) if share >= enough) if enough else simple
+
+
 def _of_other_alphabets(texts: list[str]) -> dict[int, str]:
-    """Classes of letters such as those with accents, in place of which new texts have letters of ASCII."""
+    """Marks of letters beyond ASCII, such as those with accents, in place of which new texts have letters of ASCII."""
     letters = {letter for text in texts if not text.isascii() for letter in text if not letter.isascii()}
     cased = (letter for letter in letters if letter.lower() != letter.upper())
     return {ord(letter): _MARKS["A" if letter.isupper() else "a"] for letter in cased}
@@ -144,24 +158,25 @@ def _common_ends(texts: list[str]) -> tuple[int, int]:
     return before, len(commonprefix([text[before:][::-1] for text in texts]))
 
 
-def _members_of(texts: list[str], way: dict[int, str], ends: tuple[int, int]) -> dict[str, list[str]]:
-    """Texts by the marks of the classes of their letters, but where all texts begin and end with the same."""
+def _members_of(texts: list[str], mark_of: dict[int, str], ends: tuple[int, int]) -> dict[str, list[str]]:
+    """Texts by their shape: marks in place of letters, but where all texts begin and end with the same."""
     members, (before, after) = defaultdict[str, list[str]](list), ends
     for text in texts:
         stop = len(text) - after
-        members[text[:before] + text[before:stop].translate(way) + text[stop:]].append(text)
+        members[text[:before] + text[before:stop].translate(mark_of) + text[stop:]].append(text)
     return members
 
 
 def _hexadecimal_of(texts: list[str], simple: dict[int, str], ends: tuple[int, int]) -> dict[int, str] | None:
-    """Marks of hexadecimal digits, where no other letters come in many texts, and these at the places of digits."""
+    """Marks of hexadecimal digits, where many texts have no other letters, and have these at the places of digits."""
     if len(texts) < LEAST_ALIKE:
         return None
     shapes = len(_members_of(texts, simple, ends))
-    alike = ((way, _members_of(texts, way, ends)) for way in _MIXED[:2])
-    return next(
-        (way for way, one in alike if len(one) < shapes and _share_of_few(one, len(texts), mixed=True) >= ALIKE), None
-    )
+    for marks in _MIXED[:2]:
+        members = _members_of(texts, marks, ends)
+        if len(members) < shapes and _share_of_few(members, len(texts), mixed=True) >= ALIKE:
+            return marks
+    return None
 
 
 def _are_mixed(texts: list[str], ends: tuple[int, int]) -> bool:
@@ -172,7 +187,10 @@ def _are_mixed(texts: list[str], ends: tuple[int, int]) -> bool:
 
 
 def _share_of_few(members: dict[str, list[str]], count: int, *, mixed: bool = False) -> float:
-    """Share of texts that have one of a few shapes; 0 where mixed ones differ by letters, which they leave out."""
+    """Share of texts that have one of a few shapes, of which each has several texts.
+
+    Where letters and digits have the same mark, it is 0 if shapes differ by fixed letters: these are codes.
+    """
     sizes = sorted(map(len, members.values()), reverse=True)[:MOST_SHAPES]
     if mixed and len({re.sub("[0-9A-Za-z]", "0", marks) for marks in members}) < len(members):
         return 0.0
@@ -187,22 +205,22 @@ def _pattern_of(shape: _Shape, check: str, *, numbers: bool) -> Pattern:
     blocks = letters_by_length(shape.texts) if not check and shape.texts[0].isascii() else []
     equations = equations_of(blocks[0], places) if blocks and places else ()
     base = Pattern("", (), len(shape.texts), check=check, equations=equations)
-    ways = list[Pattern]()
-    for codes in _ways_of(shape, tokens, closing, numbers=numbers):
-        way = replace(base, text=codes.text, codes=codes.codes)
-        if equations and not way.closing:
+    patterns = list[Pattern]()
+    for tokens_and_codes in _ways_of(shape, tokens, closing, numbers=numbers):
+        pattern = replace(base, text=tokens_and_codes.text, codes=tokens_and_codes.codes)
+        if equations and not pattern.closing:  # codes stand where the equations need digits
             continue
-        if _leaves_room(way, shape.texts):
-            return way
-        ways.append(way)
-    return ways[-1] if ways else replace(base, text="".join(tokens), equations=())
+        if _leaves_room(pattern, shape.texts):
+            return pattern
+        patterns.append(pattern)
+    return patterns[-1] if patterns else replace(base, text="".join(tokens), equations=())
 
 
 def _narrowed(shape: _Shape) -> list[str]:
-    """The tokens, with letters that all texts share, and numbers without leading zeros, of texts that are many."""
+    """The tokens, narrowed to what many texts share: the same letter everywhere, numbers without leading zeros."""
     many, tokens = len(shape.texts) >= LEAST_ALIKE, [*shape.tokens]
     for place, (token, letters) in enumerate(zip(shape.tokens, shape.letters, strict=True)):
-        if len(letters) == 1 and (many or shape.every):
+        if len(letters) == 1 and (many or shape.is_only):
             tokens[place] = shape.texts[0][place]
         elif token == r"\0" and not (place and shape.tokens[place - 1][-1].isdecimal()):
             tokens[place] = r"\0" if shape.padded and (not many or "0" in letters) else r"\1"
@@ -210,10 +228,10 @@ def _narrowed(shape: _Shape) -> list[str]:
 
 
 def _ways_of(shape: _Shape, tokens: list[str], closing: Sequence[int], *, numbers: bool) -> Iterator[Pattern]:
-    """Patterns that keep codes of neighbouring letters and digits, those that keep most first; at last the usual one.
+    """Yield patterns that keep codes of neighbouring letters and digits, those that keep most first.
 
-    Where numbers leave no room, one leading zero of all of them may, or else other digits that all share. Where all
-    letters are codes, the last ones are not kept: real names side by side would be one.
+    Where the numbers have no room for new ones, they get it by a leading zero that all have, or else by other digits
+    that all share. Where all letters are codes, the last ones are not kept: real names side by side may be a person's.
     """
     alphabets = _alphabets_of(shape, tokens)
     words = _runs(tokens, closing, "aA")
@@ -233,11 +251,13 @@ def _ways_of(shape: _Shape, tokens: list[str], closing: Sequence[int], *, number
     yield usual
 
 
-def _runs(tokens: Sequence[str], closing: Sequence[int], names: str) -> list[tuple[int, int]]:
-    """First and last place of neighbouring letters, or digits, of which some are not the same in all texts."""
-    is_one = str.isalpha if "a" in names else str.isdecimal
+def _runs(tokens: Sequence[str], closing: Sequence[int], classes: str) -> list[tuple[int, int]]:
+    """First place of neighbouring letters, or digits, that are not all the same in all texts, and the place behind."""
+    is_of_kind = str.isalpha if "a" in classes else str.isdecimal
     marks = "".join(
-        "." if place in closing or (len(token) == 2 and token[1] not in names) or not is_one(token[-1]) else token[0]
+        "."
+        if place in closing or (len(token) == 2 and token[1] not in classes) or not is_of_kind(token[-1])
+        else token[0]
         for place, token in enumerate(tokens)
     )
     return [match.span() for match in re.finditer(r"[^.]+", marks) if "\\" in match[0]]
@@ -261,22 +281,23 @@ def _alphabets_of(shape: _Shape, tokens: Sequence[str]) -> dict[int, tuple[str, 
 def _with_codes(
     shape: _Shape, tokens: Sequence[str], runs: Sequence[tuple[int, int]], alphabets: dict[int, tuple[str, ...]]
 ) -> Pattern:
-    """The shape, in which neighbouring places are codes where texts have such there, and few letters at others."""
+    """The pattern of a shape with codes: at runs of places whose texts are codes, and at places with an alphabet."""
     of_runs = {run: _as_long(codes_of(shape.at(run))) for run in runs}
     codes = {(place, place + 1): letters for place, letters in alphabets.items()}
-    codes = {run: one for run, one in codes.items() if not any(a <= run[0] < b for (a, b), of in of_runs.items() if of)}
-    text, place, chosen = "", 0, list[tuple[str, ...]]()
-    for (first, stop), own in sorted((codes | of_runs).items()):
-        if not own:
+    covered = {place for (first, stop), texts in of_runs.items() if texts for place in range(first, stop)}
+    codes = {run: letters for run, letters in codes.items() if run[0] not in covered}
+    text, place, choices = "", 0, list[tuple[str, ...]]()
+    for (first, stop), texts in sorted((codes | of_runs).items()):
+        if not texts:
             continue
-        text += "".join(tokens[place:first]) + (CODE if len(own) > 1 else own[0])
-        chosen += [own] if len(own) > 1 else []
+        text += "".join(tokens[place:first]) + (CODE if len(texts) > 1 else texts[0])
+        choices += [texts] if len(texts) > 1 else []
         place = stop
-    return Pattern(text + "".join(tokens[place:]), tuple(chosen))
+    return Pattern(text + "".join(tokens[place:]), tuple(choices))
 
 
 def codes_of(counts: Counter[str]) -> tuple[str, ...]:
-    """Texts that so many values have that they are codes: none of rare ones, and none at all where there are many."""
+    """Texts that are codes, as many values have each: without rare ones; none at all where there are too many."""
     if len(counts) > 1 and len(counts) * LEAST_ROWS_OF_CODE > counts.total():
         return ()
     least = max(LEAST_OF_CODES * max(counts.values(), default=0), LEAST_OF_EACH if len(counts) > 1 else 1)
@@ -284,12 +305,12 @@ def codes_of(counts: Counter[str]) -> tuple[str, ...]:
 
 
 def _as_long(codes: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of some codes that have as many bytes as letters, so that all texts of a shape are equally long."""
+    """The codes that have as many bytes as letters, so that all texts of a shape are equally long."""
     return codes if len(codes) < 2 else tuple(code for code in codes if code.isascii())
 
 
 def _leaves_room(pattern: Pattern, texts: list[str]) -> bool:
-    """Return whether a pattern makes as many values as there are texts with a part that none of these has."""
+    """Return whether a pattern has a part that no text has, by which it makes as many values as there are texts."""
     if pattern.values >= ENDLESS:
         return True
     with_part = unseen_part(pattern, SeenValues.of((pattern,), pa.array(texts)).shapes[0])

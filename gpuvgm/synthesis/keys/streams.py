@@ -21,14 +21,15 @@ def seed_of_attempt(seed: int, attempt: int) -> int:
 
 
 def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> NDArray[np.uint64]:
-    """Other numbers below `count` for numbers below it, no two the same, as if drawn.
+    """Numbers below `count` in a random order: the place of each number in a permutation that a seed decides.
 
     A Feistel network of four rounds is applied again where it leaves the range (Black & Rogaway, 2002).
     """
     half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << int(half)) - 1)
     columns = [column_number(f"{name}/round {round_}") for round_ in range(4)]
-    halves = np.arange(int(mask) + 1 if mask < len(numbers) else 0, dtype=np.uint64)  # all, where they are fewer
+    # Where there are fewer halves than numbers, the words of all halves are drawn once and looked up.
+    halves = np.arange(int(mask) + 1 if mask < len(numbers) else 0, dtype=np.uint64)
     tables = [philox_words(halves, column, seed)[0] for column in columns]
 
     def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -40,6 +41,6 @@ def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> N
     permutation = permute(numbers >> half, numbers & mask)
     outside = np.flatnonzero(permutation >= np.uint64(count))
     while len(outside):
-        again = permute(permutation[outside] >> half, permutation[outside] & mask)
-        permutation[outside], outside = again, outside[again >= np.uint64(count)]
+        renewed = permute(permutation[outside] >> half, permutation[outside] & mask)
+        permutation[outside], outside = renewed, outside[renewed >= np.uint64(count)]
     return permutation

@@ -117,10 +117,10 @@ def delta_of(rho: Fraction, epsilon: Fraction) -> Fraction:
     with 60 digits and rounded up.
     """
     logarithms = (_ORDERS - 1) * (_ORDERS * float(rho) - float(epsilon)) + _ORDERS * np.log1p(-1 / _ORDERS)
-    order, one = Decimal(float(_ORDERS[np.argmin(logarithms - np.log(_ORDERS - 1))])), Decimal(1)
+    order, unit = Decimal(float(_ORDERS[np.argmin(logarithms - np.log(_ORDERS - 1))])), Decimal(1)
     with localcontext(Context(prec=_DIGITS)):
-        exponent = (order - one) * (order * _decimal(rho) - _decimal(epsilon)) + order * (one - one / order).ln()
-        return Fraction(exponent.exp() / (order - one) * (one + _DUST))
+        exponent = (order - unit) * (order * _decimal(rho) - _decimal(epsilon)) + order * (unit - unit / order).ln()
+        return Fraction(exponent.exp() / (order - unit) * (unit + _DUST))
 
 
 def _decimal(number: Fraction) -> Decimal:

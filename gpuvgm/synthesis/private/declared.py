@@ -21,13 +21,13 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FitRecord, IdColumn, Nume
 from gpuvgm.errors import InputError, listed
 from gpuvgm.summary import Floats
 
-CELLS = 2048  # of a column of numbers, where its steps are more
-MOST_CATEGORIES = 1 << 15  # two bytes number them
+CELLS = 2048  # of a column of numbers that has no fewer steps
+MOST_CATEGORIES = 1 << 15  # which two bytes number
 LARGEST = 2**53  # floats hold all whole numbers up to it
-FAN = 16  # cells of a level that make one of the next
+FAN = 16  # cells of a level that make one cell of the next
 COARSEST = 64  # cells of the last level, at most
-DIGITS = 12  # of borders of cells, which so are the same on all machines
-DUST = 1e-9  # of a step, by which a bound may be off it
+DIGITS = 12  # to which borders of cells are rounded, so that they are the same on all machines
+DUST = 1e-9  # of a step: a bound may be off it by so much
 UNITS = {"us": 1, "ms": 10**3, "s": 10**6, "min": 60 * 10**6, "h": 3600 * 10**6, "d": 86400 * 10**6}  # microseconds
 NO_ROWS = FitRecord("none", 0, 0)
 REQUIRED = object()
@@ -109,7 +109,7 @@ class DeclaredNumbers(NumericColumn):
 
     @property
     def level_sizes(self) -> list[int]:
-        """Cells of each level: all of them, runs of some, and so on."""
+        """Cells of each level: all cells, runs of `FAN` of them, runs of these runs, and so on."""
         sizes = [self.cells]
         while sizes[-1] > COARSEST:
             sizes.append(-(-sizes[-1] // FAN))
@@ -117,12 +117,12 @@ class DeclaredNumbers(NumericColumn):
 
     @property
     def ends(self) -> tuple[Floats, Floats]:
-        """Ends of what is drawn in each cell: equal for single values, which special ones have the number of."""
+        """Ends of what is drawn in each cell: equal for single values; special values are drawn as their number."""
         low, high, step = self.edges[:-1], self.edges[1:], self.codec.spacing
         is_single = high - low < 1.5 * step
         low, high = (np.where(is_single, (low + high) / 2, end) for end in (low, high))
-        own = np.arange(len(self.modal_values), dtype=np.float64)
-        return np.concatenate((low, own)), np.concatenate((high, own))
+        places = np.arange(len(self.modal_values), dtype=np.float64)
+        return np.concatenate((low, places)), np.concatenate((high, places))
 
 
 @dataclass(frozen=True, repr=False)
@@ -155,8 +155,8 @@ class DeclaredCategories(CategoricalColumn):
     @property
     def ends(self) -> tuple[Floats, Floats]:
         """Ends of what is drawn in each cell: its place."""
-        own = np.arange(self.cells, dtype=np.float64)
-        return own, own
+        places = np.arange(self.cells, dtype=np.float64)
+        return places, places
 
 
 Counted = DeclaredNumbers | DeclaredCategories
@@ -178,7 +178,7 @@ class Domain:
     document: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, given: Any) -> Domain:
+    def of(cls, domain: Any) -> Domain:
         """Read a domain: a mapping of columns to their declarations, or the path of a file of JSON that holds one.
 
         Raises
@@ -186,15 +186,15 @@ class Domain:
         InputError
             Naming the column, and what is wrong with its declaration.
         """
-        if isinstance(given, (str, PathLike)):
+        if isinstance(domain, (str, PathLike)):
             try:
-                given = json.loads(Path(given).read_text(encoding="utf-8"))
+                domain = json.loads(Path(domain).read_text(encoding="utf-8"))
             except (OSError, ValueError) as problem:
-                raise InputError(f"domain: {given}: is no file of JSON that can be read ({problem})") from None
-        if not isinstance(given, Mapping):
+                raise InputError(f"domain: {domain}: is no file of JSON that can be read ({problem})") from None
+        if not isinstance(domain, Mapping):
             raise InputError('domain: declare columns: {"age": {"kind": "number", "low": 0, "high": 120, "step": 1}}')
-        document = {str(name): own for name, own in given.items()}
-        columns = tuple(_column_of(name, own) for name, own in document.items())
+        document = {str(name): declaration for name, declaration in domain.items()}
+        columns = tuple(_column_of(name, declaration) for name, declaration in document.items())
         if not any(isinstance(column, Counted) for column in columns):
             raise InputError("domain: declare a column that is counted, not running numbers alone")
         return cls(TableModel(columns, 0, 0, {}, TableSchema(())), json.loads(json.dumps(document, default=str)))
@@ -205,14 +205,14 @@ class Domain:
         return {column.name: column for column in self.model.columns if isinstance(column, Counted)}
 
 
-def _column_of(name: str, own: Any) -> Counted | IdColumn:
+def _column_of(name: str, declaration: Any) -> Counted | IdColumn:
     """The column of a declaration."""
-    where, kind = f'domain: column "{name}"', str(own.get("kind")) if isinstance(own, Mapping) else ""
+    where, kind = f'domain: column "{name}"', str(declaration.get("kind")) if isinstance(declaration, Mapping) else ""
     if kind not in OPTIONS:
         raise InputError(
             f"{where}: declare its kind, {listed(OPTIONS)}; leave out free text and identifiers of persons"
         )
-    options = dict(OPTIONS[kind]) | {option: value for option, value in own.items() if option != "kind"}
+    options = dict(OPTIONS[kind]) | {option: value for option, value in declaration.items() if option != "kind"}
     if unknown := [option for option in options if option not in OPTIONS[kind]]:
         raise InputError(f'{where}: "{unknown[0]}" is no option of a {kind}; there are {listed(OPTIONS[kind])}')
     if lacking := [option for option, value in options.items() if value is REQUIRED]:
@@ -269,18 +269,18 @@ def _between(
 def _category_column(name: str, *, categories: Any, other: Any, missing: bool) -> DeclaredCategories:
     if not isinstance(categories, Sequence) or isinstance(categories, str):
         raise ValueError(f"categories must be a list, got {categories!r}")
-    every = (*categories, *([] if other is None else [other]))
-    kinds = {type(category) for category in every}
+    values = (*categories, *([] if other is None else [other]))
+    kinds = {type(category) for category in values}
     if kinds not in ({str}, {int}, {bool}):
         raise ValueError("categories, and what stands for others, must be all texts, or all whole numbers")
     if (
-        len({*every}) < len(every)
-        or len(every) > MOST_CATEGORIES
-        or (kinds == {int} and max(map(abs, every)) > LARGEST)
+        len({*values}) < len(values)
+        or len(values) > MOST_CATEGORIES
+        or (kinds == {int} and max(map(abs, values)) > LARGEST)
     ):
         raise ValueError(f"categories must differ, {MOST_CATEGORIES:,} at most, and numbers be at most 2^53")
     type_ = pa.string() if kinds == {str} else pa.int64() if kinds == {int} else pa.bool_()
-    entries = (*every, *[MISSING] * missing)
+    entries = (*values, *[MISSING] * missing)
     zeros, rest = (0,) * len(entries), len(categories) if other is not None else 0
     return DeclaredCategories(name, type_, entries, zeros, zeros, "ignore", None, True, NO_ROWS, rest=rest)  # noqa: FBT003
 

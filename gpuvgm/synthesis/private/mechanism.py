@@ -1,8 +1,8 @@
 """The one exit for rows: counts of cells and of pairs of bins, which leave with noise alone.
 
-This module alone sees rows. What it gives is `Released`, whatever the rows hold: integers with discrete Gaussian noise,
-and what they cost. Nothing else leaves it: rows that do not fit what is declared count in some declared cell, problems
-are told without what they tell of rows, and the log, warnings and progress are silent as long as rows are read.
+This module alone sees rows. Whatever these hold, it returns `Released`: integers with discrete Gaussian noise, and what
+they cost. Nothing else leaves it. Rows that do not fit what is declared count in a declared cell, messages of problems
+say nothing of rows, and the log, warnings and progress are silent as long as rows are read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from gpuvgm.synthesis.private.noise import discrete_gaussian
 MOST_COUNTED = 1 << 61  # rows of a cell: more count as so many, so that neither sums nor noise leave 64 bits
 HUGE = 10**300  # beyond all bounds, and yet a float
 NOTHING = "\uffff"  # stands for what is neither text nor a number nor a moment: Unicode has no such character
-FIRST, LAST = datetime.min, datetime.max  # moments beyond these, and beyond all bounds, are taken for them
+FIRST, LAST = datetime.min, datetime.max  # moments before and after are taken for these, which all bounds lie between
 WITHOUT_TEXT = (bytes, bytearray, memoryview, timedelta, time, UUID, list, tuple, dict, set, frozenset, np.ndarray)
 READ_ONCE = "the rows can be read only once, and are to be read twice: give a table, or files"
 _ONE_AT_A_TIME = Lock()
@@ -130,6 +130,17 @@ def release(
     # Raised here, so that no problem of a row is the context of what is raised.
     if stop is not None and not issubclass(stop, Exception):  # the user's wish
         raise stop
+    _check_was_read(is_spread=is_spread, absent=absent, is_repeatable=table is None or table.repeatable)
+    if released is None:
+        raise InputError(
+            "the table cannot be read; the reason is not told, as it would tell of its rows: those who may see them "
+            "find it with gpuvgm.TableTransformer().fit, which is not private"
+        )
+    return released
+
+
+def _check_was_read(*, is_spread: bool, absent: Sequence[str] | None, is_repeatable: bool) -> None:
+    """Raise NothingRead for the reasons for which no row was read; none of them depends on rows."""
     if is_spread:
         raise NothingRead(
             "rows are read in this process alone, as the workers of a cluster log what they cannot read, with its "
@@ -139,14 +150,8 @@ def release(
         raise NothingRead(
             f"there is no column {listed(absent)}, which the domain declares; leave out what is not there"
         )
-    if table is not None and not table.repeatable:
+    if not is_repeatable:
         raise NothingRead(READ_ONCE)
-    if released is None:
-        raise InputError(
-            "the table cannot be read; the reason is not told, as it would tell of its rows: those who may see them "
-            "find it with gpuvgm.TableTransformer().fit, which is not private"
-        )
-    return released
 
 
 def _released(
@@ -156,9 +161,10 @@ def _released(
     releases: tuple[Release, ...],
     bins_of: BinsOf,
 ) -> Released:
+    """Noisy counts of columns, and then of pairs, whose bins the noisy counts of columns decide."""
     shapes = [(column.cells,) for column in columns.values()]
     counts = scan(partial(_column_counter, columns, cells_of), shapes)
-    levels = [level for own, column in zip(counts, columns.values(), strict=True) for level in _levels(own, column)]
+    levels = [level for cells, column in zip(counts, columns.values(), strict=True) for level in _levels(cells, column)]
     noisy = _noisy(levels, releases[0])
     if len(releases) < 2:
         return Released(noisy, (), releases)
@@ -174,7 +180,7 @@ def _scan(
     count: Callable[[], Any],
     shapes: Sequence[tuple[int, ...]],
 ) -> Tables:
-    """Counts of all rows of some columns in tables of some shapes."""
+    """Counts of all rows in tables of these shapes, from the columns with these names."""
     executor, threads = machine
     engine = "native" if native_is_built() else "reference"  # of the host, to which rows of devices come
     settings = RunSettings(engine, executor, None, threads, _tell_nothing)
@@ -185,7 +191,7 @@ def _scan(
 
 def pair_shapes(bins: Mapping[str, Codes]) -> list[tuple[int, int]]:
     """Bins of every two columns."""
-    return [(first, second) for first, second in combinations([int(own.max()) + 1 for own in bins.values()], 2)]
+    return [(first, second) for first, second in combinations([int(codes.max()) + 1 for codes in bins.values()], 2)]
 
 
 def _noisy(tables: Tables, spent: Release) -> tuple[Ints, ...]:
@@ -252,7 +258,7 @@ def _arrays_of(table: Any, columns: Mapping[str, Counted]) -> dict[str, Any]:
 def _frame_of_cells(columns: Mapping[str, Counted], frame: Any) -> Any:
     """Cells of a partition of Dask's frames, as a frame."""
     arrays = {str(label): _array_of(frame[label]) for label in frame.columns}
-    return type(frame)({name: _cells(columns[name], own) for name, own in arrays.items()}, index=frame.index)
+    return type(frame)({name: _cells(columns[name], array) for name, array in arrays.items()}, index=frame.index)
 
 
 # -- columns in memory as Arrow arrays, in which no row decides what another one is
@@ -386,7 +392,7 @@ def _as_they_are(_: Counted, values: Any) -> Codes:
 
 
 def _cells(column: Counted, values: Any) -> Codes:
-    """The cell of each row, of any values: those that are no value of the column lie in a declared cell too."""
+    """The cell of each row, whatever its value: what is no value of the column lies in a declared cell, too."""
     if pa.types.is_dictionary(values.type):
         entries = np.append(_cells(column, values.dictionary), np.uint16(_lacking(column)))
         places = values.indices.cast(pa.int64()).fill_null(len(entries) - 1)
@@ -396,7 +402,7 @@ def _cells(column: Counted, values: Any) -> Codes:
 
 
 def _lacking(column: Counted) -> int:
-    """Cell of missing values; without one that of what is no value."""
+    """Cell of missing values; where none are declared, that of what is no value of the column."""
     return column.cells - 1 if column.has_missing else column.rest
 
 
@@ -421,9 +427,9 @@ def _category_cells(column: DeclaredCategories, values: Any) -> Codes:
         rows = pa.array(_numbers(parse_or_null(values, pa.bool_()) if of_text else values))
     declared: Any = column.categories[: column.cells - column.has_missing]
     entries: Any = pa.array(declared).cast(rows.type)
-    found = pc.index_in(rows, value_set=entries, skip_nulls=True).fill_null(column.rest)
+    places = pc.index_in(rows, value_set=entries, skip_nulls=True).fill_null(column.rest)
     lacks = values.is_null(nan_is_null=True)
-    return np.asarray(pc.if_else(lacks, _lacking(column), found).to_numpy(zero_copy_only=False).astype(np.uint16))
+    return np.asarray(pc.if_else(lacks, _lacking(column), places).to_numpy(zero_copy_only=False).astype(np.uint16))
 
 
 def _is_number_type(type_: pa.DataType) -> bool:
@@ -517,7 +523,7 @@ def _pair_counter(
 
 
 def _levels(counts: Ints, column: Counted) -> Tables:
-    """Counts of a column's cells, of runs of them, and so on."""
+    """Counts of a column's cells, of runs of cells, and so on, as `level_sizes` of the column says."""
     levels = [counts]
     for _ in column.level_sizes[1:]:
         runs = np.pad(levels[-1], (0, -len(levels[-1]) % FAN)).reshape(-1, FAN)
@@ -527,4 +533,4 @@ def _levels(counts: Ints, column: Counted) -> Tables:
 
 def _sums(first: Tables, second: Tables) -> Tables:
     """Counts of both sets of rows; the limit keeps sums in 64 bits, in any order."""
-    return [np.minimum(own + other, MOST_COUNTED) for own, other in zip(first, second, strict=True)]
+    return [np.minimum(table + further, MOST_COUNTED) for table, further in zip(first, second, strict=True)]

@@ -25,15 +25,15 @@ from gpuvgm.synthesis.private.account import Promise, Release
 from gpuvgm.synthesis.private.declared import FAN, Counted, DeclaredNumbers, Domain
 from gpuvgm.synthesis.private.mechanism import Released
 
-PARTS = 4  # of the promise, of which counts of columns cost one, and pairs the others
+PARTS = 4  # of the promise: counts of columns cost one, and pairs the rest
 BINS, LEAST_BINS = 64, 4  # of a column of numbers
-FREQUENT = 2  # times as many bins of categories, most of which have few rows
+FREQUENT = 2  # times as many bins a column of categories may have, as most categories have few rows
 TAILS = (0.001, 0.002, 0.005, 0.01, 0.02)  # shares of the rows beyond further borders of bins, at both ends
-TOLERANCE = 0.25  # of the rows, about, that noise may put into the bins of a pair
-MEAN_NOISE = 0.8  # of a standard deviation, is the mean size of a normal variable
-SURE = 3  # standard deviations, above which a count is taken for more than noise
-DUST = 1e-9  # rows of a cell without any
-KEPT = 5e-4  # of what is expected without a pair's counts, at least
+TOLERANCE = 0.25  # of the rows, about: noise may put as many into the bins of a pair
+MEAN_NOISE = 0.8  # standard deviations, the mean size of a normal variable
+SURE = 3  # standard deviations: a larger count is taken for more than noise
+DUST = 1e-9  # rows of a cell without any, so that shares can be taken
+KEPT = 5e-4  # of the rows that are expected in a cell without the counts of the pair: it keeps so many at least
 ROUNDS = {"nearest": 15, "pair": 25, "triple": 12}
 Pair = tuple[int, int]
 Tables = dict[Pair, Floats]
@@ -70,10 +70,13 @@ class ColumnCounts:
     def of(cls, domain: Domain, counts: Sequence[Ints], releases: Sequence[Release]) -> ColumnCounts:
         """Counts and bins of what was released of columns; see `Released.columns`."""
         remaining, columns = iter(counts), domain.counted
-        levels = [[next(remaining).astype(np.float64) for _ in own.level_sizes][::-1] for own in columns.values()]
-        weights = np.array([1 / len(own[0]) for own in levels])  # a sum of more counts has more noise
-        rows = max(1.0, float(np.sum(weights * [own[0].sum() for own in levels]) / np.sum(weights)))
-        masses = [_top_down(own, rows) for own in levels]
+        levels_of = [
+            [next(remaining).astype(np.float64) for _ in column.level_sizes][::-1] for column in columns.values()
+        ]
+        coarsest = [levels[0] for levels in levels_of]
+        weights = np.array([1 / len(level) for level in coarsest])  # a sum of more counts has more noise
+        rows = max(1.0, float(np.sum(weights * [level.sum() for level in coarsest]) / np.sum(weights)))
+        masses = [_top_down(levels, rows) for levels in levels_of]
         noise, of_pairs = (sqrt(spent.variance) for spent in (releases[0], releases[-1]))
         most = int(np.clip(sqrt(TOLERANCE * rows / (MEAN_NOISE * of_pairs)), LEAST_BINS, BINS))
         tails = [share for share in TAILS if share * rows > 20 * of_pairs + 8]
@@ -88,8 +91,8 @@ class ColumnCounts:
 
 def _intervals(column: DeclaredNumbers, mass: Floats, most: int, tails: Sequence[float]) -> Codes:
     """Bins of neighbouring cells with about equal shares, narrower in the tails; special values have their own."""
-    own = mass[: column.ordinary] + DUST
-    middles = (np.cumsum(own) - own / 2) / own.sum()
+    ordinary = mass[: column.ordinary] + DUST
+    middles = (np.cumsum(ordinary) - ordinary / 2) / ordinary.sum()
     borders = np.unique(np.concatenate((np.arange(1, most) / most, tails, 1 - np.array(tails))))
     bins = np.unique(np.searchsorted(borders, middles, side="right"), return_inverse=True)[1]
     return np.append(bins, bins[-1] + 1 + np.arange(len(column.modal_values))).astype(np.uint16)
@@ -105,15 +108,15 @@ def _frequent(mass: Floats, most: int, noise: float) -> Codes:
 
 @dataclass(frozen=True, repr=False)
 class GivenNetwork(Network):
-    """A network whose tables are given, not counted.
+    """A network whose tables come from noisy counts, and not from counts of its structure.
 
     Parameters
     ----------
-    given : tuple of NodeTables
+    node_tables : tuple of NodeTables
         Probabilities of each node.
     """
 
-    given: tuple[NodeTables, ...] = ()
+    node_tables: tuple[NodeTables, ...] = ()
 
     def _texts(self) -> list[tuple[str, str]]:
         """Each column, and its parents."""
@@ -122,22 +125,23 @@ class GivenNetwork(Network):
     @cached_property
     def tables(self) -> tuple[NodeTables, ...]:
         """Probabilities of each node."""
-        return self.given
+        return self.node_tables
 
 
 def network_of(domain: Domain, released: Released) -> GivenNetwork:
     """The network of what was released."""
-    columns, own = [*domain.counted.values()], ColumnCounts.of(domain, released.columns, released.releases)
-    pairs = _Pairs.of(own, released)
-    parents, tables = pairs.joined()
-    nodes, given = [], []
-    for child, others in parents.items():
-        nodes.append(Node(columns[child].name, tuple(columns[other].name for other in others), (0.0,) * len(others)))
-        table = _joint(child, others, tables, pairs.shares)
-        given.append(NodeTables(table, np.ones((len(table), table.shape[2]))))
-    bins = [*map(_bins_of, columns, own.bins.values(), own.masses, pairs.shares)]
-    structure = Structure(tuple(bins[child] for child in parents), tuple(nodes), tuple(range(len(nodes))), ())
-    return GivenNetwork(structure, JointCounts(0, (), (), ()), given=tuple(given))
+    columns, counts = [*domain.counted.values()], ColumnCounts.of(domain, released.columns, released.releases)
+    pairs = _Pairs.of(counts, released)
+    parents_of, tables = pairs.joined()
+    nodes, node_tables = [], []
+    for child, parents in parents_of.items():
+        names = tuple(columns[parent].name for parent in parents)
+        nodes.append(Node(columns[child].name, names, (0.0,) * len(parents)))
+        table = _joint(child, parents, tables, pairs.shares)
+        node_tables.append(NodeTables(table, np.ones((len(table), table.shape[2]))))
+    bins = [*map(_bins_of, columns, counts.bins.values(), counts.masses, pairs.shares)]
+    structure = Structure(tuple(bins[child] for child in parents_of), tuple(nodes), tuple(range(len(nodes))), ())
+    return GivenNetwork(structure, JointCounts(0, (), (), ()), node_tables=tuple(node_tables))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +168,11 @@ class _Pairs:
         noisy: Tables = {}
         for (first, second), table in zip(combinations(range(len(columns.bins)), 2), released.pairs, strict=True):
             noisy[first, second], noisy[second, first] = table.astype(np.float64), table.T.astype(np.float64)
-        own, variance = 1 / (2 * released.releases[0].variance), released.releases[-1].variance
+        weight_of_column, variance = 1 / (2 * released.releases[0].variance), released.releases[-1].variance
         shares = []
         for place, (bins, mass) in enumerate(zip(columns.bins.values(), columns.masses, strict=True)):
             of_pairs = [table for (first, _), table in noisy.items() if first == place]
-            weights = [own, *(1 / (table.shape[1] * variance) for table in of_pairs)]
+            weights = [weight_of_column, *(1 / (table.shape[1] * variance) for table in of_pairs)]
             sums = [np.bincount(bins, mass), *(table.sum(axis=1) for table in of_pairs)]
             mean = np.sum(np.array(weights)[:, None] * sums, axis=0) / np.sum(weights)
             shares.append(_project_rows(mean[None], np.array([columns.rows]))[0])
@@ -186,8 +190,8 @@ class _Pairs:
     def joined(self) -> tuple[dict[int, list[int]], Tables]:
         """Parents of each column, in the order in which they are drawn, and the rows of the pairs that this takes.
 
-        The column that differs most from independence of all others comes first; then always the one that does so most
-        from one before it, which is its first parent (Prim 1957).
+        First comes the column whose pairs differ most from independence, then always the one that differs most from
+        independence of a column before it, which is its first parent (Prim 1957).
         """
         places, tables = range(len(self.shares)), Tables()
         distances = {pair: self.distance(pair, self.independent(pair)) for pair in permutations(places, 2)}
@@ -197,11 +201,11 @@ class _Pairs:
             pairs = ((parent, child) for parent in parents for child in places if child not in parents)
             parent, child = pair = max(pairs, key=lambda pair: distances[pair])
             self._add(tables, pair, self.independent(pair))
-            given = _conditional(tables[pair])
+            child_given_parent = _conditional(tables[pair])
             expected = {
-                (other, child): np.asarray((tables[other, parent][:, :, None] * given).sum(axis=1))
-                for other in parents
-                if (other, parent) in tables
+                (second, child): np.asarray((tables[second, parent][:, :, None] * child_given_parent).sum(axis=1))
+                for second in parents
+                if (second, parent) in tables
             }
             gains = {pair: self.distance(pair, table) for pair, table in expected.items()}
             best = max(gains, key=lambda pair: gains[pair], default=None)
@@ -228,21 +232,21 @@ def _bins_of(column: Counted, codes: Codes, mass: Floats, share: Floats) -> Bins
     weights /= np.add.reduceat(weights, first[:-1])[codes[by_bin]]
     missing = isinstance(column, DeclaredNumbers) and column.has_missing
     special = len(column.modal_values) if isinstance(column, DeclaredNumbers) else 0
-    own = np.roll(np.arange(len(share)), special)  # special values come first there
+    order = np.roll(np.arange(len(share)), special)  # special values come first there
     rows = np.rint(share).astype(np.int64)
-    return Bins(column.name, np.empty(0), own, rows, first, weights, low, high, has_missing=missing)
+    return Bins(column.name, np.empty(0), order, rows, first, weights, low, high, has_missing=missing)
 
 
-def _joint(child: int, others: Sequence[int], tables: Mapping[Pair, Floats], shares: Sequence[Floats]) -> Floats:
-    """Rows by bins of a column's parents and its own, shape (bins of the first, of the second, own)."""
-    if not others:
+def _joint(child: int, parents: Sequence[int], tables: Mapping[Pair, Floats], shares: Sequence[Floats]) -> Floats:
+    """Rows by bins of a column's parents and of itself, shape (bins of the first, of the second, bins)."""
+    if not parents:
         return shares[child][None, None]
-    first = tables[others[0], child]
-    if len(others) < 2:
-        return first[:, None]
-    parents, second = tables[others[0], others[1]], tables[others[1], child]
-    start = parents[:, :, None] * _conditional(first)[:, None]
-    return _fitted(start, [((1, 2), second), ((0, 2), first), ((0, 1), parents)], ROUNDS["triple"])
+    by_first = tables[parents[0], child]
+    if len(parents) < 2:
+        return by_first[:, None]
+    of_parents, by_second = tables[parents[0], parents[1]], tables[parents[1], child]
+    start = of_parents[:, :, None] * _conditional(by_first)[:, None]
+    return _fitted(start, [((1, 2), by_second), ((0, 2), by_first), ((0, 1), of_parents)], ROUNDS["triple"])
 
 
 def _conditional(table: Floats) -> Floats:
@@ -251,7 +255,7 @@ def _conditional(table: Floats) -> Floats:
 
 
 def _project_rows(values: Floats, totals: Floats) -> Floats:
-    """The nearest rows of a table without negative values, of given sums.
+    """The nearest rows without negative values that have these totals.
 
     A constant is taken from all values of a row, and what is left below 0 is 0 (Duchi et al. 2008).
     """
@@ -263,7 +267,7 @@ def _project_rows(values: Floats, totals: Floats) -> Floats:
 
 
 def _nearest(values: Floats, rows: Floats, columns: Floats) -> Floats:
-    """About the nearest table that is not negative, with given sums of rows and columns."""
+    """About the nearest table without negative values that has these sums of rows and columns."""
     table, of_rows, of_columns = values, np.zeros_like(values), np.zeros_like(values)
     for _ in range(ROUNDS["nearest"]):
         halfway = _project_rows(table + of_rows, rows)
@@ -274,12 +278,12 @@ def _nearest(values: Floats, rows: Floats, columns: Floats) -> Floats:
 
 
 def _fitted(table: Floats, margins: Sequence[tuple[tuple[int, ...], Floats]], rounds: int) -> Floats:
-    """A table scaled to sums over all axes but some, in turn."""
+    """A table that is scaled to each margin in turn: its sums over all axes but those of the margin."""
     for _ in range(rounds):
         for axes, wanted in margins:
-            others = tuple(axis for axis in range(table.ndim) if axis not in axes)
-            factors = wanted / np.maximum(table.sum(axis=others), 1e-300)
-            table = table * np.expand_dims(factors, others)
+            summed = tuple(axis for axis in range(table.ndim) if axis not in axes)
+            factors = wanted / np.maximum(table.sum(axis=summed), 1e-300)
+            table = table * np.expand_dims(factors, summed)
     return table
 
 

@@ -21,7 +21,7 @@ from gpuvgm.summary import Ints
 MOST_VARIANCE = 1 << 44
 #: Of the whole part of a Laplace variable in units of its scale: it is reached once in e^128 draws.
 MOST_WHOLE = 128
-_WINDOW = 64  # scales that are tried, so that a variance is a product
+_WINDOW = 64  # scales on either side of the root that are tried, as a variance is a product of two integers
 
 
 def variance_of(least: Fraction) -> tuple[int, int]:
@@ -96,14 +96,14 @@ def _bernoulli_exp_below_one(numerators: Ints, denominator: int) -> NDArray[np.b
 
 
 def _bernoulli_exp(numerators: Ints, denominator: int) -> NDArray[np.bool_]:
-    """Bernoulli variables of exp(-numerator / denominator), of any quotients that are not negative."""
-    whole, drawn = numerators // denominator, np.ones(len(numerators), np.bool_)
-    while (todo := np.flatnonzero(drawn & (whole > 0))).size:
-        drawn[todo] = _bernoulli_exp_below_one(np.ones(todo.size, np.int64), 1)
+    """Bernoulli variables of exp(-numerator / denominator), for any quotients that are not negative."""
+    whole, successes = numerators // denominator, np.ones(len(numerators), np.bool_)
+    while (todo := np.flatnonzero(successes & (whole > 0))).size:
+        successes[todo] = _bernoulli_exp_below_one(np.ones(todo.size, np.int64), 1)
         whole[todo] -= 1
-    rest = np.flatnonzero(drawn)
-    drawn[rest] = _bernoulli_exp_below_one(numerators[rest] % denominator, denominator)
-    return drawn
+    rest = np.flatnonzero(successes)
+    successes[rest] = _bernoulli_exp_below_one(numerators[rest] % denominator, denominator)
+    return successes
 
 
 def _discrete_laplace(scale: int, size: int) -> Ints:
@@ -112,11 +112,11 @@ def _discrete_laplace(scale: int, size: int) -> Ints:
     while todo.size:
         rest = _uniform(np.full(todo.size, scale))
         accepted, whole = _bernoulli_exp_below_one(rest, scale), np.zeros(todo.size, np.int64)
-        more = np.flatnonzero(accepted)
-        while more.size:
-            more = more[_bernoulli_exp_below_one(np.ones(more.size, np.int64), 1)]
-            whole[more] += 1
-            if np.any(whole[more] > MOST_WHOLE):  # whatever the rows are
+        counting = np.flatnonzero(accepted)
+        while counting.size:
+            counting = counting[_bernoulli_exp_below_one(np.ones(counting.size, np.int64), 1)]
+            whole[counting] += 1
+            if np.any(whole[counting] > MOST_WHOLE):  # whatever the rows are
                 raise OverflowError("the generator of the operating system gives no random numbers")
         sizes, is_negative = rest + scale * whole, _uniform(np.full(todo.size, 2)) == 1
         accepted &= ~(is_negative & (sizes == 0))  # or 0 would be drawn twice as often

@@ -304,9 +304,9 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         from gpuvgm.table import TableTransformer
 
         check_is_fitted(self)
-        drawn = self.sample(min(self.rows_, 1_000_000) if n is None else n, seed=seed)
+        sampled = self.sample(min(self.rows_, 1_000_000) if n is None else n, seed=seed)
         names = [*self._domain.counted]
-        return TableTransformer(names).fit(source).evaluate(source, compare=drawn)
+        return TableTransformer(names).fit(source).evaluate(source, compare=sampled)
 
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file.
@@ -378,7 +378,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             "rows_per_person": promise.rows,
             "unit": UNIT,
             "neighbours": NEIGHBOURS,
-            "rho": str(sum(own.rho for own in self.ledger_)),
+            "rho": str(sum(spent.rho for spent in self.ledger_)),
             "releases": [asdict(spent) for spent in self.ledger_],
         }
 
@@ -401,10 +401,10 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         """
         check_is_fitted(self)
         promise, noise = self._promise, [f"{spent.name} {spent.variance:,}" for spent in self.ledger_]
+        rho = float(sum(spent.rho for spent in self.ledger_))
         return (
             f"({float(promise.epsilon):g}, {float(promise.delta):g})-differentially private for persons with at most "
-            f"{counted(promise.rows, 'row')} (rho {float(sum(own.rho for own in self.ledger_)):.3g}; variance of the "
-            f"noise: {', '.join(noise)}); experimental"
+            f"{counted(promise.rows, 'row')} (rho {rho:.3g}; variance of the noise: {', '.join(noise)}); experimental"
         )
 
     def __str__(self) -> str:
