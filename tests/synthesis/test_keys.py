@@ -196,10 +196,11 @@ def test_whole_numbers_are_keys_where_declared(table: Any) -> None:
 def test_the_warning_of_whole_numbers_that_come_back_names_what_keeps_them_so() -> None:
     patients = np.random.default_rng(0).integers(0, 900, 2_000) * 7_919
     table = pd.DataFrame({"patient_id": patients, "x": np.arange(2_000) % 40})
-    with pytest.warns(InferenceWarning, match='"patient_id".*: declare the kind "categorical", {"key": True} for new'):
+    told = 'declare the kind "categorical", columns={"patient_id": {"key": True}} for new'
+    with pytest.warns(InferenceWarning, match=f'"patient_id".*: {told}'):
         gpuvgm.TableSynthesizer(threads=1).fit(table)
-    told = gpuvgm.TableSynthesizer({"patient_id": {"key": True}}, threads=1).fit(table).sample(2_000)
-    assert told["patient_id"].nunique() == pytest.approx(table["patient_id"].nunique(), rel=0.05)
+    sample = gpuvgm.TableSynthesizer({"patient_id": {"key": True}}, threads=1).fit(table).sample(2_000)
+    assert sample["patient_id"].nunique() == pytest.approx(table["patient_id"].nunique(), rel=0.05)
 
 
 def test_whole_numbers_that_each_key_has_others_of_are_named(table: Any) -> None:
