@@ -19,7 +19,8 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values
 from gpuvgm.synthesis.bins import row_finders
 from gpuvgm.synthesis.drawing import IdentifierForm, tell_of_longer, tell_of_samples, unmodelled_columns, within_range
-from gpuvgm.synthesis.synthesizer import forms_of_table, restored_sample
+from gpuvgm.synthesis.learning import forms_of_table
+from gpuvgm.synthesis.sampling import restored_sample
 from gpuvgm.table import TableTransformer, onehot_parts
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file

@@ -16,10 +16,10 @@ from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis import synthesizer
 from gpuvgm.synthesis.bins.clock import Part
 from gpuvgm.synthesis.drawing import conditioned
 from gpuvgm.synthesis.laws.laws import Law
+from gpuvgm.synthesis.learning import samples
 
 ROWS = 2500
 LAWS = {
@@ -335,7 +335,7 @@ def test_counts_of_breaches_add_up(table: pd.DataFrame, fitted: Any, caplog: pyt
 
 def test_all_rows_prove_a_law(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sample suggests and one row breaks is no law, and other columns may depend on the sum again."""
-    monkeypatch.setattr(synthesizer, "TREE_ROWS", 1000)
+    monkeypatch.setattr(samples, "TREE_ROWS", 1000)
     table = _invoices(20_000)[["net", "tax", "gross"]].dropna()
     table.iloc[11_111, 2] += 0.01
     with caplog.at_level(logging.INFO, "gpuvgm"):
