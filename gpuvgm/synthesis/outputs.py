@@ -83,8 +83,8 @@ class SampledTable:
     def rows(self, matrix: Matrix, first_row: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows with all columns."""
         arrays = self.decode(matrix)
-        others = [column for column in self.transformer.model_.columns if column.name not in arrays]
-        arrays |= unmodelled_columns(others, self.identifiers, RowRange(first_row, len(matrix)), seed)
+        unmodelled = [column for column in self.transformer.model_.columns if column.name not in arrays]
+        arrays |= unmodelled_columns(unmodelled, self.identifiers, RowRange(first_row, len(matrix)), seed)
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     def _rows_of(self, outputs: Iterator[Matrix]) -> Callable[[int, int, int], pa.RecordBatch]:

@@ -17,12 +17,12 @@ from gpuvgm.synthesis.bins import Codes, Part, Rows, origins_of, part_finder
 from gpuvgm.synthesis.counts import Network, density_finder
 from gpuvgm.synthesis.drawing import IdentifierForm, lacking_keys
 from gpuvgm.synthesis.laws import Law, LawKeeper, Rule
-from gpuvgm.synthesis.learning import LearningSettings, RowModel
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 
 Mask = NDArray[np.bool_]
 
 
-def score_rows(model: RowModel, table: Source, settings: LearningSettings) -> Floats:
+def score_rows(model: RowModel, table: Source, settings: SynthesizerSettings) -> Floats:
     """Logarithm of the density of each row of a table."""
     structure, columns = model.network.structure, model.columns
     names = [bins.name for bins in structure.bins]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
@@ -13,19 +13,18 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns import TableModel, whole
+from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName, Flavor
-from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InputError, NamedParameters
-from gpuvgm.execution import LocalExecutor, Progress, any_source
+from gpuvgm.errors import NamedParameters
+from gpuvgm.execution import Progress, any_source
 from gpuvgm.io import TableLike
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.drawing import IdentifierForm
 from gpuvgm.synthesis.laws import Law
-from gpuvgm.synthesis.learning import LearningSettings, RowModel, learn, read_model
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, learn, read_model
 from gpuvgm.synthesis.private import NAME, PrivateSynthesizer
-from gpuvgm.synthesis.sampling import TableSampler, restored_sample
+from gpuvgm.synthesis.sampling import TableSampler
 from gpuvgm.synthesis.scoring import score_rows
 from gpuvgm.table import ModelFile, RunSummary, TableTransformer, load_as
 
@@ -45,7 +44,6 @@ else:
     Drawn = TypeVar("Drawn")
 
 Path_ = str | PathLike[str]
-_ROWS = whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 
 
@@ -198,7 +196,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         colour
         size    colour +0.64
         """
-        LearningSettings.check(self.bins, self.safer, self.laws)
+        SynthesizerSettings.check(self.bins, self.safer, self.laws)
         table, settings = any_source(source), self._settings
         if self.like is None:
             return self._with(learn(table, self.hold_out, settings))
@@ -352,21 +350,15 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         >>> int(rows["age"].min()) >= 70, float(np.mean(rows["group"] == "retired")) > 0.95
         (True, True)
         """
-        sampler, part = TableSampler(self._fitted, self.engine), RowRange(first_row, _ROWS(n, "n"))
+        sampler = TableSampler(self._fitted, self._settings)
+        part = sampler.part(first_row, n)
         if conditions is not None and not isinstance(conditions, Mapping):
-            if out is not None:
-                raise InputError(
-                    "conditions: rows with the values of a table are not written: give no out, write the result"
-                )
-            return sampler.beside_rows(any_source(conditions), part, seed)
+            return sampler.beside_rows(any_source(conditions), part, seed, out)
         rows = sampler.under(conditions or {})
         row_seed = sampler.seed_of(part, seed)
-        report = None if self.progress is None else partial(_report_rows, self.progress, n)
-        if out is not None:
-            executor = rows.executor(self.executor, self.threads, report)
-            return sampler.generator(rows, row_seed, flavor).write(out, part, executor, resume=resume)
-        batches = rows.batches(part, row_seed, LocalExecutor(self.threads, report))
-        return restored_sample(self.transformer_, batches, rows.schema)
+        if out is None:
+            return sampler.table(rows, part, row_seed)
+        return sampler.generator(rows, row_seed, flavor).write(out, part, sampler.executor(rows, part), resume=resume)
 
     def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
         """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.
@@ -515,12 +507,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         self._fitted.save(self.get_params(deep=False), path, partial(_of_model, path=path))
 
     @property
-    def _settings(self) -> LearningSettings:
+    def _settings(self) -> SynthesizerSettings:
         """Parameters, as the stages of a fit take them."""
         columns = tuple(map(str, self.conditions_on))
         machine = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
         safer = (self.like or self).safer
-        return LearningSettings(self.columns, self.bins, self.laws, columns, safer, self.random_state, machine)
+        return SynthesizerSettings(self.columns, self.bins, self.laws, columns, safer, self.random_state, machine)
 
     @property
     def _fitted(self) -> RowModel:
@@ -549,11 +541,6 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
-
-
-def _report_rows(progress: Progress, rows: int, sampled_rows: int) -> None:
-    """Report how many rows are drawn."""
-    progress("sample", sampled_rows, rows)
 
 
 def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
@@ -585,7 +572,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
     >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
     True
     """
-    model = ModelFile.at(fspath(path)).load()
+    model = ModelFile.at(path).load()
     return PrivateSynthesizer._of_model(model, path) if model.generator == NAME else _of_model(model, path)
 
 

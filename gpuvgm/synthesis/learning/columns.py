@@ -16,13 +16,13 @@ from gpuvgm.synthesis.bins import LEAST_KEYS, Persons, numbers_of_rows
 from gpuvgm.synthesis.keys import find_orders, keys_found
 from gpuvgm.synthesis.learning.key_forms import keys_that_count
 from gpuvgm.synthesis.learning.samples import TableSample
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
 Options = dict[str, tuple[Mapping[str, Any], str]]  # of columns that are not declared, with the reasons
 
 
-def hold_out_rule(share: float, settings: LearningSettings, table: Source) -> HoldOut | None:
+def hold_out_rule(share: float, settings: SynthesizerSettings, table: Source) -> HoldOut | None:
     """Which rows of a table are held out; None for none."""
     if not share:
         return None
@@ -31,7 +31,7 @@ def hold_out_rule(share: float, settings: LearningSettings, table: Source) -> Ho
     return HoldOut(share, settings.random_state or 0, tuple(table.schema.names))
 
 
-def fitted_columns(settings: LearningSettings, table: Source) -> TableTransformer:
+def fitted_columns(settings: SynthesizerSettings, table: Source) -> TableTransformer:
     """The columns, fitted to a table; those that the user has fitted are checked."""
     columns = settings.columns
     if isinstance(columns, TableTransformer):
@@ -55,7 +55,7 @@ def _checked_columns(transformer: TableTransformer, table: Source) -> TableTrans
     return transformer
 
 
-def _options_of_keys(settings: LearningSettings, table: Source) -> Options:
+def _options_of_keys(settings: SynthesizerSettings, table: Source) -> Options:
     """Columns that are keys, of those whose kind is not declared."""
     columns, schema = settings.columns, table.schema
     if columns is not None and not isinstance(columns, (Mapping, list, tuple)):

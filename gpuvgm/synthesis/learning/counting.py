@@ -15,7 +15,7 @@ from gpuvgm.synthesis.counts import JointCounts, Structure
 from gpuvgm.synthesis.drawing import IdentifierCounts, IdentifierForm, lacking_keys
 from gpuvgm.synthesis.keys import OrderEvidence, Orders
 from gpuvgm.synthesis.laws import Law
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class TableCounts:
         )
 
 
-def count_rows(model: TableModel, plan: CountingPlan, table: Source, settings: LearningSettings) -> TableCounts:
+def count_rows(model: TableModel, plan: CountingPlan, table: Source, settings: SynthesizerSettings) -> TableCounts:
     """Counts of all rows of a table."""
     model.check_source(table)
     columns, read = model.by_name, plan.read_forms

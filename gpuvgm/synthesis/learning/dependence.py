@@ -13,11 +13,11 @@ from gpuvgm.synthesis.keys import rows_of_keys
 from gpuvgm.synthesis.laws import Law, LawSearch, columns_to_restrict, made_of
 from gpuvgm.synthesis.learning.key_forms import KeyForms
 from gpuvgm.synthesis.learning.samples import TableSample
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 
 def laws_of(
-    model: TableModel, sample: SampledRows, keys: KeyForms, broken: Set[str], settings: LearningSettings
+    model: TableModel, sample: SampledRows, keys: KeyForms, broken: Set[str], settings: SynthesizerSettings
 ) -> tuple[Law, ...]:
     """Laws of a sample of the rows, but for those that further rows break."""
     if settings.laws == "off":
@@ -28,7 +28,9 @@ def laws_of(
     return search.laws(settings.laws, broken)
 
 
-def dependence_of(keys: KeyForms, laws: Sequence[Law], settings: LearningSettings, sample: TableSample) -> Dependence:
+def dependence_of(
+    keys: KeyForms, laws: Sequence[Law], settings: SynthesizerSettings, sample: TableSample
+) -> Dependence:
     """Which columns may depend on which, with evidence from a sample of rows."""
     levels = levels_of_attributes(keys.forms, keys.attributes)
     one_of_each = {levels[name]: rows_of_keys(sample.rows.column(key)) for name, key in keys.attributes.items()}

@@ -15,7 +15,7 @@ from gpuvgm.synthesis.keys import Habit, HabitSample, habits_of, likely_habits
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts
 from gpuvgm.synthesis.learning.key_forms import first_columns
 from gpuvgm.synthesis.learning.samples import TableSample
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 
 def learnt_habits(
@@ -24,7 +24,7 @@ def learnt_habits(
     counts: TableCounts,
     sample: TableSample,
     persons: Persons,
-    settings: LearningSettings,
+    settings: SynthesizerSettings,
 ) -> tuple[Habit, ...]:
     """Habits that a sample shows, where further columns allow them."""
     of_habits = _habit_sample(model, plan, sample, persons, settings)
@@ -47,7 +47,7 @@ def learnt_habits(
 
 
 def _habit_sample(
-    model: TableModel, plan: CountingPlan, sample: TableSample, persons: Persons, settings: LearningSettings
+    model: TableModel, plan: CountingPlan, sample: TableSample, persons: Persons, settings: SynthesizerSettings
 ) -> HabitSample:
     """The sample with bins of the columns that may have habits, and what finds bins of further values."""
     columns, engine = model.by_name, settings.engine

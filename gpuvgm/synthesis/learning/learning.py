@@ -26,7 +26,7 @@ from gpuvgm.synthesis.learning.persons import persons_of_values, structure_of_pe
 from gpuvgm.synthesis.learning.row_model import RowModel
 from gpuvgm.synthesis.learning.samples import TableSample, read_twice
 from gpuvgm.synthesis.learning.sequences import tell_of_sequences
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
 _LOG = logging.getLogger("gpuvgm")
@@ -87,7 +87,7 @@ class Assumptions:
         return Assumptions(keys, claims, broken), False
 
 
-def learn(table: Source, share_held_out: float, settings: LearningSettings) -> RowModel:
+def learn(table: Source, share_held_out: float, settings: SynthesizerSettings) -> RowModel:
     """A model of the rows of a table, but for those that are held out, with warnings of what users may not want.
 
     Raises
@@ -105,7 +105,7 @@ def learn(table: Source, share_held_out: float, settings: LearningSettings) -> R
     return model
 
 
-def learn_rows(transformer: TableTransformer, table: Source, settings: LearningSettings) -> RowModel:
+def learn_rows(transformer: TableTransformer, table: Source, settings: SynthesizerSettings) -> RowModel:
     """A model of all rows of a table; what they refute of a sample is learnt again."""
     ground, keys = _ground(transformer, table)
     assumptions = Assumptions(keys)
@@ -142,7 +142,9 @@ def sampled_persons(ground: Ground, assumptions: Assumptions) -> SampledRows:
     return SampledRows(table.column, persons, table.thin_places, assumptions.known)
 
 
-def plan_of(ground: Ground, sample: SampledRows, assumptions: Assumptions, settings: LearningSettings) -> CountingPlan:
+def plan_of(
+    ground: Ground, sample: SampledRows, assumptions: Assumptions, settings: SynthesizerSettings
+) -> CountingPlan:
     """Laws, bins, network and trees that the sample shows, and what all rows are to say beside their counts."""
     transformer, table, keys = ground.transformer, ground.sample, assumptions.keys
     of_orders = replace(sample, persons=Persons.of(ground.orders, table.rows, whole=table.is_whole))
@@ -161,7 +163,7 @@ def plan_of(ground: Ground, sample: SampledRows, assumptions: Assumptions, setti
 
 
 def _model_of(
-    ground: Ground, plan: CountingPlan, counts: TableCounts, persons: Persons, settings: LearningSettings
+    ground: Ground, plan: CountingPlan, counts: TableCounts, persons: Persons, settings: SynthesizerSettings
 ) -> RowModel:
     """The model, of a plan that no row refutes."""
     transformer, sample = ground.transformer, ground.sample

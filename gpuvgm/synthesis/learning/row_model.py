@@ -17,7 +17,7 @@ from gpuvgm.synthesis.keys import Orders, describe_habits, describe_orders
 from gpuvgm.synthesis.laws import Law, merged_laws
 from gpuvgm.synthesis.learning.counting import CountingPlan, count_rows
 from gpuvgm.synthesis.learning.samples import read_twice
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
 Path_ = str | PathLike[str]
@@ -73,7 +73,7 @@ class RowModel:
         claims = tuple(law.uncounted for law in self.laws)
         return CountingPlan(self.network.structure, self.forms, self.attributes, claims)
 
-    def of_rows(self, table: Source, settings: LearningSettings) -> RowModel:
+    def of_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
         """A model with the same bins and network, of the rows of a table alone."""
         plan = self.plan
         with read_twice(table, self.transformer._hold_out) as rows:
@@ -82,7 +82,7 @@ class RowModel:
         network = Network(plan.structure, counts.joint, rows_per_key(forms, self.attributes), settings.trees)
         return replace(self, network=network, forms=forms, laws=counts.laws)
 
-    def with_rows(self, table: Source, settings: LearningSettings) -> RowModel:
+    def with_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
         """A model of the rows of a table, too."""
         plan = self.plan
         with read_twice(table, self.transformer._hold_out) as rows:

@@ -18,7 +18,7 @@ _BINS = whole(2, 1000)
 
 
 @dataclass(frozen=True, slots=True)
-class LearningSettings:
+class SynthesizerSettings:
     """Parameters of a `TableSynthesizer`.
 
     Parameters

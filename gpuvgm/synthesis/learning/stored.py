@@ -16,7 +16,7 @@ from gpuvgm.synthesis.drawing import IdentifierForm, check_attributes, rows_per_
 from gpuvgm.synthesis.keys import orders_of_file
 from gpuvgm.synthesis.laws import Law, check_laws
 from gpuvgm.synthesis.learning.row_model import DOCUMENTS, PARAMETERS, RowModel
-from gpuvgm.synthesis.learning.settings import LearningSettings
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
 Path_ = str | PathLike[str]
@@ -53,7 +53,7 @@ def _row_model(transformer: TableTransformer, model: TableModel, settings: Mappi
     attributes, orders = settings["attributes"], orders_of_file(settings["orders"], transformer.model_)
     laws = tuple(read_record(Law, law, "a law") for law in settings["proven"])
     check_laws(laws, transformer.model_.by_name)
-    LearningSettings.check(settings["bins"], settings["safer"], settings["laws"])
+    SynthesizerSettings.check(settings["bins"], settings["safer"], settings["laws"])
     network = read_network(model.network)
     _check_network(transformer.model_, network, forms, attributes)
     trees = TreeSettings.of(safer=settings["safer"])

@@ -83,7 +83,7 @@ class KeyAfterKey:
         keys = drawer.keys(numbers, seed)
         of_rows = {place: (first[place][0][at], first[place][1][at]) for place in order[:stop] if place not in keys}
         rows = drawer.drawing.rows(first_row, len(at), seed, keys, of_rows)
-        made, unmet = drawer.made(DrawnRows(drawer.with_habits(rows, numbers, first_row, seed), numbers), 0)
+        made, unmet = drawer.made(DrawnRows(drawer.habits.rows(rows, numbers, first_row, seed), numbers), 0)
         for name, test in tests.items():
             unmet = unmet | ~test(made.arrays[name])
         return made.taken(np.flatnonzero(~unmet)), len(at)

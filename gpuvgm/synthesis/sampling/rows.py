@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns import MISSING, CategoricalColumn, TableModel
+from gpuvgm.columns import TableModel
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
-from gpuvgm.summary import Floats, Ints
+from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, Finder, code_finder, finder_of, origins_of
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.drawing import (
     ComputedColumn,
     Drawing,
-    Drawn,
     IdentifierForm,
     KeyNumbers,
     KeyTable,
@@ -29,9 +28,10 @@ from gpuvgm.synthesis.drawing import (
     key_numbers,
     value_maker,
 )
-from gpuvgm.synthesis.keys import Habit, seed_of_attempt, with_habits
+from gpuvgm.synthesis.keys import seed_of_attempt
 from gpuvgm.synthesis.laws import Law, LawKeeper, Rule
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
+from gpuvgm.synthesis.sampling.habits import KeyHabits
 from gpuvgm.synthesis.sampling.key_tables import key_tables
 
 SHORT_RANGE = 1 << 10  # rows
@@ -146,6 +146,13 @@ class RowDrawer:
         """What makes rows keep the laws."""
         return LawKeeper(self.model.by_name, self.laws, origins_of(self.network.structure.bins))
 
+    @cached_property
+    def habits(self) -> KeyHabits:
+        """What keys have of their own, in columns whose values are not tested."""
+        structure, columns = self.network.structure, self.model.by_name
+        habits = tuple(habit for habit in structure.habits if habit.column not in self.tested)
+        return KeyHabits(habits, columns, structure.bins, self.conditions, self.identifiers, self.drawing)
+
     def rows(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
@@ -173,7 +180,7 @@ class RowDrawer:
         """Consecutive rows; which keys they have depends on the seed, what each key has on the seed of keys."""
         numbers = key_numbers(self.identifiers, part, seed)
         rows = self.drawing.rows(part.first_row, part.rows, seed, self.keys(numbers, key_seed))
-        return DrawnRows(self.with_habits(rows, numbers, part.first_row, key_seed), numbers)
+        return DrawnRows(self.habits.rows(rows, numbers, part.first_row, key_seed), numbers)
 
     def keys(self, numbers: KeyNumbers, seed: int) -> dict[int, KeyTable]:
         """By node, the keys that attributes are drawn for."""
@@ -193,54 +200,3 @@ class RowDrawer:
         for name, test in self._tests.items():
             unmet = unmet | ~test(arrays[name])
         return MadeRows(arrays, rows.keys), unmet
-
-    def with_habits(self, rows: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
-        """Drawn rows with the days, times and values of their keys, as far as conditions allow."""
-        structure, changed = self.network.structure, [*rows]
-        habits = [habit for habit in structure.habits if habit.column not in self.tested]
-        if not habits:
-            return rows
-        readings = {name: rows[place][1] for name, place in self.place_of.items()}
-        keys = {name: self._keys_of_habits(name, readings, numbers) for name in {habit.key for habit in habits}}
-        clocks = {bins.name: bins.clock for bins in structure.bins if bins.clock is not None}
-        rows_of_habits = [(habit, habit.rows(readings, keys, first_row, seed)) for habit in habits]
-        for name, moved in with_habits(rows_of_habits, clocks, readings, keys, seed).items():
-            place = self.place_of[name]
-            if place in self.conditions:
-                moved = np.where(self.conditions[place].hold(moved), moved, readings[name])
-            changed[place] = rows[place][0], moved
-        for habit, at in rows_of_habits:
-            place = self.place_of[habit.column]
-            if habit.part == "value" and place not in self.conditions:
-                changed[place] = self._with_values(changed[place], habit, keys[habit.key][0], at, seed)
-        return changed
-
-    def _with_values(
-        self, column: tuple[Codes, Floats], habit: Habit, keys: NDArray[np.uint64], at: Ints, seed: int
-    ) -> tuple[Codes, Floats]:
-        """Bins of a column and places in them, at some rows those of the values that their keys have."""
-        table = KeyTable.of(keys[at], seed)
-        place = self.place_of[habit.column]
-        codes, readings = self.drawing.of_keys(place, habit.codes_of(table.numbers, seed), table, habit.stream)
-        return _with(column[0], at, codes), _with(column[1], at, readings)
-
-    def _keys_of_habits(
-        self, name: str, readings: Mapping[str, Floats], numbers: KeyNumbers
-    ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
-        """Number of each row's key, of a column of keys or of categories, and whether it has one."""
-        column = self.model.by_name[name]
-        if isinstance(column, CategoricalColumn):
-            is_key = np.array([*(category is not MISSING for category in column.categories), False])
-            categories = np.minimum(readings[name].astype(np.int64), len(column.categories))
-            return categories.astype(np.uint64), is_key[categories]
-        layout, level = self.identifiers[name].key, self.identifiers[name].level
-        assert layout is not None
-        of_rows = numbers[layout.group, level]
-        return of_rows, layout.lacking_of(of_rows, level) == 0
-
-
-def _with(values: NDArray[Any], places: Ints, replacements: NDArray[Any]) -> NDArray[Any]:
-    """Values with others at some places."""
-    changed = values.copy()
-    changed[places] = replacements
-    return changed

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.columns import whole
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.errors import InputError, counted
+from gpuvgm.execution import DaskExecutor, LocalExecutor, Progress
 from gpuvgm.io import Source, TableSource, metadata_of_values, restore, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import check_names
 from gpuvgm.synthesis.counts import write_network
 from gpuvgm.synthesis.drawing import levels_of_keys, tell_of_longer
 from gpuvgm.synthesis.keys import seed_of_attempt
-from gpuvgm.synthesis.learning import RowModel
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
 from gpuvgm.synthesis.sampling.sampler import Sampler
 from gpuvgm.table import TableTransformer
+
+_ROWS = whole()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +36,25 @@ class TableSampler:
     ----------
     model : RowModel
         What rows are drawn from.
-    engine : str
-        Name of the engine that draws.
+    settings : SynthesizerSettings
+        Where and how the work is done.
     """
 
     model: RowModel
-    engine: str
+    settings: SynthesizerSettings
+
+    @staticmethod
+    def part(first_row: int, rows: Any) -> RowRange:
+        """Rows, of which the number is checked."""
+        return RowRange(first_row, _ROWS(rows, "n"))
 
     def under(self, conditions: Mapping[Any, Any]) -> Sampler:
         """Sampler of rows that meet conditions by label, with a warning where hardly any do."""
-        sampler = sampler_under(self.model, {str(label): met for label, met in conditions.items()}, self.engine)
+        sampler = sampler_under(self.model, {str(label): met for label, met in conditions.items()}, self._engine)
         if not conditions:
             return sampler
         if self.model.attributes:
-            sampler = replace(sampler, unconditioned=sampler_under(self.model, {}, self.engine))
+            sampler = replace(sampler, unconditioned=sampler_under(self.model, {}, self._engine))
         warn_of_rare(sampler)
         return sampler
 
@@ -55,6 +64,11 @@ class TableSampler:
         tell_of_longer(self.model.forms, part, row_seed)
         return row_seed
 
+    def table(self, sampler: Sampler, part: RowRange, seed: int) -> Any:
+        """Rows as a table of the kind that was fitted."""
+        batches = sampler.batches(part, seed, LocalExecutor(self.settings.machine["threads"], self._report(part)))
+        return restored_sample(self.model.transformer, batches, sampler.schema)
+
     def generator(self, sampler: Sampler, seed: int, flavor: Flavor | None) -> Generator:
         """Generator of rows that are written, with what tells their types."""
         model = self.model.table.digest(), write_network(self.model.network)
@@ -63,19 +77,38 @@ class TableSampler:
         of_values = metadata_of_values(pandas_dtypes, sampler.schema, sampler.model.source)
         return replace(generator, described={**generator.described, **of_values})
 
-    def beside_rows(self, table: Source, part: RowRange, seed: int | None) -> Any:
+    def executor(self, sampler: Sampler, part: RowRange) -> LocalExecutor | DaskExecutor:
+        """Executor that writes files of the rows."""
+        machine = self.settings.machine
+        return sampler.executor(machine["executor"], machine["threads"], self._report(part))
+
+    @property
+    def _engine(self) -> str:
+        engine: str = self.settings.machine["engine"]
+        return engine
+
+    def _report(self, part: RowRange) -> Callable[[int], None] | None:
+        """What reports how many rows are drawn."""
+        progress: Progress | None = self.settings.machine["progress"]
+        return None if progress is None else lambda rows: progress("sample", rows, part.rows)
+
+    def beside_rows(self, table: Source, part: RowRange, seed: int | None, out: Any) -> Any:
         """Rows with the values of the rows of a table, which may lack columns.
 
         Rows of the same values are drawn one after the other. They have keys of their own, as attributes depend on the
         conditions.
         """
+        if out is not None:
+            raise InputError(
+                "conditions: rows with the values of a table are not written: give no out, write the result"
+            )
         names, row_seed = table.schema.names, self.model.seed_of(part, seed)
         check_names(names, [bins.name for bins in self.model.network.structure.bins])
         places = _places_of_rows(table, part.rows)
-        every, start = sampler_under(self.model, {}, self.engine), part.first_row
+        every, start = sampler_under(self.model, {}, self._engine), part.first_row
         batches: list[pa.RecordBatch] = []
         for number, (values, rows) in enumerate(places.items()):
-            sampler = sampler_under(self.model, dict(zip(names, values, strict=True)), self.engine)
+            sampler = sampler_under(self.model, dict(zip(names, values, strict=True)), self._engine)
             rows_of_values = RowRange(start, len(rows))
             if self.model.attributes:
                 sampler = replace(sampler, unconditioned=every if values else None)
