@@ -153,8 +153,9 @@ def plan_of(
         transformer, sample, settings.bins, settings.trees.rules, settings.engine, settings.threads
     )
     check_names(settings.conditions_on, learner.columns)
-    of_few = dependence_of(keys, laws, settings, table.thinned)
-    of_rows = of_few if table.thinned is table else dependence_of(keys, laws, settings, table)
+    few = table.thinned
+    of_few = dependence_of(keys, laws, settings, few)
+    of_rows = of_few if few is table else dependence_of(keys, laws, settings, table)
     structure = learner.structure(of_few, of_rows)
     is_asked = not table.is_whole and not assumptions.known
     asked = values_to_ask(transformer, structure, sample) if is_asked else {}

@@ -42,14 +42,14 @@ class SampledColumns:
     ----------
     ways : mapping of str to (int, callable)
         Node of each column, and the function that makes its values.
-    drawn : mapping of int to (ndarray, ndarray)
+    bins_and_places : mapping of int to (ndarray, ndarray)
         Bins and places of the rows, by node.
     keeper : LawKeeper
         Laws, which columns are computed by.
     """
 
     ways: Mapping[str, tuple[int, Values]]
-    drawn: Mapping[int, tuple[Codes, Floats]]
+    bins_and_places: Mapping[int, tuple[Codes, Floats]]
     keeper: LawKeeper
     cache: dict[str, Any] = field(default_factory=dict)
     computed: dict[str, Any] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class SampledColumns:
         """The values of a column as they are drawn."""
         if name not in self.cache:
             place, values = self.ways[name]
-            self.cache[name] = values(*self.drawn[place], self)
+            self.cache[name] = values(*self.bins_and_places[place], self)
         return self.cache[name]
 
     def kept(self, name: str) -> Any:
