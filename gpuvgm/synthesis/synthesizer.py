@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
@@ -504,7 +503,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         >>> gpuvgm.load("table.gpuvgm").sample(2)["colour"].tolist() == synthesizer.sample(2)["colour"].tolist()
         True
         """
-        self._fitted.save(self.get_params(deep=False), path, partial(_of_model, path=path))
+        self._fitted.save(self.get_params(deep=False), path, lambda model: _of_model(model, path))
 
     @property
     def _settings(self) -> SynthesizerSettings:
