@@ -1,7 +1,7 @@
 """Tables from counts: trees and a Bayesian network over bins of fitted columns, and rows drawn from them.
 
 `TableSynthesizer` fits and samples; `PrivateSynthesizer` does so from counts with noise. Rooms stand on each other:
-`bins`, `keys`, `counts`, `drawing`, `laws`. Begin with `synthesizer.py`, then `counts` and `sampling.py`.
+`bins`, `keys`, `counts`, `drawing`, `laws`, `learning`, `sampling`. Begin with `synthesizer.py`, then `learning`.
 """
 
 import lazy_loader

@@ -19,7 +19,8 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values
 from gpuvgm.synthesis.bins import row_finders
 from gpuvgm.synthesis.drawing import IdentifierForm, tell_of_longer, tell_of_samples, unmodelled_columns, within_range
-from gpuvgm.synthesis.synthesizer import forms_of_table, restored_sample
+from gpuvgm.synthesis.learning import forms_of_table
+from gpuvgm.synthesis.sampling import restored_sample
 from gpuvgm.table import TableTransformer, onehot_parts
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file
@@ -82,8 +83,8 @@ class SampledTable:
     def rows(self, matrix: Matrix, first_row: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows with all columns."""
         arrays = self.decode(matrix)
-        others = [column for column in self.transformer.model_.columns if column.name not in arrays]
-        arrays |= unmodelled_columns(others, self.identifiers, RowRange(first_row, len(matrix)), seed)
+        unmodelled = [column for column in self.transformer.model_.columns if column.name not in arrays]
+        arrays |= unmodelled_columns(unmodelled, self.identifiers, RowRange(first_row, len(matrix)), seed)
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     def _rows_of(self, outputs: Iterator[Matrix]) -> Callable[[int, int, int], pa.RecordBatch]:

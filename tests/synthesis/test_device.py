@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm import TableSynthesizer
+from gpuvgm.synthesis.learning import learning
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame
 from tests.table.test_device import in_stage_of
@@ -120,8 +120,8 @@ def test_the_host_touches_no_rows_by_default(
     rows = orders().astype({"city": "category"})  # text comes to the host
     given = DataFrame.from_pandas(rows)
     ledger = strict_cupy.hardware.ledger
-    counts = TableSynthesizer._counts
-    monkeypatch.setattr(TableSynthesizer, "_counts", partialmethod(in_stage_of, ledger, counts))
+    count = learning.count_rows
+    monkeypatch.setattr(learning, "count_rows", lambda *given: in_stage_of(given[0], ledger, count, *given[1:]))
     found = TableSynthesizer(engine=engine).fit(given)
     assert_same(found, TableSynthesizer(engine="native").fit(rows))
     counting, sizes = ledger.stages["apart"], found.network_.counts

@@ -18,6 +18,7 @@ import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.synthesis.drawing import conditioned, filtered as filtering
+from gpuvgm.synthesis.sampling.conditions import sampler_under
 from tests.conftest import native_names
 from tests.synthesis.test_attributes import bank as accounts
 
@@ -283,8 +284,8 @@ def test_columns_that_come_first_have_rarer_values(caplog: pytest.LogCaptureFixt
 
 
 def test_a_sampler_with_conditions_travels_to_other_processes(fitted: Any) -> None:
-    network = fitted.network_
-    sampler = replace(fitted._sampler(network, {"kind": "cash"}), unconditioned=fitted._sampler(network, {}))
+    model = fitted._fitted
+    sampler = replace(sampler_under(model, {"kind": "cash"}, "auto"), unconditioned=sampler_under(model, {}, "auto"))
     rows = sampler.rows(0, 200, 1)
     assert pickle.loads(pickle.dumps(sampler)).rows(0, 200, 1).equals(rows)
     assert sampler.made(RowRange(0, 200), 1).arrays["amount"].equals(rows.column("amount"))

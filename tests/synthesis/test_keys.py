@@ -24,7 +24,7 @@ from gpuvgm.synthesis.keys.keys import (
     period_of,
     trees_of_keys,
 )
-from gpuvgm.synthesis.synthesizer import forms_of_table
+from gpuvgm.synthesis.learning import forms_of_table
 from tests.synthesis.checked import with_check_digits
 
 ROWS, CUSTOMERS = 12_000, 900

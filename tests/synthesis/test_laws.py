@@ -19,7 +19,6 @@ from sklearn.base import clone
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis import synthesizer
 from gpuvgm.synthesis.bins.clock import Part
 from gpuvgm.synthesis.drawing import conditioned
 from gpuvgm.synthesis.laws import laws as table_of_laws, search
@@ -29,6 +28,7 @@ from gpuvgm.synthesis.laws.laws import Equality, Lookup, Order, Product, Sum, re
 from gpuvgm.synthesis.laws.numeric import Equation
 from gpuvgm.synthesis.laws.sample import LawSample, Targets
 from gpuvgm.synthesis.laws.texts import equations, splits
+from gpuvgm.synthesis.learning import samples
 
 ROWS = 2500
 LAWS = {
@@ -344,7 +344,7 @@ def test_counts_of_breaches_add_up(table: pd.DataFrame, fitted: Any, caplog: pyt
 
 def test_all_rows_prove_a_law(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a sample suggests and one row breaks is no law, and other columns may depend on the sum again."""
-    monkeypatch.setattr(synthesizer, "TREE_ROWS", 1000)
+    monkeypatch.setattr(samples, "TREE_ROWS", 1000)
     table = _invoices(20_000)[["net", "tax", "gross"]].dropna()
     table.iloc[11_111, 2] += 0.01
     with caplog.at_level(logging.INFO, "gpuvgm"):

@@ -16,8 +16,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis import synthesizer
 from gpuvgm.synthesis.keys.orders import OrderEvidence, hashes_of_values
+from gpuvgm.synthesis.learning import samples
 
 FEW, MANY = 4_000, 100_000
 
@@ -153,7 +153,7 @@ def test_what_one_customer_has_in_all_lines_does_not_come_back(lines: pd.DataFra
 def test_a_sample_in_any_order_shows_few_repeats_and_suffices(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """Of a sample of 2 % of the rows hardly any repeats an order's number."""
     rows = 5 * FEW
-    monkeypatch.setattr(synthesizer, "TREE_ROWS", rows // 50)
+    monkeypatch.setattr(samples, "TREE_ROWS", rows // 50)
     for make, name in ((order_lines, "order"), (receipts, "receipt")):
         pq.write_table(pa.Table.from_pandas(make(rows, shuffled=True)), tmp_path / "rows.parquet")
         assert [*proposed(tmp_path / "rows.parquet")[0]._orders] == [name]

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.synthesis import synthesizer as synthesizer_module
 from gpuvgm.synthesis.bins.clock import Clock, moments_with_own_counts
 from gpuvgm.synthesis.bins.forms import forms_of
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, KeysOfThings, Persons
 from gpuvgm.synthesis.counts.calendar import _of_several
 from gpuvgm.synthesis.counts.state import write_network
+from gpuvgm.synthesis.learning import samples
 
 HEAVY = 10  # patients with many rows each
 PRICES = np.unique(np.round(np.random.default_rng(3).lognormal(3, 1, 60) * 2) / 2)
@@ -100,7 +100,7 @@ def test_all_rows_say_whose_values_are_where_the_sample_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of a CSV file are sampled from its beginning: later ones have other prices, and a patient with many rows."""
-    monkeypatch.setattr(synthesizer_module, "TREE_ROWS", 4_000)
+    monkeypatch.setattr(samples, "TREE_ROWS", 4_000)
     random, table = np.random.default_rng(1), patients(12_000, 1_500, adjacent=True)
     table["price"] = np.where(np.arange(12_000) < 5_000, table["price"], table["price"] + 1_000)
     table = table[["patient", "birth", "weight", "price"]]

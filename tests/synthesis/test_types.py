@@ -16,8 +16,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.io import plain_type, plain_values_of
-from gpuvgm.synthesis.counts.structure import SAMPLE_ROWS
 from gpuvgm.synthesis.drawing.values import missing_values
+from gpuvgm.synthesis.learning.samples import SAMPLE_ROWS
 from tests.io.arrow_types import ALL
 
 ROWS = 300

@@ -26,7 +26,6 @@ PARENT_GROUPS = 32  # of the bins of each of two parents
 LEVELS = (4, 16)  # groups of the first parent's bins, to which its tables back off
 CANDIDATES = 8  # parents of a column that are tried
 SEARCHED = 64  # groups of a column's bins, at most, by which parents are chosen
-SAMPLE_ROWS = 20_000
 LEAST_KEYS = 8  # of a sample, whose values lie in an interval of an attribute
 KeyPath = tuple[str, tuple[int, ...]]  # a group of keys, and a level with those above it
 _Option = tuple[tuple[float, ...], int, tuple[int, ...]]  # gains, a column and its parents

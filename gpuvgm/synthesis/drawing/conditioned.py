@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine, Lottery, philox_words
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.drawing.coded_rows import CodedRows
 from gpuvgm.synthesis.keys import column_number, seed_of_attempt
 
 MOST_COMBINATIONS = 1 << 20  # of bins, whose shares are computed
@@ -31,7 +31,7 @@ CANDIDATES = 4  # of a row that are expected to meet the conditions: a further d
 RARE_SHARE = 1 / 512  # of the pilot rows: where fewer meet the conditions, further draws are faster than candidates
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
 STREAM = "conditions"  # of random numbers that no column takes
-DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], dict[int, Any]]
+DrawCodes = Callable[[int, CodedRows, int, int, int], CodedRows]
 
 
 @dataclass(frozen=True)  # no slots: shares are cached
@@ -46,7 +46,7 @@ class ConditionedTrees:
         Share of each bin's values that meet a condition, by column.
     draw : callable
         Draws the bins of a column, given those of columns before it, first row, number of rows, and seed. Of datetimes
-        with parts it gives the codes of these, too, and as ~place the places in the bins. The bins may be drawn before.
+        with parts it gives the codes of these, too, and the places in the bins. The bins may be drawn before.
     engine : Engine
         Engine that computes probabilities.
     computed : frozenset of int
@@ -90,14 +90,14 @@ class ConditionedTrees:
         """Whether many rows are drawn for each that meets the conditions."""
         return self._combinations is None and self._candidates > CANDIDATES / LEAST_SHARE
 
-    def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
+    def codes(self, first_row: int, rows: int, seed: int) -> CodedRows:
         """Bins of `places` for consecutive rows, on the host; and what else is drawn of them."""
         if self._combinations is None:
             return self._first_that_meet(first_row, rows, seed)
         codes, lottery = self._combinations
         words = philox_words(_numbers(first_row, rows), column_number(STREAM), seed)[0]
         chosen = lottery.draw(np.zeros(rows, np.int64), words)
-        return {place: column[chosen] for place, column in codes.items()}
+        return CodedRows({place: column[chosen] for place, column in codes.items()})
 
     @cached_property
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
@@ -144,55 +144,65 @@ class ConditionedTrees:
         on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
         return 0 if met < self.least_share * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 
-    def _candidate_codes(self, first: int, rows: int, seed: int) -> dict[int, Any]:
+    def _candidate_codes(self, first: int, rows: int, seed: int) -> CodedRows:
         """Bins of consecutive candidates; a condition on the first column is met by all of them."""
-        codes: dict[int, Any] = {}
+        candidates = CodedRows()
         if self.places[0] in self.evidence:
             words = philox_words(_numbers(first, rows), column_number(f"{STREAM}/first"), seed)[0]
-            codes[self.places[0]] = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint16)
+            codes = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint16)
+            candidates = CodedRows({self.places[0]: codes})
         for place in self.places:
-            codes |= self.draw(place, codes, first, rows, seed)
-        return {place: to_numpy(column) for place, column in codes.items()}
+            candidates = candidates | self.draw(place, candidates, first, rows, seed)
+        return candidates.on_host
 
-    def _are_met(self, codes: Mapping[int, Codes], first: int, rows: int, seed: int) -> NDArray[np.bool_]:
+    def _are_met(self, candidates: CodedRows, first: int, rows: int, seed: int) -> NDArray[np.bool_]:
         """Mark candidates that meet the conditions: in each bin as large a share as its values that meet them."""
         words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
         further = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
         share = np.ones(rows)
         for place in self.network.structure.twins.keys() & {*further}:
-            of_bins = further.pop(place)[codes[place]]
+            of_bins = further.pop(place)[candidates.codes[place]]
             # A row with its twin's number meets the condition, or is in a bin that does not.
-            share *= np.where(np.isinf(codes[~place]), of_bins > 0, of_bins)
-        accepted: NDArray[np.bool_] = words < share * _share_that_meets(further, codes, rows) * 2.0**32
-        return accepted
+            share *= np.where(np.isinf(candidates.readings[place]), of_bins > 0, of_bins)
+        taken: NDArray[np.bool_] = words < share * _share_that_meets(further, candidates.codes, rows) * 2.0**32
+        return taken
 
-    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
+    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> CodedRows:
         """Bins of each row's first candidate that meets the conditions."""
-        codes_of_rows: dict[int, Any] = {}
+        codes, readings = dict[int, Codes](), dict[int, Floats]()
         at_once = max(1, MOST_CANDIDATES // self._candidates)
         unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
         for attempt in itertools.count(1):
             if not unmet:
                 break
             attempts = [self._attempt(first_row, part, seed_of_attempt(seed, attempt)) for part in unmet]
-            for part, (codes, met) in zip(unmet, attempts, strict=True):
-                for place, column in codes.items():
-                    of_rows = codes_of_rows.setdefault(place, np.zeros(rows, column.dtype))
-                    of_rows[part.start : part.stop][met] = column[met]
+            for part, (candidates, met) in zip(unmet, attempts, strict=True):
+                _fill(codes, candidates.codes, part, met, rows)
+                _fill(readings, candidates.readings, part, met, rows)
             unmet = [
                 range(part.start + row, part.start + row + 1)
                 for part, (_, met) in zip(unmet, attempts, strict=True)
                 for row in np.flatnonzero(~met).tolist()
             ]
-        return codes_of_rows
+        return CodedRows(codes, readings)
 
-    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Any], NDArray[np.bool_]]:
+    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[CodedRows, NDArray[np.bool_]]:
         """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
         first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
-        codes = self._candidate_codes(first, count, seed)
-        met = self._are_met(codes, first, count, seed).reshape(len(part), self._candidates)
+        candidates = self._candidate_codes(first, count, seed)
+        met = self._are_met(candidates, first, count, seed).reshape(len(part), self._candidates)
         chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
-        return {place: column[chosen] for place, column in codes.items()}, np.asarray(met.any(axis=1))
+        is_met = np.asarray(met.any(axis=1))
+        return candidates.at(chosen), is_met
+
+
+def _fill(
+    columns: dict[int, Any], candidates: Mapping[int, Any], part: range, met: NDArray[np.bool_], rows: int
+) -> None:
+    """Write the rows of a part whose candidates meet the conditions, by column."""
+    for place, column in candidates.items():
+        of_rows = columns.setdefault(place, np.zeros(rows, column.dtype))
+        of_rows[part.start : part.stop][met] = column[met]
 
 
 def _share_that_meets(evidence: Mapping[int, Floats], codes: Mapping[int, Codes], rows: int) -> Floats:

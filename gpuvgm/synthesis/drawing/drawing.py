@@ -7,7 +7,7 @@ words are compared with, so that all engines draw the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from gpuvgm.engines import Draw, DrawnColumn, Engine, Lottery
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.drawing.coded_rows import CodedRows, joined_rows, taken_rows
 from gpuvgm.synthesis.drawing.conditioned import ConditionedTrees
 from gpuvgm.synthesis.drawing.messages import Messages, propagate
 from gpuvgm.synthesis.keys import column_number
@@ -170,8 +171,8 @@ class Drawing:
     def _places_of_bins(self) -> tuple[DrawnColumn, ...]:
         """Places of each node's rows in bins that are drawn already."""
         columns, nothing = [], np.empty(0, np.int64)
-        for place, every in enumerate(self.network.structure.bins):
-            bins = self.conditions.get(place, every)
+        for place, whole_bins in enumerate(self.network.structure.bins):
+            bins = self.conditions.get(place, whole_bins)
             pieces = Lottery.of(bins.mass, bins.first[:-1])
             columns.append(DrawnColumn(None, None, pieces, bins.low, bins.high, 1, nothing))
         return tuple(columns)
@@ -183,21 +184,26 @@ class Drawing:
         computed = frozenset(place for place, column in self._of_trees_in_turn.items() if not column.is_learnt)
         return ConditionedTrees(self.network, evidence, self._codes, self.engine, computed)
 
-    def _codes(self, place: int, drawn: Mapping[int, Any], first_row: int, rows: int, seed: int) -> dict[int, Any]:
+    def _codes(self, place: int, former: CodedRows, first_row: int, rows: int, seed: int) -> CodedRows:
         """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
         structure, computed = self.network.structure, self._of_trees_in_turn.get(place)
         draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
-        beside = {one: drawn[one] for other in computed.sources for one in (other, ~other)} if computed else {}
+        sources = former.of_places(computed.sources) if computed else CodedRows()
         if computed is not None and not computed.is_drawn:
-            return self._by_law(computed, place, beside, by_trees=True)
-        asked = [drawn[other] for other in structure.trees[place].asked]
-        codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
+            return self._by_law(computed, place, sources, by_trees=True)
+        asked = [former.codes[asked_place] for asked_place in structure.trees[place].asked]
+        codes = former.codes[place] if place in former.codes else self._of_trees(place, asked, draw, rows)
         if place not in structure.parts_of and computed is None and place not in _sources(self._of_trees_in_turn):
-            return {place: codes}
+            return CodedRows({place: codes})
         codes, readings = self._within(place, codes, draw, rows)
         if computed is not None:
-            return self._by_law(computed, place, beside | {place: codes, ~place: readings}, by_trees=True)
-        return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings, self.engine)
+            return self._by_law(computed, place, sources | CodedRows.of_column(place, codes, readings), by_trees=True)
+        return self._with_parts(CodedRows.of_column(place, codes, readings), place)
+
+    def _with_parts(self, column: CodedRows, place: int) -> CodedRows:
+        """A column with the codes of its parts."""
+        codes, readings = column.codes[place], column.readings[place]
+        return column | CodedRows(self.network.structure.codes_of_parts(place, codes, readings, self.engine))
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
         """Bins of a column, by its trees; those that are barred are drawn again."""
@@ -213,13 +219,13 @@ class Drawing:
         trees, shares = self.network.structure.trees[place].trees, self.network.shares[place]
         xp = namespace_of(codes)
         for attempt in range(1, MOST_AGAIN):
-            again = xp.asarray(barred)[codes]
-            if not again.any():
+            are_barred = xp.asarray(barred)[codes]
+            if not are_barred.any():
                 break
             stream = f"{self.network.structure.nodes[place].name}/again/{attempt}"
             more = replace(draw, column=column_number(stream))
-            others = self.engine.draw_in_trees(trees, asked, shares, more, len(codes))
-            codes = xp.where(again, beside(others, codes), codes)
+            redrawn = self.engine.draw_in_trees(trees, asked, shares, more, len(codes))
+            codes = xp.where(are_barred, beside(redrawn, codes), codes)
         return codes
 
     def _within(self, place: int, codes: Codes, draw: Draw, rows: int) -> tuple[Codes, Floats]:
@@ -276,41 +282,27 @@ class Drawing:
         structure, tables = self.network.structure, keys or {}
         by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
         order = structure.order if by_trees else range(len(structure.nodes))
-        decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
-        for place, pair in (former or {}).items():
-            decided[place], decided[~place] = pair
-        in_turn = self._of_trees_in_turn if by_trees else self.computed(order)
-        sources = _sources(in_turn)
-        known, columns = _Former(), dict[int, tuple[Codes, Floats]]()
+        decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else CodedRows()
+        for place, (codes, readings) in (former or {}).items():
+            decided = decided | CodedRows.of_column(place, codes, readings)
+        computed = self._of_trees_in_turn if by_trees else self.computed(order)
+        turns = _Turns(self, by_trees, computed, decided, RowsToDraw(seed, ((first_row, rows),)))
+        before, sources, columns = _Former(), _sources(computed), dict[int, tuple[Codes, Floats]]()
         for place in order[:stop]:
-            own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
-            if own:
-                known.of_keys.update({key: own.lacking for key in structure.keys_asked if key in others})
-            asked, computed = [known.beside(other, own) for other in others], in_turn.get(place)
-            draws, ranges = list[tuple[Codes, Floats]](), own.ranges if own else ((first_row, rows),)
-            is_drawn, stream = computed is None or computed.is_drawn, structure.nodes[place].name
-            for draw, count, at in _draws(ranges if is_drawn else (), own.seed if own else seed, stream):
-                codes = [one[at] for one in asked]
-                if ~place in decided:
-                    draws.append((decided[place], decided[~place]))
-                elif place in decided:
-                    own_codes = self._without_barred(place, decided[place], codes, draw)
-                    draws.append(self.engine.draw_rows(self._places_of_bins[place], [own_codes], draw, count))
-                else:
-                    draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
-            drawn = dict[int, Any]()
-            if draws:
-                drawn[place], drawn[~place] = map(_joined, zip(*draws, strict=True))
-            if computed is not None:
-                beside = {one: known.beside(one, own) for other in computed.sources for one in (other, ~other)}
-                drawn = self._by_law(computed, place, beside | drawn, by_trees=by_trees)
-            elif by_trees:
-                drawn |= structure.codes_of_parts(place, drawn[place], drawn[~place], self.engine)
-            codes, places = (to_numpy(_taken(drawn[one], own.places if own else None)) for one in (place, ~place))
-            columns[place] = codes if by_trees else self._any_bin(place, codes), places
-            known.add(drawn if place in sources else {one: drawn[one] for one in drawn if one >= 0}, own)
+            table = tables.get(place)
+            column = turns.column(place, before, table)
+            columns[place] = self._of_rows(place, column, table, by_trees=by_trees)
+            before = before.followed_by(column if place in sources else CodedRows(column.codes), table)
         nothing = np.empty(0, np.uint16), np.empty(0)
         return [columns.get(place, nothing) for place in range(len(structure.nodes))]
+
+    def _of_rows(
+        self, place: int, column: CodedRows, table: KeyTable | None, *, by_trees: bool
+    ) -> tuple[Codes, Floats]:
+        """Bins of a column and places in them that rows have, on the host, of what is drawn for them or their keys."""
+        rows = table.places if table else None
+        codes, readings = (to_numpy(taken_rows(of_place[place], rows)) for of_place in (column.codes, column.readings))
+        return codes if by_trees else self._any_bin(place, codes), readings
 
     def of_keys(self, place: int, codes: Ints, keys: KeyTable, stream: str) -> tuple[Codes, Floats]:
         """Bins of a column and places in them that rows have of their keys.
@@ -329,68 +321,149 @@ class Drawing:
         column, bins = self._places_of_bins[place], codes.astype(np.uint16)
         draws = [
             self.engine.draw_rows(column, [bins[at]], draw, count)
-            for draw, count, at in _draws(keys.ranges, keys.seed, stream)
+            for draw, count, at in RowsToDraw(keys.seed, keys.ranges).draws(stream)
         ]
-        own, places = (to_numpy(_joined(one)) for one in zip(*draws, strict=True))
-        return own[keys.places], places[keys.places]
+        drawn_bins, readings = (to_numpy(joined_rows(parts)) for parts in zip(*draws, strict=True))
+        return drawn_bins[keys.places], readings[keys.places]
 
-    def _by_law(
-        self, column: ComputedColumn, place: int, drawn: Mapping[int, Any], *, by_trees: bool
-    ) -> dict[int, Any]:
+    def _by_law(self, column: ComputedColumn, place: int, rows: CodedRows, *, by_trees: bool) -> CodedRows:
         """Bins of a computed column, on the host, its places where it was drawn, and the codes of its parts.
 
-        Of what is drawn of others, and of it: as `ConditionedTrees` has bins and places.
+        Of its sources, and of it where it was drawn.
         """
-        places, pairs = {~one for one in drawn if one < 0}, dict[int, tuple[Codes, Floats]]()
-        for one in places:
-            codes = to_numpy(drawn[one])
-            pairs[one] = codes if by_trees else self._any_bin(one, codes), to_numpy(drawn[~one])
+        pairs = dict[int, tuple[Codes, Floats]]()
+        for source, readings in rows.readings.items():
+            source_codes = to_numpy(rows.codes[source])
+            pairs[source] = source_codes if by_trees else self._any_bin(source, source_codes), to_numpy(readings)
         codes, parts = column.codes(pairs)
-        within = drawn[~place] if column.is_drawn else np.zeros(len(codes))
+        within = rows.readings[place] if column.is_drawn else np.zeros(len(codes))
         if by_trees:
-            return {place: codes, ~place: within} | parts
-        return {place: self.network.structure.in_network(place, codes), ~place: within}
+            return CodedRows({place: codes, **parts}, {place: within})
+        return CodedRows.of_column(place, self.network.structure.in_network(place, codes), within)
+
+
+@dataclass(frozen=True, slots=True)
+class RowsToDraw:
+    """Ranges of rows or keys, which are drawn one after another.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the draws.
+    ranges : sequence of (int, int)
+        First number and count of each range.
+    """
+
+    seed: int
+    ranges: Sequence[tuple[int, int]]
+
+    def draws(self, stream: str) -> Iterator[tuple[Draw, int, slice]]:
+        """Draw of each range, how many rows it has, and their places among those of all ranges."""
+        column, at = column_number(stream), 0
+        for first, count in self.ranges:
+            yield Draw(self.seed, column, first), count, slice(at, at + count)
+            at += count
+
+
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """Draws columns in their turn.
+
+    Parameters
+    ----------
+    drawing : Drawing
+        What draws.
+    by_trees : bool
+        Whether trees draw, or the network of parents.
+    computed : mapping of int to ComputedColumn
+        Columns that laws compute.
+    decided : CodedRows
+        Columns that are drawn already, and bins of which the readings are to be drawn.
+    rows : RowsToDraw
+        The rows.
+    """
+
+    drawing: Drawing
+    by_trees: bool
+    computed: Mapping[int, ComputedColumn]
+    decided: CodedRows
+    rows: RowsToDraw
+
+    def column(self, place: int, before: _Former, table: KeyTable | None) -> CodedRows:
+        """A column of all rows, or of all keys of a table, given the columns before it."""
+        structure, computed = self.drawing.network.structure, self.computed.get(place)
+        asked = structure.trees[place].asked if self.by_trees else structure.parents[place]
+        if table:
+            before = before.with_lacking(structure.keys_asked, table)
+        asked_rows = before.beside(asked, table)
+        codes = [asked_rows.codes[asked_place] for asked_place in asked]
+        if computed is not None:
+            sources = before.beside(computed.sources, table)
+            rows = sources | self._drawn(place, codes, table) if computed.is_drawn else sources
+            return self.drawing._by_law(computed, place, rows, by_trees=self.by_trees)
+        column = self._drawn(place, codes, table)
+        return self.drawing._with_parts(column, place) if self.by_trees else column
+
+    def _drawn(self, place: int, asked: Sequence[Codes], table: KeyTable | None) -> CodedRows:
+        """Bins of a column and places in them, one range after another."""
+        ranges = RowsToDraw(table.seed, table.ranges) if table else self.rows
+        draws = [
+            self._range(place, [codes[at] for codes in asked], draw, count)
+            for draw, count, at in ranges.draws(self.drawing.network.structure.nodes[place].name)
+        ]
+        codes, readings = map(joined_rows, zip(*draws, strict=True))
+        return CodedRows.of_column(place, codes, readings)
+
+    def _range(self, place: int, asked: Sequence[Codes], draw: Draw, count: int) -> tuple[Codes, Any]:
+        """Bins of a column and places in them, of consecutive rows or keys."""
+        drawing, decided = self.drawing, self.decided
+        if place in decided.readings:
+            return decided.codes[place], decided.readings[place]
+        if place in decided.codes:
+            codes = drawing._without_barred(place, decided.codes[place], asked, draw)
+            return drawing.engine.draw_rows(drawing._places_of_bins[place], [codes], draw, count)
+        return drawing._drawn(place, asked, draw, count, by_trees=self.by_trees)
 
 
 @dataclass(frozen=True, slots=True)
 class _Former:
-    """What is drawn of columns and parts, by place as in `ConditionedTrees`: for their own keys, and for the rows."""
+    """What is drawn of columns and parts before a column.
 
-    of_keys: dict[int, Any] = field(default_factory=dict)
-    of_rows: dict[int, Any] = field(default_factory=dict)
-    levels: dict[int, int] = field(default_factory=dict)
+    Parameters
+    ----------
+    of_keys : CodedRows
+        For keys, where a column is drawn for these; else for rows.
+    of_rows : CodedRows
+        For rows.
+    levels : mapping of int to int
+        Level of the keys by place; 0 where it is drawn for rows.
+    """
 
-    def add(self, drawn: Mapping[int, Any], own: KeyTable | None) -> None:
-        """Add what is drawn for each key of a table, or for each row."""
-        for place, values in drawn.items():
-            self.of_keys[place], self.levels[place] = values, own.level if own else 0
-            self.of_rows[place] = _taken(values, own.places if own else None)
+    of_keys: CodedRows = field(default_factory=CodedRows)
+    of_rows: CodedRows = field(default_factory=CodedRows)
+    levels: Mapping[int, int] = field(default_factory=dict)
 
-    def beside(self, place: int, own: KeyTable | None) -> Any:
-        """What is drawn of a place, for each key of a table that belongs to one of its keys, or for each row."""
-        if own is None:
-            return self.of_rows[place]
-        return _taken(self.of_keys[place], own.above.get(self.levels.get(place, own.level)))
+    def followed_by(self, column: CodedRows, table: KeyTable | None) -> _Former:
+        """The same with a column, which is drawn for each key of a table or for each row."""
+        rows, level = (table.places, table.level) if table else (None, 0)
+        levels = {**self.levels, **dict.fromkeys(column.codes, level)}
+        return _Former(self.of_keys | column, self.of_rows | column.at(rows), levels)
 
+    def with_lacking(self, places: Iterable[int], table: KeyTable) -> _Former:
+        """The same for the keys of a table: by places that say so, which keys the rows of what is no key lack."""
+        return replace(self, of_keys=self.of_keys | CodedRows(dict.fromkeys(places, table.lacking)))
 
-def _draws(ranges: Sequence[tuple[int, int]], seed: int, stream: str) -> Iterator[tuple[Draw, int, slice]]:
-    """Draw of each range of rows or keys, how many they are, and their places among those of all ranges."""
-    column, at = column_number(stream), 0
-    for first, count in ranges:
-        yield Draw(seed, column, first), count, slice(at, at + count)
-        at += count
+    def beside(self, places: Sequence[int], table: KeyTable | None) -> CodedRows:
+        """What is drawn of places, for each key of a table that belongs to one of their keys, or for each row."""
+        if table is None:
+            return self.of_rows.of_places(places)
+        columns = CodedRows()
+        for place in places:
+            above = table.above.get(self.levels.get(place, table.level))
+            columns = columns | self.of_keys.of_places([place]).at(above)
+        return columns
 
 
 def _sources(columns: Mapping[int, ComputedColumn]) -> frozenset[int]:
     """Columns that values of computed ones are made of."""
     return frozenset(place for column in columns.values() for place in column.sources)
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Arrays one after the other, where they lie."""
-    return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts)
-
-
-def _taken(values: Any, places: Ints | None) -> Any:
-    """Values at some places, where they lie; None takes them as they are."""
-    return values if places is None else values[namespace_of(values).asarray(places)]

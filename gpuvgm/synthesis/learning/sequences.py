@@ -40,15 +40,15 @@ def tell_of_sequences(columns: Mapping[str, Any], keys: Sequence[str], rows: pa.
         if isinstance(column, NumericColumn)
         and (is_plain_number_type(column.decoded_type) or pa.types.is_decimal(column.decoded_type))
     }
-    told: set[str] = set()
+    warned: set[str] = set()
     for key in (None, *keys):
         hashes = None if key is None else columns[key].hashes(first.column(key).combine_chunks())
-        for name, other in _running(numbers, hashes):
-            if name not in told:
+        for name, addend in _running(numbers, hashes):
+            if name not in warned:
                 whose = "" if key is None else f' of each "{key}"'
-                told.add(name)
+                warned.add(name)
                 warn(
-                    f'"{name}" runs on from row to row{whose} by "{other}", and rows of a sample have no order: '
+                    f'"{name}" runs on from row to row{whose} by "{addend}", and rows of a sample have no order: '
                     "leave it out, or compute it from the sample",
                     InferenceWarning,
                 )
@@ -77,6 +77,6 @@ def _running(numbers: Mapping[str, Floats], hashes: Ints | None) -> Iterator[tup
                 if shares.max() < LEAST_SHARE:
                     break
             else:
-                other = int(np.argmax(shares))
-                if len(np.unique(every[other, after[changed]])) >= LEAST_CHANGES:
-                    yield name, names[other]
+                addend = int(np.argmax(shares))
+                if len(np.unique(every[addend, after[changed]])) >= LEAST_CHANGES:
+                    yield name, names[addend]

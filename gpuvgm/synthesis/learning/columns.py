@@ -1,0 +1,102 @@
+"""Fitted columns: which texts are keys, and which frequent values are those of few persons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.columns import NumericColumn, TableModel, TableSchema
+from gpuvgm.errors import InputError
+from gpuvgm.io import Source, is_text_type, plain_type
+from gpuvgm.report import HoldOut
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.bins import LEAST_KEYS, Persons, numbers_of_rows
+from gpuvgm.synthesis.keys import find_orders, keys_found
+from gpuvgm.synthesis.learning.key_forms import keys_that_count
+from gpuvgm.synthesis.learning.samples import TableSample
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
+from gpuvgm.table import TableTransformer
+
+Options = dict[str, tuple[Mapping[str, Any], str]]  # of columns that are not declared, with the reasons
+
+
+def hold_out_rule(share: float, settings: SynthesizerSettings, table: Source) -> HoldOut | None:
+    """Which rows of a table are held out; None for none."""
+    if not share:
+        return None
+    if isinstance(settings.columns, TableTransformer):
+        raise InputError("hold_out: the transformer has seen all rows: give columns that are not fitted")
+    return HoldOut(share, settings.random_state or 0, tuple(table.schema.names))
+
+
+def fitted_columns(settings: SynthesizerSettings, table: Source) -> TableTransformer:
+    """The columns, fitted to a table; those that the user has fitted are checked."""
+    columns = settings.columns
+    if isinstance(columns, TableTransformer):
+        return _checked_columns(columns, table)
+    options = {"random_state": settings.random_state, **settings.machine}
+    keys = _options_of_keys(settings, table)
+    transformer = TableTransformer(columns, **options)._fit_for_samples(table, keys)
+    modal = _modal_options(transformer.model_, table)
+    if not modal:
+        return transformer
+    return TableTransformer(columns, **options)._fit_for_samples(table, keys | modal)
+
+
+def _checked_columns(transformer: TableTransformer, table: Source) -> TableTransformer:
+    """A transformer that the user has fitted, if it fits the table and has summaries."""
+    model = transformer._fitted()
+    lacking = [column.name for column in model.numeric if column.name not in transformer.summaries_]
+    if lacking:
+        raise InputError(f'columns: the transformer has no summary of "{lacking[0]}": fit it, or save it with them')
+    model.check_source(table)
+    return transformer
+
+
+def _options_of_keys(settings: SynthesizerSettings, table: Source) -> Options:
+    """Columns that are keys, of those whose kind is not declared."""
+    declared = TableSchema.declare(settings.columns, table.schema, table.name)
+    names = [spec.name for spec in declared.columns if spec.is_open]
+    texts = [name for name in names if is_text_type(plain_type(table.schema.field(name).type))]
+    if not texts:
+        return {}
+    sample = TableSample.of(table, texts, settings.random_state or 0)
+    reasons = keys_found({name: sample.rows.column(name) for name in texts}, whole=sample.is_whole)
+    return {name: ({"key": True}, reason) for name, reason in reasons.items()}
+
+
+def _modal_options(model: TableModel, table: Source) -> Options:
+    """Columns with modal values that few persons have, each with its remaining modal values."""
+    columns = [column for column in model.numeric if column.modal_numbers and not model.schema[column.name].is_declared]
+    if not columns:
+        return {}
+    sample = TableSample.of_model(table, model)
+    orders = find_orders(model.by_name, (), sample.rows, whole=sample.is_whole)
+    persons = Persons.of([*keys_that_count(model, {}), *orders], sample.rows, whole=sample.is_whole)
+    if not persons.keys:
+        return {}
+    few = {column.name: _modal_values_of_few(column, sample, persons) for column in columns}
+    return {
+        column.name: (
+            {"modal": _remaining_modal_values(model, column, few[column.name])},
+            "few persons have its frequent values",
+        )
+        for column in columns
+        if few[column.name]
+    }
+
+
+def _modal_values_of_few(column: NumericColumn, sample: TableSample, persons: Persons) -> set[float]:
+    """Numbers of a column's modal values that fewer persons have than `LEAST_KEYS`."""
+    which = numbers_of_rows(column, sample.column(column.name))[1]
+    things: Ints = np.full(sample.rows.num_rows, -1) if which is None else np.asarray(which, np.int64)
+    counts = persons.counts(things, len(column.modal_numbers))
+    return {value for value, count in zip(column.modal_numbers, counts, strict=True) if count < LEAST_KEYS}
+
+
+def _remaining_modal_values(model: TableModel, column: NumericColumn, few: set[float]) -> list[Any]:
+    """Modal values of a column without some, as they are declared."""
+    modal = model.schema[column.name].modal
+    return [value for value in modal if value is None or column.codec.parse(value) not in few]

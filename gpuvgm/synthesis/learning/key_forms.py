@@ -1,0 +1,82 @@
+"""What a sample shows of columns that are not modelled: their forms, keys among them, and what these determine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import pyarrow as pa
+
+from gpuvgm.columns import TableModel
+from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.io import Source, is_text_type
+from gpuvgm.synthesis.drawing import IdentifierCounts, IdentifierForm, levels_of_keys
+from gpuvgm.synthesis.keys import PROBED, Claims, columns_left_out, find_attributes, find_orders
+from gpuvgm.synthesis.learning.samples import TableSample, sampled_rows
+
+
+@dataclass(frozen=True, slots=True)
+class KeyForms:
+    """Forms of the columns that are not modelled, and attributes of the keys among them.
+
+    Parameters
+    ----------
+    forms : mapping of str to IdentifierForm
+        By column that is not modelled.
+    attributes : mapping of str to str
+        Modelled columns that have one value for each key, each with the first column of these keys.
+    """
+
+    forms: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
+
+    @classmethod
+    def of(cls, model: TableModel, sample: TableSample, refuted: Claims) -> KeyForms:
+        """Those that a sample shows, without what is refuted."""
+        forms = IdentifierForm.of_columns(model, sample.thinned.rows, sample.rows, refuted)
+        firsts = first_columns(forms)
+        return cls(forms, find_attributes(model.by_name, firsts, sample.rows, refuted))
+
+
+def first_columns(forms: Mapping[str, IdentifierForm]) -> list[str]:
+    """The first column of each level of keys."""
+    return [names[0] for names in levels_of_keys(forms).values()]
+
+
+def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
+    """Columns of which each value may be someone: the first one of each level of keys, and what samples have new of."""
+    moments = {name for name, form in forms.items() if form.kind == "moment"}
+    texts = [column for column in model.columns if column.kind in {"id", "pass"} and is_text_type(column.decoded_type)]
+    names = [column.name for column in (*model.identifiers, *texts) if column.name not in moments]
+    without_level = [name for name in dict.fromkeys(names) if name not in forms or forms[name].key is None]
+    return [*first_columns(forms), *without_level]
+
+
+def orders_left_out(table: Source, model: TableModel) -> list[str]:
+    """Columns that the model leaves out, such as dropped ones, and that few rows show to be of orders."""
+    names = columns_left_out(model, table.schema)
+    rows = sampled_rows(table, names, model.seed, PROBED) if names else pa.table({})
+    return [*find_orders(model.by_name, (), rows, whole=False)]
+
+
+def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
+    """Forms of the columns that are not modelled, which make no value of the table."""
+    sample, refuted = TableSample.of_model(table, model), frozenset[tuple[str, str]]()
+    while True:
+        forms = IdentifierForm.of_columns(model, sample.thinned.rows, sample.rows, refuted)
+        counts = _counts_of_forms(table, model, forms)
+        if counts is None:
+            return forms
+        claims = counts.refuted(forms, {})
+        if claims <= refuted:
+            return counts.refined(forms)
+        refuted |= claims
+
+
+def _counts_of_forms(table: Source, model: TableModel, forms: Mapping[str, IdentifierForm]) -> IdentifierCounts | None:
+    """What all rows hold of the columns whose forms have to know it; None without rows."""
+    read = {name: form for name, form in forms.items() if form.is_read}
+    blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
+    counts = [IdentifierCounts.of(model.by_name, read, {}, block.host_column) for block in blocks]
+    return reduce(IdentifierCounts.merge, counts) if counts else None

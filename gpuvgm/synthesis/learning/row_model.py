@@ -1,0 +1,155 @@
+"""What is learnt of a table: all that its samples are drawn from, and what further rows add to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any
+
+from gpuvgm.columns import FittedColumn, TableModel
+from gpuvgm.datasets import RowRange
+from gpuvgm.errors import InputError, counted
+from gpuvgm.io import Source
+from gpuvgm.records import document_of
+from gpuvgm.synthesis.counts import Network, write_network
+from gpuvgm.synthesis.drawing import IdentifierForm, describe_left_out, describe_unmodelled, rows_per_key
+from gpuvgm.synthesis.keys import Orders, describe_habits, describe_orders
+from gpuvgm.synthesis.laws import Law, merged_laws
+from gpuvgm.synthesis.learning.counting import CountingPlan, count_rows
+from gpuvgm.synthesis.learning.samples import read_twice
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
+from gpuvgm.table import TableTransformer
+
+Path_ = str | PathLike[str]
+PARAMETERS = ("bins", "safer", "random_state", "laws")  # of a synthesizer, that a file keeps
+DOCUMENTS = ("hold_out", "identifiers", "attributes", "proven", "orders")  # beside columns and network
+
+
+@dataclass(frozen=True, slots=True)
+class RowModel:
+    """What rows are drawn from.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        The fitted columns.
+    network : Network
+        Trees, parents and counts of the modelled columns.
+    forms : mapping of str to IdentifierForm
+        Forms of the columns that are not modelled.
+    attributes : mapping of str to str
+        Modelled columns that have one value for each key, each with the first column of these keys.
+    laws : tuple of Law
+        Laws between columns, with the rows that break them.
+    orders : mapping
+        Columns that may be of orders.
+    """
+
+    transformer: TableTransformer
+    network: Network
+    forms: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
+    laws: tuple[Law, ...]
+    orders: Orders
+
+    @property
+    def table(self) -> TableModel:
+        """The model of the columns."""
+        return self.transformer.model_
+
+    @property
+    def columns(self) -> dict[str, FittedColumn]:
+        """The columns by name."""
+        return self.table.by_name
+
+    @property
+    def kept_laws(self) -> tuple[Law, ...]:
+        """Laws that no row has broken."""
+        return tuple(law for law in self.laws if law.holds)
+
+    @property
+    def plan(self) -> CountingPlan:
+        """How further rows are counted: in the same bins, and what the laws claim."""
+        claims = tuple(law.uncounted for law in self.laws)
+        return CountingPlan(self.network.structure, self.forms, self.attributes, claims)
+
+    def of_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
+        """A model with the same bins and network, of the rows of a table alone."""
+        plan = self.plan
+        with read_twice(table, self.transformer._hold_out) as rows:
+            counts = count_rows(self.table, plan, rows, settings)
+        forms = counts.identifiers.refined(plan.forms)
+        network = Network(plan.structure, counts.joint, rows_per_key(forms, self.attributes), settings.trees)
+        return replace(self, network=network, forms=forms, laws=counts.laws)
+
+    def with_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
+        """A model of the rows of a table, too."""
+        plan = self.plan
+        with read_twice(table, self.transformer._hold_out) as rows:
+            counts = count_rows(self.table, plan, rows, settings)
+        network = replace(self.network, counts=self.network.counts.merge(counts.joint))
+        forms, laws = counts.identifiers.refined(plan.forms), merged_laws(self.laws, counts.laws)
+        return replace(self, network=network, forms=forms, laws=laws)
+
+    def merge(self, other: RowModel) -> RowModel:
+        """A model of the rows of both, which have the same bins and network.
+
+        Raises
+        ------
+        InputError
+            For other bins or another network.
+        """
+        if not self.network.structure.equals(other.network.structure) or self.plan.laws != other.plan.laws:
+            raise InputError(
+                "these fits have different bins or networks, whose counts cannot be added: fit one of them with "
+                "TableSynthesizer(like=the_other)"
+            )
+        network = replace(self.network, counts=self.network.counts.merge(other.network.counts))
+        forms = {name: form.merge(other.forms[name]) for name, form in self.forms.items()}
+        return replace(self, network=network, forms=forms, laws=merged_laws(self.laws, other.laws))
+
+    def seed_of(self, part: RowRange, seed: int | None) -> int:
+        """Seed of rows, which are checked: by default that of the fit."""
+        row_seed = self.table.seed if seed is None else int(seed)
+        part.check(row_seed)
+        return row_seed
+
+    def save(self, parameters: Mapping[str, Any], path: Path_, load: Callable[[TableModel], object]) -> None:
+        """Write the model, which is read again first, so that no file appears that cannot be loaded.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Parameters of the synthesizer, of which `PARAMETERS` are kept.
+        path : path
+            Where to.
+        load : callable
+            Reads the model.
+        """
+        rule = self.transformer._hold_out
+        documents = (
+            None if rule is None else rule.to_settings(),
+            {name: document_of(form) for name, form in self.forms.items()},
+            self.attributes,
+            tuple(map(document_of, self.laws)),
+            self.orders,
+        )
+        settings = {name: parameters[name] for name in PARAMETERS} | dict(zip(DOCUMENTS, documents, strict=True))
+        self.transformer._save_generator(settings, write_network(self.network), path, load)
+
+    @property
+    def proposals(self) -> tuple[str, ...]:
+        """What the user may declare."""
+        return tuple(filter(None, [describe_orders(self.table, self.orders)]))
+
+    @property
+    def description(self) -> list[str]:
+        """Lines of text."""
+        structure, rows = self.network.structure, counted(self.network.counts.rows, "row")
+        laws = f"laws: {'; '.join(map(str, self.kept_laws))}" if self.kept_laws else ""
+        habits = describe_habits(structure.habits, self.columns)
+        unmodelled = describe_unmodelled(self.table, self.forms, self.attributes)
+        left_out = describe_left_out(self.table, self.forms)
+        lines = laws, habits, unmodelled, left_out, self.table.describe_real_values(), *self.proposals
+        return [f"fitted on {rows}: {counted(len(structure.bins), 'column')} modelled", *filter(None, lines)]

@@ -1,0 +1,77 @@
+"""What a user asks of a fit, as the stages of learning take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError
+from gpuvgm.execution import LocalExecutor, Need, Run, RunSettings
+from gpuvgm.io import Source
+from gpuvgm.rules import whole
+from gpuvgm.synthesis.counts import TreeSettings
+
+_BINS = whole(2, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesizerSettings:
+    """Parameters of a `TableSynthesizer`.
+
+    Parameters
+    ----------
+    columns : object
+        The columns and their kinds, or a fitted transformer.
+    bins : int
+        Intervals of a column of numbers.
+    laws : str or sequence of str
+        Laws that rows keep, or how they are found.
+    conditions_on : tuple of str
+        Columns that are drawn first.
+    safer : bool
+        Grow smaller trees.
+    random_state : int or None
+        Seed of the fit.
+    machine : mapping of str to object
+        Where and how the work is done, as `RunSettings` has it.
+    """
+
+    columns: Any
+    bins: int
+    laws: str | Sequence[str]
+    conditions_on: tuple[str, ...]
+    safer: bool
+    random_state: int | None
+    machine: Mapping[str, Any]
+
+    @staticmethod
+    def check(bins: Any, safer: Any, laws: Any) -> None:
+        """Raise InputError, a ValueError, for values that a parameter cannot have."""
+        _BINS(bins, "bins")
+        if not isinstance(safer, bool):
+            raise InputError(f"safer must be true or false, got {safer!r}")
+        texts = [laws] if isinstance(laws, str) else laws
+        if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
+            raise InputError(f'laws must be "auto", "off" or texts of laws, got {laws!r}')
+
+    @property
+    def trees(self) -> TreeSettings:
+        """How trees are grown."""
+        return TreeSettings.of(safer=self.safer)
+
+    @property
+    def engine(self) -> Engine:
+        """Engine of what is computed in this process."""
+        return get_engine(self.machine["engine"])
+
+    @property
+    def threads(self) -> int:
+        """Threads of what is computed in this process."""
+        return LocalExecutor(self.machine["threads"]).threads
+
+    def run(self, stage: str, table: Source) -> AbstractContextManager[Run]:
+        """The run of a stage over all rows."""
+        return RunSettings(**self.machine).run(stage, table, lambda: Need.fit(table.schema))

@@ -1,0 +1,78 @@
+"""Synthesizers in model files: their settings, and what is learnt, which is checked when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from os import PathLike, fspath
+from typing import Any
+
+from gpuvgm.columns import NumericColumn, TableModel
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.records import read_as
+from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.synthesis.bins import RARE, check_fits
+from gpuvgm.synthesis.counts import Network, TreeSettings, read_network
+from gpuvgm.synthesis.drawing import IdentifierForm, check_attributes, rows_per_key
+from gpuvgm.synthesis.keys import orders_of_file
+from gpuvgm.synthesis.laws import read_laws
+from gpuvgm.synthesis.learning.row_model import DOCUMENTS, PARAMETERS, RowModel
+from gpuvgm.synthesis.learning.settings import SynthesizerSettings
+from gpuvgm.table import TableTransformer
+
+Path_ = str | PathLike[str]
+
+
+def read_model(transformer: TableTransformer, model: TableModel, path: Path_) -> tuple[dict[str, Any], RowModel]:
+    """Parameters of a stored synthesizer, and what it has learnt.
+
+    Raises
+    ------
+    InputError
+        For a model of CTGAN or TVAE.
+    ModelFileError
+        For parts that do not fit together.
+    """
+    settings = model.settings.get("synthesizer")
+    if isinstance(settings, Mapping) and "with" in settings:
+        kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
+        raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
+    try:
+        if not isinstance(settings, Mapping) or {*settings} != {*PARAMETERS, *DOCUMENTS}:
+            raise ValueError("its settings are not those of a synthesizer")
+        rule = transformer._hold_out
+        parameters = {name: settings[name] for name in PARAMETERS}
+        parameters["hold_out"] = 0.0 if rule is None else rule.share
+        return parameters, _row_model(transformer, model, settings)
+    except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as problem:
+        raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
+
+
+def _row_model(transformer: TableTransformer, model: TableModel, settings: Mapping[str, Any]) -> RowModel:
+    """What is learnt, of its documents; raises ValueError and the like for what cannot be."""
+    forms = {name: read_as(IdentifierForm, form, name) for name, form in settings["identifiers"].items()}
+    attributes, orders = settings["attributes"], orders_of_file(settings["orders"], transformer.model_)
+    laws = read_laws(settings["proven"], transformer.model_.by_name)
+    SynthesizerSettings.check(settings["bins"], settings["safer"], settings["laws"])
+    network = read_network(model.network)
+    _check_network(transformer.model_, network, forms, attributes)
+    trees = TreeSettings.of(safer=settings["safer"])
+    network = replace(network, rows_per_key=rows_per_key(forms, attributes), settings=trees)
+    return RowModel(transformer, network, forms, attributes, laws, orders)
+
+
+def _check_network(
+    model: TableModel, network: Network, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
+) -> None:
+    """Raise ValueError for a network that does not fit the columns."""
+    structure, columns = network.structure, model.by_name
+    for bins in structure.bins:
+        check_fits(columns, bins)
+    for part in structure.parts:
+        if part.name == RARE and not isinstance(columns[part.column], NumericColumn):
+            raise ValueError(f'"{part.column}" has no numbers that are rare')
+    check_attributes(structure, forms, attributes)
+    bins_of_columns = {bins.name: bins for bins in structure.bins}
+    keys = {name for name, form in forms.items() if form.key}
+    for habit in structure.habits:
+        habit.check(columns, bins_of_columns, keys)

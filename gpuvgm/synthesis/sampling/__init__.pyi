@@ -1,0 +1,2 @@
+from .sampler import Sampler as Sampler
+from .tables import TableSampler as TableSampler, restored_sample as restored_sample

@@ -1,0 +1,111 @@
+"""Days, times and values that keys have of their own, in drawn rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.drawing import Drawing, Drawn, IdentifierForm, KeyNumbers, KeyTable
+from gpuvgm.synthesis.keys import Habit, with_habits
+
+
+@dataclass(frozen=True)  # no slots: places are cached
+class KeyHabits:
+    """Habits of keys.
+
+    Parameters
+    ----------
+    habits : tuple of Habit
+        The habits.
+    columns : mapping of str to FittedColumn
+        All columns.
+    bins : sequence of Bins
+        Bins of the nodes.
+    conditions : mapping of int to Bins
+        See `Drawing`.
+    identifiers : mapping of str to IdentifierForm
+        Forms of the keys.
+    drawing : Drawing
+        Draws places of values.
+    """
+
+    habits: tuple[Habit, ...]
+    columns: Mapping[str, FittedColumn]
+    bins: Sequence[Bins]
+    conditions: Mapping[int, Bins]
+    identifiers: Mapping[str, IdentifierForm]
+    drawing: Drawing
+
+    @cached_property
+    def _place_of(self) -> dict[str, int]:
+        return {bins.name: place for place, bins in enumerate(self.bins)}
+
+    def rows(self, rows: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
+        """Drawn rows with what their keys have, as far as conditions allow.
+
+        Parameters
+        ----------
+        rows : list of (ndarray, ndarray)
+            Bins and places of consecutive rows, by node.
+        numbers : mapping of (str, int) to ndarray of shape (rows,)
+            Numbers of the rows' keys by group and level.
+        first_row : int
+            Number of the first row.
+        seed : int
+            Seed of what each key has.
+        """
+        if not self.habits:
+            return rows
+        readings = {name: rows[place][1] for name, place in self._place_of.items()}
+        keys = {name: self._keys(name, readings, numbers) for name in {habit.key for habit in self.habits}}
+        clocks = {bins.name: bins.clock for bins in self.bins if bins.clock is not None}
+        rows_of_habits = [(habit, habit.rows(readings, keys, first_row, seed)) for habit in self.habits]
+        changed = [*rows]
+        for name, moved in with_habits(rows_of_habits, clocks, readings, keys, seed).items():
+            place = self._place_of[name]
+            if place in self.conditions:
+                moved = np.where(self.conditions[place].hold(moved), moved, readings[name])
+            changed[place] = rows[place][0], moved
+        for habit, at in rows_of_habits:
+            place = self._place_of[habit.column]
+            if habit.part == "value" and place not in self.conditions:
+                changed[place] = self._with_values(changed[place], habit, keys[habit.key][0], at, seed)
+        return changed
+
+    def _with_values(
+        self, column: tuple[Codes, Floats], habit: Habit, keys: NDArray[np.uint64], at: Ints, seed: int
+    ) -> tuple[Codes, Floats]:
+        """Bins of a column and places in them, at some rows those of the values that their keys have."""
+        table = KeyTable.of(keys[at], seed)
+        place = self._place_of[habit.column]
+        codes, readings = self.drawing.of_keys(place, habit.codes_of(table.numbers, seed), table, habit.stream)
+        return _with(column[0], at, codes), _with(column[1], at, readings)
+
+    def _keys(
+        self, name: str, readings: Mapping[str, Floats], numbers: KeyNumbers
+    ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """Number of each row's key, of a column of keys or of categories, and whether it has one."""
+        column = self.columns[name]
+        if isinstance(column, CategoricalColumn):
+            is_key = np.array([*(category is not MISSING for category in column.categories), False])
+            categories = np.minimum(readings[name].astype(np.int64), len(column.categories))
+            return categories.astype(np.uint64), is_key[categories]
+        layout, level = self.identifiers[name].key, self.identifiers[name].level
+        assert layout is not None
+        of_rows = numbers[layout.group, level]
+        return of_rows, layout.lacking_of(of_rows, level) == 0
+
+
+def _with(values: NDArray[Any], places: Ints, replacements: NDArray[Any]) -> NDArray[Any]:
+    """Values with others at some places."""
+    changed = values.copy()
+    changed[places] = replacements
+    return changed

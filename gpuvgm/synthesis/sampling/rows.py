@@ -1,0 +1,202 @@
+"""Rows by their numbers: drawn, and drawn again until they keep all laws and meet all conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial, reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns import TableModel
+from gpuvgm.datasets import RowRange
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError, listed
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins import Bins, Codes, Finder, code_finder, finder_of, origins_of
+from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.drawing import (
+    ComputedColumn,
+    Drawing,
+    IdentifierForm,
+    KeyNumbers,
+    KeyTable,
+    MadeRows,
+    Values,
+    key_numbers,
+    value_maker,
+)
+from gpuvgm.synthesis.keys import seed_of_attempt
+from gpuvgm.synthesis.laws import Law, LawKeeper
+from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
+from gpuvgm.synthesis.sampling.habits import KeyHabits
+from gpuvgm.synthesis.sampling.key_tables import key_tables
+
+SHORT_RANGE = 1 << 10  # rows
+MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
+FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
+MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
+
+
+def ranges_of_marked(mask: NDArray[np.bool_]) -> list[RowRange]:
+    """Ranges with all rows that a mask marks, and others: a range of one row takes nearly as long as one of 1,000."""
+    marked = np.flatnonzero(mask)
+    breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
+    firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
+    return [RowRange(first, last + 1 - first) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+
+
+@dataclass(frozen=True)  # no slots: what draws rows is cached
+class RowDrawer:
+    """Draws rows of a model.
+
+    Parameters
+    ----------
+    model, network, conditions, identifiers, attributes, engine, tested, laws
+        As of `Sampler`.
+    """
+
+    model: TableModel
+    network: Network
+    conditions: Mapping[int, Bins]
+    identifiers: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
+    engine: str
+    tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    laws: tuple[Law, ...] = ()
+
+    @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Place of each modelled column among the nodes."""
+        return {bins.name: place for place, bins in enumerate(self.network.structure.bins)}
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """Drawing of bins and of places in them."""
+        bins, barred = self.network.structure.bins, dict[int, NDArray[np.bool_]]()
+        for law in self.laws:
+            if law.has_table and law.target not in self.tested:
+                place = self.place_of[law.target]
+                barred[place] = law.rare_bins(self.model.by_name, bins[place])
+        return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed, barred)
+
+    def _computed(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
+        """Columns that are computed in their turn, in an order of the nodes."""
+        structure = self.network.structure
+        keeper = self.keeper.in_turn([structure.bins[place].name for place in order])
+        deciding = [law for law in keeper.laws if law.decides]
+        of_laws = {
+            self.place_of[law.target]: self._computed_column(
+                keeper, law.target, is_drawn=law.leaves_rows(keeper.columns), is_learnt=law.is_learnt
+            )
+            for law in deciding
+        }
+        without_orders, rank = replace(keeper, laws=deciding), {place: at for at, place in enumerate(order)}
+        twins = {
+            place: self._computed_column(without_orders, structure.bins[place].name, is_drawn=True, is_learnt=False)
+            for place in structure.twins
+        }
+        return of_laws | {
+            place: twin for place, twin in twins.items() if all(rank[source] < rank[place] for source in twin.sources)
+        }
+
+    def _computed_column(self, keeper: LawKeeper, name: str, *, is_drawn: bool, is_learnt: bool) -> ComputedColumn:
+        sources = tuple(sorted(self.place_of[source] for source in keeper.sources(name)))
+        codes = partial(self._computed_codes, keeper, self.network.structure.bins[self.place_of[name]])
+        return ComputedColumn(sources, is_drawn, is_learnt, codes)
+
+    def _computed_codes(
+        self, keeper: LawKeeper, bins: Bins, columns: Mapping[int, tuple[Codes, Floats]]
+    ) -> tuple[Codes, dict[int, Codes]]:
+        """Bins of the values of a computed column, and codes of its parts by place."""
+        structure = self.network.structure
+        find = code_finder(self.model.by_name, bins, structure.parts, get_engine(self.engine))
+        values = SampledColumns(self.values, columns, keeper)
+        codes, parts = find(values.kept)
+        if bins.twin is not None and bins.name in self._tests:
+            # A twin's number may lie in a bin that meets the condition in part.
+            shares = self.conditions[self.place_of[bins.name]].shares
+            meets = self._tests[bins.name](values.kept(bins.name))
+            codes = np.where(meets, codes, codes.dtype.type(np.argmin(shares)))
+        places = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
+        return codes, {places[part]: part_codes for part, part_codes in parts.items()}
+
+    @cached_property
+    def values(self) -> dict[str, tuple[int, Values]]:
+        """Node of each modelled column, and the function that makes its values."""
+        columns = self.model.by_name
+        nodes = enumerate(self.network.structure.bins)
+        make = partial(value_maker, columns, engine=get_engine(self.engine))
+        return {bins.name: (place, make(bins, drawn=self.conditions.get(place))) for place, bins in nodes}
+
+    @cached_property
+    def _tests(self) -> dict[str, Finder]:
+        """Functions that mark the rows that meet a condition, by column."""
+        return self.finders(self.tested)
+
+    def finders(self, criteria: Mapping[str, tuple[Any, ...]]) -> dict[str, Finder]:
+        """Functions that mark the rows that meet criteria, by column."""
+        columns: Any = self.model
+        return {name: finder_of(columns[name], met) for name, met in criteria.items()}
+
+    @cached_property
+    def keeper(self) -> LawKeeper:
+        """What makes rows keep the laws."""
+        return LawKeeper(self.model.by_name, self.laws, origins_of(self.network.structure.bins))
+
+    @cached_property
+    def habits(self) -> KeyHabits:
+        """What keys have of their own, in columns whose values are not tested."""
+        structure, columns = self.network.structure, self.model.by_name
+        habits = tuple(habit for habit in structure.habits if habit.column not in self.tested)
+        return KeyHabits(habits, columns, structure.bins, self.conditions, self.identifiers, self.drawing)
+
+    def rows(self, part: RowRange, seed: int) -> MadeRows:
+        """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
+
+        A row that is drawn again has another key, so that attributes are those of its key.
+        """
+        made, unmet = self.made(self._draw(part, seed, seed), 0)
+        for attempt in range(1, MOST_ATTEMPTS):
+            if not unmet.any():
+                return made
+            ranges, attempt_seed = ranges_of_marked(unmet), seed_of_attempt(seed, attempt)
+            draws = [
+                self._draw(RowRange(part.first_row + rows.first_row, rows.rows), attempt_seed, seed) for rows in ranges
+            ]
+            redrawn, are_unmet = self.made(reduce(DrawnRows.followed_by, draws), attempt)
+            places = np.concatenate([np.arange(rows.first_row, rows.first_row + rows.rows) for rows in ranges])
+            accepted = np.flatnonzero(unmet[places] & ~are_unmet)
+            if len(accepted):
+                made = made.replaced(places[accepted], redrawn, accepted)
+            unmet[places[accepted]] = False
+            if attempt == FIRST_ATTEMPTS and unmet.all():
+                break
+        raise InputError(f"conditions: hardly any row of the model meets that on {listed([*self.tested])}; loosen it")
+
+    def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
+        """Consecutive rows; which keys they have depends on the seed, what each key has on the seed of keys."""
+        numbers = key_numbers(self.identifiers, part, seed)
+        rows = self.drawing.rows(part.first_row, part.rows, seed, self.keys(numbers, key_seed))
+        return DrawnRows(self.habits.rows(rows, numbers, part.first_row, key_seed), numbers)
+
+    def keys(self, numbers: KeyNumbers, seed: int) -> dict[int, KeyTable]:
+        """By node, the keys that attributes are drawn for."""
+        tables = key_tables(self.identifiers, self.attributes, numbers, seed)
+        nodes = enumerate(self.network.structure.nodes)
+        return {place: tables[node.name] for place, node in nodes if node.name in tables}
+
+    def made(self, rows: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
+        """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""
+        values = SampledColumns(self.values, dict(enumerate(rows.nodes)), self.keeper)
+        unmet = np.zeros(len(rows.nodes[0][0]) if rows.nodes else 0, np.bool_)
+        arrays, unordered = self.keeper.ordered(values)
+        arrays |= {name: values.kept(name) for name in self.values if name not in arrays}
+        unmet |= unordered
+        for beyond in values.beyond.values() if attempt < MOST_WITHIN else ():
+            unmet |= beyond
+        for name, test in self._tests.items():
+            unmet = unmet | ~test(arrays[name])
+        return MadeRows(arrays, rows.keys), unmet

@@ -1,0 +1,183 @@
+"""Batches of synthetic rows: all columns of the training table, in their order and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.columns import TableModel
+from gpuvgm.config import BLOCK_ROWS, Flavor
+from gpuvgm.datasets import Generator, RowRange
+from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
+from gpuvgm.io import TableSource
+from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.drawing import (
+    ConditionedTrees,
+    Drawing,
+    FilteredRows,
+    IdentifierForm,
+    MadeRows,
+    Window,
+    unmodelled_columns,
+)
+from gpuvgm.synthesis.laws import Law
+from gpuvgm.synthesis.sampling.candidates import KeyAfterKey
+from gpuvgm.synthesis.sampling.rows import RowDrawer
+
+TESTED_ROWS = 1 << 12  # that are drawn again together
+
+
+@dataclass(frozen=True)  # no slots: what draws rows is cached
+class Sampler:
+    """Rows of a model by their numbers.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted columns.
+    network : Network
+        The network of those that are modelled.
+    conditions : mapping of int to Bins
+        See `Drawing`.
+    identifiers : mapping of str to IdentifierForm
+        Forms of identifiers of text.
+    attributes : mapping of str to str
+        Columns that keys determine, each with the first column of these keys.
+    engine : str
+        Name of the engine that draws.
+    tested : mapping of str to tuple
+        What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
+        they meet it.
+    laws : tuple of Law
+        Laws between columns, which all rows keep.
+    criteria : mapping of str to tuple
+        What meets each condition, as `tested` has it.
+    unconditioned : Sampler, optional
+        Rows without conditions, of which those are taken that meet the conditions; none where keys have no attributes.
+    """
+
+    model: TableModel
+    network: Network
+    conditions: Mapping[int, Bins]
+    identifiers: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
+    engine: str
+    tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    laws: tuple[Law, ...] = ()
+    criteria: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    unconditioned: Sampler | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: the rest is made again in another process."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @cached_property
+    def _drawer(self) -> RowDrawer:
+        """Draws rows that meet the conditions."""
+        return RowDrawer(
+            self.model,
+            self.network,
+            self.conditions,
+            self.identifiers,
+            self.attributes,
+            self.engine,
+            self.tested,
+            self.laws,
+        )
+
+    @property
+    def drawing(self) -> Drawing:
+        """Drawing of bins and of places in them."""
+        return self._drawer.drawing
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns of the rows."""
+        return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
+
+    @property
+    def way(self) -> ConditionedTrees | FilteredRows:
+        """How rows are drawn that meet the conditions, if enough do."""
+        return self.drawing.trees if self._filtered is None else self._filtered
+
+    @cached_property
+    def _filtered(self) -> FilteredRows | None:
+        if self.unconditioned is None:
+            return None
+        candidates = KeyAfterKey(self.unconditioned._drawer)
+        return FilteredRows(candidates, self._drawer.finders(self.criteria), self.drawing.trees.least_share)
+
+    def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+        """Consecutive rows.
+
+        Raises
+        ------
+        InputError
+            Where hardly any row meets the conditions that are tested.
+        """
+        part = RowRange(first_row, rows)
+        return self.batch(self.made(part, seed), part, seed)
+
+    def made(self, part: RowRange, seed: int, *, is_whole: bool = False) -> MadeRows:
+        """Values of consecutive rows; see `rows`.
+
+        Parameters
+        ----------
+        part : RowRange
+            The rows.
+        seed : int
+            The seed.
+        is_whole : bool
+            Whether there are no others under these conditions.
+        """
+        if self._filtered is not None and self._filtered.is_exact:
+            return self._filtered.first(part.rows, Window(seed)) if is_whole else self._filtered.rows(part, seed)
+        ranges = [*part.ranges(TESTED_ROWS if self.tested else BLOCK_ROWS)]
+        first, *further = [self._drawer.rows(rows, seed) for rows in ranges or [RowRange(part.first_row, 0)]]
+        return first.joined(further)
+
+    def batch(self, made: MadeRows, part: RowRange, seed: int) -> pa.RecordBatch:
+        """All columns of consecutive rows, of the values of those that are modelled."""
+        modelled = self._drawer.place_of
+        unmodelled = [column for column in self.model.columns if column.name not in modelled]
+        arrays = unmodelled_columns(unmodelled, self.identifiers, part, seed, made.keys)
+        arrays |= made.arrays
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+
+    def generator(self, seed: int, model: tuple[str, bytes], flavor: Flavor | None) -> Generator:
+        """Generator of files of the rows, whose metadata tells samples of another model or under others apart.
+
+        Parameters
+        ----------
+        seed : int
+            The seed.
+        model : (str, bytes)
+            All that the model's columns and its network are made of.
+        flavor : {"spark"}, optional
+            See `Generator`.
+        """
+        conditions = [(place, bins.mass.tolist()) for place, bins in self.conditions.items()]
+        text = model[0] + repr((conditions, sorted(self.tested.items()), self.laws))
+        digest = sha256(text.encode() + model[1]).hexdigest()
+        described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
+        return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
+
+    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> LocalExecutor | DaskExecutor:
+        """Executor that writes files of the rows: the cluster that was chosen, or this process."""
+        source = TableSource("the sample", "path", pa.Table.from_batches([], self.schema))
+        cluster = executor_for(chosen, source)
+        return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)
+
+    def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
+        """Consecutive rows in blocks, drawn by the threads of an executor."""
+        batches: list[pa.RecordBatch] = []
+        executor.map_blocks(
+            lambda block: self.rows(block.first_row, block.rows, seed), part.ranges(BLOCK_ROWS), batches.append
+        )
+        return batches

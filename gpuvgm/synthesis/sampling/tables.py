@@ -1,0 +1,147 @@
+"""Samples of a model as tables of the kind that was fitted, and as files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.config import BLOCK_ROWS, Flavor
+from gpuvgm.datasets import Generator, RowRange
+from gpuvgm.errors import InputError, counted
+from gpuvgm.execution import DaskExecutor, LocalExecutor, Progress
+from gpuvgm.io import Source, TableSource, metadata_of_values, restore, taken
+from gpuvgm.rules import whole
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.bins import check_names
+from gpuvgm.synthesis.counts import write_network
+from gpuvgm.synthesis.drawing import levels_of_keys, tell_of_longer
+from gpuvgm.synthesis.keys import seed_of_attempt
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
+from gpuvgm.synthesis.sampling.sampler import Sampler
+from gpuvgm.table import TableTransformer
+
+_ROWS = whole()
+
+
+@dataclass(frozen=True, slots=True)
+class TableSampler:
+    """Draws samples of a model.
+
+    Parameters
+    ----------
+    model : RowModel
+        What rows are drawn from.
+    settings : SynthesizerSettings
+        Where and how the work is done.
+    """
+
+    model: RowModel
+    settings: SynthesizerSettings
+
+    @staticmethod
+    def part(first_row: int, rows: Any) -> RowRange:
+        """Rows, of which the number is checked."""
+        return RowRange(first_row, _ROWS(rows, "n"))
+
+    def under(self, conditions: Mapping[Any, Any]) -> Sampler:
+        """Sampler of rows that meet conditions by label, with a warning where hardly any do."""
+        sampler = sampler_under(self.model, {str(label): met for label, met in conditions.items()}, self._engine)
+        if not conditions:
+            return sampler
+        if self.model.attributes:
+            sampler = replace(sampler, unconditioned=sampler_under(self.model, {}, self._engine))
+        warn_of_rare(sampler)
+        return sampler
+
+    def seed_of(self, part: RowRange, seed: int | None) -> int:
+        """Seed of rows, by default that of the fit; rows and seed are checked, and new values that are longer told."""
+        row_seed = self.model.seed_of(part, seed)
+        tell_of_longer(self.model.forms, part, row_seed)
+        return row_seed
+
+    def table(self, sampler: Sampler, part: RowRange, seed: int) -> Any:
+        """Rows as a table of the kind that was fitted."""
+        batches = sampler.batches(part, seed, LocalExecutor(self.settings.machine["threads"], self._report(part)))
+        return restored_sample(self.model.transformer, batches, sampler.schema)
+
+    def generator(self, sampler: Sampler, seed: int, flavor: Flavor | None) -> Generator:
+        """Generator of rows that are written, with what tells their types."""
+        model = self.model.table.digest(), write_network(self.model.network)
+        generator = sampler.generator(seed, model, flavor)
+        pandas_dtypes = self.model.transformer.pandas_dtypes_
+        of_values = metadata_of_values(pandas_dtypes, sampler.schema, sampler.model.source)
+        return replace(generator, described={**generator.described, **of_values})
+
+    def executor(self, sampler: Sampler, part: RowRange) -> LocalExecutor | DaskExecutor:
+        """Executor that writes files of the rows."""
+        machine = self.settings.machine
+        return sampler.executor(machine["executor"], machine["threads"], self._report(part))
+
+    @property
+    def _engine(self) -> str:
+        engine: str = self.settings.machine["engine"]
+        return engine
+
+    def _report(self, part: RowRange) -> Callable[[int], None] | None:
+        """What reports how many rows are drawn."""
+        progress: Progress | None = self.settings.machine["progress"]
+        return None if progress is None else lambda rows: progress("sample", rows, part.rows)
+
+    def beside_rows(self, table: Source, part: RowRange, seed: int | None, out: Any) -> Any:
+        """Rows with the values of the rows of a table, which may lack columns.
+
+        Rows of the same values are drawn one after the other. They have keys of their own, as attributes depend on the
+        conditions.
+        """
+        if out is not None:
+            raise InputError(
+                "conditions: rows with the values of a table are not written: give no out, write the result"
+            )
+        names, row_seed = table.schema.names, self.model.seed_of(part, seed)
+        check_names(names, [bins.name for bins in self.model.network.structure.bins])
+        places = _places_of_rows(table, part.rows)
+        every, start = sampler_under(self.model, {}, self._engine), part.first_row
+        batches: list[pa.RecordBatch] = []
+        for number, (values, rows) in enumerate(places.items()):
+            sampler = sampler_under(self.model, dict(zip(names, values, strict=True)), self._engine)
+            rows_of_values = RowRange(start, len(rows))
+            if self.model.attributes:
+                sampler = replace(sampler, unconditioned=every if values else None)
+                batches.append(self._with_keys(sampler, rows_of_values, row_seed, number))
+            else:
+                blocks = rows_of_values.ranges(BLOCK_ROWS)
+                batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
+            start += len(rows)
+        order: Ints = np.argsort([place for rows in places.values() for place in rows])
+        sample = taken(pa.Table.from_batches(batches, every.schema), order).combine_chunks()
+        return restored_sample(self.model.transformer, sample.to_batches(), every.schema)
+
+    def _with_keys(self, sampler: Sampler, part: RowRange, seed: int, number: int) -> pa.RecordBatch:
+        """All rows of the same values, with keys of their own: attributes depend on the conditions."""
+        levels = [*levels_of_keys(self.model.forms)]
+        made = sampler.made(part, seed_of_attempt(seed, number), is_whole=True)
+        return sampler.batch(made.numbered(part.first_row, levels), part, seed)
+
+
+def _places_of_rows(table: Source, rows: int) -> dict[tuple[Any, ...], list[int]]:
+    """Places of the rows of a table by their values."""
+    conditions = [row for block in table.blocks(table.schema.names, BLOCK_ROWS) for row in block.batch.to_pylist()]
+    if len(conditions) != rows:
+        raise InputError(f"conditions: {table.name} has {counted(len(conditions), 'row')}, but n is {rows}")
+    places: dict[tuple[Any, ...], list[int]] = {}
+    for place, row in enumerate(conditions):
+        places.setdefault(tuple(row.values()), []).append(place)
+    return places
+
+
+def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
+    """Sampled rows, as a table of the kind that was fitted."""
+    flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
+    rows = pa.Table.from_batches(batches, schema)
+    like = TableSource("the sample", flavour, rows)
+    return restore(rows, like, transformer.pandas_dtypes_, labels=transformer.labels_)
