@@ -27,7 +27,8 @@ import gpuvgm
 from gpuvgm.datasets import mixed_table_rows
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
-from gpuvgm.synthesis.bins.bins import TAILS, bins_of_rows
+from gpuvgm.synthesis.bins.finders import bins_of_rows
+from gpuvgm.synthesis.bins.training_values import TAILS
 from gpuvgm.synthesis.counts import state
 from gpuvgm.synthesis.counts.network import Structure
 from gpuvgm.synthesis.counts.state import write_network

@@ -1,28 +1,14 @@
 from .bins import (
-    LISTED as LISTED,
-    LISTED_ROWS as LISTED_ROWS,
     MOST_CATEGORIES as MOST_CATEGORIES,
-    AskedValues as AskedValues,
     Bins as Bins,
     Codes as Codes,
-    SampledRows as SampledRows,
-    are_same_singles as are_same_singles,
     asked_values as asked_values,
-    bin_finder as bin_finder,
     bins_of as bins_of,
     bins_of_persons as bins_of_persons,
-    bins_of_rows as bins_of_rows,
     bins_on_clock as bins_on_clock,
     bins_since as bins_since,
-    check_fits as check_fits,
-    check_origins as check_origins,
-    code_finder as code_finder,
-    coded_columns as coded_columns,
-    coded_parts as coded_parts,
-    nearest_singles as nearest_singles,
     origin_of as origin_of,
     origins_of as origins_of,
-    part_finder as part_finder,
 )
 from .clock import (
     ATOM_ROWS as ATOM_ROWS,
@@ -54,6 +40,16 @@ from .conditions import (
     row_finder as row_finder,
     row_finders as row_finders,
 )
+from .finders import (
+    bin_finder as bin_finder,
+    bins_of_rows as bins_of_rows,
+    check_fits as check_fits,
+    check_origins as check_origins,
+    code_finder as code_finder,
+    coded_columns as coded_columns,
+    coded_parts as coded_parts,
+    part_finder as part_finder,
+)
 from .forms import Forms as Forms
 from .numbers import (
     NUMBER as NUMBER,
@@ -71,3 +67,10 @@ from .numbers import (
     twin_numbers as twin_numbers,
 )
 from .persons import LEAST_KEYS as LEAST_KEYS, KeysOfThings as KeysOfThings, Persons as Persons, hashes_of as hashes_of
+from .sampled_rows import AskedValues as AskedValues, SampledRows as SampledRows
+from .training_values import (
+    LISTED as LISTED,
+    LISTED_ROWS as LISTED_ROWS,
+    are_same_singles as are_same_singles,
+    nearest_singles as nearest_singles,
+)
