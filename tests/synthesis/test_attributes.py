@@ -24,7 +24,9 @@ from gpuvgm.synthesis.counts.tables import counts_of_keys
 from gpuvgm.synthesis.drawing.drawing import LONGEST_GAP, KeyTable
 from gpuvgm.synthesis.keys import keys
 from gpuvgm.synthesis.keys.attributes import WITNESSES, Evidence
-from gpuvgm.synthesis.keys.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys
+from gpuvgm.synthesis.keys.key_counts import COUNTED_KEYS, KeyCounts
+from gpuvgm.synthesis.keys.key_search import trees_of_keys
+from gpuvgm.synthesis.keys.keys import KeyLayout, period_of
 from gpuvgm.synthesis.learning import key_forms
 from gpuvgm.table import ModelFile
 from tests.conftest import native_names

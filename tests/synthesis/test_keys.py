@@ -15,15 +15,9 @@ import gpuvgm
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution import any_source
-from gpuvgm.synthesis.keys.keys import (
-    COUNTED_KEYS,
-    KeyCounts,
-    KeyLayout,
-    check_of,
-    keys_found,
-    period_of,
-    trees_of_keys,
-)
+from gpuvgm.synthesis.keys.key_counts import COUNTED_KEYS, KeyCounts
+from gpuvgm.synthesis.keys.key_search import check_of, keys_found, trees_of_keys
+from gpuvgm.synthesis.keys.keys import KeyLayout, period_of
 from gpuvgm.synthesis.learning import forms_of_table
 from tests.synthesis.checked import with_check_digits
 

@@ -33,7 +33,7 @@ from gpuvgm.synthesis.counts import state
 from gpuvgm.synthesis.counts.network import Structure
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.drawing import conditioned
-from gpuvgm.synthesis.keys.seen import Pattern
+from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.table import ModelFile
 
 ROWS = 4000

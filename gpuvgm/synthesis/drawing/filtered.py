@@ -20,7 +20,7 @@ from gpuvgm.io import joined_arrays, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Finder
 from gpuvgm.synthesis.drawing.conditioned import LEAST_SHARE, LEAST_WITH_VALUES
-from gpuvgm.synthesis.drawing.identifiers import KeyNumbers
+from gpuvgm.synthesis.drawing.identifier_levels import KeyNumbers
 from gpuvgm.synthesis.drawing.values import replaced_rows
 from gpuvgm.synthesis.keys import seed_of_attempt, shuffled
 

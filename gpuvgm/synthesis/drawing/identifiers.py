@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from os.path import commonprefix
 from typing import Annotated, Any, Literal
 
@@ -18,46 +16,32 @@ from numpy.typing import NDArray
 
 from gpuvgm.codecs import values_in
 from gpuvgm.columns import TableModel
-from gpuvgm.datasets import RowRange
 from gpuvgm.engines import philox_words
-from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.rules import whole
-from gpuvgm.synthesis.bins import Part
-from gpuvgm.synthesis.counts import Dependence, KeyPath, Structure
 from gpuvgm.synthesis.keys import (
     ALIKE,
     CODE,
     ENDLESS,
     LEAST_OF_EACH,
     LONGEST,
-    LONGEST_PERIOD,
-    MOST_COLUMNS,
     MOST_NUMBERED,
-    NEARLY_AS_MANY,
     NUMBER,
     Claims,
-    Evidence,
-    KeyCounts,
     KeyLayout,
     Pattern,
     SeenShape,
     SeenValues,
     check_of,
     codes_of,
-    codes_of_lacking,
     column_number,
     keys_that_determine,
     patterns_of,
     refined_pattern,
     shuffled,
     trees_of_keys,
-    values_of,
 )
-from gpuvgm.table import warnings_of_samples
 
-KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
-_LOG = logging.getLogger("gpuvgm")
 SLOTS = 1 << 10  # of consecutive numbers, which patterns share by their weights
 MADE = {
     "number": "running numbers",
@@ -69,7 +53,6 @@ MADE = {
 _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}"  # of version 4 of the Internet Protocol
 FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on are of no host
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
-MOSTLY_ONCE = 0.95  # of the rows have a value of their own where identifiers do not repeat
 FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
 NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
 
@@ -433,183 +416,6 @@ def _numbers_after(form: IdentifierForm, texts: list[str]) -> int:
     return ENDLESS if run_on or after > max(len(texts), NEAR_THE_END * numbers_in_all) else after
 
 
-def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int], list[str]]:
-    """Columns of each level of each group of keys, by group and level."""
-    levels = defaultdict[tuple[str, int], list[str]](list)
-    for name, form in forms.items():
-        if form.key is not None:
-            levels[form.key.group, form.level].append(name)
-    return levels
-
-
-def layouts_of(forms: Mapping[str, IdentifierForm]) -> dict[str, KeyLayout]:
-    """Layout of each group of keys."""
-    return {form.key.group: form.key for form in forms.values() if form.key is not None}
-
-
-def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLayout) -> list[list[str]]:
-    """By level, the columns of a group whose missing values are told apart: the first, and others up to a limit."""
-    by_level = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
-    further = [name for names in by_level for name in names[1:]][: MOST_COLUMNS - len(by_level)]
-    return [[name for name in names if name == names[0] or name in further] for names in by_level]
-
-
-def lacking_keys(
-    forms: Mapping[str, IdentifierForm], keys: Iterable[str], rows: Callable[[str], Any]
-) -> dict[Part, NDArray[np.uint16]]:
-    """For rows that lack keys, a code of all keys of their group that they lack, by first column of these keys.
-
-    The codes are those of `codes_of_lacking`.
-
-    Parameters
-    ----------
-    forms : mapping of str to IdentifierForm
-        Forms of all columns of keys.
-    keys : iterable of str
-        First columns of keys.
-    rows : callable
-        Gives the rows of a column, on the host.
-    """
-    levels, lacking = levels_of_keys(forms), dict[Part, NDArray[np.uint16]]()
-    for key in keys:
-        layout, level = forms[key].key, forms[key].level
-        assert layout is not None
-        masks = [
-            np.logical_and.reduce([np.asarray(plain_values_of(rows(column)).is_null()) for column in columns])
-            for columns in columns_of_levels(levels, layout)
-        ]
-        lacking[Part(key, "missing")] = codes_of_lacking(masks, level)
-    return lacking
-
-
-def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> KeyNumbers:
-    """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
-
-    The bits of the columns that rows lack, which it gives behind the numbers, stand at the level after the last one.
-    """
-    return {
-        (group, level): numbers
-        for group, layout in layouts_of(forms).items()
-        for level, numbers in enumerate(layout.numbers(part, seed))
-    }
-
-
-def tell_of_longer(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> None:
-    """Warn of new values that are longer than those of the table, because too few others are surely of no row."""
-    for name, form in forms.items():
-        counts = np.zeros(2, np.int64)
-        for numbers in _numbers_of(form, part, seed):
-            counts += (form.longer(name, numbers, seed), len(numbers))
-        if counts[0]:
-            warn(
-                f'column "{name}": {counts[0]:,} of {counts[1]:,} new values are longer than those of the table; of '
-                f"their length {form.unlengthened:,} are known to be in no row"
-            )
-
-
-def _numbers_of(form: IdentifierForm, part: RowRange, seed: int) -> Iterator[NDArray[np.uint64]]:
-    """Different numbers of the values of consecutive rows, if some may be longer than those of the table."""
-    if form.key is None:
-        first, stop = part.first_row, part.first_row + part.rows
-    else:
-        period, keys = form.key.period_lengths(form.level)
-        first, stop = part.first_row // period * keys, -(-(part.first_row + part.rows) // period) * keys
-    if stop <= form.unlengthened:
-        return
-    if form.key is not None and part.rows <= LONGEST_PERIOD:
-        yield np.unique(form.key.numbers(part, seed)[form.level])
-        return
-    for start in range(first, stop, LONGEST_PERIOD):
-        yield np.arange(start, min(start + LONGEST_PERIOD, stop), dtype=np.uint64)
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifierCounts:
-    """What rows hold of the columns of forms; merging does not depend on the order.
-
-    Parameters
-    ----------
-    values : dict of str to SeenValues
-        What values hold, by column.
-    keys : dict of str to KeyCounts
-        Rows of keys, by group whose layout is not known.
-    evidence : dict of str to Evidence
-        By column of these keys, on the columns that it is said to determine.
-    """
-
-    values: dict[str, SeenValues]
-    keys: dict[str, KeyCounts]
-    evidence: dict[str, Evidence]
-
-    @classmethod
-    def of(
-        cls,
-        columns: Mapping[str, Any],
-        forms: Mapping[str, IdentifierForm],
-        attributes: Mapping[str, str],
-        rows: Callable[[str], Any],
-    ) -> IdentifierCounts:
-        """What rows hold, given the fitted columns, attributes of keys, and what gives a column's rows on the host."""
-        claims = _claims_of(forms, attributes)
-        names = dict.fromkeys([*forms, *(name for dependents in claims.values() for name in dependents)])
-        arrays = {name: rows(name) for name in names}
-        values = {name: form.seen(arrays[name]) for name, form in forms.items() if form.patterns}
-        hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
-        with_claims = {name: forms[name] for name in claims}
-        keys, levels = {}, levels_of_keys(with_claims)
-        for group, layout in layouts_of(with_claims).items():
-            of_levels = [[hashes[name] for name in names] for names in columns_of_levels(levels, layout)]
-            keys[group] = KeyCounts.of(of_levels, layout.above)
-        evidence = {
-            key: Evidence.of(hashes[key], [partial(values_of, columns[name], arrays[name]) for name in dependents])
-            for key, dependents in claims.items()
-            if dependents
-        }
-        return cls(values, keys, evidence)
-
-    def merge(self, other: IdentifierCounts) -> IdentifierCounts:
-        """What both sets of rows hold."""
-        return IdentifierCounts(
-            {name: values.merge(other.values[name]) for name, values in self.values.items()},
-            {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
-            {name: evidence.merge(other.evidence[name]) for name, evidence in self.evidence.items()},
-        )
-
-    def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
-        """Forms that make no value of the rows, and keys that have as many rows as theirs."""
-        levels, layouts = levels_of_keys(forms), layouts_of(forms)
-        for group, keys in self.keys.items():
-            layouts[group] = keys.layout(group, columns_of_levels(levels, layouts[group]))
-        refined = {**forms, **{name: forms[name].refined(values) for name, values in self.values.items()}}
-        return {
-            name: replace(form, key=layouts[form.key.group]) if form.key else form for name, form in refined.items()
-        }
-
-    def refuted(self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> set[tuple[str, str]]:
-        """Columns of keys, and others that they do not determine though the forms and attributes say so."""
-        claims = _claims_of(forms, attributes)
-        return {
-            (name, dependent)
-            for name, evidence in self.evidence.items()
-            for dependent, is_right in zip(claims[name], evidence.confirms, strict=True)
-            if not is_right
-        }
-
-
-def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, list[str]]:
-    """Columns that each column of keys is said to determine, of groups whose layout is not known."""
-    levels = levels_of_keys(forms)
-    claims: dict[str, list[str]] = {}
-    for (group, level), (first, *equivalents) in levels.items():
-        layout = forms[first].key
-        if layout is None or layout.keys:
-            continue
-        above = [levels[group, upper][0] for upper in layout.above[level : level + 1]]
-        claims[first] = [*equivalents, *above, *(name for name, key in attributes.items() if key == first)]
-        claims |= {name: [first] for name in equivalents}
-    return claims
-
-
 def _texts_in(values: Any) -> list[str]:
     """The different texts of a column; none of another one."""
     plain = plain_values_of(values)
@@ -627,158 +433,3 @@ def _whole_form(texts: list[str]) -> IdentifierForm | None:
     if texts and all(re.fullmatch(_ADDRESS, text) for text in texts):
         return IdentifierForm("address")
     return IdentifierForm("moment") if texts and values_in(pa.array(texts)) == "dates or times" else None
-
-
-def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
-    """Descriptions of how values of unmodelled columns are made, by column."""
-    ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate != "missing"}
-    ways |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
-    ways |= {name: MADE[form.kind] for name, form in forms.items()}
-    ways |= {name: f"{ways[name]}, one for each key" for name, form in forms.items() if form.key and form.patterns}
-    return {column.name: ways.get(column.name, MADE["missing"]) for column in model.columns if not column.is_encoded}
-
-
-def tell_of_samples(
-    model: TableModel,
-    forms: Mapping[str, IdentifierForm],
-    attributes: Mapping[str, str],
-    *,
-    fitted_by_user: bool,
-    network: bool = False,
-) -> None:
-    """Warn of choices that may not be wanted in samples, and log how columns are made that are not modelled.
-
-    Where the user fitted the columns, that fit has warned of its choices.
-    """
-    lost = _left_out(model, forms)
-    if lost:
-        warn(describe_left_out(model, forms), InferenceWarning, ("lost", *lost))
-    if model.real_values:
-        warn(model.describe_real_values(), InferenceWarning)
-    keys = [spec.name for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
-    if text := _describe_inferred_keys(model, keys):
-        warn(text, InferenceWarning, ("keys", *keys))
-    if not fitted_by_user:
-        for text, cause in warnings_of_samples(model, [*lost, *keys], network=network):
-            warn(text, InferenceWarning, cause)
-    if ways_of_unmodelled(model, forms):
-        _LOG.info("%s", describe_unmodelled(model, forms, attributes))
-
-
-def _describe_inferred_keys(model: TableModel, keys: Collection[str]) -> str:
-    """What is said of keys that nobody declared, with the remedy; else empty."""
-    inferred = {spec.name: spec.reason for spec in model.schema.columns if spec.name in keys and not spec.is_declared}
-    if not inferred:
-        return ""
-    reasons = ", ".join(f'"{name}" ({reason})' for name, reason in inferred.items())
-    remedy = declaration(inferred, {"keep": True})
-    return (
-        f"samples have new values of {reasons}, each of which names someone in several rows: declare {remedy} for the "
-        'real ones, and {"key": True} for others such'
-    )
-
-
-def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.Table) -> None:
-    """Warn of whole numbers that nearly each key has others of in a sample: they may be numbers of these keys."""
-    declared = {spec.name for spec in model.schema.columns if spec.is_declared}
-    different = {name: len(plain_values_of(rows.column(name)).unique()) for name in {*attributes.values()}}
-    columns = model.by_name
-    numbers = [
-        name
-        for name, key in attributes.items()
-        if pa.types.is_integer(columns[name].decoded_type)
-        and name not in declared
-        and not columns[name].numbers_things
-        and len(rows.column(name).unique()) >= NEARLY_AS_MANY * different[key]
-    ]
-    if numbers:
-        fact = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
-        remedy = declaration(numbers, {"key": True})
-        warn(f"{fact}; declare {remedy} for new ones, where they name someone", InferenceWarning)
-
-
-def tell_of_repeats(model: TableModel, rows: pa.Table) -> None:
-    """Warn of declared identifiers that repeat in a sample, while samples have another one in each row."""
-    ids = [spec.name for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "sequence"]
-    values = {name: plain_values_of(rows.column(name)).drop_null() for name in ids if name in rows.column_names}
-    repeated = [name for name, column in values.items() if len(column.unique()) < MOSTLY_ONCE * len(column)]
-    if repeated:
-        fact = f"samples have another value of {listed(repeated)} in each row, while values repeat in the table"
-        warn(f"{fact}; declare {declaration(repeated, {'key': True})} for new ones in as many rows", InferenceWarning)
-
-
-def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
-    """Which columns have no values in samples though nobody declared it, with the remedy; else empty."""
-    names = _left_out(model, forms)
-    moments = [name for name in names if name in forms and forms[name].kind == "moment"]
-    unmodelled = [name for name in names if name not in moments]
-    sentences = []
-    if moments:
-        sentences.append(
-            f"samples have no values of {listed(moments)}, which look like dates or times but are not read as such, so "
-            'that none is made up: convert them first, or declare parse="day_first" or parse="month_first" where '
-            "only that is open"
-        )
-    if unmodelled:
-        sentences.append(
-            f"samples have no values of {listed(unmodelled)}, which the model does not see: declare "
-            f'"categorical" for the real ones, {declaration(unmodelled, {"key": True})} for new ones in their form, '
-            'or "drop"'
-        )
-    return "; ".join(sentences)
-
-
-def _left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
-    """Columns that have no values in samples, without those that are declared so."""
-    ways, moments = ways_of_unmodelled(model, forms), {name for name, form in forms.items() if form.kind == "moment"}
-    return [
-        spec.name
-        for spec in model.schema.columns
-        if ways.get(spec.name) == MADE["missing"] and (not spec.is_declared or spec.name in moments)
-    ]
-
-
-def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:
-    """Description of how columns are made that are not modelled, or once for each key; empty without such."""
-    unmodelled = [f"{name} ({how})" for name, how in ways_of_unmodelled(model, forms).items()]
-    names_by_key = defaultdict[str, list[str]](list)
-    for name, key in attributes.items():
-        names_by_key[key].append(name)
-    keys = [f"{', '.join(names)} (of each {key})" for key, names in names_by_key.items()]
-    descriptions = {
-        "columns that are not modelled": unmodelled,
-        "columns with one value for each key": keys,
-    }
-    return "; ".join(f"{title}: {', '.join(texts)}" for title, texts in descriptions.items() if texts)
-
-
-def levels_of_attributes(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, KeyPath]:
-    """Group of the keys that determine each attribute, and their level with those above it."""
-    of_keys = {
-        name: (form.key.group, form.key.path(form.level)) for name, form in forms.items() if form.key is not None
-    }
-    return {name: of_keys[key] for name, key in attributes.items()}
-
-
-def rows_per_key(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, float]:
-    """How many rows the keys of each attribute have on average."""
-    of_keys = {name: form.key.rows_per_key(form.level) for name, form in forms.items() if form.key is not None}
-    return {name: of_keys[key] for name, key in attributes.items()}
-
-
-def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], attributes: Any) -> None:
-    """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
-    levels = levels_of_keys(forms)
-    for form in forms.values():
-        form.check(levels)
-    if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
-        raise ValueError("its attributes are no columns of the network")
-    dependence = Dependence(levels_of_attributes(forms, attributes))
-    for node, trees in zip(structure.nodes, structure.trees, strict=True):
-        keys = {structure.keys_asked[asked] for asked in trees.asked if asked in structure.keys_asked}
-        if not keys <= {attributes.get(node.name)}:
-            raise ValueError(f'"{node.name}" asks for keys that it is no attribute of')
-    for bins, node in zip(structure.bins, structure.nodes, strict=True):
-        parents = [*node.parents, *([] if bins.since is None else [bins.since])]
-        if not all(dependence.allows(node.name, parent) for parent in parents):
-            raise ValueError(f'"{node.name}" is not the same in all rows of a key')

@@ -19,7 +19,9 @@ from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, Passt
 from gpuvgm.io import taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import numbers_of_rows
-from gpuvgm.synthesis.keys.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
+from gpuvgm.synthesis.keys.key_counts import low_hashes
+from gpuvgm.synthesis.keys.key_search import ONE_TO_ONE, Claims
+from gpuvgm.synthesis.keys.keys import Hashes
 
 LEAST_BY_CHANCE = 5  # keys that would have several values by chance: with fewer, a sample says nothing
 WITNESSES = 1 << 9  # keys with the smallest hashes, whose rows confirm what keys determine

@@ -22,7 +22,8 @@ from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type, is
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import DAY, Rows, Unit, all_numbers
 from gpuvgm.synthesis.keys.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
-from gpuvgm.synthesis.keys.keys import LEAST_REPEATED, Hashes
+from gpuvgm.synthesis.keys.key_search import LEAST_REPEATED
+from gpuvgm.synthesis.keys.keys import Hashes
 
 Moment = tuple[str, ...]  # a column of moments, or a column of days and a column of times of the day
 Orders = Mapping[str, tuple[Moment, ...]]  # moments by column whose values have a single one each

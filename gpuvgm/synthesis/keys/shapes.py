@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from gpuvgm.columns import UUID
 from gpuvgm.synthesis.keys.checks import CHECKS, check_by_name, equations_of, letters_by_length
-from gpuvgm.synthesis.keys.seen import CLASSES, CODE, ENDLESS, LONGEST, Pattern, SeenValues, unseen_part
+from gpuvgm.synthesis.keys.patterns import CLASSES, CODE, ENDLESS, Pattern
+from gpuvgm.synthesis.keys.seen import LONGEST, SeenValues, unseen_part
 
 LEAST_ROWS_OF_CODE = 10  # values of a code, on average
 LEAST_OF_CODES = 0.1  # of the values of the most frequent code: a code with fewer is a rare one

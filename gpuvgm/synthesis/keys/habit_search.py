@@ -1,0 +1,498 @@
+"""Which columns have habits, by how often rows of one key are alike, and what a habit costs other columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+
+from gpuvgm.arrays import Column, mixed
+from gpuvgm.columns import CategoricalColumn, FittedColumn
+from gpuvgm.engines import AskedColumn
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons, Rows, numbers_of_rows
+from gpuvgm.synthesis.keys.habits import (
+    ALL_ROWS,
+    ALL_WEEKDAYS,
+    LEAST_SHARE,
+    MOST_CATEGORIES,
+    MOST_COLUMNS,
+    Habit,
+    HabitPart,
+    as_categories,
+    as_numbers,
+    with_habits,
+)
+from gpuvgm.synthesis.keys.key_search import MOST_CODES
+from gpuvgm.synthesis.keys.keys import Hashes
+
+LEAST_PAIRS = 30  # of rows of the same key and category, or nothing is known
+MOST_ROWS = 5  # of a category, on average, where it is a key: trees learn the days of those with more
+LEAST_SURPRISE = 6.0  # standard errors: so much more often than by chance pairs of rows are alike
+MOST_LOST = 1.5  # nats, on average, that a row may be less likely where a habit moves it
+MOST_INFORMATION = 0.03  # nats that another column may say of a key's value, which is drawn without it
+GROUPS = 16  # of bins, by which that information is computed
+MOST_KEPT = 1 << 15  # rows that pairs are made of; keys are left out whole
+TURNS = 4  # times that rows of other keys are put beside each row, to know what is alike by chance
+UNUSUAL = 0.002  # of the rows: a weekday with fewer is one that rows are moved away from
+#: Least days between two rows that may show a habit: nearer ones have like weekdays or places in the month anyway.
+APART: dict[HabitPart, int] = {
+    "day": 16,
+    "day from the end": 16,
+    "working day": 16,
+    "working day from the end": 16,
+    "weekday": 4,
+    "time": 1,
+}
+DAYS: tuple[HabitPart, ...] = tuple(APART)[:-1]  # of which one tells the day
+
+
+@dataclass(frozen=True)  # no slots: bins are cached
+class HabitSample:
+    """A sample of rows that habits are learnt from.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        All columns.
+    bins : mapping of str to Bins
+        Bins of the columns whose sampled values nothing else changes, such as a law.
+    rows : callable
+        Gives the rows of a column.
+    find : callable
+        Gives the bins and parts that rows have where their values of a column are replaced.
+    names : tuple of str
+        All columns that are modelled.
+    persons : Persons
+        Whose the rows are.
+    """
+
+    columns: Mapping[str, FittedColumn]
+    bins: Mapping[str, Bins]
+    rows: Rows
+    find: Callable[[str, Column], tuple[Codes, dict[Part, Codes]]]
+    names: tuple[str, ...]
+    persons: Persons
+
+    @cached_property
+    def coded(self) -> dict[str, tuple[Codes, dict[Part, Codes]]]:
+        """Bins and parts of all columns."""
+        return {name: self.find(name, self.rows(name)) for name in self.names}
+
+    def places(self, name: str) -> Ints:
+        """Places of a column's categories; -1 for what is none."""
+        return np.asarray(as_categories(self.columns[name]).index.find(self.rows(name)))
+
+    def numbers(self, name: str) -> tuple[Floats, NDArray[np.signedinteger[Any]] | None]:
+        """Numbers of a column, and its modal values, as `numbers_of_rows` gives them."""
+        return numbers_of_rows(as_numbers(self.columns[name]), self.rows(name))
+
+
+def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Habit, ...], dict[str, Hashes]]:
+    """Habits of a sample of rows, and hashes of all keys: columns of many categories are keys here as well.
+
+    Trees cannot learn the days of each of so many categories.
+
+    Parameters
+    ----------
+    sample : HabitSample
+        The sample.
+    keys : mapping of str to ndarray of shape (rows,), uint64
+        Hashes of the keys of each level, by their first column; 0 for rows without one.
+    """
+    columns = {name: sample.columns[name] for name in sample.bins}
+    counts = {name: len(column.categories) for name, column in columns.items() if isinstance(column, CategoricalColumn)}
+    many = [name for name, count in counts.items() if count > MOST_CODES]
+    if not keys and (not many or all(bins.clock is None for bins in sample.bins.values())):
+        return (), {}
+    keys = {**keys, **{name: (sample.places(name) + 1).astype(np.uint64) for name in many}}
+    few = [name for name, count in counts.items() if count <= MOST_CATEGORIES][:MOST_COLUMNS]
+    pairs = _all_pairs(sample, keys, few, many)
+    habits, groups = list[Habit](), {name: _grouped(codes) for name, (codes, _) in sample.coded.items()}
+    for name, bins in sample.bins.items():
+        if bins.made_of is None and name not in keys:
+            values = _values_of(sample, bins, groups)
+            # Samples have the categories of the table by name, so that a value drawn for one would be wrong of it.
+            refused = many if bins.clock is None else ()
+            options = [
+                [*values.habits(name, key, beside, pairs_of_key)]
+                for (key, beside), pairs_of_key in pairs.items()
+                if name not in (key, beside) and key not in refused
+            ]
+            best = max(options, key=lambda option: sum(explained for explained, _ in option), default=[])
+            habits += [habit for _, habit in best]
+    return tuple(habits), keys
+
+
+def _all_pairs(
+    sample: HabitSample, keys: Mapping[str, Hashes], few: Sequence[str], many: Collection[str]
+) -> dict[tuple[str, str], _Pairs]:
+    """Pairs of rows by column of keys, and column of few categories that may say where habits hold.
+
+    Parameters
+    ----------
+    sample : HabitSample
+        The sample.
+    keys : mapping of str to ndarray of shape (rows,), uint64
+        Hashes of all keys.
+    few, many : sequence of str
+        Columns of few categories, and those of so many that they are keys.
+    """
+    places_of = {name: sample.places(name) for name in few}
+    places_of[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
+    pairs = dict[tuple[str, str], _Pairs]()
+    for key, hashes in keys.items():
+        rows, most = _rows_of_some(hashes), MOST_ROWS if key in many else np.inf
+        for beside, places in places_of.items():
+            pairs[key, beside] = _Pairs.of(hashes, places, rows, most, sample.persons)
+    return pairs
+
+
+def _values_of(sample: HabitSample, bins: Bins, groups: Mapping[str, Ints]) -> _Values:
+    """Values of a column that keys may have, given groups of bins of all columns."""
+    values: Floats | Ints
+    other_groups = {name: codes for name, codes in groups.items() if name != bins.name}
+    if isinstance(sample.columns[bins.name], CategoricalColumn):
+        values = sample.places(bins.name)
+    else:
+        numbers, modal = sample.numbers(bins.name)
+        if bins.clock is not None:
+            return _Moments.of(bins.clock, numbers)
+        # Missing and modal values are values, too: each becomes a number that no other row has.
+        values = np.where(np.isnan(numbers), np.inf, numbers)
+        values = values if modal is None else np.where(modal >= 0, (modal + 1) * -1e300, values)
+    return _SameValues(values, sample.coded[bins.name][0].astype(np.int64), groups[bins.name], other_groups)
+
+
+def _rows_of_some(hashes: Hashes) -> Ints:
+    """Rows that have a key: all rows of some keys, `MOST_KEPT` rows at most."""
+    rows = np.flatnonzero(hashes != 0)
+    if len(rows) <= MOST_KEPT:
+        return rows
+    marks = mixed(hashes[rows], 0)
+    kept: Ints = rows[marks < np.partition(marks, MOST_KEPT)[MOST_KEPT]]
+    return kept
+
+
+def _grouped(codes: Codes) -> Ints:
+    """Groups of bins with about equally many rows, `GROUPS` at most."""
+    column = AskedColumn(codes, int(codes.max(initial=0)) + 1, is_category=False)
+    return column.grouped(GROUPS).codes.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Rows of a sample by key and category, and pairs of rows that have the same key and category.
+
+    Parameters
+    ----------
+    hashes, places : ndarray of shape (sample,)
+        Key and category of each row of the sample.
+    rows : ndarray of shape (rows,), int64
+        Those that have both, of some keys, by key, then category.
+    pairs : ndarray of shape (2, pairs), int64
+        Pairs of them, by category.
+    counts, keys : ndarray of shape (categories,), int64
+        Rows and keys of each category; keys are 0 where they have too many rows for a habit.
+    persons : Persons
+        Whose the rows of the sample are.
+    """
+
+    hashes: Hashes
+    places: Ints
+    rows: Ints
+    pairs: Ints
+    counts: Ints
+    keys: Ints
+    persons: Persons
+
+    @classmethod
+    def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float, persons: Persons) -> _Pairs:
+        """Pairs of these rows; a category in which keys have more than `most_rows` on average has no habits."""
+        rows = rows[places[rows] >= 0]
+        # By key and category, else in random order: rows that follow each other in a table may be alike by that alone.
+        rows = rows[np.lexsort((mixed(rows.astype(np.uint64)), places[rows], hashes[rows]))]
+        follows = (hashes[rows][1:] == hashes[rows][:-1]) & (places[rows][1:] == places[rows][:-1])
+        counts = np.bincount(places[rows], minlength=1)
+        keys = counts - np.bincount(places[rows[1:][follows]], minlength=len(counts))
+        pairs = np.stack((rows[:-1], rows[1:]))[:, follows]
+        pairs = pairs[:, np.argsort(places[pairs[0]], kind="stable")]
+        return cls(hashes, places, rows, pairs, counts, np.where(counts <= most_rows * keys, keys, 0), persons)
+
+    def shares(
+        self, codes: Floats | Ints, lowest: Floats | Ints, far: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None
+    ) -> Floats:
+        """Share of the rows of each category that keep to a habit; 0 where pairs are alike as if by chance.
+
+        Both rows of a pair keep to it with the square of the share, and all other pairs are alike by chance. How often
+        that is, pairs of rows of different keys show, of the same category and as far apart.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (sample,)
+            What may be alike.
+        lowest : ndarray of shape (sample,)
+            The least code that each row can stand for: on a Monday, that of the Saturday before, if rows of its
+            category have no weekends.
+        far : callable, optional
+            Which pairs of rows say something, as they are far enough apart; all by default.
+        """
+        (first, second), size = self.pairs, len(self.counts)
+        categories = self.places[first]
+
+        def counts(partners: Ints) -> tuple[Ints, Ints]:
+            """Pairs of each category that say something, and those of them that are alike."""
+            are_alike = (lowest[first] <= codes[partners]) & (lowest[partners] <= codes[first])
+            are_far = np.ones(len(first), np.bool_) if far is None else far(first, partners)
+            of_pairs, of_alike = categories[are_far], categories[are_far & are_alike]
+            return np.bincount(of_pairs, minlength=size), np.bincount(of_alike, minlength=size)
+
+        count, alike = counts(second)
+        if not np.any((count >= LEAST_PAIRS) & (alike >= LEAST_SHARE**2 * count) & (self.keys > 0)):
+            return np.zeros(size)
+        unrelated, alike_by_chance = np.sum([counts(partners) for partners in self._partners()], axis=0)
+        chance = alike_by_chance / np.maximum(unrelated, 1)
+        surplus, spread = alike - chance * count, np.sqrt(chance * (1 - chance) * count + 1)
+        is_sure = (count >= LEAST_PAIRS) & (surplus >= LEAST_SURPRISE * spread) & (self.keys > 0)
+        shares: Floats = np.sqrt(np.where(is_sure, surplus / np.maximum(count * (1 - chance), 1), 0.0))
+        return np.minimum(shares, 1.0)
+
+    def _partners(self) -> Iterator[Ints]:
+        """Yield rows of other keys beside the first row of each pair, `TURNS` times: second rows of its category."""
+        first, second = self.pairs
+        counts = np.bincount(self.places[first], minlength=len(self.counts))
+        starts = np.cumsum(counts) - counts
+        start, length = starts[self.places[first]], counts[self.places[first]]
+        inside = np.arange(len(first)) - start
+        for turn in range(1, TURNS + 1):
+            yield second[start + (inside + length * turn // (TURNS + 1)) % length]
+
+    def rows_of_keys(self, category: int, is_meant: NDArray[np.bool_] | None = None) -> Ints:
+        """One row of a category of each key."""
+        candidates = self.rows[self.places[self.rows] == category]
+        candidates = candidates if is_meant is None else candidates[is_meant[candidates]]
+        rows: Ints = candidates[np.diff(self.hashes[candidates], prepend=np.uint64(0)) != 0]
+        return rows
+
+
+class _Values(Protocol):
+    """Values of a sample that keys may have of their own."""
+
+    def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
+        """Habits of keys in rows of each category of a column, and how many rows each explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SameValues:
+    """Values that keys may have of their own: amounts, or payees.
+
+    Parameters
+    ----------
+    values : ndarray of shape (sample,)
+        Numbers, also of what is no number, or places of categories.
+    codes, groups : ndarray of shape (sample,), int64
+        Bins, and groups of them.
+    other_groups : mapping of str to ndarray of shape (sample,), int64
+        Groups of bins of all other columns.
+    """
+
+    values: Floats | Ints
+    codes: Ints
+    groups: Ints
+    other_groups: Mapping[str, Ints]
+
+    def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
+        """As of `_Values`, where no other column says anything of what a key has: it is drawn without them."""
+        shares = pairs.shares(self.values, self.values)
+        for category in np.flatnonzero(shares >= LEAST_SHARE).tolist():
+            rows, share = pairs.rows_of_keys(category), float(shares[category])
+            codes, weights = _spread(self.codes, rows, pairs.persons)
+            groups = self.groups[rows]
+            depends = (_information(groups, codes[rows]) > MOST_INFORMATION for codes in self.other_groups.values())
+            if codes and not any(depends):
+                habit = Habit(column, "value", key, beside, category, share, codes, weights, ALL_WEEKDAYS)
+                yield share**2 * float(pairs.counts[category]), habit
+
+
+def _spread(codes: Ints, rows: Ints, persons: Persons) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Codes that keys may have, and their weights.
+
+    A code that few keys have is not shown: neighbouring ones make a group, whose keys are shared out as the rows of the
+    sample lie on its codes. A group of few keys, of any column of keys, has none.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (sample,), int64
+        Code of each row; -1 without one.
+    rows : ndarray of shape (keys,), int64
+        One row of each key.
+    persons : Persons
+        Whose the rows of the sample are.
+    """
+    rows_of_codes, persons = np.bincount(codes[codes >= 0]), persons.at(rows)
+    codes_of_keys = codes[rows]
+    keys = np.bincount(codes_of_keys[codes_of_keys >= 0], minlength=len(rows_of_codes))
+    groups = _groups_of_keys(np.minimum(keys, persons.counts(codes_of_keys, len(rows_of_codes))))
+    keys_of_groups, rows_of_groups = np.bincount(groups, keys), np.bincount(groups, rows_of_codes)
+    group_of_keys = np.where(codes_of_keys >= 0, groups[codes_of_keys], -1)
+    persons_of_groups = persons.counts(group_of_keys, len(keys_of_groups))
+    keys_of_groups[(keys_of_groups < LEAST_KEYS) | (persons_of_groups < LEAST_KEYS)] = 0
+    weights = (keys_of_groups / np.maximum(rows_of_groups, 1))[groups] * rows_of_codes
+    possible = np.flatnonzero(weights)
+    return tuple(possible.tolist()), tuple(weights[possible].tolist())
+
+
+def _groups_of_keys(keys: Ints) -> Ints:
+    """Group of each code, by its keys: neighbours up to `LEAST_KEYS` keys; a code with so many begins a new group."""
+    groups, counted = np.zeros(len(keys), np.int64), 0
+    for code, count in enumerate(keys.tolist()):
+        begins = counted >= LEAST_KEYS or count >= LEAST_KEYS
+        groups[code] = groups[code - 1] + begins if code else 0
+        counted = count if begins else counted + count
+    return groups
+
+
+def _information(first: Ints, second: Ints) -> float:
+    """Mutual information of two columns in nats, less that of chance: with the rows of the second turned."""
+
+    def between(turned: Ints) -> float:
+        counts = np.bincount(first * GROUPS + turned, minlength=GROUPS**2).reshape(GROUPS, GROUPS)
+        expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(len(first), 1)
+        return float(np.sum(rel_entr(counts, expected))) / max(len(first), 1)
+
+    turns = [len(first) * turn // (TURNS + 1) for turn in range(1, TURNS + 1)]
+    return between(second) - float(np.mean([between(np.roll(second, turn)) for turn in turns]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Days of rows and their parts.
+
+    Parameters
+    ----------
+    days : ndarray of shape (sample,), int64
+        Day of each row on the clock; -1 without one.
+    codes : mapping of str to ndarray of shape (sample,), int64
+        Parts of each row; -1 without a day.
+    """
+
+    days: Ints
+    codes: Mapping[HabitPart, Ints]
+
+    @classmethod
+    def of(cls, clock: Clock, numbers: Floats) -> _Moments:
+        """Days and parts of numbers."""
+        _, _, days, cells = clock.read(numbers)
+        codes = {part: cells if part == "time" else clock.parts[part][days].astype(np.int64) for part in APART}
+        missing = np.isnan(numbers)
+        return cls(
+            np.where(missing, -1, days), {part: np.where(missing, -1, of_part) for part, of_part in codes.items()}
+        )
+
+    def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
+        """As of `_Values`: of places in the month and weekdays the one is taken that most rows keep to."""
+        weekdays = self._weekdays(pairs)
+        lowest = {part: self.codes[part] for part in APART}
+        lowest["day"] = lowest["day"] - _closed_before(weekdays)[pairs.places, self.codes["weekday"] - 1]
+        shares = {part: pairs.shares(self.codes[part], lowest[part], self._far(APART[part])) for part in APART}
+        of_day = np.argmax([shares[part] for part in DAYS], axis=0)
+        for category in np.flatnonzero(pairs.keys).tolist():
+            parts: tuple[HabitPart, ...] = DAYS[of_day[category]], "time"
+            for part in parts:
+                share = float(shares[part][category])
+                if share < LEAST_SHARE:
+                    continue
+                # Only rows that were not moved to another weekday show the code of their key.
+                rows = pairs.rows_of_keys(category, lowest[part] == self.codes[part])
+                codes, weights = _spread(self.codes[part], rows, pairs.persons)
+                if codes:
+                    bits = int(weekdays[category] @ (1 << np.arange(7)))
+                    habit = Habit(column, part, key, beside, category, share, codes, weights, bits)
+                    yield share**2 * float(pairs.counts[category]), habit
+
+    def _far(self, days: int) -> Callable[[Ints, Ints], NDArray[np.bool_]]:
+        """Return what marks pairs of rows that lie so many days apart."""
+
+        def are_far(first: Ints, second: Ints) -> NDArray[np.bool_]:
+            has_days = (self.days[first] >= 0) & (self.days[second] >= 0)
+            mask: NDArray[np.bool_] = has_days & (np.abs(self.days[first] - self.days[second]) >= days)
+            return mask
+
+        return are_far
+
+    def _weekdays(self, pairs: _Pairs) -> NDArray[np.bool_]:
+        """Whether rows of each category have each weekday, shape (categories, 7)."""
+        rows = pairs.rows[self.days[pairs.rows] >= 0]
+        size = 7 * len(pairs.counts)
+        counts = np.bincount(pairs.places[rows] * 7 + self.codes["weekday"][rows] - 1, minlength=size).reshape(-1, 7)
+        mask: NDArray[np.bool_] = counts > UNUSUAL * counts.sum(axis=1, keepdims=True)
+        return mask
+
+
+def _closed_before(weekdays: NDArray[np.bool_]) -> Ints:
+    """How many weekdays right before each one rows of a category do not have, shape (categories, 7)."""
+    before, closed = np.zeros(weekdays.shape, np.int64), np.ones(weekdays.shape, np.bool_)
+    for back in range(1, 7):
+        closed &= ~np.roll(weekdays, back, axis=1)
+        before += closed
+    return before
+
+
+def likely_habits(
+    habits: Sequence[Habit],
+    sample: HabitSample,
+    keys: Mapping[str, Hashes],
+    log_probability: Callable[[str, Codes, Mapping[Part, Codes]], Floats],
+) -> tuple[Habit, ...]:
+    """Habits by which rows can be moved without becoming much less likely, given their other columns.
+
+    A table with a column of weekdays or months loses its habits of dates, as these would no longer fit it. Habits of
+    values are all kept.
+
+    Parameters
+    ----------
+    habits : sequence of Habit
+        Habits of some columns.
+    sample : HabitSample
+        The sample.
+    keys : mapping of str to ndarray of shape (rows,), uint64
+        As `habits_of` gives them.
+    log_probability : callable
+        How likely bins and parts of a column are beside all others, and these beside it, in nats by row.
+    """
+    keys_of_rows = {key: (hashes, hashes != 0) for key, hashes in keys.items()}
+    beside = {habit.beside for habit in habits if habit.beside}
+    places, likely = {name: sample.places(name).astype(np.float64) for name in beside}, list[Habit]()
+    for name in dict.fromkeys(habit.column for habit in habits):
+        of_column, clock = [habit for habit in habits if habit.column == name], sample.bins[name].clock
+        if clock is None:
+            likely += of_column
+            continue
+        numbers = sample.numbers(name)[0]
+        readings = clock.readings(numbers)
+        places_of_rows = {**places, name: readings}
+        kept = [(habit, habit.rows(places_of_rows, keys_of_rows, 0, 0)) for habit in of_column]
+        moved = with_habits(kept, {name: clock}, places_of_rows, keys_of_rows, 0).get(name, readings)
+        losses = _losses(sample, name, numbers, clock.numbers(moved), log_probability)
+        likely += of_column if len(losses) and float(np.mean(losses)) <= MOST_LOST else []
+    return tuple(likely)
+
+
+def _losses(
+    sample: HabitSample,
+    name: str,
+    numbers: Floats,
+    moved: Floats,
+    log_probability: Callable[[str, Codes, Mapping[Part, Codes]], Floats],
+) -> Floats:
+    """How many nats each moved row of a column is less likely, given its numbers before and after the move."""
+    plain = as_numbers(sample.columns[name]).codec.plain
+    values = plain.decode(np.where(np.isnan(numbers), 0.0, moved))
+    losses = log_probability(name, *sample.coded[name]) - log_probability(name, *sample.find(name, values))
+    losses_of_moved: Floats = losses[~np.isnan(numbers) & (moved != numbers)]
+    return losses_of_moved
