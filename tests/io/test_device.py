@@ -465,7 +465,9 @@ def test_cupy_has_every_function_that_is_asked_of_a_namespace() -> None:
     cupy = real.cupy()
     package = Path(gpuvgm.__file__).parent
     files = [package / "arrays.py"]
-    files += [file for room in ("codecs", "columns", "io", "mixture", "table") for file in (package / room).rglob("*.py")]
+    files += [
+        file for room in ("codecs", "columns", "io", "mixture", "table") for file in (package / room).rglob("*.py")
+    ]
     called = re.compile(r"(?:\bxp|namespace_of\([^()]*\)|namespace)\.(\w+)\(")
     names = {name for file in files for name in called.findall(file.read_text())}
     assert {"where", "isnan", "concatenate", "asarray", "divmod"} <= names

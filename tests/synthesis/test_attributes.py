@@ -22,7 +22,7 @@ from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.counts.tables import counts_of_keys
 from gpuvgm.synthesis.drawing.drawing import LONGEST_GAP, KeyTable
-from gpuvgm.synthesis.keys import keys
+from gpuvgm.synthesis.keys import key_search
 from gpuvgm.synthesis.keys.attributes import WITNESSES, Evidence
 from gpuvgm.synthesis.keys.key_counts import COUNTED_KEYS, KeyCounts
 from gpuvgm.synthesis.keys.key_search import trees_of_keys
@@ -328,14 +328,14 @@ def test_layouts_that_do_not_fit_are_refused() -> None:
 
 def test_what_the_sample_suggests_and_rows_refute_is_learnt_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a sample may make a column look like an attribute, and keys like one."""
-    find, determines = key_forms.find_attributes, keys._determines
+    find, determines = key_forms.find_attributes, key_search._determines
 
     def find_more(columns: Any, names: Any, rows: Any, refuted: Any) -> dict[str, str]:
         claimed = {} if (names[0], "channel") in refuted else {"channel": names[0]}
         return claimed | find(columns, names, rows, refuted)
 
     monkeypatch.setattr(key_forms, "find_attributes", find_more)
-    monkeypatch.setattr(keys, "_determines", lambda one, other: len(other.texts) > 255 or determines(one, other))
+    monkeypatch.setattr(key_search, "_determines", lambda one, other: len(other.texts) > 255 or determines(one, other))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InferenceWarning)
         found = gpuvgm.TableSynthesizer().fit(table)
