@@ -19,6 +19,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from gpuvgm import TableSynthesizer, TableTransformer
 from gpuvgm.errors import InferenceWarning
+from gpuvgm.execution import any_source
 
 pytestmark = pytest.mark.filterwarnings("error")  # those of inferences too, but where a test asks for them
 ROWS = 2_000
@@ -134,7 +135,7 @@ def test_a_synthesizer_warns_of_nothing_that_was_declared_or_told():
 
 def test_a_fit_for_samples_warns_of_nothing_and_leaves_nothing_to_tell():
     fitted = TableTransformer(random_state=0, n_components=2)
-    fitted._fit_for_samples(SAMPLES)
+    fitted._fit_for_samples(any_source(SAMPLES))
     told = told_by(fitted.fit, SAMPLES)
     assert [text.partition(' "')[0] for text in told] == ["the model does not see", *WORDS_AND_CODES]
     assert vars(fitted).keys() == vars(TableTransformer().fit({"amount": AMOUNT})).keys()
