@@ -63,7 +63,7 @@ DATETIMES = [
 DURATIONS = [
     *(np.timedelta64(7, unit) for unit in SECONDS),
     *(np.timedelta64(2**33, "D"), np.timedelta64(2**50, "h"), dt.timedelta(1, 2, 3), dt.timedelta(999_999_999)),
-    *(dt.timedelta(999_999_999, 0, 1), pd.Timedelta(7, "ns"), pd.Timedelta(2**40, "s"), None),
+    *(dt.timedelta(999_999_999, 0, 1), pd.Timedelta(7, "ns"), pd.Timedelta(np.timedelta64(2**40, "s")), None),
 ]
 OTHERS = [dt.time(1, 2), 7, "2024-01-05"]
 
