@@ -165,6 +165,27 @@ def _dtype_of(type_: Any) -> np.dtype[Any]:
     return np.dtype(object)
 
 
+def _converted(moments: Moments, dtype: np.dtype[Any]) -> Moments:
+    """Moments in another unit; from the first one on that lies beyond it, they are missing.
+
+    NumPy refuses such a column from 2.5 on; before, it wrapped values around.
+    """
+    try:
+        return moments.astype(dtype)
+    except OverflowError:
+        start, stop = 0, len(moments)
+        while stop - start > 1:
+            middle = (start + stop) // 2
+            try:
+                moments[start:middle].astype(dtype)
+            except OverflowError:
+                stop = middle
+            else:
+                start = middle
+        missing = np.full(len(moments) - start, "NaT", dtype)
+        return np.concatenate([moments[:start].astype(dtype), missing])
+
+
 def _exactly(moments: Moments, type_: pa.DataType) -> Moments:
     """Datetimes or durations in the unit of a type; ValueError where one is cut off or wraps around."""
     kind, unit, dtype = moments.dtype.kind, np.datetime_data(moments.dtype)[0], _dtype_of(type_)
@@ -174,7 +195,7 @@ def _exactly(moments: Moments, type_: pa.DataType) -> Moments:
     else:
         # NumPy knows no factor between the finest units and the coarsest.
         nearer = moments.astype(f"{kind}8[ns]") if unit in _FINER else moments
-        result = nearer.astype(dtype)
+        result = _converted(nearer, dtype)
         is_exact |= (result.astype(nearer.dtype) == nearer) & (nearer.astype(moments.dtype) == moments)
     if pa.types.is_date32(type_):
         is_exact &= np.isnat(result) | (np.abs(result.view(np.int64)) < 2**31)
