@@ -18,7 +18,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, is_datetime_type, joined_arrays, with_wide_index
 from gpuvgm.io.block import Block, DeviceTable, Runs, rows_only
 from gpuvgm.io.source import Source, check_lengths, check_unique, is_loaded
-from gpuvgm.io.units import exact_moments, type_of_moments
+from gpuvgm.io.units import exact_moments, first_failure, type_of_moments
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 IN_ONE_TYPE = (
@@ -219,7 +219,7 @@ class ArraySource(Source):
         except InputError:
             raise
         except (*ARROW_PROBLEMS, TypeError, ValueError, OverflowError) as problem:
-            row = first_failure(column, start, stop)
+            row = first_failure(column.slice, start, stop)
             where = f'{self.name}: column "{name}", row {row}'
             if isinstance(problem, UnicodeError):
                 raise InputError(
@@ -245,19 +245,6 @@ class _HostSlices:
 
     def __getitem__(self, rows: slice) -> Any:
         return to_numpy(self._matrix[rows])
-
-
-def first_failure(column: SourceColumn, start: int, stop: int) -> int:
-    """First row in [start, stop) that cannot be converted, by bisection."""
-    while stop - start > 1:
-        middle = (start + stop) // 2
-        try:
-            column.slice(start, middle)
-        except (*ARROW_PROBLEMS, TypeError, ValueError, OverflowError):
-            stop = middle
-        else:
-            start = middle
-    return start
 
 
 def array_column(source: str, name: str, values: Any) -> SourceColumn:

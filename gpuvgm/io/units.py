@@ -5,7 +5,7 @@ NumPy and Arrow bring values of different units to one by themselves, and then c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.io.source import is_loaded
+from gpuvgm.shortage import ARROW_PROBLEMS
 
 Moments = np.ndarray[Any, Any]  # of datetime64 or timedelta64, or of objects of any library
 UNITS = ("s", "ms", "us", "ns")  # Arrow's, from the coarsest to the finest
@@ -165,6 +166,19 @@ def _dtype_of(type_: Any) -> np.dtype[Any]:
     return np.dtype(object)
 
 
+def first_failure(convert: Callable[[int, int], object], start: int, stop: int) -> int:
+    """First row in [start, stop) that cannot be converted, by bisection; `convert` takes rows from one to another."""
+    while stop - start > 1:
+        middle = (start + stop) // 2
+        try:
+            convert(start, middle)
+        except (*ARROW_PROBLEMS, TypeError, ValueError, OverflowError):
+            stop = middle
+        else:
+            start = middle
+    return start
+
+
 def _converted(moments: Moments, dtype: np.dtype[Any]) -> Moments:
     """Moments in another unit; from the first one on that lies beyond it, they are missing.
 
@@ -173,17 +187,8 @@ def _converted(moments: Moments, dtype: np.dtype[Any]) -> Moments:
     try:
         return moments.astype(dtype)
     except OverflowError:
-        start, stop = 0, len(moments)
-        while stop - start > 1:
-            middle = (start + stop) // 2
-            try:
-                moments[start:middle].astype(dtype)
-            except OverflowError:
-                stop = middle
-            else:
-                start = middle
-        missing = np.full(len(moments) - start, "NaT", dtype)
-        return np.concatenate([moments[:start].astype(dtype), missing])
+        first = first_failure(lambda start, stop: moments[start:stop].astype(dtype), 0, len(moments))
+        return np.append(moments[:first].astype(dtype), np.full(len(moments) - first, "NaT", dtype))
 
 
 def _exactly(moments: Moments, type_: pa.DataType) -> Moments:
