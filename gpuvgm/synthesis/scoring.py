@@ -66,7 +66,7 @@ class RowScorer:
         codes, densities = self._codes_and_densities(rows)
         outcomes = [law.score(self.columns, rows) for law in self.laws]
         certain = {
-            self._place_of[law.target]: outcome.certain
+            self.network.structure.place_of[law.target]: outcome.certain
             for law, outcome in zip(self.laws, outcomes, strict=True)
             if law.decides
         }
@@ -79,11 +79,6 @@ class RowScorer:
     @cached_property
     def _engine(self) -> Engine:
         return get_engine(self.engine_name)
-
-    @cached_property
-    def _place_of(self) -> dict[str, int]:
-        """Place of each column among the nodes."""
-        return {bins.name: place for place, bins in enumerate(self.network.structure.bins)}
 
     @cached_property
     def _finders(self) -> list[tuple[Callable[[Rows], tuple[Codes, Floats]], Callable[[Rows], dict[Part, Codes]]]]:
@@ -107,7 +102,9 @@ class RowScorer:
         keeper = LawKeeper(self.columns, self.laws, origins_of(structure.bins))
         in_turn = keeper.in_turn([structure.bins[place].name for place in structure.order]).computed
         asked = {place for trees in structure.trees for place in trees.asked}
-        return frozenset(place for name, place in self._place_of.items() if name in in_turn or place not in asked)
+        return frozenset(
+            place for name, place in self.network.structure.place_of.items() if name in in_turn or place not in asked
+        )
 
     def _codes_and_densities(self, rows: Rows) -> tuple[dict[int, Codes], list[Floats]]:
         """Codes of columns and their parts by place, and the density of each column's values in their bins."""
@@ -133,7 +130,7 @@ class RowScorer:
         bins = self.network.structure.bins
         known = {place: np.where(mask, 0.0, np.nan) for place, mask in certain.items() if place in self._final_places}
         for law in self.laws:
-            place = self._place_of[law.target]
+            place = self.network.structure.place_of[law.target]
             if law.apart and place in known and bins[place].has_missing:  # trees say whether there is a value
                 missing = np.full(rows, bins[place].codes[0], np.uint16)
                 is_missing = self.network.log_shares(place, {**codes, place: missing}, self._engine)

@@ -83,21 +83,29 @@ class Structure:
     habits: tuple[Habit, ...] = ()
 
     @cached_property
+    def place_of(self) -> dict[str, int]:
+        """Place of each column among the nodes."""
+        return {bins.name: place for place, bins in enumerate(self.bins)}
+
+    @cached_property
+    def place_of_part(self) -> dict[Part, int]:
+        """Place of each part, behind the columns."""
+        return {part: place for place, part in enumerate(self.parts, len(self.bins))}
+
+    @cached_property
     def parts_of(self) -> dict[int, tuple[int, ...]]:
         """Places of the parts of each column that has some."""
-        places = {bins.name: place for place, bins in enumerate(self.bins)}
-        first, of_column = len(self.bins), dict[int, tuple[int, ...]]()
-        for place, part in enumerate(self.parts, first):
-            if place in self.keys_asked:
-                continue
-            of_column[places[part.column]] = (*of_column.get(places[part.column], ()), place)
+        of_column = dict[int, tuple[int, ...]]()
+        for part, place in self.place_of_part.items():
+            if place not in self.keys_asked:
+                column = self.place_of[part.column]
+                of_column[column] = (*of_column.get(column, ()), place)
         return of_column
 
     @cached_property
     def keys_asked(self) -> dict[int, str]:
         """First column of the keys of which trees ask whether a row lacks them, by place."""
-        parts = enumerate(self.parts, len(self.bins))
-        return {place: part.column for place, part in parts if part.name == "missing"}
+        return {place: part.column for part, place in self.place_of_part.items() if part.name == "missing"}
 
     @cached_property
     def twins(self) -> dict[int, int]:

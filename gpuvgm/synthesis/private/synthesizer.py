@@ -268,7 +268,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             for place, bins in enumerate(self.network_.structure.bins)
             if bins.name in conditions
         }
-        sampler = Sampler(self._domain.model, self.network_, restrictions, {}, {}, self.engine)
+        sampler = Sampler.of(self._domain.model, self.network_, restrictions, self.engine)
         if restrictions:
             _ = sampler.drawing.messages  # before a file is begun
         return sampler

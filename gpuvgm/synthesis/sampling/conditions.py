@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -24,6 +23,7 @@ from gpuvgm.synthesis.bins import (
 from gpuvgm.synthesis.counts import Structure
 from gpuvgm.synthesis.laws import LawKeeper, laws_under
 from gpuvgm.synthesis.learning import RowModel
+from gpuvgm.synthesis.sampling.rows import RowDrawer
 from gpuvgm.synthesis.sampling.sampler import Sampler
 
 _LOG = logging.getLogger("gpuvgm")
@@ -44,8 +44,8 @@ def sampler_under(model: RowModel, conditions: Mapping[str, Any], engine: str) -
         place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
     }
     tested = {name: met for name, met in criteria.items() if bins[name].made_of is not None or name in keeper.changed}
-    sampler = Sampler(model.table, model.network, restrictions, model.forms, model.attributes, engine, tested)
-    return replace(sampler, laws=laws, criteria=criteria)
+    drawer = RowDrawer(model.table, model.network, restrictions, model.forms, model.attributes, engine, tested, laws)
+    return Sampler(drawer, criteria)
 
 
 def _restricted_bins(keeper: LawKeeper, bins: Mapping[str, Bins], conditions: Mapping[str, Any]) -> dict[str, Bins]:
@@ -81,15 +81,16 @@ def _drawable_bins(
 
 def warn_of_rare(sampler: Sampler) -> None:
     """Warn of conditions that hardly any row meets; those that none can meet raise InputError."""
-    rows = sampler.network.counts.rows
+    network, conditions = sampler.drawer.network, sampler.drawer.conditions
+    rows = network.counts.rows
     mass = float(np.exp(sampler.drawing.messages.log_mass))
     if mass * rows < UNLIKELY_ROWS:
         _LOG.warning(
             "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
         )
-    if not sampler.conditions:
+    if not conditions:
         return
-    way, names = sampler.way, [sampler.network.structure.bins[place].name for place in sampler.conditions]
+    way, names = sampler.way, [network.structure.bins[place].name for place in conditions]
     if way.is_exact and not way.is_slow:
         return
     consequence, gain = "so that hundreds are drawn for each", "to have them drawn at once"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.counts import Structure
 from gpuvgm.synthesis.drawing import Drawing, Drawn, IdentifierForm, KeyNumbers, KeyTable
 from gpuvgm.synthesis.keys import Habit, with_habits
 
 
-@dataclass(frozen=True)  # no slots: places are cached
+@dataclass(frozen=True, slots=True)
 class KeyHabits:
     """Habits of keys.
 
@@ -27,7 +27,7 @@ class KeyHabits:
         The habits.
     columns : mapping of str to FittedColumn
         All columns.
-    bins : sequence of Bins
+    structure : Structure
         Bins of the nodes.
     conditions : mapping of int to Bins
         See `Drawing`.
@@ -39,14 +39,10 @@ class KeyHabits:
 
     habits: tuple[Habit, ...]
     columns: Mapping[str, FittedColumn]
-    bins: Sequence[Bins]
+    structure: Structure
     conditions: Mapping[int, Bins]
     identifiers: Mapping[str, IdentifierForm]
     drawing: Drawing
-
-    @cached_property
-    def _place_of(self) -> dict[str, int]:
-        return {bins.name: place for place, bins in enumerate(self.bins)}
 
     def rows(self, rows: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
         """Drawn rows with what their keys have, as far as conditions allow.
@@ -64,18 +60,18 @@ class KeyHabits:
         """
         if not self.habits:
             return rows
-        readings = {name: rows[place][1] for name, place in self._place_of.items()}
+        readings = {name: rows[place][1] for name, place in self.structure.place_of.items()}
         keys = {name: self._keys(name, readings, numbers) for name in {habit.key for habit in self.habits}}
-        clocks = {bins.name: bins.clock for bins in self.bins if bins.clock is not None}
+        clocks = {bins.name: bins.clock for bins in self.structure.bins if bins.clock is not None}
         rows_of_habits = [(habit, habit.rows(readings, keys, first_row, seed)) for habit in self.habits]
         changed = [*rows]
         for name, moved in with_habits(rows_of_habits, clocks, readings, keys, seed).items():
-            place = self._place_of[name]
+            place = self.structure.place_of[name]
             if place in self.conditions:
                 moved = np.where(self.conditions[place].hold(moved), moved, readings[name])
             changed[place] = rows[place][0], moved
         for habit, at in rows_of_habits:
-            place = self._place_of[habit.column]
+            place = self.structure.place_of[habit.column]
             if habit.part == "value" and place not in self.conditions:
                 changed[place] = self._with_values(changed[place], habit, keys[habit.key][0], at, seed)
         return changed
@@ -85,7 +81,7 @@ class KeyHabits:
     ) -> tuple[Codes, Floats]:
         """Bins of a column and places in them, at some rows those of the values that their keys have."""
         table = KeyTable.of(keys[at], seed)
-        place = self._place_of[habit.column]
+        place = self.structure.place_of[habit.column]
         codes, readings = self.drawing.of_keys(place, habit.codes_of(table.numbers, seed), table, habit.stream)
         return _with(column[0], at, codes), _with(column[1], at, readings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial, reduce
 from typing import Any
 
@@ -54,8 +54,23 @@ class RowDrawer:
 
     Parameters
     ----------
-    model, network, conditions, identifiers, attributes, engine, tested, laws
-        As of `Sampler`.
+    model : TableModel
+        The fitted columns.
+    network : Network
+        The network of those that are modelled.
+    conditions : mapping of int to Bins
+        See `Drawing`.
+    identifiers : mapping of str to IdentifierForm
+        Forms of identifiers of text.
+    attributes : mapping of str to str
+        Columns that keys determine, each with the first column of these keys.
+    engine : str
+        Name of the engine that draws.
+    tested : mapping of str to tuple
+        What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
+        they meet it.
+    laws : tuple of Law
+        Laws between columns, which all rows keep.
     """
 
     model: TableModel
@@ -67,10 +82,14 @@ class RowDrawer:
     tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     laws: tuple[Law, ...] = ()
 
-    @cached_property
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: the rest is made again in another process."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @property
     def place_of(self) -> dict[str, int]:
         """Place of each modelled column among the nodes."""
-        return {bins.name: place for place, bins in enumerate(self.network.structure.bins)}
+        return self.network.structure.place_of
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -120,8 +139,7 @@ class RowDrawer:
             shares = self.conditions[self.place_of[bins.name]].shares
             meets = self._tests[bins.name](values.kept(bins.name))
             codes = np.where(meets, codes, codes.dtype.type(np.argmin(shares)))
-        places = {part: place for place, part in enumerate(structure.parts, len(structure.bins))}
-        return codes, {places[part]: part_codes for part, part_codes in parts.items()}
+        return codes, {structure.place_of_part[part]: part_codes for part, part_codes in parts.items()}
 
     @cached_property
     def values(self) -> dict[str, tuple[int, Values]]:
@@ -151,7 +169,7 @@ class RowDrawer:
         """What keys have of their own, in columns whose values are not tested."""
         structure, columns = self.network.structure, self.model.by_name
         habits = tuple(habit for habit in structure.habits if habit.column not in self.tested)
-        return KeyHabits(habits, columns, structure.bins, self.conditions, self.identifiers, self.drawing)
+        return KeyHabits(habits, columns, structure, self.conditions, self.identifiers, self.drawing)
 
     def rows(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.

@@ -21,12 +21,10 @@ from gpuvgm.synthesis.drawing import (
     ConditionedTrees,
     Drawing,
     FilteredRows,
-    IdentifierForm,
     MadeRows,
     Window,
     unmodelled_columns,
 )
-from gpuvgm.synthesis.laws import Law
 from gpuvgm.synthesis.sampling.candidates import KeyAfterKey
 from gpuvgm.synthesis.sampling.rows import RowDrawer
 
@@ -39,62 +37,36 @@ class Sampler:
 
     Parameters
     ----------
-    model : TableModel
-        The fitted columns.
-    network : Network
-        The network of those that are modelled.
-    conditions : mapping of int to Bins
-        See `Drawing`.
-    identifiers : mapping of str to IdentifierForm
-        Forms of identifiers of text.
-    attributes : mapping of str to str
-        Columns that keys determine, each with the first column of these keys.
-    engine : str
-        Name of the engine that draws.
-    tested : mapping of str to tuple
-        What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
-        they meet it.
-    laws : tuple of Law
-        Laws between columns, which all rows keep.
+    drawer : RowDrawer
+        Draws rows that meet the conditions.
     criteria : mapping of str to tuple
-        What meets each condition, as `tested` has it.
+        What meets each condition, as `read_condition` gives it.
     unconditioned : Sampler, optional
         Rows without conditions, of which those are taken that meet the conditions; none where keys have no attributes.
     """
 
-    model: TableModel
-    network: Network
-    conditions: Mapping[int, Bins]
-    identifiers: Mapping[str, IdentifierForm]
-    attributes: Mapping[str, str]
-    engine: str
-    tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    laws: tuple[Law, ...] = ()
+    drawer: RowDrawer
     criteria: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     unconditioned: Sampler | None = None
+
+    @classmethod
+    def of(cls, model: TableModel, network: Network, conditions: Mapping[int, Bins], engine: str) -> Sampler:
+        """Sampler of a table without keys and laws; see `RowDrawer`."""
+        return cls(RowDrawer(model, network, conditions, {}, {}, engine))
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
-    @cached_property
-    def _drawer(self) -> RowDrawer:
-        """Draws rows that meet the conditions."""
-        return RowDrawer(
-            self.model,
-            self.network,
-            self.conditions,
-            self.identifiers,
-            self.attributes,
-            self.engine,
-            self.tested,
-            self.laws,
-        )
+    @property
+    def model(self) -> TableModel:
+        """The fitted columns."""
+        return self.drawer.model
 
     @property
     def drawing(self) -> Drawing:
         """Drawing of bins and of places in them."""
-        return self._drawer.drawing
+        return self.drawer.drawing
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -110,8 +82,8 @@ class Sampler:
     def _filtered(self) -> FilteredRows | None:
         if self.unconditioned is None:
             return None
-        candidates = KeyAfterKey(self.unconditioned._drawer)
-        return FilteredRows(candidates, self._drawer.finders(self.criteria), self.drawing.trees.least_share)
+        candidates = KeyAfterKey(self.unconditioned.drawer)
+        return FilteredRows(candidates, self.drawer.finders(self.criteria), self.drawing.trees.least_share)
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.
@@ -138,15 +110,15 @@ class Sampler:
         """
         if self._filtered is not None and self._filtered.is_exact:
             return self._filtered.first(part.rows, Window(seed)) if is_whole else self._filtered.rows(part, seed)
-        ranges = [*part.ranges(TESTED_ROWS if self.tested else BLOCK_ROWS)]
-        first, *further = [self._drawer.rows(rows, seed) for rows in ranges or [RowRange(part.first_row, 0)]]
+        ranges = [*part.ranges(TESTED_ROWS if self.drawer.tested else BLOCK_ROWS)]
+        first, *further = [self.drawer.rows(rows, seed) for rows in ranges or [RowRange(part.first_row, 0)]]
         return first.joined(further)
 
     def batch(self, made: MadeRows, part: RowRange, seed: int) -> pa.RecordBatch:
         """All columns of consecutive rows, of the values of those that are modelled."""
-        modelled = self._drawer.place_of
+        modelled = self.drawer.place_of
         unmodelled = [column for column in self.model.columns if column.name not in modelled]
-        arrays = unmodelled_columns(unmodelled, self.identifiers, part, seed, made.keys)
+        arrays = unmodelled_columns(unmodelled, self.drawer.identifiers, part, seed, made.keys)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
@@ -162,8 +134,8 @@ class Sampler:
         flavor : {"spark"}, optional
             See `Generator`.
         """
-        conditions = [(place, bins.mass.tolist()) for place, bins in self.conditions.items()]
-        text = model[0] + repr((conditions, sorted(self.tested.items()), self.laws))
+        conditions = [(place, bins.mass.tolist()) for place, bins in self.drawer.conditions.items()]
+        text = model[0] + repr((conditions, sorted(self.drawer.tested.items()), self.drawer.laws))
         digest = sha256(text.encode() + model[1]).hexdigest()
         described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
         return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
