@@ -57,7 +57,7 @@ def model_tables(model: TableModel) -> list[Table]:
 
 
 def kinds_table(schema: TableSchema) -> Table:
-    """Table of the columns of a schema: kind, options, and why."""
+    """Table of the columns of a schema: kind, and why."""
     table = _table("column", "kind", "why this kind", loose=("why this kind",))
     for spec in schema.columns:
         table.add_row(spec.name, spec.kind, spec.reason)

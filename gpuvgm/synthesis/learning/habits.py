@@ -7,50 +7,49 @@ from typing import Any
 
 from gpuvgm.arrays import Column
 from gpuvgm.columns import TableModel
+from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, Part, Persons, code_finder
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing import lacking_keys, rows_per_key
+from gpuvgm.synthesis.drawing import lacking_keys
 from gpuvgm.synthesis.keys import Habit, HabitSample, habits_of, likely_habits
-from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts
+from gpuvgm.synthesis.learning.counting import CountingPlan
 from gpuvgm.synthesis.learning.key_forms import first_columns
 from gpuvgm.synthesis.learning.samples import TableSample
-from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 
 def learnt_habits(
     model: TableModel,
     plan: CountingPlan,
-    counts: TableCounts,
+    network: Network,
     sample: TableSample,
     persons: Persons,
-    settings: SynthesizerSettings,
+    engine: Engine,
 ) -> tuple[Habit, ...]:
-    """Habits that a sample shows, where further columns allow them."""
-    of_habits = _habit_sample(model, plan, sample, persons, settings)
+    """Habits that a sample shows, where further columns allow them, as a network without habits has it."""
+    of_habits = _habit_sample(model, plan, sample, persons, engine)
     columns: Mapping[str, Any] = model.by_name
     hashes = {name: columns[name].hashes(sample.column(name)) for name in first_columns(plan.forms)}
     habits, hashes = habits_of(of_habits, hashes)
     if not habits:
         return ()
-    network = Network(plan.structure, counts.joint, rows_per_key(plan.forms, plan.attributes), settings.trees)
-    lacking = lacking_keys(plan.forms, plan.structure.keys_asked.values(), sample.column)
-    codes = dict(enumerate(plan.structure.with_parts([*of_habits.coded.values()], lacking)))
-    places = {name: place for place, name in enumerate(of_habits.names)}
-    parts = {part: place for place, part in enumerate(plan.structure.parts, len(places))}
+    structure = plan.structure
+    lacking = lacking_keys(plan.forms, structure.keys_asked.values(), sample.column)
+    codes = dict(enumerate(structure.with_parts([*of_habits.coded.values()], lacking)))
 
     def log_probability(name: str, column_codes: Codes, part_codes: Mapping[Part, Codes]) -> Floats:
-        changed = {places[name]: column_codes} | {parts[part]: of_part for part, of_part in part_codes.items()}
-        return network.log_shares_beside({*changed}, codes | changed, settings.engine)
+        changed = {structure.place_of[name]: column_codes}
+        changed |= {structure.place_of_part[part]: of_part for part, of_part in part_codes.items()}
+        return network.log_shares_beside({*changed}, codes | changed, engine)
 
     return likely_habits(habits, of_habits, hashes, log_probability)
 
 
 def _habit_sample(
-    model: TableModel, plan: CountingPlan, sample: TableSample, persons: Persons, settings: SynthesizerSettings
+    model: TableModel, plan: CountingPlan, sample: TableSample, persons: Persons, engine: Engine
 ) -> HabitSample:
     """The sample with bins of the columns that may have habits, and what finds bins of further values."""
-    columns, engine = model.by_name, settings.engine
+    columns = model.by_name
     finders = {bins.name: code_finder(columns, bins, plan.structure.parts, engine) for bins in plan.structure.bins}
 
     def find(changed_name: str, values: Column) -> tuple[Codes, dict[Part, Codes]]:

@@ -33,7 +33,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class FittedSample:
     """What does not change while the rows refute what a sample shows.
 
     Parameters
@@ -75,13 +75,13 @@ class Assumptions:
     broken: frozenset[str] = frozenset()
     known: Mapping[str, Ints] = field(default_factory=dict)
 
-    def beside(self, plan: CountingPlan, counts: TableCounts, ground: Ground) -> tuple[Assumptions, bool]:
+    def beside(self, plan: CountingPlan, counts: TableCounts, fitted: FittedSample) -> tuple[Assumptions, bool]:
         """What the counts of all rows leave of them, and whether that is all that the plan was made of."""
         against = tell_of_broken(plan.laws, counts.laws)
         broken = self.broken.union(str(form) for law in against for form in law.forms)
         claims, keys = self.refuted | counts.identifiers.refuted(plan.forms, plan.attributes), self.keys
         if claims > self.refuted:
-            keys = KeyForms.of(ground.transformer.model_, ground.sample, claims)
+            keys = KeyForms.of(fitted.transformer.model_, fitted.sample, claims)
         if keys == self.keys and not any(law.decides for law in against):
             return replace(self, broken=broken), True
         return Assumptions(keys, claims, broken), False
@@ -107,23 +107,23 @@ def learn(table: Source, share_held_out: float, settings: SynthesizerSettings) -
 
 def learn_rows(transformer: TableTransformer, table: Source, settings: SynthesizerSettings) -> RowModel:
     """A model of all rows of a table; what they refute of a sample is learnt again."""
-    ground, keys = _ground(transformer, table)
+    fitted, keys = _fitted_sample(transformer, table)
     assumptions = Assumptions(keys)
     while True:
-        sample = sampled_persons(ground, assumptions)
-        plan = plan_of(ground, sample, assumptions, settings)
+        sample = sampled_persons(fitted, assumptions)
+        plan = plan_of(fitted, sample, assumptions, settings)
         counts = count_rows(transformer.model_, plan, table, settings)
-        assumptions, is_confirmed = assumptions.beside(plan, counts, ground)
+        assumptions, is_confirmed = assumptions.beside(plan, counts, fitted)
         if not is_confirmed:
             continue
         known = {**assumptions.known, **persons_of_values(plan, counts, sample)}
         assumptions, sample = replace(assumptions, known=known), replace(sample, known=known)
         structure, is_fair = structure_of_persons(transformer, plan.structure, sample)
         if is_fair or not plan.asked:
-            return _model_of(ground, replace(plan, structure=structure), counts, sample.persons, settings)
+            return _model_of(fitted, replace(plan, structure=structure), counts, sample.persons, settings)
 
 
-def _ground(transformer: TableTransformer, table: Source) -> tuple[Ground, KeyForms]:
+def _fitted_sample(transformer: TableTransformer, table: Source) -> tuple[FittedSample, KeyForms]:
     """A sample with its orders, and what it shows of columns that are not modelled."""
     model = transformer.model_
     left_out = orders_left_out(table, model)
@@ -131,23 +131,23 @@ def _ground(transformer: TableTransformer, table: Source) -> tuple[Ground, KeyFo
     keys = KeyForms.of(model, sample, frozenset())
     moments = [name for name, form in keys.forms.items() if form.kind == "moment"]
     orders = find_orders(model.by_name, moments, sample.rows, whole=sample.is_whole)
-    return Ground(transformer, sample, tuple(left_out), orders), keys
+    return FittedSample(transformer, sample, tuple(left_out), orders), keys
 
 
-def sampled_persons(ground: Ground, assumptions: Assumptions) -> SampledRows:
+def sampled_persons(fitted: FittedSample, assumptions: Assumptions) -> SampledRows:
     """The sample, and whose its rows are."""
-    table = ground.sample
-    names = [*keys_that_count(ground.transformer.model_, assumptions.keys.forms), *ground.orders]
+    table = fitted.sample
+    names = [*keys_that_count(fitted.transformer.model_, assumptions.keys.forms), *fitted.orders]
     persons = Persons.of(names, table.rows, whole=table.is_whole)
     return SampledRows(table.column, persons, table.thin_places, assumptions.known)
 
 
 def plan_of(
-    ground: Ground, sample: SampledRows, assumptions: Assumptions, settings: SynthesizerSettings
+    fitted: FittedSample, sample: SampledRows, assumptions: Assumptions, settings: SynthesizerSettings
 ) -> CountingPlan:
     """Laws, bins, network and trees that the sample shows, and what all rows are to say beside their counts."""
-    transformer, table, keys = ground.transformer, ground.sample, assumptions.keys
-    of_orders = replace(sample, persons=Persons.of(ground.orders, table.rows, whole=table.is_whole))
+    transformer, table, keys = fitted.transformer, fitted.sample, assumptions.keys
+    of_orders = replace(sample, persons=Persons.of(fitted.orders, table.rows, whole=table.is_whole))
     laws = laws_of(transformer.model_, of_orders, keys, assumptions.broken, settings)
     learner = StructureLearner(
         transformer, sample, settings.bins, settings.trees.rules, settings.engine, settings.threads
@@ -159,35 +159,36 @@ def plan_of(
     structure = learner.structure(of_few, of_rows)
     is_asked = not table.is_whole and not assumptions.known
     asked = values_to_ask(transformer, structure, sample) if is_asked else {}
-    orders = {} if table.is_whole else ground.orders
+    orders = {} if table.is_whole else fitted.orders
     return CountingPlan(structure, keys.forms, keys.attributes, laws, sample.persons.names, asked, orders)
 
 
 def _model_of(
-    ground: Ground, plan: CountingPlan, counts: TableCounts, persons: Persons, settings: SynthesizerSettings
+    fitted: FittedSample, plan: CountingPlan, counts: TableCounts, persons: Persons, settings: SynthesizerSettings
 ) -> RowModel:
     """The model, of a plan that no row refutes."""
-    transformer, sample = ground.transformer, ground.sample
+    transformer, sample = fitted.transformer, fitted.sample
     model = transformer.model_
     tell_of_numbers(model, plan.attributes, sample.rows)
     tell_of_repeats(model, sample.rows)
     tell_of_sequences(model.by_name, first_columns(plan.forms), sample.rows)
     forms = counts.identifiers.refined(plan.forms)
     laws = tuple(law for law in counts.laws if law.holds)
-    orders = _proposed_orders(ground, plan, counts)
+    orders = _proposed_orders(fitted, plan, counts)
     plan = replace(plan, forms=forms, laws=laws)
-    structure = replace(plan.structure, habits=learnt_habits(model, plan, counts, sample, persons, settings))
-    network = Network(structure, counts.joint, rows_per_key(forms, plan.attributes), settings.trees)
+    network = Network(plan.structure, counts.joint, rows_per_key(forms, plan.attributes), settings.trees)
+    habits = learnt_habits(model, plan, network, sample, persons, settings.engine)
+    network = replace(network, structure=replace(plan.structure, habits=habits))
     return RowModel(transformer, network, forms, dict(plan.attributes), laws, orders)
 
 
-def _proposed_orders(ground: Ground, plan: CountingPlan, counts: TableCounts) -> Orders:
+def _proposed_orders(fitted: FittedSample, plan: CountingPlan, counts: TableCounts) -> Orders:
     """Columns of orders that all rows confirm, and that could be declared as keys."""
-    sample = ground.sample
-    confirmed = ground.orders if sample.is_whole else counts.orders.confirmed(ground.orders)
-    are_none = {*ground.left_out, *(name for name, form in plan.forms.items() if form.key is not None)}
+    sample = fitted.sample
+    confirmed = fitted.orders if sample.is_whole else counts.orders.confirmed(fitted.orders)
+    are_none = {*fitted.left_out, *(name for name, form in plan.forms.items() if form.key is not None)}
     may_be_keys = {name: moments for name, moments in confirmed.items() if name not in are_none}
-    return without_amounts(ground.transformer.model_.by_name, may_be_keys, sample.rows)
+    return without_amounts(fitted.transformer.model_.by_name, may_be_keys, sample.rows)
 
 
 def _tell_of_choices(model: RowModel, *, is_fitted_by_user: bool) -> None:

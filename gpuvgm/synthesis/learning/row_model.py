@@ -16,7 +16,7 @@ from gpuvgm.synthesis.counts import Network, write_network
 from gpuvgm.synthesis.drawing import IdentifierForm, describe_left_out, describe_unmodelled, rows_per_key
 from gpuvgm.synthesis.keys import Orders, describe_habits, describe_orders
 from gpuvgm.synthesis.laws import Law, merged_laws
-from gpuvgm.synthesis.learning.counting import CountingPlan, count_rows
+from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
 from gpuvgm.synthesis.learning.samples import read_twice
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
@@ -76,21 +76,22 @@ class RowModel:
 
     def of_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
         """A model with the same bins and network, of the rows of a table alone."""
-        plan = self.plan
-        with read_twice(table, self.transformer._hold_out) as rows:
-            counts = count_rows(self.table, plan, rows, settings)
-        forms = counts.identifiers.refined(plan.forms)
-        network = Network(plan.structure, counts.joint, rows_per_key(forms, self.attributes), settings.trees)
+        counts = self._counts(table, settings)
+        forms = counts.identifiers.refined(self.forms)
+        network = Network(self.network.structure, counts.joint, rows_per_key(forms, self.attributes), settings.trees)
         return replace(self, network=network, forms=forms, laws=counts.laws)
 
     def with_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
         """A model of the rows of a table, too."""
-        plan = self.plan
-        with read_twice(table, self.transformer._hold_out) as rows:
-            counts = count_rows(self.table, plan, rows, settings)
+        counts = self._counts(table, settings)
         network = replace(self.network, counts=self.network.counts.merge(counts.joint))
-        forms, laws = counts.identifiers.refined(plan.forms), merged_laws(self.laws, counts.laws)
+        forms, laws = counts.identifiers.refined(self.forms), merged_laws(self.laws, counts.laws)
         return replace(self, network=network, forms=forms, laws=laws)
+
+    def _counts(self, table: Source, settings: SynthesizerSettings) -> TableCounts:
+        """Counts of the rows of a table, but for those that are held out."""
+        with read_twice(table, self.transformer._hold_out) as rows:
+            return count_rows(self.table, self.plan, rows, settings)
 
     def merge(self, other: RowModel) -> RowModel:
         """A model of the rows of both, which have the same bins and network.
