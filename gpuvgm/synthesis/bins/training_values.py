@@ -39,6 +39,11 @@ FAR_FLOATS = 1 << 10  # distances of neighbouring floats: ends of gaps are multi
 ROOM = 4  # steps, about, that are left around a value that lies alone
 
 
+# Shares of an interval's rows that its one, two, three, four largest values of few persons have at most: as if there
+# were one more with as many rows. Official statistics say that others dominate it.
+MOST_OF_ROWS = np.arange(1, LEAST_KEYS) / np.arange(2, LEAST_KEYS + 1)
+
+
 def middles(numbers: Floats) -> Floats:
     """Middles between ascending numbers."""
     return np.asarray(numbers[:-1] + (numbers[1:] / 2 - numbers[:-1] / 2))  # a difference of the largest floats is none
@@ -245,6 +250,7 @@ class TrainingValues:
         if self.times is not None:
             several = LEAST_KEYS if self.times == 1 else least  # of which a sample may think that there are more
             edge_places = _of_several(edge_places, np.append(rows_below, rows), several)
+            edge_places = _without_dominance(edge_places, self.rows, self.rows * self.are_of_few)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper / 2 - lower / 2)  # a difference of the largest floats is none
         if self.step:
@@ -429,6 +435,31 @@ def _of_several(places: Ints, rows_below: Floats, least_rows: float) -> Ints:
             kept.append(place)
             last = rows_below[place]
     return np.array(kept, np.int64)
+
+
+def _without_dominance(places: Ints, rows: Ints, rows_of_few: Ints) -> Ints:
+    """Those places between which no values of few persons dominate, as `MOST_OF_ROWS` says.
+
+    An interval in which some do is joined with a neighbour, both with the next two, and so on. Pairs are counted from
+    the first interval, so that the ends of a joined one do not say where in it these values lie.
+    """
+    first = np.append(0, places + 1)
+    interval = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(rows))))
+    largest, rank = np.zeros((len(first), len(MOST_OF_ROWS)), np.int64), np.arange(len(rows)) - first[interval]
+    descending, is_large = np.lexsort((-rows_of_few, interval)), rank < len(MOST_OF_ROWS)
+    largest[interval[is_large], rank[is_large]] = rows_of_few[descending[is_large]]
+    rows_between, number = np.add.reduceat(rows, first), np.arange(len(first))
+    begins, size = np.ones(len(first), np.bool_), 1
+    while size < len(first):
+        block, pair = number // size, number // (2 * size)
+        is_one = np.bincount(block, begins & (number % size > 0)) == 0
+        rows_of_block = np.bincount(block, rows_between)
+        dominate = np.any(np.cumsum(largest, axis=1) > MOST_OF_ROWS * rows_of_block[:, None], axis=1)
+        joins = np.bincount(pair[::size], is_one & dominate) > 0
+        begins &= ~joins[pair] | (number % (2 * size) == 0)
+        both = np.pad(largest, ((0, len(largest) % 2), (0, 0))).reshape(-1, 2 * len(MOST_OF_ROWS))
+        largest, size = -np.sort(-both)[:, : len(MOST_OF_ROWS)], 2 * size
+    return places[begins[1:]]
 
 
 def _apart(places: Ints, further: Ints, rows_below: Floats, least_rows: float) -> Ints:
