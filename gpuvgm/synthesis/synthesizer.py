@@ -81,7 +81,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
-        A fitted synthesizer whose bins and network are taken, so that only counts are learnt. Such fits can be merged.
+        A fitted synthesizer whose bins, network and `safer` are taken, so that only counts are learnt. Such fits can be
+        merged.
         The rows that it holds out are held out here, too.
     hold_out : float
         Share of the rows that the fit does not see, chosen by a hash of each row's values, so that `evaluate` says how
@@ -510,8 +511,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         """Parameters, as the stages of a fit take them."""
         columns = tuple(map(str, self.conditions_on))
         machine = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-        safer = (self.like or self).safer
-        return SynthesizerSettings(self.columns, self.bins, self.laws, columns, safer, self.random_state, machine)
+        return SynthesizerSettings(self.columns, self.bins, self.laws, columns, self.safer, self.random_state, machine)
 
     @property
     def _fitted(self) -> RowModel:

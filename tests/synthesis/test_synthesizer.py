@@ -628,9 +628,12 @@ def test_the_safer_setting_relies_on_more_rows(tmp_path: Path) -> None:
     assert near[0] - near[1] > 0.05  # nats by which the training rows themselves are likelier
     safer.save(tmp_path / "safer.gpuvgm")
     loaded = gpuvgm.load(tmp_path / "safer.gpuvgm")
-    for one in (loaded, gpuvgm.TableSynthesizer(like=safer).fit(table)):
+    like = gpuvgm.TableSynthesizer(like=safer).fit(table)
+    like.save(tmp_path / "like.gpuvgm")
+    loaded_like = gpuvgm.load(tmp_path / "like.gpuvgm")
+    for one in (loaded, like, loaded_like, gpuvgm.TableSynthesizer(like=like).fit(table)):
         assert one.sample(300).equals(safer.sample(300))
-    assert loaded.safer
+    assert loaded.safer and loaded_like.safer
     parts = [gpuvgm.TableSynthesizer(like=safer).fit(part) for part in (table[:700], table[700:])]
     assert parts[0].merge(parts[1]).sample(300).equals(safer.sample(300))
 

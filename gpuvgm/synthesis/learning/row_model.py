@@ -12,7 +12,7 @@ from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io import Source
 from gpuvgm.records import document_of
-from gpuvgm.synthesis.counts import Network, write_network
+from gpuvgm.synthesis.counts import Network, TreeSettings, write_network
 from gpuvgm.synthesis.drawing import IdentifierForm, describe_left_out, describe_unmodelled, rows_per_key
 from gpuvgm.synthesis.keys import Orders, describe_habits, describe_orders
 from gpuvgm.synthesis.laws import Law, merged_laws
@@ -78,7 +78,7 @@ class RowModel:
         """A model with the same bins and network, of the rows of a table alone."""
         counts = self._counts(table, settings)
         forms = counts.identifiers.refined(self.forms)
-        network = Network(self.network.structure, counts.joint, rows_per_key(forms, self.attributes), settings.trees)
+        network = replace(self.network, counts=counts.joint, rows_per_key=rows_per_key(forms, self.attributes))
         return replace(self, network=network, forms=forms, laws=counts.laws)
 
     def with_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
@@ -137,6 +137,7 @@ class RowModel:
             self.orders,
         )
         settings = {name: parameters[name] for name in PARAMETERS} | dict(zip(DOCUMENTS, documents, strict=True))
+        settings["safer"] = self.network.settings == TreeSettings.of(safer=True)  # of the synthesizer that this is like
         self.transformer._save_generator(settings, write_network(self.network), path, load)
 
     @property
