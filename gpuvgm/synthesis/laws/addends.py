@@ -45,18 +45,21 @@ class LeastSquares:
         scales = np.maximum(np.max(np.abs(np.nan_to_num(numbers)), axis=0), np.finfo(np.float64).tiny)
         return cls({name: place for place, name in enumerate(columns)}, numbers / scales, scales, {})
 
-    def addends(self, target: str, names: Sequence[str]) -> tuple[str, ...]:
-        """Columns with a weight near 1 in the weighted sum of all named columns that is nearest to a target."""
+    def addends(self, target: str, names: Sequence[str], sign: int = 1) -> tuple[str, ...]:
+        """Columns with a weight near 1 in the weighted sum of all named columns that is nearest to a target.
+
+        With a sign of -1 it is nearest to what the target lacks of 0.
+        """
         place, places = self.places[target], [self.places[name] for name in names]
         rows = ~np.isnan(self.numbers[:, place])
-        if len(names) < LEAST_ADDENDS or np.sum(rows) <= len(names):  # of no columns, nnls would overrun its memory
+        if not names or np.sum(rows) <= len(names):  # of no columns, nnls would overrun its memory
             return ()
         if rows.tobytes() not in self.triangles:
             decomposed: Any = np.linalg.qr(np.nan_to_num(self.numbers[rows]), mode="r")
             self.triangles[rows.tobytes()] = decomposed
         triangle = self.triangles[rows.tobytes()]
         try:
-            weights, _ = nnls(triangle[:, places], triangle[:, place])
+            weights, _ = nnls(triangle[:, places], sign * triangle[:, place])
         except RuntimeError:  # it has not converged
             return ()
         with np.errstate(over="ignore"):  # of numbers of very different size

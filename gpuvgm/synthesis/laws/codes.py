@@ -16,6 +16,8 @@ from gpuvgm.synthesis.bins import Rows, all_numbers, range_of
 from gpuvgm.synthesis.drawing import replaced_rows
 
 MISSING = np.inf  # code of a missing value
+NO_CATEGORY = -1.0  # code of a number that is no category of its column
+MOST_PLACES = 9  # decimal places of categories that are numbers
 Columns = Mapping[str, FittedColumn]
 Mask = NDArray[np.bool_]
 Reader = Callable[[FittedColumn, Any], Floats]
@@ -37,12 +39,55 @@ def codes_of(column: FittedColumn, values: Any) -> Floats:
 def numbers_in(column: FittedColumn, values: Any) -> Floats:
     """Numbers of a column's values, where the values lie; NaN for missing ones."""
     if isinstance(column, CategoricalColumn):
-        amounts = np.array([np.nan if category is None else float(category) for category in (*column.categories, None)])
         places = column.index.find(values)
-        numbers: Floats = namespace_of(places).asarray(amounts)[places]
+        numbers: Floats = namespace_of(places).asarray(np.append(_category_numbers(column), np.nan))[places]
         return numbers
     assert isinstance(column, NumericColumn)
     return all_numbers(column, values).astype(np.float64) + 0.0  # no minus zero
+
+
+def _category_numbers(column: CategoricalColumn) -> Floats:
+    """The categories as numbers; NaN for missing values."""
+    return np.array([np.nan if category is None else float(category) for category in column.categories])
+
+
+def spacing_of(column: FittedColumn) -> float:
+    """Distance of neighbouring numbers of a column; 0 where they lie anywhere.
+
+    That of categories is the largest power of ten, up to 1, of which all are multiples.
+    """
+    if not isinstance(column, CategoricalColumn):
+        assert isinstance(column, NumericColumn)
+        return float(column.codec.plain.spacing)
+    numbers = _category_numbers(column)
+    numbers = numbers[np.isfinite(numbers)]
+    places = (place for place in range(MOST_PLACES + 1) if np.array_equal(np.round(numbers, place), numbers))
+    return next((10.0**-place for place in places), 0.0)
+
+
+def codes_of_numbers(column: FittedColumn, numbers: Floats, tolerance: Floats | float) -> Floats:
+    """Codes of numbers, as `values_of_codes` takes them; those of categories that are no farther than a tolerance."""
+    if not isinstance(column, CategoricalColumn):
+        return numbers
+    categories, xp = _category_numbers(column), namespace_of(numbers)
+    order = np.argsort(categories)
+    ascending, missing = xp.asarray(categories[order]), np.flatnonzero(np.isnan(categories))
+    nearest = xp.searchsorted((ascending[1:] + ascending[:-1]) / 2, numbers)
+    is_near = xp.abs(ascending[nearest] - numbers) <= tolerance
+    codes = xp.where(is_near, xp.asarray(order)[nearest], NO_CATEGORY)
+    code_of_missing = float(missing[0]) if len(missing) else np.nan
+    of_numbers: Floats = xp.where(xp.isnan(numbers), code_of_missing, codes)
+    return of_numbers
+
+
+def is_missing(column: FittedColumn, codes: Floats) -> Mask:
+    """Which codes, as `codes_of` gives them, are those of missing values."""
+    if isinstance(column, CategoricalColumn):
+        categories = [*column.categories]
+        missing: Mask = codes == (categories.index(None) if None in categories else NO_CATEGORY)
+        return missing
+    is_infinite: Mask = np.isinf(codes)
+    return is_infinite
 
 
 def read_columns(read: Reader, columns: Columns, names: Sequence[str], rows: Rows) -> list[Floats]:
@@ -54,7 +99,7 @@ def read_columns(read: Reader, columns: Columns, names: Sequence[str], rows: Row
 def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
     """Values of codes, as `codes_of` gives them, or of numbers with NaN for missing ones."""
     if isinstance(column, CategoricalColumn):
-        return column.category_values()(numbers.astype(np.int64))
+        return column.category_values()(np.maximum(np.nan_to_num(numbers), 0).astype(np.int64))
     assert isinstance(column, NumericColumn)
     return column.codec.plain.decode(np.where(np.isinf(numbers), np.nan, numbers))
 
@@ -76,7 +121,10 @@ def training_range(column: FittedColumn) -> tuple[float, float]:
 
 
 def beyond_range(column: FittedColumn, numbers: Floats) -> Mask:
-    """Which numbers lie beyond a column's training range; NaN and `MISSING` do not."""
+    """Which numbers lie beyond a column's training range, or are none of its categories; NaN and `MISSING` do not."""
+    if isinstance(column, CategoricalColumn):
+        no_category: Mask = numbers < 0
+        return no_category
     low, high = training_range(column)
     beyond: Mask = np.isfinite(numbers) & ((numbers < low) | (numbers > high))
     return beyond

@@ -25,8 +25,8 @@ from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Rows, Span
 from gpuvgm.synthesis.drawing import replaced_rows
-from gpuvgm.synthesis.laws.codes import Columns, Mask, beyond_range, codes_of, values_of_codes
-from gpuvgm.synthesis.laws.sample import LawSample
+from gpuvgm.synthesis.laws.codes import Columns, Mask, beyond_range, codes_of, is_missing, values_of_codes
+from gpuvgm.synthesis.laws.sample import LEAST_ROWS, LawSample
 from gpuvgm.synthesis.laws.texts import splits
 
 MOST_POWER = 6  # of ten, as a factor of a product
@@ -73,6 +73,8 @@ class Law(ABC):
         Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`.
     breaches : int
         Rows that break it.
+    shift : float
+        Of a law with a constant: the number.
     apart : int
         Rows where the target is missing and the operands are not, or the other way round.
     """
@@ -83,11 +85,13 @@ class Law(ABC):
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    shift: float = 0.0
     breaches: int = 0
     apart: int = 0
 
     sign: ClassVar[str]  # of the sort, in texts and files
     examples: ClassVar[tuple[str, ...]]  # how such laws are written
+    least_rows: ClassVar[int] = LEAST_ROWS  # of a sample in which such laws are looked for
     turn: ClassVar[int] = 2  # of the sort in the search: the lowest is looked for first
     arity: ClassVar[range] = range(1, 2)  # how many operands there may be
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
@@ -167,7 +171,8 @@ class Law(ABC):
 
     def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
         """Computed numbers, NaN in rows that keep their sampled values, whose codes these are."""
-        return np.where(np.isinf(codes), np.nan, numbers) if self.apart else numbers  # sampling says which are missing
+        are_missing = is_missing(columns[self.target], codes)
+        return np.where(are_missing, np.nan, numbers) if self.apart else numbers  # sampling says which are missing
 
     def leaves_rows(self, columns: Columns) -> bool:
         """Whether some rows keep the target's sampled values, as where these are missing apart from the operands."""

@@ -10,18 +10,25 @@ from typing import Any
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.records import read_as
 from gpuvgm.synthesis.laws.codes import Columns
+from gpuvgm.synthesis.laws.days import Days
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.lookup import Lookup
 from gpuvgm.synthesis.laws.order import Order
-from gpuvgm.synthesis.laws.product import Product
+from gpuvgm.synthesis.laws.product import Decrease, Increase, Product
 from gpuvgm.synthesis.laws.sums import Difference, Equality, Sum
+from gpuvgm.synthesis.laws.whole import Whole
 
 _LOG = logging.getLogger("gpuvgm")
-#: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`.
+#: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`: what it finds is computed
+#: by no sort that comes later.
 LAWS: tuple[type[Law], ...] = (
     Sum,
     Difference,
+    Whole,
+    Days,
     Product,
+    Increase,
+    Decrease,
     Equality,
     Order,
     Lookup,
@@ -36,7 +43,9 @@ def law_of_text(text: str, names: Collection[str]) -> Law:
     InputError
         For a text that is no law of them.
     """
-    laws = [law for sort in LAWS for law in sort.read(text, names) if {*law.names} <= {*names}]
+    left, sign, right = text.partition(" = ")
+    texts = (text, f"{right} = {left}") if sign else (text,)  # what is computed may be written on either side
+    laws = next(filter(None, ([*_laws_of(written, names)] for written in texts)), [])
     if not laws:
         examples = ", ".join(f'"{example}"' for sort in LAWS for example in sort.examples)
         raise InputError(
@@ -44,6 +53,11 @@ def law_of_text(text: str, names: Collection[str]) -> Law:
             '"end - start = stay in days", with blanks around the signs'
         )
     return min(laws, key=lambda law: len(law.operands))  # a column may be called a + b
+
+
+def _laws_of(text: str, names: Collection[str]) -> Iterator[Law]:
+    """Yield all laws of columns with these names that a text may mean."""
+    return (law for sort in LAWS for law in sort.read(text, names) if {*law.names} <= {*names})
 
 
 def read_laws(documents: Iterable[Any], columns: Columns) -> tuple[Law, ...]:

@@ -12,13 +12,24 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Rows, Unit
-from gpuvgm.synthesis.laws.codes import Columns, numbers_in, read_columns
+from gpuvgm.synthesis.bins import Rows, Span, Unit
+from gpuvgm.synthesis.laws.codes import Columns, codes_of_numbers, numbers_in, read_columns, spacing_of
 from gpuvgm.synthesis.laws.law import Law, Outcome
 from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, LEAST_ROWS, NOISE, LawSample
 
+LEAST_EXACT = 10  # rows of a sample in which equations are looked for
+EVIDENCE = (
+    20.0  # nats by which an equation of fewer than `LEAST_ROWS` is less likely by chance, beside all that are tried
+)
 LEAST_SHARE = 0.02  # of a sample's rows, that break a law where a column has the values of other rows
 DURATIONS, MOMENTS = "durations", "moments"  # sorts of numbers beside NUMBER; names of sorts of moments begin so
+
+
+def step_of(column: FittedColumn, span: Span = "") -> float:
+    """Distance of a column's neighbouring values in a common unit; 0 where they lie anywhere, or are categories."""
+    unit = Unit.of(column, span)
+    step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
+    return 0.0 if unit is None else float(unit.factor) * step
 
 
 class NumericLaw(Law):
@@ -27,8 +38,13 @@ class NumericLaw(Law):
     sign_of_addends: ClassVar[int] = 1  # of all operands but the first
 
     def numbers(self, columns: Columns, rows: Rows) -> Floats:
-        """Numbers of the target, as the operands make them."""
-        return self.amounts(columns, read_columns(numbers_in, columns, self.operands, rows))
+        """Numbers of the target, as the operands make them; codes where it has categories."""
+        sides = read_columns(numbers_in, columns, self.operands, rows)
+        return self._codes(columns, self.amounts(columns, sides), sides)
+
+    def _codes(self, columns: Columns, numbers: Floats, sides: Sequence[Floats]) -> Floats:
+        """Codes of numbers of the target."""
+        return numbers
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The left side of the law in numbers of the target, from numbers of the operands."""
@@ -52,7 +68,7 @@ class NumericLaw(Law):
         """What is wrong where columns hold no numbers, or numbers of sorts that do not go together."""
         units = {name: Unit.of(columns[name], self.span) for name in self.names}
         without = [name for name, unit in units.items() if unit is None]
-        without += [name for name in self.changed if not isinstance(columns[name], NumericColumn)]
+        without += [name for name in self.arranged if not isinstance(columns[name], NumericColumn)]
         if without:
             return f'column "{without[0]}" is not modelled as numbers: declare it "continuous"'
         if self.fits([unit.sort for unit in units.values() if unit is not None]):
@@ -63,9 +79,9 @@ class NumericLaw(Law):
         )
 
     @property
-    def changed(self) -> tuple[str, ...]:
-        """Columns that the law gives other numbers."""
-        return (self.target,)
+    def arranged(self) -> tuple[str, ...]:
+        """Columns whose numbers the law rounds to their steps, which categories do not have."""
+        return ()
 
     def fits(self, sorts: Sequence[str]) -> bool:
         """Whether columns may hold these sorts of numbers, the target's last."""
@@ -73,33 +89,33 @@ class NumericLaw(Law):
 
     def is_on_steps(self, columns: Columns) -> bool:
         """Whether sums or differences of any values of the operands lie on the target's steps."""
-        target, *steps = (self._step(columns[name]) for name in (self.target, *self.operands))
+        target, *steps = (step_of(columns[name], self.span) for name in (self.target, *self.operands))
         if not target:
             return isinstance(columns[self.target], NumericColumn)
         return all(
             step >= target / 2 and abs(step / target - np.rint(step / target)) < NOISE * step / target for step in steps
         )
 
-    def _step(self, column: FittedColumn) -> float:
-        """Distance of a column's neighbouring values in a common unit; 0 where they lie anywhere, or are categories."""
-        unit = Unit.of(column, self.span)
-        step = column.codec.plain.spacing if isinstance(column, NumericColumn) else 0
-        return 0.0 if unit is None else float(unit.factor) * step
-
     def is_evident(self, sample: LawSample) -> bool:
         """Whether few rows keep the law, and would not if an operand had the values of other rows."""
         broken = self.score(sample.columns, sample.few_rows).broken
         present = [~np.isnan(sample.amounts[name]) for name in self.names]
         rows = np.count_nonzero(np.all(present, axis=0))
-        if broken.any() or rows < LEAST_ROWS:
+        if broken.any() or rows < self.least_rows:
             return False
-        least = max(LEAST_BROKEN, LEAST_SHARE * rows)
         shifted = (self.score(sample.columns, sample.with_shifted(name)) for name in self.operands)
+        least = self._least_broken(rows, sample)
         return all(np.count_nonzero(outcome.broken) >= least for outcome in shifted)
+
+    def _least_broken(self, rows: int, sample: LawSample) -> float:
+        """Rows that break the law where an operand has the values of other rows, at least, of so many."""
+        return max(LEAST_BROKEN, LEAST_SHARE * rows)
 
 
 class Equation(NumericLaw):
     """A law of numbers that makes its target equal to its left side, to the target's step."""
+
+    least_rows = LEAST_EXACT
 
     @property
     def text(self) -> str:
@@ -117,6 +133,16 @@ class Equation(NumericLaw):
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
         """Yield the laws that a text may mean."""
 
+    def _least_broken(self, rows: int, sample: LawSample) -> float:
+        """In few rows, so many that what agrees by chance would hardly do so in all rows, of all laws that are tried.
+
+        Where k of n rows agree with the values of other rows, one agrees by chance with probability (k + 1) / (n + 2).
+        """
+        if rows >= LEAST_ROWS:
+            return super()._least_broken(rows, sample)
+        tried = len(self.names) * np.log(max(len(sample.sorts), 2))
+        return rows + 1 - (rows + 2) * float(np.exp(-(EVIDENCE + tried) / rows))
+
     def score(self, columns: Columns, rows: Rows) -> Outcome:
         """A missing target is certain where an operand is missing, too, unless some rows have one side alone."""
         *sides, numbers = read_columns(numbers_in, columns, self.names, rows)
@@ -124,15 +150,18 @@ class Equation(NumericLaw):
         xp = namespace_of(numbers)
         is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
         apart = is_missing != has_no_left_side
-        broken = xp.abs(numbers - expected) > self._tolerance(columns[self.target], expected, sides)
+        broken = xp.abs(numbers - expected) > self._tolerance(columns, expected, sides)
         is_certain = ~is_missing | (is_missing & has_no_left_side & (self.apart == 0))
         return Outcome(broken, apart, ~apart & ~broken & is_certain)
 
-    def _tolerance(self, target: FittedColumn, expected: Floats, sides: Sequence[Floats]) -> Floats | float:
+    def _codes(self, columns: Columns, numbers: Floats, sides: Sequence[Floats]) -> Floats:
+        """The nearest category, where the target has categories."""
+        return codes_of_numbers(columns[self.target], numbers, self._tolerance(columns, numbers, sides))
+
+    def _tolerance(self, columns: Columns, expected: Floats, sides: Sequence[Floats]) -> Floats | float:
         """By how much numbers of the target may be off."""
-        assert isinstance(target, NumericColumn)
-        plain = target.codec.plain
-        return HALF * plain.spacing if plain.spacing else NOISE * self._largest(expected, sides)
+        spacing = spacing_of(columns[self.target])
+        return HALF * spacing if spacing else NOISE * self._largest(expected, sides)
 
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """The largest numbers that the rounding of a result depends on."""

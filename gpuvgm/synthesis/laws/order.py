@@ -50,7 +50,7 @@ class Order(NumericLaw):
         return [law for law in laws if not isinstance(law, cls) or (law.operands[0], law.target) not in implied]
 
     @property
-    def changed(self) -> tuple[str, ...]:
+    def arranged(self) -> tuple[str, ...]:
         """Both columns."""
         return (self.target, *self.operands)
 

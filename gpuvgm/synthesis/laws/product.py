@@ -1,4 +1,4 @@
-"""Products of two columns, with a power of ten where one is in percent."""
+"""Products of two columns and three, with a power of ten, or with a rate as the last factor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,25 +18,45 @@ from gpuvgm.synthesis.laws.numeric import Equation
 from gpuvgm.synthesis.laws.sample import LawSample, Targets
 from gpuvgm.synthesis.laws.texts import equations, splits
 
+PERCENT = -2  # power of ten of a rate in percent
 
-class Product(Equation):
+
+class _Multiple(Equation):
+    """The target is the product of two columns or three."""
+
+    turn = 1  # before sums, which have several forms
+    arity = range(2, 4)
+    has_factor = True
+
+    def fits(self, sorts: Sequence[str]) -> bool:
+        """Whether all columns are plain numbers."""
+        return super().fits(sorts) and sorts[0] == NUMBER
+
+
+class Product(_Multiple):
     """The target is the product of the operands, times a power of ten."""
 
     sign = "*"
     examples = ("a * b = c", "a * b / 100 = c")
-    turn = 1  # before sums, which have several forms
-    arity = range(2, 3)
-    has_factor = True
 
     @classmethod
-    def find(cls, sample: LawSample) -> Iterator[Sequence[Product]]:
-        """Yield products."""
-        return ([product] for product in cls._candidates(sample) if product.is_evident(sample))
+    def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
+        """Yield products of two columns; and of others those with a rate and those of three columns.
+
+        All are looked for here, because what is a product of two columns is one of three in several ways.
+        """
+        products = [law for law in cls._candidates(sample) if law.is_evident(sample)]
+        yield from ([law] for law in products)
+        computed = {law.target for law in products}
+        for law in _further_candidates(sample):
+            if law.target not in computed and law.is_evident(sample):
+                computed.add(law.target)
+                yield [law]
 
     @classmethod
     def _candidates(cls, sample: LawSample) -> Iterator[Product]:
-        """Yield products, as the first few rows say: without a factor, and with one."""
-        targets = Targets.of(sample, sample.numeric(sample.number_columns))
+        """Yield products of two, as the first few rows say: without a factor, and with one."""
+        targets = Targets.of(sample, sample.number_columns)
         for operands in combinations(sample.number_columns, 2):
             with np.errstate(over="ignore"):  # what is infinite is no number of the table
                 products = np.prod(sample.first_amounts(operands), axis=0)
@@ -50,11 +71,11 @@ class Product(Equation):
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
         """Yield products without a factor, and with one at the end of the left side."""
         for left, right, span in equations(text, names):
-            yield from (cls(pair, right, span) for pair in splits(left, cls.sign))
+            yield from (cls(factors, right, span) for factors in _factors(left))
             scaled = re.fullmatch(rf"(.*) ([*/]) 1(0{{1,{MOST_POWER}}})", left)
             if scaled:
                 power = len(scaled[3]) * (1 if scaled[2] == "*" else -1)
-                yield from (cls(pair, right, span, power) for pair in splits(scaled[1], cls.sign))
+                yield from (cls(factors, right, span, power) for factors in _factors(scaled[1]))
 
     @property
     def text(self) -> str:
@@ -66,13 +87,110 @@ class Product(Equation):
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The product in numbers of the target, from numbers of the operands."""
         *units, target = self._units(columns)
-        first, second = (unit.amounts(side) for unit, side in zip(units, sides, strict=True))
-        product: Floats = first * second / float(target.factor / Fraction(10) ** self.power) - target.base
+        first, *following = (unit.amounts(side) for unit, side in zip(units, sides, strict=True))
+        for factor in following:
+            first = first * factor
+        product: Floats = first / float(target.factor / Fraction(10) ** self.power) - target.base
         return product
 
-    def fits(self, sorts: Sequence[str]) -> bool:
-        """Whether all columns are plain numbers."""
-        return super().fits(sorts) and sorts[0] == NUMBER
+
+class _WithRate(_Multiple):
+    """The last operand is a rate by which the product of the others rises or falls."""
+
+    direction: ClassVar[int]  # 1 where it rises
+    least: ClassVar[float]  # rate that is found
+
+    @classmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield products with a rate in brackets, in percent or not, at the end of the left side."""
+        for left, right, span in equations(text, names):
+            match = re.fullmatch(rf"(.*) {re.escape(cls.sign)} (.*)\)", left)
+            if match is None:
+                continue
+            percent = None if match[2] in names else re.fullmatch(r"(.*?) ?/ ?100", match[2])
+            rate, power = (match[2], 0) if percent is None else (percent[1], PERCENT)
+            yield from (cls((*factors, rate), right, span, power) for factors in ((match[1],), *_factors(match[1])))
+
+    @property
+    def text(self) -> str:
+        """The operands, the rate in brackets, and the target."""
+        *factors, rate = self.operands
+        return f"{' * '.join(factors)} {self.sign} {rate}{' / 100' if self.power else ''}) = {self.target}"
+
+    @classmethod
+    def multipliers(cls, rates: Floats, power: int) -> Floats:
+        """What rates multiply by; they are so many powers of ten too large."""
+        whole = 10.0**-power
+        multipliers: Floats = (whole + cls.direction * rates) / whole
+        return multipliers
+
+    def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
+        """The product in numbers of the target, from numbers of the operands."""
+        *units, target = self._units(columns)
+        *factors, rates = (unit.amounts(side) for unit, side in zip(units, sides, strict=True))
+        product = self.multipliers(rates, self.power)
+        for factor in factors:
+            product = product * factor
+        return product / float(target.factor) - target.base
+
+
+class Increase(_WithRate):
+    """The target is the product of the operands, the last of which is a rate that is added, such as a tax."""
+
+    sign = "* (1 +"
+    examples = ("a * (1 + b / 100) = c",)
+    direction, least = 1, -1.0
+
+
+class Decrease(_WithRate):
+    """The target is the product of the operands, the last of which is a rate that is taken off, such as a discount."""
+
+    sign = "* (1 -"
+    examples = ("a * b * (1 - c) = d",)
+    direction, least = -1, 0.0
+
+
+def _factors(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield two factors, whose names may hold the sign, and three."""
+    yield from splits(text, Product.sign)
+    factors = tuple(map(str.strip, text.split(f" {Product.sign} ")))
+    if len(factors) > 2:
+        yield factors
+
+
+def _further_candidates(sample: LawSample) -> Iterator[_Multiple]:
+    """Yield products with a rate, of two columns and of three, then products of three, as the first few rows say."""
+    names, rates = sample.number_columns, [*_rates(sample)]
+    if len(names) < 3:
+        return
+    targets, numbers = Targets.of(sample, names), sample.first_amounts(names)
+    multipliers = np.array([sort.multipliers(numbers[names.index(rate)], power) for sort, rate, power in rates])
+    pairs = [*combinations(names, 2)]
+    with np.errstate(over="ignore"):  # what is infinite is no number of the table
+        products = np.prod([sample.first_amounts(pair) for pair in pairs], axis=1)
+    for factors, amounts in ([(name,) for name in names], numbers), (pairs, products):
+        for left, right, target in targets.products_of(amounts, multipliers):
+            sort, rate, power = rates[right]
+            yield from _of_different(sort((*factors[left], rate), target, power=power))
+    for left, right, target in targets.products_of(products, numbers):
+        if names.index(pairs[left][1]) < right:  # each three columns once
+            yield from _of_different(Product((*pairs[left], names[right]), target))
+
+
+def _of_different(law: _Multiple) -> Iterator[_Multiple]:
+    """Yield a law, unless one of its columns comes twice."""
+    if len({*law.names}) == len(law.names):
+        yield law
+
+
+def _rates(sample: LawSample) -> Iterator[tuple[type[_WithRate], str, int]]:
+    """Yield columns whose numbers may be rates, each with its sort of law and power of ten."""
+    for name in sample.number_columns:
+        amounts = sample.amounts[name][np.isfinite(sample.amounts[name])]
+        low, high = amounts.min(initial=np.inf), amounts.max(initial=-np.inf)
+        for sort in (Increase, Decrease) if low < high else ():
+            powers = [power for power in (0, PERCENT) if sort.least <= low * 10.0**power <= high * 10.0**power <= 1]
+            yield from ((sort, name, power) for power in powers)
 
 
 def _powers(products: Floats, numbers: Floats) -> Ints:

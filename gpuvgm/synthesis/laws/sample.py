@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from gpuvgm.io import taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import NUMBER, SPANS, Persons, Rows, Span, Unit
 from gpuvgm.synthesis.counts import Dependence, order_of
-from gpuvgm.synthesis.laws.codes import Columns, Mask, codes_of, numbers_in
+from gpuvgm.synthesis.laws.codes import Columns, Mask, codes_of, numbers_in, spacing_of
 
 LEAST_ROWS = 100  # of a sample, with all columns of a law
 LEAST_BROKEN = 20  # of these rows, that break a law where a column has the values of other rows
@@ -23,6 +23,8 @@ FEW_ROWS = 20_000  # among which sums, products and orders are looked for
 PROBED = 24  # rows that a law is tried on first
 MOST_COLUMNS = 64  # of numbers, among which sums and products are looked for
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
+LEAST_TELLING = 6  # of these few rows, with a product that is not zero
+MOST_PRODUCTS = 1 << 20  # that are compared at a time
 NOISE = 1e-9  # of a number without a step, by which it may be
 
 
@@ -116,7 +118,8 @@ class LawSample:
 
     def first_amounts(self, names: Sequence[str]) -> Floats:
         """What the numbers of the first few rows mean, shape (columns, `PROBED`)."""
-        return np.array([self.amounts[name][:PROBED] for name in names]).reshape(len(names), PROBED)
+        probed = min(PROBED, len(self.shuffled))
+        return np.array([self.amounts[name][:PROBED] for name in names]).reshape(len(names), probed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,8 @@ class Targets:
         amounts = sample.first_amounts(names) * SPANS.get(span, 1)
         tolerances = NOISE * np.abs(amounts)
         for place, name in enumerate(names):
-            column: Any = sample.columns[name]
-            unit, spacing = Unit.of(column, span), column.codec.plain.spacing
+            column = sample.columns[name]
+            unit, spacing = Unit.of(column, span), spacing_of(column)
             if spacing and unit is not None:
                 tolerances[place] = HALF * spacing * float(unit.factor)
         return cls(names, amounts, tolerances)
@@ -154,6 +157,44 @@ class Targets:
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
             equal: Mask = ~np.any(np.abs(results - self.amounts) > self.tolerances, axis=1)
         return equal
+
+    def products_of(self, left: Floats, right: Floats) -> Iterator[tuple[int, int, str]]:
+        """Yield the places of two factors whose product is a column, and the name of this column.
+
+        Enough of the few rows have a product that is not zero: zero is the product of zero and anything.
+
+        Parameters
+        ----------
+        left, right : ndarray of shape (factors, PROBED)
+            Amounts of the factors; NaN where one is missing.
+        """
+        if not len(right):
+            return
+        size = max(MOST_PRODUCTS // (len(right) * max(len(self.names), 1)), 1)
+        for first in range(0, len(left), size):
+            for places in zip(*self._equal_products(left[first : first + size], right), strict=True):
+                left_place, right_place, target = map(int, places)
+                products = left[first + left_place] * right[right_place]
+                tells = np.isfinite(products) & (products != 0) & ~np.isnan(self.amounts[target])
+                if np.count_nonzero(tells) >= LEAST_TELLING:
+                    yield first + left_place, right_place, self.names[target]
+
+    def _equal_products(self, left: Floats, right: Floats) -> tuple[Ints, ...]:
+        """Places of two factors and of a column that is their product in all of these rows."""
+        places: tuple[Ints, ...] | None = None
+        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
+            for row in np.argsort(np.isnan(self.amounts).sum(axis=0), kind="stable"):
+                of_row = left[:, row], right[:, row], self.amounts[:, row], self.tolerances[:, row]
+                if places is None:
+                    first, second, amounts, tolerances = of_row
+                    products = first[:, None, None] * second[:, None]
+                    places = np.nonzero(~(np.abs(products - amounts) > tolerances))
+                    continue
+                first, second, amounts, tolerances = (of_row[part][places[min(part, 2)]] for part in range(4))
+                is_equal = ~(np.abs(first * second - amounts) > tolerances)
+                places = tuple(place[is_equal] for place in places)
+        assert places is not None
+        return places
 
     def equal_to(self, results: Floats) -> list[str]:
         """Names of the columns that equal a result."""

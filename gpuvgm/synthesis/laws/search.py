@@ -13,7 +13,7 @@ from gpuvgm.synthesis.counts import Dependence
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.laws import LAWS, law_of_text, sources
-from gpuvgm.synthesis.laws.sample import LEAST_ROWS, LawSample
+from gpuvgm.synthesis.laws.sample import LawSample
 from gpuvgm.synthesis.laws.texts import texts_of
 
 
@@ -75,9 +75,9 @@ class LawSearch:
                 why = "is computed already, is to have conditions, or is one of those of a key"
                 raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
             self._choose(chosen, [law], refuted)
-        if "auto" in texts and len(self._sample.shuffled) >= LEAST_ROWS:
-            forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
-            for sort in sorted(LAWS, key=lambda sort: sort.turn):
+        forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
+        for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
+            if len(self._sample.shuffled) >= sort.least_rows:
                 for forms in sort.find(self._sample):
                     self._choose(chosen, forms, forbidden)
         laws: Sequence[Law] = chosen

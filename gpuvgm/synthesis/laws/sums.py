@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.columns import NumericColumn
+from gpuvgm.columns import CategoricalColumn
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import NUMBER, SPANS
 from gpuvgm.synthesis.laws.addends import LEAST_ADDENDS, LeastSquares
@@ -135,7 +135,7 @@ class Difference(_Combination):
         for span in ("", *SPANS) if len(dates) > 1 else ():
             between = NUMBER if span else DURATIONS
             names = [name for name in sample.columns if sample.sorts.get(name) == between]
-            targets = Targets.of(sample, sample.numeric(names), span)
+            targets = Targets.of(sample, names, span)
             for pair in permutations(dates, 2):
                 if sample.sorts[pair[0]] == sample.sorts[pair[1]]:
                     end, start = sample.first_amounts(pair)
@@ -154,7 +154,7 @@ class Difference(_Combination):
 
 def _sums_of_columns(sample: LawSample, count: int) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield so many columns of numbers, and one that is their sum in the first few rows."""
-    targets = Targets.of(sample, sample.numeric(sample.number_columns))
+    targets = Targets.of(sample, sample.number_columns)
     for operands in combinations(sample.number_columns, count):
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
             sums = np.sum(sample.first_amounts(operands), axis=0)
@@ -170,7 +170,7 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
     if len(names) <= LEAST_ADDENDS:
         return
     squares = LeastSquares.of({name: sample.amounts[name][:SOLVED] for name in names})
-    targets, computed, before = sample.numeric(names), {*sums}, -1
+    targets, computed, before = names, {*sums}, -1
     while len(computed) > before:
         before = len(computed)
         for target in (name for name in targets if name not in computed):
@@ -187,23 +187,27 @@ def _wide_forms(law: Equation, sample: LawSample) -> list[Equation]:
     scales = {name: scale if sample.sorts[name] == NUMBER else 1 for name in targets}
     widths = {name: float(np.nanstd(sample.amounts[name])) * scales[name] for name in targets}
     wide = [
-        form
-        for form in law.forms
-        if widths[form.target] >= WIDE * max(widths.values())
-        and isinstance(sample.columns[form.target], NumericColumn)
-        and form.is_evident(sample)
+        form for form in law.forms if widths[form.target] >= WIDE * max(widths.values()) and form.is_evident(sample)
     ]
     return sorted(wide, key=lambda form: _rank(form, sample))
 
 
-def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, int]:
+def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, int]:
     """Rank of a form of a law; the lowest is the best.
 
-    Of three addends and more none is computed: it would often lie beyond its range. It is best if the target is missing
-    only where an operand is. A column with few different values is not computed from columns with many, because sums
-    would have other values. Of the forms that remain, the one is best whose target is drawn last without laws.
+    Categories are computed where nothing else can be. Of three addends and more none is computed: it would often lie
+    beyond its range. It is best if the target is missing only where an operand is. A column with few different values
+    is not computed from columns with many, because sums would have other values. Of the forms that remain, the one is
+    best whose target is drawn last without laws.
     """
     computes_addend = form.sign_of_addends < 0 and len(form.operands) >= LEAST_ADDENDS
     is_missing_apart = bool(form.score(sample.columns, sample.few_rows).apart.any())
     values = [len(np.unique(sample.amounts[name])) for name in (form.target, *form.operands)]
-    return computes_addend, is_missing_apart, values[0] < FEW_VALUES * max(values), -sample.order.index(form.target)
+    is_category = isinstance(sample.columns[form.target], CategoricalColumn)
+    return (
+        is_category,
+        computes_addend,
+        is_missing_apart,
+        values[0] < FEW_VALUES * max(values),
+        -sample.order.index(form.target),
+    )

@@ -1,0 +1,136 @@
+"""Parts of a whole: columns that add up to the same number in every row, such as shares of 100 percent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from sys import maxsize
+
+import numpy as np
+
+from gpuvgm.columns import CategoricalColumn
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins import NUMBER
+from gpuvgm.synthesis.laws.addends import LEAST_ADDENDS, LeastSquares
+from gpuvgm.synthesis.laws.codes import Columns
+from gpuvgm.synthesis.laws.law import Law
+from gpuvgm.synthesis.laws.numeric import Equation, step_of
+from gpuvgm.synthesis.laws.sample import HALF, NOISE, LawSample
+from gpuvgm.synthesis.laws.sums import SOLVED
+from gpuvgm.synthesis.laws.texts import splits
+
+NUMBER_TEXT = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
+PLACES = range(-6, 13)  # decimal places that a whole may be rounded to, the fewest first
+
+
+class Whole(Equation):
+    """The target is what the operands leave of a whole. Each part may be rounded to its step."""
+
+    sign = "+ ="
+    examples = ("a + b + c = 100",)
+    arity = range(1, maxsize)
+
+    @classmethod
+    def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
+        """Yield the forms of columns whose sum is constant."""
+        for *operands, target in (*_pairs(sample), *_long_sums(sample)):
+            law = cls(tuple(operands), target)
+            sums = np.sum([sample.amounts[name] for name in law.names], axis=0)
+            whole = _roundest(sums, law._rounding(sample.columns))
+            if whole is not None and (law := replace(law, shift=whole)).is_evident(sample):
+                yield sorted(law.forms, key=lambda form: form._rank(sample))
+
+    @classmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield two parts, whose names may hold the sign, or all between signs, and a number that they add up to."""
+        for left, right in splits(text, "="):
+            if right in names or not re.fullmatch(NUMBER_TEXT, right):
+                continue
+            parts = tuple(map(str.strip, left.split(" + ")))
+            for *operands, target in (*splits(left, "+"), *([parts] if len(parts) >= LEAST_ADDENDS else [])):
+                yield cls(tuple(operands), target, shift=float(right))
+
+    @property
+    def text(self) -> str:
+        """The parts, the computed one last, and the whole."""
+        return f"{' + '.join(self.names)} = {self.shift:.15g}"
+
+    @property
+    def forms(self) -> Iterator[Whole]:
+        """Any part may be what the others leave."""
+        for place, target in enumerate(self.names):
+            yield self._form(Whole, (*self.names[:place], *self.names[place + 1 :]), target)
+
+    def _rank(self, sample: LawSample) -> tuple[bool, float]:
+        """Rank of a form, the lowest is the best: the widest part, for what is left has the errors of all others."""
+        is_category = isinstance(sample.columns[self.target], CategoricalColumn)
+        return is_category, -float(np.nanstd(sample.amounts[self.target]))
+
+    def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
+        """What the operands leave, in numbers of the target, from numbers of the operands."""
+        *units, target = self._units(columns)
+        remainder = -sides[0] * 0.0 + self.shift
+        for unit, side in zip(units, sides, strict=True):
+            remainder = remainder - unit.amounts(side)
+        return remainder / float(target.factor) - target.base + 0.0
+
+    def fits(self, sorts: Sequence[str]) -> bool:
+        """Whether all columns are plain numbers."""
+        return super().fits(sorts) and sorts[0] == NUMBER
+
+    def _tolerance(self, columns: Columns, expected: Floats, sides: Sequence[Floats]) -> float:
+        """By how much the target may be off, as each part is rounded."""
+        factor = float(self._units(columns)[-1].factor)
+        return (self._rounding(columns) + NOISE * abs(self.shift)) / factor
+
+    def _rounding(self, columns: Columns) -> float:
+        """By how much the sum of parts may be off that are rounded to their steps."""
+        return HALF * sum(step_of(columns[name]) for name in self.names)
+
+
+def _roundest(sums: Floats, off: float) -> float | None:
+    """The roundest number that no sum is farther from than it may be off; None where there is none."""
+    sums = sums[np.isfinite(sums)]
+    wholes = [float(np.round(np.median(sums), places)) for places in PLACES] if len(sums) else []
+    return next((whole for whole in wholes if np.all(np.abs(sums - whole) <= off + NOISE * abs(whole))), None)
+
+
+def _pairs(sample: LawSample) -> Iterator[tuple[str, ...]]:
+    """Yield two columns that vary and whose sum does not, in the first few rows."""
+    names = sample.number_columns
+    amounts, off = sample.first_amounts(names), np.array([HALF * step_of(sample.columns[name]) for name in names])
+    left, right = np.triu_indices(len(names), 1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
+        sums = amounts[left] + amounts[right]
+        are_constant = _spread(sums) <= 2 * (off[left] + off[right] + NOISE * np.abs(amounts[left, 0]))
+        vary = _spread(amounts) > 2 * off
+    for place in np.flatnonzero(are_constant & vary[left] & vary[right]).tolist():
+        yield names[left[place]], names[right[place]]
+
+
+def _spread(amounts: Floats) -> Floats:
+    """Largest less least amount of each row, of those that are there."""
+    spread: Floats = np.fmax.reduce(amounts, axis=1) - np.fmin.reduce(amounts, axis=1)
+    return spread
+
+
+def _long_sums(sample: LawSample) -> Iterator[tuple[str, ...]]:
+    """Yield three columns and more of which each has a weight near -1 in what is nearest to each other, less means."""
+    names, found = sample.number_columns, set[str]()
+    if len(names) < LEAST_ADDENDS:
+        return
+    centered = {name: sample.amounts[name][:SOLVED] for name in names}
+    squares = LeastSquares.of({name: amounts - _mean(amounts) for name, amounts in centered.items()})
+    for target in names:
+        others = [name for name in names if name not in found and name != target]
+        parts = () if target in found else squares.addends(target, others, -1)
+        if len(parts) + 1 >= LEAST_ADDENDS:
+            found.update((*parts, target))
+            yield tuple(name for name in names if name in (*parts, target))
+
+
+def _mean(amounts: Floats) -> float:
+    """Mean of the finite amounts; 0 of none."""
+    finite = amounts[np.isfinite(amounts)]
+    return float(np.mean(finite)) if len(finite) else 0.0
