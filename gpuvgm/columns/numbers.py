@@ -30,7 +30,7 @@ class NumericColumn(FittedColumn):
     codec : Codec
         From the column's values to numbers and back.
     minimum, maximum : int, float or None
-        Range of the ordinary training values, in the codec's unit.
+        Range of the ordinary training values, which leave modal ones out, in the codec's unit.
     modal_values : tuple
         Values with a one-hot column of their own.
     mixture : MixtureModel or None

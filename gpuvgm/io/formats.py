@@ -1,6 +1,7 @@
 """Formats of files: which endings and first bytes they have, and what opens them.
 
-A new format is a file of this folder with its `Part` and its `Format`, and a line of `FORMATS`.
+A new format is a file of this folder with its `Part` and its `Format`, and a line of `FORMATS`; its endings leave
+`FOREIGN_ENDINGS`.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ def test_a_format_goes_the_whole_way(folder: Path) -> None:
 def test_what_is_read_in_a_format_of_its_own_is_not_written_as_parquet() -> None:
     """All endings that are read stand in one table, from which those that are refused for Parquet are taken."""
     endings = {ending for form in formats.FORMATS for ending in form.endings}
+    assert endings.isdisjoint(formats.FOREIGN_ENDINGS)
     assert endings - {".parquet", ".parq", ".pq"} == {ending for ending in formats.NOT_PARQUET if ending in endings}
     for ending in formats.NOT_PARQUET:
         with pytest.raises(InputError, match="gpuvgm writes Parquet"):
