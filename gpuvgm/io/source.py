@@ -356,8 +356,8 @@ class Format:
     open : callable
         (files of one table, options of text) -> their parts, in the same order.
     magic : bytes
-        The first four bytes of all its files, which are known by them where their names have no ending; empty where some
-        files begin otherwise.
+        The first four bytes of all its files, which are known by them where their names have no ending; empty where
+        some files begin otherwise.
     is_read : bool
         Whether its files are read; if not, `open` raises the error that says what to do.
     """

@@ -74,16 +74,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     laws : "auto", "off" or sequence of str
         Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
         laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
-        columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten) and
-        ``"a = b"``, whose right side is computed, to its step; ``"a <= b"``; and ``"a -> b"``, where each value of a
-        has one of b, which is looked up for values that five rows and more have. ``"not a <= b"`` forbids one. A text
-        may hold several, between semicolons.
+        columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten, or a
+        third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent),
+        ``"days(end) - days(start) = nights"`` and ``"a = b"``, whose right side is computed, to its step;
+        ``"a + b + c = 100"``, whose last part is; ``"a <= b"``; and ``"a -> b"``, where each value of a has one of b,
+        which is looked up for values that five rows and more have. What is computed may be written first, too.
+        ``"not a <= b"`` forbids a law. A text may hold several, between semicolons.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
         A fitted synthesizer whose bins, network and `safer` are taken, so that only counts are learnt. Such fits can be
-        merged.
-        The rows that it holds out are held out here, too.
+        merged. The rows that it holds out are held out here, too.
     hold_out : float
         Share of the rows that the fit does not see, chosen by a hash of each row's values, so that `evaluate` says how
         near samples are to the fitted rows beside them; 0 for none.

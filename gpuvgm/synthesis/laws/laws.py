@@ -19,8 +19,8 @@ from gpuvgm.synthesis.laws.sums import Difference, Equality, Sum
 from gpuvgm.synthesis.laws.whole import Whole
 
 _LOG = logging.getLogger("gpuvgm")
-#: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`: what it finds is computed
-#: by no sort that comes later.
+#: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`: what it finds no later
+#: sort computes.
 LAWS: tuple[type[Law], ...] = (
     Sum,
     Difference,

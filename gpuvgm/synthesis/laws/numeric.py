@@ -100,7 +100,7 @@ class NumericLaw(Law):
         """Whether few rows keep the law, and would not if an operand had the values of other rows."""
         broken = self.score(sample.columns, sample.few_rows).broken
         present = [~np.isnan(sample.amounts[name]) for name in self.names]
-        rows = np.count_nonzero(np.all(present, axis=0))
+        rows = int(np.count_nonzero(np.all(present, axis=0)))
         if broken.any() or rows < self.least_rows:
             return False
         shifted = (self.score(sample.columns, sample.with_shifted(name)) for name in self.operands)

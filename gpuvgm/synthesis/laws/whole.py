@@ -39,7 +39,7 @@ class Whole(Equation):
             sums = np.sum([sample.amounts[name] for name in law.names], axis=0)
             whole = _roundest(sums, law._rounding(sample.columns))
             if whole is not None and (law := replace(law, shift=whole)).is_evident(sample):
-                yield sorted(law.forms, key=lambda form: form._rank(sample))
+                yield sorted(law.forms, key=lambda form: _rank(form, sample))
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -62,11 +62,6 @@ class Whole(Equation):
         for place, target in enumerate(self.names):
             yield self._form(Whole, (*self.names[:place], *self.names[place + 1 :]), target)
 
-    def _rank(self, sample: LawSample) -> tuple[bool, float]:
-        """Rank of a form, the lowest is the best: the widest part, for what is left has the errors of all others."""
-        is_category = isinstance(sample.columns[self.target], CategoricalColumn)
-        return is_category, -float(np.nanstd(sample.amounts[self.target]))
-
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """What the operands leave, in numbers of the target, from numbers of the operands."""
         *units, target = self._units(columns)
@@ -87,6 +82,12 @@ class Whole(Equation):
     def _rounding(self, columns: Columns) -> float:
         """By how much the sum of parts may be off that are rounded to their steps."""
         return HALF * sum(step_of(columns[name]) for name in self.names)
+
+
+def _rank(form: Law, sample: LawSample) -> tuple[bool, float]:
+    """Rank of a form, the lowest is the best: the widest part, for what is left has the errors of all others."""
+    is_category = isinstance(sample.columns[form.target], CategoricalColumn)
+    return is_category, -float(np.nanstd(sample.amounts[form.target]))
 
 
 def _roundest(sums: Floats, off: float) -> float | None:
