@@ -958,7 +958,7 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("net * tax / 20 = gross", "is no law of the modelled columns"),
         ("net + tax + product = gross", 'column "product" is not modelled as numbers'),
         ("net + tax + opened = closed", "dates and times have orders, and a time between"),
-        ("net * tax * pieces = gross", "is no law of the modelled columns"),
+        ("net * tax * pieces * price = gross", "is no law of the modelled columns"),
         ("net + tax / 100 = gross", "is no law of the modelled columns"),
         (3, 'laws must be "auto", "off" or texts of laws, got 3'),
     ],
@@ -975,7 +975,8 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     for laws in (
         [Order(("net",), "nothing")],
         [Sum(("net",), "gross")],
-        [Product(("price", "pieces", "tax"), "net")],
+        [Product(("price", "pieces", "tax", "net"), "gross")],
+        [Sum(("net", "tax"), "gross", shift=2.0)],
         [Sum(("net", "tax", "tax"), "gross")],
         [Order(("net", "tax"), "gross")],
         [Lookup(("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],

@@ -96,6 +96,7 @@ class Law(ABC):
     arity: ClassVar[range] = range(1, 2)  # how many operands there may be
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
     has_factor: ClassVar[bool] = False
+    has_shift: ClassVar[bool] = False
     has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
 
     @classmethod
@@ -249,6 +250,8 @@ class Law(ABC):
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if self.power and not self.has_factor:
             raise ValueError(f'the law "{self}" has a factor, but is no product')
+        if self.shift and not self.has_shift:
+            raise ValueError(f'the law "{self}" has a constant, which such laws have not')
         if bool(self.keys) != self.has_table or list(self.keys) != sorted({*self.keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
         self.check_kinds(columns)

@@ -154,7 +154,7 @@ def _factors(text: str) -> Iterator[tuple[str, ...]]:
     """Yield two factors, whose names may hold the sign, and three."""
     yield from splits(text, Product.sign)
     factors = tuple(map(str.strip, text.split(f" {Product.sign} ")))
-    if len(factors) > 2:
+    if len(factors) == 3:
         yield factors
 
 

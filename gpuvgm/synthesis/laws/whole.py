@@ -30,6 +30,7 @@ class Whole(Equation):
     sign = "+ ="
     examples = ("a + b + c = 100",)
     arity = range(1, maxsize)
+    has_shift = True
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
