@@ -174,7 +174,8 @@ class Targets:
         for first in range(0, len(left), size):
             for places in zip(*self._equal_products(left[first : first + size], right), strict=True):
                 left_place, right_place, target = map(int, places)
-                products = left[first + left_place] * right[right_place]
+                with np.errstate(over="ignore"):
+                    products = left[first + left_place] * right[right_place]
                 tells = np.isfinite(products) & (products != 0) & ~np.isnan(self.amounts[target])
                 if np.count_nonzero(tells) >= LEAST_TELLING:
                     yield first + left_place, right_place, self.names[target]

@@ -37,7 +37,8 @@ class Whole(Equation):
         """Yield the forms of columns whose sum is constant."""
         for *operands, target in (*_pairs(sample), *_long_sums(sample)):
             law = cls(tuple(operands), target)
-            sums = np.sum([sample.amounts[name] for name in law.names], axis=0)
+            with np.errstate(over="ignore"):
+                sums = np.sum([sample.amounts[name] for name in law.names], axis=0)
             whole = _roundest(sums, law._rounding(sample.columns))
             if whole is not None and (law := replace(law, shift=whole)).is_evident(sample):
                 yield sorted(law.forms, key=lambda form: _rank(form, sample))
@@ -122,8 +123,7 @@ def _long_sums(sample: LawSample) -> Iterator[tuple[str, ...]]:
     names, found = sample.number_columns, set[str]()
     if len(names) < LEAST_ADDENDS:
         return
-    centered = {name: sample.amounts[name][:SOLVED] for name in names}
-    squares = LeastSquares.of({name: amounts - _mean(amounts) for name, amounts in centered.items()})
+    squares = LeastSquares.of({name: _centered(sample.amounts[name][:SOLVED]) for name in names})
     for target in names:
         others = [name for name in names if name not in found and name != target]
         parts = () if target in found else squares.addends(target, others, -1)
@@ -132,7 +132,8 @@ def _long_sums(sample: LawSample) -> Iterator[tuple[str, ...]]:
             yield tuple(name for name in names if name in (*parts, target))
 
 
-def _mean(amounts: Floats) -> float:
-    """Mean of the finite amounts; 0 of none."""
+def _centered(amounts: Floats) -> Floats:
+    """Amounts less their mean."""
     finite = amounts[np.isfinite(amounts)]
-    return float(np.mean(finite)) if len(finite) else 0.0
+    with np.errstate(over="ignore"):  # what is infinite is no number of the table
+        return amounts - np.sum(finite / max(len(finite), 1))
