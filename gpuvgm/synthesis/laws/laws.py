@@ -13,6 +13,7 @@ from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.lookup import Lookup
 from gpuvgm.synthesis.laws.order import Order
+from gpuvgm.synthesis.laws.pairs import PairLookup
 from gpuvgm.synthesis.laws.product import Product
 from gpuvgm.synthesis.laws.sums import Difference, Equality, Sum
 
@@ -24,6 +25,7 @@ LAWS: tuple[type[Law], ...] = (
     Product,
     Equality,
     Order,
+    PairLookup,
     Lookup,
 )
 
