@@ -96,6 +96,13 @@ def read_columns(read: Reader, columns: Columns, names: Sequence[str], rows: Row
     return [first, *(beside(numbers, first) for numbers in following)]
 
 
+def places_in(ascending: Any, codes: Any) -> Any:
+    """Place of each code among different ones that ascend; -1 for those that are none of them."""
+    xp = namespace_of(codes)
+    places = xp.minimum(xp.searchsorted(ascending, codes), len(ascending) - 1)
+    return xp.where(ascending[places] == codes, places, -1)
+
+
 def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
     """Values of codes, as `codes_of` gives them, or of numbers with NaN for missing ones."""
     if isinstance(column, CategoricalColumn):

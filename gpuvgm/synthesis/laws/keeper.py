@@ -111,12 +111,13 @@ class LawKeeper:
     def root(self, name: str) -> tuple[str, Floats, Floats] | None:
         """The column that a column is looked up by in the end, its codes, and those that they give the other.
 
-        None for a column that is not looked up. Codes are NaN where the tables lack a value.
+        None for a column that is not looked up by one column: of two, either may have any value for a value of the
+        target. Codes are NaN where the tables lack a value.
         """
         path = list[Law]()
-        while name in self._computing and self._computing[name].has_table:
-            path.append(self._computing[name])
-            name = path[-1].operands[0]
+        while (law := self._computing.get(name)) is not None and law.has_table and len(law.operands) == 1:
+            path.append(law)
+            (name,) = law.operands
         if not path:
             return None
         column = self.columns[name]

@@ -25,7 +25,7 @@ from gpuvgm.rules import whole
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Rows, Span
 from gpuvgm.synthesis.drawing import replaced_rows
-from gpuvgm.synthesis.laws.codes import Columns, Mask, beyond_range, codes_of, is_missing, values_of_codes
+from gpuvgm.synthesis.laws.codes import Columns, Mask, beyond_range, codes_of, is_missing, places_in, values_of_codes
 from gpuvgm.synthesis.laws.sample import LEAST_ROWS, LawSample
 from gpuvgm.synthesis.laws.texts import splits
 
@@ -70,7 +70,8 @@ class Law(ABC):
     power : int
         Of a law with a factor: its power of ten, -2 where an operand is in percent.
     keys, values : tuple of float
-        Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`.
+        Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`. Of
+        several operands the codes of each combination follow each other, and the combinations ascend.
     breaches : int
         Rows that break it.
     shift : float
@@ -179,17 +180,30 @@ class Law(ABC):
         """Whether some rows keep the target's sampled values, as where these are missing apart from the operands."""
         return self.apart > 0
 
-    def looked_up(self, codes: Floats) -> Floats:
-        """Codes of the target in the law's table, by codes of the operand; NaN for those that the table lacks."""
-        xp = namespace_of(codes)
-        keys, values = map(xp.asarray, self._table)
-        places = xp.minimum(xp.searchsorted(keys, codes), len(keys) - 1)
-        decided: Floats = xp.where(keys[places] == codes, values[places], np.nan)
+    def looked_up(self, *codes: Floats) -> Floats:
+        """Codes of the target in the law's table, by the codes of each operand; NaN for those that the table lacks."""
+        xp = namespace_of(codes[0])
+        *of_operands, combined, values = map(xp.asarray, self._table)
+        places = places_in(combined, _combined([*map(places_in, of_operands, codes)], [*map(len, of_operands)]))
+        decided: Floats = xp.where(places < 0, np.nan, values[places])
         return decided
 
     @cached_property
-    def _table(self) -> tuple[Floats, Floats]:
-        return np.array(self.keys), np.array(self.values)
+    def _table(self) -> tuple[Any, ...]:
+        """The different codes of each operand in the table, the keys as numbers made of their places, and the values.
+
+        Keys ascend, and so do these numbers.
+        """
+        by_operand = np.array(self._codes_of_keys).T
+        distinct = [np.unique(codes) for codes in by_operand]
+        places = [*map(places_in, distinct, by_operand)]
+        return *distinct, _combined(places, [*map(len, distinct)]), np.array(self.values)
+
+    @property
+    def _codes_of_keys(self) -> list[tuple[float, ...]]:
+        """The keys of the law's table, each a code of every operand."""
+        count = len(self.operands)
+        return [self.keys[place : place + count] for place in range(0, len(self.keys), count)]
 
     def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
         """Bins of the target that sampling must not place beside rare values of the operand."""
@@ -246,13 +260,17 @@ class Law(ABC):
         names = self.names
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
-        if len(self.operands) not in self.arity or len(self.keys) != len(self.values):
+        if len(self.operands) not in self.arity or len(self.keys) != len(self.operands) * len(self.values):
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if self.power and not self.has_factor:
             raise ValueError(f'the law "{self}" has a factor, but is no product')
+<<<<<<< HEAD
         if self.shift and not self.has_shift:
             raise ValueError(f'the law "{self}" has a constant, which such laws have not')
         if bool(self.keys) != self.has_table or list(self.keys) != sorted({*self.keys}):
+=======
+        if bool(self.keys) != self.has_table or self._codes_of_keys != sorted({*self._codes_of_keys}):
+>>>>>>> pairs
             raise ValueError(f'the numbers of "{self}" do not ascend')
         self.check_kinds(columns)
 
@@ -264,3 +282,12 @@ class Law(ABC):
     def kinds_problem(self, columns: Columns) -> str:
         """What is wrong with the kinds of the columns for such a law; empty where nothing is."""
         return ""
+
+
+def _combined(places: Sequence[Any], sizes: Sequence[int]) -> Any:
+    """One number for the places of several codes, each of so many; -1 where one of them is."""
+    combined = places[0]
+    for following, size in zip(places[1:], sizes[1:], strict=True):
+        xp = namespace_of(following)
+        combined = xp.where(xp.minimum(combined, following) < 0, -1, combined * size + following)
+    return combined

@@ -14,6 +14,7 @@ from gpuvgm.synthesis.laws.days import Days
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.lookup import Lookup
 from gpuvgm.synthesis.laws.order import Order
+from gpuvgm.synthesis.laws.pairs import PairLookup
 from gpuvgm.synthesis.laws.product import Decrease, Increase, Product
 from gpuvgm.synthesis.laws.sums import Difference, Equality, Sum
 from gpuvgm.synthesis.laws.whole import Whole
@@ -31,6 +32,7 @@ LAWS: tuple[type[Law], ...] = (
     Decrease,
     Equality,
     Order,
+    PairLookup,
     Lookup,
 )
 

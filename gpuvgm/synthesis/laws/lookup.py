@@ -1,9 +1,15 @@
-"""Lookups: columns of which each value goes with one value of the target, such as a product and its price."""
+"""Lookups: columns of which each value goes with one value of the target, such as a product and its price.
+
+Several operands are looked up together, by the combinations of their values: see `pairs`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from math import prod
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,16 +21,18 @@ from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins, Pe
 from gpuvgm.synthesis.laws.codes import MISSING, Columns, Mask, codes_of, read_columns, training_range
 from gpuvgm.synthesis.laws.law import Law, Outcome
 from gpuvgm.synthesis.laws.sample import LEAST_BROKEN, LawSample
+from gpuvgm.synthesis.laws.texts import splits
 
 MOST_KEYS = 1 << 14  # values of a column that decides its target
 PROBED_KEYS = 480  # rows that a lookup is tried on first
 PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat others if it decides any
 REPEATS = 0.02  # of these rows, that do
 LEAST_RISING = 8  # numbers that rise or fall with those which decide them, hardly by chance
+AnyLookup = TypeVar("AnyLookup", bound="Lookup")
 
 
 class Lookup(Law):
-    """The target is looked up in a table by the operand's value; rare values are not in the table."""
+    """The target is looked up in a table by the operands' values; rare ones are not in the table."""
 
     sign = "->"
     examples = ("a -> b",)
@@ -48,19 +56,24 @@ class Lookup(Law):
         return ([law] for law in sorted(lookups, key=rank))
 
     @classmethod
-    def _of(cls, name: str, target: str, keys: _Keys, sample: LawSample) -> Lookup | None:
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield lookups by one column."""
+        return (cls((left,), right) for left, right in sides(text))
+
+    @classmethod
+    def _of(cls, name: str, target: str, keys: Keys, sample: LawSample) -> Lookup | None:
         """The lookup of a target by a column's keys, if the rows keep it and are evidence of it."""
         codes = sample.codes[target]
-        values = keys.values(codes)
-        if np.any(np.isfinite(codes) & (values[keys.of_rows] != codes)):
+        if not keys.decide(codes):
             return None
+        values = keys.values(codes)
         shuffled, usual = codes[sample.shuffled], keys.usual(codes)
         broken = np.count_nonzero(np.isfinite(shuffled) & (values[keys.of_rows] != shuffled))
         if isinstance(sample.columns[name], NumericColumn):
             broken = np.minimum(broken, keys.rows_beside_changes(codes))
         if broken < LEAST_BROKEN or np.mean(usual[keys.of_rows]) < LISTED:
             return None
-        return cls((name,), target)._with_table(keys.distinct[usual], values[usual])
+        return cls((name,), target)._with_table(keys, codes)
 
     def learnt(self, sample: LawSample) -> Lookup:
         """The lookup with the values of a sample that enough persons have.
@@ -70,22 +83,26 @@ class Lookup(Law):
         InputError
             Where there is none.
         """
-        keys, codes = _Keys.of(sample.codes[self.operands[0]], sample.persons), sample.codes[self.target]
-        values, usual = keys.values(codes), keys.usual(codes)
-        if not usual.any():
+        keys = reduce(Keys.beside, (Keys.of(sample.codes[name], sample.persons) for name in self.operands))
+        law = self._with_table(keys, sample.codes[self.target])
+        if not law.keys:
+            operands = " and ".join(f'"{name}"' for name in self.operands)
             whose = " that are not of fewer keys" if sample.persons.keys else ""
-            raise InputError(
-                f'laws: "{self}": no value of "{self.operands[0]}" has {LISTED_ROWS} rows of the sample{whose}'
-            )
-        return self._with_table(keys.distinct[usual], values[usual])
+            raise InputError(f'laws: "{self}": no value of {operands} has {LISTED_ROWS} rows of the sample{whose}')
+        return law
 
-    def _with_table(self, keys: Floats, values: Floats) -> Lookup:
-        return replace(self, keys=tuple(keys.tolist()), values=tuple(values.tolist()))
+    def _with_table(self: AnyLookup, keys: Keys, codes: Floats) -> AnyLookup:
+        """The lookup with the keys of rows that enough persons have, given the target's codes of these rows."""
+        usual, values = keys.usual(codes), keys.values(codes)
+        if len(self.operands) > 1:  # what combinations lack, one of their values may decide alone
+            usual &= np.isfinite(values)
+        of_keys = keys.distinct[usual].ravel()
+        return replace(self, keys=tuple(of_keys.tolist()), values=tuple(values[usual].tolist()))
 
     def score(self, columns: Columns, rows: Rows) -> Outcome:
         """Rows with a value that the table lacks say nothing."""
-        operand, codes = read_columns(codes_of, columns, self.names, rows)
-        expected = self.looked_up(operand)
+        *operands, codes = read_columns(codes_of, columns, self.names, rows)
+        expected = self.looked_up(*operands)
         xp = namespace_of(expected)
         is_known = ~xp.isnan(expected)
         apart = is_known & xp.isinf(codes) & ~xp.isinf(expected)
@@ -93,9 +110,8 @@ class Lookup(Law):
         return Outcome(broken, apart, is_known & ~apart & ~broken)
 
     def numbers(self, columns: Columns, rows: Rows) -> Floats:
-        """Codes of the target; NaN where the table lacks the operand's value."""
-        (operand,) = read_columns(codes_of, columns, self.operands, rows)
-        return self.looked_up(operand)
+        """Codes of the target; NaN where the table lacks the operands' values."""
+        return self.looked_up(*read_columns(codes_of, columns, self.operands, rows))
 
     def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
         """Where the table lacks the operand's value, a number between those of its neighbours, if they tell it."""
@@ -108,7 +124,8 @@ class Lookup(Law):
         NaN unless the target's numbers all rise with those of the operand, or all fall: else neighbours say nothing.
         """
         (codes,) = read_columns(codes_of, columns, self.operands, rows)
-        keys, values = (table[np.all(np.isfinite(self._table), axis=0)] for table in self._table)
+        table = np.array([self.keys, self.values])
+        keys, values = table[:, np.all(np.isfinite(table), axis=0)]
         steps = np.diff(values)
         are_numbers = all(isinstance(columns[name], NumericColumn) for name in self.names)
         if not are_numbers or len(keys) < LEAST_RISING or not (np.all(steps > 0) or np.all(steps < 0)):
@@ -119,15 +136,19 @@ class Lookup(Law):
         return np.where(np.isfinite(codes), numbers, np.nan)
 
     def leaves_rows(self, columns: Columns) -> bool:
-        """Whether the table lacks values of the operand, or the target is missing apart from it."""
-        operand = columns[self.operands[0]]
-        has_every_key = isinstance(operand, CategoricalColumn) and len(self.keys) == len(operand.categories)
+        """Whether the table lacks values of the operands, or the target is missing apart from them."""
+        operands = [columns[name] for name in self.operands]
+        sizes = [len(column.categories) for column in operands if isinstance(column, CategoricalColumn)]
+        has_every_key = len(sizes) == len(operands) and prod(sizes) == len(self.values)
         return super().leaves_rows(columns) or not has_every_key
 
     def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
-        """Bins of the target with rare categories alone: beside a rare category they would give its rows away."""
-        operand, target = columns[self.operands[0]], columns[self.target]
-        if not isinstance(operand, CategoricalColumn) or not isinstance(target, CategoricalColumn):
+        """Bins of the target with rare categories alone: beside rare categories they would give their rows away."""
+        are_categories, target = (
+            [isinstance(columns[name], CategoricalColumn) for name in self.operands],
+            columns[self.target],
+        )
+        if not all(are_categories) or not isinstance(target, CategoricalColumn):
             return super().rare_bins(columns, bins)
         are_rare = np.array(target.counts)[bins.low.astype(np.int64)] < LISTED_ROWS
         rare: Mask = np.logical_and.reduceat(are_rare, bins.first[:-1])
@@ -140,21 +161,38 @@ class Lookup(Law):
 
 
 @dataclass(frozen=True, slots=True)
-class _Keys:
-    """The keys of a column, which are its different codes; the key of each row; and whose the rows are."""
+class Keys:
+    """The keys of columns, which are the different codes of their rows; the key of each row; and whose the rows are.
+
+    Parameters
+    ----------
+    distinct : ndarray of shape (keys, columns)
+        The keys, ascending.
+    of_rows : ndarray of shape (rows,)
+        Place of each row's key.
+    persons : Persons
+        Whose the rows are.
+    """
 
     distinct: Floats
     of_rows: Ints
     persons: Persons
 
     @classmethod
-    def of(cls, codes: Floats, persons: Persons) -> _Keys:
+    def of(cls, codes: Floats, persons: Persons) -> Keys:
         """Keys of the codes of rows."""
-        return cls(*np.unique(codes, return_inverse=True), persons)
+        distinct, of_rows = np.unique(codes, return_inverse=True)
+        return cls(distinct[:, None], of_rows, persons)
 
-    def at(self, places: Ints) -> _Keys:
+    def beside(self, keys: Keys) -> Keys:
+        """The combinations of these keys and those of further columns that the rows have."""
+        numbers, of_rows = np.unique(self.of_rows * len(keys.distinct) + keys.of_rows, return_inverse=True)
+        first, second = np.divmod(numbers, len(keys.distinct))
+        return Keys(np.hstack([self.distinct[first], keys.distinct[second]]), of_rows, self.persons)
+
+    def at(self, places: Ints) -> Keys:
         """The same keys, with some of the rows."""
-        return _Keys(self.distinct, self.of_rows[places], self.persons.at(places))
+        return Keys(self.distinct, self.of_rows[places], self.persons.at(places))
 
     def may_decide(self, codes: Floats) -> Mask:
         """Which columns, whose codes have shape (columns, rows), have the same code in neighbouring rows of a key."""
@@ -163,6 +201,10 @@ class _Keys:
         earlier, later = codes[:, order[:-1][same]], codes[:, order[1:][same]]
         decided: Mask = ~np.any(np.isfinite(earlier) & np.isfinite(later) & (earlier != later), axis=1)
         return decided
+
+    def decide(self, codes: Floats) -> bool:
+        """Whether all rows of a key that have a code of a target have the same one."""
+        return not np.any(np.isfinite(codes) & (self.values(codes)[self.of_rows] != codes))
 
     def values(self, codes: Floats) -> Floats:
         """Code of a target for each key, from the last row that has one; `MISSING` where none has."""
@@ -176,6 +218,11 @@ class _Keys:
         keys = np.where(np.isfinite(codes) | ~has_code[self.of_rows], self.of_rows, -1)
         return self.persons.counts(keys, len(self.distinct)) >= LISTED_ROWS
 
+    @property
+    def are_usual(self) -> bool:
+        """Whether most rows have keys that enough persons have."""
+        return bool(np.mean(self.usual(np.zeros(len(self.of_rows)))[self.of_rows]) >= LISTED)
+
     def rows_beside_changes(self, codes: Floats) -> int:
         """Rows that repeat the code of a target in an earlier row of their key, where the next key has another code.
 
@@ -187,21 +234,26 @@ class _Keys:
         return int(np.sum(np.maximum(rows[:-1] - 1, 0)[changes]))
 
 
-def _keys_of(name: str, sample: LawSample) -> _Keys | None:
+def _keys_of(name: str, sample: LawSample) -> Keys | None:
     """Keys of a column; None where they are too many, or most rows have rare ones."""
     codes, is_category = sample.codes[name], isinstance(sample.columns[name], CategoricalColumn)
     probe = codes[sample.shuffled[:PROBED_REPEATS]]
     if not is_category and len(np.unique(probe)) > (1 - REPEATS) * len(probe):
         return None
-    keys = _Keys.of(codes, sample.persons)
-    come_back = is_category or np.mean(keys.usual(np.zeros(len(codes)))[keys.of_rows]) >= LISTED
-    return keys if come_back and len(keys.distinct) <= MOST_KEYS else None
+    keys = Keys.of(codes, sample.persons)
+    return keys if (is_category or keys.are_usual) and len(keys.distinct) <= MOST_KEYS else None
 
 
-def _probable_pairs(keys_of: Mapping[str, _Keys], sample: LawSample) -> Iterator[tuple[str, str]]:
+def _probable_pairs(keys_of: Mapping[str, Keys], sample: LawSample) -> Iterator[tuple[str, str]]:
     """Yield columns and targets that they decide in few rows, the columns with the fewest keys first."""
     names, rows = [*sample.columns], sample.shuffled[:PROBED_KEYS]
     probes = np.array([codes[rows] for codes in sample.codes.values()])
     for name in sorted(keys_of, key=lambda name: len(keys_of[name].distinct)):
         decided = (names[place] for place in np.flatnonzero(keys_of[name].at(rows).may_decide(probes)))
         yield from ((name, target) for target in decided if target != name)
+
+
+def sides(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what decides and what is decided, of a text in which an arrow points to the latter."""
+    yield from splits(text, "->")
+    yield from ((left, right) for right, left in splits(text, "<-"))

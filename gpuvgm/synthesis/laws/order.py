@@ -25,7 +25,7 @@ class Order(NumericLaw):
 
     sign = "<="
     examples = ("a <= b",)
-    turn = 3  # columns that something computes are in no order
+    turn = 4  # columns that something computes are in no order
     decides = False
 
     @classmethod
