@@ -1004,6 +1004,25 @@ def test_documents_that_are_no_laws_are_refused(document: Any, problem: str, fit
         read_laws([document], fitted.transformer_.model_.by_name)
 
 
+def test_absolute_values(reloaded: Any) -> None:
+    """Of columns with negative numbers; the sign is drawn, the absolute value computed."""
+    random = np.random.default_rng(10)
+    deviation = random.normal(0, 20, 2000).round(2)
+    deviation[::9] = np.nan
+    table = pd.DataFrame({"deviation": deviation, "abs_deviation": np.abs(deviation), "age": random.permutation(2000)})
+    text = "abs(deviation) = abs_deviation"
+    for laws in ("auto", text):
+        fitted = reloaded(gpuvgm.TableSynthesizer(laws=laws).fit(table))
+        assert fitted.fit_report_.laws == (text,)
+        rows = fitted.sample(1000)
+        assert rows["deviation"].abs().equals(rows["abs_deviation"]) and (rows["deviation"] < 0).any()
+    wrong = table.assign(abs_deviation=table["deviation"])
+    assert np.isneginf(fitted.score_samples(wrong)).tolist() == (deviation < 0).tolist()
+    assert text not in gpuvgm.TableSynthesizer(laws=f"auto; not {text}").fit(table).fit_report_.laws
+    positive = gpuvgm.TableSynthesizer().fit(table[table["deviation"] > 0])
+    assert positive.fit_report_.laws in (("deviation = abs_deviation",), ("abs_deviation = deviation",))
+
+
 class Maximum(Equation):
     """The target is the larger one of two operands: a made-up sort of law."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.records import read_as
+from gpuvgm.synthesis.laws.absolute import Absolute
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.lookup import Lookup
@@ -22,6 +23,7 @@ LAWS: tuple[type[Law], ...] = (
     Sum,
     Difference,
     Product,
+    Absolute,
     Equality,
     Order,
     Lookup,
