@@ -75,9 +75,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
         laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
         columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten),
-        ``"abs(a) = b"`` and ``"a = b"``, whose right side is computed, to its step; ``"a <= b"``; and ``"a -> b"``, where each value of a
-        has one of b, which is looked up for values that five rows and more have. ``"not a <= b"`` forbids one. A text
-        may hold several, between semicolons.
+        ``"a = b"``, functions such as ``"log(a) = b"``, ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, and
+        other units, as in ``"1.8 * a + 32 = b"``, whose right side is computed, to its step; ``"a <= b"``; and
+        ``"a -> b"``, where each value of a has one of b, which is looked up for values that five rows and more have.
+        ``"not a <= b"`` forbids one. A text may hold several, between semicolons.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional

@@ -20,8 +20,8 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.errors import InputError
-from gpuvgm.rules import whole
+from gpuvgm.errors import InputError, listed
+from gpuvgm.rules import finite, shown, whole
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Rows, Span
 from gpuvgm.synthesis.drawing import replaced_rows
@@ -71,6 +71,10 @@ class Law(ABC):
         Of a law with a factor: its power of ten, -2 where an operand is in percent.
     keys, values : tuple of float
         Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`.
+    function : str
+        Of a law of one operand: the name of its function.
+    factor, shift : float
+        Of a law that is a line: its numbers.
     breaches : int
         Rows that break it.
     apart : int
@@ -83,6 +87,9 @@ class Law(ABC):
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    function: str = ""
+    factor: Annotated[float, finite] = 1.0
+    shift: Annotated[float, finite] = 0.0
     breaches: int = 0
     apart: int = 0
 
@@ -92,6 +99,8 @@ class Law(ABC):
     arity: ClassVar[range] = range(1, 2)  # how many operands there may be
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
     has_factor: ClassVar[bool] = False
+    functions: ClassVar[Collection[str]] = ("",)  # which it may have
+    has_line: ClassVar[bool] = False  # so that it has a factor and a shift
     has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
 
     @classmethod
@@ -237,6 +246,8 @@ class Law(ABC):
 
     def check(self, columns: Columns) -> None:
         """Raise ValueError where a law from a file is not one of these columns."""
+        if self.function not in self.functions:
+            raise ValueError(f"a law of {listed(self.names)} has an unknown function, {shown(self.function)}")
         names = self.names
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
@@ -244,6 +255,8 @@ class Law(ABC):
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if self.power and not self.has_factor:
             raise ValueError(f'the law "{self}" has a factor, but is no product')
+        if (self.factor, self.shift) != (1, 0) and not self.has_line:
+            raise ValueError(f'the law "{self}" has a factor or a shift, but is no line')
         if bool(self.keys) != self.has_table or list(self.keys) != sorted({*self.keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
         self.check_kinds(columns)

@@ -9,9 +9,10 @@ from typing import Any
 
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.records import read_as
-from gpuvgm.synthesis.laws.absolute import Absolute
 from gpuvgm.synthesis.laws.codes import Columns
+from gpuvgm.synthesis.laws.function import Function
 from gpuvgm.synthesis.laws.law import Law
+from gpuvgm.synthesis.laws.line import Line
 from gpuvgm.synthesis.laws.lookup import Lookup
 from gpuvgm.synthesis.laws.order import Order
 from gpuvgm.synthesis.laws.product import Product
@@ -23,7 +24,8 @@ LAWS: tuple[type[Law], ...] = (
     Sum,
     Difference,
     Product,
-    Absolute,
+    Line,
+    Function,
     Equality,
     Order,
     Lookup,

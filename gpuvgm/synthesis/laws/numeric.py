@@ -124,11 +124,13 @@ class Equation(NumericLaw):
         xp = namespace_of(numbers)
         is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
         apart = is_missing != has_no_left_side
-        broken = xp.abs(numbers - expected) > self._tolerance(columns[self.target], expected, sides)
+        broken = xp.abs(numbers - expected) > self._tolerance(columns[self.target], numbers, expected, sides)
         is_certain = ~is_missing | (is_missing & has_no_left_side & (self.apart == 0))
         return Outcome(broken, apart, ~apart & ~broken & is_certain)
 
-    def _tolerance(self, target: FittedColumn, expected: Floats, sides: Sequence[Floats]) -> Floats | float:
+    def _tolerance(
+        self, target: FittedColumn, numbers: Floats, expected: Floats, sides: Sequence[Floats]
+    ) -> Floats | float:
         """By how much numbers of the target may be off."""
         assert isinstance(target, NumericColumn)
         plain = target.codec.plain

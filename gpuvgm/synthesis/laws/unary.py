@@ -1,0 +1,168 @@
+"""What laws of one operand have in common, and the rows in which they are looked for first."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from gpuvgm.arrays import namespace_of
+from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins import NUMBER, Unit
+from gpuvgm.synthesis.laws.codes import Mask, numbers_in
+from gpuvgm.synthesis.laws.numeric import Equation
+from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, NOISE, PROBED, LawSample
+from gpuvgm.synthesis.laws.sums import Equality
+
+SHORT_NOISE = 2.0**-22  # of a number of 32 bits without a step, by which it may be off
+COMPARED = 1000  # rows among which different numbers are chosen, and steps of both columns compared
+
+
+class Unary(Equation):
+    """The target is made of one operand; both are plain numbers."""
+
+    def fits(self, sorts: Sequence[str]) -> bool:
+        """Whether both columns are plain numbers."""
+        return super().fits(sorts) and sorts[0] == NUMBER
+
+    @property
+    @abstractmethod
+    def forms(self) -> Iterator[Self]:
+        """The law, and the law that computes the operand where there is one."""
+
+    @abstractmethod
+    def preference(self, sample: LawSample) -> int:
+        """A number that is lower for the better one of two forms which are equally exact."""
+
+    def is_evident(self, sample: LawSample) -> bool:
+        """Whether few rows are evidence of the law, and the columns are not just equal."""
+        if not super().is_evident(sample):
+            return False
+        equal = Equality(self.operands, self.target).score(sample.columns, sample.few_rows)
+        return bool(np.count_nonzero(equal.broken) >= LEAST_BROKEN)
+
+    def evident_forms(self, sample: LawSample) -> list[Self]:
+        """The law and its other form, if that one is evident, too; the best form first."""
+        columns = sample.columns
+        forms = [self]
+        for form in self.forms:
+            if form != self and isinstance(columns[form.target], NumericColumn) and form.is_evident(sample):
+                forms.append(form)
+        return sorted(forms, key=lambda form: form.rank(sample))
+
+    def rank(self, sample: LawSample) -> tuple[tuple[bool, bool], int]:
+        """Rank of a form; the lowest is the best."""
+        return self.exactness(sample), self.preference(sample)
+
+    def exactness(self, sample: LawSample) -> tuple[bool, bool]:
+        """Whether the target is missing in other rows than the operand, and whether its steps are the longer ones.
+
+        Neither is good: computed from the column with finer steps, the coarser one would not decide it any more.
+        """
+        is_missing_apart = bool(self.score(sample.columns, sample.few_rows).apart.any())
+        return is_missing_apart, not self.is_of_coarser(sample)
+
+    def is_of_coarser(self, sample: LawSample) -> bool:
+        """Whether the target moves by a step at least where the operand does."""
+        operand, target = (sample.columns[name] for name in self.names)
+        assert isinstance(target, NumericColumn)
+        spacing = target.codec.plain.spacing
+        if not isinstance(operand, NumericColumn) or not spacing:
+            return True
+        numbers = numbers_in(operand, sample.few_rows(self.operands[0]))[:COMPARED]
+        before, after = (self.amounts(sample.columns, [numbers + step]) for step in (0, operand.codec.plain.spacing))
+        moves = np.abs(after - before)
+        return bool(np.median(moves[~np.isnan(moves)]) > (1 - NOISE) * spacing)
+
+    def _tolerance(
+        self, target: FittedColumn, numbers: Floats, expected: Floats, sides: Sequence[Floats]
+    ) -> Floats | float:
+        """By how much numbers of the target may be off; those of 32 bits without a step are rounded to 24 bits."""
+        assert isinstance(target, NumericColumn)
+        if target.codec.plain.spacing:
+            return super()._tolerance(target, numbers, expected, sides)
+        tolerance: Floats = _noise(numbers) * self._largest(expected, sides)
+        return tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Rows in which a target has different numbers, on which laws of it are tried first.
+
+    Parameters
+    ----------
+    target : str
+        The column.
+    numbers : ndarray of shape (rows,)
+        What its numbers there mean.
+    tolerance : ndarray of shape (rows,)
+        How far these may be from what is computed, by rounding.
+    step : float
+        Step of the target; 0 where it has none.
+    names : sequence of str
+        The columns that may be operands.
+    operands : ndarray of shape (columns, rows)
+        What their numbers mean.
+    """
+
+    target: str
+    numbers: Floats
+    tolerance: Floats
+    step: float
+    names: Sequence[str]
+    operands: Floats
+
+    @classmethod
+    def of_targets(cls, sample: LawSample, least: int) -> Iterator[Probe]:
+        """Yield rows for each column that has so many different numbers."""
+        for target in sample.numeric(sample.number_columns):
+            amounts = sample.amounts[target]
+            rows, step = _different(amounts), _step_of(sample, target)
+            if len(rows) >= least:
+                names = [name for name in sample.number_columns if name != target]
+                operands = np.array([sample.amounts[name][rows] for name in names]).reshape(len(names), len(rows))
+                yield cls(target, amounts[rows], _tolerances(amounts[rows], step), step, names, operands)
+
+    def equal(self, results: Floats, least: int, room: float = 1.0) -> list[str]:
+        """Operands whose results, of shape (columns, rows), equal the target in all rows, and in so many at least."""
+        with np.errstate(over="ignore"):  # what is infinite is no number of the table
+            are_far = np.abs(results - self.numbers) > room * self.tolerance
+        enough = np.count_nonzero(~np.isnan(results), axis=1) >= least
+        return [self.names[place] for place in np.flatnonzero(enough & ~np.any(are_far, axis=1)).tolist()]
+
+
+def _step_of(sample: LawSample, name: str) -> float:
+    """Step of a column of numbers, in what they mean; 0 where there is none."""
+    column, unit = sample.columns[name], Unit.of(sample.columns[name])
+    assert isinstance(column, NumericColumn) and unit is not None
+    return column.codec.plain.spacing * float(unit.factor)
+
+
+def _tolerances(amounts: Floats, step: float) -> Floats:
+    """How far amounts may be from what is computed: half a step, or the noise of numbers without a step."""
+    return np.full(len(amounts), HALF * step) if step else _noise(amounts) * np.maximum(np.abs(amounts), 1)
+
+
+def _noise(numbers: Floats) -> Floats:
+    """By how much numbers without a step may be off, as a share; larger for those that 32 bits hold."""
+    noise: Floats = namespace_of(numbers).where(have_32_bits(numbers), SHORT_NOISE, NOISE)
+    return noise
+
+
+def have_32_bits(numbers: Floats) -> Mask:
+    """Which numbers floats of 32 bits hold."""
+    with np.errstate(over="ignore"):  # of numbers that are too large for these
+        are_short: Mask = numbers.astype(np.float32) == numbers
+    return are_short
+
+
+def _different(amounts: Floats) -> Ints:
+    """A few rows with different amounts, from the least to the largest."""
+    rows: Ints = np.flatnonzero(np.isfinite(amounts))[:COMPARED]
+    _, first = np.unique(amounts[rows], return_index=True)
+    few: Ints = rows[first[np.linspace(0, len(first) - 1, min(len(first), PROBED)).astype(np.int64)]]
+    return few
