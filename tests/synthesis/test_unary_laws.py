@@ -146,6 +146,13 @@ def test_numbers_of_32_bits_are_rounded_to_their_digits() -> None:
         assert np.allclose(sample["lwage"], np.log(sample["wage"].astype(float)), rtol=1e-7, atol=1e-7)
 
 
+def test_logarithms_of_seven_digits() -> None:
+    """Those above 10 have a decimal place less than the column has steps."""
+    income = np.random.default_rng(2).lognormal(10, 1, 1000).round()
+    table = pd.DataFrame({"income": income, "lincome": [float(f"{number:.7g}") for number in np.log(income)]})
+    assert gpuvgm.TableSynthesizer().fit(table).fit_report_.laws == ("log(income) = lincome",)
+
+
 def test_lines_hold_beside_sums_and_products_of_their_columns() -> None:
     """Where either column of a line may be computed, the sums and products say which one."""
     random = np.random.default_rng(7)
@@ -166,6 +173,8 @@ def _near_laws(rows: int) -> pd.DataFrame:
     mass = random.normal(75, 14, rows)
     price = random.lognormal(3, 1, rows).round(2)
     table = pd.DataFrame({"kilos": mass.round(), "pounds": (mass * 2.2046).round(), "price": price})
+    age = random.integers(15, 50, rows)
+    table = table.assign(age=age, born=2026 - age - random.integers(0, 2, rows))  # 2025.5 - age, to half a year
     late = random.random((4, rows)) < 0.03
     broken = {
         "lprice": np.log(price).round(6) + 1e-5 * late[0],

@@ -13,12 +13,13 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import NUMBER, Unit
-from gpuvgm.synthesis.laws.codes import Mask, numbers_in
+from gpuvgm.synthesis.laws.codes import NEAR_STEP, Mask, numbers_in
 from gpuvgm.synthesis.laws.numeric import Equation
 from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, NOISE, PROBED, LawSample
 from gpuvgm.synthesis.laws.sums import Equality
 
 SHORT_NOISE = 2.0**-22  # of a number of 32 bits without a step, by which it may be off
+DIGITS = 7  # which many programs write
 COMPARED = 1000  # rows among which different numbers are chosen, and steps of both columns compared
 
 
@@ -39,11 +40,20 @@ class Unary(Equation):
         """A number that is lower for the better one of two forms which are equally exact."""
 
     def is_evident(self, sample: LawSample) -> bool:
-        """Whether few rows are evidence of the law, and the columns are not just equal."""
-        if not super().is_evident(sample):
+        """Whether few rows are evidence of the law, the operand decides the target, and they are not just equal."""
+        if not super().is_evident(sample) or not self._decides(sample):
             return False
         equal = Equality(self.operands, self.target).score(sample.columns, sample.few_rows)
         return bool(np.count_nonzero(equal.broken) >= LEAST_BROKEN)
+
+    def _decides(self, sample: LawSample) -> bool:
+        """Whether no rows with the same operand have different targets, as where half a step is rounded either way."""
+        operand, target = (sample.amounts[name] for name in self.names)
+        order = np.lexsort((target, operand))
+        is_same = np.diff(operand[order]) == 0
+        moves = np.diff(target[order])[is_same]
+        step = step_of(sample, self.target)
+        return step == 0 or not np.any(moves > HALF * step)
 
     def evident_forms(self, sample: LawSample) -> list[Self]:
         """The law and its other form, if that one is evident, too; the best form first."""
@@ -81,12 +91,13 @@ class Unary(Equation):
     def _tolerance(
         self, target: FittedColumn, numbers: Floats, expected: Floats, sides: Sequence[Floats]
     ) -> Floats | float:
-        """By how much numbers of the target may be off; those of 32 bits without a step are rounded to 24 bits."""
+        """By how much numbers of the target may be off; without a step, those of 32 bits are rounded to 24 bits."""
         assert isinstance(target, NumericColumn)
-        if target.codec.plain.spacing:
-            return super()._tolerance(target, numbers, expected, sides)
-        tolerance: Floats = _noise(numbers) * self._largest(expected, sides)
-        return tolerance
+        tolerance = super()._tolerance(target, numbers, expected, sides)
+        if not target.codec.plain.spacing:
+            tolerance = _noise(numbers) * self._largest(expected, sides)
+        of_digits: Floats = namespace_of(numbers).maximum(tolerance, _half_digits(numbers))
+        return of_digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +132,7 @@ class Probe:
         """Yield rows for each column that has so many different numbers."""
         for target in sample.numeric(sample.number_columns):
             amounts = sample.amounts[target]
-            rows, step = _different(amounts), _step_of(sample, target)
+            rows, step = _different(amounts), step_of(sample, target)
             if len(rows) >= least:
                 names = [name for name in sample.number_columns if name != target]
                 operands = np.array([sample.amounts[name][rows] for name in names]).reshape(len(names), len(rows))
@@ -135,7 +146,7 @@ class Probe:
         return [self.names[place] for place in np.flatnonzero(enough & ~np.any(are_far, axis=1)).tolist()]
 
 
-def _step_of(sample: LawSample, name: str) -> float:
+def step_of(sample: LawSample, name: str) -> float:
     """Step of a column of numbers, in what they mean; 0 where there is none."""
     column, unit = sample.columns[name], Unit.of(sample.columns[name])
     assert isinstance(column, NumericColumn) and unit is not None
@@ -144,7 +155,18 @@ def _step_of(sample: LawSample, name: str) -> float:
 
 def _tolerances(amounts: Floats, step: float) -> Floats:
     """How far amounts may be from what is computed: half a step, or the noise of numbers without a step."""
-    return np.full(len(amounts), HALF * step) if step else _noise(amounts) * np.maximum(np.abs(amounts), 1)
+    noise = np.full(len(amounts), HALF * step) if step else _noise(amounts) * np.maximum(np.abs(amounts), 1)
+    return np.maximum(noise, _half_digits(amounts))
+
+
+def _half_digits(numbers: Floats) -> Floats:
+    """Half of the last of seven digits of numbers that have no more, such as 10.38022 beside 9.277999; 0 of others."""
+    xp = namespace_of(numbers)
+    with np.errstate(all="ignore"):  # of zeros
+        units = 10.0 ** (xp.floor(xp.log10(xp.abs(numbers))) + 1 - DIGITS)
+        places = numbers / units
+        half: Floats = xp.where(xp.abs(places - xp.rint(places)) < NEAR_STEP, HALF * units, 0.0)
+    return half
 
 
 def _noise(numbers: Floats) -> Floats:
