@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.columns import NumericColumn
+from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.laws.codes import Columns, rounded_to_steps
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.line import Line
 from gpuvgm.synthesis.laws.sample import LawSample
 from gpuvgm.synthesis.laws.texts import equations
-from gpuvgm.synthesis.laws.unary import Probe, Unary
+from gpuvgm.synthesis.laws.unary import Probe, Unary, half_digits
 
 LEAST_NUMBERS = 3  # different ones of a target: zeros and ones are also squares and roots
 
@@ -76,7 +76,9 @@ class Function(Unary):
         """Yield functions, and lines of which it is clear which column is computed from the other."""
         for law in cls._candidates(sample):
             if law.is_evident(sample):
-                yield law.evident_forms(sample)
+                forms = law.evident_forms(sample)
+                forms.sort(key=lambda form: form.rank(sample))
+                yield forms
         yield from Line.one_way(sample)
 
     @classmethod
@@ -118,6 +120,14 @@ class Function(Unary):
         step = column.codec.plain.spacing * float(target.factor) or 1.0
         amounts = _results(self._formula, unit.amounts(sides[0]), step)
         return amounts / float(target.factor) - target.base + 0.0
+
+    def _tolerance(
+        self, target: FittedColumn, numbers: Floats, expected: Floats, sides: Sequence[Floats]
+    ) -> Floats | float:
+        """By how much numbers of the target may be off; those of seven digits by half of the last one."""
+        tolerance = super()._tolerance(target, numbers, expected, sides)
+        of_digits: Floats = namespace_of(numbers).maximum(tolerance, half_digits(numbers))
+        return of_digits
 
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """A logarithm near 0 is off by as much as one near 1."""

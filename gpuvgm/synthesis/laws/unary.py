@@ -49,20 +49,19 @@ class Unary(Equation):
     def _decides(self, sample: LawSample) -> bool:
         """Whether no rows with the same operand have different targets, as where half a step is rounded either way."""
         operand, target = (sample.amounts[name] for name in self.names)
-        order = np.lexsort((target, operand))
+        order, step = np.argsort(operand), step_of(sample, self.target)
         is_same = np.diff(operand[order]) == 0
-        moves = np.diff(target[order])[is_same]
-        step = step_of(sample, self.target)
+        moves = np.abs(np.diff(target[order])[is_same])
         return step == 0 or not np.any(moves > HALF * step)
 
     def evident_forms(self, sample: LawSample) -> list[Self]:
-        """The law and its other form, if that one is evident, too; the best form first."""
+        """The law, which is evident, and its other form, if that one is, too."""
         columns = sample.columns
         forms = [self]
         for form in self.forms:
             if form != self and isinstance(columns[form.target], NumericColumn) and form.is_evident(sample):
                 forms.append(form)
-        return sorted(forms, key=lambda form: form.rank(sample))
+        return forms
 
     def rank(self, sample: LawSample) -> tuple[tuple[bool, bool], int]:
         """Rank of a form; the lowest is the best."""
@@ -77,16 +76,17 @@ class Unary(Equation):
         return is_missing_apart, not self.is_of_coarser(sample)
 
     def is_of_coarser(self, sample: LawSample) -> bool:
-        """Whether the target moves by a step at least where the operand does."""
+        """Whether the target mostly moves by a step at least where the operand does."""
         operand, target = (sample.columns[name] for name in self.names)
         assert isinstance(target, NumericColumn)
         spacing = target.codec.plain.spacing
         if not isinstance(operand, NumericColumn) or not spacing:
             return True
-        numbers = numbers_in(operand, sample.few_rows(self.operands[0]))[:COMPARED]
+        numbers = numbers_in(operand, sample.few_rows(self.operands[0]))
+        numbers = numbers[~np.isnan(numbers)][:COMPARED]
         before, after = (self.amounts(sample.columns, [numbers + step]) for step in (0, operand.codec.plain.spacing))
         moves = np.abs(after - before)
-        return bool(np.median(moves[~np.isnan(moves)]) > (1 - NOISE) * spacing)
+        return bool(2 * np.count_nonzero(moves > (1 - NOISE) * spacing) > np.count_nonzero(~np.isnan(moves)))
 
     def _tolerance(
         self, target: FittedColumn, numbers: Floats, expected: Floats, sides: Sequence[Floats]
@@ -96,8 +96,7 @@ class Unary(Equation):
         tolerance = super()._tolerance(target, numbers, expected, sides)
         if not target.codec.plain.spacing:
             tolerance = _noise(numbers) * self._largest(expected, sides)
-        of_digits: Floats = namespace_of(numbers).maximum(tolerance, _half_digits(numbers))
-        return of_digits
+        return tolerance
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +155,10 @@ def step_of(sample: LawSample, name: str) -> float:
 def _tolerances(amounts: Floats, step: float) -> Floats:
     """How far amounts may be from what is computed: half a step, or the noise of numbers without a step."""
     noise = np.full(len(amounts), HALF * step) if step else _noise(amounts) * np.maximum(np.abs(amounts), 1)
-    return np.maximum(noise, _half_digits(amounts))
+    return np.maximum(noise, half_digits(amounts))
 
 
-def _half_digits(numbers: Floats) -> Floats:
+def half_digits(numbers: Floats) -> Floats:
     """Half of the last of seven digits of numbers that have no more, such as 10.38022 beside 9.277999; 0 of others."""
     xp = namespace_of(numbers)
     with np.errstate(all="ignore"):  # of zeros
