@@ -18,6 +18,7 @@ from gpuvgm.synthesis.drawing import replaced_rows
 MISSING = np.inf  # code of a missing value
 NO_CATEGORY = -1.0  # code of a number that is no category of its column
 MOST_PLACES = 9  # decimal places of categories that are numbers
+NEAR_STEP = 1e-6  # of a step, by which numbers that lie on steps may be off
 Columns = Mapping[str, FittedColumn]
 Mask = NDArray[np.bool_]
 Reader = Callable[[FittedColumn, Any], Floats]
@@ -109,6 +110,14 @@ def values_of_codes(column: FittedColumn, numbers: Floats) -> Any:
         return column.category_values()(np.maximum(np.nan_to_num(numbers), 0).astype(np.int64))
     assert isinstance(column, NumericColumn)
     return column.codec.plain.decode(np.where(np.isinf(numbers), np.nan, numbers))
+
+
+def rounded_to_steps(numbers: Floats, step: float, rounded: Callable[[Floats], Floats]) -> Floats:
+    """Numbers rounded to multiples of a step in a way of their own, such as down; those near a multiple to this one."""
+    steps = numbers / step
+    nearest = np.rint(steps)
+    multiples: Floats = namespace_of(steps).where(np.abs(steps - nearest) < NEAR_STEP, nearest, rounded(steps)) * step
+    return multiples
 
 
 def choose(mask: Mask, values: Any, alternatives: Any) -> Any:

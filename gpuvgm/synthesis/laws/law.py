@@ -20,8 +20,8 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.errors import InputError
-from gpuvgm.rules import whole
+from gpuvgm.errors import InputError, listed
+from gpuvgm.rules import finite, shown, whole
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Rows, Span
 from gpuvgm.synthesis.drawing import replaced_rows
@@ -72,10 +72,12 @@ class Law(ABC):
     keys, values : tuple of float
         Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`. Of
         several operands the codes of each combination follow each other, and the combinations ascend.
+    function : str
+        Of a law of one operand: the name of its function.
+    factor, shift : float
+        Of a law with a factor of its own, or a constant: these numbers.
     breaches : int
         Rows that break it.
-    shift : float
-        Of a law with a constant: the number.
     apart : int
         Rows where the target is missing and the operands are not, or the other way round.
     """
@@ -86,7 +88,9 @@ class Law(ABC):
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
-    shift: float = 0.0
+    function: str = ""
+    factor: Annotated[float, finite] = 1.0
+    shift: Annotated[float, finite] = 0.0
     breaches: int = 0
     apart: int = 0
 
@@ -98,6 +102,8 @@ class Law(ABC):
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
     has_factor: ClassVar[bool] = False
     has_shift: ClassVar[bool] = False
+    has_line: ClassVar[bool] = False  # so that it has a factor of its own
+    functions: ClassVar[Collection[str]] = ("",)  # which it may have
     has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
 
     @classmethod
@@ -257,6 +263,8 @@ class Law(ABC):
 
     def check(self, columns: Columns) -> None:
         """Raise ValueError where a law from a file is not one of these columns."""
+        if self.function not in self.functions:
+            raise ValueError(f"a law of {listed(self.names)} has an unknown function, {shown(self.function)}")
         names = self.names
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):
             raise ValueError(f'the law "{self}" is not of modelled columns')
@@ -264,13 +272,9 @@ class Law(ABC):
             raise ValueError(f'the law "{self}" has other parts than such laws')
         if self.power and not self.has_factor:
             raise ValueError(f'the law "{self}" has a factor, but is no product')
-<<<<<<< HEAD
-        if self.shift and not self.has_shift:
-            raise ValueError(f'the law "{self}" has a constant, which such laws have not')
-        if bool(self.keys) != self.has_table or list(self.keys) != sorted({*self.keys}):
-=======
+        if (self.factor != 1 and not self.has_line) or (self.shift and not self.has_shift):
+            raise ValueError(f'the law "{self}" has a factor or a shift, which such laws have not')
         if bool(self.keys) != self.has_table or self._codes_of_keys != sorted({*self._codes_of_keys}):
->>>>>>> pairs
             raise ValueError(f'the numbers of "{self}" do not ascend')
         self.check_kinds(columns)
 

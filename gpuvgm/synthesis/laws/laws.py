@@ -11,7 +11,9 @@ from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.records import read_as
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.days import Days
+from gpuvgm.synthesis.laws.function import Function
 from gpuvgm.synthesis.laws.law import Law
+from gpuvgm.synthesis.laws.line import Line
 from gpuvgm.synthesis.laws.lookup import Lookup
 from gpuvgm.synthesis.laws.order import Order
 from gpuvgm.synthesis.laws.pairs import PairLookup
@@ -30,6 +32,8 @@ LAWS: tuple[type[Law], ...] = (
     Product,
     Increase,
     Decrease,
+    Line,
+    Function,
     Equality,
     Order,
     PairLookup,

@@ -150,16 +150,18 @@ class Equation(NumericLaw):
         xp = namespace_of(numbers)
         is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
         apart = is_missing != has_no_left_side
-        broken = xp.abs(numbers - expected) > self._tolerance(columns, expected, sides)
+        broken = xp.abs(numbers - expected) > self._tolerance(columns, numbers, expected, sides)
         is_certain = ~is_missing | (is_missing & has_no_left_side & (self.apart == 0))
         return Outcome(broken, apart, ~apart & ~broken & is_certain)
 
     def _codes(self, columns: Columns, numbers: Floats, sides: Sequence[Floats]) -> Floats:
         """The nearest category, where the target has categories."""
-        return codes_of_numbers(columns[self.target], numbers, self._tolerance(columns, numbers, sides))
+        return codes_of_numbers(columns[self.target], numbers, self._tolerance(columns, numbers, numbers, sides))
 
-    def _tolerance(self, columns: Columns, expected: Floats, sides: Sequence[Floats]) -> Floats | float:
-        """By how much numbers of the target may be off."""
+    def _tolerance(
+        self, columns: Columns, numbers: Floats, expected: Floats, sides: Sequence[Floats]
+    ) -> Floats | float:
+        """By how much numbers of the target may be off what is expected of them."""
         spacing = spacing_of(columns[self.target])
         return HALF * spacing if spacing else NOISE * self._largest(expected, sides)
 

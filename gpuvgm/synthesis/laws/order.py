@@ -11,12 +11,20 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Rows
-from gpuvgm.synthesis.laws.codes import Columns, Mask, choose, numbers_in, read_columns, values_of_codes
+from gpuvgm.synthesis.laws.codes import (
+    NEAR_STEP,
+    Columns,
+    Mask,
+    choose,
+    numbers_in,
+    read_columns,
+    rounded_to_steps,
+    values_of_codes,
+)
 from gpuvgm.synthesis.laws.law import Law, Outcome
 from gpuvgm.synthesis.laws.numeric import NumericLaw
 from gpuvgm.synthesis.laws.sample import NOISE, LawSample
 
-NEAR_STEP = 1e-6  # of a step, by which numbers in order may be off
 ROUNDED = 2.0**-51  # of a number of steps, by which it may be off
 
 
@@ -96,9 +104,7 @@ class Order(NumericLaw):
         assert isinstance(target, NumericColumn)
         numbers = self.amounts(columns, [numbers_in(columns[name], values)])
         if step := target.codec.plain.spacing:
-            steps = numbers / step
-            nearest = np.rint(steps)
-            numbers = np.where(np.abs(steps - nearest) < NEAR_STEP, nearest, rounded(steps)) * step
+            numbers = rounded_to_steps(numbers, step, rounded)
         return values_of_codes(target, numbers)
 
 

@@ -35,8 +35,11 @@ class Equality(Equation):
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
-        """Yield equal columns."""
-        return (cls((left,), right) for left, right, _ in equations(text, names))
+        """Yield equal columns. To the target's step these are the same as rounded ones: round(a) = b."""
+        for left, right, _ in equations(text, names):
+            yield cls((left,), right)
+            if left.startswith("round(") and left.endswith(")"):
+                yield cls((left.removeprefix("round(").removesuffix(")").strip(),), right)
 
     @classmethod
     def candidates(cls, sample: LawSample) -> Iterator[Equality]:

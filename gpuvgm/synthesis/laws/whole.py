@@ -76,7 +76,7 @@ class Whole(Equation):
         """Whether all columns are plain numbers."""
         return super().fits(sorts) and sorts[0] == NUMBER
 
-    def _tolerance(self, columns: Columns, expected: Floats, sides: Sequence[Floats]) -> float:
+    def _tolerance(self, columns: Columns, numbers: Floats, expected: Floats, sides: Sequence[Floats]) -> float:
         """By how much the target may be off, as each part is rounded."""
         factor = float(self._units(columns)[-1].factor)
         return (self._rounding(columns) + NOISE * abs(self.shift)) / factor
