@@ -75,9 +75,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
         laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
         columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten) and
-        ``"a = b"``, whose right side is computed, to its step; ``"a <= b"``; and ``"a -> b"``, where each value of a
-        has one of b, which is looked up for values that five rows and more have. ``"not a <= b"`` forbids one. A text
-        may hold several, between semicolons.
+        ``"a = b"``, whose right side is computed, to its step; ``"a <= b"``; ``"a -> b"``, where each value of a has
+        one of b, which is looked up for values that five rows and more have; and ``"a, b -> c"``, where each
+        combination of two values has one of c. ``"not a <= b"`` forbids one. A text may hold several, between
+        semicolons.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional

@@ -24,8 +24,8 @@ LAWS: tuple[type[Law], ...] = (
     Difference,
     Product,
     Equality,
-    Order,
     PairLookup,
+    Order,
     Lookup,
 )
 

@@ -24,6 +24,7 @@ PROBED = 24  # rows that a law is tried on first
 MOST_COLUMNS = 64  # of numbers, among which sums and products are looked for
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 NOISE = 1e-9  # of a number without a step, by which it may be
+NOBODY = Persons()
 
 
 @dataclass(frozen=True)  # no slots: numbers are cached
@@ -37,11 +38,13 @@ class LawSample:
     rows : callable
         Gives the rows of a column.
     persons : Persons
-        Whose the rows are.
+        Whose the rows are by numbers of orders alone.
     dependence : Dependence
         Which columns may depend on which, and which come first.
     engine : Engine
         Compute engine.
+    owners : Persons
+        Whose the rows are by all keys.
     """
 
     columns: Columns
@@ -49,6 +52,7 @@ class LawSample:
     persons: Persons
     dependence: Dependence
     engine: Engine
+    owners: Persons = NOBODY
 
     @cached_property
     def codes(self) -> dict[str, Floats]:
