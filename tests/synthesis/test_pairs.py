@@ -92,6 +92,14 @@ def fitted(routes: pd.DataFrame) -> gpuvgm.TableSynthesizer:
     return gpuvgm.TableSynthesizer().fit(routes)
 
 
+@pytest.fixture(scope="module")
+def fitted_distances(routes: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    """A synthesizer whose distances are to have conditions."""
+    fitted = gpuvgm.TableSynthesizer(conditions_on=["distance"]).fit(routes)
+    assert _texts(fitted) == [ROUTES]
+    return fitted
+
+
 def _assert_kept(rows: pd.DataFrame, table: pd.DataFrame, law: str, least: float = 0.5) -> None:
     """All rows with a combination that five rows have keep the law, and a good share has such a combination."""
     values, decided = _of_usual(rows, table, law)
@@ -196,17 +204,18 @@ def test_evidence_is_what_one_column_does_not_tell() -> None:
         {"haul": "long", "delay": (0, 20)},
     ],
 )
-@pytest.mark.parametrize("first", [(), ("distance",)])
-def test_conditions_and_the_law_hold_together(condition: dict[str, Any], first: Any, routes: pd.DataFrame) -> None:
-    fitted = gpuvgm.TableSynthesizer(conditions_on=first).fit(routes)
-    assert _texts(fitted) == [ROUTES]
-    rows = fitted.sample(600, conditions=condition)
-    _assert_kept(rows, routes, ROUTES, 0.3)
-    for name, asked in condition.items():
-        values = rows[name]
-        assert (values.between(*asked) if isinstance(asked, tuple) else values.isin(np.atleast_1d(asked))).all()
-    parts = [fitted.sample(9, conditions=condition), fitted.sample(591, first_row=9, conditions=condition)]
-    assert pd.concat(parts, ignore_index=True).equals(rows)
+def test_conditions_and_the_law_hold_together(
+    condition: dict[str, Any], routes: pd.DataFrame, fitted: Any, fitted_distances: Any
+) -> None:
+    """Whether the target was to have conditions or not."""
+    for model in (fitted, fitted_distances):
+        rows = model.sample(600, conditions=condition)
+        _assert_kept(rows, routes, ROUTES, 0.3)
+        for name, asked in condition.items():
+            values = rows[name]
+            assert (values.between(*asked) if isinstance(asked, tuple) else values.isin(np.atleast_1d(asked))).all()
+        parts = [model.sample(9, conditions=condition), model.sample(591, first_row=9, conditions=condition)]
+        assert pd.concat(parts, ignore_index=True).equals(rows)
 
 
 def test_densities(routes: pd.DataFrame, fitted: Any) -> None:
@@ -259,6 +268,18 @@ def test_rare_combinations_are_not_in_the_table(routes: pd.DataFrame, fitted: An
     (law,) = fitted.laws_
     rows = routes[routes["distance"].notna()].groupby(["origin", "dest"], dropna=False).size()
     assert len(law.values) == (rows >= 5).sum() > 100 and len(law.keys) == 2 * len(law.values)
+
+
+def test_what_few_customers_buy_is_not_in_the_table() -> None:
+    """In however many rows; and rows of one customer are no evidence of what goes with an article and a month."""
+    random, table = np.random.default_rng(0), _shop(6000)
+    customer = random.integers(0, 300, len(table))
+    table.loc[:29, ["article", "month", "price"]], customer[:30] = ["A60", 1, 12.34], 7
+    table = table.assign(customer=[f"user{number}@mail{number % 7}.com" for number in customer])
+    fitted = gpuvgm.TableSynthesizer(laws=["auto", "article, month -> price"]).fit(table.drop(columns=["net", "paid"]))
+    (law,) = fitted.laws_
+    article = fitted.transformer_.model_.by_name["article"].categories.index("A60")
+    assert article not in law.keys[::2] and len({*law.keys[::2]}) == 60
 
 
 @pytest.mark.parametrize("text", [ROUTES, "dest, origin -> distance", "distance <- origin, dest"])

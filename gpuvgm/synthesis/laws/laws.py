@@ -35,8 +35,8 @@ LAWS: tuple[type[Law], ...] = (
     Line,
     Function,
     Equality,
-    Order,
     PairLookup,
+    Order,
     Lookup,
 )
 

@@ -14,6 +14,7 @@ from gpuvgm.columns import NumericColumn
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.laws.codes import Columns, numbers_in, read_columns
 from gpuvgm.synthesis.laws.law import Law
+from gpuvgm.synthesis.laws.numeric import step_of
 from gpuvgm.synthesis.laws.sample import HALF, NOISE, LawSample
 from gpuvgm.synthesis.laws.texts import equations
 from gpuvgm.synthesis.laws.unary import SHORT_NOISE, Probe, Unary, have_32_bits
@@ -157,7 +158,7 @@ class Line(Unary):
 
     def is_on_steps(self, columns: Columns) -> bool:
         """Whether the line takes steps of the operand to steps of the target."""
-        operand, target = (self._step(columns[name]) for name in self.names)
+        operand, target = (step_of(columns[name]) for name in self.names)
         if not target:
             return super().is_on_steps(columns)
         slope, intercept = map(float, self.line)

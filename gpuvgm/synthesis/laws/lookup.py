@@ -75,6 +75,11 @@ class Lookup(Law):
             return None
         return cls((name,), target)._with_table(keys, codes)
 
+    @classmethod
+    def persons(cls, sample: LawSample) -> Persons:
+        """Persons of a sample's rows, of whom several have what the table has."""
+        return sample.persons
+
     def learnt(self, sample: LawSample) -> Lookup:
         """The lookup with the values of a sample that enough persons have.
 
@@ -83,11 +88,12 @@ class Lookup(Law):
         InputError
             Where there is none.
         """
-        keys = reduce(Keys.beside, (Keys.of(sample.codes[name], sample.persons) for name in self.operands))
+        persons = self.persons(sample)
+        keys = reduce(Keys.beside, (Keys.of(sample.codes[name], persons) for name in self.operands))
         law = self._with_table(keys, sample.codes[self.target])
         if not law.keys:
             operands = " and ".join(f'"{name}"' for name in self.operands)
-            whose = " that are not of fewer keys" if sample.persons.keys else ""
+            whose = " that are not of fewer keys" if persons.keys else ""
             raise InputError(f'laws: "{self}": no value of {operands} has {LISTED_ROWS} rows of the sample{whose}')
         return law
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Rows
+from gpuvgm.synthesis.bins import Persons, Rows
 from gpuvgm.synthesis.laws.codes import Columns, Mask, codes_of, read_columns
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.lookup import MOST_KEYS, PROBED_KEYS, Keys, Lookup, sides
@@ -19,9 +19,7 @@ from gpuvgm.synthesis.laws.sample import FEW_ROWS, LawSample
 
 PROBED_PAIRS = 2000  # rows that pairs of columns are tried on
 MOST_DECIDERS = 32  # columns, of which each two are tried
-MOST_DIFFERENT = (
-    0.65  # of the probed rows that have values of their own: 2,000 values, equally frequent, are in so many
-)
+MOST_DIFFERENT = 0.65  # of these rows, with different values of a column: so many have 2,000 that are equally frequent
 LEAST_EVIDENCE = 20.0  # nats, beyond the logarithm of how many laws are tried
 LEAST_COMBINATIONS = 8  # that come back: of all evidence that is needed a combination counts as this part at most
 
@@ -40,24 +38,20 @@ class PairLookup(Lookup):
 
         Numbers decide categories only where these do not decide them, because new numbers may be drawn.
         """
-        search = _PairSearch(sample)
-        lookups = [law for operands, target in search.probable() if (law := cls._evident(operands, target, search))]
+        probe = _Probe(sample)
+        probable = [*probe.pairs()]
+        names = {name for operands, _ in probable for name in operands}
+        keys = {name: Keys.of(sample.codes[name], cls.persons(sample)) for name in names}
+        least, lookups = LEAST_EVIDENCE + np.log(max(probe.tried, 1)), list[PairLookup]()
+        for (first, second), targets in probable:
+            pair = _Pair(sample, (first, second), (keys[first], keys[second]))
+            lookups += (pair.lookup(target) for target in targets if pair.decides(target, least))
 
         def rank(law: PairLookup) -> tuple[bool, int, int]:
             *are_operands, is_target = (isinstance(sample.columns[name], CategoricalColumn) for name in law.names)
             return is_target and not all(are_operands), -sample.order.index(law.target), len(law.values)
 
-        return ([law] for law in sorted(lookups, key=rank))
-
-    @classmethod
-    def _evident(cls, operands: tuple[str, str], target: str, search: _PairSearch) -> PairLookup | None:
-        """The lookup of a target by two columns, if all rows keep it and are evidence of it."""
-        codes, keys = search.sample.codes[target], search.keys(operands)
-        may_be = len(keys.distinct) <= MOST_KEYS and search.has_usual_numbers(operands)
-        if not may_be or not keys.decide(codes) or not search.is_evident(operands, target):
-            return None
-        law = cls(operands, target)._with_table(keys, codes)
-        return law if law.keys else None
+        return ([law] for law in sorted(lookups, key=rank) if law.keys)
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -68,6 +62,11 @@ class PairLookup(Lookup):
             for place in range(1, len(parts)):
                 operands = (",".join(parts[:place]).strip(), ",".join(parts[place:]).strip())
                 yield cls(tuple(sorted(operands, key=lambda name: places.get(name, -1))), right)
+
+    @classmethod
+    def persons(cls, sample: LawSample) -> Persons:
+        """Persons by all keys: two values together tell who it is where each alone does not."""
+        return sample.owners
 
     @property
     def text(self) -> str:
@@ -112,7 +111,8 @@ class Agreement:
         _, first_rows, rows = np.unique(combined, return_index=True, return_counts=True)
         everything = np.zeros_like(self.target)
         shares = [self._share(values, first_rows, rows) for values in (self.first, self.second, everything)]
-        return (rows - 1) * -np.log(np.max(shares, axis=0))
+        evidence: Floats = (rows - 1) * -np.log(np.max(shares, axis=0))
+        return evidence
 
     def _share(self, values: Ints, first_rows: Ints, rows: Ints) -> Floats:
         """Share of the target's value of each combination among the rows with the same value of a column."""
@@ -123,26 +123,79 @@ class Agreement:
         return share
 
 
-@dataclass(frozen=True)  # no slots: probes are cached
-class _PairSearch:
-    """Looks for pairs of columns that decide others.
+@dataclass(frozen=True)  # no slots: keys are cached
+class _Pair:
+    """Two columns that may decide others.
 
     Parameters
     ----------
     sample : LawSample
         The rows.
+    operands : (str, str)
+        The columns.
+    keys_of_operands : (Keys, Keys)
+        Keys of each of them.
+    """
+
+    sample: LawSample
+    operands: tuple[str, str]
+    keys_of_operands: tuple[Keys, Keys]
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Their combinations."""
+        return reduce(Keys.beside, self.keys_of_operands)
+
+    @cached_property
+    def _may_be_listed(self) -> bool:
+        """Whether combinations are not too many, and most rows have usual numbers in the columns that hold numbers."""
+        columns = [self.sample.columns[name] for name in self.operands]
+        of_columns = zip(columns, self.keys_of_operands, strict=True)
+        of_numbers = [keys for column, keys in of_columns if not isinstance(column, CategoricalColumn)]
+        return len(self.keys.distinct) <= MOST_KEYS and (not of_numbers or reduce(Keys.beside, of_numbers).are_usual)
+
+    def decides(self, target: str, least: float) -> bool:
+        """Whether the columns decide another one in all rows, of which few have so much evidence in nats."""
+        codes = self.sample.codes[target]
+        if not self._may_be_listed or not self.keys.decide(codes):
+            return False
+        rows = self.sample.shuffled[:FEW_ROWS]
+        rows = rows[np.isfinite(codes[rows])]
+        rows = rows[_first_of_persons(self.keys.at(rows))]
+        first, second = (keys.of_rows[rows] for keys in self.keys_of_operands)
+        evidence = Agreement(first, second, np.unique(codes[rows], return_inverse=True)[1]).evidence()
+        return bool(np.sum(np.minimum(evidence, least / LEAST_COMBINATIONS)) >= least)
+
+    def lookup(self, target: str) -> PairLookup:
+        """The lookup of another column, with its table."""
+        return PairLookup(self.operands, target)._with_table(self.keys, self.sample.codes[target])
+
+
+def _first_of_persons(keys: Keys) -> Mask:
+    """Rows of which no row before has the same key and is of the same person: that is no evidence of its own."""
+    is_first = np.ones(len(keys.of_rows), np.bool_)
+    for hashes in keys.persons.keys:
+        numbers, of_rows = np.unique(hashes, return_inverse=True)
+        first_rows = np.unique(keys.of_rows * len(numbers) + of_rows, return_index=True)[1]
+        is_first &= np.isin(np.arange(len(hashes)), first_rows) | (hashes == 0)
+    return is_first
+
+
+@dataclass(frozen=True)  # no slots: codes are cached
+class _Probe:
+    """Few rows, on which all pairs of columns are tried.
+
+    Parameters
+    ----------
+    sample : LawSample
+        All rows.
     """
 
     sample: LawSample
 
     @cached_property
-    def names(self) -> list[str]:
-        """All columns."""
-        return [*self.sample.columns]
-
-    @cached_property
-    def _probe(self) -> tuple[Ints, Ints]:
-        """Keys of few rows, and their values as a target, -1 for missing numbers; of shape (rows, columns)."""
+    def _codes(self) -> tuple[Ints, Ints]:
+        """Keys of the rows, and their values as a target, -1 for missing numbers; of shape (rows, columns)."""
         rows, keys, values = self.sample.shuffled[:PROBED_PAIRS], list[Ints](), list[Ints]()
         for codes in self.sample.codes.values():
             keys.append(np.unique(codes[rows], return_inverse=True)[1].astype(np.int32))
@@ -150,80 +203,47 @@ class _PairSearch:
         return np.stack(keys, axis=1), np.stack(values, axis=1)
 
     @cached_property
-    def deciders(self) -> list[int]:
-        """Places of columns whose values come back, which may decide others: categories first, those of most values."""
-        sizes = self._probe[0].max(axis=0, initial=0) + 1
-        most = MOST_DIFFERENT * len(self._probe[0])
-        are_numbers = [not isinstance(column, CategoricalColumn) for column in self.sample.columns.values()]
-        places = np.flatnonzero((sizes > 1) & (sizes <= most)).tolist()
-        return sorted(sorted(places, key=lambda place: (are_numbers[place], -sizes[place]))[:MOST_DECIDERS])
+    def _deciders(self) -> dict[int, Mask]:
+        """Columns whose values come back, by place, and which columns each of them decides alone.
 
-    @cached_property
-    def _alone(self) -> dict[int, Mask]:
-        """By decider, which columns it decides alone in few rows."""
-        keys, values = self._probe
-        return {place: _agreeing(keys[:, place], values) for place in self.deciders}
+        Of more than may be tried, categories come first, and columns of many values.
+        """
+        keys, values = self._codes
+        sizes = keys.max(axis=0, initial=0) + 1
+        are_numbers = [not isinstance(column, CategoricalColumn) for column in self.sample.columns.values()]
+        places = np.flatnonzero((sizes > 1) & (sizes <= MOST_DIFFERENT * len(keys))).tolist()
+        chosen = sorted(places, key=lambda place: (are_numbers[place], -sizes[place]))[:MOST_DECIDERS]
+        return {place: _agree(keys[:, place], values) for place in sorted(chosen)}
 
     def _undecided(self) -> Iterator[tuple[int, int, Mask]]:
-        """Yield pairs of columns, none of which decides the other, and which columns neither of them decides."""
-        for first, second in combinations(self.deciders, 2):
-            decided = self._alone[first] | self._alone[second]
-            if not self._alone[first][second] and not self._alone[second][first]:
-                decided[[first, second]] = True
-                yield first, second, ~decided
+        """Yield two columns, neither of which decides the other, and which columns neither of them decides."""
+        for (first, by_first), (second, by_second) in combinations(self._deciders.items(), 2):
+            if not by_first[second] and not by_second[first]:
+                targets = ~(by_first | by_second)
+                targets[[first, second]] = False
+                yield first, second, targets
 
-    @cached_property
+    @property
     def tried(self) -> int:
         """How many laws are tried."""
         return sum(int(np.count_nonzero(targets)) for *_, targets in self._undecided())
 
-    def probable(self) -> Iterator[tuple[tuple[str, str], str]]:
-        """Yield pairs of columns, and targets that they decide in few rows."""
-        keys, values = self._probe
+    def pairs(self) -> Iterator[tuple[tuple[str, str], list[str]]]:
+        """Yield two columns, and those that they may decide together."""
+        names, (keys, values) = [*self.sample.columns], self._codes
         for first, second, targets in self._undecided():
             combined = keys[:, first] * (keys[:, second].max() + 1) + keys[:, second]
             for rows in (PROBED_KEYS, PROBED_PAIRS):
                 if targets.any():
-                    targets[targets] = _agreeing(combined[:rows], values[:rows, targets])
-            if targets.any() and np.count_nonzero(np.bincount(combined) > 1) >= LEAST_COMBINATIONS:
-                operands = self.names[first], self.names[second]
-                yield from ((operands, self.names[place]) for place in np.flatnonzero(targets))
-
-    def keys(self, operands: tuple[str, str]) -> Keys:
-        """Combinations of two columns in all rows."""
-        first, second = (self._keys(name) for name in operands)
-        return first.beside(second)
-
-    def has_usual_numbers(self, operands: tuple[str, str]) -> bool:
-        """Whether most rows have usual values, or combinations of them, of the operands that hold numbers."""
-        columns = self.sample.columns
-        of_numbers = [self._keys(name) for name in operands if not isinstance(columns[name], CategoricalColumn)]
-        return not of_numbers or reduce(Keys.beside, of_numbers).are_usual
-
-    @cached_property
-    def _keys_by_name(self) -> dict[str, Keys]:
-        return {}
-
-    def _keys(self, name: str) -> Keys:
-        if name not in self._keys_by_name:
-            self._keys_by_name[name] = Keys.of(self.sample.codes[name], self.sample.persons)
-        return self._keys_by_name[name]
-
-    def is_evident(self, operands: tuple[str, str], target: str) -> bool:
-        """Whether few rows agree far more than they would if one of the columns alone decided the target."""
-        rows = self.sample.shuffled[:FEW_ROWS]
-        codes = self.sample.codes[target][rows]
-        rows, present = rows[np.isfinite(codes)], codes[np.isfinite(codes)]
-        first, second = (self._keys(name).of_rows[rows] for name in operands)
-        evidence = Agreement(first, second, np.unique(present, return_inverse=True)[1]).evidence()
-        least = LEAST_EVIDENCE + np.log(self.tried)
-        return bool(np.sum(np.minimum(evidence, least / LEAST_COMBINATIONS)) >= least)
+                    targets[targets] = _agree(combined[:rows], values[:rows, targets])
+            if targets.any() and np.count_nonzero(np.unique(combined, return_counts=True)[1] > 1) >= LEAST_COMBINATIONS:
+                yield (names[first], names[second]), [names[place] for place in np.flatnonzero(targets)]
 
 
-def _agreeing(keys: Ints, values: Ints) -> Mask:
+def _agree(keys: Ints, values: Ints) -> Mask:
     """Which columns, whose values have shape (rows, columns), have the same value in neighbouring rows of a key."""
     order = np.argsort(keys, kind="stable")
     same = np.flatnonzero(np.diff(keys[order]) == 0)
     earlier, later = values[order[same]], values[order[same + 1]]
-    agreeing: Mask = ~np.any((earlier != later) & (earlier >= 0) & (later >= 0), axis=0)
-    return agreeing
+    agree: Mask = ~np.any((earlier != later) & (earlier >= 0) & (later >= 0), axis=0)
+    return agree

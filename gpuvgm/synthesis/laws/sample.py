@@ -26,6 +26,7 @@ HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 LEAST_TELLING = 6  # of these few rows, with a product that is not zero
 MOST_PRODUCTS = 1 << 20  # that are compared at a time
 NOISE = 1e-9  # of a number without a step, by which it may be
+NOBODY = Persons()
 
 
 @dataclass(frozen=True)  # no slots: numbers are cached
@@ -39,11 +40,13 @@ class LawSample:
     rows : callable
         Gives the rows of a column.
     persons : Persons
-        Whose the rows are.
+        Whose the rows are by numbers of orders alone.
     dependence : Dependence
         Which columns may depend on which, and which come first.
     engine : Engine
         Compute engine.
+    owners : Persons
+        Whose the rows are by all keys.
     """
 
     columns: Columns
@@ -51,6 +54,7 @@ class LawSample:
     persons: Persons
     dependence: Dependence
     engine: Engine
+    owners: Persons = NOBODY
 
     @cached_property
     def codes(self) -> dict[str, Floats]:

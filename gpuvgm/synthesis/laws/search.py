@@ -34,7 +34,9 @@ class LawSearch:
     engine : Engine
         Compute engine.
     persons : Persons
-        Whose the rows are: a value that decides another needs rows of several.
+        Whose the rows are by numbers of orders alone: a value that decides another needs rows of several.
+    owners : Persons
+        Whose they are by all keys: a combination of values needs rows of several.
     """
 
     columns: Columns
@@ -43,11 +45,12 @@ class LawSearch:
     conditioned: Sequence[str]
     engine: Engine
     persons: Persons
+    owners: Persons
 
     @cached_property
     def _sample(self) -> LawSample:
         dependence = replace(self.dependence, first=tuple(self.conditioned))
-        return LawSample(self.columns, self.rows, self.persons, dependence, self.engine)
+        return LawSample(self.columns, self.rows, self.persons, dependence, self.engine, self.owners)
 
     def laws(self, wanted: str | Sequence[str], refuted: Set[str]) -> tuple[Law, ...]:
         """Laws of the rows.

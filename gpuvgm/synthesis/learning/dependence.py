@@ -6,7 +6,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from gpuvgm.columns import TableModel
-from gpuvgm.synthesis.bins import SampledRows
+from gpuvgm.synthesis.bins import Persons, SampledRows
 from gpuvgm.synthesis.counts import Dependence
 from gpuvgm.synthesis.drawing import lacking_keys, levels_of_attributes
 from gpuvgm.synthesis.keys import rows_of_keys
@@ -17,14 +17,21 @@ from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 
 def laws_of(
-    model: TableModel, sample: SampledRows, keys: KeyForms, broken: Set[str], settings: SynthesizerSettings
+    model: TableModel,
+    sample: SampledRows,
+    of_orders: Persons,
+    keys: KeyForms,
+    broken: Set[str],
+    settings: SynthesizerSettings,
 ) -> tuple[Law, ...]:
-    """Laws of a sample of the rows, but for those that further rows break."""
+    """Laws of a sample of the rows, but for those that further rows break; its persons by orders alone come with it."""
     if settings.laws == "off":
         return ()
     columns = {column.name: column for column in model.columns if column.is_encoded}
     dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes))
-    search = LawSearch(columns, sample.rows, dependence, settings.conditions_on, settings.engine, sample.persons)
+    search = LawSearch(
+        columns, sample.rows, dependence, settings.conditions_on, settings.engine, of_orders, sample.persons
+    )
     return search.laws(settings.laws, broken)
 
 
