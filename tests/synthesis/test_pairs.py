@@ -153,9 +153,9 @@ def test_permuted_targets_are_not_decided(routes: pd.DataFrame, fitted: Any) -> 
     whole = {name: column(values) for name, values in routes.items()}
     assert ROUTES in _pairs_of(fitted, whole)
     for seed in range(40):
-        some = routes.sample(200 if seed % 2 else len(routes), random_state=seed)
-        places = np.random.default_rng(seed).permutation(len(some))
-        table = {name: column(values) for name, values in some.items()}
+        part = routes.sample(200 if seed % 2 else len(routes), random_state=seed)
+        places = np.random.default_rng(seed).permutation(len(part))
+        table = {name: column(values) for name, values in part.items()}
         table |= {"distance": table["distance"].take(pa.array(places)), "haul": table["haul"].take(pa.array(places))}
         assert not _pairs_of(fitted, table)
 
@@ -185,11 +185,11 @@ def test_evidence_is_what_one_column_does_not_tell() -> None:
     target = np.random.default_rng(4).integers(0, 4, (6, 5))[first, second]
     expected = []
     for a, b in sorted({*zip(first.tolist(), second.tolist(), strict=True)}):
-        own = (first == a) & (second == b)
-        others = [~own & (first == a), ~own & (second == b), ~own]
-        value = target[own][0]
-        shares = [(np.sum(target[rows] == value) + 1) / (np.sum(rows) + 1) for rows in others]
-        expected.append((own.sum() - 1) * -np.log(max(shares)))
+        repeated = (first == a) & (second == b)
+        beside = [~repeated & (first == a), ~repeated & (second == b), ~repeated]
+        value = target[repeated][0]
+        shares = [(np.sum(target[rows] == value) + 1) / (np.sum(rows) + 1) for rows in beside]
+        expected.append((repeated.sum() - 1) * -np.log(max(shares)))
     assert Agreement(first, second, target).evidence() == pytest.approx(np.array(expected), rel=1e-12)
     assert Agreement(first, second, first).evidence() == pytest.approx(0)
 
