@@ -75,9 +75,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
         laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
         columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten, or a
-        third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent), ``"a = b"``, functions such
-        as ``"log(a) = b"``, ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, other units, as in
-        ``"1.8 * a + 32 = b"``, and ``"days(end) - days(start) = nights"``, whose right side is computed, to its step;
+        third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent), ``"a / b = c"`` (or
+        ``"a / b * 100 = c"``), ``"a = b"``, functions such as ``"log(a) = b"``, ``"a^2 = b"``, ``"abs(a) = b"`` and
+        ``"floor(a) = b"``, other units, as in ``"1.8 * a + 32 = b"``, and ``"days(end) - days(start) = nights"``,
+        whose right side is computed, to its step;
         ``"a + b + c = 100"``, whose last part is; ``"a <= b"``; and ``"a -> b"`` or ``"a, b -> c"``, where each value
         of a, or each two values, have one of the last column, which is looked up for those that five rows and more
         have. What is computed may be written first, too. ``"not a <= b"`` forbids a law. A text may hold several,

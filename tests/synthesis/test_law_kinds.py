@@ -112,6 +112,23 @@ def families(random: np.random.Generator) -> Table:
     return {"adults": adults, "children": children, "income": income, "persons": adults + children}
 
 
+def brewery(random: np.random.Generator) -> Table:
+    """Batches whose costs stand beside the kilograms that they come from: a sum has no other weights for that."""
+    litres, malt, hops = random.integers(900, 9_000, (3, ROWS))
+    malt_cost, hop_cost, energy = _cents(0.62 * malt), _cents(0.025 * hops), _cents(random.lognormal(4, 0.5, ROWS))
+    total = _cents(malt_cost + hop_cost + energy)
+    columns = {"litres": litres, "malt": malt, "malt_cost": malt_cost, "hops": hops, "hop_cost": hop_cost}
+    return columns | {"energy": energy, "total": total, "each": np.round(total / litres, 4)}
+
+
+def league(random: np.random.Generator) -> Table:
+    """Matches won in percent of those played; who has played none has no percentage."""
+    played = random.integers(0, 60, ROWS)
+    won = random.binomial(played, 0.5)
+    share = np.round(100 * won / np.where(played > 0, played, np.nan), 1)
+    return {"club": random.choice(list("abcd"), ROWS), "played": played, "won": won, "share": share}
+
+
 def days_between(table: Any, end: str, start: str) -> Any:
     return (table[end].dt.normalize() - table[start].dt.normalize()).dt.days
 
@@ -131,6 +148,11 @@ LAWS: dict[Callable[[np.random.Generator], Table], dict[str, Holds]] = {
     },
     stays: {"days(departure) - days(arrival) = nights": lambda t: days_between(t, "departure", "arrival") - t.nights},
     rentals: {"days(back) - days(out) = days": lambda t: days_between(t, "back", "out") - t.days},
+    brewery: {
+        "malt_cost + hop_cost + energy = total": lambda t: t.malt_cost + t.hop_cost + t.energy - t.total,
+        "total / litres = each": lambda t: 100 * (t.total / t.litres - t.each),
+    },
+    league: {"won / played * 100 = share": lambda t: (100 * t.won / t.played.where(t.played > 0) - t.share) / 10},
     families: {"persons - children = adults": lambda t: t.adults + t.children - t.persons},
 }
 

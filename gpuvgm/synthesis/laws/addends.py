@@ -13,6 +13,9 @@ from gpuvgm.summary import Floats
 
 LEAST_ADDENDS = 3  # of sums that are found by weights, not by trying all pairs
 NEAR = 0.1  # how far weights are from 1 at most, before the sum is tested
+NONE = 1e-6  # how far they are from 0, of columns that are no addends
+EXACT = 1e-3  # of a target's length, by which a weighted sum is off that equals it but for rounding
+MOST_LEFT_OUT = 16  # columns that share the weights of others, such as prices in another currency
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class LeastSquares:
     def addends(self, target: str, names: Sequence[str], sign: int = 1) -> tuple[str, ...]:
         """Columns with a weight near 1 in the weighted sum of all named columns that is nearest to a target.
 
-        With a sign of -1 it is nearest to what the target lacks of 0.
+        With a sign of -1 it is nearest to what the target lacks of 0. Where the sum equals the target, but with other
+        weights, columns are left out without which it still does: they share the weights of others.
         """
         place, places = self.places[target], [self.places[name] for name in names]
         rows = ~np.isnan(self.numbers[:, place])
@@ -58,10 +62,31 @@ class LeastSquares:
             decomposed: Any = np.linalg.qr(np.nan_to_num(self.numbers[rows]), mode="r")
             self.triangles[rows.tobytes()] = decomposed
         triangle = self.triangles[rows.tobytes()]
+        exact = EXACT * float(np.linalg.norm(triangle[:, place]))
+        weights, distance = self._weights(triangle, place, places, sign)
+        needed = set[int]()
+        for _ in range(min(MOST_LEFT_OUT, len(places) - 1)):
+            off = {addend: abs(weight - 1) for addend, weight in weights.items() if weight > NONE}
+            far = [addend for addend in off if off[addend] >= NEAR and addend not in needed]
+            if not far or distance > exact or len(places) == 1:
+                break
+            farthest = max(far, key=off.__getitem__)
+            remaining = [addend for addend in places if addend != farthest]
+            without = self._weights(triangle, place, remaining, sign)
+            if without[1] > exact:
+                needed.add(farthest)
+            else:
+                places, (weights, distance) = remaining, without
+        return tuple(name for name in names if abs(weights.get(self.places[name], 0.0) - 1) < NEAR)
+
+    def _weights(
+        self, triangle: Floats, place: int, places: Sequence[int], sign: int
+    ) -> tuple[dict[int, float], float]:
+        """Weight of each column, and how far their weighted sum is from a target."""
         try:
-            weights, _ = nnls(triangle[:, places], sign * triangle[:, place])
+            weights, distance = nnls(triangle[:, places], sign * triangle[:, place])
         except RuntimeError:  # it has not converged
-            return ()
+            return {}, np.inf
         with np.errstate(over="ignore"):  # of numbers of very different size
-            near = np.abs(weights * self.scales[place] / self.scales[places] - 1) < NEAR
-        return tuple(name for name, is_near in zip(names, near, strict=True) if is_near)
+            weights = weights * self.scales[place] / self.scales[places]
+        return dict(zip(places, weights.tolist(), strict=True)), float(distance)

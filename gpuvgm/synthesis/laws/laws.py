@@ -17,7 +17,7 @@ from gpuvgm.synthesis.laws.line import Line
 from gpuvgm.synthesis.laws.lookup import Lookup
 from gpuvgm.synthesis.laws.order import Order
 from gpuvgm.synthesis.laws.pairs import PairLookup
-from gpuvgm.synthesis.laws.product import Decrease, Increase, Product
+from gpuvgm.synthesis.laws.product import Decrease, Increase, Product, Quotient
 from gpuvgm.synthesis.laws.sums import Difference, Equality, Sum
 from gpuvgm.synthesis.laws.whole import Whole
 
@@ -30,6 +30,7 @@ LAWS: tuple[type[Law], ...] = (
     Whole,
     Days,
     Product,
+    Quotient,
     Increase,
     Decrease,
     Line,

@@ -6,18 +6,20 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
+from gpuvgm.arrays import namespace_of
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import NUMBER
-from gpuvgm.synthesis.laws.codes import Columns
+from gpuvgm.synthesis.laws.codes import Columns, spacing_of
 from gpuvgm.synthesis.laws.law import MOST_POWER, Law
 from gpuvgm.synthesis.laws.numeric import Equation
 from gpuvgm.synthesis.laws.sample import LawSample, Targets
 from gpuvgm.synthesis.laws.texts import equations, splits
 
+AnyMultiple = TypeVar("AnyMultiple", bound="_Multiple")
 PERCENT = -2  # power of ten of a rate in percent
 
 
@@ -45,9 +47,12 @@ class Product(_Multiple):
 
         All are looked for here, because what is a product of two columns is one of three in several ways.
         """
+        quotients = [law for law in _quotients(sample) if law.is_evident(sample)]
+        yield from ([law] for law in quotients if law.is_finer(sample))
         products = [law for law in cls._candidates(sample) if law.is_evident(sample)]
         yield from ([law] for law in products)
-        computed = {law.target for law in products}
+        computed = {law.target for law in (*products, *quotients)}
+        yield from ([law] for law in quotients)
         for law in _further_candidates(sample):
             if law.target not in computed and law.is_evident(sample):
                 computed.add(law.target)
@@ -92,6 +97,43 @@ class Product(_Multiple):
             first = first * factor
         product: Floats = first / float(target.factor / Fraction(10) ** self.power) - target.base
         return product
+
+
+class Quotient(_Multiple):
+    """The target is the first operand over the second one, times 100 where it is in percent."""
+
+    sign = "/"
+    examples = ("a / b = c", "a / b * 100 = c")
+    arity = range(2, 3)
+
+    @classmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield quotients, and those in percent."""
+        for left, right, span in equations(text, names):
+            yield from (cls(operands, right, span) for operands in splits(left, cls.sign))
+            if left.endswith(" * 100"):
+                operands_of_percent = splits(left.removesuffix(" * 100"), cls.sign)
+                yield from (cls(operands, right, span, -PERCENT) for operands in operands_of_percent)
+
+    @property
+    def text(self) -> str:
+        """The operands, 100 where the target is in percent, and the target."""
+        return f"{' / '.join(self.operands)}{' * 100' if self.power else ''} = {self.target}"
+
+    def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
+        """The quotient in numbers of the target, from numbers of the operands; NaN where the second one is zero."""
+        *units, target = self._units(columns)
+        dividend, divisor = (unit.amounts(side) for unit, side in zip(units, sides, strict=True))
+        quotient = dividend * 10.0**self.power * _reciprocals(divisor)
+        return quotient / float(target.factor) - target.base
+
+    def is_finer(self, sample: LawSample) -> bool:
+        """Whether the first operand, made of the second one and the target, would be too coarse to tell the target."""
+        units, divisors = self._units(sample.columns), sample.amounts[self.operands[1]]
+        steps = [
+            spacing_of(sample.columns[name]) * float(unit.factor) for name, unit in zip(self.names, units, strict=True)
+        ]
+        return steps[0] > steps[2] / 10.0**self.power * float(np.nanmedian(np.abs(divisors)))
 
 
 class _WithRate(_Multiple):
@@ -150,6 +192,25 @@ class Decrease(_WithRate):
     direction, least = -1, 0.0
 
 
+def _reciprocals(numbers: Floats) -> Floats:
+    """1 over numbers; NaN for zero."""
+    xp = namespace_of(numbers)
+    with np.errstate(divide="ignore", over="ignore"):
+        reciprocals: Floats = xp.where(numbers == 0, np.nan, 1 / numbers)
+    return reciprocals
+
+
+def _quotients(sample: LawSample) -> Iterator[Quotient]:
+    """Yield quotients of two columns, as the first few rows say."""
+    names = sample.number_columns
+    targets, numbers = Targets.of(sample, names), sample.first_amounts(names)
+    for power in (0, -PERCENT):
+        with np.errstate(over="ignore"):  # what is infinite is no number of the table
+            dividends = numbers * 10.0**power
+        for left, right, target in targets.products_of(dividends, _reciprocals(numbers)):
+            yield from _of_different(Quotient((names[left], names[right]), target, power=power))
+
+
 def _factors(text: str) -> Iterator[tuple[str, ...]]:
     """Yield two factors, whose names may hold the sign, and three."""
     yield from splits(text, Product.sign)
@@ -177,7 +238,7 @@ def _further_candidates(sample: LawSample) -> Iterator[_Multiple]:
             yield from _of_different(Product((*pairs[left], names[right]), target))
 
 
-def _of_different(law: _Multiple) -> Iterator[_Multiple]:
+def _of_different(law: AnyMultiple) -> Iterator[AnyMultiple]:
     """Yield a law, unless one of its columns comes twice."""
     if len({*law.names}) == len(law.names):
         yield law
