@@ -68,7 +68,7 @@ class LeastSquares:
         for _ in range(min(MOST_LEFT_OUT, len(places) - 1)):
             off = {addend: abs(weight - 1) for addend, weight in weights.items() if weight > NONE}
             far = [addend for addend in off if off[addend] >= NEAR and addend not in needed]
-            if not far or distance > exact or len(places) == 1:
+            if not far or distance > exact:
                 break
             farthest = max(far, key=off.__getitem__)
             remaining = [addend for addend in places if addend != farthest]

@@ -14,7 +14,7 @@ from gpuvgm.synthesis.bins import NUMBER, SPANS, Unit
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
 from gpuvgm.synthesis.laws.numeric import Equation
-from gpuvgm.synthesis.laws.sample import LawSample, Targets
+from gpuvgm.synthesis.laws.sample import LawSample
 from gpuvgm.synthesis.laws.texts import equations
 
 WITHOUT_ZONE = "moments without a time zone"  # sort of moments that are read as they are written
@@ -33,10 +33,9 @@ class Days(Equation):
         moments = [name for name, sort in sample.sorts.items() if sort == WITHOUT_ZONE]
         if len(moments) < 2 or not sample.number_columns:
             return
-        targets = Targets.of(sample, sample.number_columns)
         for pair in permutations(moments, 2):
             end, start = np.floor(sample.first_amounts(pair) / SPANS["days"])
-            laws = (cls(pair, target) for target in targets.equal_to(end - start))
+            laws = (cls(pair, target) for target in sample.number_targets.equal_to(end - start))
             yield from ([law] for law in laws if law.is_evident(sample))
 
     @classmethod

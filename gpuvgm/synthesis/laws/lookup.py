@@ -150,11 +150,9 @@ class Lookup(Law):
 
     def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
         """Bins of the target with rare categories alone: beside rare categories they would give their rows away."""
-        are_categories, target = (
-            [isinstance(columns[name], CategoricalColumn) for name in self.operands],
-            columns[self.target],
-        )
-        if not all(are_categories) or not isinstance(target, CategoricalColumn):
+        target = columns[self.target]
+        are_categories = all(isinstance(columns[name], CategoricalColumn) for name in self.operands)
+        if not are_categories or not isinstance(target, CategoricalColumn):
             return super().rare_bins(columns, bins)
         are_rare = np.array(target.counts)[bins.low.astype(np.int64)] < LISTED_ROWS
         rare: Mask = np.logical_and.reduceat(are_rare, bins.first[:-1])

@@ -12,15 +12,13 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Rows, Span, Unit
+from gpuvgm.synthesis.bins import NUMBER, Rows, Span, Unit
 from gpuvgm.synthesis.laws.codes import Columns, codes_of_numbers, numbers_in, read_columns, spacing_of
 from gpuvgm.synthesis.laws.law import Law, Outcome
 from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, LEAST_ROWS, NOISE, LawSample
 
 LEAST_EXACT = 10  # rows of a sample in which equations are looked for
-EVIDENCE = (
-    20.0  # nats by which an equation of fewer than `LEAST_ROWS` is less likely by chance, beside all that are tried
-)
+EVIDENCE = 20.0  # nats by which an equation in few rows is less likely by chance, beside those of all that are tried
 LEAST_SHARE = 0.02  # of a sample's rows, that break a law where a column has the values of other rows
 DURATIONS, MOMENTS = "durations", "moments"  # sorts of numbers beside NUMBER; names of sorts of moments begin so
 
@@ -169,3 +167,11 @@ class Equation(NumericLaw):
         """The largest numbers that the rounding of a result depends on."""
         largest: Floats = namespace_of(expected).abs(expected)
         return largest
+
+
+class PlainEquation(Equation):
+    """An equation between plain numbers: dates and durations have none of its kind."""
+
+    def fits(self, sorts: Sequence[str]) -> bool:
+        """Whether all columns are plain numbers."""
+        return super().fits(sorts) and sorts[0] == NUMBER

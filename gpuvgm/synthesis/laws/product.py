@@ -1,4 +1,4 @@
-"""Products of two columns and three, with a power of ten, or with a rate as the last factor."""
+"""Products of two columns and three, with a power of ten or a rate as the last factor, and quotients."""
 
 from __future__ import annotations
 
@@ -12,27 +12,22 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import NUMBER
 from gpuvgm.synthesis.laws.codes import Columns, spacing_of
 from gpuvgm.synthesis.laws.law import MOST_POWER, Law
-from gpuvgm.synthesis.laws.numeric import Equation
-from gpuvgm.synthesis.laws.sample import LawSample, Targets
+from gpuvgm.synthesis.laws.numeric import PlainEquation
+from gpuvgm.synthesis.laws.sample import LawSample
 from gpuvgm.synthesis.laws.texts import equations, splits
 
 AnyMultiple = TypeVar("AnyMultiple", bound="_Multiple")
 PERCENT = -2  # power of ten of a rate in percent
 
 
-class _Multiple(Equation):
-    """The target is the product of two columns or three."""
+class _Multiple(PlainEquation):
+    """The target is a product of two columns or three, or a quotient."""
 
     turn = 1  # before sums, which have several forms
     arity = range(2, 4)
     has_factor = True
-
-    def fits(self, sorts: Sequence[str]) -> bool:
-        """Whether all columns are plain numbers."""
-        return super().fits(sorts) and sorts[0] == NUMBER
 
 
 class Product(_Multiple):
@@ -43,9 +38,10 @@ class Product(_Multiple):
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
-        """Yield products of two columns; and of others those with a rate and those of three columns.
+        """Yield quotients and products of two columns; and of others those with a rate and those of three columns.
 
-        All are looked for here, because what is a product of two columns is one of three in several ways.
+        All are looked for here, because what is a product of two columns is one of three in several ways. Quotients
+        come first that a product would be too coarse for.
         """
         quotients = [law for law in _quotients(sample) if law.is_evident(sample)]
         yield from ([law] for law in quotients if law.is_finer(sample))
@@ -61,7 +57,7 @@ class Product(_Multiple):
     @classmethod
     def _candidates(cls, sample: LawSample) -> Iterator[Product]:
         """Yield products of two, as the first few rows say: without a factor, and with one."""
-        targets = Targets.of(sample, sample.number_columns)
+        targets = sample.number_targets
         for operands in combinations(sample.number_columns, 2):
             with np.errstate(over="ignore"):  # what is infinite is no number of the table
                 products = np.prod(sample.first_amounts(operands), axis=0)
@@ -203,7 +199,7 @@ def _reciprocals(numbers: Floats) -> Floats:
 def _quotients(sample: LawSample) -> Iterator[Quotient]:
     """Yield quotients of two columns, as the first few rows say."""
     names = sample.number_columns
-    targets, numbers = Targets.of(sample, names), sample.first_amounts(names)
+    targets, numbers = sample.number_targets, sample.first_amounts(names)
     for power in (0, -PERCENT):
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
             dividends = numbers * 10.0**power
@@ -224,7 +220,7 @@ def _further_candidates(sample: LawSample) -> Iterator[_Multiple]:
     names, rates = sample.number_columns, [*_rates(sample)]
     if len(names) < 3:
         return
-    targets, numbers = Targets.of(sample, names), sample.first_amounts(names)
+    targets, numbers = sample.number_targets, sample.first_amounts(names)
     multipliers = np.array([sort.multipliers(numbers[names.index(rate)], power) for sort, rate, power in rates])
     pairs = [*combinations(names, 2)]
     with np.errstate(over="ignore"):  # what is infinite is no number of the table

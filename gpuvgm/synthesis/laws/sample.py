@@ -116,6 +116,11 @@ class LawSample:
         """Columns of plain numbers, of which sums and products may be."""
         return [name for name, sort in self.sorts.items() if sort == NUMBER][:MOST_COLUMNS]
 
+    @cached_property
+    def number_targets(self) -> Targets:
+        """The first few rows of these columns."""
+        return Targets.of(self, self.number_columns)
+
     def numeric(self, names: Sequence[str]) -> list[str]:
         """Those of some columns that are modelled as numbers, as targets of equations are."""
         return [name for name in names if isinstance(self.columns[name], NumericColumn)]

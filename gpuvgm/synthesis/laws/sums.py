@@ -157,7 +157,7 @@ class Difference(_Combination):
 
 def _sums_of_columns(sample: LawSample, count: int) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield so many columns of numbers, and one that is their sum in the first few rows."""
-    targets = Targets.of(sample, sample.number_columns)
+    targets = sample.number_targets
     for operands in combinations(sample.number_columns, count):
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
             sums = np.sum(sample.first_amounts(operands), axis=0)
@@ -173,10 +173,10 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
     if len(names) <= LEAST_ADDENDS:
         return
     squares = LeastSquares.of({name: sample.amounts[name][:SOLVED] for name in names})
-    targets, computed, before = names, {*sums}, -1
+    computed, before = {*sums}, -1
     while len(computed) > before:
         before = len(computed)
-        for target in (name for name in targets if name not in computed):
+        for target in (name for name in names if name not in computed):
             addends = squares.addends(target, [name for name in names if name not in computed and name != target])
             law = Sum(addends, target)
             if len(addends) >= LEAST_ADDENDS and law.is_evident(sample):

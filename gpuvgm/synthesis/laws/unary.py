@@ -12,9 +12,8 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import NUMBER
 from gpuvgm.synthesis.laws.codes import NEAR_STEP, Columns, Mask, numbers_in
-from gpuvgm.synthesis.laws.numeric import Equation, step_of
+from gpuvgm.synthesis.laws.numeric import PlainEquation, step_of
 from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, NOISE, PROBED, LawSample
 from gpuvgm.synthesis.laws.sums import Equality
 
@@ -23,12 +22,8 @@ DIGITS = 7  # which many programs write
 COMPARED = 1000  # rows among which different numbers are chosen, and steps of both columns compared
 
 
-class Unary(Equation):
+class Unary(PlainEquation):
     """The target is made of one operand; both are plain numbers."""
-
-    def fits(self, sorts: Sequence[str]) -> bool:
-        """Whether both columns are plain numbers."""
-        return super().fits(sorts) and sorts[0] == NUMBER
 
     @property
     def arranged(self) -> tuple[str, ...]:

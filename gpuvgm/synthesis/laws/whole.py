@@ -11,11 +11,10 @@ import numpy as np
 
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import NUMBER
 from gpuvgm.synthesis.laws.addends import LEAST_ADDENDS, LeastSquares
 from gpuvgm.synthesis.laws.codes import Columns
 from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.numeric import Equation, step_of
+from gpuvgm.synthesis.laws.numeric import PlainEquation, step_of
 from gpuvgm.synthesis.laws.sample import HALF, NOISE, LawSample
 from gpuvgm.synthesis.laws.sums import SOLVED
 from gpuvgm.synthesis.laws.texts import splits
@@ -24,7 +23,7 @@ NUMBER_TEXT = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
 PLACES = range(-6, 13)  # decimal places that a whole may be rounded to, the fewest first
 
 
-class Whole(Equation):
+class Whole(PlainEquation):
     """The target is what the operands leave of a whole. Each part may be rounded to its step."""
 
     sign = "+ ="
@@ -67,14 +66,11 @@ class Whole(Equation):
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """What the operands leave, in numbers of the target, from numbers of the operands."""
         *units, target = self._units(columns)
-        remainder = -sides[0] * 0.0 + self.shift
-        for unit, side in zip(units, sides, strict=True):
-            remainder = remainder - unit.amounts(side)
+        first, *following = (unit.amounts(side) for unit, side in zip(units, sides, strict=True))
+        remainder = self.shift - first
+        for part in following:
+            remainder = remainder - part
         return remainder / float(target.factor) - target.base + 0.0
-
-    def fits(self, sorts: Sequence[str]) -> bool:
-        """Whether all columns are plain numbers."""
-        return super().fits(sorts) and sorts[0] == NUMBER
 
     def _tolerance(self, columns: Columns, numbers: Floats, expected: Floats, sides: Sequence[Floats]) -> float:
         """By how much the target may be off, as each part is rounded."""
