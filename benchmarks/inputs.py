@@ -20,7 +20,7 @@ from gpuvgm.columns.numeric import plan_numbers
 from gpuvgm.columns.specs import ColumnRequest, ColumnSpec
 from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
-from gpuvgm.execution import sample_runs
+from gpuvgm.execution import Sampled
 
 COLUMN = "Amount"
 CONTINUOUS = {COLUMN: "continuous"}
@@ -82,7 +82,7 @@ def real_columns() -> Iterator[tuple[str, np.ndarray]]:
 
 def plan_for(x: np.ndarray, config: FitConfig | None = None) -> NumberPlan:
     """Grid and centres of a continuous column, from the sample that a fit would take."""
-    sample = np.concatenate([x[start : start + length] for start, length in sample_runs(len(x), 0)])
+    sample = np.concatenate([x[start : start + length] for start, length in Sampled.runs(len(x), 0)])
     rules, config = EncodingRules(tails="clip"), config or FitConfig(effort="research")
     request = ColumnRequest(ColumnSpec(COLUMN, "continuous"), config, rules)
     return plan_numbers(request, pa.chunked_array([sample]))

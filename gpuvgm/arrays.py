@@ -106,7 +106,7 @@ class DeviceColumn:
         words: Any = None
         if pa.types.is_dictionary(type_):
             stored, words = array.indices, array.dictionary  # type: ignore[attr-defined]
-        elif is_plain(type_):
+        elif cls.is_plain(type_):
             stored = array.cast(type_)
             stored = stored.view(pa.int64()) if pa.types.is_temporal(type_) else stored
         else:
@@ -114,6 +114,14 @@ class DeviceColumn:
         values = stored.fill_null(pa.scalar(0).cast(stored.type)).to_numpy(zero_copy_only=False)
         missing = namespace.asarray(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else None
         return cls(namespace.asarray(values), type_, missing, words)
+
+    @staticmethod
+    def is_plain(type_: pa.DataType) -> bool:
+        """Return whether devices store the type as one array of numbers that engines work on."""
+        if pa.types.is_timestamp(type_):
+            return type_.tz is None
+        numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
+        return bool(numbers or pa.types.is_duration(type_))
 
     @property
     def is_array(self) -> bool:
@@ -171,14 +179,6 @@ def decimals(unscaled: NDArray[Any], type_: pa.DataType, missing: NDArray[np.boo
 
 #: Rows of a column, wherever they lie.
 Column: TypeAlias = "pa.Array[Any] | DeviceColumn"
-
-
-def is_plain(type_: pa.DataType) -> bool:
-    """Return whether devices store the type as one array of numbers that engines work on."""
-    if pa.types.is_timestamp(type_):
-        return type_.tz is None
-    numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
-    return bool(numbers or pa.types.is_duration(type_))
 
 
 def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:

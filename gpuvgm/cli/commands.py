@@ -19,6 +19,7 @@ from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
     DONE,
+    NO_TERMINAL_WIDTH,
     STANDARD_OUTPUT,
     CommandOutcome,
     Terminal,
@@ -273,7 +274,6 @@ def fit(
     from gpuvgm.cli import tables as views
     from gpuvgm.cli.fit import add_files, complete, fit_columns
     from gpuvgm.cli.record import speed
-    from gpuvgm.report import WIDTH
     from gpuvgm.table import BaseTransformer, ModelFile
 
     if add and failed:
@@ -308,7 +308,7 @@ def fit(
     document = {"model": model, "seconds": seconds, **fitted.model_.describe()}
     report = fitted.fit_report_
     details = views.model_tables(fitted.model_) if verbose else [f"\n`gpuvgm info {shlex.quote(model)}` tells why"]
-    notes = [textwrap.fill(note, WIDTH) for note in report.notes]
+    notes = [textwrap.fill(note, NO_TERMINAL_WIDTH) for note in report.notes]
     return CommandOutcome(document, [line, *notes, f"\n{report.table}", *details])
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, on_host, widened
+from gpuvgm.arrays import Column, DeviceColumn, namespace_of, on_host, widened
 from gpuvgm.codecs import Codec, CurvedCodec, Number, OfText, check_value, comparable, json_value, present
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.mixture_model import MixtureModel
@@ -75,6 +75,26 @@ class NumericColumn(FittedColumn):
     def modal_numbers(self) -> tuple[Number, ...]:
         """The modal values without the missing one."""
         return tuple(value for value in self.modal_values if value is not MISSING)
+
+    @property
+    def plain_range(self) -> tuple[float, float]:
+        """Ends of the ordinary training values as numbers of the plain codec."""
+        assert self.minimum is not None and self.maximum is not None
+        plain = self.codec.plain
+        return plain.number(self.minimum), plain.number(self.maximum)
+
+    def plain_numbers(self, values: Column) -> tuple[Floats, NDArray[np.int64] | None]:
+        """Numbers of the plain codec, and the modal value of each row; see `Codec.ordinary_numbers`."""
+        return self.codec.plain.ordinary_numbers(values, self.modal_numbers)
+
+    def all_numbers(self, values: Column) -> Floats:
+        """Numbers of the plain codec of all values, modal ones too, where the values lie; NaN for missing ones."""
+        numbers, which = self.plain_numbers(values)
+        if which is None:
+            return numbers
+        xp, modal = namespace_of(numbers), np.array([self.codec.plain.number(value) for value in self.modal_numbers])
+        of_modal: Floats = xp.where(which >= 0, xp.asarray(modal)[which], numbers)
+        return of_modal
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Return whether rows of a type are encoded and decoded on their device; see `Codec.works_on_device`."""

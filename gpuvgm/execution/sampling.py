@@ -37,6 +37,30 @@ FINE_RUNS = ((1 << 24, 512), (1 << 27, 128), (float("inf"), 64))  # by rows of t
 UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does not know its length
 
 
+def sample_runs(
+    rows: int, seed: int, count: int | None = None, *, runs: int | None = SAMPLE_RUNS
+) -> list[tuple[int, int]]:
+    """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
+
+    There are at least `runs` runs, None for those of a fine sample, if there are as many rows, each of 4,096 rows at
+    most. By default there are 32 runs of 4,096 rows. A source of no more rows than the sample is one run.
+    """
+    count = SAMPLE_RUNS * RUN_ROWS if count is None else count
+    runs = _fine_runs(rows) if runs is None else runs
+    if rows <= count:
+        return [(0, rows)] if rows else []
+    random = np.random.Generator(np.random.PCG64(seed))
+    parts = max(min(runs, count), -(-count // RUN_ROWS))
+    borders = [i * rows // parts for i in range(parts + 1)]
+    room = np.diff(borders)
+    lengths = np.full(parts, count // parts)
+    lengths[np.argsort(-room, kind="stable")[: count % parts]] += 1  # the longer runs lie in the longer parts
+    return [
+        (low + int(random.integers(0, width - length + 1)), int(length))
+        for low, width, length in zip(borders[:-1], room, lengths, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """A sample of the rows of a source.
@@ -54,6 +78,7 @@ class Sampled:
     run: Run
     rows: pa.Table
     blocks: Iterator[Block] | None = None
+    runs: ClassVar = staticmethod(sample_runs)
 
     @classmethod
     def of(cls, run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
@@ -153,30 +178,6 @@ def _sort_numbers(array: pa.Array[Any]) -> pa.Array[Any]:
         return array
     values = pa.array(ascending(array.drop_null().to_numpy()), array.type)
     return pa.concat_arrays([values, pa.nulls(array.null_count, array.type)]) if array.null_count else values
-
-
-def sample_runs(
-    rows: int, seed: int, count: int | None = None, *, runs: int | None = SAMPLE_RUNS
-) -> list[tuple[int, int]]:
-    """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
-
-    There are at least `runs` runs, None for those of a fine sample, if there are as many rows, each of 4,096 rows at
-    most. By default there are 32 runs of 4,096 rows. A source of no more rows than the sample is one run.
-    """
-    count = SAMPLE_RUNS * RUN_ROWS if count is None else count
-    runs = _fine_runs(rows) if runs is None else runs
-    if rows <= count:
-        return [(0, rows)] if rows else []
-    random = np.random.Generator(np.random.PCG64(seed))
-    parts = max(min(runs, count), -(-count // RUN_ROWS))
-    borders = [i * rows // parts for i in range(parts + 1)]
-    room = np.diff(borders)
-    lengths = np.full(parts, count // parts)
-    lengths[np.argsort(-room, kind="stable")[: count % parts]] += 1  # the longer runs lie in the longer parts
-    return [
-        (low + int(random.integers(0, width - length + 1)), int(length))
-        for low, width, length in zip(borders[:-1], room, lengths, strict=True)
-    ]
 
 
 STRATIFIED_READS = 4  # times as many rows are read as are taken by strata

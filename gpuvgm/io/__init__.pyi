@@ -10,6 +10,7 @@ from .arrow import (
     out_of_dictionary as out_of_dictionary,
     plain_type as plain_type,
     plain_values_of as plain_values_of,
+    replaced_rows as replaced_rows,
     row_bytes as row_bytes,
     taken as taken,
     with_wide_index as with_wide_index,

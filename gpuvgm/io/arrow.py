@@ -10,6 +10,7 @@ from contextlib import suppress
 from io import BytesIO
 from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -344,6 +345,13 @@ def taken(values: Any, rows: Any) -> Any:
     if is_chunked:
         return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], values.type)
     return pa.concat_arrays(pieces or [values.slice(0, 0)])
+
+
+def replaced_rows(values: Any, places: Any, replacements: Any) -> Any:
+    """Values of the host with replacements at some places, in the values' type."""
+    order = np.arange(len(values))
+    order[places] = len(values) + np.arange(len(places))
+    return taken(joined_arrays([values, replacements.cast(values.type)], values.type), order)
 
 
 SLACK = 1.125  # of buffers over the rows that they hold: ends of offsets, and bits in whole bytes

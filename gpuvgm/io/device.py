@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_plain, namespace_of
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, namespace_of
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
 from gpuvgm.io.arrow import with_wide_index
 from gpuvgm.io.block import DeviceTable, trimmed
@@ -57,7 +57,7 @@ def cudf_column(series: Any) -> SourceColumn:
         type_ = with_wide_index(empty.type)
         words = empty.dictionary if holds_words(type_) else None
 
-    is_on_device = is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
+    is_on_device = DeviceColumn.is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
 
     def convert(rows: Any) -> Column:
         if is_on_device:
@@ -98,7 +98,7 @@ def _stored_dtype(type_: pa.DataType, numbers: Any) -> tuple[np.dtype[Any], int]
         return np.dtype(np.int32 if type_.bit_width == 32 else np.int64), max(1, type_.bit_width // 64)
     if pa.types.is_temporal(type_):
         return np.dtype(np.int64), 1
-    return (np.dtype(type_.to_pandas_dtype()) if is_plain(type_) else numbers.dtype), 1
+    return (np.dtype(type_.to_pandas_dtype()) if DeviceColumn.is_plain(type_) else numbers.dtype), 1
 
 
 def is_short_decimal(type_: pa.DataType) -> bool:
@@ -254,7 +254,7 @@ def _row_groups(part: ParquetPart, columns: Sequence[str], numbers: Sequence[int
     """Tables of consecutive row groups with at most `rows` rows together."""
     cudf = import_module("cudf")
     types = {name: part.schema.field(name).type for name in columns}
-    number_names = [name for name in columns if is_plain(types[name]) or is_short_decimal(types[name])]
+    number_names = [name for name in columns if DeviceColumn.is_plain(types[name]) or is_short_decimal(types[name])]
     # cuDF has no floats of 16 bits, and reads INT96 in nanoseconds, which no years beyond 1677 and 2262 fit
     device_names = [name for name in number_names if not pa.types.is_float16(types[name]) and name not in part.int96]
     host_names = [name for name in columns if name not in device_names]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import DeviceColumn, is_plain, on_host
+from gpuvgm.arrays import DeviceColumn, on_host
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_values_of, tidied
 from gpuvgm.io.block import Table, host_table
@@ -413,7 +413,7 @@ def to_cudf_series(column: Any) -> Any:
     import cudf
 
     type_, words = column.type, getattr(column, "dictionary", None)
-    if not isinstance(column, DeviceColumn) or (words is None and not is_plain(type_)):
+    if not isinstance(column, DeviceColumn) or (words is None and not DeviceColumn.is_plain(type_)):
         return cudf.Series.from_arrow(on_host(column))
     # NaN stays NaN; missing rows are masked at the end.
     series = cudf.Series(column.values, nan_as_null=False)

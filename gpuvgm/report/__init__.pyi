@@ -4,5 +4,5 @@ from .evaluator import Evaluator as Evaluator
 from .fit import FitReport as FitReport
 from .hold_out import HoldOut as HoldOut
 from .report import Report as Report
-from .text import WIDTH as WIDTH, widths_line as widths_line
+from .text import widths_line as widths_line
 from .validation import Validation as Validation

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from gpuvgm.columns import FittedColumn
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.io import Block, Source
+from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Codes, Part, Rows, origins_of, part_finder
 from gpuvgm.synthesis.counts import Network, density_finder
 from gpuvgm.synthesis.drawing import IdentifierForm, lacking_keys
-from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.sampling import LawKeeper
 
 Mask = NDArray[np.bool_]
 
@@ -48,7 +49,7 @@ class RowScorer:
         Their bins, trees and counts.
     forms : mapping of str to IdentifierForm
         Forms of the keys, of which trees ask whether rows lack them.
-    laws : sequence of Law
+    laws : Laws
         Laws that rows keep.
     engine_name : str
         Name of the engine that computes.
@@ -57,7 +58,7 @@ class RowScorer:
     columns: Mapping[str, FittedColumn]
     network: Network
     forms: Mapping[str, IdentifierForm]
-    laws: Sequence[Law]
+    laws: Laws
     engine_name: str
 
     def __call__(self, block: Block) -> Floats:

@@ -17,10 +17,10 @@ from gpuvgm.config import EngineName, Flavor
 from gpuvgm.errors import NamedParameters
 from gpuvgm.execution import Progress, any_source
 from gpuvgm.io import TableLike
+from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.drawing import IdentifierForm
-from gpuvgm.synthesis.laws import Law
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, learn, read_model
 from gpuvgm.synthesis.private import NAME, PrivateSynthesizer
 from gpuvgm.synthesis.sampling import TableSampler
@@ -104,7 +104,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         Forms of the columns that are not modelled.
     attributes_ : dict of str to str
         Modelled columns that have one value for each key, each with the first column of these keys.
-    laws_ : tuple of Law
+    laws_ : Laws
         Laws between columns that no fitted row breaks, and those that rows have broken that were added later.
 
     Examples
@@ -123,7 +123,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     network_: Network
     identifiers_: dict[str, IdentifierForm]
     attributes_: dict[str, str]
-    laws_: tuple[Law, ...]
+    laws_: Laws
     _orders: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(

@@ -1,7 +1,7 @@
 from .base import BaseTransformer as BaseTransformer, load_as as load_as, load_for as load_for
 from .column_kinds import kinds as kinds
 from .conditions import RowIndex as RowIndex
-from .decode import onehot_parts as onehot_parts, real_scalars as real_scalars
+from .decode import onehot_parts as onehot_parts
 from .description import jsonable as jsonable
 from .model_file import ModelFile as ModelFile
 from .training import Place as Place, TrainingBatch as TrainingBatch, TrainingRows as TrainingRows

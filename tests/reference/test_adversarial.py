@@ -12,7 +12,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.execution import sample_runs
+from gpuvgm.execution import Sampled
 from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS
 from gpuvgm.mixture import Prior, Seeds, StickBreaking
 from gpuvgm.mixture.cell_em import cell_objective
@@ -88,7 +88,7 @@ def test_midpoints_inside_outer_cells_in_a_stream(effort: str) -> None:
 @either_effort
 def test_a_continuum_that_the_sample_of_whole_numbers_hides(effort: str) -> None:
     rows = 1 << 20
-    runs = sample_runs(rows, 0)
+    runs = Sampled.runs(rows, 0)
     length, start = max((b - (a + 4096), a + 4096) for (a, _), (b, _) in zip(runs[:-1], runs[1:], strict=True))
     x = np.where(rng(5).random(rows) < 0.55, 0, 992.0 + rng(0).integers(0, 32, rows))
     hidden = np.zeros(rows, bool)
@@ -179,7 +179,7 @@ def test_exact_em_starts_well_where_squares_leave_the_range_of_floats(power: int
 @pytest.mark.parametrize(("bulk", "outlier"), [(1.0, 1e160), (1e-160, 1.0), (1e-200, 1e300)])
 def test_rows_beyond_what_a_fit_can_span_are_refused(bulk: float, outlier: float) -> None:
     x = bulk * rng(0).normal(size=1 << 19)
-    taken = np.concatenate([np.arange(a, a + n) for a, n in sample_runs(len(x), 0)])
+    taken = np.concatenate([np.arange(a, a + n) for a, n in Sampled.runs(len(x), 0)])
     x[np.setdiff1d(np.arange(len(x)), taken)[5]] = outlier
     with np.errstate(over="ignore"), pytest.raises(InputError, match="clean"):
         TableTransformer().fit({"x": x})

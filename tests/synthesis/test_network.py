@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.special import ndtri
 
+import gpuvgm
 from gpuvgm.engines import AskedColumn, Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.bins.bins import Bins
+from gpuvgm.synthesis.bins.clock import Part
 from gpuvgm.synthesis.counts.network import Network, Structure
 from gpuvgm.synthesis.counts.structure import ANY_COLUMNS, Dependence, Node, learn_structure
 from gpuvgm.synthesis.counts.tables import WEIGHTS, backed_off
@@ -243,3 +246,11 @@ def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() ->
     assert parents["row"] and [*parents].index("row") == 3
     assert [*parents].index("customer") < [*parents].index("account")
     assert {node.name: {*node.parents} for node in learn_structure(bins, [*codes.values()], Engine())} != parents
+
+
+def test_rare_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
+    fitted = gpuvgm.TableSynthesizer().fit({"model": ["a", "b", "c"] * 50, "x": [0.5, 1.5, 2.5] * 50})
+    network = fitted.network_
+    fitted.network_ = replace(network, structure=replace(network.structure, parts=(Part("model", "rare"),)))
+    with pytest.raises(InputError, match='"model" has no numbers that are rare'):
+        fitted.save(tmp_path / "wrong.gpuvgm")

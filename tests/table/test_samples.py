@@ -13,7 +13,7 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.datasets import amount
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.execution import RowSample, sample_runs, sampling
+from gpuvgm.execution import RowSample, Sampled, sampling
 from gpuvgm.execution.sampling import stratify
 from gpuvgm.io import open_source
 
@@ -40,7 +40,7 @@ def path(table: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("rows, count", [(10, 3), (4, 3), (33, 32), (131_073, 131_072), (200_000, 150_001), (9, 9)])
 def test_runs_are_as_many_rows_as_asked_for_in_order_and_apart(rows: int, count: int) -> None:
-    runs = sample_runs(rows, 1, count)
+    runs = Sampled.runs(rows, 1, count)
     ends = [start + length for start, length in runs]
     assert sum(length for _, length in runs) == count
     assert all(length <= 4096 for _, length in runs)
@@ -244,15 +244,15 @@ def test_what_is_no_sample_is_refused(table: pa.Table, settings: dict[str, objec
 
 @pytest.mark.parametrize(("rows", "phases"), [(400_000, 250), (1 << 24, 250), (1 << 27, 60), (10**9, 31)])
 def test_a_fine_sample_meets_all_phases_of_sorted_rows(rows: int, phases: int) -> None:
-    runs = sample_runs(rows, 3, runs=None)
+    runs = Sampled.runs(rows, 3, runs=None)
     assert sum(length for _, length in runs) == 1 << 17
     met = {(row * phases) // rows for start, length in runs for row in (start, start + length - 1)}
     assert met == set(range(phases))
 
 
 def test_the_research_effort_keeps_its_sample() -> None:
-    assert sample_runs(1_000_000, 0) == sample_runs(1_000_000, 0, runs=32)
-    assert len(sample_runs(1_000_000, 0)) == 32
+    assert Sampled.runs(1_000_000, 0) == Sampled.runs(1_000_000, 0, runs=32)
+    assert len(Sampled.runs(1_000_000, 0)) == 32
 
 
 def test_kinds_are_those_of_all_phases() -> None:

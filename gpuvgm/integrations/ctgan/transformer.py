@@ -24,7 +24,7 @@ from gpuvgm.execution import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source, is_number_type, is_text_type, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.table import RunSummary, TableTransformer, TrainingRows, real_scalars
+from gpuvgm.table import RunSummary, TableTransformer, TrainingRows
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"
@@ -365,9 +365,8 @@ class DataTransformer:
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dimensions} columns")
-        matrix = real_scalars(matrix)
         if sigmas is not None:
-            matrix = matrix.copy()
+            matrix = np.array(matrix, np.result_type(matrix, np.float32))
             for spans in self._fitted().layout_.values():
                 start, _, activation = spans[0]
                 if activation == "tanh":

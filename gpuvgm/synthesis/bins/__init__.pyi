@@ -1,5 +1,4 @@
 from .bins import (
-    MOST_CATEGORIES as MOST_CATEGORIES,
     Bins as Bins,
     Codes as Codes,
     asked_values as asked_values,
@@ -52,25 +51,16 @@ from .finders import (
 )
 from .forms import Forms as Forms
 from .numbers import (
-    NUMBER as NUMBER,
-    SPANS as SPANS,
     Rows as Rows,
-    Span as Span,
-    Unit as Unit,
-    all_numbers as all_numbers,
     are_same as are_same,
-    numbers_of_rows as numbers_of_rows,
     numbers_since as numbers_since,
     possible_origins as possible_origins,
-    range_of as range_of,
     start_finder as start_finder,
     twin_numbers as twin_numbers,
 )
 from .persons import LEAST_KEYS as LEAST_KEYS, KeysOfThings as KeysOfThings, Persons as Persons, hashes_of as hashes_of
 from .sampled_rows import AskedValues as AskedValues, SampledRows as SampledRows
 from .training_values import (
-    LISTED as LISTED,
-    LISTED_ROWS as LISTED_ROWS,
     are_same_singles as are_same_singles,
     nearest_singles as nearest_singles,
 )

@@ -13,7 +13,7 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColu
 from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.bins.clock import RARE, TWIN, Clock, PartName, moments_with_own_counts
 from gpuvgm.synthesis.bins.forms import Forms
-from gpuvgm.synthesis.bins.numbers import Origin, numbers_of_rows
+from gpuvgm.synthesis.bins.numbers import Origin
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 from gpuvgm.synthesis.bins.pieces import BinPieces, interval_pieces
 from gpuvgm.synthesis.bins.sampled_rows import AskedValues, SampledRows
@@ -88,6 +88,13 @@ class Bins:
     clock: Clock | None = None
     forms: Forms | None = None
     twin: str | None = None
+
+    def are_rare(self, column: FittedColumn) -> NDArray[np.bool_]:
+        """Which bins of a column of categories have those of few rows alone."""
+        assert isinstance(column, CategoricalColumn)
+        few = np.array(column.counts)[self.low.astype(np.int64)] < LISTED_ROWS
+        rare: NDArray[np.bool_] = np.logical_and.reduceat(few, self.first[:-1])
+        return rare
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -222,7 +229,7 @@ def bins_of(
     assert isinstance(column, NumericColumn) and summary is not None
     if column.minimum is None:
         return _bins_of_numbers(column, TrainingValues.of(column, summary), interval_limit)
-    plain, numbers = column.codec.plain, numbers_of_rows(column, sample.rows(column.name))[0]
+    plain, numbers = column.codec.plain, column.plain_numbers(sample.rows(column.name))[0]
     values, single = _values_of(column, summary, sample, numbers)
     present = sample.few[~np.isnan(numbers[sample.few])]
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
@@ -256,7 +263,7 @@ def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledR
     """
     if not isinstance(column, NumericColumn) or summary is None or column.minimum is None:
         return None
-    values = _values_of(column, summary, sample, numbers_of_rows(column, sample.rows(column.name))[0])[0]
+    values = _values_of(column, summary, sample, column.plain_numbers(sample.rows(column.name))[0])[0]
     distinct, where = np.unique(values.numbers, return_inverse=True)
     are_asked = values.single & (values.rows >= LISTED_ROWS) & (values.persons < LEAST_KEYS)
     is_asked = np.bincount(where, are_asked) > 0
@@ -274,7 +281,7 @@ def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows,
         Bins of the column.
     """
     assert isinstance(column, NumericColumn)
-    numbers = numbers_of_rows(column, sample.rows(column.name))[0]
+    numbers = column.plain_numbers(sample.rows(column.name))[0]
     values, _ = _values_of(column, summary, sample, numbers)
     interval = np.searchsorted(bins.edges, values.numbers)
     persons = np.bincount(interval, values.weights, len(bins.edges) + 1)
@@ -336,7 +343,7 @@ def bins_on_clock(
         intervals have equal shares.
     """
     assert isinstance(column, NumericColumn)
-    numbers = numbers_of_rows(column, sample.rows(column.name))[0]
+    numbers = column.plain_numbers(sample.rows(column.name))[0]
     is_present = ~np.isnan(numbers)
     present, persons = numbers[is_present], sample.persons.at(is_present)
     readings = clock.readings(present)

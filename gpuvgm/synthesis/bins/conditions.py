@@ -17,7 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_plain_number_type
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins.bins import Bins, origin_of
-from gpuvgm.synthesis.bins.numbers import ROUNDING, all_numbers, range_of
+from gpuvgm.synthesis.bins.numbers import ROUNDING
 
 Interval = tuple[float, float]
 Finder = Callable[[Any], NDArray[np.bool_]]  # marks rows of a column, on the host
@@ -152,7 +152,7 @@ def restricted_since(
         return restricted_bins
     low, high = reachable[0][0], reachable[-1][1]
     while (origin := origin_of(columns, bins[name])) is not None:
-        lowest, highest = range_of(origin.column)
+        lowest, highest = origin.column.plain_range
         longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))
         low = -np.inf if low <= lowest else low - (0 if origin.back else longest)  # what is cut off lies at the ends
         high = np.inf if high >= highest else high + origin.step + (longest if origin.back else 0)
@@ -164,7 +164,7 @@ def restricted_since(
 
 def _drawable_range(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str) -> Interval:
     """Range of the numbers that may be drawn: datetimes are never on the wrong side of their origin."""
-    low, high = range_of(_numeric(columns[name]))
+    low, high = _numeric(columns[name]).plain_range
     origin = origin_of(columns, bins[name])
     if origin is None:
         return low, high
@@ -217,7 +217,7 @@ def finder_of(column: FittedColumn, met: Sequence[Any]) -> Finder:
     numeric = _numeric(column)
 
     def meets(values: Any) -> NDArray[np.bool_]:
-        numbers = all_numbers(numeric, values)
+        numbers = numeric.all_numbers(values)
         matches = [
             np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])
             for interval in met

@@ -16,7 +16,7 @@ from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins.bins import Bins, Codes, origin_of
 from gpuvgm.synthesis.bins.clock import PARTS, RARE, TWIN, Part
-from gpuvgm.synthesis.bins.numbers import Modal, Rows, numbers_of_rows, numbers_since, twin_finder
+from gpuvgm.synthesis.bins.numbers import Modal, Rows, numbers_since, twin_finder
 
 
 def check_fits(columns: Mapping[str, FittedColumn], bins: Bins) -> None:
@@ -88,7 +88,7 @@ def code_finder(
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
-        numbers, which = numbers_of_rows(column, rows(column.name))
+        numbers, which = column.plain_numbers(rows(column.name))
         readings, codes = clock.with_parts([part.name for part in of_clock], numbers)
         of_parts = dict(zip(of_clock, codes, strict=True)) | find_others(rows)
         return bins_of_rows(column, bins, readings, which, engine), of_parts
@@ -108,7 +108,7 @@ def part_finder(
     names = [part.name for part in of_clock]
 
     def of_rows(rows: Rows) -> dict[Part, Codes]:
-        codes = clock.with_parts(names, numbers_of_rows(column, rows(column.name))[0])[1]
+        codes = clock.with_parts(names, column.plain_numbers(rows(column.name))[0])[1]
         return dict(zip(of_clock, codes, strict=True)) | find_others(rows)
 
     return of_rows
@@ -137,7 +137,7 @@ def _rare_finder(column: FittedColumn, bins: Bins) -> Callable[[Rows], Codes]:
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> Codes:
-        numbers = numbers_of_rows(column, rows(column.name))[0]
+        numbers = column.plain_numbers(rows(column.name))[0]
         xp = namespace_of(numbers)
         codes: Codes = xp.where(xp.isnan(numbers), xp.uint16(0), bins.rare_numbers(numbers))
         return codes

@@ -6,20 +6,19 @@ between the two. So they are in order in a sample too, and the time between is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.codecs import DatetimeCodec
-from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
-from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type
+from gpuvgm.io import is_moment_type
+from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
 
 LEAST_ROWS = 100  # of a sample, that have both datetimes
@@ -32,9 +31,6 @@ ROUNDING = 1e-9  # of a step: a number may be too small by so much
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
 MOST_STARTS = (1 << 16) - 2  # that an engine's codes tell apart
-Span = Literal["", "days", "hours", "minutes", "seconds"]
-SPANS: Mapping[Span, int] = {"days": 86_400 * 10**9, "hours": 3600 * 10**9, "minutes": 60 * 10**9, "seconds": 10**9}
-NUMBER = "number"  # sort of numbers that are no datetimes
 
 
 def start_finder(starts: Floats, engine: Engine | None = None) -> Callable[[Floats], Ints]:
@@ -53,57 +49,6 @@ def _last_not_above(starts: Floats, numbers: Floats) -> Ints:
     xp = namespace_of(numbers)
     places: Ints = xp.searchsorted(xp.asarray(starts), numbers, side="right") - 1
     return places
-
-
-def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Modal | None]:
-    """Numbers of the plain codec, and the modal value of each row; see `Codec.ordinary_numbers`."""
-    return column.codec.plain.ordinary_numbers(values, column.modal_numbers)
-
-
-def all_numbers(column: NumericColumn, values: Column) -> Floats:
-    """Numbers of all values, modal ones too, where the values lie; NaN for missing ones."""
-    numbers, which = numbers_of_rows(column, values)
-    if which is None:
-        return numbers
-    xp, modal = namespace_of(numbers), np.array([column.codec.plain.number(value) for value in column.modal_numbers])
-    of_modal: Floats = xp.where(which >= 0, xp.asarray(modal)[which], numbers)
-    return of_modal
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What a column's numbers n mean: factor * (n + base), in nanoseconds for datetimes and the time between."""
-
-    sort: str
-    factor: Fraction
-    base: int
-
-    @classmethod
-    def of(cls, column: FittedColumn, span: Span = "") -> Unit | None:
-        """The unit of a column, whose numbers may count a span; None where it holds no numbers."""
-        factor = Fraction(SPANS.get(span, 1))
-        if isinstance(column, CategoricalColumn):
-            type_ = column.value_type
-            is_number = is_plain_number_type(type_) or pa.types.is_decimal(type_)
-            return cls(NUMBER, factor, 0) if is_number else None
-        if not isinstance(column, NumericColumn):
-            return None
-        plain: Any = column.codec.plain
-        if is_datetime_type(column.type):
-            return cls(plain.sort, Fraction(plain.nanoseconds), plain.base)
-        scale = column.type.scale if pa.types.is_decimal(column.type) else 0
-        return cls(NUMBER, factor * Fraction(10) ** -scale, plain.base)
-
-    def amounts(self, numbers: Floats) -> Floats:
-        """What numbers mean."""
-        amounts: Floats = float(self.factor) * (numbers + self.base)
-        return amounts
-
-    def scale_to(self, other: Unit) -> tuple[float, float]:
-        """Factor and shift that turn numbers of this unit into numbers of another one."""
-        factor = self.factor / other.factor
-        # A fraction: products of bases and nanoseconds exceed 2^53, and only the difference may be rounded.
-        return float(factor), float(self.base * factor - other.base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +92,7 @@ class Origin:
 
         A missing origin is replaced by the first number of both columns, or by the last where it is counted back.
         """
-        numbers = self.scaled(numbers_of_rows(self.first, rows(self.first.name))[0])
+        numbers = self.scaled(self.first.plain_numbers(rows(self.first.name))[0])
         if not self.first.modal_values:
             return numbers
         xp = namespace_of(numbers)
@@ -157,10 +102,10 @@ class Origin:
     @property
     def _end(self) -> float:
         """The first number of both columns, or the last one if they are counted back."""
-        (first, last), (factor, shift) = range_of(self.first), self.scale
+        (first, last), (factor, shift) = self.first.plain_range, self.scale
         if self.back:
-            return max(range_of(self.column)[1], float(np.ceil((last * factor + shift) / self.step)) * self.step)
-        return min(range_of(self.column)[0], float(np.floor((first * factor + shift) / self.step)) * self.step)
+            return max(self.column.plain_range[1], float(np.ceil((last * factor + shift) / self.step)) * self.step)
+        return min(self.column.plain_range[0], float(np.floor((first * factor + shift) / self.step)) * self.step)
 
     def scaled(self, numbers: Floats) -> Floats:
         """Numbers of the origin, as `numbers` gives them, from its plain numbers."""
@@ -197,7 +142,7 @@ def twin_numbers(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], 
     ):
         raise ValueError(f'"{first.name}" has no numbers that "{column.name}" may have')
     factor, shift = unit_of_first.scale_to(unit_of_column)
-    return lambda rows: numbers_of_rows(first, rows(first.name))[0] * factor + shift
+    return lambda rows: first.plain_numbers(rows(first.name))[0] * factor + shift
 
 
 def twin_finder(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], NDArray[np.bool_]]:
@@ -206,7 +151,7 @@ def twin_finder(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], N
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> NDArray[np.bool_]:
-        numbers = numbers_of_rows(column, rows(column.name))[0]
+        numbers = column.plain_numbers(rows(column.name))[0]
         return are_same(column, namespace_of(numbers).asarray(firsts_of(rows)), numbers)
 
     return of_rows
@@ -220,16 +165,9 @@ def are_same(column: NumericColumn, firsts: Floats, numbers: Floats) -> NDArray[
     return are_near
 
 
-def range_of(column: NumericColumn) -> tuple[float, float]:
-    """Ends of the training numbers."""
-    assert column.minimum is not None and column.maximum is not None
-    plain = column.codec.plain
-    return plain.number(column.minimum), plain.number(column.maximum)
-
-
 def numbers_since(column: NumericColumn, origin: Origin | None, rows: Rows) -> tuple[Floats, Modal | None]:
-    """Numbers as `numbers_of_rows` gives them, or the time between a column and its origin if there is one."""
-    numbers, which = numbers_of_rows(column, rows(column.name))
+    """Numbers as `plain_numbers` of a column gives them, or the time between it and its origin if there is one."""
+    numbers, which = column.plain_numbers(rows(column.name))
     return (numbers if origin is None else origin.between(numbers, origin.numbers(rows))), which
 
 
@@ -247,7 +185,7 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin
         Gives a sample of the rows of a column.
     """
     moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
-    numbers = {column.name: numbers_of_rows(column, rows(column.name))[0] for column in moments}
+    numbers = {column.name: column.plain_numbers(rows(column.name))[0] for column in moments}
     origins = [
         Origin(column, first, back)
         for column in moments[::-1]

@@ -149,6 +149,10 @@ class Persons:
         """How many persons have each thing, as `KeysOfThings.persons` gives it, by the thing of each row."""
         return KeysOfThings.of(things, size, self.keys).persons(self.are_rare)
 
+    def several(self, things: Ints, size: int) -> NDArray[np.bool_]:
+        """Which things several persons have."""
+        return self.counts(things, size) >= LEAST_KEYS
+
     def weights(self, things: Ints, size: int) -> Ints:
         """Rows of each thing, by the thing of each row; or its persons where these are few."""
         rows = np.bincount(things[things >= 0], minlength=size)

@@ -11,7 +11,7 @@ from gpuvgm.arrays import Column, namespace_of, to_numpy
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.numbers import Rows, numbers_of_rows, start_finder
+from gpuvgm.synthesis.bins.numbers import Rows, start_finder
 from gpuvgm.synthesis.bins.persons import Persons
 
 
@@ -62,7 +62,7 @@ class AskedValues:
         start_of = start_finder(self.starts, engine)
 
         def of_values(values: Column) -> Ints:
-            numbers = numbers_of_rows(column, values)[0]
+            numbers = column.plain_numbers(values)[0]
             cells = to_numpy(start_of(numbers)) + 1
             is_missing = to_numpy(namespace_of(numbers).isnan(numbers))
             places: Ints = np.where(is_missing, -1, self.places[cells])

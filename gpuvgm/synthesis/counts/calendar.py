@@ -34,7 +34,6 @@ from gpuvgm.synthesis.bins import (
     SampledRows,
     days_of,
     moments_with_own_counts,
-    numbers_of_rows,
     parts_of_days,
 )
 from gpuvgm.synthesis.counts.structure import Dependence
@@ -93,7 +92,7 @@ def clocks_and_parts(
         if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or bins[name].since is not None:
             continue
         evidence = dependence.rows_of(name)
-        numbers = numbers_of_rows(column, sample.rows(name))[0][evidence]
+        numbers = column.plain_numbers(sample.rows(name))[0][evidence]
         learnt = learn_clock(column, numbers, sample.persons.at(evidence))
         if learnt is None:
             continue

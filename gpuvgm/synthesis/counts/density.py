@@ -25,7 +25,6 @@ from gpuvgm.synthesis.bins import (
     bins_of,
     bins_of_rows,
     bins_since,
-    numbers_of_rows,
     numbers_since,
     origin_of,
     possible_origins,
@@ -148,7 +147,7 @@ def _bins_since_origins(
             for option in (bins, bins_by_name[name])
         )
         # Bins do not know the calendar yet, which datetimes that are counted from their origin do not keep to.
-        of_calendar = gain_of_days(origin.column, numbers_of_rows(origin.column, rows(name))[0])
+        of_calendar = gain_of_days(origin.column, origin.column.plain_numbers(rows(name))[0])
         if since > plain + (of_calendar - MOST_LOST) * len(numbers):
             bins_since_origin[name], dependence = bins, counted
     return bins_since_origin

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import AskedColumn
+from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import (
     Bins,
     Codes,
     Rows,
-    Unit,
-    all_numbers,
     are_same,
-    numbers_of_rows,
     origins_of,
     twin_numbers,
 )
@@ -85,7 +83,7 @@ def _alike(
     numeric = {name: column for name, column in columns.items() if isinstance(column, NumericColumn)}
     units = {name: unit for name, column in numeric.items() if (unit := Unit.of(column)) is not None}
     names, shares = [*units], dict[tuple[str, str], float]()
-    amounts = np.array([units[name].amounts(all_numbers(numeric[name], rows(name)[:PROBED])) for name in names])
+    amounts = np.array([units[name].amounts(numeric[name].all_numbers(rows(name)[:PROBED])) for name in names])
     in_wide = np.array([_are_wide(numeric[name], bins[name])[codes[name].codes[:PROBED]] for name in names])
     for place, numbers in enumerate(amounts):
         with np.errstate(over="ignore", invalid="ignore"):  # of the largest floats
@@ -117,7 +115,7 @@ def _are_twins(twin: Any, column: Any, bins: Bins, codes: Codes, rows: Callable[
     Of the rows in whose bin the twin's number lies, most have to have it. Else the column follows something else of
     that number, as where a date is the first of the twin's month.
     """
-    numbers, twins = numbers_of_rows(column, rows(column.name))[0], twin_numbers(twin, column)(rows)
+    numbers, twins = column.plain_numbers(rows(column.name))[0], twin_numbers(twin, column)(rows)
     shuffled, of_bins = np.random.default_rng(0).permutation(len(codes)), np.argsort(codes, kind="stable")
     exchanged = np.empty_like(numbers)
     exchanged[of_bins] = numbers[shuffled[np.argsort(codes[shuffled], kind="stable")]]

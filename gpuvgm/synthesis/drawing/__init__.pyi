@@ -28,7 +28,6 @@ from .identifier_messages import (
 from .identifiers import IdentifierForm as IdentifierForm
 from .values import (
     Values as Values,
-    replaced_rows as replaced_rows,
     unmodelled_columns as unmodelled_columns,
     value_maker as value_maker,
     within_range as within_range,

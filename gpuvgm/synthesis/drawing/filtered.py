@@ -16,12 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from gpuvgm.datasets import RowRange
-from gpuvgm.io import joined_arrays, taken
+from gpuvgm.io import joined_arrays, replaced_rows, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Finder
 from gpuvgm.synthesis.drawing.conditioned import LEAST_SHARE, LEAST_WITH_VALUES
 from gpuvgm.synthesis.drawing.identifier_levels import KeyNumbers
-from gpuvgm.synthesis.drawing.values import replaced_rows
 from gpuvgm.synthesis.keys import seed_of_attempt, shuffled
 
 KEYS_OF_WINDOW = 128  # at least: the last key of a window is cut off, which should be one of many

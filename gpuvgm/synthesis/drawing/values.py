@@ -16,7 +16,7 @@ from gpuvgm.codecs import FloatCodec
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, IdColumn, NumericColumn
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import Engine
-from gpuvgm.io import is_text_type, joined_arrays, plain_type, taken
+from gpuvgm.io import is_text_type, plain_type, replaced_rows, taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import (
     Bins,
@@ -24,9 +24,7 @@ from gpuvgm.synthesis.bins import (
     Rows,
     are_same_singles,
     nearest_singles,
-    numbers_of_rows,
     origin_of,
-    range_of,
     start_finder,
     twin_numbers,
 )
@@ -90,7 +88,7 @@ def _beside_twin(
     """As `value_maker` for a column with a twin, whose number rows with an infinite place have."""
     assert bins.twin is not None
     column, twin, middle = columns[bins.name], columns[bins.twin], len(bins.low) // 2
-    read_twin, (low, high) = twin_numbers(twin, column), range_of(column)
+    read_twin, (low, high) = twin_numbers(twin, column), column.plain_range
     has_same_values = twin.type == twin.decoded_type == column.type == column.decoded_type  # text has its own form
     has_same_step = bins.single is None and twin.codec.plain.spacing == column.codec.plain.spacing
     round_ = _rounding(bins)
@@ -189,20 +187,13 @@ def within_range(column: FittedColumn, values: Any) -> Any:
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return values
     plain = column.codec.plain
-    numbers = numbers_of_rows(column, values)[0]  # NaN for modal and missing ones
+    numbers = column.plain_numbers(values)[0]  # NaN for modal and missing ones
     clipped = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
     outside = np.flatnonzero(clipped - numbers)
     outside = outside[~np.isnan(numbers[outside])]
     if not len(outside):
         return values
     return replaced_rows(values, outside, plain.decode(clipped[outside]))
-
-
-def replaced_rows(values: Any, places: Ints, replacements: Any) -> Any:
-    """Values of the host with replacements at some places, in the values' type."""
-    order = np.arange(len(values))
-    order[places] = len(values) + np.arange(len(places))
-    return taken(joined_arrays([values, replacements.cast(values.type)], values.type), order)
 
 
 def unmodelled_columns(

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn
 from gpuvgm.io import taken
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import numbers_of_rows
 from gpuvgm.synthesis.keys.key_counts import low_hashes
 from gpuvgm.synthesis.keys.key_search import ONE_TO_ONE, Claims
 from gpuvgm.synthesis.keys.keys import Hashes
@@ -166,7 +165,7 @@ def values_of(column: FittedColumn, array: pa.Array[Any], rows: Ints) -> Hashes:
         bits = np.asarray(column.index.find(values)).view(np.uint64)
     else:
         assert isinstance(column, NumericColumn)
-        numbers, which = numbers_of_rows(column, values)
+        numbers, which = column.plain_numbers(values)
         numbers = numbers.astype(np.float64) + 0.0  # no minus zero
         bits = np.where(np.isnan(numbers), MISSING_VALUE, numbers.view(np.uint64))
         bits = bits if which is None else np.where(which >= 0, which.astype(np.uint64), bits)

@@ -15,7 +15,7 @@ from gpuvgm.arrays import Column, mixed
 from gpuvgm.columns import CategoricalColumn, FittedColumn
 from gpuvgm.engines import AskedColumn
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons, Rows, numbers_of_rows
+from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons, Rows
 from gpuvgm.synthesis.keys.habits import (
     ALL_ROWS,
     ALL_WEEKDAYS,
@@ -89,8 +89,8 @@ class HabitSample:
         return np.asarray(as_categories(self.columns[name]).index.find(self.rows(name)))
 
     def numbers(self, name: str) -> tuple[Floats, NDArray[np.signedinteger[Any]] | None]:
-        """Numbers of a column, and its modal values, as `numbers_of_rows` gives them."""
-        return numbers_of_rows(as_numbers(self.columns[name]), self.rows(name))
+        """Numbers of a column, and its modal values, as `NumericColumn.plain_numbers` gives them."""
+        return as_numbers(self.columns[name]).plain_numbers(self.rows(name))
 
 
 def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Habit, ...], dict[str, Hashes]]:

@@ -19,8 +19,9 @@ from gpuvgm.arrays import mixed
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn, TableModel
 from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type, is_text_type, plain_type
+from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import DAY, Rows, Unit, all_numbers
+from gpuvgm.synthesis.bins import DAY, Rows
 from gpuvgm.synthesis.keys.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
 from gpuvgm.synthesis.keys.key_search import LEAST_REPEATED
 from gpuvgm.synthesis.keys.keys import Hashes
@@ -198,7 +199,7 @@ def numbers_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[str,
     for name, column in columns.items():
         unit = Unit.of(column)
         if isinstance(column, NumericColumn) and unit is not None:
-            numbers[name] = unit.amounts(all_numbers(column, rows.column(name).combine_chunks()))
+            numbers[name] = unit.amounts(column.all_numbers(rows.column(name).combine_chunks()))
     return numbers
 
 

@@ -12,7 +12,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import Source, is_text_type, plain_type
 from gpuvgm.report import HoldOut
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.bins import LEAST_KEYS, Persons, numbers_of_rows
+from gpuvgm.synthesis.bins import LEAST_KEYS, Persons
 from gpuvgm.synthesis.keys import find_orders, keys_found
 from gpuvgm.synthesis.learning.key_forms import keys_that_count
 from gpuvgm.synthesis.learning.samples import TableSample
@@ -90,7 +90,7 @@ def _modal_options(model: TableModel, table: Source) -> Options:
 
 def _modal_values_of_few(column: NumericColumn, sample: TableSample, persons: Persons) -> set[float]:
     """Numbers of a column's modal values that fewer persons have than `LEAST_KEYS`."""
-    which = numbers_of_rows(column, sample.column(column.name))[1]
+    which = column.plain_numbers(sample.column(column.name))[1]
     things: Ints = np.full(sample.rows.num_rows, -1) if which is None else np.asarray(which, np.int64)
     counts = persons.counts(things, len(column.modal_numbers))
     return {value for value, count in zip(column.modal_numbers, counts, strict=True) if count < LEAST_KEYS}

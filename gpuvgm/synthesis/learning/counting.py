@@ -10,11 +10,11 @@ from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import Block, Source
+from gpuvgm.laws import Laws
 from gpuvgm.synthesis.bins import AskedValues, KeysOfThings, code_finder, hashes_of
 from gpuvgm.synthesis.counts import JointCounts, Structure
 from gpuvgm.synthesis.drawing import IdentifierCounts, IdentifierForm, lacking_keys
 from gpuvgm.synthesis.keys import OrderEvidence, Orders
-from gpuvgm.synthesis.laws import Law
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 
@@ -30,7 +30,7 @@ class CountingPlan:
         Forms of the columns that are not modelled.
     attributes : mapping of str to str
         Columns that keys determine, each with the first column of these keys.
-    laws : tuple of Law
+    laws : Laws
         Laws between columns, whose breaches are counted.
     keys : tuple of str
         Columns of keys, of which there are counted those that have the asked values.
@@ -43,7 +43,7 @@ class CountingPlan:
     structure: Structure
     forms: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
-    laws: tuple[Law, ...]
+    laws: Laws
     keys: tuple[str, ...] = ()
     asked: Mapping[str, AskedValues] = field(default_factory=dict)
     orders: Orders = field(default_factory=dict)
@@ -69,7 +69,7 @@ class TableCounts:
         Counts of bins, in the network and the trees.
     identifiers : IdentifierCounts
         What they hold of the columns that are not modelled.
-    laws : tuple of Law
+    laws : Laws
         The laws, with their breaches.
     keys : mapping of str to KeysOfThings
         By column, the keys that have the asked values.
@@ -79,7 +79,7 @@ class TableCounts:
 
     joint: JointCounts
     identifiers: IdentifierCounts
-    laws: tuple[Law, ...]
+    laws: Laws
     keys: Mapping[str, KeysOfThings]
     orders: OrderEvidence
 
@@ -88,7 +88,7 @@ class TableCounts:
         return TableCounts(
             self.joint.merge(other.joint),
             self.identifiers.merge(other.identifiers),
-            tuple(map(Law.merge, self.laws, other.laws)),
+            self.laws.merge(other.laws),
             {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
             self.orders.merge(other.orders),
         )
@@ -131,7 +131,7 @@ def _counter(columns: dict[str, FittedColumn], plan: CountingPlan, engine: str) 
         return TableCounts(
             joint_counts(block),
             IdentifierCounts.of(columns, plan.forms, plan.attributes, block.host_column),
-            tuple(law.refute(columns, block.column) for law in plan.laws),
+            plan.laws.refute(columns, block.column),
             keys_of_values(block),
             OrderEvidence.of(columns, plan.orders, block.host_column),
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from gpuvgm.columns import TableModel
+from gpuvgm.engines import AskedColumn
+from gpuvgm.laws import Laws, LawSample
 from gpuvgm.synthesis.bins import Persons, SampledRows
-from gpuvgm.synthesis.counts import Dependence
+from gpuvgm.synthesis.counts import Dependence, order_of
 from gpuvgm.synthesis.drawing import lacking_keys, levels_of_attributes
 from gpuvgm.synthesis.keys import rows_of_keys
-from gpuvgm.synthesis.laws import Law, LawSearch, columns_to_restrict, made_of
 from gpuvgm.synthesis.learning.key_forms import KeyForms
 from gpuvgm.synthesis.learning.samples import TableSample
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
@@ -23,40 +24,41 @@ def laws_of(
     keys: KeyForms,
     broken: Set[str],
     settings: SynthesizerSettings,
-) -> tuple[Law, ...]:
+) -> Laws:
     """Laws of a sample of the rows, but for those that further rows break; its persons by orders alone come with it."""
     if settings.laws == "off":
-        return ()
+        return Laws()
     columns = {column.name: column for column in model.columns if column.is_encoded}
     dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes))
-    search = LawSearch(
-        columns, sample.rows, dependence, settings.conditions_on, settings.engine, of_orders, sample.persons
-    )
-    return search.laws(settings.laws, broken)
+    of_sampling = replace(dependence, first=tuple(settings.conditions_on))
+
+    def ordering(columns: Mapping[str, AskedColumn]) -> list[str]:
+        return order_of(columns, of_sampling, settings.engine)
+
+    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering)
+    return Laws.find(law_sample, settings.laws, broken, dependence.allows, settings.conditions_on)
 
 
-def dependence_of(
-    keys: KeyForms, laws: Sequence[Law], settings: SynthesizerSettings, sample: TableSample
-) -> Dependence:
+def dependence_of(keys: KeyForms, laws: Laws, settings: SynthesizerSettings, sample: TableSample) -> Dependence:
     """Which columns may depend on which, with evidence from a sample of rows."""
     levels = levels_of_attributes(keys.forms, keys.attributes)
     one_of_each = {levels[name]: rows_of_keys(sample.rows.column(key)) for name, key in keys.attributes.items()}
     lacking = lacking_keys(keys.forms, dict.fromkeys(keys.attributes.values()), sample.column)
-    ordering = [law for law in laws if not law.is_learnt]
+    ordering = Laws(law for law in laws if not law.is_learnt)
     dependence = Dependence(
         levels,
         one_of_each,
-        columns_to_restrict(laws, settings.conditions_on),
+        laws.to_restrict(settings.conditions_on),
         keys.attributes,
         {part.column: codes for part, codes in lacking.items() if codes.any()},
         frozenset(law.target for law in ordering if law.decides),
-        made_of(ordering),
+        ordering.made_of,
     )
     return replace(dependence, deciders=_deciders(laws))
 
 
-def _deciders(laws: Sequence[Law]) -> dict[str, Set[str]]:
+def _deciders(laws: Laws) -> dict[str, Set[str]]:
     """Columns that decide others by a law, in the end, by these."""
-    deciding = [law for law in laws if law.has_table]
-    chains = Dependence(made_of=made_of(deciding))
+    deciding = Laws(law for law in laws if law.has_table)
+    chains = Dependence(made_of=deciding.made_of)
     return {law.target: chains.sources(law.target) for law in deciding}

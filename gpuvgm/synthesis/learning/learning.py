@@ -16,7 +16,6 @@ from gpuvgm.synthesis.bins import Persons, SampledRows, check_names
 from gpuvgm.synthesis.counts import Network, StructureLearner
 from gpuvgm.synthesis.drawing import rows_per_key, tell_of_numbers, tell_of_repeats, tell_of_samples
 from gpuvgm.synthesis.keys import Claims, Orders, find_orders, tell_of_orders, without_amounts
-from gpuvgm.synthesis.laws import tell_of_broken
 from gpuvgm.synthesis.learning.columns import fitted_columns, hold_out_rule
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
 from gpuvgm.synthesis.learning.dependence import dependence_of, laws_of
@@ -77,7 +76,7 @@ class Assumptions:
 
     def beside(self, plan: CountingPlan, counts: TableCounts, fitted: FittedSample) -> tuple[Assumptions, bool]:
         """What the counts of all rows leave of them, and whether that is all that the plan was made of."""
-        against = tell_of_broken(plan.laws, counts.laws)
+        against = plan.laws.tell_of_broken(counts.laws)
         broken = self.broken.union(str(form) for law in against for form in law.forms)
         claims, keys = self.refuted | counts.identifiers.refuted(plan.forms, plan.attributes), self.keys
         if claims > self.refuted:
@@ -173,7 +172,7 @@ def _model_of(
     tell_of_repeats(model, sample.rows)
     tell_of_sequences(model.by_name, first_columns(plan.forms), sample.rows)
     forms = counts.identifiers.refined(plan.forms)
-    laws = tuple(law for law in counts.laws if law.holds)
+    laws = counts.laws.kept
     orders = _proposed_orders(fitted, plan, counts)
     plan = replace(plan, forms=forms, laws=laws)
     network = Network(plan.structure, counts.joint, rows_per_key(forms, plan.attributes), settings.trees)

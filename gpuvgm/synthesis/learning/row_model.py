@@ -11,11 +11,11 @@ from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io import Source
+from gpuvgm.laws import Laws
 from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts import Network, TreeSettings, write_network
 from gpuvgm.synthesis.drawing import IdentifierForm, describe_left_out, describe_unmodelled, rows_per_key
 from gpuvgm.synthesis.keys import Orders, describe_habits, describe_orders
-from gpuvgm.synthesis.laws import Law, merged_laws
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
 from gpuvgm.synthesis.learning.samples import read_twice
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
@@ -40,7 +40,7 @@ class RowModel:
         Forms of the columns that are not modelled.
     attributes : mapping of str to str
         Modelled columns that have one value for each key, each with the first column of these keys.
-    laws : tuple of Law
+    laws : Laws
         Laws between columns, with the rows that break them.
     orders : mapping
         Columns that may be of orders.
@@ -50,7 +50,7 @@ class RowModel:
     network: Network
     forms: Mapping[str, IdentifierForm]
     attributes: Mapping[str, str]
-    laws: tuple[Law, ...]
+    laws: Laws
     orders: Orders
 
     @property
@@ -64,15 +64,14 @@ class RowModel:
         return self.table.by_name
 
     @property
-    def kept_laws(self) -> tuple[Law, ...]:
+    def kept_laws(self) -> Laws:
         """Laws that no row has broken."""
-        return tuple(law for law in self.laws if law.holds)
+        return self.laws.kept
 
     @property
     def plan(self) -> CountingPlan:
         """How further rows are counted: in the same bins, and what the laws claim."""
-        claims = tuple(law.uncounted for law in self.laws)
-        return CountingPlan(self.network.structure, self.forms, self.attributes, claims)
+        return CountingPlan(self.network.structure, self.forms, self.attributes, self.laws.uncounted)
 
     def of_rows(self, table: Source, settings: SynthesizerSettings) -> RowModel:
         """A model with the same bins and network, of the rows of a table alone."""
@@ -85,8 +84,14 @@ class RowModel:
         """A model of the rows of a table, too."""
         counts = self._counts(table, settings)
         network = replace(self.network, counts=self.network.counts.merge(counts.joint))
-        forms, laws = counts.identifiers.refined(self.forms), merged_laws(self.laws, counts.laws)
-        return replace(self, network=network, forms=forms, laws=laws)
+        forms = counts.identifiers.refined(self.forms)
+        return replace(self, network=network, forms=forms, laws=self._laws_with(counts.laws))
+
+    def _laws_with(self, counted_elsewhere: Laws) -> Laws:
+        """Laws with the counts of further rows; a warning names those that these are the first to break."""
+        laws = self.laws.merge(counted_elsewhere)
+        self.laws.tell_of_broken(laws)
+        return laws
 
     def _counts(self, table: Source, settings: SynthesizerSettings) -> TableCounts:
         """Counts of the rows of a table, but for those that are held out."""
@@ -108,7 +113,7 @@ class RowModel:
             )
         network = replace(self.network, counts=self.network.counts.merge(other.network.counts))
         forms = {name: form.merge(other.forms[name]) for name, form in self.forms.items()}
-        return replace(self, network=network, forms=forms, laws=merged_laws(self.laws, other.laws))
+        return replace(self, network=network, forms=forms, laws=self._laws_with(other.laws))
 
     def seed_of(self, part: RowRange, seed: int | None) -> int:
         """Seed of rows, which are checked: by default that of the fit."""

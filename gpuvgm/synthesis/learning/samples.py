@@ -15,7 +15,7 @@ import pyarrow as pa
 from gpuvgm.arrays import Column
 from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.execution import any_source, sample_runs
+from gpuvgm.execution import Sampled, any_source
 from gpuvgm.io import ParquetSink, Source, is_text_type, taken
 from gpuvgm.report import HoldOut
 from gpuvgm.summary import Ints
@@ -76,7 +76,7 @@ class TableSample:
 def sampled_rows(table: Source, names: Sequence[str], seed: int, most: int) -> pa.Table:
     """Rows of some columns, as `TableSample` has them."""
     if table.rows is not None:
-        return table.sample(names, sample_runs(table.rows, seed, most, runs=None))
+        return table.sample(names, Sampled.runs(table.rows, seed, most, runs=None))
     batches, rows = [], 0
     for block in table.blocks(names, most):
         batches.append(block.batch)

@@ -9,13 +9,13 @@ from typing import Any
 
 from gpuvgm.columns import NumericColumn, TableModel
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.laws import Laws
 from gpuvgm.records import read_as
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.bins import RARE, check_fits
 from gpuvgm.synthesis.counts import Network, TreeSettings, read_network
 from gpuvgm.synthesis.drawing import IdentifierForm, check_attributes, rows_per_key
 from gpuvgm.synthesis.keys import orders_of_file
-from gpuvgm.synthesis.laws import read_laws
 from gpuvgm.synthesis.learning.row_model import DOCUMENTS, PARAMETERS, RowModel
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
@@ -52,7 +52,7 @@ def _row_model(transformer: TableTransformer, model: TableModel, settings: Mappi
     """What is learnt, of its documents; raises ValueError and the like for what cannot be."""
     forms = {name: read_as(IdentifierForm, form, name) for name, form in settings["identifiers"].items()}
     attributes, orders = settings["attributes"], orders_of_file(settings["orders"], transformer.model_)
-    laws = read_laws(settings["proven"], transformer.model_.by_name)
+    laws = Laws.of_documents(settings["proven"], transformer.model_.by_name)
     SynthesizerSettings.check(settings["bins"], settings["safer"], settings["laws"])
     network = read_network(model.network)
     _check_network(transformer.model_, network, forms, attributes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.drawing import Drawn, KeyNumbers, Values
-from gpuvgm.synthesis.laws import LawKeeper
+from gpuvgm.synthesis.sampling.keeper import LawKeeper
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from gpuvgm.synthesis.bins import (
     restricted_since,
 )
 from gpuvgm.synthesis.counts import Structure
-from gpuvgm.synthesis.laws import LawKeeper, laws_under
 from gpuvgm.synthesis.learning import RowModel
+from gpuvgm.synthesis.sampling.keeper import LawKeeper
 from gpuvgm.synthesis.sampling.rows import RowDrawer
 from gpuvgm.synthesis.sampling.sampler import Sampler
 
@@ -36,7 +36,7 @@ def sampler_under(model: RowModel, conditions: Mapping[str, Any], engine: str) -
     structure = model.network.structure
     bins = {column_bins.name: column_bins for column_bins in structure.bins}
     check_names(conditions, bins)
-    laws = model.kept_laws if model.attributes else laws_under(model.kept_laws, conditions, columns)
+    laws = model.kept_laws if model.attributes else model.kept_laws.without_computing(conditions, columns)
     keeper = LawKeeper(columns, laws, origins_of(bins.values()))
     criteria = {name: read_condition(columns[name], condition) for name, condition in conditions.items()}
     restricted_bins = _drawable_bins(keeper, structure, bins, _restricted_bins(keeper, bins, conditions))

@@ -14,6 +14,7 @@ from gpuvgm.columns import TableModel
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
+from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, Finder, code_finder, finder_of, origins_of
 from gpuvgm.synthesis.counts import Network
@@ -29,9 +30,9 @@ from gpuvgm.synthesis.drawing import (
     value_maker,
 )
 from gpuvgm.synthesis.keys import seed_of_attempt
-from gpuvgm.synthesis.laws import Law, LawKeeper
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
 from gpuvgm.synthesis.sampling.habits import KeyHabits
+from gpuvgm.synthesis.sampling.keeper import LawKeeper
 from gpuvgm.synthesis.sampling.key_tables import key_tables
 
 SHORT_RANGE = 1 << 10  # rows
@@ -69,7 +70,7 @@ class RowDrawer:
     tested : mapping of str to tuple
         What meets conditions on columns whose values others change, as `read_condition` gives it: rows are drawn until
         they meet it.
-    laws : tuple of Law
+    laws : Laws
         Laws between columns, which all rows keep.
     """
 
@@ -80,7 +81,7 @@ class RowDrawer:
     attributes: Mapping[str, str]
     engine: str
     tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    laws: tuple[Law, ...] = ()
+    laws: Laws = Laws()
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -96,16 +97,16 @@ class RowDrawer:
         """Drawing of bins and of places in them."""
         bins, barred = self.network.structure.bins, dict[int, NDArray[np.bool_]]()
         for law in self.laws:
-            if law.has_table and law.target not in self.tested:
+            if law.bars_rare(self.model.by_name) and law.target not in self.tested:
                 place = self.place_of[law.target]
-                barred[place] = law.rare_bins(self.model.by_name, bins[place])
+                barred[place] = bins[place].are_rare(self.model.by_name[law.target])
         return Drawing(self.network, self.conditions, get_engine(self.engine), self._computed, barred)
 
     def _computed(self, order: Sequence[int]) -> dict[int, ComputedColumn]:
         """Columns that are computed in their turn, in an order of the nodes."""
         structure = self.network.structure
         keeper = self.keeper.in_turn([structure.bins[place].name for place in order])
-        deciding = [law for law in keeper.laws if law.decides]
+        deciding = keeper.laws.deciding
         of_laws = {
             self.place_of[law.target]: self._computed_column(
                 keeper, law.target, is_drawn=law.leaves_rows(keeper.columns), is_learnt=law.is_learnt

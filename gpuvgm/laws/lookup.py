@@ -16,13 +16,15 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn, NumericColumn
 from gpuvgm.errors import InputError
+from gpuvgm.laws.codes import MISSING, Columns, Mask, Rows, codes_of, read_columns, training_range
+from gpuvgm.laws.law import Law, Outcome
+from gpuvgm.laws.owners import SEVERAL, Owners
+from gpuvgm.laws.sample import LEAST_BROKEN, LawSample
+from gpuvgm.laws.texts import splits
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import LISTED, LISTED_ROWS, MOST_CATEGORIES, Bins, Persons, Rows
-from gpuvgm.synthesis.laws.codes import MISSING, Columns, Mask, codes_of, read_columns, training_range
-from gpuvgm.synthesis.laws.law import Law, Outcome
-from gpuvgm.synthesis.laws.sample import LEAST_BROKEN, LawSample
-from gpuvgm.synthesis.laws.texts import splits
 
+USUAL = 0.95  # of the rows: of a column that decides others, so many have values that several have
+MOST_LEARNT = 1 << 8  # keys of a table that trees learn
 MOST_KEYS = 1 << 14  # values of a column that decides its target
 PROBED_KEYS = 480  # rows that a lookup is tried on first
 PROBED_REPEATS = 2000  # rows of a column of numbers, of which some repeat others if it decides any
@@ -71,12 +73,12 @@ class Lookup(Law):
         broken = np.count_nonzero(np.isfinite(shuffled) & (values[keys.of_rows] != shuffled))
         if isinstance(sample.columns[name], NumericColumn):
             broken = np.minimum(broken, keys.rows_beside_changes(codes))
-        if broken < LEAST_BROKEN or np.mean(usual[keys.of_rows]) < LISTED:
+        if broken < LEAST_BROKEN or np.mean(usual[keys.of_rows]) < USUAL:
             return None
         return cls((name,), target)._with_table(keys, codes)
 
     @classmethod
-    def persons(cls, sample: LawSample) -> Persons:
+    def persons(cls, sample: LawSample) -> Owners:
         """Persons of a sample's rows, of whom several have what the table has."""
         return sample.persons
 
@@ -94,7 +96,7 @@ class Lookup(Law):
         if not law.keys:
             operands = " and ".join(f'"{name}"' for name in self.operands)
             whose = " that are not of fewer keys" if persons.keys else ""
-            raise InputError(f'laws: "{self}": no value of {operands} has {LISTED_ROWS} rows of the sample{whose}')
+            raise InputError(f'laws: "{self}": no value of {operands} has {SEVERAL} rows of the sample{whose}')
         return law
 
     def _with_table(self: AnyLookup, keys: Keys, codes: Floats) -> AnyLookup:
@@ -148,20 +150,14 @@ class Lookup(Law):
         has_every_key = len(sizes) == len(operands) and prod(sizes) == len(self.values)
         return super().leaves_rows(columns) or not has_every_key
 
-    def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
-        """Bins of the target with rare categories alone: beside rare categories they would give their rows away."""
-        target = columns[self.target]
-        are_categories = all(isinstance(columns[name], CategoricalColumn) for name in self.operands)
-        if not are_categories or not isinstance(target, CategoricalColumn):
-            return super().rare_bins(columns, bins)
-        are_rare = np.array(target.counts)[bins.low.astype(np.int64)] < LISTED_ROWS
-        rare: Mask = np.logical_and.reduceat(are_rare, bins.first[:-1])
-        return rare
+    def bars_rare(self, columns: Columns) -> bool:
+        """Whether all columns have categories: rare ones beside each other would give their rows away."""
+        return all(isinstance(columns[name], CategoricalColumn) for name in self.names)
 
     @property
     def is_learnt(self) -> bool:
         """Whether the table is so short that trees learn it."""
-        return len(self.keys) <= MOST_CATEGORIES
+        return len(self.keys) <= MOST_LEARNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +170,16 @@ class Keys:
         The keys, ascending.
     of_rows : ndarray of shape (rows,)
         Place of each row's key.
-    persons : Persons
+    persons : Owners
         Whose the rows are.
     """
 
     distinct: Floats
     of_rows: Ints
-    persons: Persons
+    persons: Owners
 
     @classmethod
-    def of(cls, codes: Floats, persons: Persons) -> Keys:
+    def of(cls, codes: Floats, persons: Owners) -> Keys:
         """Keys of the codes of rows."""
         distinct, of_rows = np.unique(codes, return_inverse=True)
         return cls(distinct[:, None], of_rows, persons)
@@ -220,12 +216,12 @@ class Keys:
         """Which keys enough persons have in rows with a code of a target, or in rows without one if none has a code."""
         has_code = np.bincount(self.of_rows[np.isfinite(codes)], minlength=len(self.distinct)) > 0
         keys = np.where(np.isfinite(codes) | ~has_code[self.of_rows], self.of_rows, -1)
-        return self.persons.counts(keys, len(self.distinct)) >= LISTED_ROWS
+        return self.persons.several(keys, len(self.distinct))
 
     @property
     def are_usual(self) -> bool:
         """Whether most rows have keys that enough persons have."""
-        return bool(np.mean(self.usual(np.zeros(len(self.of_rows)))[self.of_rows]) >= LISTED)
+        return bool(np.mean(self.usual(np.zeros(len(self.of_rows)))[self.of_rows]) >= USUAL)
 
     def rows_beside_changes(self, codes: Floats) -> int:
         """Rows that repeat the code of a target in an earlier row of their key, where the next key has another code.

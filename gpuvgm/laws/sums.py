@@ -14,13 +14,13 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn
+from gpuvgm.laws.addends import LEAST_ADDENDS, LeastSquares
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.numeric import DURATIONS, MOMENTS, Equation
+from gpuvgm.laws.sample import LawSample, Targets
+from gpuvgm.laws.texts import equations, splits
+from gpuvgm.laws.units import NUMBER, SPANS
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import NUMBER, SPANS
-from gpuvgm.synthesis.laws.addends import LEAST_ADDENDS, LeastSquares
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.numeric import DURATIONS, MOMENTS, Equation
-from gpuvgm.synthesis.laws.sample import LawSample, Targets
-from gpuvgm.synthesis.laws.texts import equations, splits
 
 SOLVED = 1000  # rows from which weights of addends are learnt
 WIDE = 0.5  # of the widest column of a sum: what is computed from the rest is no narrower

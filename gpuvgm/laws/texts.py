@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from gpuvgm.synthesis.bins import Span
+from gpuvgm.laws.units import Span
 
 
 def texts_of(wanted: str | Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ A sort of law is a subclass of `Law` in a file of this folder, and a line of `LA
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -21,13 +21,13 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, listed
+from gpuvgm.io import replaced_rows
+from gpuvgm.laws.codes import Columns, Mask, Rows, beyond_range, codes_of, is_missing, places_in, values_of_codes
+from gpuvgm.laws.sample import LEAST_ROWS, LawSample
+from gpuvgm.laws.texts import splits
+from gpuvgm.laws.units import Span
 from gpuvgm.rules import finite, shown, whole
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Bins, Rows, Span
-from gpuvgm.synthesis.drawing import replaced_rows
-from gpuvgm.synthesis.laws.codes import Columns, Mask, beyond_range, codes_of, is_missing, places_in, values_of_codes
-from gpuvgm.synthesis.laws.sample import LEAST_ROWS, LawSample
-from gpuvgm.synthesis.laws.texts import splits
 
 MOST_POWER = 6  # of ten, as a factor of a product
 AnyLaw = TypeVar("AnyLaw", bound="Law")
@@ -177,6 +177,10 @@ class Law(ABC):
         values = replaced_rows(values, known, values_of_codes(column, numbers[known]))
         return {self.target: values}, beyond_range(column, numbers)
 
+    def values_of(self, columns: Columns, codes: Floats) -> Any:
+        """Values of the target that have codes of its table."""
+        return values_of_codes(columns[self.target], codes)
+
     def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
         """Computed numbers, NaN in rows that keep their sampled values, whose codes these are."""
         are_missing = is_missing(columns[self.target], codes)
@@ -211,9 +215,9 @@ class Law(ABC):
         count = len(self.operands)
         return [self.keys[place : place + count] for place in range(0, len(self.keys), count)]
 
-    def rare_bins(self, columns: Columns, bins: Bins) -> Mask:
-        """Bins of the target that sampling must not place beside rare values of the operand."""
-        return np.zeros(len(bins), np.bool_)
+    def bars_rare(self, columns: Columns) -> bool:
+        """Whether sampling must not place rare categories of the target beside rare values of the operands."""
+        return False
 
     def is_on_steps(self, columns: Columns) -> bool:
         """Whether numbers that are computed of any values of the operands lie on the target's steps."""
@@ -286,6 +290,14 @@ class Law(ABC):
     def kinds_problem(self, columns: Columns) -> str:
         """What is wrong with the kinds of the columns for such a law; empty where nothing is."""
         return ""
+
+
+def sources(names: Iterable[str], computing: Mapping[str, Law]) -> Iterator[str]:
+    """Yield columns, and those that they are computed from by laws, which are given by their targets."""
+    for name in names:
+        yield name
+        if name in computing:
+            yield from sources(computing[name].operands, computing)
 
 
 def _combined(places: Sequence[Any], sizes: Sequence[int]) -> Any:

@@ -9,21 +9,21 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn
-from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Rows
-from gpuvgm.synthesis.laws.codes import (
+from gpuvgm.laws.codes import (
     NEAR_STEP,
     Columns,
     Mask,
+    Rows,
     choose,
     numbers_in,
     read_columns,
     rounded_to_steps,
     values_of_codes,
 )
-from gpuvgm.synthesis.laws.law import Law, Outcome
-from gpuvgm.synthesis.laws.numeric import NumericLaw
-from gpuvgm.synthesis.laws.sample import NOISE, LawSample
+from gpuvgm.laws.law import Law, Outcome
+from gpuvgm.laws.numeric import NumericLaw
+from gpuvgm.laws.sample import NOISE, LawSample
+from gpuvgm.summary import Floats
 
 ROUNDED = 2.0**-51  # of a number of steps, by which it may be off
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
@@ -18,16 +17,16 @@ from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.laws import search, sorts
+from gpuvgm.laws.codes import Columns
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.laws import Laws
+from gpuvgm.laws.numeric import Equation
+from gpuvgm.laws.sample import LawSample, Targets
+from gpuvgm.laws.sorts import Equality, Lookup, Order, Product, Sum
+from gpuvgm.laws.texts import equations, splits
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins.clock import Part
 from gpuvgm.synthesis.drawing import conditioned
-from gpuvgm.synthesis.laws import laws as table_of_laws, search
-from gpuvgm.synthesis.laws.codes import Columns
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.laws import Equality, Lookup, Order, Product, Sum, read_laws
-from gpuvgm.synthesis.laws.numeric import Equation
-from gpuvgm.synthesis.laws.sample import LawSample, Targets
-from gpuvgm.synthesis.laws.texts import equations, splits
 from gpuvgm.synthesis.learning import samples
 
 ROWS = 2500
@@ -541,16 +540,6 @@ def test_a_category_that_is_rare_itself_may_be_asked_for(fitted_planes: Any) -> 
     assert (rows["kind"] == "kite").all() and rows["model"].nunique() > 10
 
 
-def test_rare_numbers_that_are_none_are_refused(fitted_planes: Any, tmp_path: Any) -> None:
-    network = fitted_planes.network_
-    wrong = clone(fitted_planes)
-    for name in ("transformer_", "identifiers_", "attributes_", "laws_", "_orders"):
-        setattr(wrong, name, getattr(fitted_planes, name))
-    wrong.network_ = replace(network, structure=replace(network.structure, parts=(Part("model", "rare"),)))
-    with pytest.raises(InputError, match='"model" has no numbers that are rare'):
-        wrong.save(tmp_path / "wrong.gpuvgm")
-
-
 @pytest.mark.parametrize("text", [False, True])
 def test_no_category_of_rare_numbers_vanishes(text: bool) -> None:
     """New customers have few rows each, and numbers between those of others; rates of a grade lie side by side."""
@@ -1002,7 +991,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
 )
 def test_documents_that_are_no_laws_are_refused(document: Any, problem: str, fitted: Any) -> None:
     with pytest.raises(ValueError, match=problem):
-        read_laws([document], fitted.transformer_.model_.by_name)
+        Laws.of_documents([document], fitted.transformer_.model_.by_name)
 
 
 class Maximum(Equation):
@@ -1033,9 +1022,9 @@ class Maximum(Equation):
 
 def test_a_new_sort_of_law_is_a_class_and_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch, reloaded: Any) -> None:
     """It is found, told, declared, forbidden, kept, scored, refuted, saved and loaded; nothing else knows of it."""
-    sorts = (*table_of_laws.LAWS, Maximum)
-    for module in (table_of_laws, search):
-        monkeypatch.setattr(module, "LAWS", sorts)
+    table = (*sorts.LAWS, Maximum)
+    for module in (sorts, search):
+        monkeypatch.setattr(module, "LAWS", table)
     random = np.random.default_rng(0)
     quote, offer = random.gamma(3, 50, (2, 2000)).round(2)
     table = pd.DataFrame({"quote": quote, "offer": offer, "price": np.maximum(quote, offer)})

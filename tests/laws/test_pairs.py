@@ -13,13 +13,10 @@ import pytest
 from sklearn.base import clone
 
 import gpuvgm
-from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis.bins import Persons
-from gpuvgm.synthesis.counts import Dependence
-from gpuvgm.synthesis.laws.laws import PairLookup, law_of_text
-from gpuvgm.synthesis.laws.pairs import Agreement
-from gpuvgm.synthesis.laws.sample import LawSample
+from gpuvgm.laws.pairs import Agreement, PairLookup
+from gpuvgm.laws.sample import LawSample
+from gpuvgm.laws.sorts import law_of_text
 
 ROUTES = "origin, dest -> distance"
 AIRPORTS = 30
@@ -140,7 +137,7 @@ def test_few_rows_are_evidence(rows: int) -> None:
 def _pairs_of(fitted: gpuvgm.TableSynthesizer, table: dict[str, Any]) -> list[str]:
     """Lookups by two columns that are found in a table with the columns of a fitted one."""
     columns = fitted.transformer_.model_.by_name
-    sample = LawSample(columns, table.__getitem__, Persons(), Dependence(), get_engine("reference"))
+    sample = LawSample(columns, table.__getitem__)
     return [str(law) for (law,) in PairLookup.find(sample)]
 
 

@@ -12,9 +12,10 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.laws.laws import Laws
+from gpuvgm.laws.sorts import law_of_text
+from gpuvgm.laws.unary import Unary
 from gpuvgm.records import document_of
-from gpuvgm.synthesis.laws.laws import law_of_text, read_laws
-from gpuvgm.synthesis.laws.unary import Unary
 
 Law = tuple[str, float, Callable[[pd.DataFrame], Any]]  # target, step of the target, and what it is before rounding
 CLINIC: dict[str, Law] = {
@@ -287,7 +288,7 @@ def test_functions_and_lines_of_files_are_checked() -> None:
     line, function = (
         document_of(law) | {"operands": [*law.operands], "keys": [], "values": []} for law in fitted.laws_
     )
-    assert read_laws([line, function], columns) == fitted.laws_
+    assert Laws.of_documents([line, function], columns) == fitted.laws_
     for document, problem in (
         (function | {"function": "sinh"}, "unknown function, 'sinh'"),
         (line | {"function": "log"}, "unknown function"),
@@ -302,4 +303,4 @@ def test_functions_and_lines_of_files_are_checked() -> None:
         (function | {"target": "ward"}, "is not modelled as numbers"),
     ):
         with pytest.raises(ValueError, match=problem):
-            read_laws([document], columns)
+            Laws.of_documents([document], columns)

@@ -10,13 +10,13 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn
+from gpuvgm.laws.codes import Columns, rounded_to_steps
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.line import Line
+from gpuvgm.laws.sample import LawSample
+from gpuvgm.laws.texts import equations
+from gpuvgm.laws.unary import Probe, Unary, half_digits
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.laws.codes import Columns, rounded_to_steps
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.line import Line
-from gpuvgm.synthesis.laws.sample import LawSample
-from gpuvgm.synthesis.laws.texts import equations
-from gpuvgm.synthesis.laws.unary import Probe, Unary, half_digits
 
 LEAST_NUMBERS = 3  # different ones of a target: zeros and ones are also squares and roots
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.laws.codes import Columns, Rows, codes_of_numbers, numbers_in, read_columns, spacing_of
+from gpuvgm.laws.law import Law, Outcome
+from gpuvgm.laws.sample import HALF, LEAST_BROKEN, LEAST_ROWS, NOISE, LawSample
+from gpuvgm.laws.units import NUMBER, Span, Unit
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import NUMBER, Rows, Span, Unit
-from gpuvgm.synthesis.laws.codes import Columns, codes_of_numbers, numbers_in, read_columns, spacing_of
-from gpuvgm.synthesis.laws.law import Law, Outcome
-from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, LEAST_ROWS, NOISE, LawSample
 
 LEAST_EXACT = 10  # rows of a sample in which equations are looked for
 EVIDENCE = 20.0  # nats by which an equation in few rows is less likely by chance, beside those of all that are tried

@@ -9,13 +9,13 @@ from itertools import permutations
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
+from gpuvgm.laws.codes import Columns
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.numeric import Equation
+from gpuvgm.laws.sample import LawSample
+from gpuvgm.laws.texts import equations
+from gpuvgm.laws.units import NUMBER, SPANS, Unit
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import NUMBER, SPANS, Unit
-from gpuvgm.synthesis.laws.codes import Columns
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.numeric import Equation
-from gpuvgm.synthesis.laws.sample import LawSample
-from gpuvgm.synthesis.laws.texts import equations
 
 WITHOUT_ZONE = "moments without a time zone"  # sort of moments that are read as they are written
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn
+from gpuvgm.laws.codes import NEAR_STEP, Columns, Mask, numbers_in
+from gpuvgm.laws.numeric import PlainEquation, step_of
+from gpuvgm.laws.sample import HALF, LEAST_BROKEN, NOISE, PROBED, LawSample
+from gpuvgm.laws.sums import Equality
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.laws.codes import NEAR_STEP, Columns, Mask, numbers_in
-from gpuvgm.synthesis.laws.numeric import PlainEquation, step_of
-from gpuvgm.synthesis.laws.sample import HALF, LEAST_BROKEN, NOISE, PROBED, LawSample
-from gpuvgm.synthesis.laws.sums import Equality
 
 SHORT_NOISE = 2.0**-22  # of a number of 32 bits without a step, by which it may be off
 DIGITS = 7  # which many programs write

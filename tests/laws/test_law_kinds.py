@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis.laws.laws import law_of_text
+from gpuvgm.laws.sorts import law_of_text
 
 Table = dict[str, Any]
 ROWS = 2_000

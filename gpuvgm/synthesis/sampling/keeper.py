@@ -8,15 +8,16 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpuvgm.columns import CategoricalColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn
 from gpuvgm.errors import InputError
+from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Rows, restricted, restricted_to, restricted_without, row_finder
 from gpuvgm.synthesis.counts import Dependence
-from gpuvgm.synthesis.laws.codes import Columns, Mask, values_of_codes
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.laws import in_order, made_of
+
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)  # no slots: laws are cached
@@ -27,35 +28,25 @@ class LawKeeper:
     ----------
     columns : mapping of str to FittedColumn
         The columns.
-    laws : sequence of Law
+    laws : Laws
         The laws.
     origins : mapping of str to str
         The column from which each column of counted values is counted; see `origins_of`.
     """
 
-    columns: Columns
-    laws: Sequence[Law]
+    columns: Mapping[str, FittedColumn]
+    laws: Laws
     origins: Mapping[str, str]
-
-    @cached_property
-    def _arranging(self) -> list[Law]:
-        """Laws that compute none of their columns, but change them together, as orders do."""
-        return [law for law in self.laws if not law.decides]
-
-    @cached_property
-    def _computing(self) -> dict[str, Law]:
-        """Laws that compute, by their target, each after those that compute its operands."""
-        return {law.target: law for law in in_order(self.laws)}
 
     @cached_property
     def changed(self) -> frozenset[str]:
         """Columns in which laws may change sampled values."""
-        return self.computed.union(*(law.names for law in self._arranging))
+        return self.computed.union(*(law.names for law in self.laws.arranging))
 
     @property
     def computed(self) -> frozenset[str]:
         """Columns whose values are computed."""
-        return frozenset(self._computing)
+        return frozenset(self.laws.by_target)
 
     def in_turn(self, order: Sequence[str]) -> LawKeeper:
         """The same with those laws alone that can be kept when the turn of their target comes, in an order of columns.
@@ -64,18 +55,19 @@ class LawKeeper:
         a sampled one will do if trees draw it nearly as it is computed.
         """
         place = {name: rank for rank, name in enumerate(order)}
-        laws, late = list(self._arranging), set[str]()
-        for name, law in self._computing.items():
-            sources = replace(self, laws=(*laws, law)).sources(name)
+        laws, late = self.laws.arranging, set[str]()
+        for name, law in self.laws.by_target.items():
+            with_law = Laws((*laws, law))
+            sources = replace(self, laws=with_law).sources(name)
             if late.isdisjoint(sources) and all(place[source] < place[name] for source in sources):
-                laws.append(law)
+                laws = with_law
             elif not law.is_learnt:
                 late.add(name)
         return replace(self, laws=laws)
 
     def sources(self, name: str) -> set[str]:
         """Columns that the values of a column are made of in the end."""
-        return Dependence(made_of=made_of(self.laws)).counted_from(self.origins).sources(name)
+        return Dependence(made_of=self.laws.made_of).counted_from(self.origins).sources(name)
 
     def is_circular(self, name: str) -> bool:
         """Whether a computed column is made of what is counted from it."""
@@ -98,7 +90,7 @@ class LawKeeper:
         if bins[first].since is not None:
             return {}
         known = np.flatnonzero(~np.isnan(codes))
-        meets = row_finder(target, condition)(values_of_codes(target, codes[known]))
+        meets = row_finder(target, condition)(self.laws.by_target[name].values_of(self.columns, codes[known]))
         if bins[first].clock is None:
             of_first = restricted_without(self.columns[first], bins[first], keys[known[~meets]])
         else:
@@ -114,8 +106,8 @@ class LawKeeper:
         None for a column that is not looked up by one column: of two, either may have any value for a value of the
         target. Codes are NaN where the tables lack a value.
         """
-        path = list[Law]()
-        while (law := self._computing.get(name)) is not None and law.has_table and len(law.operands) == 1:
+        path = []
+        while (law := self.laws.by_target.get(name)) is not None and law.has_table and len(law.operands) == 1:
             path.append(law)
             (name,) = law.operands
         if not path:
@@ -136,7 +128,7 @@ class LawKeeper:
         With names, only these columns and those that they are in order with.
         """
         beside = None if names is None else set[str]().union(*map(self._in_order_with.sources, names))
-        laws = [law for law in self._arranging if beside is None or law.target in beside]
+        laws = [law for law in self.laws.arranging if beside is None or law.target in beside]
         arrays: dict[str, Any] = {}
 
         def current(name: str) -> Any:
@@ -155,7 +147,7 @@ class LawKeeper:
 
     @cached_property
     def _in_order_with(self) -> Dependence:
-        return Dependence(made_of=made_of(self._arranging))
+        return Dependence(made_of=self.laws.arranging.made_of)
 
     def values(self, name: str, rows: Rows, sampled: Rows) -> tuple[Any, Mask]:
         """Values of a computed column, and which of them lie beyond its range.
@@ -169,7 +161,7 @@ class LawKeeper:
         sampled : callable
             Gives its sampled values. It is called only where the law leaves some rows to them.
         """
-        law = self._computing[name]
+        law = self.laws.by_target[name]
         ordered, _ = self.ordered(rows, law.operands)
 
         def operands(column: str) -> Any:

@@ -11,13 +11,13 @@ from fractions import Fraction
 import numpy as np
 
 from gpuvgm.columns import NumericColumn
+from gpuvgm.laws.codes import Columns, numbers_in, read_columns
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.numeric import step_of
+from gpuvgm.laws.sample import HALF, NOISE, LawSample
+from gpuvgm.laws.texts import equations
+from gpuvgm.laws.unary import SHORT_NOISE, Probe, Unary, have_32_bits
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.laws.codes import Columns, numbers_in, read_columns
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.numeric import step_of
-from gpuvgm.synthesis.laws.sample import HALF, NOISE, LawSample
-from gpuvgm.synthesis.laws.texts import equations
-from gpuvgm.synthesis.laws.unary import SHORT_NOISE, Probe, Unary, have_32_bits
 
 SAME = Fraction(1), Fraction(0)  # the line of equal columns
 TIMES, OVER = "*", "/"

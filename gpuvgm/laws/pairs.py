@@ -10,12 +10,12 @@ from itertools import combinations
 import numpy as np
 
 from gpuvgm.columns import CategoricalColumn
+from gpuvgm.laws.codes import Columns, Mask, Rows, codes_of, read_columns
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.lookup import MOST_KEYS, PROBED_KEYS, Keys, Lookup, sides
+from gpuvgm.laws.owners import Owners
+from gpuvgm.laws.sample import FEW_ROWS, LawSample
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import Persons, Rows
-from gpuvgm.synthesis.laws.codes import Columns, Mask, codes_of, read_columns
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.lookup import MOST_KEYS, PROBED_KEYS, Keys, Lookup, sides
-from gpuvgm.synthesis.laws.sample import FEW_ROWS, LawSample
 
 PROBED_PAIRS = 2000  # rows that pairs of columns are tried on
 MOST_DECIDERS = 32  # columns, of which each two are tried
@@ -64,7 +64,7 @@ class PairLookup(Lookup):
                 yield cls(tuple(sorted(operands, key=lambda name: places.get(name, -1))), right)
 
     @classmethod
-    def persons(cls, sample: LawSample) -> Persons:
+    def persons(cls, sample: LawSample) -> Owners:
         """Persons by all keys: two values together tell who it is where each alone does not."""
         return sample.owners
 

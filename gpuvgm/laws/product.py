@@ -11,12 +11,12 @@ from typing import ClassVar, TypeVar
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
+from gpuvgm.laws.codes import Columns, spacing_of
+from gpuvgm.laws.law import MOST_POWER, Law
+from gpuvgm.laws.numeric import PlainEquation
+from gpuvgm.laws.sample import LawSample
+from gpuvgm.laws.texts import equations, splits
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.laws.codes import Columns, spacing_of
-from gpuvgm.synthesis.laws.law import MOST_POWER, Law
-from gpuvgm.synthesis.laws.numeric import PlainEquation
-from gpuvgm.synthesis.laws.sample import LawSample
-from gpuvgm.synthesis.laws.texts import equations, splits
 
 AnyMultiple = TypeVar("AnyMultiple", bound="_Multiple")
 PERCENT = -2  # power of ten of a rate in percent

@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import beside, namespace_of
+from gpuvgm.arrays import Column, beside, namespace_of
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
-from gpuvgm.io import taken
+from gpuvgm.io import replaced_rows, taken
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import Rows, all_numbers, range_of
-from gpuvgm.synthesis.drawing import replaced_rows
 
 MISSING = np.inf  # code of a missing value
 NO_CATEGORY = -1.0  # code of a number that is no category of its column
 MOST_PLACES = 9  # decimal places of categories that are numbers
 NEAR_STEP = 1e-6  # of a step, by which numbers that lie on steps may be off
 Columns = Mapping[str, FittedColumn]
+Rows = Callable[[str], Column]  # the rows of a column
 Mask = NDArray[np.bool_]
 Reader = Callable[[FittedColumn, Any], Floats]
 
@@ -44,7 +43,7 @@ def numbers_in(column: FittedColumn, values: Any) -> Floats:
         numbers: Floats = namespace_of(places).asarray(np.append(_category_numbers(column), np.nan))[places]
         return numbers
     assert isinstance(column, NumericColumn)
-    return all_numbers(column, values).astype(np.float64) + 0.0  # no minus zero
+    return column.all_numbers(values).astype(np.float64) + 0.0  # no minus zero
 
 
 def _category_numbers(column: CategoricalColumn) -> Floats:
@@ -132,7 +131,7 @@ def training_range(column: FittedColumn) -> tuple[float, float]:
     """Least and largest number of a column in the training rows."""
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return -np.inf, np.inf
-    ends = [*range_of(column), *map(column.codec.plain.number, column.modal_numbers)]
+    ends = [*column.plain_range, *map(column.codec.plain.number, column.modal_numbers)]
     return float(np.nanmin(ends)), float(np.nanmax(ends))
 
 

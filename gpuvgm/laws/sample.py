@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns import NumericColumn
-from gpuvgm.engines import AskedColumn, Engine
+from gpuvgm.engines import AskedColumn
 from gpuvgm.io import taken
+from gpuvgm.laws.codes import Columns, Mask, Rows, codes_of, numbers_in, spacing_of
+from gpuvgm.laws.owners import Owners, OwnersOfRows
+from gpuvgm.laws.units import NUMBER, SPANS, Span, Unit
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import NUMBER, SPANS, Persons, Rows, Span, Unit
-from gpuvgm.synthesis.counts import Dependence, order_of
-from gpuvgm.synthesis.laws.codes import Columns, Mask, codes_of, numbers_in, spacing_of
 
 LEAST_ROWS = 100  # of a sample, with all columns of a law
 LEAST_BROKEN = 20  # of these rows, that break a law where a column has the values of other rows
@@ -26,7 +26,8 @@ HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 LEAST_TELLING = 6  # of these few rows, with a product that is not zero
 MOST_PRODUCTS = 1 << 20  # that are compared at a time
 NOISE = 1e-9  # of a number without a step, by which it may be
-NOBODY = Persons()
+EACH = OwnersOfRows()
+Ordering = Callable[[Mapping[str, AskedColumn]], Sequence[str]]
 
 
 @dataclass(frozen=True)  # no slots: numbers are cached
@@ -39,22 +40,19 @@ class LawSample:
         The modelled columns.
     rows : callable
         Gives the rows of a column.
-    persons : Persons
+    persons : Owners
         Whose the rows are by numbers of orders alone.
-    dependence : Dependence
-        Which columns may depend on which, and which come first.
-    engine : Engine
-        Compute engine.
-    owners : Persons
-        Whose the rows are by all keys.
+    owners : Owners
+        Whose they are by all keys.
+    ordering : callable, optional
+        Gives the order in which columns would be drawn without laws, by codes of a few rows; as they stand by default.
     """
 
     columns: Columns
     rows: Rows
-    persons: Persons
-    dependence: Dependence
-    engine: Engine
-    owners: Persons = NOBODY
+    persons: Owners = EACH
+    owners: Owners = EACH
+    ordering: Ordering = tuple
 
     @cached_property
     def codes(self) -> dict[str, Floats]:
@@ -68,13 +66,13 @@ class LawSample:
         return np.random.default_rng(0).permutation(len(codes))
 
     @cached_property
-    def order(self) -> list[str]:
+    def order(self) -> Sequence[str]:
         """The columns in the order in which they would be drawn without laws, as few rows say."""
         ranks = {}
         for name, codes in self.codes.items():
             distinct, places = np.unique(codes[self.shuffled[:FEW_ROWS]], return_inverse=True)
             ranks[name] = AskedColumn(places.astype(np.uint16), len(distinct), is_category=False)
-        return order_of(ranks, self.dependence, self.engine)
+        return self.ordering(ranks)
 
     @cached_property
     def _units(self) -> dict[str, Unit]:

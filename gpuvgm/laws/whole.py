@@ -10,14 +10,14 @@ from sys import maxsize
 import numpy as np
 
 from gpuvgm.columns import CategoricalColumn
+from gpuvgm.laws.addends import LEAST_ADDENDS, LeastSquares
+from gpuvgm.laws.codes import Columns
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.numeric import PlainEquation, step_of
+from gpuvgm.laws.sample import HALF, NOISE, LawSample
+from gpuvgm.laws.sums import SOLVED
+from gpuvgm.laws.texts import splits
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.laws.addends import LEAST_ADDENDS, LeastSquares
-from gpuvgm.synthesis.laws.codes import Columns
-from gpuvgm.synthesis.laws.law import Law
-from gpuvgm.synthesis.laws.numeric import PlainEquation, step_of
-from gpuvgm.synthesis.laws.sample import HALF, NOISE, LawSample
-from gpuvgm.synthesis.laws.sums import SOLVED
-from gpuvgm.synthesis.laws.texts import splits
 
 NUMBER_TEXT = r"-?\d+(\.\d+)?(e[+-]?\d+)?"
 PLACES = range(-6, 13)  # decimal places that a whole may be rounded to, the fewest first

@@ -1,0 +1,3 @@
+from .laws import Laws as Laws
+from .sample import LawSample as LawSample
+from .units import Unit as Unit

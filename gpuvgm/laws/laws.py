@@ -1,0 +1,164 @@
+"""Several laws of one table: how they are found, kept beside each other, counted and told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Self
+
+from gpuvgm.errors import counted, listed
+from gpuvgm.laws.codes import Columns, Rows
+from gpuvgm.laws.law import Law, sources
+from gpuvgm.laws.sample import LawSample
+from gpuvgm.laws.search import LawSearch
+from gpuvgm.laws.sorts import law_of_document
+
+_LOG = logging.getLogger("gpuvgm")
+
+
+class Laws(tuple[Law, ...]):
+    """Several laws of one table."""
+
+    @classmethod
+    def find(
+        cls,
+        sample: LawSample,
+        wanted: str | Sequence[str] = "auto",
+        refuted: Set[str] = frozenset(),
+        allows: Callable[[str, str], bool] = lambda name, other: True,
+        conditioned: Sequence[str] = (),
+    ) -> Self:
+        """Laws of a sample of rows that can be kept beside each other.
+
+        Parameters
+        ----------
+        sample : LawSample
+            The rows.
+        wanted : str or sequence of str
+            As `laws` of `TableSynthesizer`.
+        refuted : set of str
+            Laws that some row breaks, whatever the sample says.
+        allows : callable, optional
+            Whether a column may depend on another one; any may on any by default.
+        conditioned : sequence of str
+            Columns that are to have conditions. None is computed, except by a lookup.
+
+        Raises
+        ------
+        InputError
+            For what is no law of the columns, or cannot be kept beside others.
+        """
+        return cls(LawSearch(sample, allows, conditioned).laws(wanted, refuted))
+
+    @classmethod
+    def of_documents(cls, documents: Iterable[Any], columns: Columns) -> Self:
+        """Laws from the documents of a model's file.
+
+        Raises
+        ------
+        ValueError
+            Where a document is no law of the columns, or two laws do not go together.
+        """
+        laws = cls(map(law_of_document, documents))
+        for law in laws:
+            law.check(columns)
+        if len(laws.in_order()) < len(laws.deciding):
+            raise ValueError("two laws compute the same column")
+        return laws
+
+    @property
+    def kept(self) -> Self:
+        """Those that no row breaks."""
+        return type(self)(law for law in self if law.holds)
+
+    @property
+    def uncounted(self) -> Self:
+        """Those without what rows say of them."""
+        return type(self)(law.uncounted for law in self)
+
+    @property
+    def deciding(self) -> Self:
+        """Those that compute their target."""
+        return type(self)(law for law in self if law.decides)
+
+    @cached_property
+    def arranging(self) -> Self:
+        """Those that compute none of their columns, but change them together, as orders do."""
+        return type(self)(law for law in self if not law.decides)
+
+    def in_order(self) -> Self:
+        """Laws that compute, each after those that compute its operands.
+
+        Raises
+        ------
+        ValueError
+            Where columns are computed from each other.
+        """
+        remaining, ordered = {law.target: law for law in self.deciding}, list[Law]()
+        while remaining:
+            ready = [law for law in remaining.values() if not any(name in remaining for name in law.operands)]
+            if not ready:
+                raise ValueError(f"laws compute {listed([*remaining])} from each other")
+            ordered += ready
+            for law in ready:
+                del remaining[law.target]
+        return type(self)(ordered)
+
+    @property
+    def made_of(self) -> dict[str, set[str]]:
+        """Columns that values of others are made of: what computes them, and what they change together with."""
+        columns: dict[str, set[str]] = {}
+        for law in self:
+            columns.setdefault(law.target, set()).update(law.operands)
+            for operand in () if law.decides else law.operands:
+                columns.setdefault(operand, set()).add(law.target)
+        return columns
+
+    @cached_property
+    def by_target(self) -> dict[str, Law]:
+        """Those that compute, by their target, each after those that compute its operands."""
+        return {law.target: law for law in self.in_order()}
+
+    def refute(self, columns: Columns, rows: Rows) -> Self:
+        """Those with the rows that break them counted."""
+        return type(self)(law.refute(columns, rows) for law in self)
+
+    def merge(self, counted_elsewhere: Self) -> Self:
+        """Laws with the counts of two sets of rows."""
+        return type(self)(map(Law.merge, self, counted_elsewhere))
+
+    def tell_of_broken(self, after: Self) -> list[Law]:
+        """Warn of laws that held before some rows were counted, and do not hold after; these are returned."""
+        broken = [law for former, law in zip(self, after, strict=True) if former.holds and not law.holds]
+        for law in broken:
+            _LOG.warning('the law "%s" is broken by %s: samples do not keep it', law, counted(law.breaches, "row"))
+        return broken
+
+    def to_restrict(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Columns whose values decide whether some columns meet conditions: these, or those they are looked up by."""
+        operands = {law.target: law.operands for law in self if law.has_table}
+        while any(name in operands for name in names):
+            names = [operand for name in names for operand in operands.get(name, (name,))]
+        return tuple(dict.fromkeys(names))
+
+    def without_computing(self, names: Collection[str], columns: Columns) -> Self:
+        """Laws in forms that compute none of some columns, where a form computes another column on steps as fine."""
+        chosen = list(self)
+        for place, law in enumerate(self):
+            if law.target in names:
+                remaining = [*chosen[:place], *chosen[place + 1 :]]
+                forms = (form for form in law.forms if form.target not in names and _fits(form, remaining, columns))
+                if (form := next(forms, None)) is not None:
+                    # The law does not say which values of its new target are missing: so they are sampled.
+                    chosen[place] = replace(form, apart=form.apart + 1)
+        return type(self)(chosen)
+
+
+def _fits(law: Law, laws: Sequence[Law], columns: Columns) -> bool:
+    """Whether a law computes a column that other laws neither compute nor need before nor put in order."""
+    computing = {law.target: law for law in laws if law.decides}
+    arranged = {name for law in laws if not law.decides for name in law.names}
+    is_free = law.target not in {*computing, *arranged, *sources(law.operands, computing)}
+    return is_free and law.is_on_steps(columns)

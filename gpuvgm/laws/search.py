@@ -1,0 +1,67 @@
+"""The search for laws in a sample of the rows, and for those that users write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
+
+from gpuvgm.errors import InputError
+from gpuvgm.laws.law import Law, sources
+from gpuvgm.laws.sample import LawSample
+from gpuvgm.laws.sorts import LAWS, law_of_text
+from gpuvgm.laws.texts import texts_of
+
+
+@dataclass(frozen=True, slots=True)
+class LawSearch:
+    """Looks for laws in a sample of rows. Parameters as for `Laws.find`."""
+
+    sample: LawSample
+    allows: Callable[[str, str], bool]
+    conditioned: Sequence[str]
+
+    def laws(self, wanted: str | Sequence[str], refuted: Set[str]) -> tuple[Law, ...]:
+        """Laws of the rows. Parameters and errors as for `Laws.find`."""
+        texts = texts_of(wanted)
+        without = [self._declared(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
+        declared = [
+            self._declared(text) for text in texts if not text.startswith("not ") and text not in ("auto", "off")
+        ]
+        chosen = list[Law]()
+        for law in declared:
+            if str(law) not in refuted and not self._fits(law, chosen):
+                why = "is computed already, is to have conditions, or is one of those of a key"
+                raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
+            self._choose(chosen, [law], refuted)
+        forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
+        for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
+            if len(self.sample.shuffled) >= sort.least_rows:
+                for forms in sort.find(self.sample):
+                    self._choose(chosen, forms, forbidden)
+        laws: Sequence[Law] = chosen
+        for sort in LAWS:
+            laws = sort.without_implied(laws)
+        return tuple(laws)
+
+    def _declared(self, text: str) -> Law:
+        """The law that a user wrote, which is of columns that have such laws."""
+        law = law_of_text(text, self.sample.columns)
+        law.check_kinds(self.sample.columns)
+        return law.learnt(self.sample)
+
+    def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
+        """Add the first form of a law that fits the laws chosen before, unless it is forbidden or one of them."""
+        law = next((form for form in forms if self._fits(form, chosen)), None)
+        if law is not None and str(law) not in {*forbidden, *map(str, chosen)}:
+            chosen.append(law)
+
+    def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:
+        """Whether a law's target can be made so beside laws that are chosen."""
+        computing = {before.target: before for before in chosen if before.decides}
+        if not law.decides:
+            target = law.target
+            both_ways = all(self.allows(name, target) and self.allows(target, name) for name in law.operands)
+            return both_ways and not any(name in computing for name in law.names)
+        conditioned = () if law.has_table else self.conditioned
+        is_free = law.target not in {*computing, *conditioned, *sources(law.operands, computing)}
+        return is_free and all(self.allows(law.target, name) for name in law.operands)

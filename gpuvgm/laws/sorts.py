@@ -1,0 +1,75 @@
+"""The table `LAWS` of all sorts of laws, and how texts and documents of laws are read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from gpuvgm.errors import InputError
+from gpuvgm.laws.days import Days
+from gpuvgm.laws.function import Function
+from gpuvgm.laws.law import Law
+from gpuvgm.laws.line import Line
+from gpuvgm.laws.lookup import Lookup
+from gpuvgm.laws.order import Order
+from gpuvgm.laws.pairs import PairLookup
+from gpuvgm.laws.product import Decrease, Increase, Product, Quotient
+from gpuvgm.laws.sums import Difference, Equality, Sum
+from gpuvgm.laws.whole import Whole
+from gpuvgm.records import read_as
+
+#: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`: what it finds no later
+#: sort computes.
+LAWS: tuple[type[Law], ...] = (
+    Sum,
+    Difference,
+    Whole,
+    Days,
+    Product,
+    Quotient,
+    Increase,
+    Decrease,
+    Line,
+    Function,
+    Equality,
+    PairLookup,
+    Order,
+    Lookup,
+)
+
+
+def law_of_text(text: str, names: Collection[str]) -> Law:
+    """The law of columns with these names that a user wrote.
+
+    Raises
+    ------
+    InputError
+        For a text that is no law of them.
+    """
+    left, sign, right = text.partition(" = ")
+    texts = (text, f"{right} = {left}") if sign else (text,)  # what is computed may be written on either side
+    laws = next(filter(None, ([*_laws_of(written, names)] for written in texts)), [])
+    if not laws:
+        examples = ", ".join(f'"{example}"' for sort in LAWS for example in sort.examples)
+        raise InputError(
+            f"laws: {text!r} is no law of the modelled columns {', '.join(names)}; laws are written {examples} and "
+            '"end - start = stay in days", with blanks around the signs'
+        )
+    return min(laws, key=lambda law: len(law.operands))  # a column may be called a + b
+
+
+def _laws_of(text: str, names: Collection[str]) -> Iterator[Law]:
+    """Yield all laws of columns with these names that a text may mean."""
+    return (law for sort in LAWS for law in sort.read(text, names) if {*law.names} <= {*names})
+
+
+def law_of_document(document: Any) -> Law:
+    """The law of a document, whose sign tells its sort."""
+    if not isinstance(document, dict):
+        raise ValueError(f"a law is {document!r:.60}, not an object")
+    sign = document.get("sign")
+    sort = next((sort for sort in LAWS if sort.sign == sign), None)
+    if sort is None:
+        *signs, last = (f'"{sort.sign}"' for sort in LAWS)
+        raise ValueError(f"a law: sign must be {', '.join(signs)} or {last}, got {sign!r:.60}")
+    return read_as(sort, document, "a law")
