@@ -449,10 +449,17 @@ class MomentText(TextForm):
         return pc.add(integers, pa.array(steps.astype(integers.type.to_pandas_dtype()))).view(values.type)
 
     def can_hold(self, texts: Text) -> bool:
-        """Return whether all texts are written so, over no more moments than float64 distinguishes."""
+        """Return whether all texts are written so, over no more moments than float64 distinguishes.
+
+        Nine digits of a second are often written of moments that are whole seconds: their common step counts.
+        """
         values, wrong = self.read(texts)
-        ends: Any = pc.min_max(comparable(values))
-        return not np.any(wrong) and ends["max"].as_py() - ends["min"].as_py() <= MOST_MOMENTS * self.last_digit
+        if np.any(wrong):
+            return False
+        moments: Any = comparable(values)
+        step = max(int(np.gcd.reduce(np.asarray(moments.drop_null(), np.int64))), self.last_digit)
+        ends: Any = pc.min_max(moments)
+        return bool(ends["max"].as_py() - ends["min"].as_py() <= MOST_MOMENTS * step)
 
     def written(self, values: Text) -> Text:
         """Different values as text."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -232,6 +233,18 @@ def test_any_moments(moments, digits) -> None:
     values, wrong = form(texts).read(pa.array(texts))
     assert not wrong.any()
     assert [value.isoformat(timespec=digits) for value in values.to_pylist()] == texts
+
+
+@pytest.mark.parametrize("separator", [" ", "T"])
+def test_whole_seconds_may_have_nine_digits_behind_them(separator: str) -> None:
+    """As Arrow writes moments in nanoseconds; over years there are more of these than float64 tells apart."""
+    moments = pa.array([1_500_000_000, 1_700_000_001, None, 1_900_000_002], pa.timestamp("s")).cast(pa.timestamp("ns"))
+    texts = pc.replace_substring(moments.cast(pa.string()), " ", separator)
+    values, wrong = form(texts.drop_null().to_pylist()).read(texts)
+    assert not wrong.any() and values.equals(moments)
+    assert texts[0].as_py().endswith(".000000000")
+    in_nanoseconds = pa.array([1_500_000_000 * 10**9 + 1, 1_900_000_000 * 10**9], pa.timestamp("ns")).cast(pa.string())
+    assert form_of(column_of(in_nanoseconds.to_pylist())) is None
 
 
 @given(st.lists(st.datetimes(), min_size=1, max_size=20), st.sampled_from("-/."), st.booleans(), st.booleans())

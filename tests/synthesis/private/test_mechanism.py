@@ -381,8 +381,9 @@ def test_values_lie_in_the_same_cells_whatever_their_type(same):
     made = []
     for array in same:
         values, arrow = array.to_pylist(), pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([array])))
-        sources = [array, array.dictionary_encode()] if array.type != pa.list_(pa.int64()) else [array]
-        sources += [values, arrow, pd.array(objects(values), object)]
+        sources = [array, values, arrow, pd.array(objects(values), object)]
+        with suppress(pa.ArrowNotImplementedError):  # of lists, and by older releases of halves
+            sources.append(array.dictionary_encode())
         made += [cells_in(dict.fromkeys(columns, own), columns) for own in sources]
         mixed = pd.concat([arrow.astype(object), pd.Series(["s3cr3t"], dtype=object)])
         for own in (mixed, [*values, "s3cr3t"]):
