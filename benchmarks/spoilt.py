@@ -319,6 +319,7 @@ def panel(
 
     def make(random: Random) -> pd.DataFrame:
         pairs = pd.MultiIndex.from_product([of_keys, of_times], names=[keys, times]).to_frame(index=False)
+        pairs = pairs.iloc[random.permutation(len(pairs))].reset_index(drop=True)
         return pairs.assign(**{value: np.round(random.gamma(3, 50, len(pairs)), 1)})
 
     return make
@@ -422,8 +423,8 @@ CASES = (
 
 
 def halves(frame: pd.DataFrame, random: Random, part: float = 0.5) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A part of the rows, and the others, each in their own order."""
-    is_first = random.random(len(frame)) < part
+    """A part of the rows, and the others, each in their own order; halves are of equal size."""
+    is_first = random.permutation(len(frame)) < part * len(frame)
     return frame[is_first].reset_index(drop=True), frame[~is_first].reset_index(drop=True)
 
 
@@ -464,7 +465,7 @@ def judge(case: Case) -> dict[str, Any]:
     """What is said of a spoilt half, an honest one, and honest rows of another number."""
     random = np.random.default_rng([SEED, *case.name.encode(), *case.kind.encode()])
     frame = case.make(random)
-    original, held_out = halves(frame, random)
+    original, held_out = halves(frame[: len(frame) // 2 * 2], random)
     with tempfile.TemporaryDirectory() as folder:
         spoilt = {"spoilt": spoil(held_out, case.exchanged, random), "honest": held_out}
         said = compare(Path(folder), "half", original, spoilt)

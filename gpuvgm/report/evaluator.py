@@ -81,7 +81,7 @@ class Evaluator:
             with settings.run("evaluate", rule.part(table, held=True), need) as run:
                 held_out = original.count_held_out(run)
         with settings.run("compare", synthetic, need) as run:
-            comparison = original.compare(original.count_synthetic(run), held_out)
+            comparison = original.compare(*original.count_synthetic(run), held_out)
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=model.schema.reasons, facts=facts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,8 @@ from gpuvgm.report.differences import (
     tv_complement,
 )
 from gpuvgm.report.figures import PartScore
+from gpuvgm.report.laws.rows import SomeRows
+from gpuvgm.report.laws.shares import law_shares
 from gpuvgm.report.near import NearRows, near_rows
 from gpuvgm.report.pair_trends import missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import Axis, Binned, JointPictures, Shares, shares_of_parts
@@ -468,11 +470,14 @@ class OriginalTable:
         The columns that are compared.
     counts : TableCounts
         Counts and rows of the table.
+    sample : SomeRows
+        Some of its rows, in which laws are looked for.
     """
 
     model: TableModel
     pairs: Mapping[str, Pair]
     counts: TableCounts
+    sample: SomeRows
 
     @classmethod
     def count(cls, model: TableModel, names: Sequence[str], run: Run) -> OriginalTable:
@@ -502,25 +507,31 @@ class OriginalTable:
         sample = Sampled.of(run, names, model.seed)
         engine = get_engine(run.here.engine)
         pairs: dict[str, Pair] = {column.name: _PAIRS[column.family](engine, column, sample.rows) for column in columns}
-        return cls(model, pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True))
+        counts = count_table(run, pairs, "compare", sample.blocks, keeps_rows=True)
+        by_name = {column.name: column for column in columns}
+        return cls(model, pairs, counts, SomeRows(sample.rows, counts.rows, by_name))
 
-    def count_synthetic(self, run: Run) -> TableCounts:
-        """Count the synthetic table. Errors as for `count`."""
+    def count_synthetic(self, run: Run) -> tuple[TableCounts, SomeRows]:
+        """Count the synthetic table, and take some of its rows. Errors as for `count`."""
         refuse_types(self.model, run.source)
-        return count_table(run, self.pairs, "compare", keeps_rows=True)
+        sample = Sampled.of(run, [*self.pairs], self.model.seed)
+        counts = count_table(run, self.pairs, "compare", sample.blocks, keeps_rows=True)
+        return counts, replace(self.sample, rows=sample.rows, total=counts.rows)
 
     def count_held_out(self, run: Run) -> TableCounts | None:
         """Count original rows that were held out; None where there are none."""
         refuse_types(self.model, run.source)
         return counts_of_table(run, self.pairs, keeps_rows=True)
 
-    def compare(self, synthetic: TableCounts, held_out: TableCounts | None = None) -> Comparison:
+    def compare(self, synthetic: TableCounts, sample: SomeRows, held_out: TableCounts | None = None) -> Comparison:
         """The figures of all columns.
 
         Parameters
         ----------
         synthetic : TableCounts
             Counts and rows of the synthetic table.
+        sample : SomeRows
+            Some of its rows.
         held_out : TableCounts, optional
             Those of original rows that were held out of the fit, to which distances are compared.
         """
@@ -556,6 +567,7 @@ class OriginalTable:
             near=judged[1],
             combinations=judged[2],
             detection=_detected(modelled_pairs, tables),
+            laws=law_shares(self.sample, sample),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
 

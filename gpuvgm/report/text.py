@@ -178,10 +178,10 @@ def by_width(widths: Mapping[str, int]) -> list[str]:
     return sorted(widths, key=lambda name: (widths[name], name), reverse=True)
 
 
-def aligned(titles: Sequence[str], rows: Sequence[Row]) -> list[str]:
+def aligned(titles: Sequence[str], rows: Sequence[Row], heading: str = "column") -> list[str]:
     """Lines of a table with the names on the left, broken where they are too long for it."""
     cells = [titles, *(figures_of_row for _, figures_of_row in rows)]
-    names = ["column", *(name for name, _ in rows)]
+    names = [heading, *(name for name, _ in rows)]
     widths, room = _widths(cells), max(2, _room(cells))  # a letter of some scripts takes two places
     name_pieces = [chop_cells(name, room) or [""] for name in names]
     wide = max(cell_len(pieces[-1]) for pieces in name_pieces)

@@ -364,16 +364,14 @@ def test_numbers_and_dates_that_became_categories_are_told_of(values: list, decl
 
 def test_text_and_document(comparison: Comparison) -> None:
     lines = str(comparison).splitlines()
-    first = (
-        r"A classifier tells synthetic rows from original ones with effort \(AUC 0\.6[89]\d,"
-    )
+    first = r"A classifier tells synthetic rows from original ones with effort \(AUC 0\.6[89]\d,"
     assert re.fullmatch(first, lines[0]), "keys run on"
     assert max(map(len, lines)) <= 80
     for name in comparison.columns:
         assert any(line.split()[:1] == [name] for line in lines)
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    figures = ["rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "near"]
-    figures += ["combinations", "real_values", "real_shares", "real_rows"]
+    figures = ["rows", "synthetic_rows", "verdict", "laws", "detection", "score", "pair_score", "copies"]
+    figures += ["near", "combinations", "real_values", "real_shares", "real_rows"]
     assert [*document] == [*figures, "pairs", "columns"]
     assert document["pairs"][0] == asdict(comparison.pairs[0])
     assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(

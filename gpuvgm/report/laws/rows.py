@@ -1,0 +1,214 @@
+"""Some rows of a table in which laws are looked for and judged, and what stands out of the values of each."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import to_numpy
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, PassthroughColumn
+from gpuvgm.io import is_plain_number_type, is_text_type, plain_values_of, taken
+from gpuvgm.report.detection import date_parts
+from gpuvgm.report.pair_trends import even_steps
+from gpuvgm.summary import Floats, Ints
+
+FEW_ROWS = 1 << 15  # of which features are taken
+MOST_GIVEN = 64  # different values of a column on which others may depend
+MOST_PLACES = 7  # decimal places; numbers with more have no such form
+NEAR = 1e-9  # of a number, by which its decimal places may be off
+MOST_FORMS = 64  # different ones, from which on runs of digits and letters count as one
+LEAST_DIGITS = 8  # of a number with a check digit
+MOST_CHECKED = 4_096  # different texts whose check digits are tried
+VALUE, MISSING = "", "missing"
+PARTS_OF_DATES = {"hour": 24, "weekday": 7, "day of the month": 28}  # and how many there are; all months have 28 days
+_NUMBER = r"[<>]?-?\d[\d,' ]*"  # without decimal places
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """What stands out of a column's values, such as the weekday, in some rows.
+
+    Parameters
+    ----------
+    column : str
+        The column.
+    part : str
+        What it is; empty for the values themselves.
+    codes : ndarray of shape (rows,), int64
+        Place of each row's label; -1 where the row has no value.
+    labels : list
+        The different labels.
+    """
+
+    column: str
+    part: str
+    codes: Ints
+    labels: Sequence[Hashable]
+
+    @classmethod
+    def of(cls, column: str, part: str, labels_of_rows: Any, present: Mask) -> Feature:
+        """The feature of the labels of all rows, those of rows without a value aside."""
+        distinct, codes = np.unique(labels_of_rows, return_inverse=True)
+        return cls(column, part, np.where(present, codes, -1), distinct.tolist())
+
+    @property
+    def text(self) -> str:
+        """The feature as laws name it."""
+        return f"{self.part}({self.column})" if self.part else self.column
+
+
+@dataclass(frozen=True)  # no slots: features are cached
+class SomeRows:
+    """Some rows of a table, in runs from all over it.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        The rows.
+    total : int
+        All rows of the table.
+    columns : mapping of str to FittedColumn
+        The columns.
+    """
+
+    rows: pa.Table
+    total: int
+    columns: Mapping[str, FittedColumn]
+
+    @cached_property
+    def _arrays(self) -> dict[str, pa.Array[Any]]:
+        return {name: plain_values_of(self.rows.column(name).combine_chunks()) for name in self.columns}
+
+    def column(self, name: str) -> pa.Array[Any]:
+        """Values of a column."""
+        return self._arrays[name]
+
+    @cached_property
+    def hashes(self) -> dict[str, NDArray[np.uint64]]:
+        """Hashes of the values, by column; 0 for missing ones."""
+        return {name: PassthroughColumn.hashes(array) for name, array in self._arrays.items()}
+
+    @cached_property
+    def numbers(self) -> dict[str, Floats]:
+        """Numbers of each column that has them, in the unit of its codec or type; NaN for missing ones."""
+        numbers = ((name, self._numbers_of(column)) for name, column in self.columns.items())
+        return {name: values for name, values in numbers if values is not None}
+
+    def _numbers_of(self, column: FittedColumn) -> Floats | None:
+        """Numbers of a column, also of categories and identifiers that are numbers; None where it has none."""
+        values: Any = self.column(column.name)
+        if isinstance(column, NumericColumn):
+            return np.asarray(to_numpy(column.all_numbers(values)))
+        if not is_plain_number_type(values.type):
+            return None
+        return np.asarray(values.cast(pa.float64(), safe=False).fill_null(np.nan))
+
+    @cached_property
+    def _places(self) -> Ints:
+        return even_steps(self.rows.num_rows, FEW_ROWS)
+
+    @cached_property
+    def features(self) -> dict[tuple[str, str], Feature]:
+        """Features of the few rows, by column and part."""
+        found = (feature for name in self.columns for feature in self._features_of(name))
+        return {(feature.column, feature.part): feature for feature in found}
+
+    def few_numbers(self, name: str) -> Floats:
+        """Numbers of the few rows."""
+        return self.numbers[name][self._places]
+
+    def _features_of(self, name: str) -> Iterator[Feature]:
+        """Yield the features of a column."""
+        column, values = self.columns[name], taken(self.column(name), self._places)
+        present = self.hashes[name][self._places] != 0
+        if not present.all():
+            yield Feature(name, MISSING, (~present).astype(np.int64), [False, True])
+        coded: Any = values.dictionary_encode() if _has_dictionaries(values.type) else None
+        if coded is not None and len(coded.dictionary) <= MOST_GIVEN:
+            codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+            yield Feature(name, VALUE, np.where(present, codes, -1), coded.dictionary.to_pylist())
+        if isinstance(column, NumericColumn):
+            yield from self._features_of_numbers(column, present)
+        if coded is not None and is_text_type(values.type) and not isinstance(column, CategoricalColumn):
+            yield from _features_of_texts(name, coded, present)
+
+    def _features_of_numbers(self, column: NumericColumn, present: Mask) -> Iterator[Feature]:
+        """Yield parts of dates, or the decimal places of other numbers."""
+        plain, numbers = column.codec.plain, self.few_numbers(column.name)
+        parts = date_parts(plain, numbers)
+        if not parts and pa.types.is_floating(column.type):
+            parts = {"decimals": _places_of(numbers)}
+        for part, labels in parts.items():
+            has_part = present & ~np.isnan(labels)
+            if has_part.any():
+                yield Feature.of(column.name, part, np.where(has_part, labels, 0).astype(np.int64), has_part)
+
+
+def _has_dictionaries(type_: pa.DataType) -> bool:
+    """Whether the different values of a type are found by Arrow."""
+    return not (pa.types.is_nested(type_) or pa.types.is_float16(type_))
+
+
+def _places_of(numbers: Floats) -> Floats:
+    """Decimal places of numbers, `MOST_PLACES` for those with more; NaN for missing ones."""
+    places = np.where(np.isnan(numbers), np.nan, float(MOST_PLACES))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for place in range(MOST_PLACES - 1, -1, -1):
+            scaled = numbers * 10.0**place
+            places = np.where(np.abs(scaled - np.rint(scaled)) <= NEAR * np.maximum(np.abs(scaled), 1), place, places)
+    return places
+
+
+def _features_of_texts(name: str, coded: Any, present: Mask) -> Iterator[Feature]:
+    """Yield the forms of texts, decimal places of those that are numbers, and whether check digits are right."""
+    texts: Any = coded.dictionary.cast(pa.string())
+    codes = np.where(present, coded.indices.fill_null(0).to_numpy(zero_copy_only=False), 0).astype(np.int64)
+    if not len(texts):
+        return
+    forms = forms_of(texts)
+    if len(forms.unique()) > MOST_FORMS:
+        forms = _with_runs_as_one(forms)
+    of_texts: Any = forms.dictionary_encode()
+    form = of_texts.indices.to_numpy()[codes]
+    yield Feature(name, "form", np.where(present, form, -1).astype(np.int64), of_texts.dictionary.to_pylist())
+    if pc.all(pc.match_substring_regex(texts, rf"\A({_NUMBER}(\.\d+)?|\s*)\z")).as_py():
+        behind: Any = pc.utf8_length(pc.replace_substring_regex(texts, rf"\A{_NUMBER}(\.|\z)|\A\s+\z", ""))
+        yield Feature.of(name, "decimals", behind.to_numpy()[codes], present)
+    few = pc.replace_substring_regex(texts[:MOST_CHECKED], r"\D", "").to_pylist()
+    if min(map(len, few)) >= LEAST_DIGITS:
+        digits, is_checked = [[*map(int, text)] for text in few], present & (codes < MOST_CHECKED)
+        for part, is_right in (("check digit", luhn), ("EAN check digit", ean)):
+            yield Feature.of(name, part, np.array([*map(is_right, digits)])[np.where(is_checked, codes, 0)], is_checked)
+
+
+def forms_of(texts: Any) -> Any:
+    """What the characters of texts are: 9 for digits, A and a for letters, others as they are."""
+    for pattern, replacement in ((r"\d", "9"), (r"\p{Lu}", "\x00"), (r"\p{L}", "a"), ("\x00", "A")):
+        texts = pc.replace_substring_regex(texts, pattern, replacement)
+    return texts
+
+
+def _with_runs_as_one(forms: Any) -> Any:
+    """Forms of which each run of digits or letters counts as one."""
+    for character in "9Aa":
+        forms = pc.replace_substring_regex(forms, f"{character}{{2,}}", f"{character}+")
+    return forms
+
+
+def luhn(digits: Sequence[int]) -> bool:
+    """Whether the last digit is the one of ISO/IEC 7812-1, as of cards."""
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+
+
+def ean(digits: Sequence[int]) -> bool:
+    """Whether the last digit is the one of ISO/IEC 15420, as of articles and books."""
+    return (sum(digits[-1::-2]) + 3 * sum(digits[-2::-2])) % 10 == 0

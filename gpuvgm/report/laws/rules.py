@@ -1,0 +1,417 @@
+"""Kinds of laws that comparisons alone know: forms, calendars, ranges, missing values, uniqueness and order."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.columns import NumericColumn
+from gpuvgm.report.laws.rows import MISSING, MOST_PLACES, PARTS_OF_DATES, VALUE, Feature, SomeRows
+from gpuvgm.summary import Floats, Ints
+
+LEAST_FORBIDDEN = 30  # rows that would break a law by chance, of the half that it is tried on
+LEAST_SHARE = 0.02  # of the rows, that would
+MOST_BROKEN = 0.005  # of the rows of the other half, that may break what a half suggests
+MOST_OF_CHANCE = 0.1  # of the rows that would by chance
+MOST_GIVENS = 24  # columns on which others may depend
+LEAST_OF_GIVEN = 20  # rows of such a value, of which a range is known
+LEAST_ROWS = 100  # with all columns of a law
+LEAST_COLLISIONS, LEAST_PAIRED = 10, 100  # that are expected by chance among values, or pairs of them, without any
+MOST_COLUMNS = 24  # of which pairs may be unique
+PROBED = 4_000  # rows in which most pairs that are not unique are seen not to be
+KEYS = 10, 1.5  # different ones at least, and rows of each on average
+LEAST_STEPS = 50  # from one row of a key to the next
+ORDERED = 0.99  # of these, that go one way
+SAME_SIZE = 1.02  # times as many rows, up to which values can be as unique
+
+Share = tuple[int, int]  # rows that keep a law, and those that it judges
+
+
+class Rule(ABC):
+    """A law that a table obeys."""
+
+    columns: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The law, as people write it."""
+
+    @abstractmethod
+    def share(self, rows: SomeRows) -> Share:
+        """How many rows keep it, of those that it judges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Rule):
+    """A feature has no values that the original table lacks, or lacks beside those of another column's feature.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The columns.
+    given : (str, str) or None
+        Column and part of the feature that it depends on.
+    target : (str, str)
+        Column and part of the feature.
+    words : str
+        The law, as people write it.
+    seen : frozenset
+        Labels of both features that rows of the original table have; of one its label beside None.
+    """
+
+    columns: tuple[str, ...]
+    given: tuple[str, str] | None
+    target: tuple[str, str]
+    words: str
+    seen: frozenset[tuple[Any, Any]]
+
+    @property
+    def text(self) -> str:
+        """The law, as people write it."""
+        return self.words
+
+    @classmethod
+    def find(cls, rows: SomeRows, decided: Sequence[frozenset[str]]) -> Iterator[Seen]:
+        """Yield the features of each column that are always of few labels, and what each depends on most.
+
+        Parameters
+        ----------
+        rows : SomeRows
+            Rows of the original table.
+        decided : sequence of frozenset of str
+            Columns of laws that are known: between these no weaker ones are looked for.
+        """
+        targets = [one for one in rows.features.values() if one.part not in (VALUE, MISSING) and len(one.labels) > 1]
+        for target in rows.features.values():
+            if target.part not in (VALUE, MISSING) and _is_limited(target):
+                yield cls.of(None, target)
+        givens = [one for one in rows.features.values() if one.part == VALUE and len(one.labels) > 1][:MOST_GIVENS]
+        best: dict[str, tuple[float, Feature, Feature]] = {}
+        for target in targets:
+            for given in givens:
+                pair = frozenset({given.column, target.column})
+                if len(pair) == 1 or any(pair <= known for known in decided):
+                    continue
+                forbidden = _forbidden(given.codes, target.codes, len(given.labels), len(target.labels))
+                if forbidden > best.get(target.column, (0.0,))[0]:
+                    best[target.column] = forbidden, given, target
+        yield from (cls.of(given, target) for _, given, target in best.values())
+
+    @classmethod
+    def missing_together(cls, rows: SomeRows) -> Iterator[Seen]:
+        """Yield columns that are missing together, or the one only where the other is; each with one column."""
+        flags = [one for one in rows.features.values() if one.part == MISSING]
+        alike = set[str]()
+        for first, second in combinations(flags, 2):
+            if {first.column, second.column} & alike or not _forbidden(first.codes, second.codes, 2, 2):
+                continue
+            if np.array_equal(first.codes, second.codes):
+                alike.add(second.column)
+            yield cls.of(first, second)
+
+    @classmethod
+    def of(cls, given: Feature | None, target: Feature) -> Seen:
+        """The law of two features of a table, or of one."""
+        of_target = (target.column, target.part)
+        if given is None:
+            labels = ((None, target.labels[code]) for code in np.unique(target.codes).tolist() if code >= 0)
+            return cls((target.column,), None, of_target, target.text, frozenset(labels))
+        judged = (given.codes >= 0) & (target.codes >= 0)
+        pairs = np.unique(given.codes[judged] * len(target.labels) + target.codes[judged]).tolist()
+        seen = frozenset(
+            (given.labels[pair // len(target.labels)], target.labels[pair % len(target.labels)]) for pair in pairs
+        )
+        text = f"{given.text} -> {target.text}"
+        if target.part == MISSING:
+            signs = {(True, False): "->", (False, True): "<-"}
+            lacking = [sign for labels, sign in signs.items() if labels not in seen]
+            text = f"{given.text} {'=' if len(lacking) == len(signs) else lacking[0]} {target.text}"
+        return cls((given.column, target.column), (given.column, given.part), of_target, text, seen)
+
+    def share(self, rows: SomeRows) -> Share:
+        """Rows with a label of the first feature that the original table lacks are not judged."""
+        target = rows.features.get(self.target) or _always(rows, self.target)
+        given = None if self.given is None else rows.features.get(self.given) or _always(rows, self.given)
+        if target is None or (self.given is not None and given is None):
+            return 0, 0
+        of_given = [None] if given is None else given.labels
+        codes = np.zeros(len(target.codes), np.int64) if given is None else given.codes
+        known = {label for label, _ in self.seen}
+        allowed = np.array([[(first, second) in self.seen for second in target.labels] for first in of_given])
+        is_known = np.array([label in known for label in of_given])
+        judged = (codes >= 0) & (target.codes >= 0)
+        judged[judged] = is_known[codes[judged]]
+        return int(np.count_nonzero(allowed[codes[judged], target.codes[judged]])), int(np.count_nonzero(judged))
+
+
+def _always(rows: SomeRows, key: tuple[str, str]) -> Feature | None:
+    """The feature of a column that is never missing."""
+    name, part = key
+    few = next((len(one.codes) for one in rows.features.values()), 0)
+    return Feature(name, part, np.zeros(few, np.int64), [False, True]) if part == MISSING and few else None
+
+
+def _is_limited(target: Feature) -> bool:
+    """Whether a feature has few of its possible labels, so that others would be seen soon."""
+    codes = target.codes[target.codes >= 0]
+    if len(codes) < LEAST_ROWS or (target.part == "decimals" and MOST_PLACES in target.labels):
+        return False
+    possible = PARTS_OF_DATES.get(target.part)
+    seen = np.unique(codes[::2])
+    by_chance = 0.0 if possible is None else min(len(np.unique(codes)) / possible, 1.0)
+    if target.part.endswith("check digit"):
+        by_chance = 0.1 if all(target.labels) else 1.0
+    broken = 1 - float(np.mean(np.isin(codes[1::2], seen)))
+    return _is_evident(broken, 1 - by_chance, len(codes) // 2)
+
+
+def _forbidden(given: Ints, target: Ints, given_labels: int, target_labels: int) -> float:
+    """Share of the rows that would have a pair of labels which no row has, by chance; 0 where that is no evidence.
+
+    Half of the rows say which pairs there are, the other half whether that is all.
+    """
+    judged = (given >= 0) & (target >= 0)
+    codes = (given * target_labels + target)[judged]
+    rows = len(codes) // 2
+    if rows < LEAST_ROWS // 2 or given_labels * target_labels > len(codes) * LEAST_OF_GIVEN:
+        return 0.0
+    first, second = (
+        np.bincount(half, minlength=given_labels * target_labels).reshape(given_labels, target_labels)
+        for half in (codes[::2], codes[1::2])
+    )
+    shares = second / np.sum(second)
+    forbidden = 1 - float(np.sum(np.outer(shares.sum(axis=1), shares.sum(axis=0)) * (first > 0)))
+    broken = float(np.sum(shares * (first == 0)))
+    return forbidden if _is_evident(broken, forbidden, rows) else 0.0
+
+
+def _is_evident(broken: float, forbidden: float, rows: int) -> bool:
+    """Whether a law that so large a share of some rows breaks, and so large a one would by chance, is no chance."""
+    is_kept = broken <= min(MOST_BROKEN, MOST_OF_CHANCE * forbidden)
+    return is_kept and forbidden >= LEAST_SHARE and forbidden * rows >= LEAST_FORBIDDEN
+
+
+@dataclass(frozen=True, slots=True)
+class Within(Rule):
+    """Numbers lie in a range of their own for each value of another column.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The column on which the range depends, and that of the numbers.
+    ranges : dict
+        Least and largest number for each value.
+    """
+
+    columns: tuple[str, ...]
+    ranges: dict[Any, tuple[float, float]]
+
+    @classmethod
+    def find(cls, rows: SomeRows, decided: Sequence[frozenset[str]]) -> Iterator[Within]:
+        """Yield ranges by the column that narrows them most. Parameters as for `Seen.find`."""
+        givens = [one for one in rows.features.values() if one.part == VALUE and len(one.labels) > 1][:MOST_GIVENS]
+        for name, column in rows.columns.items():
+            if not isinstance(column, NumericColumn):
+                continue
+            numbers, best = rows.few_numbers(name), (0.0, givens[:0])
+            for given in givens:
+                pair = frozenset({given.column, name})
+                if len(pair) == 2 and not any(pair <= known for known in decided):
+                    outside = _outside(given, numbers)
+                    best = max(best, (outside, [given]), key=lambda one: one[0])
+            yield from (cls((one.column, name), _ranges(one, numbers, slice(None))) for one in best[1])
+
+    @property
+    def text(self) -> str:
+        """The law, as people write it."""
+        given, column = self.columns
+        return f"{given} -> range({column})"
+
+    def share(self, rows: SomeRows) -> Share:
+        """Rows beside values of which no range is known are not judged."""
+        name, column = self.columns
+        given = rows.features.get((name, VALUE))
+        if given is None or column not in rows.numbers:
+            return 0, 0
+        ends = np.array([self.ranges.get(label, (np.nan, np.nan)) for label in given.labels])
+        low, high = ends[given.codes].T
+        numbers = rows.few_numbers(column)
+        judged = (given.codes >= 0) & ~np.isnan(numbers) & ~np.isnan(low)
+        return int(np.count_nonzero(judged & (numbers >= low) & (numbers <= high))), int(np.count_nonzero(judged))
+
+
+def _ranges(given: Feature, numbers: Floats, part: slice) -> dict[Any, tuple[float, float]]:
+    """Least and largest number of a part of the rows, by label, of labels with enough rows."""
+    codes, values = given.codes[part], numbers[part]
+    ranges = {}
+    for code, label in enumerate(given.labels):
+        of_label = values[(codes == code) & ~np.isnan(values)]
+        if len(of_label) >= LEAST_OF_GIVEN:
+            ranges[label] = float(of_label.min()), float(of_label.max())
+    return ranges
+
+
+def _outside(given: Feature, numbers: Floats) -> float:
+    """Share of the rows that would lie outside the range of their label by chance; 0 where that is no evidence."""
+    ranges = _ranges(given, numbers, slice(None, None, 2))
+    ends = np.array([ranges.get(label, (np.nan, np.nan)) for label in given.labels])
+    codes, values = given.codes[1::2], numbers[1::2]
+    low, high = ends[codes].T
+    judged = (codes >= 0) & ~np.isnan(values) & ~np.isnan(low)
+    rows = int(np.count_nonzero(judged))
+    if rows < LEAST_ROWS // 2:
+        return 0.0
+    low, high, values = low[judged], high[judged], values[judged]
+    shuffled = values[np.random.default_rng(0).permutation(rows)]
+    broken, by_chance = (float(np.mean((one < low) | (one > high))) for one in (values, shuffled))
+    return by_chance if _is_evident(broken, by_chance, rows) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unique(Rule):
+    """No two rows have the same value, or the same values of two columns."""
+
+    columns: tuple[str, ...]
+    rows: int  # of the original table: larger ones cannot always be as unique
+
+    @classmethod
+    def find(cls, rows: SomeRows) -> Iterator[Unique]:
+        """Yield columns and pairs of columns without repeats, where chance would have made some."""
+        names = [name for name, column in rows.columns.items() if not _has_all_digits(column)]
+        alone = [name for name in names if _is_unique(rows.hashes[name])]
+        yield from (cls((name,), rows.total) for name in alone if _would_repeat(rows, name))
+        paired = [name for name in names if name not in alone and len(np.unique(rows.hashes[name])) > 1][:MOST_COLUMNS]
+        repeats = {name: _repeats(rows.hashes[name]) for name in paired}
+        for pair in combinations(paired, 2):
+            hashes = [rows.hashes[name] for name in pair]
+            expected = rows.rows.num_rows**2 / 2 * repeats[pair[0]] * repeats[pair[1]]
+            if expected < LEAST_PAIRED or not _is_unique(_together([one[:PROBED] for one in hashes])):
+                continue
+            if _is_unique(_together(hashes)):
+                yield cls(pair, rows.total)
+
+    @property
+    def text(self) -> str:
+        """The law, as people write it."""
+        return f"unique({', '.join(self.columns)})"
+
+    def share(self, rows: SomeRows) -> Share:
+        """Rows without a value are not judged, nor tables with more rows than the original one."""
+        if rows.total > SAME_SIZE * self.rows:
+            return 0, 0
+        hashes = _together([rows.hashes[name] for name in self.columns])
+        counts = np.unique(hashes[hashes != 0], return_counts=True)[1]
+        return int(np.count_nonzero(counts == 1)), int(np.sum(counts))
+
+
+def _together(hashes: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """One hash of the values of several columns; 0 where one is missing."""
+    if len(hashes) == 1:
+        return hashes[0]
+    first, second = hashes
+    combined = (first * np.uint64(0x9E3779B97F4A7C15)) ^ (second + (first >> np.uint64(29)))
+    return np.where((first == 0) | (second == 0), np.uint64(0), combined | np.uint64(1))
+
+
+def _is_unique(hashes: NDArray[np.uint64]) -> bool:
+    """Whether no value of many rows repeats another one."""
+    present = hashes[hashes != 0]
+    return len(present) >= LEAST_ROWS and len(np.unique(present)) == len(present)
+
+
+def _repeats(hashes: NDArray[np.uint64]) -> float:
+    """Probability that two rows have the same value."""
+    counts, rows = np.unique(hashes[hashes != 0], return_counts=True)[1], len(hashes)
+    return float(np.sum(counts * (counts - 1.0))) / max(rows * (rows - 1), 1)
+
+
+def _has_all_digits(column: Any) -> bool:
+    """Whether a column has floats, of which hardly two are equal by chance."""
+    return isinstance(column, NumericColumn) and pa.types.is_floating(column.type)
+
+
+def _would_repeat(rows: SomeRows, name: str) -> bool:
+    """Whether numbers of a column would repeat if they were drawn evenly from their range; text never tells."""
+    column = rows.columns[name]
+    if name not in rows.numbers or not isinstance(column, NumericColumn):
+        return True
+    numbers = rows.numbers[name][~np.isnan(rows.numbers[name])]
+    places = np.ptp(numbers) / (column.codec.plain.spacing or 1) + 1
+    return bool(len(numbers) ** 2 / 2 >= LEAST_COLLISIONS * places)
+
+
+@dataclass(frozen=True, slots=True)
+class Rising(Rule):
+    """From one row of a key to the next, numbers or moments go one way.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        The key, and the column that is in order.
+    falls : bool
+        Whether its numbers fall.
+    """
+
+    columns: tuple[str, ...]
+    falls: bool = False
+
+    @classmethod
+    def find(cls, rows: SomeRows) -> Iterator[Rising]:
+        """Yield the columns that are in order within the rows of a key, of several keys that with the fewest values.
+
+        Columns that are in order from row to row of the whole table, whatever the key, are left out: a sample has no
+        such order.
+        """
+        counts = {name: len(np.unique(hashes[hashes != 0])) for name, hashes in rows.hashes.items()}
+        keys = [
+            name
+            for name in sorted(counts, key=counts.__getitem__)
+            if KEYS[0] <= counts[name] <= rows.rows.num_rows / KEYS[1] and not _has_all_digits(rows.columns[name])
+        ]
+        found = set[str]()
+        for key in keys:
+            for name in rows.numbers:
+                if name == key or name in found or cls._way(np.diff(rows.numbers[name])):
+                    continue
+                way = cls._way(cls._steps(rows, key, name))
+                if way:
+                    found.add(name)
+                    yield cls((key, name), way < 0)
+
+    @staticmethod
+    def _steps(rows: SomeRows, key: str, name: str) -> Floats:
+        """Steps of a column from each row of a key to the next."""
+        order = np.argsort(rows.hashes[key], kind="stable")
+        hashes = rows.hashes[key][order]
+        steps: Floats = np.diff(rows.numbers[name][order])[(hashes[1:] == hashes[:-1]) & (hashes[1:] != 0)]
+        return steps
+
+    @staticmethod
+    def _way(steps: Floats) -> int:
+        """1 where nearly all steps that are none of 0 go up, -1 where they go down, else 0."""
+        up, down = int(np.count_nonzero(steps > 0)), int(np.count_nonzero(steps < 0))
+        if up + down < LEAST_STEPS or max(up, down) < ORDERED * (up + down):
+            return 0
+        return 1 if up > down else -1
+
+    @property
+    def text(self) -> str:
+        """The law, as people write it."""
+        key, name = self.columns
+        return f"{name} {'falls' if self.falls else 'rises'} along {key}"
+
+    def share(self, rows: SomeRows) -> Share:
+        """Steps between rows of a key are judged, of other columns none."""
+        if self.columns[1] not in rows.numbers:
+            return 0, 0
+        steps = self._steps(rows, *self.columns)
+        steps = steps[steps < 0 if self.falls else steps > 0], steps[steps != 0]  # type: ignore[assignment]
+        return len(steps[0]), len(steps[1])

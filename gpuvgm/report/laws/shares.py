@@ -1,0 +1,114 @@
+"""In how many rows of two tables each law of the original one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpuvgm.laws import Laws, LawSample
+from gpuvgm.report.advice import Advice
+from gpuvgm.report.laws.rows import SomeRows
+from gpuvgm.report.laws.rules import Rising, Rule, Seen, Share, Unique, Within
+from gpuvgm.report.measures import ReportPart, share
+
+LEAST_HELD = 0.99  # of the rows of the original table, in which a law holds
+BROKEN = 0.97  # of its share there, below which the verdict names it
+
+
+@dataclass(frozen=True, slots=True)
+class LawShare(ReportPart):
+    """A law of the original table, and in how many rows it holds.
+
+    Parameters
+    ----------
+    law : str
+        The law, as people write it.
+    columns : tuple of str
+        Its columns.
+    original, synthetic : float
+        Share of the rows of each table in which it holds, of those that it judges, 0 to 1.
+    rows : int
+        Synthetic rows that it judges, or steps between rows of a key.
+    declared : bool
+        Whether ``TableSynthesizer(laws=...)`` takes it.
+    """
+
+    law: str
+    columns: tuple[str, ...]
+    original: float
+    synthetic: float
+    rows: int
+    declared: bool
+
+    @property
+    def lost(self) -> float:
+        """Rows that break it, beyond as many as in the original table."""
+        return max(self.original - self.synthetic, 0.0) * self.rows
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it holds in clearly fewer rows than of the original table."""
+        return self.synthetic < BROKEN * self.original
+
+    @property
+    def sentence(self) -> str:
+        """What a verdict says of it."""
+        before = "all" if self.original == 1 else share(self.original)
+        return f'the law "{self.law}" holds in {share(self.synthetic)} of the rows, in the original in {before}'
+
+    @property
+    def advice(self) -> Advice:
+        """What the page says of it at the top."""
+        remedy = f'Declare it: laws=["auto", "{self.law}"].' if self.declared else "The generator does not keep it."
+        return Advice(f"{self.sentence[0].upper()}{self.sentence[1:]}.", remedy)
+
+
+@dataclass(frozen=True)  # no slots: laws are cached by those who judge
+class Between(Rule):
+    """A law between columns that samples can keep; see `gpuvgm.laws`."""
+
+    law: Laws  # of one law
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Its columns."""
+        return self.law[0].names
+
+    @property
+    def text(self) -> str:
+        """The law, as people write it."""
+        return str(self.law[0])
+
+    def share(self, rows: SomeRows) -> Share:
+        """Rows that lack a value of a column are not judged, nor those whose values a table of the law lacks."""
+        law = self.law[0]
+        outcome = law.score(rows.columns, rows.column)
+        present = np.logical_and.reduce([rows.hashes[name] != 0 for name in law.names])
+        judged = present & (outcome.broken | outcome.certain) if law.decides else present
+        return int(np.count_nonzero(judged & ~outcome.broken)), int(np.count_nonzero(judged))
+
+
+def laws_of(rows: SomeRows) -> Iterator[Rule]:
+    """Yield the laws that rows of the original table obey."""
+    encoded = {name: column for name, column in rows.columns.items() if column.is_encoded}
+    between = [Between(Laws([law])) for law in Laws.find(LawSample(encoded, rows.column))]
+    yield from between
+    decided = [frozenset(rule.columns) for rule in between]
+    for kind in (Seen, Within):
+        yield from kind.find(rows, decided)
+    for rules in (Seen.missing_together(rows), Unique.find(rows), Rising.find(rows)):
+        yield from rules
+
+
+def law_shares(original: SomeRows, synthetic: SomeRows) -> tuple[LawShare, ...]:
+    """Shares of the laws of the original table that both tables can be judged by, those that lost most rows first."""
+    shares = list[LawShare]()
+    for rule in laws_of(original):
+        before, after = rule.share(original), rule.share(synthetic)
+        if before[1] and after[1] and before[0] >= LEAST_HELD * before[1]:
+            original_share, synthetic_share = (kept / judged for kept, judged in (before, after))
+            of_tables = original_share, synthetic_share, after[1]
+            shares.append(LawShare(rule.text, tuple(rule.columns), *of_tables, isinstance(rule, Between)))
+    return tuple(sorted(shares, key=lambda one: -one.lost))

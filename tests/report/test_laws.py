@@ -1,0 +1,223 @@
+"""Laws that a comparison finds in the original table, and what it says where a sample breaks them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.report import Comparison
+from gpuvgm.report.laws.rows import ean, forms_of, luhn
+from tests.report.documents import parsed
+
+ROWS = 3_000
+
+
+def bakery(seed: int = 0, rows: int = ROWS) -> pd.DataFrame:
+    """Deliveries of a bakery, with a law of each kind."""
+    random = np.random.default_rng(seed)
+    shop = random.integers(0, 12, rows)
+    kind = random.choice(["roll", "cake"], rows)
+    pieces, price = random.integers(1, 40, rows), np.where(kind == "cake", 24.5, 0.55)
+    day = pd.Timestamp("2023-01-02") + pd.to_timedelta(7 * random.integers(0, 90, rows), unit="D")
+    weekday = np.where(kind == "cake", random.integers(4, 6, rows), random.integers(0, 6, rows))
+    numbers = random.integers(0, 10**5, rows)
+    code = [f"C{one:05}" if of == "cake" else f"{one}-R" for one, of in zip(numbers, kind, strict=True)]
+    complains = random.random(rows) < 0.4
+    amount = np.where(kind == "cake", random.integers(1, 9, rows), random.normal(300, 20, rows).round(3))
+    return pd.DataFrame(
+        {
+            "shop": shop,
+            "town": np.array("Ulm Bonn Kiel Jena".split())[shop % 4],
+            "kind": kind,
+            "pieces": pieces,
+            "total": (pieces * price).round(2),
+            "baked": day + pd.to_timedelta(weekday, unit="D"),
+            "batch": code,
+            "complaint": pd.Series(random.choice(["late", "dry", "few"], rows)).where(complains),
+            "refund": pd.Series(random.integers(1, 50, rows) / 2).where(complains),
+            "weight": amount,
+        }
+    )
+
+
+def exchanged(frame: pd.DataFrame, column: str, share: float = 0.2) -> pd.DataFrame:
+    """The rows, some with another row's value in a column."""
+    random = np.random.default_rng(1)
+    places = random.permutation(len(frame))[: int(share * len(frame))]
+    values = frame[column].copy()
+    values.iloc[places] = values.iloc[random.permutation(places)].array
+    return frame.assign(**{column: values})
+
+
+@pytest.fixture(scope="module")
+def original() -> pd.DataFrame:
+    return bakery()
+
+
+@pytest.fixture(scope="module")
+def fitted(original: pd.DataFrame) -> gpuvgm.TableTransformer:
+    return gpuvgm.TableTransformer().fit(original)
+
+
+@pytest.fixture(scope="module")
+def honest(original: pd.DataFrame, fitted: gpuvgm.TableTransformer) -> Comparison:
+    return fitted.evaluate(original, compare=bakery(1))
+
+
+FOUND = {
+    "shop -> town",
+    "kind -> weekday(baked)",
+    "kind -> form(batch)",
+    "kind -> range(weight)",
+    "missing(complaint) = missing(refund)",
+}
+
+
+def test_laws_of_every_kind_are_found_and_hold_in_honest_rows(honest: Comparison) -> None:
+    laws = {law.law: law for law in honest.laws}
+    assert {*laws} >= FOUND
+    assert any({"pieces", "total"} <= {*law.columns} and law.declared for law in honest.laws)
+    assert honest.broken_law is None and min(law.synthetic for law in honest.laws) > 0.99
+    assert all(law.original == 1 for law in honest.laws)
+    assert "the law" not in honest.verdict
+
+
+@pytest.mark.parametrize(
+    ("column", "law"),
+    [
+        ("town", "shop -> town"),
+        ("baked", "kind -> weekday(baked)"),
+        ("batch", "kind -> form(batch)"),
+        ("weight", "kind -> range(weight)"),
+        ("refund", "missing(complaint) = missing(refund)"),
+    ],
+)
+def test_the_law_that_is_broken_is_named_first(
+    column: str, law: str, original: pd.DataFrame, fitted: gpuvgm.TableTransformer
+) -> None:
+    found = fitted.evaluate(original, compare=exchanged(bakery(1), column))
+    assert found.broken_law is not None and found.broken_law.law == law
+    line = found.verdict.partition(";")[0]
+    assert line.startswith(f'The law "{law}" holds in') and line.endswith("of the rows, in the original in all")
+    assert "no column stands out" not in found.verdict
+    lines = str(found).splitlines()
+    first = next(place for place, text in enumerate(lines) if text.split()[:1] == ["law"]) + 1
+    assert lines[first].startswith(law) and max(map(len, lines)) <= 80
+    page = parsed(found.to_html())
+    assert page.all("ul", "warning")[0].all("li")[0].text.startswith(line)
+    assert "Laws of the original table, and the shares" in page.text
+    document = json.loads(json.dumps(found.to_dict()))["laws"][0]
+    assert document["law"] == law and document["columns"] == [*found.broken_law.columns]
+    assert document["synthetic"] < 0.97 * document["original"]
+
+
+def test_what_can_be_declared_is_told(original: pd.DataFrame, fitted: gpuvgm.TableTransformer) -> None:
+    found = fitted.evaluate(original, compare=exchanged(bakery(1), "town"))
+    assert 'Declare it: laws=["auto", "shop -> town"].' in parsed(found.to_html()).text
+    found = fitted.evaluate(original, compare=exchanged(bakery(1), "batch"))
+    assert "The generator does not keep it." in parsed(found.to_html()).text
+
+
+def test_permuted_columns_have_no_laws_of_each_other(original: pd.DataFrame) -> None:
+    random = np.random.default_rng(2)
+    permuted = pd.DataFrame({name: original[name].to_numpy()[random.permutation(ROWS)] for name in original})
+    found = gpuvgm.TableTransformer().fit(permuted).evaluate(permuted, compare=permuted)
+    assert {law.law for law in found.laws if len(law.columns) > 1} == set()
+
+
+def test_values_that_the_table_lacks_are_not_judged(original: pd.DataFrame, fitted: gpuvgm.TableTransformer) -> None:
+    rows = bakery(1)
+    found = fitted.evaluate(original, compare=rows.assign(kind=np.where(rows["kind"] == "cake", "tart", "roll")))
+    of_weekdays = next(law for law in found.laws if law.law == "kind -> weekday(baked)")
+    assert of_weekdays.rows == (rows["kind"] == "roll").sum() and of_weekdays.synthetic == 1
+
+
+def panel(seed: int, stores: int = 60, weeks: int = 52) -> pd.DataFrame:
+    """One row for each store and week, those of a store in order."""
+    random = np.random.default_rng(seed)
+    store, week = np.divmod(np.arange(stores * weeks), weeks)
+    frame = pd.DataFrame({"store": store + 401, "week": week + 1, "sales": random.gamma(3, 40, len(store)).round(1)})
+    return frame.assign(receipt=random.permutation(len(frame)) + 10_000)
+
+
+def test_pairs_that_come_once_and_rows_in_order() -> None:
+    table = panel(0)
+    fitted = gpuvgm.TableTransformer().fit(table)
+    laws = {law.law: law for law in fitted.evaluate(table, compare=panel(1)).laws}
+    assert {"unique(store, week)", "week rises along store", "unique(receipt)"} <= {*laws}
+    assert laws["unique(store, week)"].synthetic == laws["week rises along store"].synthetic == 1
+    drawn = table.assign(week=np.random.default_rng(3).permutation(table["week"]))
+    found = fitted.evaluate(table, compare=drawn)
+    of_drawn = {law.law: law for law in found.laws}
+    repeats = drawn.duplicated(["store", "week"], keep=False)
+    assert of_drawn["unique(store, week)"].synthetic == pytest.approx(1 - repeats.mean())
+    assert 0.4 < of_drawn["week rises along store"].synthetic < 0.6
+    larger = fitted.evaluate(table, compare=pd.concat([table, panel(1)], ignore_index=True))
+    assert not any(law.law.startswith("unique") for law in larger.laws), "so many rows cannot be unique"
+    backwards = table[::-1].reset_index(drop=True)
+    falling = gpuvgm.TableTransformer().fit(backwards).evaluate(backwards, compare=backwards)
+    assert "week falls along store" in {law.law for law in falling.laws}
+
+
+def test_nothing_is_unique_by_chance() -> None:
+    """Random moments are all different, and so is each with anything beside it."""
+    random = np.random.default_rng(0)
+    moments = pd.Timestamp("2023-01-01") + pd.to_timedelta(random.integers(0, 10**8, ROWS), unit="s")
+    table = pd.DataFrame({"when": moments, "shelf": random.integers(0, 9, ROWS), "x": random.normal(size=ROWS)})
+    found = gpuvgm.TableTransformer().fit(table).evaluate(table, compare=table)
+    assert not any(law.law.startswith("unique") for law in found.laws)
+
+
+def test_check_digits() -> None:
+    assert luhn([7, 9, 9, 2, 7, 3, 9, 8, 7, 1, 3]) and not luhn([7, 9, 9, 2, 7, 3, 9, 8, 7, 1, 4])
+    assert ean([4, 0, 0, 6, 3, 8, 1, 3, 3, 3, 9, 3, 1]) and not ean([4, 0, 0, 6, 3, 8, 1, 3, 3, 3, 9, 3, 2])
+    random = np.random.default_rng(0)
+    bodies = random.integers(0, 10, (ROWS, 12)).tolist()
+    cards = ["".join(map(str, [*body, next(d for d in range(10) if luhn([*body, d]))])) for body in bodies]
+    table = {"card": cards}
+    spoilt = {"card": [card[:-1] + str((int(card[-1]) + (place % 2)) % 10) for place, card in enumerate(cards)]}
+    fitted = gpuvgm.TableTransformer({"card": "pass", "x": "continuous"}).fit(with_numbers(table))
+    found = fitted.evaluate(with_numbers(table), compare=with_numbers(spoilt))
+    of_digits = {law.law: law for law in found.laws}
+    assert of_digits["check digit(card)"].synthetic == pytest.approx(0.5, abs=0.01)
+    assert "EAN check digit(card)" not in of_digits
+
+
+def with_numbers(table: dict[str, Any]) -> dict[str, Any]:
+    """A table beside a column that is modelled."""
+    return table | {"x": np.random.default_rng(1).normal(size=ROWS)}
+
+
+def test_forms() -> None:
+    texts = pa.array(["Ab-12", "ÉÈ é9", "", None, "x_٣"])
+    assert forms_of(texts).to_pylist() == ["Aa-99", "AA a9", "", None, "a_٣"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "arrow"])
+def test_the_laws_of_files_are_those_of_tables(form: str, tmp_path: Any, original: pd.DataFrame) -> None:
+    few = original[["shop", "town", "pieces", "total"]]
+    table = pa.Table.from_pandas(few, preserve_index=False)
+    path = tmp_path / f"rows.{form}"
+    if form == "csv":
+        few.to_csv(path, index=False)
+    elif form == "parquet":
+        few.to_parquet(path, index=False)
+    else:
+        with pa.ipc.new_file(path, table.schema) as file:
+            file.write_table(table)
+    fitted = gpuvgm.TableTransformer().fit(path)
+    assert (
+        fitted.evaluate(path, compare=path).laws == gpuvgm.TableTransformer().fit(few).evaluate(few, compare=few).laws
+    )
+
+
+def test_a_sample_of_our_own_keeps_what_it_can(original: pd.DataFrame) -> None:
+    found = gpuvgm.TableSynthesizer().fit(original).evaluate(original)
+    laws = {law.law: law.synthetic for law in found.laws}
+    assert laws["shop -> town"] == 1 and laws["missing(complaint) = missing(refund)"] > 0.97
