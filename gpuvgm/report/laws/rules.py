@@ -26,7 +26,7 @@ LEAST_ROWS = 100  # with all columns of a law
 LEAST_COLLISIONS, LEAST_PAIRED = 10, 100  # that are expected by chance among values, or pairs of them, without any
 MOST_COLUMNS = 24  # of which pairs may be unique
 PROBED = 4_000  # rows in which most pairs that are not unique are seen not to be
-KEYS = 10, 1.5  # different ones at least, and rows of each on average
+KEYS = 20, 1.5  # different ones at least, and rows of each on average
 LEAST_STEPS = 50  # from one row of a key to the next
 ORDERED = 0.99  # of these, that go one way
 SAME_SIZE = 1.02  # times as many rows, up to which values can be as unique
@@ -89,14 +89,12 @@ class Seen(Rule):
         decided : sequence of frozenset of str
             Columns of laws that are known: between these no weaker ones are looked for.
         """
-        targets = [one for one in rows.features.values() if one.part not in (VALUE, MISSING) and len(one.labels) > 1]
-        for target in rows.features.values():
-            if target.part not in (VALUE, MISSING) and _is_limited(target):
-                yield cls.of(None, target)
+        targets = [one for one in rows.features.values() if one.part not in (VALUE, MISSING) and not _is_endless(one)]
+        yield from (cls.of(None, target) for target in targets if _is_limited(target))
         givens = [one for one in rows.features.values() if one.part == VALUE and len(one.labels) > 1][:MOST_GIVENS]
         best: dict[str, tuple[float, Feature, Feature]] = {}
         for target in targets:
-            for given in givens:
+            for given in givens if len(target.labels) > 1 else ():
                 pair = frozenset({given.column, target.column})
                 if len(pair) == 1 or any(pair <= known for known in decided):
                     continue
@@ -159,10 +157,15 @@ def _always(rows: SomeRows, key: tuple[str, str]) -> Feature | None:
     return Feature(name, part, np.zeros(few, np.int64), [False, True]) if part == MISSING and few else None
 
 
+def _is_endless(target: Feature) -> bool:
+    """Whether numbers have all digits that there are, so that their decimal places say nothing."""
+    return target.part == "decimals" and MOST_PLACES in target.labels
+
+
 def _is_limited(target: Feature) -> bool:
     """Whether a feature has few of its possible labels, so that others would be seen soon."""
     codes = target.codes[target.codes >= 0]
-    if len(codes) < LEAST_ROWS or (target.part == "decimals" and MOST_PLACES in target.labels):
+    if len(codes) < LEAST_ROWS:
         return False
     possible = PARTS_OF_DATES.get(target.part)
     seen = np.unique(codes[::2])

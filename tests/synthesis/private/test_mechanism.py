@@ -248,7 +248,7 @@ ODD = [
     *("Bern", "elsewhere", "2024-01-05", "0", "99.5", "True", "\ud800", "\uffff", 0, 99.5, 3, 0.0, -0.0, 10**400),
     *(np.float16(0.1), np.float32(0.1), np.longdouble("0.1"), np.uint64(2**64 - 1), np.bool_(1), np.complex64(1)),
     *(np.datetime64(unit_ticks, unit) for unit in UNITS for unit_ticks in (5, -7)),
-    *(np.datetime64("NaT"), np.datetime64(2**40, "Y"), np.datetime64(-(2**40), "D"), np.datetime64(2**62, "s")),
+    *(np.datetime64("NaT", "s"), np.datetime64(2**40, "Y"), np.datetime64(-(2**40), "D"), np.datetime64(2**62, "s")),
     *(np.timedelta64(5, "s"), datetime.timedelta(1), datetime.time(1, 2), pd.Timedelta(1, "s"), uuid.UUID(int=5)),
     *(pd.NA, pd.NaT, pd.Period("2024-01"), pd.Interval(0, 1), pd.Timestamp("2024-01-05 10:15:00.123456789")),
     *(pd.Timestamp("1600-01-05").as_unit("s"), pd.Timestamp("2024-01-05 10:15", tz="Europe/Zurich")),
