@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import date, time, timedelta
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
@@ -71,11 +73,10 @@ def _numpy_time(value: np.datetime64 | np.timedelta64) -> str | None:
         return nanoseconds_text(int(value.astype(np.int64)) * ticks * ATOMS[unit])
     # NumPy's text of years and months has no day, that of hours no minutes.
     finer = {"Y": "D", "M": "D", "h": "m"}.get(unit, unit)
-    try:
+    moment: Any = None
+    with suppress(OverflowError):  # since NumPy 2.5; before, moments wrapped around
         moment = value.astype(f"datetime64[{finer}]")
-    except OverflowError:  # since NumPy 2.5; before, moments wrapped around
-        moment = np.datetime64("NaT", finer)
-    if moment.astype(value.dtype) != value:
+    if moment is None or moment.astype(value.dtype) != value:
         raise ValueError(f"{value!r} lies beyond what a datetime can be")
     return str(moment)
 

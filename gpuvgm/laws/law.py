@@ -104,6 +104,7 @@ class Law(ABC):
     has_shift: ClassVar[bool] = False
     has_line: ClassVar[bool] = False  # so that it has a factor of its own
     functions: ClassVar[Collection[str]] = ("",)  # which it may have
+    has_keys: ClassVar[bool] = False
     has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
 
     @classmethod
@@ -278,7 +279,7 @@ class Law(ABC):
             raise ValueError(f'the law "{self}" has a factor, but is no product')
         if (self.factor != 1 and not self.has_line) or (self.shift and not self.has_shift):
             raise ValueError(f'the law "{self}" has a factor or a shift, which such laws have not')
-        if bool(self.keys) != self.has_table or self._codes_of_keys != sorted({*self._codes_of_keys}):
+        if bool(self.keys) != self.has_keys or self._codes_of_keys != sorted({*self._codes_of_keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
         self.check_kinds(columns)
 

@@ -39,7 +39,7 @@ class Lookup(Law):
     sign = "->"
     examples = ("a -> b",)
     turn = 0  # what a table decides needs no arithmetic
-    has_table = True
+    has_keys = has_table = True
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Lookup]]:

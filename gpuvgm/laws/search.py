@@ -63,5 +63,6 @@ class LawSearch:
             both_ways = all(self.allows(name, target) and self.allows(target, name) for name in law.operands)
             return both_ways and not any(name in computing for name in law.names)
         conditioned = () if law.has_table else self.conditioned
-        is_free = law.target not in {*computing, *conditioned, *sources(law.operands, computing)}
+        arranged = (name for before in chosen if not before.decides for name in before.names)
+        is_free = law.target not in {*computing, *arranged, *conditioned, *sources(law.operands, computing)}
         return is_free and all(self.allows(law.target, name) for name in law.operands)

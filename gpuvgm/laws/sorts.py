@@ -14,6 +14,7 @@ from gpuvgm.laws.lookup import Lookup
 from gpuvgm.laws.order import Order
 from gpuvgm.laws.pairs import PairLookup
 from gpuvgm.laws.product import Decrease, Increase, Product, Quotient
+from gpuvgm.laws.steps import Steps
 from gpuvgm.laws.sums import Difference, Equality, Sum
 from gpuvgm.laws.whole import Whole
 from gpuvgm.records import read_as
@@ -35,6 +36,7 @@ LAWS: tuple[type[Law], ...] = (
     PairLookup,
     Order,
     Lookup,
+    Steps,
 )
 
 

@@ -86,7 +86,7 @@ class Between(Rule):
         law = self.law[0]
         outcome = law.score(rows.columns, rows.column)
         present = np.logical_and.reduce([rows.hashes[name] != 0 for name in law.names])
-        judged = present & (outcome.broken | outcome.certain) if law.decides else present
+        judged = present & (outcome.broken | outcome.certain) if law.has_table else present
         return int(np.count_nonzero(judged & ~outcome.broken)), int(np.count_nonzero(judged))
 
 

@@ -1,0 +1,163 @@
+"""Steps: numbers that are multiples of a step of their own beside each category, such as whole yen among cents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.arrays import namespace_of
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.errors import InputError
+from gpuvgm.io import replaced_rows
+from gpuvgm.laws.codes import Columns, Mask, Rows, beyond_range, codes_of, numbers_in, read_columns, values_of_codes
+from gpuvgm.laws.law import Law, Outcome
+from gpuvgm.laws.numeric import EVIDENCE
+from gpuvgm.laws.sample import FEW_ROWS, LawSample
+from gpuvgm.laws.texts import splits
+from gpuvgm.laws.units import NUMBER, Unit
+from gpuvgm.summary import Floats, Ints
+
+MOST_CATEGORIES = 64  # of a column that says which steps there are
+LEAST_DIFFERENT = 5  # numbers beside a category that show a step
+LONGEST = 10_000  # of the column's own steps, that make one of a category
+OFF = 0.25  # of the column's own step, by which a number may be off a multiple
+
+
+class Steps(Law):
+    """The target is a multiple of a step that the operand's category says; its sampled numbers are rounded to that."""
+
+    sign = "steps"
+    examples = ("a -> steps(b)",)
+    turn = 5  # what is computed has its steps, and orders move numbers from column to column
+    has_keys = True
+
+    @classmethod
+    def find(cls, sample: LawSample) -> Iterator[Sequence[Steps]]:
+        """Yield the steps of each column of numbers by the categories that make most of them longer."""
+        names = [name for name, sort in sample.sorts.items() if sort == NUMBER]
+        for target in sample.numeric(names):
+            laws = (cls((name,), target)._with_steps(sample) for name in sample.columns if name != target)
+            found = [law for law in laws if law.keys]
+            if found:
+                yield [max(found, key=lambda law: sum(np.log(law.values)))]
+
+    @classmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield the steps of a column by another one."""
+        for left, right in splits(text, "->"):
+            if match := re.fullmatch(r"steps\((.*)\)", right):
+                yield cls((left,), match[1])
+
+    @property
+    def text(self) -> str:
+        """The law as users write it."""
+        return f"{self.operands[0]} -> steps({self.target})"
+
+    def learnt(self, sample: LawSample) -> Steps:
+        """The law with the steps that a sample shows.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
+        law = self._with_steps(sample)
+        if not law.keys:
+            raise InputError(f'laws: "{self}": no category of "{self.operands[0]}" has a longer step in the sample')
+        return law
+
+    def _with_steps(self, sample: LawSample) -> Steps:
+        """The law with the categories whose numbers, of several owners, are hardly by chance on a longer step."""
+        (name,), target = self.operands, sample.columns[self.target]
+        operand = sample.columns[name]
+        if not isinstance(operand, CategoricalColumn) or len(operand.categories) > MOST_CATEGORIES:
+            return self
+        places = sample.shuffled[:FEW_ROWS]
+        multiples = _multiples(target, numbers_in(target, sample.few_rows(self.target)))
+        codes = np.where(np.isnan(multiples), -1, sample.codes[name][places]).astype(np.int64)
+        several = sample.owners.at(places).several(codes, len(operand.categories))
+        steps = {code: _step_of(multiples, codes, code) for code in np.flatnonzero(several).tolist()}
+        longer = {float(code): float(step) for code, step in steps.items() if step > 1}
+        return replace(self, keys=tuple(longer), values=tuple(longer.values()))
+
+    def numbers(self, columns: Columns, rows: Rows) -> Floats:
+        """None: the category says what numbers there are, and not which."""
+        (codes,) = read_columns(codes_of, columns, self.operands, rows)
+        none: Floats = np.full(len(codes), np.nan)
+        return none
+
+    def score(self, columns: Columns, rows: Rows) -> Outcome:
+        """Rows of other categories and without a number keep the law; nothing makes a number certain."""
+        multiples, rounded = self._rounded(columns, rows, rows(self.target))
+        xp = namespace_of(multiples)
+        none = xp.zeros(len(multiples), np.bool_)
+        return Outcome(xp.abs(multiples - rounded) > OFF, none, none)
+
+    def compute(self, columns: Columns, rows: Rows, sampled: Rows) -> tuple[dict[str, Any], Mask]:
+        """Sampled numbers, rounded to the steps of their categories, and which of them lie beyond the range then."""
+        column, values = columns[self.target], sampled(self.target)
+        multiples, rounded = self._rounded(columns, rows, values)
+        changed = np.flatnonzero(np.abs(multiples - rounded) > OFF)
+        numbers = rounded * _spacing(column) - _base(column)
+        is_changed = np.zeros(len(multiples), np.bool_)
+        is_changed[changed] = True
+        values = replaced_rows(values, changed, values_of_codes(column, numbers[changed]))
+        return {self.target: values}, is_changed & beyond_range(column, numbers)
+
+    def _rounded(self, columns: Columns, rows: Rows, values: Any) -> tuple[Floats, Floats]:
+        """Numbers of the target in its own steps, and what they are rounded to; NaN for missing ones."""
+        (codes,) = read_columns(codes_of, columns, self.operands, rows)
+        multiples = _multiples(columns[self.target], numbers_in(columns[self.target], values))
+        xp = namespace_of(multiples)
+        steps = xp.asarray(self.looked_up(codes))
+        steps = xp.where(xp.isnan(steps), 1.0, steps)
+        return multiples, xp.rint(multiples / steps) * steps
+
+    def leaves_rows(self, columns: Columns) -> bool:
+        """All rows keep their sampled values, but for rounding."""
+        return True
+
+    def kinds_problem(self, columns: Columns) -> str:
+        """What is wrong where the operand has no categories, or the target no steps."""
+        (name,), target = self.operands, columns[self.target]
+        operand = columns[name]
+        if not isinstance(operand, CategoricalColumn) or len(operand.categories) > MOST_CATEGORIES:
+            return f'column "{name}" has not up to {MOST_CATEGORIES} categories'
+        unit = Unit.of(target)
+        if not isinstance(target, NumericColumn) or unit is None or unit.sort != NUMBER or not _spacing(target):
+            return f'column "{self.target}" has no numbers with a step'
+        return ""
+
+
+def _spacing(column: FittedColumn) -> float:
+    """Distance of a column's neighbouring numbers; 0 where they lie anywhere."""
+    assert isinstance(column, NumericColumn)
+    return float(column.codec.plain.spacing)
+
+
+def _base(column: FittedColumn) -> float:
+    """What a column's numbers are counted from."""
+    assert isinstance(column, NumericColumn)
+    return float(column.codec.plain.base)
+
+
+def _multiples(column: FittedColumn, numbers: Floats) -> Floats:
+    """How many of the column's own steps numbers are."""
+    multiples: Floats = np.rint((numbers + _base(column)) / _spacing(column))
+    return multiples
+
+
+def _step_of(multiples: Floats, codes: Ints, code: int) -> int:
+    """The longest step that all numbers of a category are multiples of, where hardly all would be by chance; else 1."""
+    of_category = codes == code
+    numbers = multiples[of_category]
+    step = int(np.gcd.reduce(numbers.astype(np.int64)))
+    if not 1 < step <= LONGEST or len(np.unique(numbers)) < LEAST_DIFFERENT:
+        return 1
+    others = multiples[(codes >= 0) & ~of_category]
+    agree = (np.count_nonzero(others % step == 0) + 1) / (len(others) + 2)
+    return step if -len(numbers) * np.log(agree) >= EVIDENCE else 1
