@@ -54,6 +54,8 @@ _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}"  # of version 4
 FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on are of no host
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
 FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
+MOST_GIVEN = 64  # categories of a column that may say which patterns there are
+EVIDENCE = 20.0  # nats that these tell of all patterns, beyond what as many numbers tell by chance
 NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
 
 
@@ -85,6 +87,10 @@ class IdentifierForm:
         Of e-mail addresses: the domains that several have, one of which is drawn behind each value of the pattern.
     domain_values : tuple of int
         Addresses of each domain, in a sample.
+    given : str
+        Column whose categories say which patterns there are, such as a country that of plates; empty where none does.
+    weights : tuple of tuple of int
+        For each of its categories the different values of each pattern, in a sample; 0 for those of fewer than five.
     """
 
     kind: Literal["number", "address", "shape", "moment", "missing"]
@@ -97,6 +103,8 @@ class IdentifierForm:
     missing: Annotated[int, whole(0, 2**32)] = 0
     domains: tuple[str, ...] = ()
     domain_values: tuple[Annotated[int, whole(1)], ...] = ()
+    given: str = ""
+    weights: tuple[tuple[Annotated[int, whole()], ...], ...] = ()
 
     @classmethod
     def of_columns(
@@ -131,6 +139,9 @@ class IdentifierForm:
         dependents = {name: many.column(name) for name, form in forms.items() if form is not None and name not in keys}
         for name, (layout, level) in _levels_of_columns(keys, dependents, refuted).items():
             forms[name] = replace(forms[name] or cls("missing"), key=layout, level=level)
+        for name, form in forms.items():
+            if form is not None and form.kind == "shape" and not (form.key or form.domains):
+                forms[name] = form.beside_categories(name, model, rows)
         lacking = {name: plain_values_of(many.column(name)).null_count for name in forms}
         return {
             name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))
@@ -138,8 +149,31 @@ class IdentifierForm:
             if form is not None
         }
 
+    def beside_categories(self, name: str, model: TableModel, rows: pa.Table) -> IdentifierForm:
+        """The form with the column whose categories tell most of the patterns of the different values, if any does."""
+        coded: Any = plain_values_of(rows.column(name).combine_chunks()).cast(pa.string()).dictionary_encode()
+        texts, which = coded.dictionary, np.full(len(coded.dictionary), -1)
+        for place, pattern in enumerate(self.patterns):
+            which[(which < 0) & np.asarray(pc.match_substring_regex(texts, pattern.expression))] = place
+        places, first = np.unique(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), return_index=True)
+        first, which = first[places >= 0], which[places[places >= 0]]
+        best, chosen = 0.0, self
+        for column in model.categorical if len(self.patterns) > 1 else ():
+            size = len(column.categories)
+            if size <= MOST_GIVEN and column.name in rows.column_names:
+                codes = np.asarray(column.index.find(rows.column(column.name).combine_chunks()), np.int64)[first]
+                known = (codes >= 0) & (codes < size) & (which >= 0)
+                cells = codes[known] * len(self.patterns) + which[known]
+                counts = np.bincount(cells, minlength=size * len(self.patterns)).reshape(size, -1)
+                if (told := _told(counts)) > best:
+                    weights = np.where(counts < LEAST_OF_EACH, 0, counts).tolist()
+                    best, chosen = told, replace(self, given=column.name, weights=tuple(map(tuple, weights)))
+        return chosen
+
     def check(self, levels: Mapping[tuple[str, int], Any]) -> None:
         """Raise ValueError where the parts of a loaded form do not fit together, or are of keys of other levels."""
+        if bool(self.given) != bool(self.weights) or any(len(one) != len(self.patterns) for one in self.weights):
+            raise ValueError("patterns have other shares beside categories than there are patterns")
         if len(self.domains) != len(self.domain_values):
             raise ValueError("domains of e-mail addresses have no shares")
         if not self.patterns and self.kind in ("number", "shape"):
@@ -189,6 +223,24 @@ class IdentifierForm:
         rest = SLOTS - len(weights)  # each has one at least
         return np.append(0, weights * rest // weights[-1] + np.arange(1, len(weights) + 1))
 
+    def places_beside(
+        self, name: str, counter: NDArray[np.uint64], seed: int, categories: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """As `places`, of rows with these categories, -1 for those that are not known: patterns are drawn."""
+        limits = np.array([pattern.limit for pattern in self.patterns], np.uint64)
+        in_all = [pattern.weight for pattern in self.patterns]
+        weights = np.array([*(one if any(one) else in_all for one in self.weights), in_all], np.float64)
+        ends = np.cumsum(weights, axis=1)
+        words = philox_words(counter, column_number(f"{name}/pattern"), seed)[0]
+        drawn = words * (ends[categories, -1] / 2.0**32)
+        pattern_of = np.sum(drawn[:, None] >= ends[categories], axis=1)
+        widest = np.argmax(np.where(weights > 0, limits, 0), axis=1)[categories]
+        beyond = counter >= limits[pattern_of]
+        in_widest = beyond & (counter < limits[widest])
+        # As in `places`: the upper half of a pattern is that of numbers which no other pattern has left.
+        moved = np.where(in_widest, counter + limits[widest], counter - np.minimum(counter, limits[widest]))
+        return np.where(in_widest, widest, np.where(beyond, -1, pattern_of)), np.where(beyond, moved, counter)
+
     def places(self, name: str, counter: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left."""
         limits = np.array([pattern.limit for pattern in self.patterns], np.uint64)
@@ -232,8 +284,10 @@ class IdentifierForm:
         words = philox_words(rows, column_number(f"{name}/missing"), seed)[0]
         return np.asarray(words < np.uint64(self.missing))
 
-    def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
-        """Values by their numbers, those of rows or of keys, as text."""
+    def values(
+        self, name: str, counter: NDArray[np.uint64], seed: int, categories: NDArray[np.int64] | None = None
+    ) -> pa.Array[Any]:
+        """Values by their numbers, those of rows or of keys, as text; of rows with categories of `given`, if known."""
         if MADE[self.kind] == MADE["missing"] or not len(counter):
             return pa.nulls(len(counter), pa.string())
         if self.kind == "address":
@@ -243,12 +297,15 @@ class IdentifierForm:
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
             texts = self.patterns[0].texts(counter, name, seed, padded)
         else:
-            texts = self._texts(name, counter, seed)
+            if self.given and categories is not None:
+                places = self.places_beside(name, counter, seed, categories)
+            else:
+                places = self.places(name, counter, seed)
+            texts = self._texts(name, *places, seed)
         return self._with_domains(texts, name, counter, seed) if self.domains else texts
 
-    def _texts(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
-        """Texts of shapes by their numbers, longer ones where no shape has more that no row has."""
-        which, numbers = self.places(name, counter, seed)
+    def _texts(self, name: str, which: NDArray[np.int64], numbers: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
+        """Texts of shapes by their numbers in these, longer ones where no shape has more that no row has."""
         indices_of_pieces = list[NDArray[np.int64]]()
         pieces: list[pa.Array[Any]] = []
         for place in np.unique(which).tolist():
@@ -287,6 +344,22 @@ class IdentifierForm:
         domains: Any = pa.array(self.domains, pa.string()).take(pa.array(places))
         addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, domains, "@")
         return addresses
+
+
+def _told(counts: NDArray[np.int64]) -> float:
+    """How much categories tell of patterns, in nats of all values; 0 where that may be chance.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (categories, patterns), int64
+        Values of each.
+    """
+    total = int(np.sum(counts))
+    expected = counts.sum(axis=1, keepdims=True) * (counts.sum(axis=0) / max(total, 1))
+    has_values = counts > 0
+    told = float(np.sum(counts[has_values] * np.log(counts[has_values] / expected[has_values])))
+    parameters = np.prod([np.count_nonzero(counts.sum(axis=axis)) - 1 for axis in (0, 1)])
+    return told if told >= EVIDENCE + parameters * np.log(max(total, 1)) / 2 else 0.0  # as BIC has it
 
 
 def _identifiers_of(model: TableModel, rows: pa.Table) -> list[Any]:

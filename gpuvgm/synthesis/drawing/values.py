@@ -202,6 +202,7 @@ def unmodelled_columns(
     part: RowRange,
     seed: int,
     keys: KeyNumbers | None = None,
+    categories: Callable[[str], Ints] | None = None,
 ) -> dict[str, Any]:
     """Rows of columns that are not modelled: new values in their forms, running numbers, or else missing values.
 
@@ -220,6 +221,8 @@ def unmodelled_columns(
         Seed of the values.
     keys : mapping of (str, int) to ndarray of shape (rows,), optional
         Numbers of the rows' keys, other ones than `key_numbers` gives.
+    categories : callable, optional
+        Gives the categories of the rows in a modelled column, by which forms may differ.
     """
     numbers = key_numbers(forms, part, seed) if keys is None else keys
     distinct = {level: np.unique(numbers[level], return_inverse=True) for level in levels_of_keys(forms)}
@@ -227,7 +230,7 @@ def unmodelled_columns(
     for column in columns:
         form = forms.get(column.name)
         if form is None or form.key is None:
-            arrays[column.name] = _values_of_rows(column, form, part, seed)
+            arrays[column.name] = _values_of_rows(column, form, part, seed, categories)
         else:
             numbers_of_keys, places = distinct[form.key.group, form.level]
             bits = numbers[form.key.group, len(form.key.above) + 1]  # of the columns that each row lacks
@@ -237,23 +240,32 @@ def unmodelled_columns(
     return arrays
 
 
-def _values_of_rows(column: FittedColumn, form: IdentifierForm | None, part: RowRange, seed: int) -> Any:
+def _values_of_rows(
+    column: FittedColumn,
+    form: IdentifierForm | None,
+    part: RowRange,
+    seed: int,
+    categories: Callable[[str], Ints] | None,
+) -> Any:
     """New values of consecutive rows, missing as often as in the table."""
     if form is None:
         coded = column.absent(part.first_row, part.rows)
         return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough
     numbers = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
-    values = _new_values(column, form, numbers, seed)
+    of_given = None if categories is None or not form.given else categories(form.given)
+    values = _new_values(column, form, numbers, seed, of_given)
     if not form.missing or not part.rows:
         return values
     return taken(values, pa.array(np.arange(part.rows), mask=form.lacking(column.name, numbers, seed)))
 
 
-def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int) -> Any:
+def _new_values(
+    column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int, categories: Ints | None = None
+) -> Any:
     """Values by their numbers, ascending: those of rows, or of keys."""
     is_whole = isinstance(column, IdColumn) and not is_text_type(plain_type(column.decoded_type))
     if not is_whole or not len(numbers):
-        return form.values(column.name, numbers, seed).cast(column.decoded_type)
+        return form.values(column.name, numbers, seed, categories).cast(column.decoded_type)
     first, last = int(numbers[0]), int(numbers[-1])
     running = replace(column, first=form.largest + column.step).absent(first, last - first + 1).passthrough
     return running.take(pa.array(numbers - np.uint64(first)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any
 
-from gpuvgm.columns import NumericColumn, TableModel
+from gpuvgm.columns import CategoricalColumn, NumericColumn, TableModel
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.laws import Laws
 from gpuvgm.records import read_as
@@ -72,6 +72,10 @@ def _check_network(
         if part.name == RARE and not isinstance(columns[part.column], NumericColumn):
             raise ValueError(f'"{part.column}" has no numbers that are rare')
     check_attributes(structure, forms, attributes)
+    for name, form in forms.items():
+        given = columns.get(form.given)
+        if form.given and not (isinstance(given, CategoricalColumn) and len(given.categories) == len(form.weights)):
+            raise ValueError(f'"{form.given}" has not the categories by which "{name}" has its patterns')
     bins_of_columns = {bins.name: bins for bins in structure.bins}
     keys = {name for name, form in forms.items() if form.key}
     for habit in structure.habits:

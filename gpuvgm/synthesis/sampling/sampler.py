@@ -8,13 +8,15 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import CategoricalColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
 from gpuvgm.io import TableSource
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.drawing import (
@@ -118,7 +120,13 @@ class Sampler:
         """All columns of consecutive rows, of the values of those that are modelled."""
         modelled = self.drawer.place_of
         unmodelled = [column for column in self.model.columns if column.name not in modelled]
-        arrays = unmodelled_columns(unmodelled, self.drawer.identifiers, part, seed, made.keys)
+
+        def categories(name: str) -> Ints:
+            column = self.model.by_name[name]
+            assert isinstance(column, CategoricalColumn)
+            return np.asarray(column.index.find(made.arrays[name]), np.int64)
+
+        arrays = unmodelled_columns(unmodelled, self.drawer.identifiers, part, seed, made.keys, categories)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
