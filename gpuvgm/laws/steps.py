@@ -76,6 +76,8 @@ class Steps(Law):
         operand = sample.columns[name]
         if not isinstance(operand, CategoricalColumn) or len(operand.categories) > MOST_CATEGORIES:
             return self
+        if not _spacing(target):
+            return self
         places = sample.shuffled[:FEW_ROWS]
         multiples = _multiples(target, numbers_in(target, sample.few_rows(self.target)))
         codes = np.where(np.isnan(multiples), -1, sample.codes[name][places]).astype(np.int64)

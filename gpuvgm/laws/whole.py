@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from dataclasses import replace
+from itertools import chain
 from sys import maxsize
 
 import numpy as np
@@ -34,12 +35,14 @@ class Whole(PlainEquation):
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
         """Yield the forms of columns whose sum is constant."""
-        for *operands, target in (*_pairs(sample), *_long_sums(sample)):
+        found = set[str]()
+        for *operands, target in chain(_pairs(sample), _long_sums(sample, found)):
             law = cls(tuple(operands), target)
             with np.errstate(over="ignore"):
                 sums = np.sum([sample.amounts[name] for name in law.names], axis=0)
             whole = _roundest(sums, law._rounding(sample.columns))
             if whole is not None and (law := replace(law, shift=whole)).is_evident(sample):
+                found.update(law.names if len(law.names) >= LEAST_ADDENDS else ())
                 yield sorted(law.forms, key=lambda form: _rank(form, sample))
 
     @classmethod
@@ -114,9 +117,12 @@ def _spread(amounts: Floats) -> Floats:
     return spread
 
 
-def _long_sums(sample: LawSample) -> Iterator[tuple[str, ...]]:
-    """Yield three columns and more of which each has a weight near -1 in what is nearest to each other, less means."""
-    names, found = sample.number_columns, set[str]()
+def _long_sums(sample: LawSample, found: Set[str]) -> Iterator[tuple[str, ...]]:
+    """Yield three columns and more of which each has a weight near -1 in what is nearest to each other, less means.
+
+    Those of wholes that are found are left out.
+    """
+    names = sample.number_columns
     if len(names) < LEAST_ADDENDS:
         return
     squares = LeastSquares.of({name: _centered(sample.amounts[name][:SOLVED]) for name in names})
@@ -124,7 +130,6 @@ def _long_sums(sample: LawSample) -> Iterator[tuple[str, ...]]:
         others = [name for name in names if name not in found and name != target]
         parts = () if target in found else squares.addends(target, others, -1)
         if len(parts) + 1 >= LEAST_ADDENDS:
-            found.update((*parts, target))
             yield tuple(name for name in names if name in (*parts, target))
 
 

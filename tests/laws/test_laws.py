@@ -975,7 +975,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
         [Equality(("net",), "gross"), Equality(("gross",), "net")],
         [Equality(("net",), "gross"), Equality(("tax",), "gross")],
     ):
-        wrong.laws_ = tuple(laws)
+        wrong.laws_ = Laws(laws)
         with pytest.raises(InputError, match="it could not be read again: .*(laws?|numbers)"):
             wrong.save(tmp_path / "wrong.gpuvgm")
 
@@ -984,7 +984,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     ("document", "problem"),
     [
         (3, "a law is 3, not an object"),
-        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"<=" or "->", got None'),
+        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"->" or "steps", got None'),
         ({"sign": ["+"]}, "a law: sign must be .* got \\['\\+'\\]"),
         ({"sign": "=", "operands": ["net"]}, "a law lacks target"),
     ],
@@ -1041,5 +1041,7 @@ def test_a_new_sort_of_law_is_a_class_and_a_line_of_the_table(monkeypatch: pytes
     assert fitted.partial_fit(wrong[:10]).laws_[0].breaches == 5
     for wanted, found in ((text, [text]), (f"auto; not {text}", ["quote <= price", "offer <= price"])):
         assert [str(law) for law in gpuvgm.TableSynthesizer(laws=wanted).fit(table).laws_] == found
-    with pytest.raises(InputError, match='"a -> b", "a max b = c" and "end - start = stay in days"'):
+    with pytest.raises(
+        InputError, match='"a -> b", "a -> steps\\(b\\)", "a max b = c" and "end - start = stay in days"'
+    ):
         gpuvgm.TableSynthesizer(laws="quote max bid = price").fit(table)

@@ -29,7 +29,7 @@ def bakery(seed: int = 0, rows: int = ROWS) -> pd.DataFrame:
     numbers = random.integers(0, 10**5, rows)
     code = [f"C{one:05}" if of == "cake" else f"{one}-R" for one, of in zip(numbers, kind, strict=True)]
     complains = random.random(rows) < 0.4
-    amount = np.where(kind == "cake", random.integers(1, 9, rows), random.normal(300, 20, rows).round(3))
+    amount = np.where(kind == "cake", random.uniform(1, 9, rows), random.normal(300, 20, rows)).round(3)
     return pd.DataFrame(
         {
             "shop": shop,

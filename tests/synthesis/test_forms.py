@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.errors import InferenceWarning
+from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.synthesis.drawing.identifiers import IdentifierForm, identifier_form
 from gpuvgm.synthesis.keys.checks import CHECKS, Equation, Equations, equations_of
 from gpuvgm.synthesis.keys.patterns import Pattern
@@ -369,3 +370,66 @@ def test_patterns_whose_parts_do_not_fit_together_are_refused(pattern: Pattern, 
     """As a forged model may have them."""
     with pytest.raises(ValueError, match=message):
         IdentifierForm("shape", (pattern,)).check({})
+
+
+def parcels(random: Random, rows: int = VALUES) -> pd.DataFrame:
+    """Numbers of parcels whose form is that of the carrier, and of customers whose is not."""
+    carrier = random.choice(["Post", "Bote", "Rad", "Boot"], rows, p=[0.5, 0.3, 0.199, 0.001])
+    forms = {
+        "Post": lambda: f"JJD{digits(random, 12)}",
+        "Bote": lambda: f"{letters(random, 2)}{digits(random, 7)}",
+        "Rad": lambda: one_of(random, f"R-{digits(random, 6)}", f"{letters(random, 3)}.{digits(random, 5)}"),
+        "Boot": lambda: f"JJD{digits(random, 12)}",
+    }
+    customer = [one_of(random, f"K{digits(random, 6)}", f"{digits(random, 5)}x") for _ in range(rows)]
+    tracks = [forms[one]() for one in carrier]
+    return pd.DataFrame({"carrier": carrier, "track": tracks, "customer": customer, "x": random.normal(size=rows)})
+
+
+SHAPES = {"Post": r"JJD\d{12}", "Bote": r"[A-Z]{2}\d{7}", "Rad": r"R-\d{6}|[A-Z]{3}\.\d{5}"}
+
+
+def test_patterns_go_with_the_categories_that_tell_them(reloaded: Any) -> None:
+    table = parcels(np.random.default_rng(1))
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    form = fitted.identifiers_["track"]
+    assert form.given == "carrier" and fitted.identifiers_["customer"].given == ""
+    assert [*form.weights[fitted.transformer_.model_.by_name["carrier"].categories.index("Boot")]] == [0, 0, 0, 0]
+    rows = fitted.sample(6_000)
+    for carrier, shape in SHAPES.items():
+        part = rows.loc[rows["carrier"] == carrier, "track"]
+        assert len(part) > 500 and part.str.fullmatch(shape).all()
+    both = rows.loc[rows["carrier"] == "Rad", "track"].str.startswith("R-").mean()
+    assert abs(both - 0.5) < 0.06
+    assert rows["track"].is_unique and not {*rows["track"]} & {*table["track"]}
+    some = pd.concat([fitted.sample(50), fitted.sample(5_950, first_row=50)], ignore_index=True)
+    assert some.equals(rows)
+    assert fitted.sample(300, conditions={"carrier": "Bote"})["track"].str.fullmatch(SHAPES["Bote"]).all()
+
+
+def test_a_pattern_without_room_is_replaced_by_another_of_the_category() -> None:
+    random = np.random.default_rng(2)
+    kind = random.choice(["a", "b"], VALUES)
+    texts = [
+        one_of(random, f"A{digits(random, 1)}", f"A-{digits(random, 8)}") if one == "a" else f"B{digits(random, 9)}"
+        for one in kind
+    ]
+    table = pd.DataFrame({"kind": kind, "text": texts, "x": random.normal(size=VALUES)})
+    rows = gpuvgm.TableSynthesizer({"text": "pass"}).fit(table).sample(4_000)
+    assert rows.loc[rows["kind"] == "a", "text"].str.startswith("A").all()
+    assert rows.loc[rows["kind"] == "b", "text"].str.fullmatch(r"B\d{9}").all()
+
+
+def test_patterns_beside_other_categories_are_refused(tmp_path: Any) -> None:
+    """As a forged model may have them."""
+    fitted = gpuvgm.TableSynthesizer().fit(parcels(np.random.default_rng(3)))
+    form = fitted.identifiers_["track"]
+    for wrong, why in (
+        ({"given": "x"}, '"x" has not the categories by which "track" has its patterns'),
+        ({"weights": form.weights[:2]}, '"carrier" has not the categories'),
+        ({"weights": tuple(one[:1] for one in form.weights)}, "other shares beside categories than there are patterns"),
+        ({"given": ""}, "other shares beside categories"),
+    ):
+        fitted.identifiers_ = {**fitted.identifiers_, "track": replace(form, **wrong)}
+        with pytest.raises(InputError, match=why):
+            fitted.save(tmp_path / "wrong.gpuvgm")

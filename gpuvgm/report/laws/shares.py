@@ -95,9 +95,10 @@ def laws_of(rows: SomeRows) -> Iterator[Rule]:
     encoded = {name: column for name, column in rows.columns.items() if column.is_encoded}
     between = [Between(Laws([law])) for law in Laws.find(LawSample(encoded, rows.column))]
     yield from between
-    decided = [frozenset(rule.columns) for rule in between]
-    for kind in (Seen, Within):
-        yield from kind.find(rows, decided)
+    yield from Seen.find(rows, [frozenset(rule.columns) for rule in between])
+    # Steps say nothing of where numbers lie.
+    deciding = [rule for rule in between if rule.law[0].has_table or not rule.law[0].has_keys]
+    yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding])
     for rules in (Seen.missing_together(rows), Unique.find(rows), Rising.find(rows)):
         yield from rules
 
