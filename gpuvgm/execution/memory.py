@@ -42,6 +42,7 @@ MIB = 1 << 20
 BASE = 256 * MIB
 READ_BUFFER = MIB
 COLUMN_OF_NUMBERS = 6 * MIB
+LAW_VALUE = 24  # bytes of a sampled value of which laws are judged: its hash, number and code
 SAMPLE_ROWS = 1 << 17  # as `sampling.sample_runs` takes them
 CELL, EVALUATED_CELL, MOST_CELLS = 40, 150, 50_000
 WORK, COLUMN_WORK = 24, 80  # bytes a row, of the one column that a thread fits or evaluates
@@ -140,9 +141,13 @@ class Need:
 
     @classmethod
     def compare(cls, schema: pa.Schema, rows: int) -> Need:
-        """The need of a comparison of these columns of two tables; numbers and codes are kept, and sorted by column."""
-        need = cls.fit(schema)
-        return replace(need, fixed=need.fixed + JUDGED + 8 * rows * (len(schema) + SORTED))
+        """The need of a comparison of these columns of two tables; numbers and codes are kept, and sorted by column.
+
+        Of each a sample is taken, in which laws are judged.
+        """
+        need, columns = cls.fit(schema), len(schema)
+        samples = need.fixed + LAW_VALUE * min(rows, 2 * SAMPLE_ROWS) * columns
+        return replace(need, fixed=need.fixed + samples + JUDGED + 8 * rows * (columns + SORTED))
 
     def peak(self, threads: int, block_rows: int) -> int:
         """Peak of resident memory, in bytes."""

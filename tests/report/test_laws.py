@@ -221,3 +221,31 @@ def test_a_sample_of_our_own_keeps_what_it_can(original: pd.DataFrame) -> None:
     found = gpuvgm.TableSynthesizer().fit(original).evaluate(original)
     laws = {law.law: law.synthetic for law in found.laws}
     assert laws["shop -> town"] == 1 and laws["missing(complaint) = missing(refund)"] > 0.97
+
+
+def test_other_forms_and_values_are_told_however_many_there_are() -> None:
+    random = np.random.default_rng(0)
+    table = with_numbers({"code": [f"K{number:05}" for number in range(ROWS)]})
+    odd = ["".join(random.choice(list("Ka1-"), random.integers(1, 9))) + str(place) for place in range(ROWS)]
+    fitted = gpuvgm.TableTransformer({"code": "pass", "x": "continuous"}).fit(table)
+    (law,) = (law for law in fitted.evaluate(table, compare=with_numbers({"code": odd})).laws if "form" in law.law)
+    assert (law.law, law.original, law.rows) == ("form(code)", 1, ROWS) and law.synthetic < 0.01
+    numbers = with_numbers({"text": [f"{number / 100:.2f}" for number in random.integers(0, 10**6, ROWS)]})
+    words = with_numbers({"text": [*numbers["text"][: ROWS // 2], *["about five"] * (ROWS // 2)]})
+    fitted = gpuvgm.TableTransformer({"text": "pass", "x": "continuous"}).fit(numbers)
+    laws = {law.law: law.synthetic for law in fitted.evaluate(numbers, compare=words).laws}
+    assert laws["decimals(text)"] == laws["form(text)"] == 0.5
+    shops = bakery()
+    more = shops.assign(
+        kind=np.where(random.random(ROWS) < 0.5, shops["kind"], [f"k{place % 90}" for place in range(ROWS)])
+    )
+    found = gpuvgm.TableTransformer().fit(shops).evaluate(shops, compare=more)
+    law = next(law for law in found.laws if law.law == "kind -> form(batch)")
+    assert law.rows == more["kind"].isin(["roll", "cake"]).sum() and law.synthetic == 1
+
+
+def test_what_is_missing_nowhere_keeps_no_law_of_missing_values(original: pd.DataFrame) -> None:
+    fitted = gpuvgm.TableTransformer().fit(original)
+    filled = original.assign(refund=original["refund"].fillna(1.0))
+    law = next(law for law in fitted.evaluate(original, compare=filled).laws if "missing" in law.law)
+    assert law.synthetic == original["complaint"].notna().mean()

@@ -20,13 +20,13 @@ from gpuvgm.report.pair_trends import even_steps
 from gpuvgm.summary import Floats, Ints
 
 FEW_ROWS = 1 << 15  # of which features are taken
-MOST_GIVEN = 64  # different values of a column on which others may depend
+MOST_VALUES = 1 << 12  # different ones of a column on which others may depend
 MOST_PLACES = 7  # decimal places; numbers with more have no such form
 NEAR = 1e-9  # of a number, by which its decimal places may be off
-MOST_FORMS = 64  # different ones, from which on runs of digits and letters count as one
 LEAST_DIGITS = 8  # of a number with a check digit
 MOST_CHECKED = 4_096  # different texts whose check digits are tried
-VALUE, MISSING = "", "missing"
+VALUE, MISSING, FORM, SHAPE, DECIMALS = "", "missing", "form", "shape", "decimals"
+NO_NUMBER = -1  # decimal places of a text that is none
 PARTS_OF_DATES = {"hour": 24, "weekday": 7, "day of the month": 28}  # and how many there are; all months have 28 days
 _NUMBER = r"[<>]?-?\d[\d,' ]*"  # without decimal places
 Mask = NDArray[np.bool_]
@@ -121,6 +121,12 @@ class SomeRows:
         found = (feature for name in self.columns for feature in self._features_of(name))
         return {(feature.column, feature.part): feature for feature in found}
 
+    def without(self, key: tuple[str, str]) -> Feature:
+        """A feature that no row of this table has: nothing is missing, or no label is one of another table."""
+        column, part = key
+        present = self.hashes[column][self._places] != 0
+        return Feature(column, part, np.where(present, 0, -1), [False if part == MISSING else None])
+
     def few_numbers(self, name: str) -> Floats:
         """Numbers of the few rows."""
         return self.numbers[name][self._places]
@@ -132,7 +138,7 @@ class SomeRows:
         if not present.all():
             yield Feature(name, MISSING, (~present).astype(np.int64), [False, True])
         coded: Any = values.dictionary_encode() if _has_dictionaries(values.type) else None
-        if coded is not None and len(coded.dictionary) <= MOST_GIVEN:
+        if coded is not None and len(coded.dictionary) <= MOST_VALUES:
             codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
             yield Feature(name, VALUE, np.where(present, codes, -1), coded.dictionary.to_pylist())
         if isinstance(column, NumericColumn):
@@ -145,7 +151,7 @@ class SomeRows:
         plain, numbers = column.codec.plain, self.few_numbers(column.name)
         parts = date_parts(plain, numbers)
         if not parts and pa.types.is_floating(column.type):
-            parts = {"decimals": _places_of(numbers)}
+            parts = {DECIMALS: _places_of(numbers)}
         for part, labels in parts.items():
             has_part = present & ~np.isnan(labels)
             if has_part.any():
@@ -168,25 +174,26 @@ def _places_of(numbers: Floats) -> Floats:
 
 
 def _features_of_texts(name: str, coded: Any, present: Mask) -> Iterator[Feature]:
-    """Yield the forms of texts, decimal places of those that are numbers, and whether check digits are right."""
+    """Yield the forms of texts, with runs of digits and letters and without, and what they say as numbers."""
     texts: Any = coded.dictionary.cast(pa.string())
     codes = np.where(present, coded.indices.fill_null(0).to_numpy(zero_copy_only=False), 0).astype(np.int64)
     if not len(texts):
         return
     forms = forms_of(texts)
-    if len(forms.unique()) > MOST_FORMS:
-        forms = _with_runs_as_one(forms)
-    of_texts: Any = forms.dictionary_encode()
-    form = of_texts.indices.to_numpy()[codes]
-    yield Feature(name, "form", np.where(present, form, -1).astype(np.int64), of_texts.dictionary.to_pylist())
-    if pc.all(pc.match_substring_regex(texts, rf"\A({_NUMBER}(\.\d+)?|\s*)\z")).as_py():
-        behind: Any = pc.utf8_length(pc.replace_substring_regex(texts, rf"\A{_NUMBER}(\.|\z)|\A\s+\z", ""))
-        yield Feature.of(name, "decimals", behind.to_numpy()[codes], present)
-    few = pc.replace_substring_regex(texts[:MOST_CHECKED], r"\D", "").to_pylist()
-    if min(map(len, few)) >= LEAST_DIGITS:
-        digits, is_checked = [[*map(int, text)] for text in few], present & (codes < MOST_CHECKED)
-        for part, is_right in (("check digit", luhn), ("EAN check digit", ean)):
-            yield Feature.of(name, part, np.array([*map(is_right, digits)])[np.where(is_checked, codes, 0)], is_checked)
+    for part, of_texts in ((FORM, forms), (SHAPE, _with_runs_as_one(forms))):
+        labels: Any = of_texts.dictionary_encode()
+        of_rows = np.where(present, labels.indices.to_numpy()[codes], -1).astype(np.int64)
+        yield Feature(name, part, of_rows, labels.dictionary.to_pylist())
+    are_numbers = np.asarray(pc.match_substring_regex(texts, rf"\A{_NUMBER}(\.\d+)?\z"))
+    if are_numbers.any():
+        behind: Any = pc.utf8_length(pc.replace_substring_regex(texts, rf"\A{_NUMBER}(\.|\z)", ""))
+        yield Feature.of(name, DECIMALS, np.where(are_numbers, behind.to_numpy(), NO_NUMBER)[codes], present)
+    digits = [[*map(int, text)] for text in pc.replace_substring_regex(texts[:MOST_CHECKED], r"\D", "").to_pylist()]
+    if max(map(len, digits)) >= LEAST_DIGITS:
+        is_checked = present & (codes < MOST_CHECKED)
+        for part, is_right in CHECKS.items():
+            are_right = np.array([len(one) >= LEAST_DIGITS and is_right(one) for one in digits])
+            yield Feature.of(name, part, are_right[np.where(is_checked, codes, 0)], is_checked)
 
 
 def forms_of(texts: Any) -> Any:
@@ -212,3 +219,7 @@ def luhn(digits: Sequence[int]) -> bool:
 def ean(digits: Sequence[int]) -> bool:
     """Whether the last digit is the one of ISO/IEC 15420, as of articles and books."""
     return (sum(digits[-1::-2]) + 3 * sum(digits[-2::-2])) % 10 == 0
+
+
+#: Check digits that are told, by the name of their part.
+CHECKS = {"check digit": luhn, "EAN check digit": ean}

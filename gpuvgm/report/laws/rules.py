@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,27 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns import NumericColumn
-from gpuvgm.report.laws.rows import MISSING, MOST_PLACES, PARTS_OF_DATES, VALUE, Feature, SomeRows
+from gpuvgm.report.laws.rows import (
+    CHECKS,
+    DECIMALS,
+    FORM,
+    MISSING,
+    MOST_PLACES,
+    NO_NUMBER,
+    PARTS_OF_DATES,
+    SHAPE,
+    VALUE,
+    Feature,
+    SomeRows,
+)
 from gpuvgm.summary import Floats, Ints
 
 LEAST_FORBIDDEN = 30  # rows that would break a law by chance, of the half that it is tried on
 LEAST_SHARE = 0.02  # of the rows, that would
 MOST_BROKEN = 0.005  # of the rows of the other half, that may break what a half suggests
 MOST_OF_CHANCE = 0.1  # of the rows that would by chance
-MOST_GIVENS = 24  # columns on which others may depend
+MOST_GIVENS, MOST_GIVEN = 24, 64  # columns on which others may depend, and different values of each
+MOST_FORMS = 64  # different ones, from which on runs of digits and letters count as one
 LEAST_OF_GIVEN = 20  # rows of such a value, of which a range is known
 LEAST_ROWS = 100  # with all columns of a law
 LEAST_COLLISIONS, LEAST_PAIRED = 10, 100  # that are expected by chance among values, or pairs of them, without any
@@ -89,9 +102,9 @@ class Seen(Rule):
         decided : sequence of frozenset of str
             Columns of laws that are known: between these no weaker ones are looked for.
         """
-        targets = [one for one in rows.features.values() if one.part not in (VALUE, MISSING) and not _is_endless(one)]
+        targets = [one for one in rows.features.values() if _may_be_limited(one, rows)]
         yield from (cls.of(None, target) for target in targets if _is_limited(target))
-        givens = [one for one in rows.features.values() if one.part == VALUE and len(one.labels) > 1][:MOST_GIVENS]
+        givens = _givens(rows)
         best: dict[str, tuple[float, Feature, Feature]] = {}
         for target in targets:
             for given in givens if len(target.labels) > 1 else ():
@@ -136,10 +149,8 @@ class Seen(Rule):
 
     def share(self, rows: SomeRows) -> Share:
         """Rows with a label of the first feature that the original table lacks are not judged."""
-        target = rows.features.get(self.target) or _always(rows, self.target)
-        given = None if self.given is None else rows.features.get(self.given) or _always(rows, self.given)
-        if target is None or (self.given is not None and given is None):
-            return 0, 0
+        target = rows.features.get(self.target) or rows.without(self.target)
+        given = None if self.given is None else rows.features.get(self.given) or rows.without(self.given)
         of_given = [None] if given is None else given.labels
         codes = np.zeros(len(target.codes), np.int64) if given is None else given.codes
         known = {label for label, _ in self.seen}
@@ -150,16 +161,18 @@ class Seen(Rule):
         return int(np.count_nonzero(allowed[codes[judged], target.codes[judged]])), int(np.count_nonzero(judged))
 
 
-def _always(rows: SomeRows, key: tuple[str, str]) -> Feature | None:
-    """The feature of a column that is never missing."""
-    name, part = key
-    few = next((len(one.codes) for one in rows.features.values()), 0)
-    return Feature(name, part, np.zeros(few, np.int64), [False, True]) if part == MISSING and few else None
+def _givens(rows: SomeRows) -> list[Feature]:
+    """Values of columns on which others may depend."""
+    values = (one for one in rows.features.values() if one.part == VALUE and 1 < len(one.labels) <= MOST_GIVEN)
+    return [*islice(values, MOST_GIVENS)]
 
 
-def _is_endless(target: Feature) -> bool:
-    """Whether numbers have all digits that there are, so that their decimal places say nothing."""
-    return target.part == "decimals" and MOST_PLACES in target.labels
+def _may_be_limited(target: Feature, rows: SomeRows) -> bool:
+    """Whether a feature is one of which there may be few labels: not of numbers with all digits, nor endless forms."""
+    if target.part == DECIMALS:
+        return not {MOST_PLACES, NO_NUMBER} & {*target.labels}
+    has_forms = (target.column, FORM) in rows.features and len(rows.features[target.column, FORM].labels) <= MOST_FORMS
+    return target.part not in (VALUE, MISSING, SHAPE if has_forms else FORM)
 
 
 def _is_limited(target: Feature) -> bool:
@@ -170,7 +183,7 @@ def _is_limited(target: Feature) -> bool:
     possible = PARTS_OF_DATES.get(target.part)
     seen = np.unique(codes[::2])
     by_chance = 0.0 if possible is None else min(len(np.unique(codes)) / possible, 1.0)
-    if target.part.endswith("check digit"):
+    if target.part in CHECKS:
         by_chance = 0.1 if all(target.labels) else 1.0
     broken = 1 - float(np.mean(np.isin(codes[1::2], seen)))
     return _is_evident(broken, 1 - by_chance, len(codes) // 2)
@@ -220,7 +233,7 @@ class Within(Rule):
     @classmethod
     def find(cls, rows: SomeRows, decided: Sequence[frozenset[str]]) -> Iterator[Within]:
         """Yield ranges by the column that narrows them most. Parameters as for `Seen.find`."""
-        givens = [one for one in rows.features.values() if one.part == VALUE and len(one.labels) > 1][:MOST_GIVENS]
+        givens = _givens(rows)
         for name, column in rows.columns.items():
             if not isinstance(column, NumericColumn):
                 continue
@@ -416,5 +429,5 @@ class Rising(Rule):
         if self.columns[1] not in rows.numbers:
             return 0, 0
         steps = self._steps(rows, *self.columns)
-        steps = steps[steps < 0 if self.falls else steps > 0], steps[steps != 0]  # type: ignore[assignment]
-        return len(steps[0]), len(steps[1])
+        along = np.count_nonzero(steps < 0 if self.falls else steps > 0)
+        return int(along), int(np.count_nonzero(steps))
