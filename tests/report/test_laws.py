@@ -131,6 +131,20 @@ def test_permuted_columns_have_no_laws_of_each_other(original: pd.DataFrame) -> 
     assert {law.law for law in found.laws if len(law.columns) > 1} == set()
 
 
+def test_equations_that_few_rows_break_are_told(original: pd.DataFrame) -> None:
+    """No sample keeps a law that the table breaks; the comparison says so."""
+    table = original.assign(half=(original["total"] / 2).round(2), whole=0.0)
+    table["whole"] = (table["total"] + table["half"] + table["weight"]).round(3)
+    wrong = np.random.default_rng(4).random(ROWS) < 0.005
+    table.loc[wrong, "whole"] += 1
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert not any("whole" in law and " = " in law for law in fitted.fit_report_.laws)
+    found = fitted.evaluate(table)
+    (law,) = (law for law in found.laws if {"whole", "half", "weight"} <= {*law.columns})
+    assert law.original == 1 - wrong.mean() and law.synthetic < 0.5 and not law.declared
+    assert law.law in found.verdict
+
+
 def test_values_that_the_table_lacks_are_not_judged(original: pd.DataFrame, fitted: gpuvgm.TableTransformer) -> None:
     rows = bakery(1)
     found = fitted.evaluate(original, compare=rows.assign(kind=np.where(rows["kind"] == "cake", "tart", "roll")))

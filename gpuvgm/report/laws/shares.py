@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gpuvgm.io import taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.laws.rows import SomeRows
@@ -14,6 +15,7 @@ from gpuvgm.report.laws.rules import Rising, Rule, Seen, Share, Unique, Within
 from gpuvgm.report.measures import ReportPart, share
 
 LEAST_HELD = 0.99  # of the rows of the original table, in which a law holds
+FEW_ROWS, TRIES = 60, 5  # rows without one that breaks an equation are among so many, and how often they are drawn
 BROKEN = 0.97  # of its share there, below which the verdict names it
 
 
@@ -32,7 +34,7 @@ class LawShare(ReportPart):
     rows : int
         Synthetic rows that it judges, or steps between rows of a key.
     declared : bool
-        Whether ``TableSynthesizer(laws=...)`` takes it.
+        Whether ``TableSynthesizer(laws=...)`` keeps it, as all original rows do.
     """
 
     law: str
@@ -65,11 +67,11 @@ class LawShare(ReportPart):
         return Advice(f"{self.sentence[0].upper()}{self.sentence[1:]}.", remedy)
 
 
-@dataclass(frozen=True)  # no slots: laws are cached by those who judge
+@dataclass(frozen=True, slots=True)
 class Between(Rule):
     """A law between columns that samples can keep; see `gpuvgm.laws`."""
 
-    law: Laws  # of one law
+    law: Laws  # one of them
 
     @property
     def columns(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -92,8 +94,7 @@ class Between(Rule):
 
 def laws_of(rows: SomeRows) -> Iterator[Rule]:
     """Yield the laws that rows of the original table obey."""
-    encoded = {name: column for name, column in rows.columns.items() if column.is_encoded}
-    between = [Between(Laws([law])) for law in Laws.find(LawSample(encoded, rows.column))]
+    between = [Between(Laws([law])) for law in _laws_between(rows)]
     yield from between
     yield from Seen.find(rows, [frozenset(rule.columns) for rule in between])
     # Steps say nothing of where numbers lie.
@@ -101,6 +102,17 @@ def laws_of(rows: SomeRows) -> Iterator[Rule]:
     yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding])
     for rules in (Seen.missing_together(rows), Unique.find(rows), Rising.find(rows)):
         yield from rules
+
+
+def _laws_between(rows: SomeRows) -> Laws:
+    """Laws that all rows keep, and equations that some few rows do: these hold in most others, if they are laws."""
+    encoded = {name: column for name, column in rows.columns.items() if column.is_encoded}
+    laws = [*Laws.find(LawSample(encoded, rows.column))]
+    for seed in range(TRIES if rows.rows.num_rows > 2 * FEW_ROWS else 0):
+        places = np.random.default_rng(seed).permutation(rows.rows.num_rows)[:FEW_ROWS]
+        laws += Laws.find(LawSample(encoded, replace(rows, rows=taken(rows.rows, places)).column))
+    by_columns = {frozenset(law.names): law for law in reversed(laws)}  # of several forms the first one found
+    return Laws(reversed(by_columns.values()))
 
 
 def law_shares(original: SomeRows, synthetic: SomeRows) -> tuple[LawShare, ...]:
@@ -111,5 +123,6 @@ def law_shares(original: SomeRows, synthetic: SomeRows) -> tuple[LawShare, ...]:
         if before[1] and after[1] and before[0] >= LEAST_HELD * before[1]:
             original_share, synthetic_share = (kept / judged for kept, judged in (before, after))
             of_tables = original_share, synthetic_share, after[1]
-            shares.append(LawShare(rule.text, tuple(rule.columns), *of_tables, isinstance(rule, Between)))
+            is_declared = isinstance(rule, Between) and original_share == 1
+            shares.append(LawShare(rule.text, tuple(rule.columns), *of_tables, is_declared))
     return tuple(sorted(shares, key=lambda one: -one.lost))
