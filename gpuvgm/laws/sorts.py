@@ -13,6 +13,7 @@ from gpuvgm.laws.line import Line
 from gpuvgm.laws.lookup import Lookup
 from gpuvgm.laws.order import Order
 from gpuvgm.laws.pairs import PairLookup
+from gpuvgm.laws.places import Places
 from gpuvgm.laws.product import Decrease, Increase, Product, Quotient
 from gpuvgm.laws.steps import Steps
 from gpuvgm.laws.sums import Difference, Equality, Sum
@@ -24,6 +25,7 @@ from gpuvgm.records import read_as
 LAWS: tuple[type[Law], ...] = (
     Sum,
     Difference,
+    Places,
     Whole,
     Days,
     Product,

@@ -129,6 +129,21 @@ def league(random: np.random.Generator) -> Table:
     return {"club": random.choice(list("abcd"), ROWS), "played": played, "won": won, "share": share}
 
 
+def counties(random: np.random.Generator) -> Table:
+    """Numbers of counties, into which that of their state is written."""
+    state = random.choice([1, 6, 12, 36, 48], ROWS)
+    number = 2 * random.integers(0, 120, ROWS) + 1
+    return {"state": state, "number": number, "county": 1000 * state + number, "cases": random.poisson(5, ROWS)}
+
+
+def timetable(random: np.random.Generator) -> Table:
+    """Clock times as numbers, and rides in minutes."""
+    hour, minute = random.integers(5, 24, ROWS), random.integers(0, 60, ROWS)
+    hours, minutes = random.integers(0, 4, ROWS), random.integers(0, 60, ROWS)
+    columns = {"hour": hour, "minute": minute, "leaves": 100 * hour + minute}
+    return columns | {"hours": hours, "minutes": minutes, "ride": 60 * hours + minutes}
+
+
 def days_between(table: Any, end: str, start: str) -> Any:
     return (table[end].dt.normalize() - table[start].dt.normalize()).dt.days
 
@@ -153,6 +168,11 @@ LAWS: dict[Callable[[np.random.Generator], Table], dict[str, Holds]] = {
         "total / litres = each": lambda t: 100 * (t.total / t.litres - t.each),
     },
     league: {"won / played * 100 = share": lambda t: (100 * t.won / t.played.where(t.played > 0) - t.share) / 10},
+    counties: {"1000 * state + number = county": lambda t: 1000 * t.state + t.number - t.county},
+    timetable: {
+        "100 * hour + minute = leaves": lambda t: 100 * t.hour + t.minute - t.leaves,
+        "60 * hours + minutes = ride": lambda t: 60 * t.hours + t.minutes - t.ride,
+    },
     families: {"persons - children = adults": lambda t: t.adults + t.children - t.persons},
 }
 
