@@ -22,7 +22,7 @@ from gpuvgm.laws.units import NUMBER, Unit
 from gpuvgm.summary import Floats, Ints
 
 MOST_CATEGORIES = 64  # of a column that says which steps there are
-LEAST_DIFFERENT = 5  # numbers beside a category that show a step
+LEAST_DIFFERENT = 10  # numbers beside a category that show a step
 LONGEST = 10_000  # of the column's own steps, that make one of a category
 OFF = 0.25  # of the column's own step, by which a number may be off a multiple
 
@@ -154,12 +154,14 @@ def _multiples(column: FittedColumn, numbers: Floats) -> Floats:
 
 
 def _step_of(multiples: Floats, codes: Ints, code: int) -> int:
-    """The longest step that all numbers of a category are multiples of, where hardly all would be by chance; else 1."""
+    """The longest step that all numbers of a category are multiples of, where hardly all would be by chance; else 1.
+
+    Numbers that come again, as those of a timetable do, count once.
+    """
     of_category = codes == code
-    numbers = multiples[of_category]
+    numbers, others = (np.unique(multiples[rows]) for rows in (of_category, (codes >= 0) & ~of_category))
     step = int(np.gcd.reduce(numbers.astype(np.int64)))
-    if not 1 < step <= LONGEST or len(np.unique(numbers)) < LEAST_DIFFERENT:
+    if not 1 < step <= LONGEST or len(numbers) < LEAST_DIFFERENT:
         return 1
-    others = multiples[(codes >= 0) & ~of_category]
     agree = (np.count_nonzero(others % step == 0) + 1) / (len(others) + 2)
     return step if -len(numbers) * np.log(agree) >= EVIDENCE else 1
