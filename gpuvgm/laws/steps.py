@@ -24,6 +24,7 @@ from gpuvgm.summary import Floats, Ints
 MOST_CATEGORIES = 64  # of a column that says which steps there are
 LEAST_DIFFERENT = 10  # numbers beside a category that show a step
 LONGEST = 10_000  # of the column's own steps, that make one of a category
+EXACT = 2.0**53  # up to which floats have all whole numbers
 OFF = 0.25  # of the column's own step, by which a number may be off a multiple
 
 
@@ -160,8 +161,10 @@ def _step_of(multiples: Floats, codes: Ints, code: int) -> int:
     """
     of_category = codes == code
     numbers, others = (np.unique(multiples[rows]) for rows in (of_category, (codes >= 0) & ~of_category))
-    step = int(np.gcd.reduce(numbers.astype(np.int64)))
-    if not 1 < step <= LONGEST or len(numbers) < LEAST_DIFFERENT:
+    exact = np.abs(numbers) <= EXACT
+    step = int(np.gcd.reduce(numbers[exact].astype(np.int64)))
+    if not exact.all() or not 1 < step <= LONGEST or len(numbers) < LEAST_DIFFERENT:
         return 1
-    agree = (np.count_nonzero(others % step == 0) + 1) / (len(others) + 2)
+    with np.errstate(invalid="ignore"):  # of infinite ones
+        agree = (np.count_nonzero(others % step == 0) + 1) / (len(others) + 2)
     return step if -len(numbers) * np.log(agree) >= EVIDENCE else 1

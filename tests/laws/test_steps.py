@@ -145,3 +145,14 @@ def test_few_persons_show_no_step() -> None:
 def test_what_has_no_steps_is_refused(law: str, why: str) -> None:
     with pytest.raises(InputError, match=why):
         gpuvgm.TableSynthesizer(laws=[law]).fit(bureau(np.random.default_rng(7)))
+
+
+def test_numbers_beyond_whole_ones_have_no_steps() -> None:
+    """Of the largest floats nobody can say what they are multiples of."""
+    random = np.random.default_rng(8)
+    kind = random.choice(["a", "b", "c"], ROWS)
+    large = np.select(
+        [kind == "a", kind == "b"], [10.0 ** random.integers(15, 300, ROWS), 3.0 * random.integers(1, 99, ROWS)], 7
+    )
+    fitted = gpuvgm.TableSynthesizer().fit({"kind": kind, "x": large + random.integers(0, 2, ROWS)})
+    assert fitted.sample(100)["x"].shape == (100,)

@@ -140,7 +140,9 @@ class SomeRows:
         coded: Any = values.dictionary_encode() if _has_dictionaries(values.type) else None
         if coded is not None and len(coded.dictionary) <= MOST_VALUES:
             codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-            yield Feature(name, VALUE, np.where(present, codes, -1), coded.dictionary.to_pylist())
+            # Hashes: Python has not all values, such as moments beyond the year 9999.
+            labels = PassthroughColumn.hashes(coded.dictionary).tolist()
+            yield Feature(name, VALUE, np.where(present, codes, -1), labels)
         if isinstance(column, NumericColumn):
             yield from self._features_of_numbers(column, present)
         if coded is not None and is_text_type(values.type) and not isinstance(column, CategoricalColumn):
