@@ -30,6 +30,7 @@ from gpuvgm.summary import Floats, Ints
 
 LEAST_FORBIDDEN = 30  # rows that would break a law by chance, of the half that it is tried on
 LEAST_SHARE = 0.02  # of the rows, that would
+STRETCH, LEAST_STRETCHES = 64, 16  # rows of one half side by side, and stretches of them at least
 MOST_BROKEN = 0.005  # of the rows of the other half, that may break what a half suggests
 MOST_OF_CHANCE = 0.1  # of the rows that would by chance
 MOST_GIVENS, MOST_GIVEN = 24, 64  # columns on which others may depend, and different values of each
@@ -181,11 +182,12 @@ def _is_limited(target: Feature) -> bool:
     if len(codes) < LEAST_ROWS:
         return False
     possible = PARTS_OF_DATES.get(target.part)
-    seen = np.unique(codes[::2])
+    is_first = _first_half(len(codes))
+    seen = np.unique(codes[is_first])
     by_chance = 0.0 if possible is None else min(len(np.unique(codes)) / possible, 1.0)
     if target.part in CHECKS:
         by_chance = 0.1 if all(target.labels) else 1.0
-    broken = 1 - float(np.mean(np.isin(codes[1::2], seen)))
+    broken = 1 - float(np.mean(np.isin(codes[~is_first], seen)))
     return _is_evident(broken, 1 - by_chance, len(codes) // 2)
 
 
@@ -196,17 +198,24 @@ def _forbidden(given: Ints, target: Ints, given_labels: int, target_labels: int)
     """
     judged = (given >= 0) & (target >= 0)
     codes = (given * target_labels + target)[judged]
-    rows = len(codes) // 2
+    rows, is_first = len(codes) // 2, _first_half(len(codes))
     if rows < LEAST_ROWS // 2 or given_labels * target_labels > len(codes) * LEAST_OF_GIVEN:
         return 0.0
     first, second = (
         np.bincount(half, minlength=given_labels * target_labels).reshape(given_labels, target_labels)
-        for half in (codes[::2], codes[1::2])
+        for half in (codes[is_first], codes[~is_first])
     )
     shares = second / np.sum(second)
     forbidden = 1 - float(np.sum(np.outer(shares.sum(axis=1), shares.sum(axis=0)) * (first > 0)))
     broken = float(np.sum(shares * (first == 0)))
     return forbidden if _is_evident(broken, forbidden, rows) else 0.0
+
+
+def _first_half(rows: int) -> NDArray[np.bool_]:
+    """Which rows are of the half that suggests laws: every other stretch, as neighbours may be of one person."""
+    stretch = max(min(STRETCH, rows // LEAST_STRETCHES), 1)
+    is_first: NDArray[np.bool_] = np.arange(rows) // stretch % 2 == 0
+    return is_first
 
 
 def _is_evident(broken: float, forbidden: float, rows: int) -> bool:
@@ -243,7 +252,7 @@ class Within(Rule):
                 if len(pair) == 2 and not any(pair <= known for known in decided):
                     outside = _outside(given, numbers)
                     best = max(best, (outside, [given]), key=lambda one: one[0])
-            yield from (cls((one.column, name), _ranges(one, numbers, slice(None))) for one in best[1])
+            yield from (cls((one.column, name), _ranges(one.labels, one.codes, numbers)) for one in best[1])
 
     @property
     def text(self) -> str:
@@ -264,12 +273,11 @@ class Within(Rule):
         return int(np.count_nonzero(judged & (numbers >= low) & (numbers <= high))), int(np.count_nonzero(judged))
 
 
-def _ranges(given: Feature, numbers: Floats, part: slice) -> dict[Any, tuple[float, float]]:
-    """Least and largest number of a part of the rows, by label, of labels with enough rows."""
-    codes, values = given.codes[part], numbers[part]
+def _ranges(labels: Sequence[Any], codes: Ints, numbers: Floats) -> dict[Any, tuple[float, float]]:
+    """Least and largest number by label, of labels with enough rows."""
     ranges = {}
-    for code, label in enumerate(given.labels):
-        of_label = values[(codes == code) & ~np.isnan(values)]
+    for code, label in enumerate(labels):
+        of_label = numbers[(codes == code) & ~np.isnan(numbers)]
         if len(of_label) >= LEAST_OF_GIVEN:
             ranges[label] = float(of_label.min()), float(of_label.max())
     return ranges
@@ -277,9 +285,10 @@ def _ranges(given: Feature, numbers: Floats, part: slice) -> dict[Any, tuple[flo
 
 def _outside(given: Feature, numbers: Floats) -> float:
     """Share of the rows that would lie outside the range of their label by chance; 0 where that is no evidence."""
-    ranges = _ranges(given, numbers, slice(None, None, 2))
+    is_first = _first_half(len(numbers))
+    ranges = _ranges(given.labels, given.codes[is_first], numbers[is_first])
     ends = np.array([ranges.get(label, (np.nan, np.nan)) for label in given.labels])
-    codes, values = given.codes[1::2], numbers[1::2]
+    codes, values = given.codes[~is_first], numbers[~is_first]
     low, high = ends[codes].T
     judged = (codes >= 0) & ~np.isnan(values) & ~np.isnan(low)
     rows = int(np.count_nonzero(judged))
