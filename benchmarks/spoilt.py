@@ -134,7 +134,7 @@ def staff(random: Random) -> pd.DataFrame:
 
 
 def routes(random: Random) -> pd.DataFrame:
-    towns = np.array("Ulm Bonn Kiel Jena Trier Halle Gera Celle".split())
+    towns = np.array("Ulm Bonn Kiel Jena Trier Halle Gera Lemgo".split())
     table = random.integers(40, 700, (8, 8))
     start = random.integers(0, 8, ROWS)
     stop = (start + random.integers(1, 8, ROWS)) % 8
