@@ -363,8 +363,14 @@ class Comparison(Scored):
             metric = "" if column.shown_score is None else column.metric
             rows.append((name, [metric, *(measure.text(column) for measure in _IN_TEXT), pairs.get(name, "")]))
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
-        of_laws = [(law.law, [share(law.original), share(law.synthetic)]) for law in self.laws[:_MOST_LAWS]]
-        laws = ["\n".join(aligned(["original", "synthetic"], of_laws, "law"))] if of_laws else []
+        of_laws = [(law.law, [share(law.original), law.synthetic_text]) for law in self.laws[:_MOST_LAWS]]
+        table_of_laws = aligned(["original", "synthetic"], of_laws, "law") if of_laws else []
+        more = len(self.laws) - _MOST_LAWS
+        laws = (
+            ["\n".join([*table_of_laws, *([f"and {counted(more, 'more law')}"] if more > 0 else [])])]
+            if of_laws
+            else []
+        )
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         on_keys = (advice for are_keys in (True, False) for advice in self._advice_on_keys(are_keys=are_keys))
         remarks = [copies.text for copies in self._repeats]
@@ -462,8 +468,8 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
     worst = [name for name, cells in values.items() if cells][:WORST]
     rows = [(link(name, places) if i == 0 else "", *cells) for name in worst for i, cells in enumerate(values[name])]
     caption = (
-        "The worst columns. Of categories the shares of the most frequent ones, of numbers quantiles. Values of fewer "
-        "than five original rows are shown nowhere, and so are rows of the table."
+        "The worst columns. Of categories the shares of the most frequent ones, of numbers quantiles. No category of "
+        "fewer than five original rows is shown, no quantile that fewer than five rows lie beyond, and no row."
     )
     titles = ("column", "value or quantile", "original", "synthetic")
     return section("Side by side", scroll_table(titles, rows, caption, text=2)) if rows else None
@@ -471,7 +477,7 @@ def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
 
 def _laws(comparison: Comparison) -> Markup | None:
     """All laws of the original table, and in how many rows of both tables each holds."""
-    rows = [(one.law, share(one.original), share(one.synthetic), f"{one.rows:,}") for one in comparison.laws]
+    rows = [(one.law, share(one.original), one.synthetic_text, f"{one.rows:,}") for one in comparison.laws]
     return section("Laws", scroll_table(["law", "original", "synthetic", "judged"], rows, LAWS)) if rows else None
 
 

@@ -173,10 +173,37 @@ def test_pairs_that_come_once_and_rows_in_order() -> None:
     assert of_drawn["unique(store, week)"].synthetic == pytest.approx(1 - repeats.mean())
     assert 0.4 < of_drawn["week rises along store"].synthetic < 0.6
     larger = fitted.evaluate(table, compare=pd.concat([table, panel(1)], ignore_index=True))
-    assert not any(law.law.startswith("unique") for law in larger.laws), "so many rows cannot be unique"
+    of_larger = [law for law in larger.laws if law.law.startswith("unique")]
+    assert of_larger and not any(law.is_broken for law in of_larger), "so many rows cannot be unique"
+    assert {(law.synthetic, law.rows, law.synthetic_text) for law in of_larger} == {(None, 0, "–")}
     backwards = table[::-1].reset_index(drop=True)
     falling = gpuvgm.TableTransformer().fit(backwards).evaluate(backwards, compare=backwards)
     assert "week falls along store" in {law.law for law in falling.laws}
+
+
+def lendings(seed: int, rows: int = ROWS) -> pd.DataFrame:
+    """Loans of a library: a card is of one reader, who is of one street, in one district."""
+    random = np.random.default_rng(seed)
+    reader = random.integers(0, 400, rows)
+    street = random.integers(0, 60, 400)
+    columns = {"card": reader + 7_000_000, "name": [f"Reader {one}" for one in reader], "street": street[reader]}
+    return pd.DataFrame(columns | {"district": street[reader] % 9, "days": random.integers(1, 60, rows)})
+
+
+def test_what_a_key_decides_is_told_whatever_the_keys_are() -> None:
+    """Rows of one card have one name; of new cards too, of which the table has none."""
+    table, fresh = lendings(0), lendings(1).assign(card=lambda rows: rows["card"] + 10_000)
+    fitted = gpuvgm.TableTransformer({"name": "pass"}).fit(table)
+    laws = {law.law: law for law in fitted.evaluate(table, compare=fresh).laws}
+    of_keys = {law for law in laws if " -> " in law and laws[law].columns[1] in {"name", "street", "card"}}
+    assert of_keys == {"card -> name", "card -> street", "name -> card", "name -> street"}
+    assert not {"card -> district", "card -> days", "name -> district"} & {*laws}, "a street says it, or nothing does"
+    assert laws["card -> name"].synthetic == 1 and laws["card -> name"].rows > 2_000
+    found = fitted.evaluate(table, compare=exchanged(fresh, "name"))
+    assert found.broken_law.law in {"card -> name", "name -> card", "name -> street"}
+    assert 0.5 < {law.law: law.synthetic for law in found.laws}["card -> name"] < 0.8
+    once = fitted.evaluate(table, compare=fresh.assign(card=np.arange(ROWS) + 10**7))
+    assert {law.law: law.synthetic for law in once.laws}["card -> name"] is None
 
 
 def test_nothing_is_unique_by_chance() -> None:

@@ -127,6 +127,10 @@ class SomeRows:
         present = self.hashes[column][self._places] != 0
         return Feature(column, part, np.where(present, 0, -1), [False if part == MISSING else None])
 
+    def few_hashes(self, name: str) -> NDArray[np.uint64]:
+        """Hashes of the few rows."""
+        return self.hashes[name][self._places]
+
     def few_numbers(self, name: str) -> Floats:
         """Numbers of the few rows."""
         return self.numbers[name][self._places]

@@ -43,6 +43,7 @@ PROBED = 4_000  # rows in which most pairs that are not unique are seen not to b
 KEYS = 20, 1.5  # different ones at least, and rows of each on average
 LEAST_STEPS = 50  # from one row of a key to the next
 ORDERED = 0.99  # of these, that go one way
+DECIDED = 0.99  # of the rows of a key that follow another one, which have its value
 SAME_SIZE = 1.02  # times as many rows, up to which values can be as unique
 
 Share = tuple[int, int]  # rows that keep a law, and those that it judges
@@ -104,7 +105,7 @@ class Seen(Rule):
             Columns of laws that are known: between these no weaker ones are looked for.
         """
         targets = [one for one in rows.features.values() if _may_be_limited(one, rows)]
-        yield from (cls.of(None, target) for target in targets if _is_limited(target))
+        yield from (cls.of(None, target) for target in targets if _is_limited(target) and not _is_plain(target))
         givens = _givens(rows)
         best: dict[str, tuple[float, Feature, Feature]] = {}
         for target in targets:
@@ -112,9 +113,12 @@ class Seen(Rule):
                 pair = frozenset({given.column, target.column})
                 if len(pair) == 1 or any(pair <= known for known in decided):
                     continue
-                forbidden = _forbidden(given.codes, target.codes, len(given.labels), len(target.labels))
+                sizes = len(given.labels), len(target.labels)
+                forbidden = _forbidden(given.codes, target.codes, *sizes)
                 if forbidden > best.get(target.column, (0.0,))[0]:
-                    best[target.column] = forbidden, given, target
+                    places = _different(given, rows.few_hashes(target.column))
+                    if _forbidden(given.codes[places], target.codes[places], *sizes):
+                        best[target.column] = forbidden, given, target
         yield from (cls.of(given, target) for _, given, target in best.values())
 
     @classmethod
@@ -176,6 +180,11 @@ def _may_be_limited(target: Feature, rows: SomeRows) -> bool:
     return target.part not in (VALUE, MISSING, SHAPE if has_forms else FORM)
 
 
+def _is_plain(target: Feature) -> bool:
+    """Whether a feature says of all numbers that are texts that they are whole, which their form says."""
+    return target.part == DECIMALS and [*target.labels] == [0]
+
+
 def _is_limited(target: Feature) -> bool:
     """Whether a feature has few of its possible labels, so that others would be seen soon."""
     codes = target.codes[target.codes >= 0]
@@ -209,6 +218,12 @@ def _forbidden(given: Ints, target: Ints, given_labels: int, target_labels: int)
     forbidden = 1 - float(np.sum(np.outer(shares.sum(axis=1), shares.sum(axis=0)) * (first > 0)))
     broken = float(np.sum(shares * (first == 0)))
     return forbidden if _is_evident(broken, forbidden, rows) else 0.0
+
+
+def _different(given: Feature, hashes: NDArray[np.uint64]) -> Ints:
+    """Places of rows with different values beside each label: what rows of a key repeat is no evidence of its own."""
+    pairs = hashes * np.uint64(MOST_GIVEN + 1) + (given.codes + 1).astype(np.uint64)
+    return np.sort(np.unique(pairs, return_index=True)[1])
 
 
 def _first_half(rows: int) -> NDArray[np.bool_]:
@@ -250,8 +265,9 @@ class Within(Rule):
             for given in givens:
                 pair = frozenset({given.column, name})
                 if len(pair) == 2 and not any(pair <= known for known in decided):
-                    outside = _outside(given, numbers)
-                    best = max(best, (outside, [given]), key=lambda one: one[0])
+                    outside = _outside(given, numbers, slice(None))
+                    if outside > best[0] and _outside(given, numbers, _different(given, rows.few_hashes(name))):
+                        best = outside, [given]
             yield from (cls((one.column, name), _ranges(one.labels, one.codes, numbers)) for one in best[1])
 
     @property
@@ -283,12 +299,13 @@ def _ranges(labels: Sequence[Any], codes: Ints, numbers: Floats) -> dict[Any, tu
     return ranges
 
 
-def _outside(given: Feature, numbers: Floats) -> float:
-    """Share of the rows that would lie outside the range of their label by chance; 0 where that is no evidence."""
-    is_first = _first_half(len(numbers))
-    ranges = _ranges(given.labels, given.codes[is_first], numbers[is_first])
+def _outside(given: Feature, numbers: Floats, rows_at: Any) -> float:
+    """Share of some rows that would lie outside the range of their label by chance; 0 where that is no evidence."""
+    codes, values = given.codes[rows_at], numbers[rows_at]
+    is_first = _first_half(len(values))
+    ranges = _ranges(given.labels, codes[is_first], values[is_first])
     ends = np.array([ranges.get(label, (np.nan, np.nan)) for label in given.labels])
-    codes, values = given.codes[~is_first], numbers[~is_first]
+    codes, values = codes[~is_first], values[~is_first]
     low, high = ends[codes].T
     judged = (codes >= 0) & ~np.isnan(values) & ~np.isnan(low)
     rows = int(np.count_nonzero(judged))
@@ -395,14 +412,8 @@ class Rising(Rule):
         Columns that are in order from row to row of the whole table, whatever the key, are left out: a sample has no
         such order.
         """
-        counts = {name: len(np.unique(hashes[hashes != 0])) for name, hashes in rows.hashes.items()}
-        keys = [
-            name
-            for name in sorted(counts, key=counts.__getitem__)
-            if KEYS[0] <= counts[name] <= rows.rows.num_rows / KEYS[1] and not _has_all_digits(rows.columns[name])
-        ]
         found = set[str]()
-        for key in keys:
+        for key in _keys_of(rows):
             for name in rows.numbers:
                 if name == key or name in found or cls._way(np.diff(rows.numbers[name])):
                     continue
@@ -440,3 +451,60 @@ class Rising(Rule):
         steps = self._steps(rows, *self.columns)
         along = np.count_nonzero(steps < 0 if self.falls else steps > 0)
         return int(along), int(np.count_nonzero(steps))
+
+
+@dataclass(frozen=True, slots=True)
+class Decides(Rule):
+    """Rows with the same value of a column have the same one of another, whichever that is."""
+
+    columns: tuple[str, ...]
+
+    @classmethod
+    def find(cls, rows: SomeRows, decided: Sequence[frozenset[str]]) -> Iterator[Decides]:
+        """Yield the columns that decide others, without what follows from two others. Parameters as for `Seen.find`."""
+        found = dict.fromkeys(
+            (key, name)
+            for key in _keys_of(rows)
+            for name, hashes in rows.hashes.items()
+            if name != key and _decides(rows.hashes[key], hashes)
+        )
+        for key, name in found:
+            between = (middle for middle in rows.hashes if (middle, key) not in found)
+            is_implied = any((key, middle) in found and (middle, name) in found for middle in between)
+            if not is_implied and not any({key, name} <= known for known in decided):
+                yield cls((key, name))
+
+    @property
+    def text(self) -> str:
+        """The law, as people write it."""
+        return " -> ".join(self.columns)
+
+    def share(self, rows: SomeRows) -> Share:
+        """Of rows with the same value of the first column each is judged beside the one before."""
+        same, judged = _same_as_before(*(rows.hashes[name] for name in self.columns))
+        return int(np.count_nonzero(same)), judged
+
+
+def _keys_of(rows: SomeRows) -> list[str]:
+    """Columns whose values come again and are many, those with the fewest values first."""
+    counts = {name: len(np.unique(hashes[hashes != 0])) for name, hashes in rows.hashes.items()}
+    return [
+        name
+        for name in sorted(counts, key=counts.__getitem__)
+        if KEYS[0] <= counts[name] <= rows.rows.num_rows / KEYS[1] and not _has_all_digits(rows.columns[name])
+    ]
+
+
+def _same_as_before(keys: NDArray[np.uint64], values: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], int]:
+    """Which rows have the value of their key's row before, of those where both have one; and how many these are."""
+    order = np.argsort(keys, kind="stable")
+    of_key, of_rows = keys[order], values[order]
+    judged = (of_key[1:] == of_key[:-1]) & (of_key[1:] != 0) & (of_rows[1:] != 0) & (of_rows[:-1] != 0)
+    return judged & (of_rows[1:] == of_rows[:-1]), int(np.count_nonzero(judged))
+
+
+def _decides(keys: NDArray[np.uint64], values: NDArray[np.uint64]) -> bool:
+    """Whether rows of a key nearly always have one value, and would not by chance."""
+    same, judged = _same_as_before(keys, values)
+    would_differ = judged * (1 - _repeats(values))
+    return would_differ >= LEAST_FORBIDDEN and int(np.count_nonzero(same)) >= DECIDED * judged

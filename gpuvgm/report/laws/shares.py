@@ -11,8 +11,8 @@ from gpuvgm.io import taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.laws.rows import SomeRows
-from gpuvgm.report.laws.rules import Rising, Rule, Seen, Share, Unique, Within
-from gpuvgm.report.measures import ReportPart, share
+from gpuvgm.report.laws.rules import Decides, Rising, Rule, Seen, Share, Unique, Within
+from gpuvgm.report.measures import NOTHING, ReportPart, share
 
 LEAST_HELD = 0.99  # of the rows of the original table, in which a law holds
 FEW_ROWS, TRIES = 60, 5  # rows without one that breaks an equation are among so many, and how often they are drawn
@@ -29,8 +29,10 @@ class LawShare(ReportPart):
         The law, as people write it.
     columns : tuple of str
         Its columns.
-    original, synthetic : float
-        Share of the rows of each table in which it holds, of those that it judges, 0 to 1.
+    original : float
+        Share of the rows of the original table in which it holds, of those that it judges, 0 to 1.
+    synthetic : float or None
+        That of the synthetic table; None where it judges none, as where no value of a key comes again.
     rows : int
         Synthetic rows that it judges, or steps between rows of a key.
     declared : bool
@@ -40,25 +42,30 @@ class LawShare(ReportPart):
     law: str
     columns: tuple[str, ...]
     original: float
-    synthetic: float
+    synthetic: float | None
     rows: int
     declared: bool
 
     @property
     def lost(self) -> float:
         """Rows that break it, beyond as many as in the original table."""
-        return max(self.original - self.synthetic, 0.0) * self.rows
+        return 0.0 if self.synthetic is None else max(self.original - self.synthetic, 0.0) * self.rows
 
     @property
     def is_broken(self) -> bool:
         """Whether it holds in clearly fewer rows than of the original table."""
-        return self.synthetic < BROKEN * self.original
+        return self.synthetic is not None and self.synthetic < BROKEN * self.original
+
+    @property
+    def synthetic_text(self) -> str:
+        """The share of the synthetic table for people."""
+        return NOTHING if self.synthetic is None else share(self.synthetic)
 
     @property
     def sentence(self) -> str:
         """What a verdict says of it."""
         before = "all" if self.original == 1 else share(self.original)
-        return f'the law "{self.law}" holds in {share(self.synthetic)} of the rows, in the original in {before}'
+        return f'the law "{self.law}" holds in {self.synthetic_text} of the rows, in the original in {before}'
 
     @property
     def advice(self) -> Advice:
@@ -96,7 +103,9 @@ def laws_of(rows: SomeRows) -> Iterator[Rule]:
     """Yield the laws that rows of the original table obey."""
     between = [Between(Laws([law])) for law in _laws_between(rows)]
     yield from between
-    yield from Seen.find(rows, [frozenset(rule.columns) for rule in between])
+    decided = [frozenset(rule.columns) for rule in between]
+    yield from Decides.find(rows, decided)
+    yield from Seen.find(rows, decided)
     # Steps say nothing of where numbers lie.
     deciding = [rule for rule in between if rule.law[0].has_table or not rule.law[0].has_keys]
     yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding])
@@ -116,13 +125,13 @@ def _laws_between(rows: SomeRows) -> Laws:
 
 
 def law_shares(original: SomeRows, synthetic: SomeRows) -> tuple[LawShare, ...]:
-    """Shares of the laws of the original table that both tables can be judged by, those that lost most rows first."""
+    """Shares of the laws of the original table in both tables, those that lost most rows first."""
     shares = list[LawShare]()
     for rule in laws_of(original):
         before, after = rule.share(original), rule.share(synthetic)
-        if before[1] and after[1] and before[0] >= LEAST_HELD * before[1]:
-            original_share, synthetic_share = (kept / judged for kept, judged in (before, after))
-            of_tables = original_share, synthetic_share, after[1]
-            is_declared = isinstance(rule, Between) and original_share == 1
-            shares.append(LawShare(rule.text, tuple(rule.columns), *of_tables, is_declared))
+        if before[1] and before[0] >= LEAST_HELD * before[1]:
+            original_share, is_kept = before[0] / before[1], isinstance(rule, Between) and before[0] == before[1]
+            synthetic_share = after[0] / after[1] if after[1] else None
+            of_tables = original_share, synthetic_share, after[1], is_kept
+            shares.append(LawShare(rule.text, tuple(rule.columns), *of_tables))
     return tuple(sorted(shares, key=lambda one: -one.lost))
