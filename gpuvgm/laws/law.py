@@ -22,7 +22,17 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, listed
 from gpuvgm.io import replaced_rows
-from gpuvgm.laws.codes import Columns, Mask, Rows, beyond_range, codes_of, is_missing, places_in, values_of_codes
+from gpuvgm.laws.codes import (
+    Columns,
+    Mask,
+    Rows,
+    beyond_range,
+    codes_of,
+    is_missing,
+    places_in,
+    read_columns,
+    values_of_codes,
+)
 from gpuvgm.laws.sample import LEAST_ROWS, LawSample
 from gpuvgm.laws.texts import splits
 from gpuvgm.laws.units import Span
@@ -190,6 +200,10 @@ class Law(ABC):
     def leaves_rows(self, columns: Columns) -> bool:
         """Whether some rows keep the target's sampled values, as where these are missing apart from the operands."""
         return self.apart > 0
+
+    def known(self, columns: Columns, rows: Rows) -> Floats:
+        """What the law's table has for the operands of each row; NaN where it lacks them."""
+        return self.looked_up(*read_columns(codes_of, columns, self.operands, rows))
 
     def looked_up(self, *codes: Floats) -> Floats:
         """Codes of the target in the law's table, by the codes of each operand; NaN for those that the table lacks."""

@@ -119,7 +119,7 @@ class Lookup(Law):
 
     def numbers(self, columns: Columns, rows: Rows) -> Floats:
         """Codes of the target; NaN where the table lacks the operands' values."""
-        return self.looked_up(*read_columns(codes_of, columns, self.operands, rows))
+        return self.known(columns, rows)
 
     def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
         """Where the table lacks the operand's value, a number between those of its neighbours, if they tell it."""

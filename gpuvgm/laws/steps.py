@@ -113,10 +113,9 @@ class Steps(Law):
 
     def _rounded(self, columns: Columns, rows: Rows, values: Any) -> tuple[Floats, Floats]:
         """Numbers of the target in its own steps, and what they are rounded to; NaN for missing ones."""
-        (codes,) = read_columns(codes_of, columns, self.operands, rows)
         multiples = _multiples(columns[self.target], numbers_in(columns[self.target], values))
         xp = namespace_of(multiples)
-        steps = xp.asarray(self.looked_up(codes))
+        steps = xp.asarray(self.known(columns, rows))
         steps = xp.where(xp.isnan(steps), 1.0, steps)
         return multiples, xp.rint(multiples / steps) * steps
 

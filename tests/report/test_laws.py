@@ -290,3 +290,70 @@ def test_what_is_missing_nowhere_keeps_no_law_of_missing_values(original: pd.Dat
     filled = original.assign(refund=original["refund"].fillna(1.0))
     law = next(law for law in fitted.evaluate(original, compare=filled).laws if "missing" in law.law)
     assert law.synthetic == original["complaint"].notna().mean()
+
+
+def told(table: pd.DataFrame, other: pd.DataFrame) -> dict[str, Any]:
+    """Laws of a table, by their texts, as a comparison with another one tells them."""
+    return {law.law: law for law in gpuvgm.TableTransformer().fit(table).evaluate(table, compare=other).laws}
+
+
+def test_one_of_two_columns_is_always_there() -> None:
+    """That is no law of values that are missing together."""
+    random = np.random.default_rng(0)
+    for ways in (2, 3):
+        way = random.integers(0, ways, ROWS)
+        phone, mail = (np.where(way == one, np.nan, random.normal(size=ROWS)) for one in (0, 1))
+        table = pd.DataFrame({"phone": phone, "mail": mail})
+        assert not any("missing" in law for law in told(table, table))
+
+
+def test_columns_without_any_value_judge_nothing(original: pd.DataFrame) -> None:
+    empty = original.assign(kind=pd.Series([None] * ROWS, dtype="string"))
+    for other in (empty, empty[:1]):
+        laws = told(original, other)
+        assert laws["kind -> range(weight)"].synthetic is laws["kind -> form(batch)"].synthetic is None
+
+
+def test_values_that_are_no_category_keep_no_law() -> None:
+    random = np.random.default_rng(1)
+    x, y = random.integers(0, 5, ROWS), random.integers(0, 4, ROWS)
+    table = pd.DataFrame({"x": x, "y": y, "z": x + y, "w": random.normal(size=ROWS)})
+    (law,) = (law for text, law in told(table, table.assign(z=50)).items() if " + " in text or " - " in text)
+    assert law.synthetic in (0, None), "whichever column the law computes"
+
+
+def test_steps_are_judged_beside_their_categories_alone() -> None:
+    random = np.random.default_rng(2)
+    currency = random.choice(["EUR", "JPY", None], ROWS, p=[0.7, 0.1, 0.2]).astype(object)
+    cents = random.lognormal(4, 1, ROWS).round(2)
+    amount = np.where(
+        currency == "JPY", np.round(100 * cents), np.where(currency == "EUR", cents, np.round(cents / 5) * 5)
+    )
+    table = pd.DataFrame({"currency": currency, "amount": amount, "x": random.normal(size=ROWS)})
+    wrong = table.assign(amount=table["amount"] + 0.01)
+    law = told(table, wrong)["currency -> steps(amount)"]
+    assert law.synthetic == 0 and law.rows == (currency != "EUR").sum()
+    others = told(table, table.assign(currency="CHF"))["currency -> steps(amount)"]
+    assert others.synthetic is None
+
+
+def test_what_keys_decide_does_not_depend_on_the_order_of_rows() -> None:
+    table = lendings(3)
+    shares = [
+        told(rows, rows)["card -> name"].original for rows in (table, table.sort_values("card", ignore_index=True))
+    ]
+    assert shares == [1, 1]
+    random = np.random.default_rng(5)
+    person = np.repeat(np.arange(40), 120)
+    people = pd.DataFrame({"person": person, "age": random.integers(20, 60, 40)[person], "x": random.normal(size=4800)})
+    assert "age -> person" not in told(people, people), "ages are shared"
+
+
+def test_few_persons_say_nothing_of_categories() -> None:
+    """Thirty patients are all that a ward has; others have other ages."""
+    random = np.random.default_rng(6)
+    patient = np.repeat(np.arange(30), 70)
+    ward, age = random.integers(0, 5, 30), random.integers(1, 95, 30)
+    rows = {"patient": patient + 1000, "ward": ward[patient], "age": age[patient], "x": random.normal(size=2100)}
+    laws = told(pd.DataFrame(rows), pd.DataFrame(rows))
+    assert not any("range" in law or "form" in law for law in laws)

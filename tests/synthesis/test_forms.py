@@ -407,17 +407,28 @@ def test_patterns_go_with_the_categories_that_tell_them(reloaded: Any) -> None:
     assert fitted.sample(300, conditions={"carrier": "Bote"})["track"].str.fullmatch(SHAPES["Bote"]).all()
 
 
-def test_a_pattern_without_room_is_replaced_by_another_of_the_category() -> None:
+def test_patterns_without_room_go_with_no_category() -> None:
+    """Rows take values by their numbers: of a thousand values a category of a few rows would have none left."""
     random = np.random.default_rng(2)
-    kind = random.choice(["a", "b"], VALUES)
-    texts = [
-        one_of(random, f"A{digits(random, 1)}", f"A-{digits(random, 8)}") if one == "a" else f"B{digits(random, 9)}"
-        for one in kind
-    ]
+    kind = random.choice(["a", "b"], VALUES, p=[0.9, 0.1])
+    texts = [f"A{digits(random, 3)}" if one == "b" else f"B-{digits(random, 9)}" for one in kind]
     table = pd.DataFrame({"kind": kind, "text": texts, "x": random.normal(size=VALUES)})
-    rows = gpuvgm.TableSynthesizer({"text": "pass"}).fit(table).sample(4_000)
-    assert rows.loc[rows["kind"] == "a", "text"].str.startswith("A").all()
-    assert rows.loc[rows["kind"] == "b", "text"].str.fullmatch(r"B\d{9}").all()
+    fitted = gpuvgm.TableSynthesizer({"text": "pass"}).fit(table)
+    assert fitted.identifiers_["text"].given == ""
+    assert fitted.sample(VALUES)["text"].is_unique
+
+
+def test_what_few_persons_have_beside_a_category_is_not_told() -> None:
+    random = np.random.default_rng(4)
+    table = parcels(random)
+    table["owner"] = [f"P{number:06}" for number in random.integers(0, 900, VALUES)]
+    rare = table.index[:30]
+    table.loc[rare, "carrier"], table.loc[rare, "owner"] = "Schiff", "P999999"
+    table.loc[rare, "track"] = [f"QQ-{digits(random, 8)}" for _ in rare]
+    fitted = gpuvgm.TableSynthesizer({"owner": {"key": True}, "track": "pass"}).fit(table)
+    form = fitted.identifiers_["track"]
+    place = fitted.transformer_.model_.by_name["carrier"].categories.index("Schiff")
+    assert form.given == "carrier" and not any(form.weights[place])
 
 
 def test_patterns_beside_other_categories_are_refused(tmp_path: Any) -> None:

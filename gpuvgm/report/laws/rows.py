@@ -142,7 +142,7 @@ class SomeRows:
         if not present.all():
             yield Feature(name, MISSING, (~present).astype(np.int64), [False, True])
         coded: Any = values.dictionary_encode() if _has_dictionaries(values.type) else None
-        if coded is not None and len(coded.dictionary) <= MOST_VALUES:
+        if coded is not None and 0 < len(coded.dictionary) <= MOST_VALUES:
             codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
             # Hashes: Python has not all values, such as moments beyond the year 9999.
             labels = PassthroughColumn.hashes(coded.dictionary).tolist()

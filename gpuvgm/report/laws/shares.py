@@ -7,16 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gpuvgm.columns import CategoricalColumn
 from gpuvgm.io import taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.report.advice import Advice
-from gpuvgm.report.laws.rows import SomeRows
-from gpuvgm.report.laws.rules import Decides, Rising, Rule, Seen, Share, Unique, Within
+from gpuvgm.report.laws.rows import Mask, SomeRows
+from gpuvgm.report.laws.rules import Decides, Halves, Rising, Rule, Seen, Share, Unique, Within
 from gpuvgm.report.measures import NOTHING, ReportPart, share
 
 LEAST_HELD = 0.99  # of the rows of the original table, in which a law holds
 FEW_ROWS, TRIES = 60, 5  # rows without one that breaks an equation are among so many, and how often they are drawn
-BROKEN = 0.97  # of its share there, below which the verdict names it
+BROKEN, LEAST_LOST = 0.97, 5  # of its share there, below which the verdict names it, and rows that break it at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class LawShare(ReportPart):
     @property
     def is_broken(self) -> bool:
         """Whether it holds in clearly fewer rows than of the original table."""
-        return self.synthetic is not None and self.synthetic < BROKEN * self.original
+        return self.synthetic is not None and self.synthetic < BROKEN * self.original and self.lost >= LEAST_LOST
 
     @property
     def synthetic_text(self) -> str:
@@ -94,9 +95,23 @@ class Between(Rule):
         """Rows that lack a value of a column are not judged, nor those whose values a table of the law lacks."""
         law = self.law[0]
         outcome = law.score(rows.columns, rows.column)
-        present = np.logical_and.reduce([rows.hashes[name] != 0 for name in law.names])
-        judged = present & (outcome.broken | outcome.certain) if law.has_table else present
-        return int(np.count_nonzero(judged & ~outcome.broken)), int(np.count_nonzero(judged))
+        broken = outcome.broken | self._is_unknown(rows, law.target)
+        if law.has_keys and not law.has_table:  # categories without a step of their own have nothing to keep
+            judged = ~np.isnan(law.known(rows.columns, rows.column)) & (rows.hashes[law.target] != 0)
+        else:
+            judged = np.logical_and.reduce([rows.hashes[name] != 0 for name in law.names])
+            judged &= ~np.logical_or.reduce([self._is_unknown(rows, name) for name in law.operands])
+            judged &= (outcome.broken | outcome.certain) if law.has_table else True
+        return int(np.count_nonzero(judged & ~broken)), int(np.count_nonzero(judged))
+
+    @staticmethod
+    def _is_unknown(rows: SomeRows, name: str) -> Mask:
+        """Which rows have a value that is no category of a column that has such."""
+        column = rows.columns[name]
+        if not isinstance(column, CategoricalColumn):
+            return np.zeros(len(rows.hashes[name]), np.bool_)
+        unknown: Mask = (np.asarray(column.index.find(rows.column(name))) < 0) & (rows.hashes[name] != 0)
+        return unknown
 
 
 def laws_of(rows: SomeRows) -> Iterator[Rule]:
@@ -104,12 +119,14 @@ def laws_of(rows: SomeRows) -> Iterator[Rule]:
     between = [Between(Laws([law])) for law in _laws_between(rows)]
     yield from between
     decided = [frozenset(rule.columns) for rule in between]
-    yield from Decides.find(rows, decided)
-    yield from Seen.find(rows, decided)
+    by_keys = [*Decides.find(rows, decided)]
+    yield from by_keys
+    halves = Halves.of(rows, next((rule.columns[0] for rule in reversed(by_keys)), None))
+    yield from Seen.find(rows, decided, halves)
     # Steps say nothing of where numbers lie.
     deciding = [rule for rule in between if rule.law[0].has_table or not rule.law[0].has_keys]
-    yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding])
-    for rules in (Seen.missing_together(rows), Unique.find(rows), Rising.find(rows)):
+    yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding], halves)
+    for rules in (Seen.missing_together(rows, halves), Unique.find(rows), Rising.find(rows)):
         yield from rules
 
 

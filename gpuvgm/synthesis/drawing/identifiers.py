@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import values_in
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import PassthroughColumn, TableModel
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.rules import whole
@@ -54,6 +54,7 @@ _ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!\Z)|\Z)){4}"  # of version 4
 FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on are of no host
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
 FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
+TIMES_AS_MANY = 3  # rows as in the table, for which patterns by categories must have values
 MOST_GIVEN = 64  # categories of a column that may say which patterns there are
 EVIDENCE = 20.0  # nats that these tell of all patterns, beyond what as many numbers tell by chance
 NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
@@ -157,6 +158,8 @@ class IdentifierForm:
             which[(which < 0) & np.asarray(pc.match_substring_regex(texts, pattern.expression))] = place
         places, first = np.unique(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), return_index=True)
         first, which = first[places >= 0], which[places[places >= 0]]
+        names = [one.name for one in model.identifiers if one.regenerate == "key" and one.name in rows.column_names]
+        keys = [PassthroughColumn.hashes(rows.column(one).combine_chunks()) for one in names if one != name]
         best, chosen = 0.0, self
         for column in model.categorical if len(self.patterns) > 1 else ():
             size = len(column.categories)
@@ -166,7 +169,8 @@ class IdentifierForm:
                 cells = codes[known] * len(self.patterns) + which[known]
                 counts = np.bincount(cells, minlength=size * len(self.patterns)).reshape(size, -1)
                 if (told := _told(counts)) > best:
-                    weights = np.where(counts < LEAST_OF_EACH, 0, counts).tolist()
+                    persons = [counts, *(_keys_of_cells(cells, hashes[first][known], counts) for hashes in keys)]
+                    weights = np.where(np.min(persons, axis=0) < LEAST_OF_EACH, 0, counts).tolist()
                     best, chosen = told, replace(self, given=column.name, weights=tuple(map(tuple, weights)))
         return chosen
 
@@ -238,8 +242,18 @@ class IdentifierForm:
         beyond = counter >= limits[pattern_of]
         in_widest = beyond & (counter < limits[widest])
         # As in `places`: the upper half of a pattern is that of numbers which no other pattern has left.
-        moved = np.where(in_widest, counter + limits[widest], counter - np.minimum(counter, limits[widest]))
-        return np.where(in_widest, widest, np.where(beyond, -1, pattern_of)), np.where(beyond, moved, counter)
+        numbers = np.where(in_widest, counter + limits[widest], counter)
+        return np.where(in_widest, widest, np.where(beyond, -1, pattern_of)), numbers
+
+    def with_room(self, rows: int) -> IdentifierForm:
+        """The form by categories where each pattern has room for all values of several times as many rows; else alike.
+
+        Rows take the values of a pattern by their numbers, whichever category they have.
+        """
+        used = np.any(np.array(self.weights, np.int64).reshape(-1, len(self.patterns)) > 0, axis=0)
+        limits = [pattern.limit for pattern, is_used in zip(self.patterns, used.tolist(), strict=True) if is_used]
+        has_room = min(limits, default=0) >= TIMES_AS_MANY * rows
+        return self if has_room or not self.given else replace(self, given="", weights=())
 
     def places(self, name: str, counter: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left."""
@@ -276,7 +290,12 @@ class IdentifierForm:
     def longer(self, name: str, numbers: NDArray[np.uint64], seed: int) -> int:
         """How many of some numbers have values that are longer than those of the table."""
         if self.kind == "shape":
-            return int(np.count_nonzero(self.places(name, numbers, seed)[0] < 0))
+            unknown = np.full(len(numbers), -1)
+            if self.given:
+                which, _ = self.places_beside(name, numbers, seed, unknown)
+            else:
+                which, _ = self.places(name, numbers, seed)
+            return int(np.count_nonzero(which < 0))
         return int(np.count_nonzero(numbers >= np.uint64(self.unlengthened)))
 
     def lacking(self, name: str, rows: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
@@ -344,6 +363,12 @@ class IdentifierForm:
         domains: Any = pa.array(self.domains, pa.string()).take(pa.array(places))
         addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, domains, "@")
         return addresses
+
+
+def _keys_of_cells(cells: NDArray[np.int64], keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> Any:
+    """How many different keys the values of each cell have."""
+    distinct = np.unique(np.stack([cells.astype(np.uint64), keys]), axis=1)[0].astype(np.int64)
+    return np.bincount(distinct, minlength=counts.size).reshape(counts.shape)
 
 
 def _told(counts: NDArray[np.int64]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import pyarrow as pa
@@ -69,8 +69,8 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
         if counts is None:
             return forms
         claims = counts.refuted(forms, {})
-        if claims <= refuted:
-            return counts.refined(forms)
+        if claims <= refuted:  # a network's rows have no categories before they are decoded
+            return {name: replace(form, given="", weights=()) for name, form in counts.refined(forms).items()}
         refuted |= claims
 
 

@@ -171,7 +171,8 @@ def _model_of(
     tell_of_numbers(model, plan.attributes, sample.rows)
     tell_of_repeats(model, sample.rows)
     tell_of_sequences(model.by_name, first_columns(plan.forms), sample.rows)
-    forms = counts.identifiers.refined(plan.forms)
+    refined = counts.identifiers.refined(plan.forms)
+    forms = {name: form.with_room(counts.joint.rows) for name, form in refined.items()}
     laws = counts.laws.kept
     orders = _proposed_orders(fitted, plan, counts)
     plan = replace(plan, forms=forms, laws=laws)
