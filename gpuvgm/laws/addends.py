@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from gpuvgm.summary import Floats
 
@@ -83,6 +82,8 @@ class LeastSquares:
         self, triangle: Floats, place: int, places: Sequence[int], sign: int
     ) -> tuple[dict[int, float], float]:
         """Weight of each column, and how far their weighted sum is from a target."""
+        from scipy.optimize import nnls  # not for reports without laws
+
         try:
             weights, distance = nnls(triangle[:, places], sign * triangle[:, place])
         except RuntimeError:  # it has not converged

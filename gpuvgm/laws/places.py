@@ -80,12 +80,14 @@ def _probable(sample: LawSample) -> Iterator[tuple[tuple[str, str], str, float]]
         return
     factors = np.array(FACTORS)
     row = int(np.argmin(np.isnan(amounts).sum(axis=0)))
-    made = factors * amounts[:, row, None]  # of the first operand
-    sums = made[:, None, :] + amounts[None, :, row, None]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
+        made = factors * amounts[:, row, None]  # of the first operand
+        sums = made[:, None, :] + amounts[None, :, row, None]
     for target, number in enumerate(amounts[:, row]):
         for first, second, place in np.argwhere((sums == number) | np.isnan(sums) | np.isnan(number)).tolist():
             if len({first, second, target}) == 3:
-                off = factors[place] * amounts[first] + amounts[second] - amounts[target]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    off = factors[place] * amounts[first] + amounts[second] - amounts[target]
                 tells = ~np.isnan(off) & (amounts[first] != 0)
                 if np.all((off == 0) | np.isnan(off)) and np.count_nonzero(tells) >= LEAST_TELLING:
                     yield (names[first], names[second]), names[target], float(factors[place])
@@ -94,4 +96,4 @@ def _probable(sample: LawSample) -> Iterator[tuple[tuple[str, str], str, float]]
 def _is_whole(amounts: Floats) -> bool:
     """Whether all numbers are whole, and some differ."""
     present = amounts[np.isfinite(amounts)]
-    return bool(len(present) and np.all(present == np.rint(present)) and np.ptp(present) > 0)
+    return bool(len(present) and np.all(present == np.rint(present)) and present.min() < present.max())

@@ -22,6 +22,7 @@ from gpuvgm.laws.units import NUMBER, Unit
 from gpuvgm.summary import Floats, Ints
 
 MOST_CATEGORIES = 64  # of a column that says which steps there are
+LEAST_VALUES = 256  # different numbers of a target: fewer are drawn as such, and trees know beside which category
 LEAST_DIFFERENT = 10  # numbers beside a category that show a step
 LONGEST = 10_000  # of the column's own steps, that make one of a category
 EXACT = 2.0**53  # up to which floats have all whole numbers
@@ -81,6 +82,8 @@ class Steps(Law):
             return self
         places = sample.shuffled[:FEW_ROWS]
         multiples = _multiples(target, numbers_in(target, sample.few_rows(self.target)))
+        if len(np.unique(multiples)) < LEAST_VALUES:
+            return self
         codes = np.where(np.isnan(multiples), -1, sample.codes[name][places]).astype(np.int64)
         several = sample.owners.at(places).several(codes, len(operand.categories))
         steps = {code: _step_of(multiples, codes, code) for code in np.flatnonzero(several).tolist()}

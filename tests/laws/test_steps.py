@@ -43,7 +43,7 @@ def packs(random: np.random.Generator) -> pd.DataFrame:
     unit = random.choice(["carton", "bag", "piece"], ROWS)
     size = np.select([unit == "carton", unit == "bag"], [24, 10], 1)
     return pd.DataFrame(
-        {"unit": unit, "pieces": size * random.integers(1, 40, ROWS), "shop": random.integers(0, 99, ROWS)}
+        {"unit": unit, "pieces": size * random.integers(1, 400, ROWS), "shop": random.integers(0, 99, ROWS)}
     )
 
 

@@ -413,8 +413,16 @@ def _would_repeat(rows: SomeRows, name: str) -> bool:
     if name not in rows.numbers or not isinstance(column, NumericColumn):
         return True
     numbers = rows.numbers[name][~np.isnan(rows.numbers[name])]
-    places = np.ptp(numbers) / (column.codec.plain.spacing or 1) + 1
+    with np.errstate(over="ignore"):  # of the largest floats
+        places = np.ptp(numbers) / (column.codec.plain.spacing or 1) + 1
     return bool(len(numbers) ** 2 / 2 >= LEAST_COLLISIONS * places)
+
+
+def _differences(numbers: Floats) -> Floats:
+    """Differences of neighbours; those of the largest floats are infinite."""
+    with np.errstate(over="ignore"):
+        differences: Floats = np.diff(numbers)
+    return differences
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +447,7 @@ class Rising(Rule):
         Columns that are in order from row to row of the whole table, whatever the key, are left out: a sample has no
         such order.
         """
-        names = [name for name in rows.numbers if not cls._way(np.diff(rows.numbers[name]))][:MOST_NUMBERS]
+        names = [name for name in rows.numbers if not cls._way(_differences(rows.numbers[name]))][:MOST_NUMBERS]
         found = set[str]()
         for key in _keys_of(rows):
             order = np.argsort(rows.hashes[key], kind="stable")
@@ -453,7 +461,8 @@ class Rising(Rule):
     def _steps(rows: SomeRows, key: str, name: str, order: Ints) -> Floats:
         """Steps of a column from each row of a key to the next, by the order of the keys."""
         hashes = rows.hashes[key][order]
-        steps: Floats = np.diff(rows.numbers[name][order])[(hashes[1:] == hashes[:-1]) & (hashes[1:] != 0)]
+        differences = _differences(rows.numbers[name][order])
+        steps: Floats = differences[(hashes[1:] == hashes[:-1]) & (hashes[1:] != 0)]
         return steps
 
     @staticmethod
