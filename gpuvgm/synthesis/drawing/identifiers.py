@@ -250,10 +250,12 @@ class IdentifierForm:
 
         Rows take the values of a pattern by their numbers, whichever category they have.
         """
-        used = np.any(np.array(self.weights, np.int64).reshape(-1, len(self.patterns)) > 0, axis=0)
+        if not self.given:
+            return self
+        used = np.any(np.array(self.weights) > 0, axis=0)
         limits = [pattern.limit for pattern, is_used in zip(self.patterns, used.tolist(), strict=True) if is_used]
         has_room = min(limits, default=0) >= TIMES_AS_MANY * rows
-        return self if has_room or not self.given else replace(self, given="", weights=())
+        return self if has_room else replace(self, given="", weights=())
 
     def places(self, name: str, counter: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left."""
