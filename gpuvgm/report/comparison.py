@@ -382,9 +382,9 @@ class Comparison(Scored):
     def _warnings(self) -> Iterator[Advice]:
         """Yield advice on whole rows."""
         yield from self._advice_on_keys(are_keys=True)
-        yield from (law.advice for law in self.laws[:_NAMED] if law.is_broken)
         for copies in self.repeated:
             yield Advice(f"{copies.text}.", copies.REMEDY)
+        yield from (law.advice for law in self.laws[:_NAMED] if law.is_broken)
         if self.detection is not None and not self.detection.hardly:
             sentence = self.detection.text
             yield Advice(f"{sentence[0].upper()}{sentence[1:]}.", "Look at these columns, and at the pairs of them.")
