@@ -16,7 +16,7 @@ from gpuvgm.io import replaced_rows
 from gpuvgm.laws.codes import Columns, Mask, Rows, beyond_range, codes_of, numbers_in, read_columns, values_of_codes
 from gpuvgm.laws.law import Law, Outcome
 from gpuvgm.laws.numeric import EVIDENCE
-from gpuvgm.laws.sample import FEW_ROWS, LawSample
+from gpuvgm.laws.sample import FEW_ROWS, PROBED, LawSample
 from gpuvgm.laws.texts import splits
 from gpuvgm.laws.units import NUMBER, Unit
 from gpuvgm.summary import Floats, Ints
@@ -42,7 +42,10 @@ class Steps(Law):
         """Yield the steps of each column of numbers by the categories that make most of them longer."""
         names = [name for name, sort in sample.sorts.items() if sort == NUMBER]
         for target in sample.numeric(names):
-            laws = (cls((name,), target)._with_steps(sample) for name in sample.columns if name != target)
+            multiples = _multiples_in(sample, target)
+            if len(np.unique(multiples)) < LEAST_VALUES:
+                continue
+            laws = (cls((name,), target)._with_steps(sample, multiples) for name in sample.columns if name != target)
             found = [law for law in laws if law.keys]
             if found:
                 yield [max(found, key=lambda law: sum(np.log(law.values)))]
@@ -67,22 +70,16 @@ class Steps(Law):
         InputError
             Where there is none.
         """
-        law = self._with_steps(sample)
+        law = self._with_steps(sample, _multiples_in(sample, self.target))
         if not law.keys:
             raise InputError(f'laws: "{self}": no category of "{self.operands[0]}" has a longer step in the sample')
         return law
 
-    def _with_steps(self, sample: LawSample) -> Steps:
+    def _with_steps(self, sample: LawSample, multiples: Floats) -> Steps:
         """The law with the categories whose numbers, of several owners, are hardly by chance on a longer step."""
-        (name,), target = self.operands, sample.columns[self.target]
+        (name,), places = self.operands, sample.shuffled[:FEW_ROWS]
         operand = sample.columns[name]
         if not isinstance(operand, CategoricalColumn) or len(operand.categories) > MOST_CATEGORIES:
-            return self
-        if not _spacing(target):
-            return self
-        places = sample.shuffled[:FEW_ROWS]
-        multiples = _multiples(target, numbers_in(target, sample.few_rows(self.target)))
-        if len(np.unique(multiples)) < LEAST_VALUES:
             return self
         codes = np.where(np.isnan(multiples), -1, sample.codes[name][places]).astype(np.int64)
         several = sample.owners.at(places).several(codes, len(operand.categories))
@@ -156,12 +153,23 @@ def _multiples(column: FittedColumn, numbers: Floats) -> Floats:
     return multiples
 
 
+def _multiples_in(sample: LawSample, target: str) -> Floats:
+    """The few rows of a column in its own steps; of one without a step none."""
+    column = sample.columns[target]
+    if not _spacing(column):
+        return np.full(len(sample.amounts[target]), np.nan)
+    return _multiples(column, numbers_in(column, sample.few_rows(target)))
+
+
 def _step_of(multiples: Floats, codes: Ints, code: int) -> int:
     """The longest step that all numbers of a category are multiples of, where hardly all would be by chance; else 1.
 
     Numbers that come again, as those of a timetable do, count once.
     """
     of_category = codes == code
+    first = multiples[of_category][:PROBED]
+    if np.all(np.abs(first) <= EXACT) and np.gcd.reduce(first.astype(np.int64)) == 1:
+        return 1
     numbers, others = (np.unique(multiples[rows]) for rows in (of_category, (codes >= 0) & ~of_category))
     exact = np.abs(numbers) <= EXACT
     step = int(np.gcd.reduce(numbers[exact].astype(np.int64)))
