@@ -307,12 +307,19 @@ class Law(ABC):
         return ""
 
 
-def sources(names: Iterable[str], computing: Mapping[str, Law]) -> Iterator[str]:
+def _sources(names: Iterable[str], computing: Mapping[str, Law]) -> Iterator[str]:
     """Yield columns, and those that they are computed from by laws, which are given by their targets."""
     for name in names:
         yield name
         if name in computing:
-            yield from sources(computing[name].operands, computing)
+            yield from _sources(computing[name].operands, computing)
+
+
+def is_free(law: Law, laws: Sequence[Law]) -> bool:
+    """Whether other laws neither compute the target of a law nor need it before nor put it in order."""
+    computing = {one.target: one for one in laws if one.decides}
+    arranged = {name for one in laws if not one.decides for name in one.names}
+    return law.target not in {*computing, *arranged, *_sources(law.operands, computing)}
 
 
 def _combined(places: Sequence[Any], sizes: Sequence[int]) -> Any:

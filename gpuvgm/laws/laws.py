@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from gpuvgm.errors import counted, listed
 from gpuvgm.laws.codes import Columns, Rows
-from gpuvgm.laws.law import Law, sources
+from gpuvgm.laws.law import Law, is_free
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.search import LawSearch
 from gpuvgm.laws.sorts import law_of_document
@@ -149,16 +149,9 @@ class Laws(tuple[Law, ...]):
         for place, law in enumerate(self):
             if law.target in names:
                 remaining = [*chosen[:place], *chosen[place + 1 :]]
-                forms = (form for form in law.forms if form.target not in names and _fits(form, remaining, columns))
+                others = (form for form in law.forms if form.target not in names)
+                forms = (form for form in others if is_free(form, remaining) and form.is_on_steps(columns))
                 if (form := next(forms, None)) is not None:
                     # The law does not say which values of its new target are missing: so they are sampled.
                     chosen[place] = replace(form, apart=form.apart + 1)
         return type(self)(chosen)
-
-
-def _fits(law: Law, laws: Sequence[Law], columns: Columns) -> bool:
-    """Whether a law computes a column that other laws neither compute nor need before nor put in order."""
-    computing = {law.target: law for law in laws if law.decides}
-    arranged = {name for law in laws if not law.decides for name in law.names}
-    is_free = law.target not in {*computing, *arranged, *sources(law.operands, computing)}
-    return is_free and law.is_on_steps(columns)

@@ -15,7 +15,7 @@ from gpuvgm.laws.codes import Columns, numbers_in, read_columns
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.numeric import step_of
 from gpuvgm.laws.sample import HALF, NOISE, LawSample
-from gpuvgm.laws.texts import equations
+from gpuvgm.laws.texts import decimal_text, equations
 from gpuvgm.laws.unary import SHORT_NOISE, Probe, Unary, have_32_bits
 from gpuvgm.summary import Floats
 
@@ -122,9 +122,9 @@ class Line(Unary):
     @property
     def text(self) -> str:
         """The operand with its factor and shift, and the target."""
-        (operand,), factor = self.operands, _decimal(self.factor)
+        (operand,), factor = self.operands, decimal_text(self.factor)
         shift = self.shift if self.function == TIMES else -self.shift
-        added = f" {'-' if shift < 0 else '+'} {_decimal(abs(shift))}" if shift else ""
+        added = f" {'-' if shift < 0 else '+'} {decimal_text(abs(shift))}" if shift else ""
         if self.function == TIMES:
             left = f"{operand}{added}" if self.factor == 1 else f"{factor} * {operand}{added}"
         else:
@@ -277,11 +277,6 @@ def _digits(number: Fraction) -> float:
     with localcontext(prec=2 * LONGEST):
         decimal = Decimal(number.numerator) / Decimal(number.denominator)
     return len(decimal.normalize().as_tuple().digits) if Fraction(decimal) == number else np.inf
-
-
-def _decimal(number: float) -> str:
-    """A number as it is written, without an exponent."""
-    return np.format_float_positional(number, trim="-")
 
 
 def _read_line(text: str, names: Collection[str]) -> Parts:

@@ -12,7 +12,7 @@ from gpuvgm.laws.codes import Columns
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.numeric import PlainEquation
 from gpuvgm.laws.sample import LEAST_TELLING, LawSample
-from gpuvgm.laws.texts import equations
+from gpuvgm.laws.texts import decimal_text, equations
 from gpuvgm.summary import Floats
 
 FACTORS = (*(10.0**place for place in range(1, 7)), 60.0, 3600.0, 24.0, 1440.0, 7.0, 12.0)
@@ -52,7 +52,7 @@ class Places(PlainEquation):
     def text(self) -> str:
         """The factor, both operands and the target."""
         first, second = self.operands
-        return f"{np.format_float_positional(self.factor, trim='-')} * {first} + {second} = {self.target}"
+        return f"{decimal_text(self.factor)} * {first} + {second} = {self.target}"
 
     @property
     def forms(self) -> Iterator[Places]:

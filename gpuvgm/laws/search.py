@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from gpuvgm.errors import InputError
-from gpuvgm.laws.law import Law, sources
+from gpuvgm.laws.law import Law, is_free
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.sorts import LAWS, law_of_text
 from gpuvgm.laws.texts import texts_of
@@ -57,12 +57,10 @@ class LawSearch:
 
     def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:
         """Whether a law's target can be made so beside laws that are chosen."""
-        computing = {before.target: before for before in chosen if before.decides}
         if not law.decides:
-            target = law.target
+            computing, target = {before.target for before in chosen if before.decides}, law.target
             both_ways = all(self.allows(name, target) and self.allows(target, name) for name in law.operands)
             return both_ways and not any(name in computing for name in law.names)
-        conditioned = () if law.has_table else self.conditioned
-        arranged = (name for before in chosen if not before.decides for name in before.names)
-        is_free = law.target not in {*computing, *arranged, *conditioned, *sources(law.operands, computing)}
-        return is_free and all(self.allows(law.target, name) for name in law.operands)
+        may_be_computed = law.has_table or law.target not in self.conditioned
+        is_allowed = all(self.allows(law.target, name) for name in law.operands)
+        return may_be_computed and is_allowed and is_free(law, chosen)

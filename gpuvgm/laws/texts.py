@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from gpuvgm.laws.units import Span
 
 
@@ -34,3 +36,8 @@ def equations(text: str, names: Collection[str]) -> Iterator[tuple[str, str, Spa
     equation, span = (text, "") if with_unit is None or is_name else with_unit.groups()
     unit: Any = span
     yield from ((left, right, unit) for left, right in splits(equation, "="))
+
+
+def decimal_text(number: float) -> str:
+    """A number as it is written, without an exponent."""
+    return np.format_float_positional(number, trim="-")

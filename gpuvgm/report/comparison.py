@@ -363,21 +363,23 @@ class Comparison(Scored):
             metric = "" if column.shown_score is None else column.metric
             rows.append((name, [metric, *(measure.text(column) for measure in _IN_TEXT), pairs.get(name, "")]))
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
-        of_laws = [(law.law, [share(law.original), law.synthetic_text]) for law in self.laws[:_MOST_LAWS]]
-        table_of_laws = aligned(["original", "synthetic"], of_laws, "law") if of_laws else []
-        more = len(self.laws) - _MOST_LAWS
-        laws = (
-            ["\n".join([*table_of_laws, *([f"and {counted(more, 'more law')}"] if more > 0 else [])])]
-            if of_laws
-            else []
-        )
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         on_keys = (advice for are_keys in (True, False) for advice in self._advice_on_keys(are_keys=are_keys))
         remarks = [copies.text for copies in self._repeats]
         remarks += [f"{advice.problem} {advice.remedy}" for advice in on_keys]
         return "\n\n".join(
-            [head, *laws, "\n".join(table), *overall, *(fill(remark, WIDTH) for remark in remarks), _NOTE]
+            [head, *self._law_lines, "\n".join(table), *overall, *(fill(remark, WIDTH) for remark in remarks), _NOTE]
         )
+
+    @property
+    def _law_lines(self) -> list[str]:
+        """A table of the first laws, and how many more there are; nothing where there are none."""
+        rows = [(law.law, [share(law.original), law.synthetic_text]) for law in self.laws[:_MOST_LAWS]]
+        if not rows:
+            return []
+        more = len(self.laws) - len(rows)
+        last = [f"and {counted(more, 'more law')}"] if more else []
+        return ["\n".join([*aligned(["original", "synthetic"], rows, "law"), *last])]
 
     def _warnings(self) -> Iterator[Advice]:
         """Yield advice on whole rows."""

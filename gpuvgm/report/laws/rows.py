@@ -97,6 +97,18 @@ class SomeRows:
         return {name: PassthroughColumn.hashes(array) for name, array in self._arrays.items()}
 
     @cached_property
+    def occurrences(self) -> dict[str, Ints]:
+        """Rows of each different value, by column."""
+        return {name: np.unique(one[one != 0], return_counts=True)[1] for name, one in self.hashes.items()}
+
+    @cached_property
+    def unknown(self) -> dict[str, Mask]:
+        """Rows with a value that is no category, by column of categories."""
+        categorical = (column for column in self.columns.values() if isinstance(column, CategoricalColumn))
+        places = {column.name: np.asarray(column.index.find(self.column(column.name))) for column in categorical}
+        return {name: (of_rows < 0) & (self.hashes[name] != 0) for name, of_rows in places.items()}
+
+    @cached_property
     def numbers(self) -> dict[str, Floats]:
         """Numbers of each column that has them, in the unit of its codec or type; NaN for missing ones."""
         numbers = ((name, self._numbers_of(column)) for name, column in self.columns.items())
@@ -124,7 +136,7 @@ class SomeRows:
     def without(self, key: tuple[str, str]) -> Feature:
         """A feature that no row of this table has: nothing is missing, or no label is one of another table."""
         column, part = key
-        present = self.hashes[column][self._places] != 0
+        present = self.few_hashes(column) != 0
         return Feature(column, part, np.where(present, 0, -1), [False if part == MISSING else None])
 
     def few_hashes(self, name: str) -> NDArray[np.uint64]:
@@ -138,7 +150,7 @@ class SomeRows:
     def _features_of(self, name: str) -> Iterator[Feature]:
         """Yield the features of a column."""
         column, values = self.columns[name], taken(self.column(name), self._places)
-        present = self.hashes[name][self._places] != 0
+        present = self.few_hashes(name) != 0
         if not present.all():
             yield Feature(name, MISSING, (~present).astype(np.int64), [False, True])
         coded: Any = values.dictionary_encode() if _has_dictionaries(values.type) else None

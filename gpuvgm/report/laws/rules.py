@@ -46,7 +46,7 @@ PROBED = 4_000  # rows in which most pairs that are not unique are seen not to b
 KEYS = 20, 1.5  # different ones at least, and rows of each on average
 LEAST_STEPS = 50  # from one row of a key to the next
 ORDERED = 0.99  # of these, that go one way
-#: What is said of two columns of which no row is missing so; where several are lacking, all but the last mean the same.
+#: How a law is written of two columns, by where values are missing in no row: in the first alone, or in the second.
 MISSING_SIGNS = {(True, False): "->", (False, True): "<-"}
 DECIDED = 0.99  # of the rows of a key that follow another one, which have its value
 SAME_SIZE = 1.02  # times as many rows, up to which values can be as unique
@@ -116,11 +116,8 @@ class Seen(Rule):
         yield from (cls.of(None, target) for target in limited)
         givens = _givens(rows) if halves.are_many else []
         best: dict[str, tuple[float, Feature, Feature]] = {}
-        for target in targets:
-            for given in givens if len(target.labels) > 1 else ():
-                pair = frozenset({given.column, target.column})
-                if len(pair) == 1 or any(pair <= known for known in decided):
-                    continue
+        for target in (one for one in targets if len(one.labels) > 1):
+            for given in _undecided(givens, target.column, decided):
                 sizes = len(given.labels), len(target.labels)
                 forbidden = _forbidden(given.codes, target.codes, sizes, halves.is_first)
                 if forbidden > best.get(target.column, (0.0,))[0]:
@@ -135,13 +132,14 @@ class Seen(Rule):
         flags = [one for one in rows.features.values() if one.part == MISSING]
         alike = set[str]()
         for first, second in combinations(flags, 2):
-            if {first.column, second.column} & alike or not _forbidden(
-                first.codes, second.codes, (2, 2), halves.is_first
-            ):
+            are_known = not alike.isdisjoint({first.column, second.column})
+            if are_known or not _forbidden(first.codes, second.codes, (2, 2), halves.is_first):
                 continue
             if np.array_equal(first.codes, second.codes):
                 alike.add(second.column)
-            yield from [law for law in (cls.of(first, second),) if law.words]
+            law = cls.of(first, second)
+            if law.words:
+                yield law
 
     @classmethod
     def of(cls, given: Feature | None, target: Feature) -> Seen:
@@ -180,6 +178,14 @@ def _givens(rows: SomeRows) -> list[Feature]:
     """Values of columns on which others may depend."""
     values = (one for one in rows.features.values() if one.part == VALUE and 1 < len(one.labels) <= MOST_GIVEN)
     return [*islice(values, MOST_GIVENS)]
+
+
+def _undecided(givens: Sequence[Feature], name: str, decided: Sequence[frozenset[str]]) -> Iterator[Feature]:
+    """Yield those of other columns than one, between which and this no law is known."""
+    for given in givens:
+        pair = {given.column, name}
+        if len(pair) > 1 and not any(pair <= known for known in decided):
+            yield given
 
 
 def _may_be_limited(target: Feature, rows: SomeRows) -> bool:
@@ -291,14 +297,12 @@ class Within(Rule):
             if not isinstance(column, NumericColumn):
                 continue
             numbers, best = rows.few_numbers(name), (0.0, givens[:0])
-            for given in givens:
-                pair = frozenset({given.column, name})
-                if len(pair) == 2 and not any(pair <= known for known in decided):
-                    outside = _outside(given.labels, given.codes, numbers, halves.is_first)
-                    if outside > best[0]:
-                        places = _different(given, rows.few_hashes(name))
-                        different = given.codes[places], numbers[places], halves.is_first[places]
-                        best = (outside, [given]) if _outside(given.labels, *different) else best
+            for given in _undecided(givens, name, decided):
+                outside = _outside(given.labels, given.codes, numbers, halves.is_first)
+                if outside > best[0]:
+                    places = _different(given, rows.few_hashes(name))
+                    different = given.codes[places], numbers[places], halves.is_first[places]
+                    best = (outside, [given]) if _outside(given.labels, *different) else best
             yield from (cls((one.column, name), _ranges(one.labels, one.codes, numbers)) for one in best[1])
 
     @property
@@ -355,10 +359,10 @@ class Unique(Rule):
     def find(cls, rows: SomeRows) -> Iterator[Unique]:
         """Yield columns and pairs of columns without repeats, where chance would have made some."""
         names = [name for name, column in rows.columns.items() if not _has_all_digits(column)]
-        alone = [name for name in names if _is_unique(rows.hashes[name])]
+        alone = [name for name in names if len(rows.occurrences[name]) >= LEAST_ROWS and _once(rows.occurrences[name])]
         yield from (cls((name,), rows.total) for name in alone if _would_repeat(rows, name))
-        paired = [name for name in names if name not in alone and len(np.unique(rows.hashes[name])) > 1][:MOST_COLUMNS]
-        repeats = {name: _repeats(rows.hashes[name]) for name in paired}
+        paired = [name for name in names if name not in alone and _varies(rows, name)][:MOST_COLUMNS]
+        repeats = {name: _repeats(rows, name) for name in paired}
         for pair in combinations(paired, 2):
             hashes = [rows.hashes[name] for name in pair]
             expected = rows.rows.num_rows**2 / 2 * repeats[pair[0]] * repeats[pair[1]]
@@ -381,13 +385,25 @@ class Unique(Rule):
         return int(np.count_nonzero(counts == 1)), int(np.sum(counts))
 
 
+def _once(counts: Ints) -> bool:
+    """Whether each value is in one row."""
+    return bool(np.all(counts == 1))
+
+
+def _varies(rows: SomeRows, name: str) -> bool:
+    """Whether a column has several values, or is missing in some rows."""
+    counts = rows.occurrences[name]
+    missing = int(np.sum(counts)) < rows.rows.num_rows
+    return len(counts) + missing > 1
+
+
 def _together(hashes: Sequence[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """One hash of the values of several columns; 0 where one is missing."""
     if len(hashes) == 1:
         return hashes[0]
     first, second = hashes
-    combined = (first * np.uint64(0x9E3779B97F4A7C15)) ^ (second + (first >> np.uint64(29)))
-    return np.where((first == 0) | (second == 0), np.uint64(0), combined | np.uint64(1))
+    combined = mixed(mixed(first, 0) + second, 1) | np.uint64(1)  # 0 is that of missing values
+    return np.where((first == 0) | (second == 0), np.uint64(0), combined)
 
 
 def _is_unique(hashes: NDArray[np.uint64]) -> bool:
@@ -396,10 +412,10 @@ def _is_unique(hashes: NDArray[np.uint64]) -> bool:
     return len(present) >= LEAST_ROWS and len(np.unique(present)) == len(present)
 
 
-def _repeats(hashes: NDArray[np.uint64]) -> float:
+def _repeats(rows: SomeRows, name: str) -> float:
     """Probability that two rows have the same value."""
-    counts, rows = np.unique(hashes[hashes != 0], return_counts=True)[1], len(hashes)
-    return float(np.sum(counts * (counts - 1.0))) / max(rows * (rows - 1), 1)
+    counts, count = rows.occurrences[name], rows.rows.num_rows
+    return float(np.sum(counts * (counts - 1.0))) / max(count * (count - 1), 1)
 
 
 def _has_all_digits(column: Any) -> bool:
@@ -499,7 +515,7 @@ class Decides(Rule):
     def find(cls, rows: SomeRows, decided: Sequence[frozenset[str]]) -> Iterator[Decides]:
         """Yield the columns that decide others, without what follows from two others. Parameters as for `Seen.find`."""
         found = dict[tuple[str, str], None]()
-        repeats = {name: _repeats(hashes) for name, hashes in rows.hashes.items()}
+        repeats = {name: _repeats(rows, name) for name in rows.hashes}
         for key in _keys_of(rows):
             order = _order_of(rows.hashes[key])
             for name, hashes in rows.hashes.items():
@@ -526,7 +542,7 @@ class Decides(Rule):
 
 def _keys_of(rows: SomeRows) -> list[str]:
     """Columns whose values come again and are many, those with the fewest values first."""
-    counts = {name: len(np.unique(hashes[hashes != 0])) for name, hashes in rows.hashes.items()}
+    counts = {name: len(occurrences) for name, occurrences in rows.occurrences.items()}
     return [
         name
         for name in sorted(counts, key=counts.__getitem__)

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gpuvgm.columns import CategoricalColumn
 from gpuvgm.io import taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.report.advice import Advice
-from gpuvgm.report.laws.rows import Mask, SomeRows
+from gpuvgm.report.laws.rows import SomeRows
 from gpuvgm.report.laws.rules import Decides, Halves, Rising, Rule, Seen, Share, Unique, Within
 from gpuvgm.report.measures import NOTHING, ReportPart, share
 
@@ -79,12 +78,13 @@ class LawShare(ReportPart):
 class Between(Rule):
     """A law between columns that samples can keep; see `gpuvgm.laws`."""
 
-    law: Laws  # one of them
+    columns: tuple[str, ...]
+    law: Laws  # one
 
-    @property
-    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Its columns."""
-        return self.law[0].names
+    @classmethod
+    def each(cls, laws: Laws) -> Iterator[Between]:
+        """Yield each of several laws."""
+        return (cls(one.names, Laws([one])) for one in laws)
 
     @property
     def text(self) -> str:
@@ -95,28 +95,20 @@ class Between(Rule):
         """Rows that lack a value of a column are not judged, nor those whose values a table of the law lacks."""
         law = self.law[0]
         outcome = law.score(rows.columns, rows.column)
-        broken = outcome.broken | self._is_unknown(rows, law.target)
+        broken = outcome.broken | rows.unknown.get(law.target, False)
         if law.has_keys and not law.has_table:  # categories without a step of their own have nothing to keep
             judged = ~np.isnan(law.known(rows.columns, rows.column)) & (rows.hashes[law.target] != 0)
         else:
             judged = np.logical_and.reduce([rows.hashes[name] != 0 for name in law.names])
-            judged &= ~np.logical_or.reduce([self._is_unknown(rows, name) for name in law.operands])
+            for name in law.operands:
+                judged &= ~rows.unknown.get(name, np.zeros(len(judged), np.bool_))
             judged &= (outcome.broken | outcome.certain) if law.has_table else True
         return int(np.count_nonzero(judged & ~broken)), int(np.count_nonzero(judged))
-
-    @staticmethod
-    def _is_unknown(rows: SomeRows, name: str) -> Mask:
-        """Which rows have a value that is no category of a column that has such."""
-        column = rows.columns[name]
-        if not isinstance(column, CategoricalColumn):
-            return np.zeros(len(rows.hashes[name]), np.bool_)
-        unknown: Mask = (np.asarray(column.index.find(rows.column(name))) < 0) & (rows.hashes[name] != 0)
-        return unknown
 
 
 def laws_of(rows: SomeRows) -> Iterator[Rule]:
     """Yield the laws that rows of the original table obey."""
-    between = [Between(Laws([law])) for law in _laws_between(rows)]
+    between = [*Between.each(_laws_between(rows))]
     yield from between
     decided = [frozenset(rule.columns) for rule in between]
     by_keys = [*Decides.find(rows, decided)]

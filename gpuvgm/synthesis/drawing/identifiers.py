@@ -227,7 +227,7 @@ class IdentifierForm:
         rest = SLOTS - len(weights)  # each has one at least
         return np.append(0, weights * rest // weights[-1] + np.arange(1, len(weights) + 1))
 
-    def places_beside(
+    def _places_beside(
         self, name: str, counter: NDArray[np.uint64], seed: int, categories: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
         """As `places`, of rows with these categories, -1 for those that are not known: patterns are drawn."""
@@ -255,10 +255,22 @@ class IdentifierForm:
         used = np.any(np.array(self.weights) > 0, axis=0)
         limits = [pattern.limit for pattern, is_used in zip(self.patterns, used.tolist(), strict=True) if is_used]
         has_room = min(limits, default=0) >= TIMES_AS_MANY * rows
-        return self if has_room else replace(self, given="", weights=())
+        return self if has_room else self.alike
 
-    def places(self, name: str, counter: NDArray[np.uint64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left."""
+    @property
+    def alike(self) -> IdentifierForm:
+        """The form with the same patterns beside all categories."""
+        return replace(self, given="", weights=())
+
+    def places(
+        self, name: str, counter: NDArray[np.uint64], seed: int, categories: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """The pattern of each number, and its number among the pattern's values; -1 and the rest where none is left.
+
+        Of a form by categories these are those of the rows, if they are known.
+        """
+        if self.given and categories is not None:
+            return self._places_beside(name, counter, seed, categories)
         limits = np.array([pattern.limit for pattern in self.patterns], np.uint64)
         widest = int(np.argmax(limits))
         pattern_of, numbers = np.zeros(len(counter), np.int64), counter
@@ -292,11 +304,7 @@ class IdentifierForm:
     def longer(self, name: str, numbers: NDArray[np.uint64], seed: int) -> int:
         """How many of some numbers have values that are longer than those of the table."""
         if self.kind == "shape":
-            unknown = np.full(len(numbers), -1)
-            if self.given:
-                which, _ = self.places_beside(name, numbers, seed, unknown)
-            else:
-                which, _ = self.places(name, numbers, seed)
+            which, _ = self.places(name, numbers, seed, np.full(len(numbers), -1))
             return int(np.count_nonzero(which < 0))
         return int(np.count_nonzero(numbers >= np.uint64(self.unlengthened)))
 
@@ -318,11 +326,7 @@ class IdentifierForm:
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
             texts = self.patterns[0].texts(counter, name, seed, padded)
         else:
-            if self.given and categories is not None:
-                places = self.places_beside(name, counter, seed, categories)
-            else:
-                places = self.places(name, counter, seed)
-            texts = self._texts(name, *places, seed)
+            texts = self._texts(name, *self.places(name, counter, seed, categories), seed)
         return self._with_domains(texts, name, counter, seed) if self.domains else texts
 
     def _texts(self, name: str, which: NDArray[np.int64], numbers: NDArray[np.uint64], seed: int) -> pa.Array[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 
 import pyarrow as pa
@@ -70,7 +70,7 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
             return forms
         claims = counts.refuted(forms, {})
         if claims <= refuted:  # a network's rows have no categories before they are decoded
-            return {name: replace(form, given="", weights=()) for name, form in counts.refined(forms).items()}
+            return {name: form.alike for name, form in counts.refined(forms).items()}
         refuted |= claims
 
 
