@@ -234,9 +234,9 @@ class NamedParameters:
 
 def _naming_parameters(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
-    def checked(*arguments: Any, **parameters: Any) -> Any:
-        _check_parameters(method.__qualname__, method, parameters)
-        return method(*arguments, **parameters)
+    def checked(self: Any, *arguments: Any, **parameters: Any) -> Any:
+        _check_parameters(f"{type(self).__name__}.{method.__name__}", method, parameters)
+        return method(self, *arguments, **parameters)
 
     return checked
 

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 import pyarrow as pa
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName, Flavor
-from gpuvgm.errors import NamedParameters
 from gpuvgm.execution import Progress, any_source
 from gpuvgm.io import TableLike
-from gpuvgm.laws import Laws
-from gpuvgm.summary import Floats
-from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing import IdentifierForm
-from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, learn, read_model
-from gpuvgm.synthesis.private import NAME, PrivateSynthesizer
+from gpuvgm.synthesis.base import BaseSynthesizer
+from gpuvgm.synthesis.learning import SynthesizerSettings, learn, read_model
+from gpuvgm.synthesis.private import PrivateSynthesizer
 from gpuvgm.synthesis.sampling import TableSampler
-from gpuvgm.synthesis.scoring import score_rows
 from gpuvgm.table import ModelFile, RunSummary, TableTransformer, load_as
 
 if TYPE_CHECKING:
     import pandas as pd  # noqa: TID251
     import polars as pl
     from typing_extensions import TypeVar
-
-    from gpuvgm.columns import TableSchema
-    from gpuvgm.report import Comparison, Validation
 
     Drawn = TypeVar("Drawn", default=Any)  # the kind of table that `sample` gives
     Frame = TypeVar("Frame", pa.Table, pd.DataFrame, pl.DataFrame)
@@ -43,10 +31,9 @@ else:
     Drawn = TypeVar("Drawn")
 
 Path_ = str | PathLike[str]
-MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 
 
-class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type: ignore[misc]  # scikit-learn ships no types
+class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
     """A generator of synthetic tables that is made of counts.
 
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
@@ -118,13 +105,6 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
     >>> bool(np.mean((rows["amount"] > 20) == (rows["size"] == "large")) > 0.97)
     True
     """
-
-    transformer_: TableTransformer
-    network_: Network
-    identifiers_: dict[str, IdentifierForm]
-    attributes_: dict[str, str]
-    laws_: Laws
-    _orders: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(
         self,
@@ -364,134 +344,6 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
             return sampler.table(rows, part, row_seed)
         return sampler.generator(rows, row_seed, flavor).write(out, part, sampler.executor(rows, part), resume=resume)
 
-    def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
-        """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.
-
-        Parameters
-        ----------
-        source : object
-            The table that was fitted, or other rows like it. With `hold_out` its fitted rows are compared, and the
-            distances of samples to them stand beside those of the rows that were held out.
-        n : int, optional
-            Rows to draw; by default as many as were fitted, 1,000,000 at most.
-        seed : int, optional
-            As for `sample`.
-
-        Returns
-        -------
-        Comparison
-            As `TableTransformer.evaluate` returns with `compare`.
-
-        Raises
-        ------
-        InputError
-            For a table without the columns that are modelled, or without rows.
-
-        Examples
-        --------
-        >>> import gpuvgm
-        >>> table = {"colour": ["red", "red", "blue"] * 1000}
-        >>> comparison = gpuvgm.TableSynthesizer().fit(table).evaluate(table)
-        >>> bool(comparison.columns["colour"].score > 0.95)
-        True
-        """
-        rows = min(self._fitted.network.counts.rows, MOST_COMPARED) if n is None else n
-        sample: Any = self.sample(rows, seed=seed)
-        comparison: Comparison = self.transformer_.evaluate(source, compare=sample)
-        return comparison
-
-    def validate(self, source: TableLike) -> Validation:
-        """Judge whether a table looks like the training table; as `TableTransformer.validate`.
-
-        Parameters
-        ----------
-        source : object
-            Rows, for example of a sample.
-
-        Returns
-        -------
-        Validation
-            Findings of every column.
-
-        Examples
-        --------
-        >>> import gpuvgm
-        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"colour": ["red", "red", "blue"] * 100})
-        >>> synthesizer.validate(synthesizer.sample(300)).broken()
-        []
-        """
-        return self._fitted.transformer.validate(source)
-
-    def plot(self, name: str, ax: Any = None) -> Any:
-        """Draw a column of the training table; as `TableTransformer.plot`.
-
-        Parameters
-        ----------
-        name : str
-            The column.
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; by default a new figure.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-            What was drawn on.
-
-        Examples
-        --------
-        >>> from matplotlib.figure import Figure
-        >>> import gpuvgm
-        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"colour": ["red", "red", "blue"] * 100})
-        >>> ax = synthesizer.plot("colour", ax=Figure().subplots())
-        >>> ax.figure.savefig("colour.png")
-        """
-        return self._fitted.transformer.plot(name, ax)
-
-    @property
-    def schema_(self) -> TableSchema:
-        """The columns' kinds with the reason for each."""
-        return self._fitted.transformer.schema_
-
-    @property
-    def fit_report_(self) -> Any:
-        """Report of the fit of the columns, as that of `TableTransformer`, the laws between them, and proposed keys."""
-        model = self._fitted
-        return replace(self.transformer_.fit_report_, laws=tuple(map(str, model.kept_laws)), proposals=model.proposals)
-
-    def score_samples(self, source: TableLike) -> Floats:
-        """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
-
-        Parameters
-        ----------
-        source : object
-            As for `fit`; it needs the columns that are modelled.
-
-        Returns
-        -------
-        ndarray of shape (rows,), float64
-            Probabilities of categories, modal values and numbers on a step; of other numbers densities in the column's
-            unit. Identifiers and free text are left out. Every value that the columns can hold has a finite one: a
-            category that the fit had not seen counts as half a row, and beyond the training range densities fall with
-            the square of the distance. What a law computes has probability 1; a row that breaks a law has that of 0,
-            which is minus infinity here.
-
-        Raises
-        ------
-        InputError
-            For a table without the columns, or values of another type.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> import gpuvgm
-        >>> x = np.random.default_rng(0).normal(0, 1, 2000).round(2)
-        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"x": x, "y": 2 * x})
-        >>> usual, odd = synthesizer.score_samples({"x": [1.0, 1.0], "y": [2.0, -2.0]})
-        >>> bool(usual > odd)
-        True
-        """
-        return score_rows(self._fitted, any_source(source), self._settings)
-
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file; summaries of the columns are not kept.
 
@@ -517,33 +369,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator, Generic[Drawn]):  # type:
         machine = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
         return SynthesizerSettings(self.columns, self.bins, self.laws, columns, self.safer, self.random_state, machine)
 
-    @property
-    def _fitted(self) -> RowModel:
-        """What is learnt."""
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError("this TableSynthesizer is not fitted yet: call fit, or load a model")
-        return RowModel(self.transformer_, self.network_, self.identifiers_, self.attributes_, self.laws_, self._orders)
-
-    def _with(self, model: RowModel) -> Self:
-        """The synthesizer itself, once it has learnt."""
-        self.transformer_, self.network_ = model.transformer, model.network
-        self.identifiers_, self.attributes_ = dict(model.forms), dict(model.attributes)
-        self.laws_, self._orders = model.laws, model.orders
-        return self
-
-    def __str__(self) -> str:
-        lines = self._fitted.description if self.__sklearn_is_fitted__() else []
-        return "\n".join([repr(self), *lines])
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        """What notebooks show: the text that `print` shows, where scikit-learn's diagram has parameters alone."""
-        return {"text/plain": str(self)}
-
     def __sklearn_clone__(self) -> Self:
         return type(self)(**self.get_params(deep=False))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "network_")
 
 
 def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
@@ -576,7 +403,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
     True
     """
     model = ModelFile.at(path).load()
-    return PrivateSynthesizer._of_model(model, path) if model.generator == NAME else _of_model(model, path)
+    return PrivateSynthesizer._of_model(model, path) if model.generator == "private" else _of_model(model, path)
 
 
 def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:

@@ -191,6 +191,7 @@ def test_unknown_parameters_are_told_with_the_class_and_the_closest_name(name, w
         ("TableSynthesizer", "sample", "num_rows", 'it is called "n" here'),
         ("TableSynthesizer", "sample", "output_file_path", 'it is called "out" here'),
         ("TableSynthesizer", "fit", "data", 'it is called "source" here'),
+        ("TableSynthesizer", "evaluate", "num_rows", 'it is called "n" here'),
         ("PrivateSynthesizer", "sample", "num_rows", 'it is called "n" here'),
         ("TableTransformer", "transform", "layouts", 'did you mean "layout"'),
         ("BayesianGaussianMixture", "fit", "sample_weights", 'did you mean "sample_weight"'),
@@ -198,5 +199,5 @@ def test_unknown_parameters_are_told_with_the_class_and_the_closest_name(name, w
 )
 def test_a_parameter_that_a_method_lacks_is_told_with_the_one_that_is_meant(name, method, wrong, hint):
     required = {"PrivateSynthesizer": {"domain": {}, "epsilon": 1, "delta": 1e-6}}.get(name, {})
-    with pytest.raises(TypeError, match=rf'{method}\(\) got an unexpected keyword argument "{wrong}"; {hint}'):
+    with pytest.raises(TypeError, match=rf'^{name}\.{method}\(\) got an unexpected keyword argument "{wrong}"; {hint}'):
         getattr(getattr(gpuvgm, name)(**required), method)(**{wrong: 3})

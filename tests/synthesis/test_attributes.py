@@ -236,9 +236,7 @@ def test_datetimes_that_follow_attributes_keep_them_under_conditions() -> None:
 
 @pytest.mark.parametrize("engine", ["reference", *native_names()])
 def test_engines_draw_the_same(engine: str, fitted: Any, sample: Any) -> None:
-    other = clone(fitted).set_params(engine=engine.partition("-")[0])
-    for part in ("transformer_", "network_", "identifiers_", "attributes_", "laws_"):
-        setattr(other, part, getattr(fitted, part))
+    other = clone(fitted).set_params(engine=engine.partition("-")[0])._with(fitted._fitted)
     pd.testing.assert_frame_equal(other.sample(3000), sample[:3000])
 
 

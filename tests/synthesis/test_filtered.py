@@ -210,9 +210,7 @@ def test_rows_do_not_depend_on_how_many_candidates_are_drawn_together(fitted: An
 
 @pytest.mark.parametrize("engine", ["reference", *native_names()])
 def test_engines_draw_the_same_under_conditions(engine: str, fitted: Any) -> None:
-    other = clone(fitted).set_params(engine=engine.partition("-")[0])
-    for part in ("transformer_", "network_", "identifiers_", "attributes_", "laws_"):
-        setattr(other, part, getattr(fitted, part))
+    other = clone(fitted).set_params(engine=engine.partition("-")[0])._with(fitted._fitted)
     for case in ("an attribute and a number", "what a law computes"):
         conditions = CONDITIONS[case][0]
         pd.testing.assert_frame_equal(

@@ -441,6 +441,7 @@ def test_patterns_beside_other_categories_are_refused(tmp_path: Any) -> None:
         ({"weights": tuple(one[:1] for one in form.weights)}, "other shares beside categories than there are patterns"),
         ({"given": ""}, "other shares beside categories"),
     ):
-        fitted.identifiers_ = {**fitted.identifiers_, "track": replace(form, **wrong)}
+        wrong_forms = {**fitted.identifiers_, "track": replace(form, **wrong)}
+        fitted._with(replace(fitted._fitted, forms=wrong_forms))
         with pytest.raises(InputError, match=why):
             fitted.save(tmp_path / "wrong.gpuvgm")

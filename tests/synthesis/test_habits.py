@@ -207,9 +207,8 @@ def test_spoilt_habits_are_refused(spoilt: dict[str, Any], tmp_path: Path) -> No
     synthesizer = fitted("orders")
     network, habit = synthesizer.network_, synthesizer.network_.structure.habits[0]
     assert isinstance(habit, Habit)
-    copy = gpuvgm.TableSynthesizer(like=synthesizer)
-    copy.__dict__.update(synthesizer.__dict__)
-    copy.network_ = replace(network, structure=replace(network.structure, habits=(replace(habit, **spoilt),)))
+    wrong = replace(network, structure=replace(network.structure, habits=(replace(habit, **spoilt),)))
+    copy = gpuvgm.TableSynthesizer(like=synthesizer)._with(replace(synthesizer._fitted, network=wrong))
     with pytest.raises(InputError, match="could not be read again: the (habits of|network: habits)"):
         copy.save(tmp_path / "model.gpuvgm")
     assert not [*tmp_path.iterdir()]

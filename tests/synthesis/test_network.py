@@ -251,6 +251,7 @@ def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() ->
 def test_rare_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
     fitted = gpuvgm.TableSynthesizer().fit({"model": ["a", "b", "c"] * 50, "x": [0.5, 1.5, 2.5] * 50})
     network = fitted.network_
-    fitted.network_ = replace(network, structure=replace(network.structure, parts=(Part("model", "rare"),)))
+    wrong = replace(network, structure=replace(network.structure, parts=(Part("model", "rare"),)))
+    fitted._with(replace(fitted._fitted, network=wrong))
     with pytest.raises(InputError, match='"model" has no numbers that are rare'):
         fitted.save(tmp_path / "wrong.gpuvgm")

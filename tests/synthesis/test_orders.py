@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_a_fit_proposes_orders_and_nothing_else_and_no_moment_of_one_comes_back(
 ) -> None:
     table = make(rows, text=text, shuffled=shuffled)
     fitted, told = proposed(table)
-    assert [*fitted._orders] == [names[0]]
+    assert [*fitted._fitted.orders] == [names[0]]
     assert len(told) == 1
     assert told[0].startswith(f'"{names[0]}" may be a key: rows with the same value share their "{names[1]}"; declare')
     moments = fitted.sample(rows)[names[1]]
@@ -156,7 +157,7 @@ def test_a_sample_in_any_order_shows_few_repeats_and_suffices(monkeypatch: pytes
     monkeypatch.setattr(samples, "TREE_ROWS", rows // 50)
     for make, name in ((order_lines, "order"), (receipts, "receipt")):
         pq.write_table(pa.Table.from_pandas(make(rows, shuffled=True)), tmp_path / "rows.parquet")
-        assert [*proposed(tmp_path / "rows.parquet")[0]._orders] == [name]
+        assert [*proposed(tmp_path / "rows.parquet")[0]._fitted.orders] == [name]
 
 
 def test_evidence_does_not_depend_on_blocks_or_their_order(lines: pd.DataFrame, fitted: Any) -> None:
@@ -194,7 +195,7 @@ def other_forms() -> dict[str, Callable[[pd.DataFrame], pd.DataFrame]]:
 
 @pytest.mark.parametrize("form", other_forms())
 def test_orders_are_found_in_whatever_form(form: str, lines: pd.DataFrame) -> None:
-    assert [*proposed(other_forms()[form](lines))[0]._orders] == ["order"]
+    assert [*proposed(other_forms()[form](lines))[0]._fitted.orders] == ["order"]
 
 
 def other_tables() -> dict[str, dict[str, Any]]:
@@ -235,13 +236,13 @@ def other_tables() -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", other_tables())
 def test_what_shares_moments_otherwise_is_no_order(name: str) -> None:
     fitted, told = proposed(other_tables()[name])
-    assert (fitted._orders, told) == ({}, [])
+    assert (fitted._fitted.orders, told) == ({}, [])
 
 
 @pytest.mark.parametrize("orders", [{"nobody": (("time",),)}, {"order": (("nothing",),)}, {"order": "time"}, 3])
 def test_loaded_orders_are_checked(orders: Any, fitted: Any, tmp_path: Any, reloaded: Any) -> None:
     wrong = reloaded(fitted)
-    wrong._orders = orders
+    wrong._with(replace(wrong._fitted, orders=orders))
     with pytest.raises(InputError, match="it could not be read again: .*(orders|iterable)"):
         wrong.save(tmp_path / "wrong.gpuvgm")
     assert not (tmp_path / "wrong.gpuvgm").exists()

@@ -286,7 +286,8 @@ def test_models_whose_datetimes_go_round_in_circles_are_refused(
     structure = fitted.network_.structure
     bins = tuple(replace(one, since=origins.get(one.name, one.since)) for one in structure.bins)
     spoilt = gpuvgm.TableSynthesizer(like=fitted).fit(_orders(500))
-    spoilt.network_ = Network(replace(structure, bins=bins), fitted.network_.counts)
+    network = Network(replace(structure, bins=bins), fitted.network_.counts)
+    spoilt._with(replace(spoilt._fitted, network=network))
     with pytest.raises(InputError, match="not written, as it could not be read again"):
         spoilt.save(tmp_path / "spoilt.gpuvgm")
     assert not [*tmp_path.iterdir()]

@@ -226,9 +226,7 @@ def test_rows_are_functions_of_their_number(fitted: gpuvgm.TableSynthesizer) -> 
     whole = fitted.sample(2000)
     parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 700), (700, 2000))]
     assert pd.concat(parts, ignore_index=True).equals(whole)
-    other = clone(fitted).set_params(threads=1)
-    for part in ("transformer_", "network_", "identifiers_", "attributes_", "laws_"):
-        setattr(other, part, getattr(fitted, part))
+    other = clone(fitted).set_params(threads=1)._with(fitted._fitted)
     assert other.sample(2000).equals(whole)
     assert not fitted.sample(2000, seed=1)["age"].equals(whole["age"])
 

@@ -1,1 +1,1 @@
-from .synthesizer import NAME as NAME, PrivateSynthesizer as PrivateSynthesizer
+from .synthesizer import PrivateSynthesizer as PrivateSynthesizer
