@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName, Flavor
 from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, warn
+from gpuvgm.errors import InputError, ModelFileError, NamedParameters, warn
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import TableLike
 from gpuvgm.rules import whole
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Codes, check_names, restricted
-from gpuvgm.synthesis.counts import file_of
 from gpuvgm.synthesis.private.account import WEAK_EPSILON, Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
-from gpuvgm.synthesis.private.mechanism import NothingRead, Released, pair_shapes, release
-from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, network_of, releases_of
+from gpuvgm.synthesis.private.mechanism import NothingRead, release
+from gpuvgm.synthesis.private.model import ColumnCounts, GivenNetwork, releases_of
+from gpuvgm.synthesis.private.row_model import PrivateRowModel
 from gpuvgm.synthesis.sampling import Sampler
-from gpuvgm.table import ModelFile
+from gpuvgm.table import ModelFile, TableTransformer
 
 Path_ = str | PathLike[str]
-NAME = "private"
-UNIT = "a person, who has at most rows_per_person rows"
-NEIGHBOURS = "tables that differ by all rows of one person, which one has and the other one lacks"
 _ROWS = whole()
-_COUNTS = pa.schema([("counts", pa.large_list(pa.int64()))])
 
 
 class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -187,15 +181,13 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         except NothingRead:
             del self._begun  # a refusal for what rows do not decide: the fit may be tried again
             raise
-        self._take(domain, promise, released)
-        return self
+        return self._with(PrivateRowModel.of(domain, promise, released))
 
-    def _take(self, domain: Domain, promise: Promise, released: Released) -> None:
-        """Make the model of what was released."""
-        self._begun = True
-        self._domain, self._promise, self._released = domain, promise, released
-        self.ledger_, self.network_ = released.releases, network_of(domain, released)
-        self.rows_ = round(ColumnCounts.of(domain, released.columns, released.releases).rows)
+    def _with(self, model: PrivateRowModel) -> Self:
+        """The synthesizer itself, once it has learnt."""
+        self._begun, self._model = True, model
+        self.ledger_, self.network_, self.rows_ = model.released.releases, model.network, model.rows
+        return self
 
     def sample(
         self,
@@ -253,7 +245,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         part, row_seed = RowRange(first_row, _ROWS(n, "n")), int(seed)
         part.check(row_seed)
         if out is not None:
-            generator = sampler.generator(row_seed, ("", _tables_of(self._released)), flavor)
+            generator = sampler.generator(row_seed, ("", self._model.tables), flavor)
             executor = sampler.executor(self.executor, self.threads)
             return generator.write(out, part, executor, resume=resume)
         return pa.Table.from_batches(sampler.batches(part, row_seed, LocalExecutor(self.threads)), sampler.schema)
@@ -261,14 +253,14 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
     def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:
         """Sampler of rows that meet conditions; refuses those that no row can meet."""
         check_is_fitted(self)
-        columns = self._domain.counted
+        columns = self._model.domain.counted
         check_names(conditions, columns)
         restrictions = {
             place: restricted(columns[bins.name], bins, conditions[bins.name])
             for place, bins in enumerate(self.network_.structure.bins)
             if bins.name in conditions
         }
-        sampler = Sampler.of(self._domain.model, self.network_, restrictions, self.engine)
+        sampler = Sampler.of(self._model.domain.model, self.network_, restrictions, self.engine)
         if restrictions:
             _ = sampler.drawing.messages  # before a file is begun
         return sampler
@@ -301,11 +293,9 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> bool(synthesizer.fit(table).evaluate(table).columns["colour"].score > 0.9)
         True
         """
-        from gpuvgm.table import TableTransformer
-
         check_is_fitted(self)
         sampled = self.sample(min(self.rows_, 1_000_000) if n is None else n, seed=seed)
-        names = [*self._domain.counted]
+        names = [*self._model.domain.counted]
         return TableTransformer(names).fit(source).evaluate(source, compare=sampled)
 
     def save(self, path: Path_) -> None:
@@ -328,29 +318,18 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         True
         """
         check_is_fitted(self)
-        model = replace(self._domain.model, columns=(), settings={"synthesizer": self.to_dict()})
-        model = replace(model, network=_tables_of(self._released))
+        model = replace(self._model.domain.model, columns=(), network=self._model.tables)
+        model = replace(model, settings={"synthesizer": self._model.document})
         ModelFile.at(path).save(model, lambda read: type(self)._of_model(read, path))
 
     @classmethod
     def _of_model(cls, model: TableModel, path: Path_) -> Self:
         """The synthesizer of a stored model; see `gpuvgm.load`."""
-        document = model.settings["synthesizer"]
         try:
-            promise = Promise.of(*(document[name] for name in ("epsilon", "delta", "rows_per_person")))
-            domain = Domain.of(document["domain"])
-            made = cls(
-                domain.document,
-                epsilon=float(promise.epsilon),
-                delta=float(promise.delta),
-                rows_per_person=promise.rows,
-            )
-            made._take(domain, promise, _released_of(model.network, domain, releases_of(domain, promise)))
-            if made.to_dict() != document:
-                raise ValueError("its noise is not that of its promise")
+            row_model = PrivateRowModel.of_file(model.settings["synthesizer"], model.network)
         except (ValueError, LookupError, TypeError, ArithmeticError, *ARROW_PROBLEMS) as problem:
             raise ModelFileError(f"{fspath(path)}: is inconsistent ({problem}); write it again") from problem
-        return made
+        return cls(**row_model.parameters)._with(row_model)
 
     def to_dict(self) -> dict[str, Any]:
         """Give what the file says: domain, promise, unit, neighbours, and what was spent on what.
@@ -369,18 +348,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         '1/1000000000'
         """
         check_is_fitted(self)
-        promise = self._promise
-        return {
-            "with": NAME,
-            "domain": self._domain.document,
-            "epsilon": str(promise.epsilon),
-            "delta": str(promise.delta),
-            "rows_per_person": promise.rows,
-            "unit": UNIT,
-            "neighbours": NEIGHBOURS,
-            "rho": str(sum(spent.rho for spent in self.ledger_)),
-            "releases": [asdict(spent) for spent in self.ledger_],
-        }
+        return self._model.document
 
     def describe(self) -> str:
         """Describe the promise and what it cost.
@@ -400,12 +368,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         '(1, 1e-09)-differentially private for persons with at most 1 row (rho 0.0143'
         """
         check_is_fitted(self)
-        promise, noise = self._promise, [f"{spent.name} {spent.variance:,}" for spent in self.ledger_]
-        rho = float(sum(spent.rho for spent in self.ledger_))
-        return (
-            f"({float(promise.epsilon):g}, {float(promise.delta):g})-differentially private for persons with at most "
-            f"{counted(promise.rows, 'row')} (rho {rho:.3g}; variance of the noise: {', '.join(noise)}); experimental"
-        )
+        return self._model.description
 
     def __str__(self) -> str:
         return "\n".join([repr(self), *([self.describe()] if hasattr(self, "network_") else [])])
@@ -416,22 +379,3 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
-
-
-def _tables_of(released: Released) -> bytes:
-    """Noisy counts as the bytes of an Arrow file."""
-    tables = [np.ravel(table) for table in (*released.columns, *released.pairs)]
-    return file_of(pa.Table.from_arrays([pa.array(tables, _COUNTS.field(0).type)], schema=_COUNTS))
-
-
-def _released_of(body: bytes, domain: Domain, releases: tuple[Release, ...]) -> Released:
-    """What was released, from the bytes of an Arrow file; ValueError where it does not fit the domain."""
-    stored = ArrowBytes.of(body).table(_COUNTS).column("counts")
-    tables = [np.array(table.values.to_numpy()) for table in stored]
-    sizes = [size for column in domain.counted.values() for size in column.level_sizes]
-    columns = tuple(tables[: len(sizes)])
-    if [len(table) for table in columns] != sizes:
-        raise ValueError("its counts do not fit its domain")
-    shapes = pair_shapes(ColumnCounts.of(domain, columns, releases).bins) if len(releases) > 1 else []
-    pairs = tuple(table.reshape(shape) for table, shape in zip(tables[len(sizes) :], shapes, strict=True))
-    return Released(columns, pairs, releases)

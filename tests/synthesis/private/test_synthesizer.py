@@ -90,7 +90,7 @@ def model_and_samples(made, path):
     with pa.ipc.new_stream(sink, drawn.schema) as writer:
         writer.write_table(drawn)
     shown = [str(made), repr(made.ledger_), str(made.network_), made.rows_, sorted(vars(made))]
-    return path.read_bytes(), sink.getvalue().to_pybytes(), repr(shown), pickle.dumps(made._released)
+    return path.read_bytes(), sink.getvalue().to_pybytes(), repr(shown), pickle.dumps(made._model.released)
 
 
 SETTINGS = [
@@ -181,8 +181,8 @@ def test_more_rows_of_a_person_mean_more_noise(synthesizer):
 def test_noise_differs_between_fits_of_the_same_rows():
     frame = ordinary_rows(500)
     first, second = fitted(frame), fitted(frame)
-    assert not all(map(np.array_equal, first._released.columns, second._released.columns))
-    assert not all(map(np.array_equal, first._released.pairs, second._released.pairs))
+    assert not all(map(np.array_equal, first._model.released.columns, second._model.released.columns))
+    assert not all(map(np.array_equal, first._model.released.pairs, second._model.released.pairs))
 
 
 # -- refusals
@@ -539,7 +539,7 @@ def test_the_file_holds_the_promise_and_what_it_cost_and_nothing_of_the_source(s
     }
     assert Fraction(own["rho"]) == sum(release.rho for release in synthesizer.ledger_)
     (column,) = pa.ipc.open_file(tmp_path / "folder" / "network.arrow").read_all().columns
-    assert len(column) == len(synthesizer._released.columns) + len(synthesizer._released.pairs)
+    assert len(column) == len(synthesizer._model.released.columns) + len(synthesizer._model.released.pairs)
 
 
 def changed(document, place, value):
