@@ -40,6 +40,7 @@ from benchmarks.samples_side import utility
 from gpuvgm.datasets.mixed_table import CITIES
 from gpuvgm.synthesis.private import mechanism
 from gpuvgm.synthesis.private.account import Promise, Release
+from gpuvgm.synthesis.private.cells import declared_cells
 from gpuvgm.synthesis.private.declared import CELLS, FAN, Counted, DeclaredNumbers, Domain
 from gpuvgm.synthesis.private.model import ColumnCounts, releases_of
 
@@ -114,8 +115,8 @@ def log_ratio(
         return bins
 
     released = mechanism.release(table, columns, releases, bins_of, (None, 1))
-    cells = {name: mechanism._cells(column, pyarrow.array(without[name])) for name, column in columns.items()}
-    own = {name: int(mechanism._cells(column, pyarrow.array([CANARY[name]]))[0]) for name, column in columns.items()}
+    cells = {name: declared_cells(column, pyarrow.array(without[name])) for name, column in columns.items()}
+    own = {name: int(declared_cells(column, pyarrow.array([CANARY[name]]))[0]) for name, column in columns.items()}
     ratio, counts = 0.0, iter(released.columns)
     for name, column in columns.items():
         for level in range(len(column.level_sizes)):
@@ -333,7 +334,7 @@ def _mst(python: str, name: str, rows: pd.DataFrame, way: str) -> tuple[pd.DataF
     """Rows that MST draws, and what its process tells; no rows where it fails."""
     columns = Domain.of(DOMAINS[name]).counted
     bins = {own: _even_bins(column, CELLS if way == "PrivTree" else PEER_BINS) for own, column in columns.items()}
-    codes = {own: bins[own][mechanism._cells(column, _arrow(rows[own]))] for own, column in columns.items()}
+    codes = {own: bins[own][declared_cells(column, _arrow(rows[own]))] for own, column in columns.items()}
     sizes = json.dumps({own: int(places[-1]) + 1 for own, places in bins.items()})
     numeric = ",".join(own for own, column in columns.items() if isinstance(column, DeclaredNumbers))
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import private
-from gpuvgm.synthesis.private import mechanism
+from gpuvgm.synthesis.private import cells, mechanism
 from gpuvgm.synthesis.private.account import Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
 
@@ -66,9 +66,9 @@ def test_a_peer_sees_bins_of_declared_cells_and_its_values_come_from_them(most):
         bins = private._even_bins(column, most)
         assert len(bins) == column.cells
         assert np.array_equal(np.unique(bins), np.arange(bins[-1] + 1))
-        codes = bins[mechanism._cells(column, private._arrow(pd.Series(values[name])))]
+        codes = bins[cells.declared_cells(column, private._arrow(pd.Series(values[name])))]
         again = private._values(column, bins, codes)
-        assert np.array_equal(bins[mechanism._cells(column, private._arrow(pd.Series(again)))], codes)
+        assert np.array_equal(bins[cells.declared_cells(column, private._arrow(pd.Series(again)))], codes)
     assert again.tolist() == ["Bern", "Graz", "elsewhere"]
 
 

@@ -1,4 +1,4 @@
-"""Tables from noisy counts: a generator with a stated (epsilon, delta), in which one module alone sees rows."""
+"""Tables from noisy counts: a generator with a stated (epsilon, delta), in which one module alone reads rows."""
 
 import lazy_loader
 

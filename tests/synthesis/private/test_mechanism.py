@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ from hypothesis import given, settings, strategies as st
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.synthesis.private import mechanism
+from gpuvgm.synthesis.private import cells, mechanism
 from gpuvgm.synthesis.private.account import Promise, Release
 from gpuvgm.synthesis.private.declared import Domain
 from gpuvgm.synthesis.private.model import ColumnCounts, releases_of
@@ -34,7 +35,7 @@ RELEASES = releases_of(Domain.of(DOMAIN), Promise.of(1, 1e-9, 1))
 
 def cells_of(name, values):
     values = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values)
-    return mechanism._cells(COLUMNS[name], values).tolist()
+    return cells.declared_cells(COLUMNS[name], values).tolist()
 
 
 def counts_of(source, monkeypatch, machine=(None, 1)):
@@ -51,6 +52,12 @@ def counts_of(source, monkeypatch, machine=(None, 1)):
             source, COLUMNS, RELEASES, lambda noisy: ColumnCounts.of(Domain.of(DOMAIN), noisy, RELEASES).bins, machine
         )
     return [table for tables in seen for table in tables]
+
+
+def test_one_module_alone_asks_for_cells_of_rows():
+    package = Path(gpuvgm.__file__).parent
+    asking = [file.name for file in package.rglob("*.py") if "gpuvgm.synthesis.private.cells" in file.read_text()]
+    assert asking == ["mechanism.py"]
 
 
 # -- cells
@@ -94,7 +101,7 @@ def test_special_values_have_cells_of_their_own_whatever_the_bounds():
     column = COLUMNS["amount"]
     assert cells_of("amount", [0.0, 99.5, -0.0, 99.51])[:3] == [column.ordinary, column.ordinary + 1, column.ordinary]
     beyond = Domain.of({"x": {"kind": "number", "low": 0, "high": 1, "special": [-999]}}).counted["x"]
-    assert mechanism._cells(beyond, pa.array([-999.0, -998.0])).tolist() == [beyond.ordinary, 0]
+    assert cells.declared_cells(beyond, pa.array([-999.0, -998.0])).tolist() == [beyond.ordinary, 0]
 
 
 def test_every_value_between_the_bounds_lies_in_the_cell_that_draws_it():
@@ -197,9 +204,9 @@ def test_dates_beyond_the_bounds_count_at_these(values, expected):
 
 @pytest.mark.parametrize("name", [*COLUMNS])
 def test_cells_are_the_same_for_any_partitions(name):
-    values = pa.array(mechanism._texts_of(odd_rows()[name]))
-    whole = mechanism._cells(COLUMNS[name], values)
-    parts = [mechanism._cells(COLUMNS[name], values.slice(at, 1)) for at in range(len(values))]
+    values = pa.array(cells._texts_of(odd_rows()[name]))
+    whole = cells.declared_cells(COLUMNS[name], values)
+    parts = [cells.declared_cells(COLUMNS[name], values.slice(at, 1)) for at in range(len(values))]
     assert np.array_equal(whole, np.concatenate(parts))
     assert whole.max() < COLUMNS[name].cells
 
@@ -218,11 +225,11 @@ def test_what_a_row_is_does_not_depend_on_other_rows(name, dtype):
         typed = pd.Series([1, 7, 0, 3]) if "nt" in dtype else pd.Series(SAME)
         typed = typed.astype(dtype)
     mixed = pd.Series([*typed, "s3cr3t"], dtype=object)
-    alone, beside = (mechanism._cells(column, mechanism._array_of(own)) for own in (typed.to_frame()[0], mixed))
+    alone, beside = (cells.declared_cells(column, cells.arrow_array(own)) for own in (typed.to_frame()[0], mixed))
     if dtype not in ("bool", "Int64"):
-        alone = mechanism._cells(column, pa.array(typed.to_numpy())) if dtype != "object" else alone
+        alone = cells.declared_cells(column, pa.array(typed.to_numpy())) if dtype != "object" else alone
     assert alone.tolist() == beside[:-1].tolist()
-    listed = mechanism._cells(column, pa.array(mechanism._array_of([*typed.tolist(), "s3cr3t"])))
+    listed = cells.declared_cells(column, pa.array(cells.arrow_array([*typed.tolist(), "s3cr3t"])))
     assert listed[:-1].tolist() == alone.tolist()
 
 
@@ -231,7 +238,7 @@ def test_a_moment_is_the_same_in_a_column_of_objects():
         pd.to_datetime(["2024-01-05 10:15:00.123456789", "2024-01-31", "2023-05-05 01:02:03.5"], format="ISO8601")
     )
     mixed = pd.Series([*moments, "s3cr3t"], dtype=object)
-    alone, beside = (mechanism._cells(COLUMNS["seen"], mechanism._array_of(own)) for own in (moments, mixed))
+    alone, beside = (cells.declared_cells(COLUMNS["seen"], cells.arrow_array(own)) for own in (moments, mixed))
     assert alone.tolist() == beside[:-1].tolist()
 
 
@@ -568,7 +575,7 @@ def test_a_fit_tells_the_same_of_all_tables(make, tmp_path, caplog, capsys, monk
     monkeypatch.setattr(mechanism, "_noisy", lambda tables, _: tuple(table * 0 + 9 for table in tables))
     frame = make()
     frame = frame.reindex(columns=[*COLUMNS, "note"])
-    arrow = pa.table({name: mechanism._texts_of(frame[name]) for name in COLUMNS})
+    arrow = pa.table({name: cells._texts_of(frame[name]) for name in COLUMNS})
     pa.parquet.write_table(arrow, tmp_path / "rows.parquet")
     pa.csv.write_csv(arrow, tmp_path / "rows.csv")
     expected = all_told(lambda: synthesizer().fit(ordinary_rows(17)), caplog, capsys)

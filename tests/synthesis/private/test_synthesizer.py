@@ -20,7 +20,7 @@ from sklearn.exceptions import NotFittedError
 import gpuvgm
 from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.synthesis.private import mechanism
+from gpuvgm.synthesis.private import cells, mechanism
 from gpuvgm.synthesis.private.account import Promise
 from gpuvgm.table import BaseTransformer, load_as
 from tests.synthesis.private.tables import COLUMNS, DOMAIN, odd_rows, ordinary_rows
@@ -54,7 +54,7 @@ def tables_of_three_kinds():
 
 
 def as_text(frame):
-    return pa.table({name: mechanism._texts_of(frame[name]) for name in COLUMNS})
+    return pa.table({name: cells._texts_of(frame[name]) for name in COLUMNS})
 
 
 def sources_of(frame, folder, name):
