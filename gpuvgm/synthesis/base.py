@@ -15,7 +15,7 @@ from gpuvgm.io import TableLike
 from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing import IdentifierForm
+from gpuvgm.synthesis.keys import IdentifierForm
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.scoring import score_rows
 from gpuvgm.table import TableTransformer

@@ -18,7 +18,8 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values
 from gpuvgm.synthesis.bins import row_finders
-from gpuvgm.synthesis.drawing import IdentifierForm, tell_of_longer, tell_of_samples, unmodelled_columns, within_range
+from gpuvgm.synthesis.drawing import unmodelled_columns, within_range
+from gpuvgm.synthesis.keys import IdentifierForm, tell_of_longer, tell_of_samples
 from gpuvgm.synthesis.learning import forms_of_table
 from gpuvgm.synthesis.sampling import restored_sample
 from gpuvgm.table import TableTransformer, onehot_parts

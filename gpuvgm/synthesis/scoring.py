@@ -16,7 +16,7 @@ from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Codes, Part, Rows, origins_of, part_finder
 from gpuvgm.synthesis.counts import Network, density_finder
-from gpuvgm.synthesis.drawing import IdentifierForm, lacking_keys
+from gpuvgm.synthesis.keys import IdentifierForm, lacking_keys
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sampling import LawKeeper
 

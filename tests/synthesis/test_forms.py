@@ -19,8 +19,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning, InputError
-from gpuvgm.synthesis.drawing.identifiers import IdentifierForm, identifier_form
 from gpuvgm.synthesis.keys.checks import CHECKS, Equation, Equations, equations_of
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm, identifier_form
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.seen import SeenValues
 from tests.synthesis.checked import with_check_digits

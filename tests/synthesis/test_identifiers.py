@@ -15,7 +15,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.drawing.identifiers import IdentifierForm, identifier_form
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm, identifier_form
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.seen import LONGEST, MOST_PARTS, SeenValues
 from gpuvgm.synthesis.keys.shapes import patterns_of

@@ -1,6 +1,6 @@
 """Rows drawn from counts: their bins, with conditions and without, then the values of their columns.
 
-Begin with `drawing.py`, then `values.py`; `identifiers.py` makes the text that no model sees.
+Begin with `drawing.py`, then `values.py`.
 """
 
 import lazy_loader

@@ -20,8 +20,7 @@ from gpuvgm.io import joined_arrays, replaced_rows, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Finder
 from gpuvgm.synthesis.drawing.conditioned import LEAST_SHARE, LEAST_WITH_VALUES
-from gpuvgm.synthesis.drawing.identifier_levels import KeyNumbers
-from gpuvgm.synthesis.keys import seed_of_attempt, shuffled
+from gpuvgm.synthesis.keys import KeyNumbers, seed_of_attempt, shuffled
 
 KEYS_OF_WINDOW = 128  # at least: the last key of a window is cut off, which should be one of many
 LONGEST_SHUFFLE = 1 << 10  # rows that change places among themselves

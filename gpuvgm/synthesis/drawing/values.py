@@ -28,8 +28,7 @@ from gpuvgm.synthesis.bins import (
     start_finder,
     twin_numbers,
 )
-from gpuvgm.synthesis.drawing.identifier_levels import KeyNumbers, key_numbers, levels_of_keys
-from gpuvgm.synthesis.drawing.identifiers import IdentifierForm
+from gpuvgm.synthesis.keys import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]

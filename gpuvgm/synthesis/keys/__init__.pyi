@@ -1,25 +1,27 @@
-from .attributes import Evidence as Evidence, find_attributes as find_attributes, values_of as values_of
-from .checks import ALIKE as ALIKE
+from .attributes import find_attributes as find_attributes
 from .habit_search import HabitSample as HabitSample, habits_of as habits_of, likely_habits as likely_habits
 from .habits import Habit as Habit, describe_habits as describe_habits, with_habits as with_habits
-from .key_counts import KeyCounts as KeyCounts
-from .key_search import (
-    NEARLY_AS_MANY as NEARLY_AS_MANY,
-    Claims as Claims,
-    check_of as check_of,
-    keys_found as keys_found,
-    keys_that_determine as keys_that_determine,
-    rows_of_keys as rows_of_keys,
-    trees_of_keys as trees_of_keys,
+from .identifier_counts import IdentifierCounts as IdentifierCounts
+from .identifier_levels import (
+    KeyNumbers as KeyNumbers,
+    key_numbers as key_numbers,
+    lacking_keys as lacking_keys,
+    layouts_of as layouts_of,
+    levels_of_attributes as levels_of_attributes,
+    levels_of_keys as levels_of_keys,
+    rows_per_key as rows_per_key,
+    tell_of_longer as tell_of_longer,
 )
-from .keys import (
-    LACKING_CODES as LACKING_CODES,
-    LONGEST_PERIOD as LONGEST_PERIOD,
-    MOST_COLUMNS as MOST_COLUMNS,
-    KeyLayout as KeyLayout,
-    codes_of_lacking as codes_of_lacking,
-    period_of as period_of,
+from .identifier_messages import (
+    describe_left_out as describe_left_out,
+    describe_unmodelled as describe_unmodelled,
+    tell_of_numbers as tell_of_numbers,
+    tell_of_repeats as tell_of_repeats,
+    tell_of_samples as tell_of_samples,
 )
+from .identifiers import IdentifierForm as IdentifierForm
+from .key_search import Claims as Claims, keys_found as keys_found, rows_of_keys as rows_of_keys
+from .keys import LACKING_CODES as LACKING_CODES, KeyLayout as KeyLayout, period_of as period_of
 from .orders import (
     PROBED as PROBED,
     OrderEvidence as OrderEvidence,
@@ -31,14 +33,4 @@ from .orders import (
     tell_of_orders as tell_of_orders,
     without_amounts as without_amounts,
 )
-from .patterns import (
-    CODE as CODE,
-    ENDLESS as ENDLESS,
-    MOST_NUMBERED as MOST_NUMBERED,
-    NUMBER as NUMBER,
-    Pattern as Pattern,
-    SeenShape as SeenShape,
-)
-from .seen import LONGEST as LONGEST, SeenValues as SeenValues, refined_pattern as refined_pattern
-from .shapes import LEAST_OF_EACH as LEAST_OF_EACH, codes_of as codes_of, patterns_of as patterns_of
 from .streams import column_number as column_number, seed_of_attempt as seed_of_attempt, shuffled as shuffled

@@ -13,8 +13,7 @@ from gpuvgm.io import Block, Source
 from gpuvgm.laws import Laws
 from gpuvgm.synthesis.bins import AskedValues, KeysOfThings, code_finder, hashes_of
 from gpuvgm.synthesis.counts import JointCounts, Structure
-from gpuvgm.synthesis.drawing import IdentifierCounts, IdentifierForm, lacking_keys
-from gpuvgm.synthesis.keys import OrderEvidence, Orders
+from gpuvgm.synthesis.keys import IdentifierCounts, IdentifierForm, OrderEvidence, Orders, lacking_keys
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 
 

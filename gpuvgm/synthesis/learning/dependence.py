@@ -10,8 +10,7 @@ from gpuvgm.engines import AskedColumn
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.synthesis.bins import Persons, SampledRows
 from gpuvgm.synthesis.counts import Dependence, order_of
-from gpuvgm.synthesis.drawing import lacking_keys, levels_of_attributes
-from gpuvgm.synthesis.keys import rows_of_keys
+from gpuvgm.synthesis.keys import lacking_keys, levels_of_attributes, rows_of_keys
 from gpuvgm.synthesis.learning.key_forms import KeyForms
 from gpuvgm.synthesis.learning.samples import TableSample
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings

@@ -11,8 +11,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, Part, Persons, code_finder
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing import lacking_keys
-from gpuvgm.synthesis.keys import Habit, HabitSample, habits_of, likely_habits
+from gpuvgm.synthesis.keys import Habit, HabitSample, habits_of, lacking_keys, likely_habits
 from gpuvgm.synthesis.learning.counting import CountingPlan
 from gpuvgm.synthesis.learning.key_forms import first_columns
 from gpuvgm.synthesis.learning.samples import TableSample

@@ -11,8 +11,16 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Source, is_text_type
-from gpuvgm.synthesis.drawing import IdentifierCounts, IdentifierForm, levels_of_keys
-from gpuvgm.synthesis.keys import PROBED, Claims, columns_left_out, find_attributes, find_orders
+from gpuvgm.synthesis.keys import (
+    PROBED,
+    Claims,
+    IdentifierCounts,
+    IdentifierForm,
+    columns_left_out,
+    find_attributes,
+    find_orders,
+    levels_of_keys,
+)
 from gpuvgm.synthesis.learning.samples import TableSample, sampled_rows
 
 

@@ -14,8 +14,17 @@ from gpuvgm.io import Source
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Persons, SampledRows, check_names
 from gpuvgm.synthesis.counts import Network, StructureLearner
-from gpuvgm.synthesis.drawing import rows_per_key, tell_of_numbers, tell_of_repeats, tell_of_samples
-from gpuvgm.synthesis.keys import Claims, Orders, find_orders, tell_of_orders, without_amounts
+from gpuvgm.synthesis.keys import (
+    Claims,
+    Orders,
+    find_orders,
+    rows_per_key,
+    tell_of_numbers,
+    tell_of_orders,
+    tell_of_repeats,
+    tell_of_samples,
+    without_amounts,
+)
 from gpuvgm.synthesis.learning.columns import fitted_columns, hold_out_rule
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
 from gpuvgm.synthesis.learning.dependence import dependence_of, laws_of

@@ -14,8 +14,15 @@ from gpuvgm.io import Source
 from gpuvgm.laws import Laws
 from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts import Network, TreeSettings, write_network
-from gpuvgm.synthesis.drawing import IdentifierForm, describe_left_out, describe_unmodelled, rows_per_key
-from gpuvgm.synthesis.keys import Orders, describe_habits, describe_orders
+from gpuvgm.synthesis.keys import (
+    IdentifierForm,
+    Orders,
+    describe_habits,
+    describe_left_out,
+    describe_orders,
+    describe_unmodelled,
+    rows_per_key,
+)
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
 from gpuvgm.synthesis.learning.samples import read_twice
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings

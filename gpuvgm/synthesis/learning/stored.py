@@ -13,9 +13,14 @@ from gpuvgm.laws import Laws
 from gpuvgm.records import read_as
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.bins import RARE, check_fits
-from gpuvgm.synthesis.counts import Network, TreeSettings, read_network
-from gpuvgm.synthesis.drawing import IdentifierForm, check_attributes, rows_per_key
-from gpuvgm.synthesis.keys import orders_of_file
+from gpuvgm.synthesis.counts import Dependence, Network, Structure, TreeSettings, read_network
+from gpuvgm.synthesis.keys import (
+    IdentifierForm,
+    levels_of_attributes,
+    levels_of_keys,
+    orders_of_file,
+    rows_per_key,
+)
 from gpuvgm.synthesis.learning.row_model import DOCUMENTS, PARAMETERS, RowModel
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
@@ -71,7 +76,7 @@ def _check_network(
     for part in structure.parts:
         if part.name == RARE and not isinstance(columns[part.column], NumericColumn):
             raise ValueError(f'"{part.column}" has no numbers that are rare')
-    check_attributes(structure, forms, attributes)
+    _check_attributes(structure, forms, attributes)
     for name, form in forms.items():
         given = columns.get(form.given)
         if form.given and not (isinstance(given, CategoricalColumn) and len(given.categories) == len(form.weights)):
@@ -80,3 +85,21 @@ def _check_network(
     keys = {name for name, form in forms.items() if form.key}
     for habit in structure.habits:
         habit.check(columns, bins_of_columns, keys)
+
+
+def _check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], attributes: Any) -> None:
+    """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
+    levels = levels_of_keys(forms)
+    for form in forms.values():
+        form.check(levels)
+    if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
+        raise ValueError("its attributes are no columns of the network")
+    dependence = Dependence(levels_of_attributes(forms, attributes))
+    for node, trees in zip(structure.nodes, structure.trees, strict=True):
+        keys = {structure.keys_asked[asked] for asked in trees.asked if asked in structure.keys_asked}
+        if not keys <= {attributes.get(node.name)}:
+            raise ValueError(f'"{node.name}" asks for keys that it is no attribute of')
+    for bins, node in zip(structure.bins, structure.nodes, strict=True):
+        parents = [*node.parents, *([] if bins.since is None else [bins.since])]
+        if not all(dependence.allows(node.name, parent) for parent in parents):
+            raise ValueError(f'"{node.name}" is not the same in all rows of a key')

@@ -10,17 +10,8 @@ import numpy as np
 
 from gpuvgm.datasets import RowRange
 from gpuvgm.synthesis.bins import Finder
-from gpuvgm.synthesis.drawing import (
-    MOST_PILOT_ROWS,
-    PILOT_ROWS,
-    KeyNumbers,
-    MadeRows,
-    Window,
-    key_numbers,
-    layouts_of,
-    levels_of_attributes,
-)
-from gpuvgm.synthesis.keys import KeyLayout, period_of
+from gpuvgm.synthesis.drawing import MOST_PILOT_ROWS, PILOT_ROWS, MadeRows, Window
+from gpuvgm.synthesis.keys import KeyLayout, KeyNumbers, key_numbers, layouts_of, levels_of_attributes, period_of
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
 from gpuvgm.synthesis.sampling.rows import RowDrawer
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Codes
-from gpuvgm.synthesis.drawing import Drawn, KeyNumbers, Values
+from gpuvgm.synthesis.drawing import Drawn, Values
+from gpuvgm.synthesis.keys import KeyNumbers
 from gpuvgm.synthesis.sampling.keeper import LawKeeper
 
 

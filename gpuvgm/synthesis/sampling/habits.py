@@ -13,8 +13,8 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.counts import Structure
-from gpuvgm.synthesis.drawing import Drawing, Drawn, IdentifierForm, KeyNumbers, KeyTable
-from gpuvgm.synthesis.keys import Habit, with_habits
+from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
+from gpuvgm.synthesis.keys import Habit, IdentifierForm, KeyNumbers, with_habits
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gpuvgm.synthesis.drawing import IdentifierForm, KeyNumbers, KeyTable, layouts_of, levels_of_attributes
+from gpuvgm.synthesis.drawing import KeyTable
+from gpuvgm.synthesis.keys import IdentifierForm, KeyNumbers, layouts_of, levels_of_attributes
 
 
 def key_tables(

@@ -18,18 +18,8 @@ from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, Finder, code_finder, finder_of, origins_of
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing import (
-    ComputedColumn,
-    Drawing,
-    IdentifierForm,
-    KeyNumbers,
-    KeyTable,
-    MadeRows,
-    Values,
-    key_numbers,
-    value_maker,
-)
-from gpuvgm.synthesis.keys import seed_of_attempt
+from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, KeyTable, MadeRows, Values, value_maker
+from gpuvgm.synthesis.keys import IdentifierForm, KeyNumbers, key_numbers, seed_of_attempt
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
 from gpuvgm.synthesis.sampling.habits import KeyHabits
 from gpuvgm.synthesis.sampling.keeper import LawKeeper

@@ -18,8 +18,7 @@ from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import check_names
 from gpuvgm.synthesis.counts import write_network
-from gpuvgm.synthesis.drawing import levels_of_keys, tell_of_longer
-from gpuvgm.synthesis.keys import seed_of_attempt
+from gpuvgm.synthesis.keys import levels_of_keys, seed_of_attempt, tell_of_longer
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
 from gpuvgm.synthesis.sampling.sampler import Sampler

@@ -13,14 +13,8 @@ from gpuvgm.datasets import RowRange
 from gpuvgm.errors import warn
 from gpuvgm.io import plain_values_of
 from gpuvgm.synthesis.bins import Part
-from gpuvgm.synthesis.counts import Dependence, KeyPath, Structure
-from gpuvgm.synthesis.drawing.identifiers import IdentifierForm
-from gpuvgm.synthesis.keys import (
-    LONGEST_PERIOD,
-    MOST_COLUMNS,
-    KeyLayout,
-    codes_of_lacking,
-)
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm
+from gpuvgm.synthesis.keys.keys import LONGEST_PERIOD, MOST_COLUMNS, KeyLayout, codes_of_lacking
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
 
@@ -115,7 +109,9 @@ def _numbers_of(form: IdentifierForm, part: RowRange, seed: int) -> Iterator[NDA
         yield np.arange(start, min(start + LONGEST_PERIOD, stop), dtype=np.uint64)
 
 
-def levels_of_attributes(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, KeyPath]:
+def levels_of_attributes(
+    forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
+) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Group of the keys that determine each attribute, and their level with those above it."""
     of_keys = {
         name: (form.key.group, form.key.path(form.level)) for name, form in forms.items() if form.key is not None
@@ -127,21 +123,3 @@ def rows_per_key(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, s
     """How many rows the keys of each attribute have on average."""
     of_keys = {name: form.key.rows_per_key(form.level) for name, form in forms.items() if form.key is not None}
     return {name: of_keys[key] for name, key in attributes.items()}
-
-
-def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], attributes: Any) -> None:
-    """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
-    levels = levels_of_keys(forms)
-    for form in forms.values():
-        form.check(levels)
-    if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
-        raise ValueError("its attributes are no columns of the network")
-    dependence = Dependence(levels_of_attributes(forms, attributes))
-    for node, trees in zip(structure.nodes, structure.trees, strict=True):
-        keys = {structure.keys_asked[asked] for asked in trees.asked if asked in structure.keys_asked}
-        if not keys <= {attributes.get(node.name)}:
-            raise ValueError(f'"{node.name}" asks for keys that it is no attribute of')
-    for bins, node in zip(structure.bins, structure.nodes, strict=True):
-        parents = [*node.parents, *([] if bins.since is None else [bins.since])]
-        if not all(dependence.allows(node.name, parent) for parent in parents):
-            raise ValueError(f'"{node.name}" is not the same in all rows of a key')

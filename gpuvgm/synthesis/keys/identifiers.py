@@ -19,28 +19,13 @@ from gpuvgm.columns import PassthroughColumn, TableModel
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.rules import whole
-from gpuvgm.synthesis.keys import (
-    ALIKE,
-    CODE,
-    ENDLESS,
-    LEAST_OF_EACH,
-    LONGEST,
-    MOST_NUMBERED,
-    NUMBER,
-    Claims,
-    KeyLayout,
-    Pattern,
-    SeenShape,
-    SeenValues,
-    check_of,
-    codes_of,
-    column_number,
-    keys_that_determine,
-    patterns_of,
-    refined_pattern,
-    shuffled,
-    trees_of_keys,
-)
+from gpuvgm.synthesis.keys.checks import ALIKE
+from gpuvgm.synthesis.keys.key_search import Claims, check_of, keys_that_determine, trees_of_keys
+from gpuvgm.synthesis.keys.keys import KeyLayout
+from gpuvgm.synthesis.keys.patterns import CODE, ENDLESS, MOST_NUMBERED, NUMBER, Pattern, SeenShape
+from gpuvgm.synthesis.keys.seen import LONGEST, SeenValues, refined_pattern
+from gpuvgm.synthesis.keys.shapes import LEAST_OF_EACH, codes_of, patterns_of
+from gpuvgm.synthesis.keys.streams import column_number, shuffled
 
 SLOTS = 1 << 10  # of consecutive numbers, which patterns share by their weights
 MADE = {

@@ -7,14 +7,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from gpuvgm.synthesis.drawing.identifier_levels import columns_of_levels, layouts_of, levels_of_keys
-from gpuvgm.synthesis.drawing.identifiers import IdentifierForm
-from gpuvgm.synthesis.keys import (
-    Evidence,
-    KeyCounts,
-    SeenValues,
-    values_of,
-)
+from gpuvgm.synthesis.keys.attributes import Evidence, values_of
+from gpuvgm.synthesis.keys.identifier_levels import columns_of_levels, layouts_of, levels_of_keys
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm
+from gpuvgm.synthesis.keys.key_counts import KeyCounts
+from gpuvgm.synthesis.keys.seen import SeenValues
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,8 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import plain_values_of
-from gpuvgm.synthesis.drawing.identifiers import MADE, IdentifierForm
-from gpuvgm.synthesis.keys import (
-    NEARLY_AS_MANY,
-)
+from gpuvgm.synthesis.keys.identifiers import MADE, IdentifierForm
+from gpuvgm.synthesis.keys.key_search import NEARLY_AS_MANY
 from gpuvgm.table import warnings_of_samples
 
 _LOG = logging.getLogger("gpuvgm")
