@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.synthesis.bins.calendar import _of_several
 from gpuvgm.synthesis.bins.clock import Clock, moments_with_own_counts
 from gpuvgm.synthesis.bins.forms import forms_of
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, KeysOfThings, Persons
 from gpuvgm.synthesis.bins.training_values import _without_dominance
-from gpuvgm.synthesis.counts.calendar import _of_several
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.learning import samples
 

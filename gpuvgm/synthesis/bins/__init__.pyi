@@ -9,20 +9,15 @@ from .bins import (
     origin_of as origin_of,
     origins_of as origins_of,
 )
+from .calendar import LEAST_GAIN as LEAST_GAIN, gain_of_days as gain_of_days, learn_clock as learn_clock
 from .clock import (
-    ATOM_ROWS as ATOM_ROWS,
     DAY as DAY,
-    FARTHEST_DAY as FARTHEST_DAY,
-    MOST_DAYS as MOST_DAYS,
     PARTS as PARTS,
     RARE as RARE,
     TWIN as TWIN,
     Clock as Clock,
     Part as Part,
     PartName as PartName,
-    days_of as days_of,
-    moments_with_own_counts as moments_with_own_counts,
-    parts_of_days as parts_of_days,
 )
 from .conditions import (
     Finder as Finder,

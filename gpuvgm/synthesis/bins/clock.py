@@ -151,6 +151,11 @@ class Clock:
         """Code of each part that a day has, by day; 0 is no code."""
         return {name: codes + np.uint16(1) for name, codes in parts_of_days(self.first, len(self.kinds)).items()}
 
+    @property
+    def odd_weeks(self) -> Ints:
+        """Whether the week of each day is odd: each half of the weeks is judged by the other half."""
+        return odd_weeks(self.first, len(self.kinds))
+
     def size(self, part: str) -> int:
         """Codes of a part, and one for rows that have none."""
         return len(self.cells) + 1 if part == "time" else int(self.parts[part].max()) + 1
@@ -249,6 +254,11 @@ class Clock:
             (cells + 1).astype(np.uint16) if name == "time" else xp.asarray(self.parts[name])[days] for name in names
         ]
         return [xp.where(missing, np.uint16(0), codes_of_part) for codes_of_part in codes]
+
+
+def odd_weeks(first: int, count: int) -> Ints:
+    """Whether the week of each of some consecutive days is odd."""
+    return (first + np.arange(count) + 3) // 7 % 2
 
 
 def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:

@@ -25,11 +25,11 @@ from gpuvgm.synthesis.bins import (
     bins_of,
     bins_of_rows,
     bins_since,
+    gain_of_days,
     numbers_since,
     origin_of,
     possible_origins,
 )
-from gpuvgm.synthesis.counts.calendar import gain_of_days
 from gpuvgm.synthesis.counts.structure import Axis, Dependence, joint_counts
 from gpuvgm.synthesis.counts.tables import backed_off
 from gpuvgm.table import TableTransformer

@@ -21,7 +21,7 @@ from gpuvgm.synthesis.bins import (
     coded_parts,
     origins_of,
 )
-from gpuvgm.synthesis.counts.calendar import clocks_and_parts
+from gpuvgm.synthesis.counts.date_parts import clocks_and_parts
 from gpuvgm.synthesis.counts.density import likeliest_bins
 from gpuvgm.synthesis.counts.network import Structure
 from gpuvgm.synthesis.counts.structure import Dependence, learn_structure

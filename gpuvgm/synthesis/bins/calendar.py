@@ -1,4 +1,4 @@
-"""Which columns of datetimes keep to a calendar: their clocks, and the parts that other columns depend on.
+"""Calendars: how the clock of a column of datetimes is learnt from the rows of a sample.
 
 Days are of several kinds, which a small tree tells apart by their weekday and their place in the month. A kind has its
 share of the rows, and its times of the day. What tells kinds apart must hold in weeks that it is not learnt of.
@@ -6,37 +6,28 @@ share of the rows, and its times of the day. What tells kinds apart must hold in
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from scipy.special import rel_entr
 
-from gpuvgm.columns import FittedColumn, NumericColumn
-from gpuvgm.engines import AskedColumn
-from gpuvgm.io import is_moment_type
+from gpuvgm.columns import NumericColumn
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import (
+from gpuvgm.synthesis.bins.clock import (
     ATOM_ROWS,
     DAY,
     FARTHEST_DAY,
-    LEAST_KEYS,
     MOST_DAYS,
     PARTS,
-    Bins,
     Clock,
-    Part,
-    PartName,
-    Persons,
-    SampledRows,
     days_of,
     moments_with_own_counts,
+    odd_weeks,
     parts_of_days,
 )
-from gpuvgm.synthesis.counts.structure import Dependence
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
 LEAST_ROWS = 200  # of a sample
 LEAST_DAYS = 14
@@ -48,73 +39,12 @@ GROUPS = 24  # of times of the day, by which kinds of days differ
 MOST_KINDS = 48
 LEAST_GAIN_OF_KIND = 4.0  # nats, in weeks that a kind was not learnt of
 LEAST_GAIN = 20.0  # nats, in such weeks, that a part or the times of the day must gain
-LEAST_GAIN_OF_ROW = 0.0005  # nats a row that a part must gain
 BACK_OFF = 2.0  # rows that the times of the kind above count for
-LEAST_SHARED = 4.0  # rows that the shares of all rows count for
 UNSEEN_TIMES = 2e-4  # of a day's rows, which are spread over all times
 UNSEEN = 1e-3  # of the rows of a usual day: what a day without rows has
-MOST_GROUPS = 32  # of codes, by which parts are chosen
-OF_MONTH = PARTS[1:5]
 OF_DAYS = PARTS[:5]  # parts by which kinds of days differ
 LISTED = 0.95  # of the rows, that lie on few days where these are a list, and other days have none
 ALONE = 0.02  # of the rows, at most, whose moment no other row has, where moments are those of loads
-FAR: dict[str, tuple[int, int]] = {
-    "weekday": (4, 10),
-    **dict.fromkeys(OF_MONTH, (16, 45)),
-    "month": (183, 547),
-}  # days to the nearest and the farthest neighbour that a day is compared with
-
-
-def clocks_and_parts(
-    columns: Mapping[str, FittedColumn],
-    bins: Mapping[str, Bins],
-    codes: Mapping[str, AskedColumn],
-    sample: SampledRows,
-    dependence: Dependence,
-) -> tuple[dict[str, Clock], tuple[Part, ...]]:
-    """Clocks of the columns of datetimes that keep to a calendar, and the parts that other columns depend on.
-
-    Parameters
-    ----------
-    columns : mapping of str to FittedColumn
-        Those that are modelled.
-    bins : mapping of str to Bins
-        Their bins. Datetimes with an origin have no clock.
-    codes : mapping of str to AskedColumn
-        The bin of each row of a sample.
-    sample : SampledRows
-        This sample.
-    dependence : Dependence
-        Which columns may depend on which, and rows that are evidence of it.
-    """
-    clocks, parts, groups = dict[str, Clock](), list[Part](), dict[str, AskedColumn]()
-    for name, column in columns.items():
-        if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or bins[name].since is not None:
-            continue
-        evidence = dependence.rows_of(name)
-        numbers = column.plain_numbers(sample.rows(name))[0][evidence]
-        learnt = learn_clock(column, numbers, sample.persons.at(evidence))
-        if learnt is None:
-            continue
-        clock, is_even = learnt
-        readings = clock.readings(numbers)
-        present = np.flatnonzero(~np.isnan(readings))
-        dependents = [dependent for dependent in codes if dependent != name and dependence.allows(dependent, name)]
-        if isinstance(evidence, slice) and len(present) == len(readings):
-            groups = groups or {dependent: column.grouped(MOST_GROUPS) for dependent, column in codes.items()}
-            grouped = [groups[dependent] for dependent in dependents]
-        else:
-            grouped = [_grouped_rows(codes[dependent], evidence, present) for dependent in dependents]
-        chosen = chosen_parts(clock, readings[present], grouped)
-        if chosen or not is_even:
-            clocks[name] = clock
-            parts += [Part(name, part) for part in chosen]
-    return clocks, tuple(parts)
-
-
-def _grouped_rows(column: AskedColumn, evidence: Ints | slice, present: Ints) -> AskedColumn:
-    """Groups of a column's codes in those rows of the evidence that have a datetime."""
-    return replace(column, codes=column.codes[evidence][present]).grouped(MOST_GROUPS)
 
 
 def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tuple[Clock, bool] | None:
@@ -305,7 +235,7 @@ class _KindsOfDays:
         self._first_cells = np.flatnonzero(np.diff(group, prepend=-1))
         grouped = np.add.reduceat(rows, self._first_cells, axis=1).astype(np.float64)
         expected = self.usual[:, None] * (grouped.sum(axis=0) / grouped.sum())
-        folds = _weeks(first, len(rows)) == np.arange(2)[:, None]
+        folds = odd_weeks(first, len(rows)) == np.arange(2)[:, None]
         self._counts, self._expected = (folds[:, :, None] * rows_of_days for rows_of_days in (grouped, expected))
         self.gain = 0.0  # of all kinds that are told apart
         self._parts = [codes for name, codes in parts_of_days(first, len(rows)).items() if name in OF_DAYS]
@@ -368,187 +298,3 @@ def _likelihood(counts: Floats, expected: Floats, rates: Floats) -> Floats:
     rates_of_days = np.maximum((counts[::-1] + rates[::-1]) / (expected[::-1] + 1), 1e-12)
     likelihood: Floats = np.sum(counts * np.log(rates_of_days) - expected * rates_of_days, axis=(0, 2))
     return likelihood
-
-
-def _weeks(first: int, count: int) -> Ints:
-    """Whether the week of each day is odd."""
-    return (first + np.arange(count) + 3) // 7 % 2
-
-
-# -- parts that trees ask for
-
-
-def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColumn]) -> tuple[PartName, ...]:
-    """Parts on which dependents do depend, on days that this is not learnt of.
-
-    A place in the month is taken where a code, or a group of codes, gains more by it than by other places and the
-    weekday.
-
-    Parameters
-    ----------
-    clock : Clock
-        Clock of the column.
-    readings : ndarray of shape (rows,)
-        Readings of the rows of a sample that have one.
-    dependents : sequence of AskedColumn
-        Groups of codes of the columns that may depend on the parts, in these rows.
-    """
-    days, cells = clock.places(readings)
-    least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(readings))
-    of_days, times = np.bincount(days, minlength=len(clock.kinds)), _Times.of(clock, days, cells)
-    parts_by_far = {far: [name for name in clock.parts if FAR[name] == far] for far in {*FAR.values()}}
-    neighbourhoods = [_Neighbours.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
-    gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in PARTS}
-    for column in dependents:
-        rows = np.bincount(days * column.size + column.codes, minlength=len(of_days) * column.size)
-        by_day = rows.reshape(-1, column.size).astype(np.float64)
-        gains["time"].append(times.gain(column))
-        for neighbourhood in neighbourhoods:
-            for name, gain in neighbourhood.gains(by_day, least).items():
-                gains[name].append(gain)
-    of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
-    best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
-    is_best = {name: (gain == best) | (name not in OF_MONTH) for name, gain in of_codes.items()}
-    return tuple(name for name in PARTS if np.any((of_codes[name] > least) & is_best[name]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Neighbours:
-    """Days, and the neighbours whose shares of codes they would have if nothing depended on parts, but trends alone.
-
-    Each half of the weeks, or years, is judged by the other half.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Parts.
-    far : (int, int)
-        Days to the nearest and to the farthest neighbour.
-    days : slice
-        The days that have all neighbours, before and after.
-    near : ndarray of shape (days, 1)
-        Rows of each day's neighbours.
-    places : ndarray of shape (parts, days), int64
-        Place of each day's half and code of a part, among those of all parts.
-    firsts : ndarray of shape (parts,), int64
-        First place of each part.
-    opposite : ndarray of shape (places,), int64
-        Place of the same code in the other half.
-    sums, weighted : sparse array of shape (places, days)
-        Sums over the days of each place, and those by their rows.
-    """
-
-    names: Sequence[str]
-    far: tuple[int, int]
-    days: slice
-    near: Floats
-    places: Ints
-    firsts: Ints
-    opposite: Ints
-    sums: Any
-    weighted: Any
-
-    @classmethod
-    def of(cls, clock: Clock, of_days: Ints, far: tuple[int, int], names: Sequence[str]) -> _Neighbours:
-        """Days of a clock, by the rows of each."""
-        days = slice(far[1], max(len(of_days) - far[1], far[1]))
-        places, opposite, firsts, stop = list[Ints](), list[Ints](), list[int](), 0
-        for name in names:
-            codes, folds = clock.parts[name].astype(np.int64), _years if name == "month" else _weeks
-            size = int(codes.max()) + 1
-            places.append((stop + folds(clock.first, len(codes)) * size + codes)[days])
-            opposite.append(stop + (np.arange(2 * size) + size) % (2 * size))
-            firsts.append(stop)
-            stop += 2 * size
-        rows, place = of_days[days], np.array(places)
-        coordinates = place.ravel(), np.tile(np.arange(len(rows)), len(names))
-        sums, weighted = (
-            csr_array((np.tile(weights, len(names)), coordinates), shape=(stop, len(rows)))
-            for weights in (np.ones(len(rows)), rows.astype(np.float64))
-        )
-        before = np.concatenate(([0.0], np.cumsum(of_days)))[:, None]
-        rows_beside = _sums_beside(before, days, far)
-        return cls(names, far, days, rows_beside, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
-
-    def gains(self, rows: Floats, least: float) -> dict[str, Floats]:
-        """Nats that the rows of each code gain by each part of their day; no more than all rows together gain.
-
-        Parameters
-        ----------
-        rows : ndarray of shape (days, codes)
-            Rows of a column by day.
-        least : float
-            Parts that cannot gain more have -inf.
-        """
-        none = np.full(rows.shape[1], -np.inf)
-        if not len(self.near):
-            return dict.fromkeys(self.names, none)
-        before = np.concatenate((np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)))
-        share = (rows.sum(axis=0) + 1) / (rows.sum() + rows.shape[1])
-        shares = _sums_beside(before, self.days, self.far) + LEAST_SHARED * share
-        shares /= self.near + LEAST_SHARED
-        rows_of_days = rows[self.days]
-        sums, expected = self.sums @ rows_of_days, self.weighted @ shares
-        ratio = ((sums + 1) / (expected + 1))[self.opposite]
-        logarithms = np.log(ratio)
-        # Logarithms of mean ratios are no less than means of logarithms.
-        most = np.add.reduceat(np.sum((sums - expected) * logarithms, axis=1), self.firsts)
-        gains_of_parts = np.add.reduceat(sums * logarithms, self.firsts, axis=0)
-        gains = dict.fromkeys(self.names, none)
-        for part in np.flatnonzero(most > least).tolist():
-            mixtures = np.einsum("ij,ij->i", shares, ratio[self.places[part]])
-            gain = gains_of_parts[part] - np.log(mixtures) @ rows_of_days
-            gains[self.names[part]] = np.minimum(gain, np.sum(gain))
-        return gains
-
-
-def _sums_beside(before: Floats, days: slice, far: tuple[int, int]) -> Floats:
-    """Sums over the neighbours of each day, from the sums before each day."""
-    nearest, farthest = far
-    ends = (before[days.start + end : days.stop + end] for end in (1 - nearest, -farthest, farthest + 1, nearest))
-    earlier, none_earlier, later, none_later = ends
-    sums: Floats = earlier - none_earlier + later - none_later
-    return sums
-
-
-def _years(first: int, count: int) -> Ints:
-    """Whether the year of each day is odd."""
-    years: Ints = (first + np.arange(count)).astype("M8[D]").astype("M8[Y]").astype(np.int64) % 2
-    return years
-
-
-@dataclass(frozen=True, slots=True)
-class _Times:
-    """Times of the day of rows, on which other columns may depend whatever the day is.
-
-    Parameters
-    ----------
-    size : int
-        Groups of cells.
-    places : ndarray of shape (rows,), int64
-        Half and group of each row.
-    """
-
-    size: int
-    places: Ints
-
-    @classmethod
-    def of(cls, clock: Clock, days: Ints, cells: Ints) -> _Times:
-        """Times of rows by their days and cells."""
-        part = AskedColumn(cells.astype(np.uint16), int(cells.max(initial=0)) + 1, is_category=False)
-        groups = part.grouped(MOST_GROUPS)
-        return cls(groups.size, _weeks(clock.first, len(clock.kinds))[days] * groups.size + groups.codes)
-
-    def gain(self, column: AskedColumn) -> Floats:
-        """Nats that the rows of each code gain by the time of the day; no more than all rows together gain.
-
-        Each half of the weeks is judged by the other half.
-        """
-        places = self.places * column.size + column.codes
-        rows = np.bincount(places, minlength=2 * self.size * column.size).reshape(2, self.size, column.size)
-        gain = np.zeros(column.size)
-        for judged, learnt in ((rows[0], rows[1]), (rows[1], rows[0])):
-            shares = (learnt.sum(axis=0) + 1) / (learnt.sum() + column.size)
-            of_part = (learnt + LEAST_SHARED * shares) / (learnt.sum(axis=1, keepdims=True) + LEAST_SHARED)
-            gain += np.sum(judged * np.log(of_part / shares), axis=0)
-        return np.minimum(gain, np.sum(gain))
