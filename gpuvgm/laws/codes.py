@@ -135,6 +135,13 @@ def training_range(column: FittedColumn) -> tuple[float, float]:
     return float(np.nanmin(ends)), float(np.nanmax(ends))
 
 
+def largest_number(column: FittedColumn) -> float:
+    """The largest number of a column in the training rows, also of one with categories that are numbers."""
+    if isinstance(column, CategoricalColumn):
+        return float(np.nanmax(_category_numbers(column)))
+    return training_range(column)[1]
+
+
 def beyond_range(column: FittedColumn, numbers: Floats) -> Mask:
     """Which numbers lie beyond a column's training range, or are none of its categories; NaN and `MISSING` do not."""
     if isinstance(column, CategoricalColumn):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from gpuvgm.errors import InputError
+from gpuvgm.laws.clock import Clock
 from gpuvgm.laws.days import Days
 from gpuvgm.laws.function import Function
 from gpuvgm.laws.law import Law
@@ -28,6 +29,7 @@ LAWS: tuple[type[Law], ...] = (
     Places,
     Whole,
     Days,
+    Clock,
     Product,
     Quotient,
     Increase,

@@ -65,11 +65,11 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent), ``"a / b = c"`` (or
         ``"a / b * 100 = c"``), ``"1000 * a + b = c"``, ``"a = b"``, functions such as ``"log(a) = b"``,
         ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, other units, as in ``"1.8 * a + 32 = b"``, and
-        ``"days(end) - days(start) = nights"``, whose right side is computed, to its step; ``"a + b + c = 100"``, whose
-        last part is; ``"a -> steps(b)"``, by which b is rounded; ``"a <= b"``; and ``"a -> b"`` or ``"a, b -> c"``,
-        where each value of a, or each two values, have one of the last column, which is looked up for those that five
-        rows and more have. What is computed may be written first, too. ``"not a <= b"`` forbids a law. A text may hold
-        several, between semicolons.
+        ``"days(end) - days(start) = nights"``, whose right side is computed, to its step; so is the right clock time of
+        ``"clock(a) + minutes = clock(b)"``, and of ``"a + b + c = 100"`` the last part; ``"a -> steps(b)"``, by which b
+        is rounded; ``"a <= b"``; and ``"a -> b"`` or ``"a, b -> c"``, where each value of a, or each two values, have
+        one of the last column, which is looked up for those that five rows and more have. What is computed may be
+        written first, too. ``"not a <= b"`` forbids a law. A text may hold several, between semicolons.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional

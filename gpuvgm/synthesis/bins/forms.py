@@ -262,8 +262,7 @@ def forms_of(
         Floating-point type of the values, or of whole numbers any; None for others.
     """
     lattice, is_on = _lattice_of(numbers, step, None if base or not are_rare.any() else precision)
-    rows_on = int(np.count_nonzero(is_on & are_rare))
-    if not lattice or rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
+    if not lattice:
         return None
     origin = base // int(lattice) if base else 0
     steps_of_rows = np.rint(numbers / lattice)
@@ -273,8 +272,11 @@ def forms_of(
     if lattice >= 1 and precision is not None:
         name = _moments_in(distinct_values(steps * int(lattice))[0])
         moments = None if name is None else _forms_of_moments(name, steps, persons, int(lattice), origin)
-        if moments is not None:
+        if moments is not None:  # also where no number is rare: what lies between others is none of the rest
             return moments
+    rows_on = int(np.count_nonzero(are_rare[is_on]))
+    if rows_on < max(LEAST_KEYS, LEAST_SHARE * np.count_nonzero(are_rare)):
+        return None
     period = _best_period(steps, persons)
     if period is None and lattice == step:
         return None
