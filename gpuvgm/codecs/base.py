@@ -111,6 +111,11 @@ class Codec(ABC):
         return ""
 
     @property
+    def most_places(self) -> int:
+        """Decimal places of numbers of which the last digit says how many their text has, at most; 0 for others."""
+        return 0
+
+    @property
     def word_values(self) -> tuple[int, ...]:
         """Values that stand for words; only columns of text have them."""
         return ()

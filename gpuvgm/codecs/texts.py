@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import Column, to_numpy
+from gpuvgm.arrays import Column, decimals, to_numpy
 from gpuvgm.codecs.arrays import filled, missing_rows, words_of
 from gpuvgm.codecs.base import Bools, Number, NumberType, Refuted, WholeCodec
 from gpuvgm.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value, stored
@@ -93,6 +93,8 @@ MOST_WORDS, WORDS_SHARE = 20, 0.05
 #: Words such as "unknown" or "<0.01" may be in more rows, where each has so many different values beside it; but in
 #: fewer than half, so that the median is a value.
 VALUES_OF_WORD, LARGEST_WORDS_SHARE = 25, 0.4
+PLACED = 10  # values whose text has places of its own, for one in the last place: the last digit says how many
+LEAST_PLACED = 256  # different texts of such a form at least; fewer are categories
 APART = 1 << 10  # between what stands for words: float64 tells them apart
 #: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
 PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
@@ -251,29 +253,35 @@ class NumberText(TextForm):
     suffix: str = ""
     prefix: str = ""
     name: ClassVar[str] = "number"
+    further_digits: ClassVar[int] = 0  # of values, behind the last place
 
     @property
     def value_type(self) -> Any:
         """Arrow type of the values."""
-        return pa.decimal128(MOST_DIGITS, self.most) if self.most else pa.int64()
+        return self._number_type
 
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
         plain = pc.if_else(pc.match_substring_regex(text, self._pattern), text, pa.scalar(None, text.type))
         for mark, replacement in ((self.suffix, ""), (self.prefix, ""), (self.thousands, ""), (self.mark, ".")):
             plain = pc.replace_substring(plain, mark, replacement) if mark and mark != replacement else plain
-        return plain.cast(self.value_type)
+        return plain.cast(self._number_type)
+
+    @property
+    def _number_type(self) -> Any:
+        """Arrow type of the numbers."""
+        return pa.decimal128(MOST_DIGITS, self.most) if self.most else pa.int64()
 
     @property
     def _room(self) -> int:
         """Digits of the whole part; one less if larger values stand for words."""
-        return MOST_DIGITS - self.most - bool(self.words)
+        return MOST_DIGITS - self.most - self.further_digits - bool(self.words)
 
     @property
     def limits(self) -> tuple[int, int]:
         """Ends of what can be read again, without the mark."""
         room = self._room
-        end = int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most)) - 1
+        end = int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most + self.further_digits)) - 1
         return -end, end
 
     @property
@@ -298,13 +306,15 @@ class NumberText(TextForm):
         parts: list[Any] = [pc.if_else(pa.array(negative), f"-{self.prefix}", self.prefix), digits]
         if self.most:
             padded: Any = pc.utf8_lpad(pa.array(fraction.astype(str), pa.string()), self.most, "0")
-            always = pc.utf8_slice_codeunits(padded, 0, self.least)
-            places = pc.binary_join_element_wise(
-                always, pc.utf8_rtrim(pc.utf8_slice_codeunits(padded, self.least), "0"), ""
-            )
+            places = self._written_places(padded, values)
             parts += [pc.if_else(pc.equal(places, pa.scalar("")), "", self.mark), places]
         text: Any = pc.binary_join_element_wise(*parts, self.suffix, "")
         return pc.if_else(values.is_valid(), text, pa.scalar(None, text.type))
+
+    def _written_places(self, places: Text, values: Text) -> Text:
+        """Decimal places, of which all are given, without the zeros at the end that are not written."""
+        always: Any = pc.utf8_slice_codeunits(places, 0, self.least)
+        return pc.binary_join_element_wise(always, pc.utf8_rtrim(pc.utf8_slice_codeunits(places, self.least), "0"), "")
 
     def _parts(self, values: Text) -> tuple[Any, Any, Bools]:
         """Whole part and decimal places of values, both without a sign, and which are negative."""
@@ -313,6 +323,51 @@ class NumberText(TextForm):
         numbers = numbers if missing is None else np.where(missing, 0, numbers)
         whole_part, fraction = np.divmod(np.abs(numbers), 10**self.most)
         return whole_part, fraction, numbers < 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedNumberText(NumberText):
+    """Form of numbers in text that have decimal places of their own each: "140", "4.60" and "0.050" beside each other.
+
+    The last digit of a value says how many places its text has: of three at most, 4.60 is 4.6002. So values are in the
+    order of the numbers.
+    """
+
+    name: ClassVar[str] = "number with places"
+    further_digits: ClassVar[int] = 1
+
+    @property
+    def value_type(self) -> Any:
+        """Arrow type of the values."""
+        return pa.decimal128(MOST_DIGITS, self.most + 1)
+
+    def parsed(self, text: Text) -> Text:
+        """Values of different texts; null for what is written otherwise."""
+        numbers: Any = NumberText.parsed(self, text)
+        whole_parts = pc.replace_substring_regex(text, rf"{re.escape(self.mark)}\d*", "")
+        behind: Any = pc.fill_null(pc.subtract(pc.utf8_length(text), pc.utf8_length(whole_parts)), 0)
+        places = np.clip(behind.to_numpy() - len(self.mark), 0, self.most)
+        units = np.where(np.asarray(numbers.is_null()), 0, words_of(numbers)[:, 0])
+        return decimals(PLACED * units + places, self.value_type, missing_rows(numbers))
+
+    def _written_places(self, places: Text, values: Text) -> Text:
+        """Decimal places, of which all are given, as many as the last digit says."""
+        counts = self._units_and_places(values)[1].tolist()
+        return pa.array([text[:count] for text, count in zip(places.to_pylist(), counts, strict=True)], pa.string())
+
+    def _parts(self, values: Text) -> tuple[Any, Any, Bools]:
+        """Whole part and decimal places of values, rounded to their places."""
+        units, places = self._units_and_places(values)
+        step = PLACED ** (self.most - places)
+        units = (units + step // 2) // step * step
+        return *np.divmod(np.abs(units), PLACED**self.most), units < 0
+
+    def _units_and_places(self, values: Text) -> tuple[Any, Any]:
+        """Values in units of the last place that any text has, and how many places each has."""
+        missing = missing_rows(values)
+        numbers = words_of(values)[:, 0]
+        units, places = np.divmod(numbers if missing is None else np.where(missing, 0, numbers), PLACED)
+        return units, np.minimum(places, self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -835,7 +890,10 @@ def _with_places(texts: Text, form: NumberText) -> NumberText | None:
         return None  # no room for the whole part, and for words
     # All texts have as many places, or zeros at their ends are left out, down to none or to one.
     least = [high] if low == high else [0, 1] if low < 2 else []
-    candidates = (replace(form, least=zeros, most=high) for zeros in least)
+    candidates = [replace(form, least=zeros, most=high) for zeros in least]
+    if low < high < min(PLACED, MOST_DIGITS - 4) and len(texts) > LEAST_PLACED:
+        parts = {part.name: getattr(form, part.name) for part in fields(form)} | {"most": high}
+        candidates.append(PlacedNumberText(**parts))
     return next((candidate for candidate in candidates if not np.any(candidate.read(texts)[1])), None)
 
 
@@ -963,6 +1021,25 @@ class DecimalText(OfText, DecimalCodec):
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedText(OfText, DecimalCodec):
+    """Text that is numbers with decimal places of their own each; parameters as for `DecimalText`."""
+
+    text: PlacedNumberText = field(kw_only=True)
+    name: ClassVar[str] = "decimal with places"
+
+    @property
+    def most_places(self) -> int:
+        """Decimal places that a number has at most."""
+        return self.text.most
+
+    def show(self, value: Number) -> str:
+        """A value as it is written, or the word that it stands for."""
+        word = self.word_of(value)
+        written: Any = self.text.written(decimals(np.array([int(value)]), self.type, None))
+        return written[0].as_py() if word is None else word
+
+
+@dataclass(frozen=True, slots=True)
 class DatetimeText(OfText, DatetimeCodec):
     """Text that is dates or times; parameters as for `DatetimeCodec`, and how they are written."""
 
@@ -974,9 +1051,11 @@ class DatetimeText(OfText, DatetimeCodec):
         return self.text.last_digit
 
 
-def text_codec(form: TextForm) -> IntegerText | DecimalText | DatetimeText:
+def text_codec(form: TextForm) -> IntegerText | DecimalText | PlacedText | DatetimeText:
     """Codec of text of a form; its base is 0."""
     if isinstance(form, MomentText):
         return DatetimeText(form.value, 0, text=form)
+    if isinstance(form, PlacedNumberText):
+        return PlacedText(form.value_type, 0, text=form)
     assert isinstance(form, NumberText)
     return (DecimalText if form.most else IntegerText)(form.value_type, 0, text=form)

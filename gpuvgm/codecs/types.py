@@ -21,6 +21,7 @@ from gpuvgm.codecs.texts import (
     DecimalText,
     IntegerText,
     OfText,
+    PlacedText,
     TextForm,
     form_of,
     text_codec,
@@ -34,7 +35,7 @@ ValueCodec = FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec
 CODECS: dict[str, type[ValueCodec]] = {
     kind.name: kind for kind in (FloatCodec, IntegerCodec, DatetimeCodec, DecimalCodec)
 }
-TEXTS: dict[str, type[ValueCodec]] = {kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText)}
+TEXTS: dict[str, type[ValueCodec]] = {kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText, PlacedText)}
 
 
 def codec_for(

@@ -100,9 +100,10 @@ class Clock(PlainEquation):
         minutes = _minutes(clock) + (between if self.function == LATER else -between)
         hours, minutes = divmod(minutes % DAY, HOUR)
         times = 100 * hours + minutes
-        xp, midnight = namespace_of(times), MIDNIGHT if self._ends_days(columns) else 0
-        times = xp.where(times == 0, midnight, times)
-        return times / float(target.factor) - target.base + 0.0
+        midnight = MIDNIGHT if self._ends_days(columns) else 0
+        times = namespace_of(times).where(times == 0, midnight, times)
+        numbers: Floats = times / float(target.factor) - target.base + 0.0
+        return numbers
 
     def _ends_days(self, columns: Columns) -> bool:
         """Whether the target's midnight is 2400, not 0."""

@@ -82,6 +82,8 @@ class Law(ABC):
     keys, values : tuple of float
         Of a law with a table: codes of the operand, ascending, and the target's code for each; see `codes_of`. Of
         several operands the codes of each combination follow each other, and the combinations ascend.
+    limits : tuple of float
+        Of a law with steps: for each key the words of the target's text that are limits below and above; see `limits`.
     function : str
         Of a law of one operand: the name of its function.
     factor, shift : float
@@ -98,6 +100,7 @@ class Law(ABC):
     power: Annotated[int, whole(-MOST_POWER, MOST_POWER)] = 0
     keys: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
+    limits: tuple[float, ...] = ()
     function: str = ""
     factor: Annotated[float, finite] = 1.0
     shift: Annotated[float, finite] = 0.0
@@ -115,6 +118,7 @@ class Law(ABC):
     has_line: ClassVar[bool] = False  # so that it has a factor of its own
     functions: ClassVar[Collection[str]] = ("",)  # which it may have
     has_keys: ClassVar[bool] = False
+    has_limits: ClassVar[bool] = False
     has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
 
     @classmethod
@@ -295,6 +299,8 @@ class Law(ABC):
             raise ValueError(f'the law "{self}" has a factor or a shift, which such laws have not')
         if bool(self.keys) != self.has_keys or self._codes_of_keys != sorted({*self._codes_of_keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
+        if self.limits and not self.has_limits:
+            raise ValueError(f'the law "{self}" has limits, which such laws have not')
         self.check_kinds(columns)
 
     def check_kinds(self, columns: Columns) -> None:

@@ -1,4 +1,8 @@
-"""Steps: numbers that are multiples of a step of their own beside each category, such as whole yen among cents."""
+"""Steps: numbers that are multiples of a step of their own beside each category, such as whole yen among cents.
+
+Numbers in text with decimal places of their own, such as 140, 4.60 and 0.050 of a laboratory, have the places of their
+category, and limits such as "<0.5" are those of their category; see `limits`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,10 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.errors import InputError
-from gpuvgm.io import replaced_rows
+from gpuvgm.io import replaced_rows, taken
 from gpuvgm.laws.codes import Columns, Mask, Rows, beyond_range, codes_of, numbers_in, read_columns, values_of_codes
 from gpuvgm.laws.law import Law, Outcome
+from gpuvgm.laws.limits import ANY, NONE, SIGNS, limits_in, signs_of, words_in
 from gpuvgm.laws.numeric import EVIDENCE
 from gpuvgm.laws.sample import FEW_ROWS, PROBED, LawSample
 from gpuvgm.laws.texts import splits
@@ -26,6 +31,7 @@ LEAST_VALUES = 256  # different numbers of a target: fewer are drawn as such, an
 LEAST_DIFFERENT = 10  # numbers beside a category that show a step
 LONGEST = 10_000  # of the column's own steps, that make one of a category
 EXACT = 2.0**53  # up to which floats have all whole numbers
+PLACED = 10  # values for one in the last place, where the last digit says how many places there are
 OFF = 0.25  # of the column's own step, by which a number may be off a multiple
 
 
@@ -35,7 +41,7 @@ class Steps(Law):
     sign = "steps"
     examples = ("a -> steps(b)",)
     turn = 5  # what is computed has its steps, and orders move numbers from column to column
-    has_keys = True
+    has_keys = has_limits = True
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Steps]]:
@@ -83,9 +89,12 @@ class Steps(Law):
             return self
         codes = np.where(np.isnan(multiples), -1, sample.codes[name][places]).astype(np.int64)
         several = sample.owners.at(places).several(codes, len(operand.categories))
-        steps = {code: _step_of(multiples, codes, code) for code in np.flatnonzero(several).tolist()}
+        step_of = _step_of_places if _most_places(sample.columns[self.target]) else _step_of
+        column = sample.columns[self.target]
+        steps = {code: step_of(column, multiples, codes, code) for code in np.flatnonzero(several).tolist()}
         longer = {float(code): float(step) for code, step in steps.items() if step > 1}
-        return replace(self, keys=tuple(longer), values=tuple(longer.values()))
+        law = replace(self, keys=tuple(longer), values=tuple(longer.values()))
+        return replace(law, limits=limits_in(sample, name, self.target, [*map(int, longer)]) if longer else ())
 
     def numbers(self, columns: Columns, rows: Rows) -> Floats:
         """None: the category says what numbers there are, and not which."""
@@ -95,10 +104,14 @@ class Steps(Law):
 
     def score(self, columns: Columns, rows: Rows) -> Outcome:
         """Rows of other categories and without a number keep the law; nothing makes a number certain."""
-        multiples, rounded = self._rounded(columns, rows, rows(self.target))
+        values = rows(self.target)
+        multiples, rounded = self._rounded(columns, rows, values)
         xp = namespace_of(multiples)
-        none = xp.zeros(len(multiples), np.bool_)
-        return Outcome(xp.abs(multiples - rounded) > OFF, none, none)
+        none, broken = xp.zeros(len(multiples), np.bool_), xp.abs(multiples - rounded) > OFF
+        if self.limits:
+            words, limits = self._words_and_limits(columns, rows, values)
+            broken |= words != limits
+        return Outcome(broken, none, none)
 
     def compute(self, columns: Columns, rows: Rows, sampled: Rows) -> tuple[dict[str, Any], Mask]:
         """Sampled numbers, rounded to the steps of their categories, and which of them lie beyond the range then."""
@@ -109,7 +122,22 @@ class Steps(Law):
         is_changed = np.zeros(len(multiples), np.bool_)
         is_changed[changed] = True
         values = replaced_rows(values, changed, values_of_codes(column, numbers[changed]))
-        return {self.target: values}, is_changed & beyond_range(column, numbers)
+        beyond = is_changed & beyond_range(column, numbers)
+        if self.limits:
+            words, limits = self._words_and_limits(columns, rows, values)
+            values = _with_limits(column, values, np.where(words != limits, limits, NONE))
+            beyond |= (words >= 0) & (limits == NONE)
+        return {self.target: values}, beyond
+
+    def _words_and_limits(self, columns: Columns, rows: Rows, values: Any) -> tuple[Ints, Ints]:
+        """Place of each row's word, -1 where it has none, and that of the limit of its category in its stead."""
+        column = columns[self.target]
+        words = words_in(column, numbers_in(column, values))
+        signs, limits = signs_of(column, words), words
+        for sign in range(len(SIGNS)):
+            of_category = replace(self, values=self.limits[sign :: len(SIGNS)], limits=()).known(columns, rows)
+            limits = np.where((signs == sign) & (of_category >= NONE), of_category, limits)
+        return words, limits.astype(np.int64)
 
     def _rounded(self, columns: Columns, rows: Rows, values: Any) -> tuple[Floats, Floats]:
         """Numbers of the target in its own steps, and what they are rounded to; NaN for missing ones."""
@@ -117,11 +145,22 @@ class Steps(Law):
         xp = namespace_of(multiples)
         steps = xp.asarray(self.known(columns, rows))
         steps = xp.where(xp.isnan(steps), 1.0, steps)
-        return multiples, xp.rint(multiples / steps) * steps
+        shift = _shift(columns[self.target], steps)
+        return multiples, xp.rint((multiples - shift) / steps) * steps + shift
 
     def leaves_rows(self, columns: Columns) -> bool:
         """All rows keep their sampled values, but for rounding."""
         return True
+
+    def check(self, columns: Columns) -> None:
+        """Raise ValueError where a law from a file has limits that are no words of the target."""
+        super().check(columns)
+        target = columns[self.target]
+        assert isinstance(target, NumericColumn)
+        words = len(target.codec.plain.word_values)
+        has_words = all(ANY <= limit < words and limit.is_integer() for limit in self.limits)
+        if self.limits and not (has_words and len(self.limits) == len(SIGNS) * len(self.keys)):
+            raise ValueError(f'the limits of "{self}" are no words of "{self.target}"')
 
     def kinds_problem(self, columns: Columns) -> str:
         """What is wrong where the operand has no categories, or the target no steps."""
@@ -133,6 +172,17 @@ class Steps(Law):
         if not isinstance(target, NumericColumn) or unit is None or unit.sort != NUMBER or not _spacing(target):
             return f'column "{self.target}" has no numbers with a step'
         return ""
+
+
+def _with_limits(column: FittedColumn, values: Any, limits: Ints) -> Any:
+    """Values of text with limits, given by the places of their words, in rows that are to have one."""
+    assert isinstance(column, NumericColumn)
+    plain = column.codec.plain
+    for word in np.unique(limits[limits != NONE]).tolist():
+        places = np.flatnonzero(limits == word)
+        row = plain.row_with(plain.word_values[word])
+        values = replaced_rows(values, places, taken(row, np.zeros(len(places), np.int64)))
+    return values
 
 
 def _spacing(column: FittedColumn) -> float:
@@ -148,9 +198,28 @@ def _base(column: FittedColumn) -> float:
 
 
 def _multiples(column: FittedColumn, numbers: Floats) -> Floats:
-    """How many of the column's own steps numbers are."""
+    """How many of the column's own steps numbers are; NaN for words."""
+    assert isinstance(column, NumericColumn)
+    if column.codec.plain.word_values:
+        numbers = np.where(numbers > column.codec.plain.ends[1], np.nan, numbers)
     multiples: Floats = np.rint((numbers + _base(column)) / _spacing(column))
     return multiples
+
+
+def _most_places(column: FittedColumn) -> int:
+    """Decimal places of numbers in text whose last digit says how many they have, at most; 0 for others."""
+    assert isinstance(column, NumericColumn)
+    return column.codec.plain.most_places
+
+
+def _shift(column: FittedColumn, steps: Floats) -> Floats | float:
+    """What multiples of a category's step begin from: the digit that says how many places its numbers have."""
+    most, spacing = _most_places(column), _spacing(column)
+    if not most:
+        return 0.0
+    xp = namespace_of(steps)
+    shift: Floats = xp.where(steps > 1, most + 1 - xp.rint(xp.log10(steps * spacing)), 0.0) / spacing
+    return shift
 
 
 def _multiples_in(sample: LawSample, target: str) -> Floats:
@@ -161,7 +230,21 @@ def _multiples_in(sample: LawSample, target: str) -> Floats:
     return _multiples(column, numbers_in(column, sample.few_rows(target)))
 
 
-def _step_of(multiples: Floats, codes: Ints, code: int) -> int:
+def _step_of_places(column: FittedColumn, multiples: Floats, codes: Ints, code: int) -> float:
+    """The step of numbers that all have as many decimal places, where hardly all would by chance; else 1."""
+    is_of_category, most = codes == code, _most_places(column)
+    places, others = (
+        np.unique(multiples[rows] * _spacing(column)) % PLACED
+        for rows in (is_of_category, (codes >= 0) & ~is_of_category)
+    )
+    if len(places) < LEAST_DIFFERENT or np.any(places != places[0]) or places[0] > most:
+        return 1.0
+    agree = (np.count_nonzero(others == places[0]) + 1) / (len(others) + 2)
+    is_evident = -len(places) * np.log(agree) >= EVIDENCE
+    return float(PLACED ** (most + 1 - places[0])) / _spacing(column) if is_evident else 1.0
+
+
+def _step_of(column: FittedColumn, multiples: Floats, codes: Ints, code: int) -> float:
     """The longest step that all numbers of a category are multiples of, where hardly all would be by chance; else 1.
 
     Numbers that come again, as those of a timetable do, count once.
