@@ -54,7 +54,7 @@ class Days(Equation):
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The days between in numbers of the target, from numbers of the operands."""
         *units, target = self._units(columns)
-        end, start = (_days(unit, side) for unit, side in zip(units, sides, strict=True))
+        end, start = (days_of(unit, side) for unit, side in zip(units, sides, strict=True))
         return (end - start) / float(target.factor) - target.base
 
     def fits(self, sorts: Sequence[str]) -> bool:
@@ -62,7 +62,7 @@ class Days(Equation):
         return [*sorts] == [WITHOUT_ZONE, WITHOUT_ZONE, NUMBER] and not self.span
 
 
-def _days(unit: Unit, numbers: Floats) -> Floats:
+def days_of(unit: Unit, numbers: Floats) -> Floats:
     """Days since 1970 of numbers of datetimes."""
     # Not by nanoseconds, in which floats are too coarse to tell the last moment of a day from midnight.
     per_day = SPANS["days"] / unit.factor

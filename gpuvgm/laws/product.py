@@ -120,7 +120,7 @@ class Quotient(_Multiple):
         """The quotient in numbers of the target, from numbers of the operands; NaN where the second one is zero."""
         *units, target = self._units(columns)
         dividend, divisor = (unit.amounts(side) for unit, side in zip(units, sides, strict=True))
-        quotient = dividend * 10.0**self.power * _reciprocals(divisor)
+        quotient = dividend * 10.0**self.power * reciprocals(divisor)
         return quotient / float(target.factor) - target.base
 
     def is_finer(self, sample: LawSample) -> bool:
@@ -188,7 +188,7 @@ class Decrease(_WithRate):
     direction, least = -1, 0.0
 
 
-def _reciprocals(numbers: Floats) -> Floats:
+def reciprocals(numbers: Floats) -> Floats:
     """1 over numbers; NaN for zero."""
     xp = namespace_of(numbers)
     with np.errstate(divide="ignore", over="ignore"):
@@ -203,7 +203,7 @@ def _quotients(sample: LawSample) -> Iterator[Quotient]:
     for power in (0, -PERCENT):
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
             dividends = numbers * 10.0**power
-        for left, right, target in targets.products_of(dividends, _reciprocals(numbers)):
+        for left, right, target in targets.products_of(dividends, reciprocals(numbers)):
             yield from _of_different(Quotient((names[left], names[right]), target, power=power))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gpuvgm.errors import InputError
 from gpuvgm.laws.clock import Clock
 from gpuvgm.laws.days import Days
+from gpuvgm.laws.expression import Expression
 from gpuvgm.laws.function import Function
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.line import Line
@@ -37,6 +38,7 @@ LAWS: tuple[type[Law], ...] = (
     Line,
     Function,
     Equality,
+    Expression,
     PairLookup,
     Order,
     Lookup,

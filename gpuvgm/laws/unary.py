@@ -130,11 +130,11 @@ class Probe:
         """Yield rows for each column that has so many different numbers."""
         for target in sample.numeric(sample.number_columns):
             amounts = sample.amounts[target]
-            rows, step = _different(amounts), step_of(sample.columns[target])
+            rows, step = different_rows(amounts), step_of(sample.columns[target])
             if len(rows) >= least:
                 names = [name for name in sample.number_columns if name != target]
                 operands = np.array([sample.amounts[name][rows] for name in names]).reshape(len(names), len(rows))
-                yield cls(target, amounts[rows], _tolerances(amounts[rows], step), step, names, operands)
+                yield cls(target, amounts[rows], tolerances_of(amounts[rows], step), step, names, operands)
 
     def equal(self, results: Floats, least: int, room: float = 1.0) -> list[str]:
         """Operands whose results, of shape (columns, rows), equal the target in all rows, and in so many at least."""
@@ -144,7 +144,7 @@ class Probe:
         return [self.names[place] for place in np.flatnonzero(enough & ~np.any(are_far, axis=1)).tolist()]
 
 
-def _tolerances(amounts: Floats, step: float) -> Floats:
+def tolerances_of(amounts: Floats, step: float) -> Floats:
     """How far amounts may be from what is computed: half a step, or the noise of numbers without a step."""
     noise = np.full(len(amounts), HALF * step) if step else _noise(amounts) * np.maximum(np.abs(amounts), 1)
     return np.maximum(noise, half_digits(amounts))
@@ -173,7 +173,7 @@ def have_32_bits(numbers: Floats) -> Mask:
     return are_short
 
 
-def _different(amounts: Floats) -> Ints:
+def different_rows(amounts: Floats) -> Ints:
     """A few rows with different amounts, from the least to the largest."""
     rows: Ints = np.flatnonzero(np.isfinite(amounts))[:COMPARED]
     _, first = np.unique(amounts[rows], return_index=True)

@@ -1,0 +1,153 @@
+"""Formulas of trades: rounded products and quotients with a constant, and what is clipped at a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ks_2samp
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.laws.sorts import law_of_text
+
+ROWS = 3_000
+Rows = pd.DataFrame
+
+
+def winery(random: np.random.Generator) -> Rows:
+    """Bottles of what is left of the must."""
+    must, size = random.integers(300, 9_000, ROWS), random.choice([0.375, 0.75, 1.5], ROWS)
+    return Rows({"must": must, "size": size, "bottles": np.floor(0.92 * must / size + 1e-9).astype(int)})
+
+
+def tiler(random: np.random.Generator) -> Rows:
+    """Boxes of tiles for floors, with a tenth for cuts, and hours by the square metre."""
+    length, width = random.integers(20, 160, (2, ROWS)) / 10
+    boxes = np.ceil(np.round(1.1 * length * width, 6)).astype(int)
+    return Rows({"length": length, "width": width, "boxes": boxes, "wage": np.round(17.5 * length * width, 2)})
+
+
+def library(random: np.random.Generator) -> Rows:
+    """Days by which books are late, some of which are not yet back."""
+    due = np.datetime64("2024-01-01T18:00:00") + random.integers(0, 400, ROWS).astype("m8[D]")
+    back = due + random.integers(-20 * 86_400, 14 * 86_400, ROWS).astype("m8[s]")
+    late = np.maximum(0, (back.astype("M8[D]") - due.astype("M8[D]")).astype(int)).astype(float)
+    is_out = random.random(ROWS) < 0.1
+    returned = pd.Series(back).where(~is_out)
+    return Rows({"due": due, "returned": returned, "late": pd.Series(late).where(~is_out)})
+
+
+def insurance(random: np.random.Generator) -> Rows:
+    """What is paid of a damage beyond the deductible."""
+    damage, deductible = random.lognormal(6, 1, ROWS).round(2), random.choice([150, 300, 500], ROWS)
+    return Rows({"damage": damage, "deductible": deductible, "paid": np.maximum(0, damage - deductible).round(2)})
+
+
+def fines(random: np.random.Generator) -> Rows:
+    """A fee by the day, up to ten."""
+    rate, days = random.choice([0.25, 0.4, 1.0], ROWS), random.integers(0, 60, ROWS)
+    return Rows({"rate": rate, "days": days, "fee": np.minimum(10, rate * days).round(2)})
+
+
+def parking(random: np.random.Generator) -> Rows:
+    """Hours at a price of their zone, up to a price for the day."""
+    price, hours = random.choice([1.5, 2.0, 3.5], ROWS), (random.gamma(2, 3, ROWS) * 4).round() / 4
+    zone = np.where(price > 3, "centre", "edge")
+    return Rows({"zone": zone, "price": price, "hours": hours, "charge": np.minimum(24, price * hours).round(2)})
+
+
+Holds = Callable[[Rows], Any]
+TRADES: list[tuple[Callable[[np.random.Generator], Rows], dict[str, Holds]]] = [
+    (winery, {"floor(0.92 * must / size) = bottles": lambda t: np.floor(0.92 * t.must / t["size"] + 1e-9) - t.bottles}),
+    (
+        tiler,
+        {
+            "ceil(1.1 * length * width) = boxes": lambda t: np.ceil(np.round(1.1 * t.length * t.width, 6)) - t.boxes,
+            "17.5 * length * width = wage": lambda t: 17.5 * t.length * t.width - t.wage,
+        },
+    ),
+    (
+        library,
+        {
+            "max(0, days(returned) - days(due)) = late": lambda t: (
+                (t.returned.dt.normalize() - t.due.dt.normalize()).dt.days.clip(lower=0).sub(t.late)
+            )
+        },
+    ),
+    (insurance, {"max(0, damage - deductible) = paid": lambda t: (t.damage - t.deductible).clip(lower=0) - t.paid}),
+    (fines, {"min(10, rate * days) = fee": lambda t: (t.rate * t.days).clip(upper=10) - t.fee}),
+    (parking, {"min(24, price * hours) = charge": lambda t: (t.price * t.hours).clip(upper=24) - t.charge}),
+]
+IDS = [trade.__name__ for trade, _ in TRADES]
+
+
+@pytest.mark.parametrize(("trade", "laws"), TRADES, ids=IDS)
+def test_formulas_hold_in_samples(trade: Any, laws: dict[str, Holds], reloaded: Any) -> None:
+    table = trade(np.random.default_rng(1))
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert {*fitted.fit_report_.laws} >= {*laws}
+    rows = fitted.sample(2 * ROWS)
+    for off in laws.values():
+        assert off(table).abs().max() < 0.00501 and off(rows).abs().max() < 0.00501 and off(rows).notna().mean() > 0.8
+    for name in table.select_dtypes("number"):
+        assert ks_2samp(rows[name].dropna(), table[name].dropna()).statistic < 0.06, name
+    written = gpuvgm.TableSynthesizer(laws=[*laws]).fit(table)
+    assert {*written.fit_report_.laws} == {*laws}
+    target = next(iter(laws)).rpartition(" = ")[2]
+    moved = table[target].sample(frac=1, random_state=1).to_numpy()
+    assert np.isneginf(fitted.score_samples(table.assign(**{target: moved}))).mean() > 0.5
+
+
+@pytest.mark.parametrize(("trade", "laws"), TRADES, ids=IDS)
+def test_formulas_that_rows_break_are_not_found(trade: Any, laws: dict[str, Holds]) -> None:
+    table = trade(np.random.default_rng(2))
+    for law in laws:
+        target = law.rpartition(" = ")[2]
+        moved = table[target].sample(frac=1, random_state=1).to_numpy()
+        for broken in (np.random.default_rng(3).random(ROWS) < 0.03, np.ones(ROWS, bool)):
+            wrong = table.assign(**{target: np.where(broken, moved, table[target])})
+            found = gpuvgm.TableSynthesizer().fit(wrong).fit_report_.laws
+            assert not any(text.endswith(f"= {target}") for text in found)
+
+
+def test_chance_makes_no_formula() -> None:
+    for rows in (30, 120, 1_000):
+        for seed in range(3):
+            random = np.random.default_rng(seed)
+            sizes = (2, 3, 4, 6, 9, 15, 40)
+            table = {f"x{most}": np.minimum(random.integers(0, most, rows), most - 2) for most in sizes}
+            assert gpuvgm.TableSynthesizer().fit(table).fit_report_.laws == ()
+
+
+def test_the_comparison_names_a_formula_that_is_broken() -> None:
+    table = insurance(np.random.default_rng(4))
+    spoilt = table.assign(deductible=table["deductible"].sample(frac=1, random_state=1).to_numpy())
+    law = gpuvgm.TableTransformer().fit(table).evaluate(table, compare=spoilt).broken_law
+    assert law is not None and law.law == "max(0, damage - deductible) = paid" and law.original == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "law"),
+    [
+        ("c = floor(0.92 * a / b)", "floor(0.92 * a / b) = c"),
+        ("max(days(a) - days(b), 0) = c", "max(0, days(a) - days(b)) = c"),
+        ("min(10, 0.5 * a) = c", "min(10, 0.5 * a) = c"),
+        ("max(-1.5, a + b) = c", "max(-1.5, a + b) = c"),
+        ("ceil(a * b) = c", "ceil(a * b) = c"),
+        ("0.25 * a * b = c", "0.25 * a * b = c"),
+        ("0.01 * a / b = c", "0.01 * a / b = c"),
+    ],
+)
+def test_formulas_are_read_in_any_notation(written: str, law: str) -> None:
+    assert str(law_of_text(written, ["a", "b", "c"])) == law
+    assert str(law_of_text(law, ["a", "b", "c"])) == law
+
+
+@pytest.mark.parametrize("written", ["max(0, days(damage) - days(paid)) = deductible", "floor(damage - x) = paid"])
+def test_formulas_of_other_columns_are_refused(written: str) -> None:
+    with pytest.raises(InputError, match=r"^laws: "):
+        gpuvgm.TableSynthesizer(laws=[written]).fit(insurance(np.random.default_rng(5)))
