@@ -31,9 +31,8 @@ def reference() -> str:
 
 
 def _help(*arguments: str) -> str:
-    result = CliRunner().invoke(
-        app, [*arguments, "--help"], prog_name="gpuvgm", env={"COLUMNS": "100", "TERMINAL_WIDTH": "100"}
-    )
+    # Not TERMINAL_WIDTH as well: Typer reads it once, at its import, for all help that the process prints later.
+    result = CliRunner().invoke(app, [*arguments, "--help"], prog_name="gpuvgm", env={"COLUMNS": "100"})
     if result.exit_code:
         raise RuntimeError(f"{arguments}: {result.output}")
     text = "\n".join(line.rstrip() for line in result.stdout.partition("\n Every option can")[0].splitlines())
