@@ -212,7 +212,7 @@ class Clipped:
     def operands(self, sign: str, amounts: Floats) -> Iterator[tuple[int, int]]:
         """Yield places of two of several columns, of shape (columns, rows), that may make the column."""
         left, right = _pairs(len(amounts), sign)
-        for rows in (slice(0, FIRST), slice(0, len(self.numbers))):
+        for rows in (slice(0, min(FIRST, len(self.numbers))), slice(0, len(self.numbers))):
             with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
                 off = np.abs(INNER[sign](amounts[left, rows], amounts[right, rows]) - self.numbers[rows])
             agree = ~np.any(off > self.tolerance[rows], axis=1)

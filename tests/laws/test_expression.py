@@ -123,6 +123,13 @@ def test_chance_makes_no_formula() -> None:
             assert gpuvgm.TableSynthesizer().fit(table).fit_report_.laws == ()
 
 
+def test_a_column_of_four_numbers_may_be_clipped() -> None:
+    """Three of them, and the rows at its end, are fewer rows than columns are tried on at first."""
+    rng = np.random.default_rng(0)
+    table = {"days": rng.integers(0, 4, 400), "weeks": rng.integers(0, 9, 400), "rooms": rng.integers(0, 6, 400)}
+    assert not gpuvgm.TableSynthesizer().fit(table).laws_
+
+
 def test_the_comparison_names_a_formula_that_is_broken() -> None:
     table = insurance(np.random.default_rng(4))
     spoilt = table.assign(deductible=table["deductible"].sample(frac=1, random_state=1).to_numpy())
