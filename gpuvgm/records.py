@@ -98,9 +98,9 @@ def _tags_of(cls: type) -> dict[str, Any]:
 
 @cache
 def _types_of(cls: Any) -> dict[str, Any]:
-    """Types of the parts of a record, with what stands beside them."""
+    """Types of the parts of a record, with what stands beside them. What is not compared is in no document."""
     types = get_type_hints(cls, include_extras=True)
-    return {part.name: types[part.name] for part in fields(cls)}
+    return {part.name: types[part.name] for part in fields(cls) if part.compare}
 
 
 @cache

@@ -12,7 +12,7 @@ A sort of law is a subclass of `Law` in a file of this folder, and a line of `LA
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -113,6 +113,7 @@ class Law(ABC):
     turn: ClassVar[int] = 2  # of the sort in the search: the lowest is looked for first
     arity: ClassVar[range] = range(1, 2)  # how many operands there may be
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
+    changes: ClassVar[bool] = True  # whether rows are changed to keep it; those that break another are drawn again
     has_factor: ClassVar[bool] = False
     has_shift: ClassVar[bool] = False
     has_line: ClassVar[bool] = False  # so that it has a factor of its own
@@ -283,6 +284,10 @@ class Law(ABC):
     def merge(self, law: Law) -> Law:
         """The law with the counts of two sets of rows: its own, and those of the same law counted elsewhere."""
         return replace(self, breaches=self.breaches + law.breaches, apart=self.apart + law.apart)
+
+    def with_program(self, programs: Mapping[str, Any], as_fitted: Callable[[Any], Any]) -> Law:
+        """The law with the code that a file does not hold: an object of its name, if there is one."""
+        return self
 
     def check(self, columns: Columns) -> None:
         """Raise ValueError where a law from a file is not one of these columns."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
-from gpuvgm.errors import counted, listed
+from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.laws.codes import Columns, Rows
 from gpuvgm.laws.law import Law, is_free
+from gpuvgm.laws.programmed import name_of_program
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.search import LawSearch
 from gpuvgm.laws.sorts import law_of_document
@@ -25,7 +26,7 @@ class Laws(tuple[Law, ...]):
     def find(
         cls,
         sample: LawSample,
-        wanted: str | Sequence[str] = "auto",
+        wanted: str | Sequence[Any] = "auto",
         refuted: Set[str] = frozenset(),
         allows: Callable[[str, str], bool] = lambda name, other: True,
         conditioned: Sequence[str] = (),
@@ -36,7 +37,7 @@ class Laws(tuple[Law, ...]):
         ----------
         sample : LawSample
             The rows.
-        wanted : str or sequence of str
+        wanted : str or sequence
             As `laws` of `TableSynthesizer`.
         refuted : set of str
             Laws that some row breaks, whatever the sample says.
@@ -68,6 +69,48 @@ class Laws(tuple[Law, ...]):
             raise ValueError("two laws compute the same column")
         return laws
 
+    @staticmethod
+    def named(wanted: Any) -> str | tuple[str, ...]:
+        """Texts of laws that a user asks for, with the names of those that are objects.
+
+        Raises
+        ------
+        InputError
+            For what is no law, and for two objects of one name.
+        """
+        if isinstance(wanted, str):
+            return wanted
+        if not isinstance(wanted, (list, tuple)):
+            what = '"auto", "off", or a list of texts of laws and of objects with holds(rows)'
+            raise InputError(f"laws must be {what}, got {wanted!r}")
+        names = [name_of_program(law) for law in wanted if not isinstance(law, str)]
+        if len({*names}) < len(names):
+            raise InputError(f"laws: two of {listed(names)} have one name; set name of one of these objects")
+        return tuple(law if isinstance(law, str) else name_of_program(law) for law in wanted)
+
+    def with_programs(self, wanted: Sequence[Any], as_fitted: Callable[[Any], Any]) -> Self:
+        """Laws with the code of those that are objects, which no file holds.
+
+        Parameters
+        ----------
+        wanted : sequence
+            These objects; texts among them are laws that need none.
+        as_fitted : callable
+            As of `LawSample`.
+
+        Raises
+        ------
+        InputError
+            For objects that are none of these laws.
+        """
+        self.named(wanted)
+        programs = {name_of_program(law): law for law in wanted if not isinstance(law, str)}
+        names = [str(law) for law in self.judging]
+        if unknown := [name for name in programs if name not in names]:
+            of_model = f"it has {listed(names)}" if names else "none of its laws is an object"
+            raise InputError(f"laws: the model has no law {listed(unknown)}; {of_model}")
+        return type(self)(law.with_program(programs, as_fitted) for law in self)
+
     @property
     def kept(self) -> Self:
         """Those that no row breaks."""
@@ -86,7 +129,12 @@ class Laws(tuple[Law, ...]):
     @cached_property
     def arranging(self) -> Self:
         """Those that compute none of their columns, but change them together, as orders do."""
-        return type(self)(law for law in self if not law.decides)
+        return type(self)(law for law in self if not law.decides and law.changes)
+
+    @cached_property
+    def judging(self) -> Self:
+        """Those that change no row: rows that break them are drawn again."""
+        return type(self)(law for law in self if not law.changes)
 
     def in_order(self) -> Self:
         """Laws that compute, each after those that compute its operands.
@@ -110,7 +158,7 @@ class Laws(tuple[Law, ...]):
     def made_of(self) -> dict[str, set[str]]:
         """Columns that values of others are made of: what computes them, and what they change together with."""
         columns: dict[str, set[str]] = {}
-        for law in self:
+        for law in (*self.deciding, *self.arranging):
             columns.setdefault(law.target, set()).update(law.operands)
             for operand in () if law.decides else law.operands:
                 columns.setdefault(operand, set()).add(law.target)

@@ -46,6 +46,8 @@ class LawSample:
         Whose they are by all keys.
     ordering : callable, optional
         Gives the order in which columns would be drawn without laws, by codes of a few rows; as they stand by default.
+    as_fitted : callable, optional
+        Makes a pyarrow Table of rows a table of the kind that was fitted, which laws that are programs get.
     """
 
     columns: Columns
@@ -53,6 +55,7 @@ class LawSample:
     persons: Owners = EACH
     owners: Owners = EACH
     ordering: Ordering = tuple
+    as_fitted: Callable[[Any], Any] | None = None
 
     @cached_property
     def codes(self) -> dict[str, Floats]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from gpuvgm.errors import InputError
 from gpuvgm.laws.law import Law, is_free
+from gpuvgm.laws.programmed import ProgrammedLaw
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.sorts import LAWS, law_of_text
 from gpuvgm.laws.texts import texts_of
@@ -20,7 +22,7 @@ class LawSearch:
     allows: Callable[[str, str], bool]
     conditioned: Sequence[str]
 
-    def laws(self, wanted: str | Sequence[str], refuted: Set[str]) -> tuple[Law, ...]:
+    def laws(self, wanted: str | Sequence[Any], refuted: Set[str]) -> tuple[Law, ...]:
         """Laws of the rows. Parameters and errors as for `Laws.find`."""
         texts = texts_of(wanted)
         without = [self._declared(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
@@ -41,7 +43,13 @@ class LawSearch:
         laws: Sequence[Law] = chosen
         for sort in LAWS:
             laws = sort.without_implied(laws)
-        return tuple(laws)
+        return *laws, *self._programmed(wanted, refuted)
+
+    def _programmed(self, wanted: str | Sequence[Any], refuted: Set[str]) -> Iterator[Law]:
+        """Yield the laws that are a user's objects, but for those that some row breaks."""
+        programs = () if isinstance(wanted, str) else (law for law in wanted if not isinstance(law, str))
+        laws = (ProgrammedLaw.of(program, self.sample) for program in programs)
+        return (law for law in laws if str(law) not in refuted)
 
     def _declared(self, text: str) -> Law:
         """The law that a user wrote, which is of columns that have such laws."""

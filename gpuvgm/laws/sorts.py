@@ -17,6 +17,7 @@ from gpuvgm.laws.order import Order
 from gpuvgm.laws.pairs import PairLookup
 from gpuvgm.laws.places import Places
 from gpuvgm.laws.product import Decrease, Increase, Product, Quotient
+from gpuvgm.laws.programmed import ProgrammedLaw
 from gpuvgm.laws.steps import Steps
 from gpuvgm.laws.sums import Difference, Equality, Sum
 from gpuvgm.laws.whole import Whole
@@ -39,6 +40,7 @@ LAWS: tuple[type[Law], ...] = (
     Function,
     Equality,
     Expression,
+    ProgrammedLaw,
     PairLookup,
     Order,
     Lookup,

@@ -11,9 +11,10 @@ import numpy as np
 from gpuvgm.laws.units import Span
 
 
-def texts_of(wanted: str | Sequence[str]) -> list[str]:
-    """Texts of laws; in a single text, semicolons stand between them."""
-    return [text.strip() for text in (wanted.split(";") if isinstance(wanted, str) else wanted)]
+def texts_of(wanted: str | Sequence[Any]) -> list[str]:
+    """Texts of laws, without those that are objects; in a single text, semicolons stand between them."""
+    parts = wanted.split(";") if isinstance(wanted, str) else wanted
+    return [text.strip() for text in parts if isinstance(text, str)]
 
 
 def splits(text: str, sign: str) -> Iterator[tuple[str, str]]:

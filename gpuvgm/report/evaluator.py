@@ -6,6 +6,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import gpuvgm
 from gpuvgm.columns import TableModel
@@ -55,8 +56,15 @@ class Evaluator:
         with self._scan("validate", table) as run:
             return Validation.of(self.model, run)
 
-    def compare(self, table: Source, synthetic: Source) -> Comparison:
+    def compare(self, table: Source, synthetic: Source, declared: tuple[Any, ...] = ()) -> Comparison:
         """Compare synthetic rows with those of a table.
+
+        Parameters
+        ----------
+        table, synthetic : Source
+            Both tables.
+        declared : tuple of Law, optional
+            Laws that are judged, too, though no search finds them.
 
         Raises
         ------
@@ -81,7 +89,7 @@ class Evaluator:
             with settings.run("evaluate", rule.part(table, held=True), need) as run:
                 held_out = original.count_held_out(run)
         with settings.run("compare", synthetic, need) as run:
-            comparison = original.compare(*original.count_synthetic(run), held_out)
+            comparison = original.compare(*original.count_synthetic(run), held_out, declared)
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=model.schema.reasons, facts=facts)
 

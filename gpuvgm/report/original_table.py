@@ -523,7 +523,13 @@ class OriginalTable:
         refuse_types(self.model, run.source)
         return counts_of_table(run, self.pairs, keeps_rows=True)
 
-    def compare(self, synthetic: TableCounts, sample: SomeRows, held_out: TableCounts | None = None) -> Comparison:
+    def compare(
+        self,
+        synthetic: TableCounts,
+        sample: SomeRows,
+        held_out: TableCounts | None = None,
+        declared: tuple[Any, ...] = (),
+    ) -> Comparison:
         """The figures of all columns.
 
         Parameters
@@ -534,6 +540,8 @@ class OriginalTable:
             Some of its rows.
         held_out : TableCounts, optional
             Those of original rows that were held out of the fit, to which distances are compared.
+        declared : tuple of Law, optional
+            Laws that are judged, too, though no search finds them.
         """
         columns = {
             name: pair.compare(self.counts.columns[name], synthetic.columns[name]) for name, pair in self.pairs.items()
@@ -567,7 +575,7 @@ class OriginalTable:
             near=judged[1],
             combinations=judged[2],
             detection=_detected(modelled_pairs, tables),
-            laws=law_shares(self.sample, sample),
+            laws=law_shares(self.sample, sample, declared),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
 

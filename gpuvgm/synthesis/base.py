@@ -122,7 +122,8 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
         """
         rows = min(self.network_.counts.rows, MOST_COMPARED) if n is None else n
         sample: Any = self.sample(rows, seed=seed)
-        comparison: Comparison = self.transformer_.evaluate(source, compare=sample)
+        tables, laws = (any_source(source), any_source(sample)), self._fitted.kept_laws.judging
+        comparison: Comparison = self.transformer_._evaluator().compare(*tables, laws)
         return comparison
 
     def validate(self, source: TableLike) -> Validation:
@@ -187,7 +188,8 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
             unit. Identifiers and free text are left out. Every value that the columns can hold has a finite one: a
             category that the fit had not seen counts as half a row, and beyond the training range densities fall with
             the square of the distance. What a law computes has probability 1; a row that breaks a law has that of 0,
-            which is minus infinity here.
+            which is minus infinity here. The densities of rows that keep a law of your own are not raised by the share
+            of those that do not.
 
         Raises
         ------

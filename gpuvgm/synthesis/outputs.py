@@ -20,8 +20,7 @@ from gpuvgm.io import Source, metadata_of_values
 from gpuvgm.synthesis.bins import row_finders
 from gpuvgm.synthesis.drawing import unmodelled_columns, within_range
 from gpuvgm.synthesis.keys import IdentifierForm, tell_of_longer, tell_of_samples
-from gpuvgm.synthesis.learning import forms_of_table
-from gpuvgm.synthesis.sampling import restored_sample
+from gpuvgm.synthesis.learning import forms_of_table, table_maker
 from gpuvgm.table import TableTransformer, onehot_parts
 
 BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file
@@ -130,7 +129,7 @@ class SampledTable:
         executor.map_blocks(
             lambda range_: rows_of(range_.first_row, range_.rows, seed), part.ranges(BLOCK_ROWS), batches.append
         )
-        table = restored_sample(self.transformer, batches, self.schema)
+        table = table_maker(self.transformer)(pa.Table.from_batches(batches, self.schema))
         return np.stack([*table.values()], axis=1) if self.transformer.frame_ == "matrix" else table
 
     def that_meet(

@@ -31,7 +31,7 @@ def score_rows(model: RowModel, table: Source, settings: SynthesizerSettings) ->
     forms = {name: form for name, form in model.forms.items() if form.key and structure.keys_asked}
     parts: list[Floats] = []
     with settings.run("score", table) as run:
-        of_names = {name: columns[name] for name in names}
+        of_names = {name: column for name, column in columns.items() if name in names}
         build = partial(RowScorer, of_names, model.network, forms, model.kept_laws, settings.machine["engine"])
         run.executor.map_blocks(run.prepared(build), run.blocks([*names, *forms]), parts.append)
     return np.concatenate([np.empty(0), *parts])
@@ -130,7 +130,7 @@ class RowScorer:
         """Log probability of the bins that laws decide, by place; NaN where trees say it."""
         bins = self.network.structure.bins
         known = {place: np.where(mask, 0.0, np.nan) for place, mask in certain.items() if place in self._final_places}
-        for law in self.laws:
+        for law in self.laws.deciding:
             place = self.network.structure.place_of[law.target]
             if law.apart and place in known and bins[place].has_missing:  # trees say whether there is a value
                 missing = np.full(rows, bins[place].codes[0], np.uint16)

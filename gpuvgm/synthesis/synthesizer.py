@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 import pyarrow as pa
 
 from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName, Flavor
+from gpuvgm.errors import InputError
 from gpuvgm.execution import Progress, any_source
 from gpuvgm.io import TableLike
 from gpuvgm.synthesis.base import BaseSynthesizer
@@ -58,7 +59,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
     safer : bool
         Grow smaller trees, and count on few rows less: samples come less near to single rows of the table, and a
         classifier tells them from it more easily.
-    laws : "auto", "off" or sequence of str
+    laws : "auto", "off" or sequence
         Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
         laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
         columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten, or a
@@ -69,7 +70,10 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         ``"clock(a) + minutes = clock(b)"``, and of ``"a + b + c = 100"`` the last part; ``"a -> steps(b)"``, by which b
         is rounded; ``"a <= b"``; and ``"a -> b"`` or ``"a, b -> c"``, where each value of a, or each two values, have
         one of the last column, which is looked up for those that five rows and more have. What is computed may be
-        written first, too. ``"not a <= b"`` forbids a law. A text may hold several, between semicolons.
+        written first, too. ``"not a <= b"`` forbids a law. A text may hold several, between semicolons. What no text
+        says, an object does: ``holds(rows)`` gets a table of the kind that `sample` gives, of the modelled columns, and
+        returns a boolean for each row, by that row alone. Rows that break it are drawn again; one of 64 must keep it.
+        It goes by its `name`, or that of its class.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -113,7 +117,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         bins: int = 1000,
         conditions_on: Sequence[Any] = (),
         safer: bool = False,
-        laws: str | Sequence[str] = "auto",
+        laws: str | Sequence[Any] = "auto",
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
         hold_out: float = 0.0,
@@ -347,6 +351,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file; summaries of the columns are not kept.
 
+        Of laws that are objects their names are, and no code: `load` takes the objects.
+
         Parameters
         ----------
         path : path
@@ -373,13 +379,15 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         return type(self)(**self.get_params(deep=False))
 
 
-def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
+def load(path: Path_, *, laws: Sequence[Any] = ()) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
     """Read a model that `save` of a transformer or a synthesizer wrote.
 
     Parameters
     ----------
     path : path
         A directory or a `.gpuvgm` file.
+    laws : sequence, optional
+        Objects with ``holds(rows)`` that the synthesizer was fitted with: a file has their names, and no code.
 
     Returns
     -------
@@ -388,6 +396,8 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
 
     Raises
     ------
+    InputError
+        For `laws` that are none of the model's.
     ModelFileError
         For a file that is damaged, tampered with, or of another format than this library writes.
 
@@ -403,13 +413,16 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer | PrivateSynthesize
     True
     """
     model = ModelFile.at(path).load()
-    return PrivateSynthesizer._of_model(model, path) if model.generator == "private" else _of_model(model, path)
+    is_private = model.generator == "private"
+    if laws and (is_private or not model.network):
+        raise InputError(f"{fspath(path)}: laws are for a TableSynthesizer, which this is not")
+    return PrivateSynthesizer._of_model(model, path) if is_private else _of_model(model, path, laws)
 
 
-def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:
+def _of_model(model: TableModel, path: Path_, laws: Sequence[Any] = ()) -> TableTransformer | TableSynthesizer:
     """Transformer or synthesizer of a stored model."""
     transformer = load_as(TableTransformer, path, model)
     if not model.network:
         return transformer
-    parameters, row_model = read_model(transformer, model, path)
+    parameters, row_model = read_model(transformer, model, path, laws)
     return TableSynthesizer(**parameters)._with(row_model)

@@ -950,7 +950,7 @@ def test_laws_are_declared_and_forbidden(laws: Any, expected: set[str], table: p
         ("net + tax + opened = closed", "dates and times have orders, and a time between"),
         ("net * tax * pieces * price = gross", "is no law of the modelled columns"),
         ("net + tax / 100 = gross", "is no law of the modelled columns"),
-        (3, 'laws must be "auto", "off" or texts of laws, got 3'),
+        (3, 'laws must be "auto", "off", or a list of texts of laws and of objects with holds\\(rows\\), got 3'),
     ],
 )
 def test_what_is_no_law_is_refused(laws: Any, problem: str, table: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,8 @@ class Between(Rule):
         if law.has_keys and not law.has_table:  # categories without a step of their own have nothing to keep
             judged = ~np.isnan(law.known(rows.columns, rows.column)) & (rows.hashes[law.target] != 0)
         else:
-            judged = np.logical_and.reduce([rows.hashes[name] != 0 for name in law.names])
+            present = [rows.hashes[name] != 0 for name in law.names]
+            judged = np.logical_and.reduce([np.ones(len(broken), np.bool_), *present])
             for name in law.operands:
                 judged &= ~rows.unknown.get(name, np.zeros(len(judged), np.bool_))
             judged &= (outcome.broken | outcome.certain) if law.has_table else True
@@ -133,10 +135,18 @@ def _laws_between(rows: SomeRows) -> Laws:
     return Laws(reversed(by_columns.values()))
 
 
-def law_shares(original: SomeRows, synthetic: SomeRows) -> tuple[LawShare, ...]:
-    """Shares of the laws of the original table in both tables, those that lost most rows first."""
+def law_shares(original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...]) -> tuple[LawShare, ...]:
+    """Shares of the laws of the original table, and of declared ones, in both tables; those that lost most rows first.
+
+    Parameters
+    ----------
+    original, synthetic : SomeRows
+        Rows of both tables.
+    declared : tuple of Law
+        Laws that no search finds, which a generator has.
+    """
     shares = list[LawShare]()
-    for rule in laws_of(original):
+    for rule in (*laws_of(original), *Between.each(Laws(declared))):
         before, after = rule.share(original), rule.share(synthetic)
         if before[1] and before[0] >= LEAST_HELD * before[1]:
             original_share, is_kept = before[0] / before[1], isinstance(rule, Between) and before[0] == before[1]

@@ -1,5 +1,6 @@
 from .key_forms import forms_of_table as forms_of_table
 from .learning import learn as learn
 from .row_model import RowModel as RowModel
+from .samples import table_maker as table_maker
 from .settings import SynthesizerSettings as SynthesizerSettings
 from .stored import read_model as read_model

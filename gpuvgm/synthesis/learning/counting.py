@@ -99,7 +99,7 @@ def count_rows(model: TableModel, plan: CountingPlan, table: Source, settings: S
     columns, read = model.by_name, plan.read_forms
     keys = plan.keys if plan.asked else ()
     needed = [*dict.fromkeys((*plan.modelled, *read, *keys, *plan.orders))]
-    known = {name: columns[name] for name in (*plan.modelled, *read, *plan.orders) if name in columns}
+    known = {name: column for name, column in columns.items() if name in {*plan.modelled, *read, *plan.orders}}
     with settings.run("count", table) as run:
         build = partial(_counter, known, replace(plan, forms=read), run.engine)
         counts: TableCounts | None = run.executor.map_merge(run.prepared(build), run.blocks(needed), TableCounts.merge)

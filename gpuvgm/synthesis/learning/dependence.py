@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
-from gpuvgm.columns import TableModel
 from gpuvgm.engines import AskedColumn
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.synthesis.bins import Persons, SampledRows
 from gpuvgm.synthesis.counts import Dependence, order_of
 from gpuvgm.synthesis.keys import lacking_keys, levels_of_attributes, rows_of_keys
 from gpuvgm.synthesis.learning.key_forms import KeyForms
-from gpuvgm.synthesis.learning.samples import TableSample
+from gpuvgm.synthesis.learning.samples import TableSample, table_maker
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
+from gpuvgm.table import TableTransformer
 
 
 def laws_of(
-    model: TableModel,
+    transformer: TableTransformer,
     sample: SampledRows,
     of_orders: Persons,
     keys: KeyForms,
@@ -27,14 +27,15 @@ def laws_of(
     """Laws of a sample of the rows, but for those that further rows break; its persons by orders alone come with it."""
     if settings.laws == "off":
         return Laws()
-    columns = {column.name: column for column in model.columns if column.is_encoded}
+    columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
     dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes))
     of_sampling = replace(dependence, first=tuple(settings.conditions_on))
 
     def ordering(columns: Mapping[str, AskedColumn]) -> list[str]:
         return order_of(columns, of_sampling, settings.engine)
 
-    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering)
+    as_fitted = table_maker(transformer)
+    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted)
     return Laws.find(law_sample, settings.laws, broken, dependence.allows, settings.conditions_on)
 
 

@@ -61,7 +61,7 @@ def _bins_with_habits(plan: CountingPlan) -> dict[str, Bins]:
     """Bins of the columns that are none of a key's, and that laws leave free."""
     bound, every = set[str](), plan.structure.bins
     counted_from = {(bins.name, bins.since) for bins in every}
-    for law in plan.laws:
+    for law in (*plan.laws.deciding, *plan.laws.arranging):
         first = law.operands[0]
         if law.decides:
             bound.add(law.target)

@@ -156,7 +156,7 @@ def plan_of(
     """Laws, bins, network and trees that the sample shows, and what all rows are to say beside their counts."""
     transformer, table, keys = fitted.transformer, fitted.sample, assumptions.keys
     of_orders = Persons.of(fitted.orders, table.rows, whole=table.is_whole)
-    laws = laws_of(transformer.model_, sample, of_orders, keys, assumptions.broken, settings)
+    laws = laws_of(transformer, sample, of_orders, keys, assumptions.broken, settings)
     learner = StructureLearner(
         transformer, sample, settings.bins, settings.trees.rules, settings.engine, settings.threads
     )

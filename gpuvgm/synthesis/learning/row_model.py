@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -24,7 +24,7 @@ from gpuvgm.synthesis.keys import (
     rows_per_key,
 )
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
-from gpuvgm.synthesis.learning.samples import read_twice
+from gpuvgm.synthesis.learning.samples import read_twice, table_maker
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
@@ -74,6 +74,10 @@ class RowModel:
     def kept_laws(self) -> Laws:
         """Laws that no row has broken."""
         return self.laws.kept
+
+    def with_programs(self, programs: Sequence[Any]) -> RowModel:
+        """The model with laws that are objects, of which a file has the names alone; errors as of `Laws`."""
+        return replace(self, laws=self.laws.with_programs(programs, table_maker(self.transformer)))
 
     @property
     def plan(self) -> CountingPlan:
@@ -148,7 +152,8 @@ class RowModel:
             tuple(map(document_of, self.laws)),
             self.orders,
         )
-        settings = {name: parameters[name] for name in PARAMETERS} | dict(zip(DOCUMENTS, documents, strict=True))
+        kept = {**parameters, "laws": Laws.named(parameters["laws"])}
+        settings = {name: kept[name] for name in PARAMETERS} | dict(zip(DOCUMENTS, documents, strict=True))
         settings["safer"] = self.network.settings == TreeSettings.of(safer=True)  # of the synthesizer that this is like
         self.transformer._save_generator(settings, write_network(self.network), path, load)
 

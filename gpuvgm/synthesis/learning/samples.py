@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +18,10 @@ from gpuvgm.arrays import Column
 from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.execution import Sampled, any_source
-from gpuvgm.io import ParquetSink, Source, is_text_type, taken
+from gpuvgm.io import ParquetSink, Source, TableSource, is_text_type, restore, taken
 from gpuvgm.report import HoldOut
 from gpuvgm.summary import Ints
+from gpuvgm.table import TableTransformer
 
 _LOG = logging.getLogger("gpuvgm")
 SAMPLE_ROWS = 20_000  # of a sample, by which parents are chosen
@@ -107,3 +110,10 @@ def read_twice(table: Source, rule: HoldOut | None = None) -> Iterator[Source]:
                 for block in rows.blocks(table.schema.names, BLOCK_ROWS):
                     sink.write(block.batch)
             yield any_source(path)
+
+
+def table_maker(transformer: TableTransformer) -> Callable[[pa.Table], Any]:
+    """Return a function that makes rows a table of the kind that was fitted; it can travel to a worker."""
+    flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
+    like = TableSource("the sample", flavour, pa.table({}))
+    return partial(restore, like=like, dtypes=transformer.pandas_dtypes_, labels=dict(transformer.labels_))

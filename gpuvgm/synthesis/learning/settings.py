@@ -11,6 +11,7 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor, Need, Run, RunSettings
 from gpuvgm.io import Source
+from gpuvgm.laws import Laws
 from gpuvgm.rules import whole
 from gpuvgm.synthesis.counts import TreeSettings
 
@@ -27,8 +28,8 @@ class SynthesizerSettings:
         The columns and their kinds, or a fitted transformer.
     bins : int
         Intervals of a column of numbers.
-    laws : str or sequence of str
-        Laws that rows keep, or how they are found.
+    laws : str or sequence
+        Laws that rows keep, as texts or objects, or how they are found.
     conditions_on : tuple of str
         Columns that are drawn first.
     safer : bool
@@ -41,7 +42,7 @@ class SynthesizerSettings:
 
     columns: Any
     bins: int
-    laws: str | Sequence[str]
+    laws: str | Sequence[Any]
     conditions_on: tuple[str, ...]
     safer: bool
     random_state: int | None
@@ -53,9 +54,7 @@ class SynthesizerSettings:
         _BINS(bins, "bins")
         if not isinstance(safer, bool):
             raise InputError(f"safer must be true or false, got {safer!r}")
-        texts = [laws] if isinstance(laws, str) else laws
-        if not isinstance(texts, (list, tuple)) or not all(isinstance(text, str) for text in texts):
-            raise InputError(f'laws must be "auto", "off" or texts of laws, got {laws!r}')
+        Laws.named(laws)
 
     @property
     def trees(self) -> TreeSettings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any
@@ -28,13 +28,15 @@ from gpuvgm.table import TableTransformer
 Path_ = str | PathLike[str]
 
 
-def read_model(transformer: TableTransformer, model: TableModel, path: Path_) -> tuple[dict[str, Any], RowModel]:
-    """Parameters of a stored synthesizer, and what it has learnt.
+def read_model(
+    transformer: TableTransformer, model: TableModel, path: Path_, programs: Sequence[Any] = ()
+) -> tuple[dict[str, Any], RowModel]:
+    """Parameters of a stored synthesizer, and what it has learnt, with the laws that are objects.
 
     Raises
     ------
     InputError
-        For a model of CTGAN or TVAE.
+        For a model of CTGAN or TVAE, and for objects that are none of its laws.
     ModelFileError
         For parts that do not fit together.
     """
@@ -48,9 +50,14 @@ def read_model(transformer: TableTransformer, model: TableModel, path: Path_) ->
         rule = transformer._hold_out
         parameters = {name: settings[name] for name in PARAMETERS}
         parameters["hold_out"] = 0.0 if rule is None else rule.share
-        return parameters, _row_model(transformer, model, settings)
+        row_model = _row_model(transformer, model, settings)
     except (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
+    if programs:
+        row_model = row_model.with_programs(programs)
+        by_name = dict(zip(Laws.named(programs), programs, strict=True))
+        parameters["laws"] = [by_name.get(law, law) for law in parameters["laws"]]
+    return parameters, row_model
 
 
 def _row_model(transformer: TableTransformer, model: TableModel, settings: Mapping[str, Any]) -> RowModel:

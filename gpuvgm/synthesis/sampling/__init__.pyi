@@ -1,3 +1,3 @@
 from .keeper import LawKeeper as LawKeeper
 from .sampler import Sampler as Sampler
-from .tables import TableSampler as TableSampler, restored_sample as restored_sample
+from .tables import TableSampler as TableSampler

@@ -27,8 +27,11 @@ from gpuvgm.synthesis.sampling.key_tables import key_tables
 
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
+TRIES_WITH_KEY = 16  # times as many attempts as a row takes on average, in which it has its own key
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
+LEAST_KEPT, SURELY_KEPT = 1 / 64, 1 / 16  # of the rows that are drawn, that keep laws which only tell whether they do
+FEW_TRIED, MANY_TRIED = 1 << 10, 1 << 14  # rows that show it; the latter where so few of the former do
 
 
 def ranges_of_marked(mask: NDArray[np.bool_]) -> list[RowRange]:
@@ -165,15 +168,18 @@ class RowDrawer:
     def rows(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
-        A row that is drawn again has another key, so that attributes are those of its key.
+        A row that is drawn again has another key, so that attributes are those of its key. Where objects judge
+        rows, it has its own key at first, so that keys have as many rows as in the table.
         """
-        made, unmet = self.made(self._draw(part, seed, seed), 0)
+        made, unmet = self.made(self._draw(part, seed, seed, seed), 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
                 return made
             ranges, attempt_seed = ranges_of_marked(unmet), seed_of_attempt(seed, attempt)
+            seed_of_keys = seed if self._keeps_keys(attempt) else attempt_seed
             draws = [
-                self._draw(RowRange(part.first_row + rows.first_row, rows.rows), attempt_seed, seed) for rows in ranges
+                self._draw(RowRange(part.first_row + rows.first_row, rows.rows), attempt_seed, seed, seed_of_keys)
+                for rows in ranges
             ]
             redrawn, are_unmet = self.made(reduce(DrawnRows.followed_by, draws), attempt)
             places = np.concatenate([np.arange(rows.first_row, rows.first_row + rows.rows) for rows in ranges])
@@ -183,11 +189,17 @@ class RowDrawer:
             unmet[places[accepted]] = False
             if attempt == FIRST_ATTEMPTS and unmet.all():
                 break
-        raise InputError(f"conditions: hardly any row of the model meets that on {listed([*self.tested])}; loosen it")
+        of_laws = f" and keeps {listed(map(str, self.laws.judging))}" if self.laws.judging else ""
+        on = f"that on {listed([*self.tested])}" if self.tested else "all conditions"
+        raise InputError(f"conditions: hardly any row of the model meets {on}{of_laws}; loosen it")
 
-    def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
-        """Consecutive rows; which keys they have depends on the seed, what each key has on the seed of keys."""
-        numbers = key_numbers(self.identifiers, part, seed)
+    def _keeps_keys(self, attempt: int) -> bool:
+        """Whether rows that are drawn again have their own keys: only what keys have can make a law impossible."""
+        return bool(self.laws.judging) and (not self.attributes or attempt * self._kept_share < TRIES_WITH_KEY)
+
+    def _draw(self, part: RowRange, seed: int, key_seed: int, seed_of_keys: int) -> DrawnRows:
+        """Consecutive rows; which keys they have depends on the last seed, what each key has on the one before."""
+        numbers = key_numbers(self.identifiers, part, seed_of_keys)
         rows = self.drawing.rows(part.first_row, part.rows, seed, self.keys(numbers, key_seed))
         return DrawnRows(self.habits.rows(rows, numbers, part.first_row, key_seed), numbers)
 
@@ -197,8 +209,52 @@ class RowDrawer:
         nodes = enumerate(self.network.structure.nodes)
         return {place: tables[node.name] for place, node in nodes if node.name in tables}
 
+    def check_laws(self) -> None:
+        """Raise InputError where fewer than one row of 64 keeps the laws that only tell whether rows keep them."""
+        if self._kept_share >= LEAST_KEPT:
+            return
+        of_laws = ", ".join(f'{np.count_nonzero(keep):,} keep "{law}"' for law, keep in self._tried.items())
+        rows, of_all = len(next(iter(self._tried.values()))), ""
+        if len(self._tried) > 1:
+            of_all = f", {round(self._kept_share * rows):,} keep all"
+        which = "that meet the conditions" if self.conditions or self.tested else "of the model"
+        raise InputError(
+            f"laws: of {rows:,} rows {which}, {of_laws}{of_all}, and one of 64 must, as the others are drawn "
+            "again; write equations and lookups in it as texts, so that they are computed, or loosen it"
+        )
+
+    @cached_property
+    def _kept_share(self) -> float:
+        """Share of the rows that keep laws which only tell whether rows keep them."""
+        keep = np.logical_and.reduce([*self._tried.values()])
+        return float(np.mean(keep)) if np.size(keep) else 1.0
+
+    @cached_property
+    def _tried(self) -> dict[str, NDArray[np.bool_]]:
+        """Which of the first rows keep each of these laws: of few rows, or of many where few keep all."""
+        tried = dict[str, NDArray[np.bool_]]()
+        for count in (FEW_TRIED, MANY_TRIED) if self.laws.judging else ():
+            made, unmet = self._made(self._draw(RowRange(0, count), 0, 0, 0), 0)
+            rows = made.taken(np.flatnonzero(~unmet))
+            tried = {str(law): ~self._broken(law, rows) for law in self.laws.judging}
+            if np.count_nonzero(np.logical_and.reduce([*tried.values()])) >= SURELY_KEPT * len(rows):
+                break
+        return tried
+
+    def _broken(self, law: Any, rows: MadeRows) -> NDArray[np.bool_]:
+        """Which rows break a law."""
+        broken: NDArray[np.bool_] = law.score(self.model.by_name, rows.arrays.__getitem__).broken
+        return broken
+
     def made(self, rows: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
         """Values of drawn rows that keep the laws, and which rows meet not all conditions and laws."""
+        made, unmet = self._made(rows, attempt)
+        for law in self.laws.judging:
+            unmet = unmet | self._broken(law, made)
+        return made, unmet
+
+    def _made(self, rows: DrawnRows, attempt: int) -> tuple[MadeRows, NDArray[np.bool_]]:
+        """The same without laws that only tell whether rows keep them."""
         values = SampledColumns(self.values, dict(enumerate(rows.nodes)), self.keeper)
         unmet = np.zeros(len(rows.nodes[0][0]) if rows.nodes else 0, np.bool_)
         arrays, unordered = self.keeper.ordered(values)

@@ -87,6 +87,10 @@ class Sampler:
         candidates = KeyAfterKey(self.unconditioned.drawer)
         return FilteredRows(candidates, self.drawer.finders(self.criteria), self.drawing.trees.least_share)
 
+    def check_laws(self) -> None:
+        """Raise InputError where too few rows keep laws that are objects."""
+        (self.unconditioned or self).drawer.check_laws()
+
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,16 +13,15 @@ from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution import DaskExecutor, LocalExecutor, Progress
-from gpuvgm.io import Source, TableSource, metadata_of_values, restore, taken
+from gpuvgm.io import Source, metadata_of_values, taken
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import check_names
 from gpuvgm.synthesis.counts import write_network
 from gpuvgm.synthesis.keys import levels_of_keys, seed_of_attempt, tell_of_longer
-from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
 from gpuvgm.synthesis.sampling.sampler import Sampler
-from gpuvgm.table import TableTransformer
 
 _ROWS = whole()
 
@@ -50,11 +49,11 @@ class TableSampler:
     def under(self, conditions: Mapping[Any, Any]) -> Sampler:
         """Sampler of rows that meet conditions by label, with a warning where hardly any do."""
         sampler = sampler_under(self.model, {str(label): met for label, met in conditions.items()}, self._engine)
-        if not conditions:
-            return sampler
-        if self.model.attributes:
+        if conditions and self.model.attributes:
             sampler = replace(sampler, unconditioned=sampler_under(self.model, {}, self._engine))
-        warn_of_rare(sampler)
+        sampler.check_laws()
+        if conditions:
+            warn_of_rare(sampler)
         return sampler
 
     def seed_of(self, part: RowRange, seed: int | None) -> int:
@@ -66,7 +65,7 @@ class TableSampler:
     def table(self, sampler: Sampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""
         batches = sampler.batches(part, seed, LocalExecutor(self.settings.machine["threads"], self._report(part)))
-        return restored_sample(self.model.transformer, batches, sampler.schema)
+        return table_maker(self.model.transformer)(pa.Table.from_batches(batches, sampler.schema))
 
     def generator(self, sampler: Sampler, seed: int, flavor: Flavor | None) -> Generator:
         """Generator of rows that are written, with what tells their types."""
@@ -104,7 +103,7 @@ class TableSampler:
         names, row_seed = table.schema.names, self.model.seed_of(part, seed)
         check_names(names, [bins.name for bins in self.model.network.structure.bins])
         places = _places_of_rows(table, part.rows)
-        every, start = sampler_under(self.model, {}, self._engine), part.first_row
+        every, start = self.under({}), part.first_row
         batches: list[pa.RecordBatch] = []
         for number, (values, rows) in enumerate(places.items()):
             sampler = sampler_under(self.model, dict(zip(names, values, strict=True)), self._engine)
@@ -118,7 +117,7 @@ class TableSampler:
             start += len(rows)
         order: Ints = np.argsort([place for rows in places.values() for place in rows])
         sample = taken(pa.Table.from_batches(batches, every.schema), order).combine_chunks()
-        return restored_sample(self.model.transformer, sample.to_batches(), every.schema)
+        return table_maker(self.model.transformer)(sample)
 
     def _with_keys(self, sampler: Sampler, part: RowRange, seed: int, number: int) -> pa.RecordBatch:
         """All rows of the same values, with keys of their own: attributes depend on the conditions."""
@@ -136,11 +135,3 @@ def _places_of_rows(table: Source, rows: int) -> dict[tuple[Any, ...], list[int]
     for place, row in enumerate(conditions):
         places.setdefault(tuple(row.values()), []).append(place)
     return places
-
-
-def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
-    """Sampled rows, as a table of the kind that was fitted."""
-    flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
-    rows = pa.Table.from_batches(batches, schema)
-    like = TableSource("the sample", flavour, rows)
-    return restore(rows, like, transformer.pandas_dtypes_, labels=transformer.labels_)
