@@ -20,6 +20,7 @@ from gpuvgm.laws.product import Decrease, Increase, Product, Quotient
 from gpuvgm.laws.programmed import ProgrammedLaw
 from gpuvgm.laws.steps import Steps
 from gpuvgm.laws.sums import Difference, Equality, Sum
+from gpuvgm.laws.texts import rewritings
 from gpuvgm.laws.whole import Whole
 from gpuvgm.records import read_as
 
@@ -47,6 +48,9 @@ LAWS: tuple[type[Law], ...] = (
     Steps,
 )
 
+#: Signs that tell what a text that is no law comes near to, the most telling first.
+SIGNS_IN_TURN = ("->", "<=", "(", "^", " * ", " / ", " + ", " - ")
+
 
 def law_of_text(text: str, names: Collection[str]) -> Law:
     """The law of columns with these names that a user wrote.
@@ -56,16 +60,33 @@ def law_of_text(text: str, names: Collection[str]) -> Law:
     InputError
         For a text that is no law of them.
     """
-    left, sign, right = text.partition(" = ")
-    texts = (text, f"{right} = {left}") if sign else (text,)  # what is computed may be written on either side
-    laws = next(filter(None, ([*_laws_of(written, names)] for written in texts)), [])
+    laws = _laws_of_either(text, names)
     if not laws:
-        examples = ", ".join(f'"{example}"' for sort in LAWS for example in sort.examples)
-        raise InputError(
-            f"laws: {text!r} is no law of the modelled columns {', '.join(names)}; laws are written {examples} and "
-            '"end - start = stay in days", with blanks around the signs'
-        )
+        meant = next(filter(None, (_laws_of_either(one, names) for one in rewritings(text, names))), [])
+        advice = f'did you mean "{meant[0]}"?' if meant else _advice(text, names)
+        raise InputError(f"laws: {text!r} is no law of the modelled columns {', '.join(names)}; {advice}")
     return min(laws, key=lambda law: len(law.operands))  # a column may be called a + b
+
+
+def _laws_of_either(text: str, names: Collection[str]) -> list[Law]:
+    """All laws that a text may mean; what is computed may be written on either side."""
+    left, sign, right = text.partition(" = ")
+    texts = (text, f"{right} = {left}") if sign else (text,)
+    return next(filter(None, ([*_laws_of(written, names)] for written in texts)), [])
+
+
+def _advice(text: str, names: Collection[str]) -> str:
+    """How laws are written: those with the signs of a text, or with the first one of them; else all."""
+    *_, plain = rewritings(text, names)
+    examples = [example for sort in LAWS for example in sort.examples]
+    signs = [sign for sign in SIGNS_IN_TURN if sign in plain]
+    near = [example for example in examples if signs and all(sign in example for sign in signs)]
+    near = near or [example for example in examples if signs and signs[0] in example] or examples
+    written = ", ".join(f'"{example}"' for example in near)
+    program = "what no text says, an object with holds(rows) does"
+    if signs:
+        return f"the nearest laws are written {written}; {program}"
+    return f'{program}; laws are written {written} and "end - start = stay in days", with blanks around the signs'
 
 
 def _laws_of(text: str, names: Collection[str]) -> Iterator[Law]:

@@ -4,11 +4,63 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
 from gpuvgm.laws.units import Span
+
+LEAST_ALIKE = 0.75  # as difflib measures it, of a word and the name that it may have meant
+
+
+SIGNS = r"<=|>=|->|<-|[-+*/<>]|(?<!!)="
+BLANKS = "blanks"  # in the place of a pattern: signs get blanks around them, but for those in names
+#: What people write otherwise, and how laws are written; each pair goes on from what those before have made.
+REWRITINGS = (
+    (r"[\"'`]", ""),
+    ("==", "="),
+    ("≤|=<", "<="),
+    ("≥", ">="),
+    ("→|=>", "->"),
+    ("×", "*"),
+    (r"\*\*", "^"),
+    (BLANKS, ""),
+    (" x ", " * "),
+    (" (determines|decides) ", " -> "),
+    (r"\bstep\(", "steps("),
+    (r"\bsum\((.*), (.*)\)", r"\1 + \2"),
+    (" < ", " <= "),
+    (" > ", " >= "),
+    (r"^(.*) >= (.*)$", r"\2 <= \1"),
+    (r"^(.*) - (.*) = 0$", r"\1 = \2"),
+)
+
+
+def rewritings(text: str, names: Collection[str]) -> Iterator[str]:
+    """Yield what a text may have meant that is no law of columns with these names, the nearest first."""
+    for pattern, written in REWRITINGS:
+        text = _with_blanks(text, names) if pattern == BLANKS else re.sub(pattern, written, text).strip()
+        yield text
+        yield _with_names(text, names)
+
+
+def _with_blanks(text: str, names: Collection[str]) -> str:
+    """A text with blanks around its signs, but for those in names."""
+    known = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)"
+    pattern = rf"(?<!\w)({known})(?!\w)|\s*({SIGNS})\s*"
+    return re.sub(pattern, lambda match: match[1] or f" {match[2]} ", text).strip()
+
+
+def _with_names(text: str, names: Collection[str]) -> str:
+    """A text with the nearest names in place of what is no name."""
+    by_letters, parts = {name.casefold(): name for name in names}, re.split(rf"( (?:{SIGNS}) |, |[()])", text)
+    for place in range(0, len(parts), 2):
+        word, is_function = parts[place].strip(), parts[place + 1 : place + 2] == ["("]
+        close = get_close_matches(word.casefold(), by_letters, 1, LEAST_ALIKE)
+        if close and word not in names and not is_function:
+            parts[place] = by_letters[close[0]]
+    return "".join(parts)
 
 
 def texts_of(wanted: str | Sequence[Any]) -> list[str]:

@@ -958,6 +958,44 @@ def test_what_is_no_law_is_refused(laws: Any, problem: str, table: pd.DataFrame)
         gpuvgm.TableSynthesizer(laws=laws).fit(table)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("gross == net+tax", "net + tax = gross"),
+        ('"Net" + "Tax" = "grss"', "net + tax = gross"),
+        ("gross = sum(net, tax)", "net + tax = gross"),
+        ("net + tax - gross = 0", "net + tax = gross"),
+        ("end>start", "start <= end"),
+        ("unit-price*pieces=net", "unit-price * pieces = net"),
+        ("net**2 = gross", "net^2 = gross"),
+        ("pieces x unit-price = net", "pieces * unit-price = net"),
+        ("product=>unit-price", "product -> unit-price"),
+        ("product determines unit price", "product -> unit-price"),
+        ("product -> step(net)", "product -> steps(net)"),
+    ],
+)
+def test_texts_that_are_nearly_laws_are_told_which(text: str, meant: str) -> None:
+    names = ["net", "tax", "gross", "start", "end", "unit-price", "pieces", "product"]
+    with pytest.raises(InputError, match="is no law of the modelled columns") as refused:
+        sorts.law_of_text(text, names)
+    assert str(refused.value).endswith(f'; did you mean "{meant}"?')
+    assert str(sorts.law_of_text(meant, names)) == meant
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("net + tax <= gross", 'the nearest laws are written "a <= b"; what no text says, an object with holds'),
+        ("gross = net + 2 * tax", 'the nearest laws are written "1000 \\* a \\+ b = c", "a \\* \\(1 \\+ b'),
+        ("net != gross", 'what no text says, an object with holds\\(rows\\) does; laws are written "a \\+ b = c"'),
+        ("net is missing", "what no text says, an object with holds\\(rows\\) does; laws are written"),
+    ],
+)
+def test_what_no_text_says_is_refused_with_the_nearest_forms(text: str, advice: str) -> None:
+    with pytest.raises(InputError, match=f"is no law of the modelled columns net, tax, gross; {advice}"):
+        sorts.law_of_text(text, ["net", "tax", "gross"])
+
+
 def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     wrong = clone(fitted)
     for laws in (
