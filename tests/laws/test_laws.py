@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -1029,6 +1030,12 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
 def test_documents_that_are_no_laws_are_refused(document: Any, problem: str, fitted: Any) -> None:
     with pytest.raises(ValueError, match=problem):
         Laws.of_documents([document], fitted.transformer_.model_.by_name)
+
+
+
+def test_the_page_on_counts_has_all_sorts() -> None:
+    page = (Path(__file__).parents[2] / "docs/explanation/counts.md").read_text(encoding="utf-8")
+    assert [text for sort in sorts.LAWS for text in sort.examples if f"`{text}`" not in page] == []
 
 
 class Maximum(Equation):
