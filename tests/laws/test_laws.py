@@ -1032,7 +1032,6 @@ def test_documents_that_are_no_laws_are_refused(document: Any, problem: str, fit
         Laws.of_documents([document], fitted.transformer_.model_.by_name)
 
 
-
 def test_the_page_on_counts_has_all_sorts() -> None:
     page = (Path(__file__).parents[2] / "docs/explanation/counts.md").read_text(encoding="utf-8")
     assert [text for sort in sorts.LAWS for text in sort.examples if f"`{text}`" not in page] == []
