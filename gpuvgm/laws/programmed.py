@@ -118,9 +118,10 @@ class ProgrammedLaw(Law):
         if not count:
             return np.ones(0, np.bool_)
         if self.program is None or self.as_fitted is None:
+            program = f"{self}()" if self.function.isidentifier() else "..."
             raise InputError(
                 f'laws: "{self}" is a Python object, and a model holds no code: load it in Python, with '
-                f"gpuvgm.load(path, laws=[{self}()])"
+                f"gpuvgm.load(path, laws=[{program}])"
             )
         table = self.as_fitted(pa.table(arrays))
         try:
@@ -128,9 +129,9 @@ class ProgrammedLaw(Law):
         except Exception as problem:  # whatever a user's code may raise
             wanted = f"its rows are a {type(table).__name__} of the modelled columns {', '.join(arrays)}"
             raise InputError(f'laws: "{self}": holds raised {type(problem).__name__}: {problem}; {wanted}') from problem
-        return self._checked(answers, count)
+        return self._as_booleans(answers, count)
 
-    def _checked(self, answers: Any, count: int) -> Mask:
+    def _as_booleans(self, answers: Any, count: int) -> Mask:
         """Answers as booleans, one for each row."""
         if answers.shape != (count,):
             shape = "one value" if not answers.shape else f"an array of shape {answers.shape}"

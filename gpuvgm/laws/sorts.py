@@ -62,8 +62,8 @@ def law_of_text(text: str, names: Collection[str]) -> Law:
     """
     laws = _laws_of_either(text, names)
     if not laws:
-        meant = next(filter(None, (_laws_of_either(one, names) for one in rewritings(text, names))), [])
-        advice = f'did you mean "{meant[0]}"?' if meant else _advice(text, names)
+        nearest = next(filter(None, (_laws_of_either(one, names) for one in rewritings(text, names))), [])
+        advice = f'did you mean "{nearest[0]}"?' if nearest else _advice(text, names)
         raise InputError(f"laws: {text!r} is no law of the modelled columns {', '.join(names)}; {advice}")
     return min(laws, key=lambda law: len(law.operands))  # a column may be called a + b
 

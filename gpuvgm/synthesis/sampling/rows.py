@@ -32,6 +32,7 @@ FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
 LEAST_KEPT, SURELY_KEPT = 1 / 64, 1 / 16  # of the rows that are drawn, that keep laws which only tell whether they do
 FEW_TRIED, MANY_TRIED = 1 << 10, 1 << 14  # rows that show it; the latter where so few of the former do
+LEAST_TRIED = 1 << 8  # of them, that meet all conditions
 
 
 def ranges_of_marked(mask: NDArray[np.bool_]) -> list[RowRange]:
@@ -195,7 +196,9 @@ class RowDrawer:
 
     def _keeps_keys(self, attempt: int) -> bool:
         """Whether rows that are drawn again have their own keys: only what keys have can make a law impossible."""
-        return bool(self.laws.judging) and (not self.attributes or attempt * self._kept_share < TRIES_WITH_KEY)
+        return bool(self.laws.judging) and (
+            not self.attributes or attempt * self._share_that_keeps_laws < TRIES_WITH_KEY
+        )
 
     def _draw(self, part: RowRange, seed: int, key_seed: int, seed_of_keys: int) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the last seed, what each key has on the one before."""
@@ -211,12 +214,12 @@ class RowDrawer:
 
     def check_laws(self) -> None:
         """Raise InputError where fewer than one row of 64 keeps the laws that only tell whether rows keep them."""
-        if self._kept_share >= LEAST_KEPT:
+        if self._share_that_keeps_laws >= LEAST_KEPT:
             return
-        of_laws = ", ".join(f'{np.count_nonzero(keep):,} keep "{law}"' for law, keep in self._tried.items())
-        rows, of_all = len(next(iter(self._tried.values()))), ""
-        if len(self._tried) > 1:
-            of_all = f", {round(self._kept_share * rows):,} keep all"
+        of_laws = ", ".join(f'{np.count_nonzero(keep):,} keep "{law}"' for law, keep in self._first_answers.items())
+        rows, of_all = len(next(iter(self._first_answers.values()))), ""
+        if len(self._first_answers) > 1:
+            of_all = f", {round(self._share_that_keeps_laws * rows):,} keep all"
         which = "that meet the conditions" if self.conditions or self.tested else "of the model"
         raise InputError(
             f"laws: of {rows:,} rows {which}, {of_laws}{of_all}, and one of 64 must, as the others are drawn "
@@ -224,13 +227,13 @@ class RowDrawer:
         )
 
     @cached_property
-    def _kept_share(self) -> float:
-        """Share of the rows that keep laws which only tell whether rows keep them."""
-        keep = np.logical_and.reduce([*self._tried.values()])
-        return float(np.mean(keep)) if np.size(keep) else 1.0
+    def _share_that_keeps_laws(self) -> float:
+        """Share of the rows that keep laws which only tell whether rows keep them; 1 where too few show it."""
+        keep = np.logical_and.reduce([*self._first_answers.values()])
+        return float(np.mean(keep)) if np.size(keep) >= LEAST_TRIED else 1.0
 
     @cached_property
-    def _tried(self) -> dict[str, NDArray[np.bool_]]:
+    def _first_answers(self) -> dict[str, NDArray[np.bool_]]:
         """Which of the first rows keep each of these laws: of few rows, or of many where few keep all."""
         tried = dict[str, NDArray[np.bool_]]()
         for count in (FEW_TRIED, MANY_TRIED) if self.laws.judging else ():
