@@ -15,7 +15,7 @@ from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
 from gpuvgm.report.measures import DISTANCE, SHARE, Measure, ReportPart, Unit
-from gpuvgm.report.text import figures_tables
+from gpuvgm.report.text import figures_table, notes_on
 from gpuvgm.summary import Floats
 
 POINTS = 513  # of the grid within each component of either model
@@ -47,21 +47,21 @@ class NumbersDistance(ReportPart):
     wasserstein: float
     modal_share: float
     other_modal_share: float
-    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
-        (
-            Measure("modes", "modes", _WHOLE),
-            Measure("other_modes", "other", _WHOLE),
-            Measure("ks", "KS", DISTANCE),
-            Measure("wasserstein", "Wasserstein", DISTANCE),
-            Measure("modal_share", "modal", SHARE),
-            Measure("other_modal_share", "other", SHARE),
+    MEASURES: ClassVar[Sequence[Measure]] = (
+        Measure("modes", "modes", _WHOLE, note="modes: of this model, and of the other"),
+        Measure("other_modes", "other", _WHOLE),
+        Measure(
+            "ks", "KS", DISTANCE,
+            note="KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,\n"
+            "    and their Wasserstein distance in units of the other's sd",
         ),
-    )
-    NOTE: ClassVar[str] = """\
-modes: of this model, and of the other
-KS, Wasserstein: Kolmogorov-Smirnov distance between the fitted distributions,
-    and their Wasserstein distance in units of the other's sd
-modal: share of rows with a modal value, missing among them; in the other"""
+        Measure("wasserstein", "Wasserstein", DISTANCE),
+        Measure(
+            "modal_share", "modal", SHARE,
+            note="modal: share of rows with a modal value, missing among them; in the other",
+        ),
+        Measure("other_modal_share", "other", SHARE),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class CategoriesDistance(ReportPart):
     levels: int
     other_levels: int
     total_variation: float
-    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
-        (
-            Measure("levels", "categories", _WHOLE),
-            Measure("other_levels", "other", _WHOLE),
-            Measure("total_variation", "variation", DISTANCE),
+    MEASURES: ClassVar[Sequence[Measure]] = (
+        Measure("levels", "categories", _WHOLE),
+        Measure("other_levels", "other", _WHOLE),
+        Measure(
+            "total_variation", "variation", DISTANCE,
+            note="variation: total variation distance between the shares of the categories",
         ),
-    )
-    NOTE: ClassVar[str] = "variation: total variation distance between the shares of the categories"
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,12 @@ class RangeDistance(ReportPart):
     """
 
     covered: float
-    TABLES: ClassVar[Sequence[Sequence[Measure]]] = ((Measure("covered", "covered", SHARE),),)
-    NOTE: ClassVar[str] = "covered: share of the other model's range that lies within this one's"
+    MEASURES: ClassVar[Sequence[Measure]] = (
+        Measure(
+            "covered", "covered", SHARE,
+            note="covered: share of the other model's range that lies within this one's",
+        ),
+    )  # fmt: skip
 
 
 ColumnDistance = NumbersDistance | CategoriesDistance | RangeDistance
@@ -165,7 +169,7 @@ class ModelDistance(ReportPart):
         for kind in (NumbersDistance, CategoriesDistance, RangeDistance):
             columns = {name: distance for name, distance in self.columns.items() if isinstance(distance, kind)}
             if columns:
-                parts += ["\n".join([*lines, kind.NOTE]) for lines in figures_tables(kind, columns)]
+                parts.append("\n".join([*figures_table(kind.MEASURES, columns), *notes_on(kind.MEASURES)]))
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:

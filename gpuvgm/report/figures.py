@@ -16,94 +16,122 @@ from gpuvgm.report.profiles import NumberProfile
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
 SHARE_NAMES = {share: f"{100 * share:g} %" for share in SHARES} | {0.0: "minimum", 0.5: "median", 1.0: "maximum"}
 
-#: Measures of the columns of a round trip by name, in the order of their limits.
+#: Measures of the columns of a round trip by name: of a class of figures those that are attributes of it.
 MEASURES = {
     measure.name: measure
     for measure in (
-        Measure("rows", "rows", COUNT),
-        Measure("missing", "missing", COUNT),
-        Measure("missing_share", "missing", SPARSE_SHARE),
-        Measure("part_count", "modes, categories", COUNT),
+        Measure("rows", "rows", COUNT, table=1),
+        Measure("missing", "missing", COUNT, table=1),
+        Measure("missing_share", "missing", SPARSE_SHARE, overview=True),
+        Measure("part_count", "modes, categories", COUNT, overview=True),
         Measure(
             "median_error", "median error", LENGTH,
             "half of the rows come back closer than this",
+            table=1, tile=2, overall=True,
+            note="errors: of transform and inverse, in units of the column's standard deviation",
         ),
         Measure(
             "p999_error", "99.9 % error", LENGTH,
             "all rows but one in a thousand come back closer than this",
             limit="max_error", words="99.9th percentile of the round-trip error, in sd",
+            table=1, tile=1, overview=True, overall=True,
         ),
-        Measure("maximum_error", "largest", LENGTH, alone="largest error"),
-        Measure("median_relative_error", "median relative", DISTANCE, alone="median relative error"),
+        Measure("maximum_error", "largest", LENGTH, alone="largest error", table=1, overview=True, overall=True),
+        Measure(
+            "median_relative_error", "median relative", DISTANCE, alone="median relative error",
+            table=2, overall=True,
+            note="relative: the same as shares of the value; values of 0 are left out",
+        ),
         Measure(
             "p999_relative_error", "99.9 % relative", DISTANCE, alone="99.9 % relative error",
             limit="max_relative_error", words="99.9th percentile of the relative error",
+            table=2, overall=True,
         ),
-        Measure("maximum_relative_error", "largest relative", DISTANCE, alone="largest relative error"),
+        Measure(
+            "maximum_relative_error", "largest relative", DISTANCE, alone="largest relative error",
+            table=2, overall=True,
+        ),
         Measure(
             "clipped_share", "clipped", SHARE,
             "rows whose scalar was cut at ±0.99",
             limit="max_clipped_share", words="share of clipped rows",
-        ),
-        Measure(
-            "invalid_rows", "invalid", COUNT,
-            "rows outside the fitted range, as they came in",
-            limit="max_invalid_share", words="share of rows outside the training range",
-        ),
-        Measure("invalid_share", "invalid", SHARE),
-        Measure(
-            "off_step_rows", "off step", COUNT,
-            limit="max_off_step_share", words="share of rows that are off the step",
-        ),
-        Measure("under_threshold_rows", "no mode", COUNT),
-        Measure("level_count", "categories", COUNT, "known to the model"),
-        Measure(
-            "unknown_rows", "unknown", COUNT,
-            "rows with a value that is no category",
-            limit="max_unknown_share", words="share of rows that are no category",
-        ),
-        Measure(
-            "ks", "KS", DISTANCE,
-            "Kolmogorov-Smirnov distance of the values before and after",
-            limit="max_ks", words="Kolmogorov-Smirnov distance",
-        ),
-        Measure(
-            "wasserstein", "Wasserstein", LENGTH,
-            "Wasserstein distance of the values before and after",
-            limit="max_wasserstein", words="Wasserstein distance, in sd",
+            table=3, tile=3, overview=True, overall=True,
+            note="clipped: scalars cut at ±0.99; of general columns, rows outside their range",
         ),
         Measure(
             "mode_agreement", "same mode", SHARE,
             "rows that keep their most probable mode on the way",
             limit="min_mode_agreement", words="mode agreement",
+            table=3, tile=4, overall=True,
+            note="same mode: most probable mode kept through transform, inverse, transform",
         ),
+        Measure("agreement", "same", SHARE, overview=True),
+        Measure(
+            "invalid_rows", "invalid", COUNT,
+            "rows outside the fitted range, as they came in",
+            limit="max_invalid_share", words="share of rows outside the training range",
+            table=3, tile=7,
+            note="invalid: rows outside the training range; off step: no multiples of the step",
+        ),
+        Measure("invalid_share", "invalid", SHARE, overall=True),
+        Measure(
+            "off_step_rows", "off step", COUNT,
+            limit="max_off_step_share", words="share of rows that are off the step",
+            table=3,
+        ),
+        Measure(
+            "under_threshold_rows", "no mode", COUNT,
+            table=3,
+            note="no mode: rows whose most probable component is under the weight threshold",
+        ),
+        Measure(
+            "ks", "KS", DISTANCE,
+            "Kolmogorov-Smirnov distance of the values before and after",
+            limit="max_ks", words="Kolmogorov-Smirnov distance",
+            table=3, tile=5, overview=True, overall=True,
+            note="KS: Kolmogorov-Smirnov distance between the values before and after; values\n"
+            "    that repeat and come back a rounding apart count in full",
+        ),
+        Measure(
+            "wasserstein", "Wasserstein", LENGTH,
+            "Wasserstein distance of the values before and after",
+            limit="max_wasserstein", words="Wasserstein distance, in sd",
+            table=3, tile=6, overview=True, overall=True,
+            note="Wasserstein: distance between the values before and after, in units of sd",
+        ),
+        Measure("level_count", "categories", COUNT, "known to the model", table=1, tile=1),
         Measure(
             "level_agreement", "same", SHARE,
             "rows whose category comes back", "same category",
             limit="min_level_agreement", words="category agreement",
+            table=1, tile=2, overall=True,
+            note="same: rows whose category comes back; unknown: values that are no category",
         ),
-        Measure("agreement", "same", SHARE),
-        Measure("total_variation", "variation", DISTANCE, "half the sum of the differences between shares"),
+        Measure(
+            "unknown_rows", "unknown", COUNT,
+            "rows with a value that is no category",
+            limit="max_unknown_share", words="share of rows that are no category",
+            table=1, tile=3,
+        ),
+        Measure(
+            "total_variation", "variation", DISTANCE,
+            "half the sum of the differences between shares",
+            table=1, tile=4, overall=True,
+            note="variation: half the sum of the differences between the categories' shares",
+        ),
     )
 }  # fmt: skip
+_OUTSIDE = Measure("clipped_share", "outside", SHARE, "rows outside the fitted range")  # of columns without modes
 
 
-def select_measures(*names: str) -> list[Measure]:
-    """Measures of the round trip, in the order of their names."""
-    return [MEASURES[name] for name in names]
+def measures_of(kind: type) -> list[Measure]:
+    """Measures that a class of figures has."""
+    return [measure for measure in MEASURES.values() if hasattr(kind, measure.name)]
 
 
-#: Measures in the table of all columns, on the page.
-OVERVIEW = select_measures(
-    "missing_share", "part_count", "p999_error", "maximum_error", "clipped_share", "agreement", "ks", "wasserstein"
-)
-#: Measures that the table has a worst and a mean of.
-OVERALL = select_measures(
-    "median_error", "p999_error", "maximum_error",
-    "median_relative_error", "p999_relative_error", "maximum_relative_error",
-    "clipped_share", "mode_agreement", "invalid_share", "ks", "wasserstein",
-    "level_agreement", "total_variation",
-)  # fmt: skip
+def tiles_of(kind: type) -> list[Measure]:
+    """Measures at the top of the part of the page of a column of a class, in their order."""
+    return sorted((measure for measure in measures_of(kind) if measure.tile), key=lambda measure: measure.tile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,37 +313,12 @@ class NumberFigures(ColumnPart):
     modal: tuple[ValueCount, ...]
     profile: NumberProfile | None = field(default=None, repr=False)
     _DERIVED: ClassVar[tuple[str, ...]] = ("invalid_share", "off_step_share")
-    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
-        select_measures("rows", "missing", "median_error", "p999_error", "maximum_error"),
-        select_measures("median_relative_error", "p999_relative_error", "maximum_relative_error"),
-        select_measures(
-            "clipped_share", "mode_agreement", "invalid_rows", "off_step_rows", "under_threshold_rows", "ks",
-            "wasserstein",
-        ),
-    )  # fmt: skip
-    NOTE: ClassVar[str] = """\
-errors: of transform and inverse, in units of the column's standard deviation
-relative: the same as shares of the value; values of 0 are left out
-clipped: scalars cut at ±0.99; of general columns, rows outside their range
-same mode: most probable mode kept through transform, inverse, transform
-invalid: rows outside the training range; off step: no multiples of the step
-no mode: rows whose most probable component is under the weight threshold
-KS: Kolmogorov-Smirnov distance between the values before and after; values
-    that repeat and come back a rounding apart count in full
-Wasserstein: distance between the values before and after, in units of sd"""
-    _TILES: ClassVar[Sequence[Measure]] = select_measures(
-        "p999_error", "median_error", "clipped_share", "mode_agreement", "ks", "wasserstein", "invalid_rows"
-    )
-    _RANGE_TILES: ClassVar[Sequence[Measure]] = (
-        *select_measures("p999_error", "median_error"),
-        Measure("clipped_share", "outside", SHARE, "rows outside the fitted range"),
-        *select_measures("ks", "wasserstein", "invalid_rows"),
-    )
 
     @property
     def tiles(self) -> Sequence[Measure]:
-        """Measures at the top of the column's part of the page."""
-        return self._TILES if self.has_modes else self._RANGE_TILES
+        """Measures at the top of the column's part of the page; without modes, scalars lie outside a range."""
+        tiles = tiles_of(NumberFigures)
+        return tiles if self.has_modes else [_OUTSIDE if tile.name == _OUTSIDE.name else tile for tile in tiles]
 
     @property
     def score(self) -> float | None:
@@ -393,15 +396,11 @@ class CategoryFigures(ColumnPart):
     other_rows_before: int
     other_rows_after: int
     _DERIVED: ClassVar[tuple[str, ...]] = ("unknown_share", "comes_back")
-    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (
-        select_measures("rows", "missing", "level_count", "level_agreement", "unknown_rows", "total_variation"),
-    )
-    NOTE: ClassVar[str] = """\
-same: rows whose category comes back; unknown: values that are no category
-variation: half the sum of the differences between the categories' shares"""
-    tiles: ClassVar[Sequence[Measure]] = select_measures(
-        "level_count", "level_agreement", "unknown_rows", "total_variation"
-    )
+
+    @property
+    def tiles(self) -> Sequence[Measure]:
+        """Measures at the top of the column's part of the page."""
+        return tiles_of(CategoryFigures)
 
     @property
     def score(self) -> float:

@@ -98,6 +98,16 @@ class Measure:
         The limit by default; None where there is none.
     unknown : str
         What the sentence says where it is None; empty where the limit holds then.
+    table : int
+        Which of the tables of text has it, from 1; 0 for none.
+    note : str
+        Lines below these tables that explain its title.
+    tile : int
+        Its place among the tiles of a column on the page, from 1; 0 for none.
+    overview : bool
+        Whether the page's table of all columns has it.
+    overall : bool
+        Whether reports have the worst and the mean of all columns.
     """
 
     name: str
@@ -109,6 +119,11 @@ class Measure:
     words: str = ""
     bound: float | None = None
     unknown: str = ""
+    table: int = 0
+    note: str = ""
+    tile: int = 0
+    overview: bool = False
+    overall: bool = False
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, Advice, advice
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
-from gpuvgm.report.figures import MEASURES, OVERALL, OVERVIEW, CategoryFigures, ColumnFigures, NumberFigures, Overall
+from gpuvgm.report.figures import MEASURES, CategoryFigures, ColumnFigures, NumberFigures, Overall
 from gpuvgm.report.markup import Child, Markup, join, piece
 from gpuvgm.report.measures import (
     COUNT,
@@ -81,7 +81,7 @@ class Report(Scored):
         'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
         'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
     )
-    _OVERVIEW: ClassVar[Sequence[Measure]] = OVERVIEW
+    _OVERVIEW: ClassVar[Sequence[Measure]] = [measure for measure in MEASURES.values() if measure.overview]
 
     @property
     def invalid_share(self) -> float:
@@ -92,7 +92,7 @@ class Report(Scored):
     def overall(self) -> dict[str, Overall]:
         """The worst and the mean of every figure that a column has."""
         figures = {}
-        for measure in OVERALL:
+        for measure in (measure for measure in MEASURES.values() if measure.overall):
             figures_by_column = {name: measure.of(column) for name, column in self.columns.items()}
             values = {name: float(value) for name, value in figures_by_column.items() if value is not None}
             if values:

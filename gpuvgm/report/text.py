@@ -19,6 +19,7 @@ from gpuvgm.report.figures import (
     NumberFigures,
     Overall,
     ValueCount,
+    measures_of,
 )
 from gpuvgm.report.measures import Measure, percent_text
 
@@ -45,10 +46,12 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     categories = {name: column for name, column in columns.items() if isinstance(column, CategoryFigures)}
     parts: list[list[str]] = []
     if numbers:
-        parts += [*figures_tables(NumberFigures, numbers), *_moment_tables(numbers), *_quantile_tables(numbers)]
-        parts += [_modal_shares(numbers), [NumberFigures.NOTE]]
+        measures = measures_of(NumberFigures)
+        parts += [*figures_tables(measures, numbers), *_moment_tables(numbers), *_quantile_tables(numbers)]
+        parts += [_modal_shares(numbers), notes_on(measures)]
     if categories:
-        parts += [*figures_tables(CategoryFigures, categories), _category_shares(categories), [CategoryFigures.NOTE]]
+        measures = measures_of(CategoryFigures)
+        parts += [*figures_tables(measures, categories), _category_shares(categories), notes_on(measures)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -58,9 +61,15 @@ def figures_table(measures: Sequence[Measure], columns: Mapping[str, Any]) -> li
     return aligned([measure.title for measure in measures], rows)
 
 
-def figures_tables(kind: Any, columns: Mapping[str, Any]) -> list[list[str]]:
-    """Lines of the tables of columns of one class, for each of its `TABLES` of measures."""
-    return [figures_table(measures, columns) for measures in kind.TABLES]
+def figures_tables(measures: Sequence[Measure], columns: Mapping[str, Any]) -> list[list[str]]:
+    """Lines of the tables that have the measures, in their order."""
+    places = sorted({measure.table for measure in measures} - {0})
+    return [figures_table([measure for measure in measures if measure.table == place], columns) for place in places]
+
+
+def notes_on(measures: Sequence[Measure]) -> list[str]:
+    """Lines that explain the titles of measures."""
+    return [measure.note for measure in measures if measure.note]
 
 
 def _description_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,7 @@ from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.measures import COUNT, Measure, ReportPart, Unit, check_limits
-from gpuvgm.report.text import WIDTH, figures_tables
+from gpuvgm.report.text import WIDTH, figures_table
 from gpuvgm.summary import Floats, Grid, Ints, Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
@@ -108,7 +108,6 @@ class ColumnValidation(ReportPart):
     trained_rows: int
     groups: int = 1
     step: str = ""
-    TABLES: ClassVar[Sequence[Sequence[Measure]]] = (_MEASURES,)
 
     @property
     def allowances(self) -> dict[str, float]:
@@ -222,8 +221,7 @@ class Validation(ReportPart):
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
-        tables = ["\n".join(lines) for lines in figures_tables(ColumnValidation, self.columns)]
-        parts = [fill(self.verdict(limits), WIDTH), *tables]
+        parts = [fill(self.verdict(limits), WIDTH), "\n".join(figures_table(_MEASURES, self.columns))]
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
         return "\n\n".join(parts)
