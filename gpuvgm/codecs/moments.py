@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,6 @@ import numpy as np
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
-EPOCH = date(1970, 1, 1).toordinal()
 
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,9})0*)?)?"
 _MOMENT = re.compile(r"(?P<date>-?\d{4,}-\d\d-\d\d)([T ]" + _CLOCK + r"(?P<zone> ?Z|[+-]\d\d(:?\d\d(:\d\d)?)?)?)?")

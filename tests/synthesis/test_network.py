@@ -57,7 +57,19 @@ def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray, np.ndarra
     rows = np.array(list(product(*sizes)), np.uint16)
     codes = [np.ascontiguousarray(column) for column in rows.T]
     by_trees = network.log_probability(dict(enumerate(codes)), len(rows), Engine())
-    return codes, np.exp(network.log_probability_by_parents(codes, len(rows))), np.exp(by_trees)
+    return codes, _by_parents(network, codes), np.exp(by_trees)
+
+
+def _by_parents(network: Network, codes: list[np.ndarray]) -> np.ndarray:
+    """Probabilities of rows by the network of parents, as rows with rare conditions are drawn."""
+    structure, probabilities = network.structure, np.ones(len(codes[0]))
+    for place, (axis, tables, parents) in enumerate(
+        zip(structure.axes, network.tables, structure.parents, strict=True)
+    ):
+        first = codes[parents[0]] if parents else np.zeros(len(codes[0]), int)
+        second = structure.axes[parents[1]].parent[codes[parents[1]]] if len(parents) > 1 else 0
+        probabilities *= tables.groups[first, second, axis.child[codes[place]]] * tables.inside[first, codes[place]]
+    return probabilities
 
 
 def test_probabilities_of_all_rows_add_up_to_one() -> None:

@@ -293,19 +293,6 @@ class Structure:
                 len(self.bins[place]) + (place in self.twins), [self.size_of(asked) for asked in node.asked]
             )
 
-    def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:
-        """Context of each row for the groups of a node; the number of contexts, in all and per parent bin."""
-        parents = self.parents[place]
-        if not parents:
-            return np.zeros(rows, np.int64), 1, 1
-        first = self.axes[parents[0]]
-        context = codes[parents[0]].astype(np.int64)
-        if len(parents) == 1:
-            return context, len(first), 1
-        second = self.axes[parents[1]].parent
-        groups = int(second.max(initial=0)) + 1
-        return context * groups + second[codes[parents[1]]], len(first) * groups, groups
-
 
 @dataclass(frozen=True, slots=True)
 class NodeTables:
@@ -396,18 +383,6 @@ class Network:
     def _of_keys(self, place: int, counts: Ints) -> Ints:
         """Counts of a column's rows, or of its keys where it is drawn once for each."""
         return counts_of_keys(counts, self.rows_per_key.get(self.nodes[place].name, 1))
-
-    def log_probability_by_parents(self, codes: Sequence[Codes], rows: int) -> Floats:
-        """Logarithm of the probability of rows' bins of the network, as rows with rare conditions are drawn."""
-        log_probabilities = np.zeros(rows)
-        for place, (axis, tables) in enumerate(zip(self.structure.axes, self.tables, strict=True)):
-            node_codes = codes[place]
-            context, _, groups = self.structure.contexts(place, codes, rows)
-            flat = tables.groups.reshape(-1, tables.groups.shape[2])
-            log_probabilities += np.log(flat[context, axis.child[node_codes]]) + np.log(
-                tables.inside[context // groups, node_codes]
-            )
-        return log_probabilities
 
     @cached_property
     def shares(self) -> tuple[Floats, ...]:
