@@ -15,13 +15,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.codecs import values_in
-from gpuvgm.columns import PassthroughColumn, TableModel
+from gpuvgm.columns import TableModel
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.rules import whole
 from gpuvgm.synthesis.keys.checks import ALIKE
 from gpuvgm.synthesis.keys.key_search import Claims, check_of, keys_that_determine, trees_of_keys
 from gpuvgm.synthesis.keys.keys import KeyLayout
+from gpuvgm.synthesis.keys.pattern_weights import pattern_weights
 from gpuvgm.synthesis.keys.patterns import CODE, ENDLESS, MOST_NUMBERED, NUMBER, Pattern, SeenShape
 from gpuvgm.synthesis.keys.seen import LONGEST, SeenValues, refined_pattern
 from gpuvgm.synthesis.keys.shapes import LEAST_OF_EACH, codes_of, patterns_of
@@ -40,8 +41,6 @@ FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on ar
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
 FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
 TIMES_AS_MANY = 3  # rows as in the table, for which patterns by categories must have values
-MOST_GIVEN = 64  # categories of a column that may say which patterns there are
-EVIDENCE = 20.0  # nats that these tell of all patterns, beyond what as many numbers tell by chance
 NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
 
 
@@ -127,37 +126,14 @@ class IdentifierForm:
             forms[name] = replace(forms[name] or cls("missing"), key=layout, level=level)
         for name, form in forms.items():
             if form is not None and form.kind == "shape" and not (form.key or form.domains):
-                forms[name] = form.beside_categories(name, model, rows)
+                given, weights = pattern_weights(name, form.patterns, model, rows)
+                forms[name] = replace(form, given=given, weights=weights)
         lacking = {name: plain_values_of(many.column(name)).null_count for name in forms}
         return {
             name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))
             for name, form in forms.items()
             if form is not None
         }
-
-    def beside_categories(self, name: str, model: TableModel, rows: pa.Table) -> IdentifierForm:
-        """The form with the column whose categories tell most of the patterns of the different values, if any does."""
-        coded: Any = plain_values_of(rows.column(name).combine_chunks()).cast(pa.string()).dictionary_encode()
-        texts, which = coded.dictionary, np.full(len(coded.dictionary), -1)
-        for place, pattern in enumerate(self.patterns):
-            which[(which < 0) & np.asarray(pc.match_substring_regex(texts, pattern.expression))] = place
-        places, first = np.unique(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), return_index=True)
-        first, which = first[places >= 0], which[places[places >= 0]]
-        names = [one.name for one in model.identifiers if one.regenerate == "key" and one.name in rows.column_names]
-        keys = [PassthroughColumn.hashes(rows.column(one).combine_chunks()) for one in names if one != name]
-        best, chosen = 0.0, self
-        for column in model.categorical if len(self.patterns) > 1 else ():
-            size = len(column.categories)
-            if size <= MOST_GIVEN and column.name in rows.column_names:
-                codes = np.asarray(column.index.find(rows.column(column.name).combine_chunks()), np.int64)[first]
-                known = (codes >= 0) & (codes < size) & (which >= 0)
-                cells = codes[known] * len(self.patterns) + which[known]
-                counts = np.bincount(cells, minlength=size * len(self.patterns)).reshape(size, -1)
-                if (told := _told(counts)) > best:
-                    persons = [counts, *(_keys_of_cells(cells, hashes[first][known], counts) for hashes in keys)]
-                    weights = np.where(np.min(persons, axis=0) < LEAST_OF_EACH, 0, counts).tolist()
-                    best, chosen = told, replace(self, given=column.name, weights=tuple(map(tuple, weights)))
-        return chosen
 
     def check(self, levels: Mapping[tuple[str, int], Any]) -> None:
         """Raise ValueError where the parts of a loaded form do not fit together, or are of keys of other levels."""
@@ -354,28 +330,6 @@ class IdentifierForm:
         domains: Any = pa.array(self.domains, pa.string()).take(pa.array(places))
         addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, domains, "@")
         return addresses
-
-
-def _keys_of_cells(cells: NDArray[np.int64], keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> Any:
-    """How many different keys the values of each cell have."""
-    distinct = np.unique(np.stack([cells.astype(np.uint64), keys]), axis=1)[0].astype(np.int64)
-    return np.bincount(distinct, minlength=counts.size).reshape(counts.shape)
-
-
-def _told(counts: NDArray[np.int64]) -> float:
-    """How much categories tell of patterns, in nats of all values; 0 where that may be chance.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (categories, patterns), int64
-        Values of each.
-    """
-    total = int(np.sum(counts))
-    expected = counts.sum(axis=1, keepdims=True) * (counts.sum(axis=0) / max(total, 1))
-    has_values = counts > 0
-    told = float(np.sum(counts[has_values] * np.log(counts[has_values] / expected[has_values])))
-    parameters = np.prod([np.count_nonzero(counts.sum(axis=axis)) - 1 for axis in (0, 1)])
-    return told if told >= EVIDENCE + parameters * np.log(max(total, 1)) / 2 else 0.0  # as BIC has it
 
 
 def _identifiers_of(model: TableModel, rows: pa.Table) -> list[Any]:

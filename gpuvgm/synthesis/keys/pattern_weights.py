@@ -1,0 +1,96 @@
+"""Columns whose categories say which patterns text has, as a country says those of plates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.columns import PassthroughColumn, TableModel
+from gpuvgm.io import plain_values_of
+from gpuvgm.synthesis.keys.patterns import Pattern
+from gpuvgm.synthesis.keys.shapes import LEAST_OF_EACH
+
+MOST_GIVEN = 64  # categories of a column that may say which patterns there are
+EVIDENCE = 20.0  # nats that these tell of all patterns, beyond what as many numbers tell by chance
+Weights = tuple[tuple[int, ...], ...]  # of the patterns, by category
+
+
+def pattern_weights(name: str, patterns: Sequence[Pattern], model: TableModel, rows: pa.Table) -> tuple[str, Weights]:
+    """The column whose categories tell most of the patterns of a column's different values, and what they tell.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    patterns : sequence of Pattern
+        Its patterns; a value is of the first one that it has.
+    model : TableModel
+        The fitted columns.
+    rows : pyarrow.Table
+        A sample of the rows.
+
+    Returns
+    -------
+    given : str
+        The column of categories; empty where none tells more than chance.
+    weights : tuple of tuple of int
+        For each of its categories the different values of each pattern; 0 for those of fewer than five, and of fewer
+        than five keys of any column of keys.
+    """
+    first, pattern_of = _different_values(rows.column(name), patterns)
+    of_keys = [column.name for column in model.identifiers if column.regenerate == "key" and column.name != name]
+    keys = [
+        PassthroughColumn.hashes(rows.column(key).combine_chunks())[first]
+        for key in of_keys
+        if key in rows.column_names
+    ]
+    most, best = 0.0, ("", Weights())
+    for column in model.categorical if len(patterns) > 1 else ():
+        size = len(column.categories)
+        if size <= MOST_GIVEN and column.name in rows.column_names:
+            codes = np.asarray(column.index.find(rows.column(column.name).combine_chunks()), np.int64)[first]
+            known = (codes >= 0) & (codes < size) & (pattern_of >= 0)
+            cells = codes[known] * len(patterns) + pattern_of[known]
+            counts = np.bincount(cells, minlength=size * len(patterns)).reshape(size, -1)
+            if (information := _information(counts)) > most:
+                persons = [counts, *(_keys_of_cells(cells, of_values[known], counts) for of_values in keys)]
+                weights = np.where(np.min(persons, axis=0) < LEAST_OF_EACH, 0, counts).tolist()
+                most, best = information, (column.name, tuple(map(tuple, weights)))
+    return best
+
+
+def _different_values(values: Any, patterns: Sequence[Pattern]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first row of each different value, and the place of its pattern; -1 for values without one."""
+    coded: Any = plain_values_of(values.combine_chunks()).cast(pa.string()).dictionary_encode()
+    texts, pattern_of = coded.dictionary, np.full(len(coded.dictionary), -1)
+    for place, pattern in enumerate(patterns):
+        pattern_of[(pattern_of < 0) & np.asarray(pc.match_substring_regex(texts, pattern.expression))] = place
+    places, first = np.unique(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), return_index=True)
+    return first[places >= 0], pattern_of[places[places >= 0]]
+
+
+def _keys_of_cells(cells: NDArray[np.int64], keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> Any:
+    """How many different keys the values of each cell have."""
+    distinct = np.unique(np.stack([cells.astype(np.uint64), keys]), axis=1)[0].astype(np.int64)
+    return np.bincount(distinct, minlength=counts.size).reshape(counts.shape)
+
+
+def _information(counts: NDArray[np.int64]) -> float:
+    """How much categories tell of patterns, in nats of all values; 0 where that may be chance.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (categories, patterns), int64
+        Values of each.
+    """
+    total = int(np.sum(counts))
+    expected = counts.sum(axis=1, keepdims=True) * (counts.sum(axis=0) / max(total, 1))
+    has_values = counts > 0
+    information = float(np.sum(counts[has_values] * np.log(counts[has_values] / expected[has_values])))
+    parameters = np.prod([np.count_nonzero(counts.sum(axis=axis)) - 1 for axis in (0, 1)])
+    return information if information >= EVIDENCE + parameters * np.log(max(total, 1)) / 2 else 0.0  # as BIC has it
