@@ -128,9 +128,9 @@ class GivenNetwork(Network):
         return self.node_tables
 
 
-def network_of(domain: Domain, released: Released) -> GivenNetwork:
-    """The network of what was released."""
-    columns, counts = [*domain.counted.values()], ColumnCounts.of(domain, released.columns, released.releases)
+def network_of(domain: Domain, counts: ColumnCounts, released: Released) -> GivenNetwork:
+    """The network of what was released, and of the counts that are made of it."""
+    columns = [*domain.counted.values()]
     pairs = _Pairs.of(counts, released)
     parents_of, tables = pairs.joined()
     nodes, node_tables = [], []

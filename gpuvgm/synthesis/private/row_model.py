@@ -49,8 +49,8 @@ class PrivateRowModel:
     @classmethod
     def of(cls, domain: Domain, promise: Promise, released: Released) -> PrivateRowModel:
         """The model of what was released."""
-        rows = round(ColumnCounts.of(domain, released.columns, released.releases).rows)
-        return cls(domain, promise, released, network_of(domain, released), rows)
+        counts = ColumnCounts.of(domain, released.columns, released.releases)
+        return cls(domain, promise, released, network_of(domain, counts, released), round(counts.rows))
 
     @classmethod
     def of_file(cls, document: Mapping[str, Any], tables: bytes) -> PrivateRowModel:

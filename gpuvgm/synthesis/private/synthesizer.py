@@ -183,6 +183,12 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
             raise
         return self._with(PrivateRowModel.of(domain, promise, released))
 
+    @property
+    def _fitted(self) -> PrivateRowModel:
+        """What is learnt."""
+        check_is_fitted(self)
+        return self._model
+
     def _with(self, model: PrivateRowModel) -> Self:
         """The synthesizer itself, once it has learnt."""
         self._begun, self._model = True, model
@@ -252,15 +258,15 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
 
     def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:
         """Sampler of rows that meet conditions; refuses those that no row can meet."""
-        check_is_fitted(self)
-        columns = self._model.domain.counted
+        domain = self._fitted.domain
+        columns = domain.counted
         check_names(conditions, columns)
         restrictions = {
             place: restricted(columns[bins.name], bins, conditions[bins.name])
             for place, bins in enumerate(self.network_.structure.bins)
             if bins.name in conditions
         }
-        sampler = Sampler.of(self._model.domain.model, self.network_, restrictions, self.engine)
+        sampler = Sampler.of(domain.model, self.network_, restrictions, self.engine)
         if restrictions:
             _ = sampler.drawing.messages  # before a file is begun
         return sampler
@@ -293,9 +299,8 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> bool(synthesizer.fit(table).evaluate(table).columns["colour"].score > 0.9)
         True
         """
-        check_is_fitted(self)
+        names = [*self._fitted.domain.counted]
         sampled = self.sample(min(self.rows_, 1_000_000) if n is None else n, seed=seed)
-        names = [*self._model.domain.counted]
         return TableTransformer(names).fit(source).evaluate(source, compare=sampled)
 
     def save(self, path: Path_) -> None:
@@ -317,9 +322,9 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> gpuvgm.load("private.gpuvgm").sample(3).equals(synthesizer.sample(3))
         True
         """
-        check_is_fitted(self)
-        model = replace(self._model.domain.model, columns=(), network=self._model.tables)
-        model = replace(model, settings={"synthesizer": self._model.document})
+        learnt = self._fitted
+        model = replace(learnt.domain.model, columns=(), network=learnt.tables)
+        model = replace(model, settings={"synthesizer": learnt.document})
         ModelFile.at(path).save(model, lambda read: type(self)._of_model(read, path))
 
     @classmethod
@@ -347,8 +352,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> synthesizer.fit({"colour": ["red", "red", "blue"] * 100}).to_dict()["delta"]
         '1/1000000000'
         """
-        check_is_fitted(self)
-        return self._model.document
+        return self._fitted.document
 
     def describe(self) -> str:
         """Describe the promise and what it cost.
@@ -367,8 +371,7 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         >>> text.partition("; ")[0]
         '(1, 1e-09)-differentially private for persons with at most 1 row (rho 0.0143'
         """
-        check_is_fitted(self)
-        return self._model.description
+        return self._fitted.description
 
     def __str__(self) -> str:
         return "\n".join([repr(self), *([self.describe()] if hasattr(self, "network_") else [])])
