@@ -6,6 +6,7 @@ from .arrays import (
 )
 from .asinh import AsinhCodec as AsinhCodec
 from .base import ORDINARY as ORDINARY, Codec as Codec, Number as Number, Refuted as Refuted
+from .checks import CHECKS as CHECKS, Equation as Equation
 from .curves import (
     CurvedCodec as CurvedCodec,
     rounding_in as rounding_in,

@@ -13,7 +13,6 @@ from .continuous import MixtureColumn as MixtureColumn
 from .general import GeneralColumn as GeneralColumn
 from .histograms import Histogram as Histogram
 from .identifiers import IdColumn as IdColumn
-from .inference import UUID as UUID
 from .model import TableModel as TableModel
 from .names import NameTemplate as NameTemplate
 from .numbers import NumericColumn as NumericColumn

@@ -21,10 +21,12 @@ from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.specs import ColumnSpec
-from gpuvgm.errors import check_present, declaration, listed
+from gpuvgm.errors import check_present, counted, declaration, listed
 from gpuvgm.io import Source, plain
 from gpuvgm.records import refuse
 from gpuvgm.summary import Summary
+
+WIDEST = 3  # columns that are named where the matrix is wide
 
 
 def column_from_json(document: Any) -> FittedColumn:
@@ -146,6 +148,15 @@ class TableModel:
     def widths(self) -> dict[str, int]:
         """Columns of the onehot matrix, by the column of the table that they come from."""
         return {column.name: int(column.has_scalar) + column.width for column in self.encoded}
+
+    @staticmethod
+    def describe_widths(widths: Mapping[str, int]) -> str:
+        """Sentence on the width of the onehot matrix, and the columns of the table that make it wide."""
+        if not any(widths.values()):
+            return "the one-hot matrix has no columns, because no column of the table is encoded"
+        widest = sorted(widths, key=lambda name: (widths[name], name), reverse=True)[:WIDEST]
+        of_widest = ", ".join(f"{name} ({widths[name]:,})" for name in widest)
+        return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {of_widest}"
 
     def onehot_names(self, names: NameTemplate = NameTemplate.DEFAULT) -> list[str]:
         """Names of the onehot matrix's columns."""

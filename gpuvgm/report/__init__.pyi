@@ -4,5 +4,4 @@ from .evaluator import Evaluator as Evaluator
 from .fit import FitReport as FitReport
 from .hold_out import HoldOut as HoldOut
 from .report import Report as Report
-from .text import widths_line as widths_line
 from .validation import Validation as Validation

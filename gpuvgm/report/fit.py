@@ -12,7 +12,7 @@ import numpy as np
 from gpuvgm.columns import FittedColumn, TableModel, html_table
 from gpuvgm.errors import counted
 from gpuvgm.report.measures import Measure, ReportPart, Unit
-from gpuvgm.report.text import figures_table, widths_line
+from gpuvgm.report.text import figures_table
 
 _WORDS = Unit(str, str)
 _COUNT = Unit(lambda count: str(count or ""), str)  # nothing in the place of 0
@@ -119,7 +119,7 @@ class FitReport(ReportPart):
         reasons = model.schema.reasons
         columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
         dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
-        return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds), engine)
+        return cls(model.rows, model.describe_widths(model.widths), columns, dropped, dict(seconds), engine)
 
     @property
     def _lines(self) -> list[str]:

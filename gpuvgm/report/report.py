@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from textwrap import fill
 from typing import ClassVar
 
+from gpuvgm.columns import TableModel
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, Advice, advice
 from gpuvgm.report.charts import colour, errors_chart, histogram_chart, scalars_chart
@@ -42,7 +43,7 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
-from gpuvgm.report.text import WIDTH, by_width, first_names, head_text, overall_text, report_text, widths_line
+from gpuvgm.report.text import WIDTH, by_width, first_names, head_text, overall_text, report_text
 
 _INVALID_ROWS = Measure(
     "invalid_rows", "", COUNT, limit="max_invalid_share", words="share of rows with any value outside its range"
@@ -120,7 +121,7 @@ class Report(Scored):
             parts += [report_text(changed), *overall_text(self.overall, len(changed)), *self._scores_text()]
             parts.append(f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}")
         if self.widths:
-            parts.append(fill(widths_line(self.widths), WIDTH))
+            parts.append(fill(TableModel.describe_widths(self.widths), WIDTH))
         return "\n\n".join(parts)
 
     def _scores_text(self) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.cells import cell_len, chop_cells
 
-from gpuvgm.errors import counted
 from gpuvgm.report.figures import (
     MEASURES,
     SHARE_NAMES,
@@ -27,7 +26,6 @@ WIDTH = 80
 LEAST_ROOM = 12  # for names; wide quantiles are left out to keep it
 WIDE = 16
 LISTED = 5  # categories and modal values of a column
-WIDEST = 3  # columns that are named
 GAP = "  "
 
 Row = tuple[str, Sequence[str]]  # a name, and the cells beside it
@@ -167,14 +165,6 @@ def _share_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]
         )
         for i, count in enumerate(counts)
     ]
-
-
-def widths_line(widths: Mapping[str, int]) -> str:
-    """Sentence on the width of the one-hot matrix, and the columns of the table that make it wide."""
-    if not any(widths.values()):
-        return "the one-hot matrix has no columns, because no column of the table is encoded"
-    widest = ", ".join(f"{name} ({widths[name]:,})" for name in by_width(widths)[:WIDEST])
-    return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {widest}"
 
 
 def first_names(names: Sequence[str], most: int) -> str:

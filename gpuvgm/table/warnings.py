@@ -10,7 +10,6 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import declaration, listed
 from gpuvgm.io import is_text_type
-from gpuvgm.report import widths_line
 
 WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5
@@ -86,9 +85,13 @@ def _network_warnings(model: TableModel, kinds: str) -> list[CausedWarning]:
     remedy = f'declare max_categories, encoding="onehot" or the kind {kinds}'
     texts = [_warning(reasons, "one scalar stands for all categories of", remedy)] if reasons else []
     if width == 0:
-        texts.append((f"{widths_line(model.widths)}: a network learns nothing of the table", ("width", *names)))
+        texts.append(
+            (f"{model.describe_widths(model.widths)}: a network learns nothing of the table", ("width", *names))
+        )
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
-        texts.append((f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories", ("width", *names)))
+        texts.append(
+            (f"{model.describe_widths(model.widths)}: declare the kind {kinds}, or max_categories", ("width", *names))
+        )
     return texts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuvgm.synthesis.keys.checks import CHECKS
+from gpuvgm.codecs import CHECKS
 
 
 def with_check_digits(text: str, check: str) -> str:

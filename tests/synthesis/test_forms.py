@@ -18,8 +18,8 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.codecs import CHECKS, Equation
 from gpuvgm.errors import InferenceWarning, InputError
-from gpuvgm.synthesis.keys.checks import CHECKS, Equation, Equations, equations_of
 from gpuvgm.synthesis.keys.identifiers import IdentifierForm, identifier_form
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.seen import SeenValues
@@ -303,10 +303,10 @@ def test_equations_are_those_that_digits_fulfil(modulus: int, weights: tuple[int
     rows = random.integers(0, 10, (40_000, len(weights)))
     rows = rows[rows @ weights % modulus == 3 % modulus][: len(weights) + 20]
     letters = (rows + ord("0")).astype(np.uint8)
-    found = equations_of(letters, range(len(weights)))
-    assert equations_of(letters[1:], range(len(weights))) == ()  # too few to tell
+    found = Equation.of_texts(letters, range(len(weights)))
+    assert Equation.of_texts(letters[1:], range(len(weights))) == ()  # too few to tell
     assert np.prod([one.modulus for one in found]) == modulus
-    solved = Equations.of(found, tuple(range(len(weights))))
+    solved = Equation.together(found, tuple(range(len(weights))))
     others = random.integers(ord("0"), ord("9") + 1, (2_000, len(weights))).astype(np.uint8)
     closed = others.copy()
     solved.close(closed, random.integers(0, 2**32, 2_000).astype(np.uint64))
@@ -319,7 +319,7 @@ def test_random_numbers_fulfil_no_equation() -> None:
     random = np.random.default_rng(0)
     for places in (5, 9, 12):
         letters = random.integers(ord("0"), ord("9") + 1, (places + 20, places)).astype(np.uint8)
-        assert equations_of(letters, range(places)) == ()
+        assert Equation.of_texts(letters, range(places)) == ()
 
 
 @pytest.mark.parametrize(

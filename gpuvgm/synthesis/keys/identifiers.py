@@ -19,8 +19,7 @@ from gpuvgm.columns import TableModel
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.rules import whole
-from gpuvgm.synthesis.keys.checks import ALIKE
-from gpuvgm.synthesis.keys.key_search import Claims, check_of, keys_that_determine, trees_of_keys
+from gpuvgm.synthesis.keys.key_search import ALIKE, Claims, check_of, keys_that_determine, trees_of_keys
 from gpuvgm.synthesis.keys.keys import KeyLayout
 from gpuvgm.synthesis.keys.pattern_weights import pattern_weights
 from gpuvgm.synthesis.keys.patterns import CODE, ENDLESS, MOST_NUMBERED, NUMBER, Pattern, SeenShape

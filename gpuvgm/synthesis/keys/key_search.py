@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.codecs import CHECKS
 from gpuvgm.io import is_text_type, plain_values_of
-from gpuvgm.synthesis.keys.checks import ALIKE, check_by_name
 from gpuvgm.synthesis.keys.keys import KeyLayout
 
 Claims = Set[tuple[str, str]]  # pairs of columns of which the first is said to determine the second
@@ -21,6 +21,7 @@ Claims = Set[tuple[str, str]]  # pairs of columns of which the first is said to 
 MOST_CODES, MOST_ALIKE = 255, 20
 LOOKED_AT = 20_000  # different texts, by which a column's look is judged
 ONE_TO_ONE = 1.02  # pairs for each value, at most, where a column determines another one: a few errors are let pass
+ALIKE = 0.95  # of the values, as nearly all
 LEAST_REPEATED = 10  # values that come back: with fewer, columns may determine each other by chance
 NEARLY_AS_MANY = 0.8  # values for each key, from which on a column that keys determine names each of them
 LEAST_SHARE = 0.5  # values for each key, from which on numbers that it determines are keys, too
@@ -237,6 +238,6 @@ def keys_that_determine(
 def check_of(texts: list[str]) -> str:
     """The check digits that nearly all texts have right which look like IBANs or payment cards; else none."""
     for check, look in {"iban": "IBANs", "luhn": "payment cards"}.items():
-        if texts and _share_like(pa.array(texts), LOOKS[look]) >= ALIKE and check_by_name(texts, (check,), 1):
+        if texts and _share_like(pa.array(texts), LOOKS[look]) >= ALIKE and CHECKS.name_of(texts, (check,), 1):
             return check
     return ""

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.codecs import CHECKS, Equation
 from gpuvgm.engines import philox_words
 from gpuvgm.rules import whole
-from gpuvgm.synthesis.keys.checks import CHECKS, Bytes, Equation, Equations
 from gpuvgm.synthesis.keys.streams import column_number, shuffled
 
+Bytes = NDArray[np.uint8]
 #: Letters and digits at a place of a pattern, by the name that follows a backslash there, the narrower ones first.
 CLASSES = {
     "0": digits,
@@ -134,7 +135,7 @@ class Pattern:
         """Places of the check digits among the bytes."""
         if self.check:
             return tuple(CHECKS[self.check].places(self.bytes))
-        return Equations.of(self.equations, self.digits).closing if self.equations else ()
+        return Equation.together(self.equations, self.digits).closing if self.equations else ()
 
     @cached_property
     def digits(self) -> tuple[int, ...]:
@@ -231,7 +232,7 @@ class Pattern:
         if self.check:
             CHECKS[self.check].close(letters)
         else:
-            Equations.of(self.equations, self.digits).close(letters, words)
+            Equation.together(self.equations, self.digits).close(letters, words)
 
 
 def _tokens_of(text: str) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.io import is_text_type, plain_values_of
-from gpuvgm.synthesis.keys.checks import Bytes
 from gpuvgm.synthesis.keys.patterns import (
     CLASSES,
     ENDLESS,
     NUMBER,
+    Bytes,
     Pattern,
     SeenShape,
     bits,

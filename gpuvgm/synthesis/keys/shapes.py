@@ -12,9 +12,8 @@ from os.path import commonprefix
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import UUID
-from gpuvgm.synthesis.keys.checks import CHECKS, check_by_name, equations_of, letters_by_length
-from gpuvgm.synthesis.keys.patterns import CLASSES, CODE, ENDLESS, Pattern
+from gpuvgm.codecs import CHECKS, Equation
+from gpuvgm.synthesis.keys.patterns import CLASSES, CODE, ENDLESS, Bytes, Pattern
 from gpuvgm.synthesis.keys.seen import LONGEST, SeenValues, unseen_part
 
 LEAST_ROWS_OF_CODE = 10  # values of a code, on average
@@ -37,7 +36,7 @@ _UNREAD = re.compile(r"[\x00-\x0d\\?]")  # in texts that have no shape
 LOOKED_AT = 1_000  # texts, by which is seen whether letters are told from digits
 #: Letters at some places of texts that standards name.
 _NAMED = {
-    UUID: {19: "89abAB"},  # RFC 9562: the variant
+    r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}": {19: "89abAB"},  # RFC 9562: the variant
     r"[0-7][0-9A-HJKMNP-TV-Z]{25}": {0: "01234567"},  # ULIDs, whose time has 48 bits
 }
 
@@ -68,7 +67,7 @@ class _Shape:
         """How many texts have which letters at each place."""
         if not self.texts[0].isascii() or not all(map(str.isascii, self.texts)):
             return [Counter(place) for place in zip(*self.texts, strict=True)]
-        counts = (np.bincount(place, minlength=128) for place in letters_by_length(self.texts)[0].T)
+        counts = (np.bincount(place, minlength=128) for place in _letters_of(self.texts).T)
         return [Counter({chr(code): int(of[code]) for code in np.flatnonzero(of).tolist()}) for of in counts]
 
     def at(self, run: tuple[int, int]) -> Counter[str]:
@@ -88,21 +87,11 @@ def patterns_of(texts: list[str], *, check: str = "", numbers: bool = True) -> t
     numbers : bool
         Whether neighbouring digits of which there are few may be codes, such as years.
     """
-    check = check or check_by_name(texts)
-    plain = _without_check_digits(texts, check) if check else texts
+    check = check or CHECKS.name_of(texts)
+    plain = CHECKS.plain(texts, check) if check else texts
     shapes = _shapes_of([text for text in plain if len(text) <= LONGEST and not _UNREAD.search(text)], len(plain))
     patterns = [_pattern_of(shape, check, numbers=numbers and not check) for shape in shapes]
     return tuple(pattern for pattern in patterns if any(token[1:] in CLASSES for token in pattern.tokens))
-
-
-def _without_check_digits(texts: list[str], check: str) -> list[str]:
-    """The different texts with right check digits, with zeros in place of these."""
-    plain = dict[str, None]()
-    for block in letters_by_length(texts):
-        right = block[CHECKS[check].holds(block)]
-        right[:, CHECKS[check].places(block.shape[1])] = ord("0")
-        plain |= dict.fromkeys(row.tobytes().decode() for row in right)
-    return [*plain]
 
 
 def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
@@ -203,8 +192,8 @@ def _pattern_of(shape: _Shape, check: str, *, numbers: bool) -> Pattern:
     closing = CHECKS[check].places(len(shape.texts[0])) if check else ()
     tokens = [r"\0" if place in closing else token for place, token in enumerate(_narrowed(shape))]
     places = [place for place, token in enumerate(tokens) if token in (r"\0", r"\1")]
-    blocks = letters_by_length(shape.texts) if not check and shape.texts[0].isascii() else []
-    equations = equations_of(blocks[0], places) if blocks and places else ()
+    has_sums = bool(places) and not check and shape.texts[0].isascii()
+    equations = Equation.of_texts(_letters_of(shape.texts), places) if has_sums else ()
     base = Pattern("", (), len(shape.texts), check=check, equations=equations)
     patterns = list[Pattern]()
     for tokens_and_codes in _ways_of(shape, tokens, closing, numbers=numbers):
@@ -215,6 +204,12 @@ def _pattern_of(shape: _Shape, check: str, *, numbers: bool) -> Pattern:
             return pattern
         patterns.append(pattern)
     return patterns[-1] if patterns else replace(base, text="".join(tokens), equations=())
+
+
+def _letters_of(texts: list[str]) -> Bytes:
+    """Bytes of those of equally long texts that are ASCII, shape (texts, bytes)."""
+    plain = "".join(text for text in texts if text.isascii())
+    return np.frombuffer(plain.encode(), np.uint8).reshape(-1, len(texts[0]))
 
 
 def _narrowed(shape: _Shape) -> list[str]:

@@ -32,6 +32,9 @@ LEAST_WITH_LETTERS = 100  # values: of so many some have check digits such as X,
 LEAST_READ = 3  # letters beside check digits
 LEAST_BY_NAME = 20  # values: of fewer, check digits may be right by chance
 ALIKE = 0.95  # share of the values with right check digits, as nearly all
+LEAST_FOUND = 21  # different values that are taken for identifiers by their check digits alone
+LEAST_CLOSINGS = 4  # different check digits among them
+LEAST_SUM, LEAST_SUMMED = 5, 6  # modulus, and digits, of a sum that is taken for check digits
 _PRIMES = [number for number in range(2, LARGEST_MODULUS + 1) if all(number % d for d in range(2, number))]
 
 
@@ -190,75 +193,120 @@ def _verhoeff_closing(state: int) -> str:
     return next(str(digit) for digit in range(10) if _dihedral(state % 10, digit) == 0)
 
 
-#: By name, those with more check digits first.
-CHECKS = {
-    "iban": _mod_97(_BEHIND_COUNTRY),
-    "mod 97-10": _mod_97(_LAST_TWO),
-    "97 - n": _check(
-        97,
-        lambda state, value: (state * 10 + value) % 97,
-        0,
-        lambda state: f"{97 - state:02d}",
-        reading=_LAST_TWO,
-    ),
-    "luhn": _weighted((lambda digit: digit * 2 - 9 * (digit > 4), int)),
-    "isin": _weighted((lambda digit: digit * 2 - 9 * (digit > 4), int), letters=True),
-    "ean": _weighted((lambda digit: 3 * digit, int)),
-    "isbn-10": _check(121, _isbn_step, 0, lambda state: f"{digits}X"[-(state // 11 + state % 11) % 11]),
-    "mod 11-2": _pure(11, 2, f"{digits}X"),
-    "mod 37-2": _pure(37, 2, f"{LETTERS}*", values=LETTERS),
-    "mod 11,10": _hybrid(10, digits),
-    "mod 27,26": _hybrid(26, ascii_uppercase),
-    "mod 37,36": _hybrid(36, LETTERS),
-    "vehicle": _check(
-        187,
-        _vehicle_step,
-        0,
-        lambda state: f"{digits}X"[state % 11],
-        values=LETTERS,
-        reading=_VEHICLE,
-    ),
-    "nif": _check(
-        23, lambda state, value: (state * 10 + value) % 23, 0, lambda state: "TRWAGMYFPDXBNJZSQVHLCKE"[state]
-    ),
-    "verhoeff": _check(80, _verhoeff_step, 10, _verhoeff_closing, reading=_BACKWARD),
-}
+class Checks(dict[str, Check]):
+    """Check digits of standards by their names, which can be looked for in texts."""
+
+    def name_of(self, texts: Sequence[str], names: Sequence[str] = (), least: int = LEAST_BY_NAME) -> str:
+        """The name of check digits that nearly all texts have right; none of fewer texts than `least`.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            Different texts.
+        names : sequence of str
+            Names that are looked for; by default all.
+        least : int
+            Of fewer texts, check digits may be right by chance.
+        """
+        if len(texts) < max(least, 1):
+            return ""
+        probed = _by_length(texts[:: len(texts) // LOOKED_AT + 1])
+        likely = [name for name in names or self if _share_right(probed, self[name]) >= HALF]
+        blocks = _by_length(texts) if likely else []
+        right = (name for name in likely if _share_right(blocks, self[name]) >= ALIKE)
+        are_few = len(texts) < LEAST_WITH_LETTERS
+        return next((name for name in right if are_few or _has_all_letters(blocks, self[name])), "")
+
+    def found_in(self, texts: Sequence[str]) -> str:
+        """What check digits different texts surely have: the name of a standard, or of a sum of their digits; or "".
+
+        Sums of a few digits, and those that make numbers multiples of another one, are none.
+        """
+        name = self.name_of(texts, least=LEAST_FOUND)
+        if name:
+            return name if len(_closings(_by_length(texts), self[name])) >= LEAST_CLOSINGS else ""
+        letters = max(_by_length(texts), key=len, default=np.empty((0, 0), np.uint8))
+        if len(letters) < max(ALIKE * len(texts), LEAST_FOUND):
+            return ""
+        are_digits = np.all((letters >= ord("0")) & (letters <= ord("9")), axis=0)
+        equations = Equation.of_texts(letters, np.flatnonzero(are_digits).tolist())
+        sums = (equation for equation in equations if equation.is_check(letters))
+        return next((f"a sum modulo {equation.modulus}" for equation in sums), "")
+
+    def plain(self, texts: Sequence[str], name: str) -> list[str]:
+        """The different texts with right check digits of a name, with zeros in place of these."""
+        plain, check = dict[str, None](), self[name]
+        for block in _by_length(texts):
+            right = block[check.holds(block)]
+            right[:, check.places(block.shape[1])] = ord("0")
+            plain |= dict.fromkeys(row.tobytes().decode() for row in right)
+        return [*plain]
 
 
-def check_by_name(texts: Sequence[str], names: Sequence[str] = (*CHECKS,), least: int = LEAST_BY_NAME) -> str:
-    """The name of check digits that nearly all texts have right; none of fewer texts than `least`."""
-    if len(texts) < max(least, 1):
-        return ""
-    probed = letters_by_length(texts[:: len(texts) // LOOKED_AT + 1])
-    likely = [name for name in names if _share_right(probed, name) >= HALF]
-    blocks = letters_by_length(texts) if likely else []
-    right = (name for name in likely if _share_right(blocks, name) >= ALIKE)
-    return next((name for name in right if len(texts) < LEAST_WITH_LETTERS or _has_all_letters(blocks, name)), "")
-
-
-def _has_all_letters(blocks: list[Bytes], name: str) -> bool:
+def _has_all_letters(blocks: list[Bytes], check: Check) -> bool:
     """Return whether signs that are no digits, such as X, come among the check digits of a standard that has such.
 
     Where none does, the texts have the check digits of another standard.
     """
-    check = CHECKS[name]
     signs = {*check.closing.ravel().tolist()} - {*digits.encode()}
-    return not signs or any(signs & {*block[:, check.places(block.shape[1])].ravel().tolist()} for block in blocks)
+    return not signs or bool(signs & _closings(blocks, check))
 
 
-def _share_right(blocks: list[Bytes], name: str) -> float:
+def _closings(blocks: list[Bytes], check: Check) -> set[int]:
+    """Signs that come among the check digits of texts."""
+    return {sign for block in blocks for sign in block[:, check.places(block.shape[1])].ravel().tolist()}
+
+
+def _share_right(blocks: list[Bytes], check: Check) -> float:
     """Share of texts with right check digits."""
-    right = sum(int(CHECKS[name].holds(block).sum()) for block in blocks)
+    right = sum(int(check.holds(block).sum()) for block in blocks)
     return right / max(sum(map(len, blocks)), 1)
 
 
-def letters_by_length(texts: Sequence[str]) -> list[Bytes]:
+def _by_length(texts: Sequence[str]) -> list[Bytes]:
     """Bytes of those texts that are ASCII, shape (texts, bytes), by length."""
     by_length: dict[int, list[str]] = {}
     for text in texts:
         if text.isascii():
             by_length.setdefault(len(text), []).append(text)
     return [np.frombuffer("".join(by_length[length]).encode(), np.uint8).reshape(-1, length) for length in by_length]
+
+
+#: By name, those with more check digits first.
+CHECKS = Checks(
+    {
+        "iban": _mod_97(_BEHIND_COUNTRY),
+        "mod 97-10": _mod_97(_LAST_TWO),
+        "97 - n": _check(
+            97,
+            lambda state, value: (state * 10 + value) % 97,
+            0,
+            lambda state: f"{97 - state:02d}",
+            reading=_LAST_TWO,
+        ),
+        "luhn": _weighted((lambda digit: digit * 2 - 9 * (digit > 4), int)),
+        "isin": _weighted((lambda digit: digit * 2 - 9 * (digit > 4), int), letters=True),
+        "ean": _weighted((lambda digit: 3 * digit, int)),
+        "isbn-10": _check(121, _isbn_step, 0, lambda state: f"{digits}X"[-(state // 11 + state % 11) % 11]),
+        "mod 11-2": _pure(11, 2, f"{digits}X"),
+        "mod 37-2": _pure(37, 2, f"{LETTERS}*", values=LETTERS),
+        "mod 11,10": _hybrid(10, digits),
+        "mod 27,26": _hybrid(26, ascii_uppercase),
+        "mod 37,36": _hybrid(36, LETTERS),
+        "vehicle": _check(
+            187,
+            _vehicle_step,
+            0,
+            lambda state: f"{digits}X"[state % 11],
+            values=LETTERS,
+            reading=_VEHICLE,
+        ),
+        "nif": _check(
+            23, lambda state, value: (state * 10 + value) % 23, 0, lambda state: "TRWAGMYFPDXBNJZSQVHLCKE"[state]
+        ),
+        "verhoeff": _check(80, _verhoeff_step, 10, _verhoeff_closing, reading=_BACKWARD),
+    }
+)
 
 
 # -- equations
@@ -303,9 +351,51 @@ class Equation:
         fulfilled: NDArray[np.bool_] = self.rest(letters) == 0
         return fulfilled
 
+    def is_check(self, letters: Bytes) -> bool:
+        """Whether the sum is one of many digits, nearly all that vary, and says no remainder of the whole number."""
+        varying = {place for place in range(letters.shape[1]) if len({*letters[:, place].tolist()}) > 1}
+        if self.modulus < LEAST_SUM or len(self.places) < max(LEAST_SUMMED, len(varying) - 1):
+            return False
+        powers = [pow(10, letters.shape[1] - 1 - place, self.modulus) for place in self.places]
+        remainders = {tuple(factor * power % self.modulus for power in powers) for factor in range(1, self.modulus)}
+        return self.weights not in remainders
+
     def stretched(self, at: int, more: int) -> Equation:
         """The equation of texts with more letters at a place, which do not count."""
         return replace(self, places=tuple(place + more * (place >= at) for place in self.places))
+
+    @classmethod
+    def of_texts(cls, letters: Bytes, places: Sequence[int]) -> tuple[Equation, ...]:
+        """Equations that all different texts fulfil, of digits at some places; none where there are too few texts.
+
+        Those that hold in whole numbers, such as that two digits are the same, are written with the largest modulus
+        alone.
+        """
+        varying = [place for place in places if len({*letters[:, place].tolist()}) > 1]
+        if len(letters) < len(varying) + MORE_THAN_DIGITS or not varying:
+            return ()
+        kept: tuple[Equation, ...] = ()
+        for equation in _candidates(letters, varying):
+            if equation.holds(letters).all() and cls.together((*kept, equation), tuple(places)).closing:
+                kept = (*kept, equation)
+        return kept
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def together(equations: tuple[Equation, ...], places: tuple[int, ...]) -> Equations:
+        """The equations with the digits that close them: the last of these places by which all rests can be made up.
+
+        Without such digits where none can, or where there are too many rests.
+        """
+        rests = prod(equation.modulus for equation in equations)
+        if rests > 10**MOST_CLOSING:
+            return Equations(equations)
+        for closing in _closing_places(equations, places):
+            sums = _sums(equations, closing)
+            counts = np.bincount(sums, minlength=rests)
+            if counts.all():
+                return Equations(equations, closing, np.argsort(sums, kind="stable"), np.append(0, np.cumsum(counts)))
+        return Equations(equations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,23 +418,6 @@ class Equations:
     closing: tuple[int, ...] = ()
     order: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     starts: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
-
-    @staticmethod
-    @lru_cache(maxsize=64)
-    def of(equations: tuple[Equation, ...], places: tuple[int, ...]) -> Equations:
-        """The equations with the digits that close them: the last of these places by which all rests can be made up.
-
-        Without such digits where none can, or where there are too many rests.
-        """
-        rests = prod(equation.modulus for equation in equations)
-        if rests > 10**MOST_CLOSING:
-            return Equations(equations)
-        for closing in _closing_places(equations, places):
-            sums = _sums(equations, closing)
-            counts = np.bincount(sums, minlength=rests)
-            if counts.all():
-                return Equations(equations, closing, np.argsort(sums, kind="stable"), np.append(0, np.cumsum(counts)))
-        return Equations(equations)
 
     def close(self, letters: Bytes, words: NDArray[np.uint64]) -> None:
         """Write digits with which all equations hold; where several do, random words choose."""
@@ -382,21 +455,6 @@ def _sums(equations: Sequence[Equation], closing: Sequence[int]) -> Ints:
         parts = [numbers // power % 10 * weights.get(place, 0) for power, place in zip(powers, closing, strict=True)]
         sums = sums * equation.modulus + np.sum(parts, axis=0) % equation.modulus
     return sums
-
-
-def equations_of(letters: Bytes, places: Sequence[int]) -> tuple[Equation, ...]:
-    """Equations that all different texts fulfil, of digits at some places; none where there are too few texts.
-
-    Those that hold in whole numbers, such as that two digits are the same, are written with the largest modulus alone.
-    """
-    varying = [place for place in places if len({*letters[:, place].tolist()}) > 1]
-    if len(letters) < len(varying) + MORE_THAN_DIGITS or not varying:
-        return ()
-    kept: tuple[Equation, ...] = ()
-    for equation in _candidates(letters, varying):
-        if equation.holds(letters).all() and Equations.of((*kept, equation), tuple(places)).closing:
-            kept = (*kept, equation)
-    return kept
 
 
 def _candidates(letters: Bytes, varying: Sequence[int]) -> Iterator[Equation]:
