@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.laws.codes import NEAR_STEP, Columns, numbers_in, read_columns, rounded_to_steps, spacing_of
+from gpuvgm.laws.codes import NEAR_STEP, Columns, Mask, numbers_in, read_columns, rounded_to_steps, spacing_of
 from gpuvgm.laws.days import WITHOUT_ZONE, days_of
 from gpuvgm.laws.law import MOST_POWER, Law
 from gpuvgm.laws.line import LEAST_FACTOR, MOST_FACTOR, shortest_decimal
@@ -266,10 +266,13 @@ def _with_constants(sample: LawSample) -> Iterator[Expression]:
         names = [name for name in sample.number_columns if name != target]
         values = np.array([sample.amounts[name][rows] for name in names]).reshape(len(names), len(rows))
         numbers, step = sample.amounts[target][rows], step_of(sample.columns[target])
-        for rounding in ROUNDINGS:
-            for operands in _proportional(rounding, sign, names, values, (numbers, step)):
-                law = Expression(operands, target, function=f"{rounding.outer}:{sign}")
-                yield from law.with_factor(sample, rounding)
+        left, right = _pairs(len(names), sign)
+        for places in (slice(0, None, len(rows) // FIRST), slice(None)):
+            agree = _are_proportional(sign, (values[left, places], values[right, places]), numbers[places], step)
+            left, right = left[agree], right[agree]
+        for operands, rounding in product(zip(left.tolist(), right.tolist(), strict=True), ROUNDINGS):
+            law = Expression(tuple(names[place] for place in operands), target, function=f"{rounding.outer}:{sign}")
+            yield from law.with_factor(sample, rounding)
 
 
 def _tried(sample: LawSample, target: str) -> Ints:
@@ -279,19 +282,13 @@ def _tried(sample: LawSample, target: str) -> Ints:
     return rows if step_of(sample.columns[target]) and len(rows) >= LEAST_DIFFERENT else rows[:0]
 
 
-def _proportional(
-    rounding: Rounding, sign: str, names: Sequence[str], values: Floats, target: tuple[Floats, float]
-) -> Iterator[tuple[str, ...]]:
-    """Yield columns that make a target, given by its numbers and its step, with some constant in few rows."""
-    left, right = _pairs(len(names), sign)
-    numbers, step = target
-    for rows in (slice(0, None, len(numbers) // FIRST), slice(None)):
-        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
-            results = INNER[sign](values[left, rows], values[right, rows])
-        low, high = rounding.factors(numbers[rows], step, results)
-        agree = (low <= high) & np.isfinite(low) & (np.count_nonzero(results > 0, axis=1) >= FIRST)
-        left, right = left[agree], right[agree]
-    yield from ((names[first], names[second]) for first, second in zip(left.tolist(), right.tolist(), strict=True))
+def _are_proportional(sign: str, sides: tuple[Floats, Floats], numbers: Floats, step: float) -> Mask:
+    """Which two columns, of shape (pairs, rows), make numbers with some constant, however these are rounded."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
+        results = INNER[sign](*sides)
+    low, high = Rounding(PLAIN, 1, 1).factors(numbers, step, results)
+    agree: Mask = (low <= high) & np.isfinite(low) & (np.count_nonzero(results > 0, axis=1) >= FIRST)
+    return agree
 
 
 def _pairs(count: int, sign: str) -> tuple[Ints, Ints]:
