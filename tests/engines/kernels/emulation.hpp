@@ -1,10 +1,9 @@
 // A CUDA block on the host, for tests: every thread is a fibre, and __syncthreads gives way to the next one. A block in
 // which some threads end while others wait at a barrier aborts. Atomics are plain operations, since one fibre runs at a
-// time. Blocks run from the last to the first, and the threads of every other block (and launch) as well, so that a
-// kernel that counts on their order is found out.
+// time, of one launch at a time. Blocks run from the last to the first, and the threads of every other block (and
+// launch) as well, so that a kernel that counts on their order is found out.
 #pragma once
-#undef _FORTIFY_SOURCE  // its longjmp refuses to go from one stack to another
-#include <setjmp.h>
+#include <sched.h>
 #include <ucontext.h>
 
 #include <cmath>
@@ -12,18 +11,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <memory>
-#include <vector>
 
 #define GPUVGM_EMULATED 1
 #define GPUVGM_KERNEL(threads) void
-#define GPUVGM_SHARED static thread_local
+#define GPUVGM_SHARED static
 
 struct EmulatedIndex {
     unsigned x = 0, y = 0, z = 0;
 };
-static thread_local EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
+static EmulatedIndex threadIdx, blockIdx, blockDim, gridDim;
 
 struct alignas(8) float2 {
     float x, y;
@@ -73,65 +69,83 @@ inline int __double2loint(double a) {
 namespace emulation {
 
 constexpr size_t STACK = 128 * 1024;
+constexpr unsigned MOST_THREADS = 1024;
 
-struct Fibre {
-    ucontext_t start;
-    jmp_buf at;
-    bool begun;
-};
+// A place where a fibre, or the scheduler, goes on. A fit passes millions of barriers: what the ABI wants kept is
+// pushed on the stack that is left, where the C library would ask the kernel for the mask of signals.
+#if defined(__x86_64__) && defined(__linux__)
+typedef void* Place;
+extern "C" __attribute__((visibility("hidden"))) void emulated_switch(Place* from, Place to);
+asm(R"(
+    .text
+    .hidden emulated_switch
+    .type emulated_switch, @function
+emulated_switch:
+    push %rbp
+    push %rbx
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    mov %rsp, (%rdi)
+    mov %rsi, %rsp
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbx
+    pop %rbp
+    ret
+    .size emulated_switch, .-emulated_switch
+)");
+inline void go_on(Place& from, Place& to) { emulated_switch(&from, to); }
+inline void prepare(Place& place, char* stack, void (*begin)()) {
+    void** top = (void**)(stack + STACK) - 8;  // six registers, where to begin, and nowhere to return to
+    std::memset(top, 0, 8 * sizeof(void*));
+    top[6] = (void*)begin;
+    place = top;
+}
+#else
+typedef ucontext_t Place;
+inline void go_on(Place& from, Place& to) { swapcontext(&from, &to); }
+inline void prepare(Place& place, char* stack, void (*begin)()) {
+    getcontext(&place);
+    place.uc_stack.ss_sp = stack;
+    place.uc_stack.ss_size = STACK;
+    place.uc_link = nullptr;
+    makecontext(&place, begin, 0);
+}
+#endif
+
+// What a launch works with; plain memory, as shared memory is, since that of a thread is looked up at each access.
 struct Block {
-    jmp_buf scheduler;
-    std::vector<Fibre> fibres;
-    std::vector<char> ended;
-    std::vector<char> stacks;
+    Place scheduler;
+    Place fibres[MOST_THREADS];
+    bool ended[MOST_THREADS];
+    char* stacks = nullptr;
     unsigned current = 0;
-    const std::function<void()>* body = nullptr;
+    void (*body)(const void*) = nullptr;
+    const void* captured = nullptr;
 };
-inline Block& block() {
-    static thread_local Block one;
-    return one;
+static Block block;
+
+static void begin() {
+    block.body(block.captured);
+    block.ended[block.current] = 1;
+    go_on(block.fibres[block.current], block.scheduler);
 }
 
-// Contexts begin fibres, jumps go between them: swapcontext asks the kernel for the mask of signals each time.
-inline void begin() {
-    Block& b = block();
-    (*b.body)();
-    b.ended[b.current] = 1;
-    _longjmp(b.scheduler, 1);
-}
-
-inline void sync() {
-    Block& b = block();
-    const unsigned mine = b.current;
-    if (_setjmp(b.fibres[mine].at) == 0) {
-        _longjmp(b.scheduler, 1);
-    }
+static void sync() {
+    const unsigned mine = block.current;
+    go_on(block.fibres[mine], block.scheduler);
     threadIdx.x = mine;
 }
 
-inline void resume(Block& b) {
-    Fibre& fibre = b.fibres[b.current];
-    if (_setjmp(b.scheduler) != 0) {
-        return;
-    }
-    if (fibre.begun) {
-        _longjmp(fibre.at, 1);
-    }
-    fibre.begun = true;
-    setcontext(&fibre.start);
-}
-
-inline void run_block(unsigned threads, bool backwards) {
-    Block& b = block();
+static void run_block(unsigned threads, bool backwards) {
+    Block& b = block;
     for (unsigned t = 0; t < threads; ++t) {
         b.ended[t] = 0;
-        ucontext_t& start = b.fibres[t].start;
-        getcontext(&start);
-        start.uc_stack.ss_sp = &b.stacks[STACK * t];
-        start.uc_stack.ss_size = STACK;
-        start.uc_link = nullptr;
-        makecontext(&start, begin, 0);
-        b.fibres[t].begun = false;
+        prepare(b.fibres[t], &b.stacks[STACK * t], begin);
     }
     for (bool waiting = true; waiting;) {
         waiting = false;
@@ -144,7 +158,7 @@ inline void run_block(unsigned threads, bool backwards) {
             ++alive;
             b.current = t;
             threadIdx.x = t;
-            resume(b);
+            go_on(b.scheduler, b.fibres[t]);
             finished += b.ended[t] != 0;
             waiting |= !b.ended[t];
         }
@@ -155,12 +169,24 @@ inline void run_block(unsigned threads, bool backwards) {
     }
 }
 
-inline void launch(unsigned blocks, unsigned threads, const std::function<void()>& body) {
-    Block& b = block();
-    b.fibres.resize(threads);
-    b.ended.resize(threads);
-    b.stacks.resize(STACK * threads);
-    b.body = &body;
+// One thread of the host at a time.
+static bool taken = false;
+struct Turn {
+    Turn() {
+        while (__atomic_exchange_n(&taken, true, __ATOMIC_ACQUIRE)) {
+            sched_yield();
+        }
+    }
+    ~Turn() { __atomic_store_n(&taken, false, __ATOMIC_RELEASE); }
+};
+
+template <class Body> void launch(unsigned blocks, unsigned threads, const Body& body) {
+    const Turn turn;
+    if (block.stacks == nullptr) {
+        block.stacks = (char*)std::malloc(STACK * MOST_THREADS);  // of which the host gives what is written to
+    }
+    block.body = [](const void* captured) { (*(const Body*)captured)(); };
+    block.captured = &body;
     static unsigned launches = 0;
     ++launches;
     gridDim = {blocks, 1, 1};

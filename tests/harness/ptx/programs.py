@@ -75,9 +75,10 @@ def compiled(text: str, architecture: str, options: Sequence[str] = OPTIONS, sou
 
 
 def ptx_of(text: str, architecture: str, options: Sequence[str]) -> str:
-    """PTX of CUDA C++ text, with the lines that instructions come from."""
+    """PTX of CUDA C++ text, with the lines that instructions come from; the same in whatever environment CuPy lies."""
     given = (*options, *compiling.ADDED, "-lineinfo", f"-arch=compute_{architecture}")
-    key = hashlib.sha256("\0".join([text, *given, str(compiling.versions())]).encode()).hexdigest()[:20]
+    anywhere = [option for option in given if not option.startswith("-I")]  # headers are those of a version of CuPy
+    key = hashlib.sha256("\0".join([text, *anywhere, str(compiling.versions())]).encode()).hexdigest()[:20]
     return kept(f"{key}.ptx", lambda path: path.write_text(_compiled(text, given))).read_text()  # type: ignore[arg-type, return-value]
 
 
