@@ -155,15 +155,16 @@ def test_a_row_that_has_its_twins_number_is_far_likelier_than_one_that_nearly_ha
     assert np.median(own - others) > 3
 
 
-@pytest.mark.parametrize("engine", ["reference", "native"])
-def test_engines_and_files_have_the_same_rows(
-    engine: Any, table: pd.DataFrame, sample: pd.DataFrame, tmp_path: Path
-) -> None:
-    found = gpuvgm.TableSynthesizer(engine=engine, hold_out=0.1).fit(table)
-    found.save(tmp_path / "model.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
-    for rows in (found.sample(500, seed=1), loaded.sample(500, seed=1)):
-        pd.testing.assert_frame_equal(rows, sample[:500])
+def test_engines_have_the_same_rows(table: pd.DataFrame) -> None:
+    """NumPy takes its time: of some columns, and fewer rows."""
+    rows = table[["due", "paid", "asked", "given", "mark"]][:2_000]
+    found = [gpuvgm.TableSynthesizer(engine=engine, hold_out=0.1).fit(rows) for engine in ("reference", "auto")]
+    assert twins_of(found[0].network_) == twins_of(found[1].network_) == {"paid": "due", "given": "asked"}
+    pd.testing.assert_frame_equal(*(one.sample(500, seed=1) for one in found))
+
+
+def test_files_have_the_same_rows(fitted: gpuvgm.TableSynthesizer, sample: pd.DataFrame, reloaded: Any) -> None:
+    pd.testing.assert_frame_equal(reloaded(fitted).sample(500, seed=1), sample[:500])
 
 
 def test_partitions_leave_the_model_as_it_is(table: pd.DataFrame, tmp_path: Path) -> None:
