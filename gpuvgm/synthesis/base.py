@@ -18,6 +18,7 @@ from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.keys import IdentifierForm
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.scoring import score_rows
+from gpuvgm.synthesis.sequences import SequenceModel
 from gpuvgm.table import TableTransformer
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships no types
     """What a fitted `TableSynthesizer` has learnt, and what it tells of tables; fits and samples are defined there."""
 
-    _model: RowModel  # once it is fitted
+    _model: RowModel | SequenceModel  # once it is fitted
 
     @property
     @abstractmethod
@@ -38,17 +39,17 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
         """Parameters, as the stages of a fit take them."""
 
     @abstractmethod
-    def sample(self, n: int, *, seed: int | None = None) -> Any:
+    def sample(self, n: int | None = None, *, seed: int | None = None) -> Any:
         """Draw rows, as a table of the kind that was fitted."""
 
     @property
-    def _fitted(self) -> RowModel:
+    def _fitted(self) -> RowModel | SequenceModel:
         """What is learnt."""
         if not self.__sklearn_is_fitted__():
             raise NotFittedError("this TableSynthesizer is not fitted yet: call fit, or load a model")
         return self._model
 
-    def _with(self, model: RowModel) -> Self:
+    def _with(self, model: RowModel | SequenceModel) -> Self:
         """The synthesizer itself, once it has learnt."""
         self._model = model
         return self

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns import FittedColumn
 from gpuvgm.engines import Engine, get_engine
+from gpuvgm.execution import any_source
 from gpuvgm.io import Block, Source
 from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
@@ -19,12 +20,29 @@ from gpuvgm.synthesis.counts import Network, density_finder
 from gpuvgm.synthesis.keys import IdentifierForm, lacking_keys
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sampling import LawKeeper
+from gpuvgm.synthesis.sequences import SequenceModel
 
 Mask = NDArray[np.bool_]
 
 
-def score_rows(model: RowModel, table: Source, settings: SynthesizerSettings) -> Floats:
-    """Logarithm of the density of each row of a table."""
+def score_rows(model: RowModel | SequenceModel, table: Source, settings: SynthesizerSettings) -> Floats:
+    """Logarithm of the density of each row of a table, of rows that belong to keys given those before."""
+    if isinstance(model, RowModel):
+        return _score_rows(model, table, settings)
+    model.table.check_source(table)
+    of_sequences = model.scored(table)
+    keys = _score_rows(model.keys, any_source(of_sequences.keys), settings)
+    steps = _score_rows(model.steps, any_source(of_sequences.steps), settings, model.given)
+    steps[of_sequences.rows.starts] += keys
+    scores = np.empty_like(steps)
+    scores[of_sequences.rows.order] = steps
+    return scores
+
+
+def _score_rows(
+    model: RowModel, table: Source, settings: SynthesizerSettings, given: frozenset[str] = frozenset()
+) -> Floats:
+    """Logarithm of the density of each row of a table, given some columns."""
     structure, columns = model.network.structure, model.columns
     names = [bins.name for bins in structure.bins]
     model.table.check_source(table)
@@ -32,7 +50,7 @@ def score_rows(model: RowModel, table: Source, settings: SynthesizerSettings) ->
     parts: list[Floats] = []
     with settings.run("score", table) as run:
         of_names = {name: column for name, column in columns.items() if name in names}
-        build = partial(RowScorer, of_names, model.network, forms, model.kept_laws, settings.machine["engine"])
+        build = partial(RowScorer, of_names, model.network, forms, model.kept_laws, settings.machine["engine"], given)
         run.executor.map_blocks(run.prepared(build), run.blocks([*names, *forms]), parts.append)
     return np.concatenate([np.empty(0), *parts])
 
@@ -53,6 +71,8 @@ class RowScorer:
         Laws that rows keep.
     engine_name : str
         Name of the engine that computes.
+    given : frozenset of str
+        Columns whose values are certain.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -60,6 +80,7 @@ class RowScorer:
     forms: Mapping[str, IdentifierForm]
     laws: Laws
     engine_name: str
+    given: frozenset[str] = frozenset()
 
     def __call__(self, block: Block) -> Floats:
         """Log density of each row of a block."""
@@ -71,6 +92,7 @@ class RowScorer:
             for law, outcome in zip(self.laws, outcomes, strict=True)
             if law.decides
         }
+        certain |= {place: np.ones(block.rows, np.bool_) for place in self._given_places}
         log_density = self._density_in_bins(codes, densities, certain, block.rows)
         for outcome in outcomes:
             log_density[outcome.broken] = -np.inf
@@ -103,9 +125,12 @@ class RowScorer:
         keeper = LawKeeper(self.columns, self.laws, origins_of(structure.bins))
         in_turn = keeper.in_turn([structure.bins[place].name for place in structure.order]).computed
         asked = {place for trees in structure.trees for place in trees.asked}
-        return frozenset(
-            place for name, place in self.network.structure.place_of.items() if name in in_turn or place not in asked
-        )
+        places = structure.place_of.items()
+        return self._given_places.union(place for name, place in places if name in in_turn or place not in asked)
+
+    @cached_property
+    def _given_places(self) -> frozenset[int]:
+        return frozenset(self.network.structure.place_of[name] for name in self.given)
 
     def _codes_and_densities(self, rows: Rows) -> tuple[dict[int, Codes], list[Floats]]:
         """Codes of columns and their parts by place, and the density of each column's values in their bins."""

@@ -14,9 +14,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import Progress, any_source
 from gpuvgm.io import TableLike
 from gpuvgm.synthesis.base import BaseSynthesizer
-from gpuvgm.synthesis.learning import SynthesizerSettings, learn, read_model
+from gpuvgm.synthesis.learning import SynthesizerSettings, learn
 from gpuvgm.synthesis.private import PrivateSynthesizer
-from gpuvgm.synthesis.sampling import TableSampler
+from gpuvgm.synthesis.sequences import learn_sequences, read_sequences, sampler_of
 from gpuvgm.table import ModelFile, RunSummary, TableTransformer, load_as
 
 if TYPE_CHECKING:
@@ -74,6 +74,12 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         says, an object does: ``holds(rows)`` gets a table of the kind that `sample` gives, of the modelled columns, and
         returns a boolean for each row, by that row alone. Rows that break it are drawn again; one of 64 must keep it.
         It goes by its `name`, or that of its class.
+    sequence_key : label, optional
+        Column of keys whose rows belong together, such as the lines of an order or the visits of a patient. Keys are
+        drawn first, with their number of rows and all columns that have one value for each key; then each row given
+        that before. Keys of the table are not in samples.
+    sequence_index : label, optional
+        Column by which the rows of a key are in order; by default they are in the order of the source.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -118,6 +124,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         conditions_on: Sequence[Any] = (),
         safer: bool = False,
         laws: str | Sequence[Any] = "auto",
+        sequence_key: Any = None,
+        sequence_index: Any = None,
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
         hold_out: float = 0.0,
@@ -132,6 +140,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         self.conditions_on = conditions_on
         self.safer = safer
         self.laws = laws
+        self.sequence_key = sequence_key
+        self.sequence_index = sequence_index
         self.random_state = random_state
         self.like = like
         self.hold_out = hold_out
@@ -186,6 +196,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         """
         SynthesizerSettings.check(self.bins, self.safer, self.laws)
         table, settings = any_source(source), self._settings
+        if settings.sequence_key is not None:
+            return self._with(learn_sequences(table, settings))
         if self.like is None:
             return self._with(learn(table, self.hold_out, settings))
         return self._with(self.like._fitted.of_rows(table, settings))
@@ -254,8 +266,10 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
     @overload
     def sample(
         self,
-        n: int,
+        n: int | None = None,
         *,
+        keys: int | None = None,
+        first_key: int = 0,
         conditions: Any = None,
         out: None = None,
         first_row: int = 0,
@@ -267,8 +281,10 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
     @overload
     def sample(
         self,
-        n: int,
+        n: int | None = None,
         *,
+        keys: int | None = None,
+        first_key: int = 0,
         conditions: Any = None,
         out: Path_,
         first_row: int = 0,
@@ -279,8 +295,10 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
 
     def sample(
         self,
-        n: int,
+        n: int | None = None,
         *,
+        keys: int | None = None,
+        first_key: int = 0,
         conditions: Any = None,
         out: Path_ | None = None,
         first_row: int = 0,
@@ -295,8 +313,11 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
 
         Parameters
         ----------
-        n : int
+        n : int, optional
             Number of rows.
+        keys, first_key : int, optional
+            In place of `n` and `first_row`, the number of keys whose rows are all drawn, and the first of them; of a
+            fit with `sequence_key`.
         conditions : mapping or table, optional
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
             Dates are text or datetimes. Rows have the exact distribution that the model has under all conditions
@@ -338,12 +359,15 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         >>> int(rows["age"].min()) >= 70, float(np.mean(rows["group"] == "retired")) > 0.95
         (True, True)
         """
-        sampler = TableSampler(self._fitted, self._settings)
-        part = sampler.part(first_row, n)
+        sampler = sampler_of(self._fitted, self._settings)
+        if (n is None) == (keys is None):
+            raise InputError("sample: give n, a number of rows, or keys, a number of keys")
+        part = sampler.part(first_row, 0 if n is None else n)
         if conditions is not None and not isinstance(conditions, Mapping):
             return sampler.beside_rows(any_source(conditions), part, seed, out)
         rows = sampler.under(conditions or {})
         row_seed = sampler.seed_of(part, seed)
+        part = part if keys is None else sampler.of_keys(rows, first_key, keys, row_seed)
         if out is None:
             return sampler.table(rows, part, row_seed)
         return sampler.generator(rows, row_seed, flavor).write(out, part, sampler.executor(rows, part), resume=resume)
@@ -366,14 +390,18 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         >>> gpuvgm.load("table.gpuvgm").sample(2)["colour"].tolist() == synthesizer.sample(2)["colour"].tolist()
         True
         """
-        self._fitted.save(self.get_params(deep=False), path, lambda model: _of_model(model, path))
+        stored = self._fitted.stored(self.get_params(deep=False))
+        ModelFile.at(path).save(stored, lambda model: _of_model(model, path))
 
     @property
     def _settings(self) -> SynthesizerSettings:
         """Parameters, as the stages of a fit take them."""
         columns = tuple(map(str, self.conditions_on))
         machine = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-        return SynthesizerSettings(self.columns, self.bins, self.laws, columns, self.safer, self.random_state, machine)
+        key, index = (None if name is None else str(name) for name in (self.sequence_key, self.sequence_index))
+        return SynthesizerSettings(
+            self.columns, self.bins, self.laws, columns, self.safer, self.random_state, machine, key, index
+        )
 
     def __sklearn_clone__(self) -> Self:
         return type(self)(**self.get_params(deep=False))
@@ -424,5 +452,5 @@ def _of_model(model: TableModel, path: Path_, laws: Sequence[Any] = ()) -> Table
     transformer = load_as(TableTransformer, path, model)
     if not model.network:
         return transformer
-    parameters, row_model = read_model(transformer, model, path, laws)
-    return TableSynthesizer(**parameters)._with(row_model)
+    parameters, learnt = read_sequences(transformer, model, path, laws)
+    return TableSynthesizer(**parameters)._with(learnt)

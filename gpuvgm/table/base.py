@@ -889,9 +889,12 @@ class BaseTransformer(NamedParameters):
         load : callable
             What loading makes of the model; nothing is written where it fails.
         """
+        ModelFile.at(path).save(self._generator(settings, network), load)
+
+    def _generator(self, settings: Mapping[str, Any], network: bytes) -> TableModel:
+        """The columns of a generator, without summaries, and its network, as a file has them."""
         model = self._stored(summaries=False)
-        model = replace(model, settings=model.settings | {"synthesizer": settings}, network=network)
-        ModelFile.at(path).save(model, load)
+        return replace(model, settings=model.settings | {"synthesizer": settings}, network=network)
 
     def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.

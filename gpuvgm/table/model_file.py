@@ -157,6 +157,15 @@ class ModelFile:
                 write_bytes(partial / name, body)
             replace_folder(partial, final)
 
+    @staticmethod
+    def packed(fitted: TableModel) -> bytes:
+        """A model as the bytes of a file, which another model holds."""
+        return zipped(_files_of(fitted))
+
+    def unpacked(self, body: bytes) -> TableModel:
+        """A model that this one holds, of what `packed` gave."""
+        return _zipped_model(self.place, io.BytesIO(body), len(body))
+
     def check_target(self) -> None:
         """Refuse a place that `save` would refuse, before the work is done.
 
@@ -215,7 +224,10 @@ def _model_at(target: Location) -> TableModel:
     if isinstance(target, Path) and target.is_dir():
         folder = target
         return _read_model(target, lambda name, most: _read_file(folder, name, most))
-    file, size = _open_file(target)
+    return _zipped_model(target, *_open_file(target))
+
+
+def _zipped_model(target: Location, file: BinaryIO, size: int) -> TableModel:
     try:
         with file, zipfile.ZipFile(file) as archive:
             return _read_model(target, _zip_reader(target, archive, size), archive.namelist())

@@ -110,6 +110,8 @@ class Dependence:
         For each column with a twin, all columns that its sampled values are made of, directly or not.
     deciders : mapping of str to set of str
         For each column, those that decide it by a law, directly or not; trees ask for their rare values as one.
+    given : frozenset of str
+        Columns that are not drawn, and so depend on none.
     """
 
     levels: Mapping[str, KeyPath] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class Dependence:
     made_of: Mapping[str, Set[str]] = field(default_factory=dict)
     of_twins: Mapping[str, Set[str]] = field(default_factory=dict)
     deciders: Mapping[str, Set[str]] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
 
     def counted_from(self, origins: Mapping[str, str]) -> Dependence:
         """The same, with columns of datetimes that are counted from others."""
@@ -165,7 +168,7 @@ class Dependence:
 
     def allows(self, name: str, parent: str) -> bool:
         """Return whether a column may depend on another one."""
-        if parent in self.computed and name in self.sources(parent):
+        if name in self.given or (parent in self.computed and name in self.sources(parent)):
             return False
         if name not in self.levels:
             return True
@@ -187,7 +190,7 @@ class Dependence:
         allowed, place = np.ones((len(names), len(names)), np.bool_), {name: index for index, name in enumerate(names)}
         for computed in self.computed & {*names}:
             allowed[[place[name] for name in self.sources(computed) if name in place], place[computed]] = False
-        for name in {*self.levels} & {*names}:
+        for name in {*self.levels, *self.given} & {*names}:
             allowed[place[name]] = [self.allows(name, parent) for parent in names]
         return allowed
 

@@ -250,7 +250,7 @@ def order_of(columns: Mapping[str, AskedColumn], dependence: Dependence, engine:
     """Order of columns without parts, as `grow_all` has it."""
     names = [*columns]
     information = _information([*columns.values()], range(len(names)), engine)
-    first = [names.index(name) for name in dependence.first]
+    first = [names.index(name) for name in dependence.first if name in columns]
     return [names[place] for place in _order_of(information, dependence.mask(names), first)]
 
 

@@ -1,3 +1,4 @@
+from .coded_rows import CodedRows as CodedRows
 from .conditioned import PILOT_ROWS as PILOT_ROWS, ConditionedTrees as ConditionedTrees
 from .drawing import ComputedColumn as ComputedColumn, Drawing as Drawing, Drawn as Drawn, KeyTable as KeyTable
 from .filtered import (

@@ -257,7 +257,7 @@ class Drawing:
         rows: int,
         seed: int,
         keys: Mapping[int, KeyTable] | None = None,
-        former: Mapping[int, tuple[Codes, Floats]] | None = None,
+        given: CodedRows | None = None,
         stop: int | None = None,
     ) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
@@ -274,8 +274,8 @@ class Drawing:
             Seed of the columns that are drawn for each row.
         keys : mapping of int to KeyTable, optional
             By node, the keys of columns that are drawn for each key.
-        former : mapping of int to (ndarray, ndarray), optional
-            Columns that are drawn for each row already, as this gives them.
+        given : CodedRows, optional
+            Columns that are drawn for each row already, or given, with their parts if these are known.
         stop : int, optional
             How many columns are drawn, in their order; of others nothing is given.
         """
@@ -283,8 +283,7 @@ class Drawing:
         by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else CodedRows()
-        for place, (codes, readings) in (former or {}).items():
-            decided = decided | CodedRows.of_column(place, codes, readings)
+        decided = decided if given is None else decided | given
         computed = self._of_trees_in_turn if by_trees else self.computed(order)
         turns = _Turns(self, by_trees, computed, decided, RowsToDraw(seed, ((first_row, rows),)))
         before, sources, columns = _Former(), _sources(computed), dict[int, tuple[Codes, Floats]]()
@@ -392,6 +391,8 @@ class _Turns:
     def column(self, place: int, before: _Former, table: KeyTable | None) -> CodedRows:
         """A column of all rows, or of all keys of a table, given the columns before it."""
         structure, computed = self.drawing.network.structure, self.computed.get(place)
+        if computed is None and place in self.decided.readings:
+            return self._decided(place)
         asked = structure.trees[place].asked if self.by_trees else structure.parents[place]
         if table:
             before = before.with_lacking(structure.keys_asked, table)
@@ -403,6 +404,13 @@ class _Turns:
             return self.drawing._by_law(computed, place, rows, by_trees=self.by_trees)
         column = self._drawn(place, codes, table)
         return self.drawing._with_parts(column, place) if self.by_trees else column
+
+    def _decided(self, place: int) -> CodedRows:
+        """A column that is drawn or given already, with its parts."""
+        column, parts = self.decided.of_places([place]), self.drawing.network.structure.parts_of.get(place, ())
+        if self.by_trees and not self.decided.codes.keys() >= {*parts}:
+            return self.drawing._with_parts(column, place)
+        return column | self.decided.of_places([part for part in parts if part in self.decided.codes])
 
     def _drawn(self, place: int, asked: Sequence[Codes], table: KeyTable | None) -> CodedRows:
         """Bins of a column and places in them, one range after another."""

@@ -35,7 +35,14 @@ Values = Callable[[Codes, Floats, Rows], Any]
 NO_BIN = -1  # of a row with its twin's number
 
 
-def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine, drawn: Bins | None = None) -> Values:
+def value_maker(
+    columns: Mapping[str, FittedColumn],
+    bins: Bins,
+    engine: Engine,
+    drawn: Bins | None = None,
+    *,
+    is_given: bool = False,
+) -> Values:
     """Return a function that makes a column's values from drawn pieces, given the other columns.
 
     Parameters
@@ -48,6 +55,8 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine,
         Finds the pieces of numbers.
     drawn : Bins, optional
         Bins with the pieces that are drawn from, where a condition leaves others than those of `bins`.
+    is_given : bool
+        Whether the column is not drawn: places are its numbers, or its categories.
     """
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
@@ -57,6 +66,8 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine,
     separate_bins = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
     values = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     value_of_bin = dict(zip(separate_bins.tolist(), values, strict=True))
+    if is_given:
+        return lambda codes, places, _: _values_of_numbers(column, value_of_bin, codes, places.copy())
     number_of = _number_maker(bins, drawn or bins, len(column.modal_values), engine)
     if bins.twin is not None:
         return _beside_twin(columns, bins, number_of, partial(_draw_numbers, column, value_of_bin))
@@ -170,6 +181,12 @@ def _draw_numbers(
     if column.minimum is not None and column.maximum is not None:
         numbers = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
+    return _values_of_numbers(column, value_of_bin, codes, numbers)
+
+
+def _values_of_numbers(column: NumericColumn, value_of_bin: dict[int, Any], codes: Codes, numbers: Floats) -> Column:
+    """Values of a column of numbers, modal ones by their bins."""
+    plain = column.codec.plain
     for code, value in value_of_bin.items():
         # A placeholder that the codec can decode; `with_value` sets modal values in the array.
         numbers[codes == code] = np.nan if value is MISSING else 0.0

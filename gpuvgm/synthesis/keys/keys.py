@@ -124,12 +124,16 @@ class KeyLayout:
         periods, places = np.divmod(rows, length)
         combinations: NDArray[np.signedinteger[Any]]
         if by_key:
-            order, stops = _key_after_key(self, seed)
+            order, stops = self.in_turn(seed)
             combinations = order[np.searchsorted(stops, places, side="right")]
         else:
             combinations = period.combinations[shuffled(places, int(length), f"{self.group}/keys", seed)]
         numbers = [periods * np.uint64(len(level.lacking)) + level.keys[combinations] for level in period.levels]
         return [*numbers, period.missing[combinations]]
+
+    def in_turn(self, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Combinations of a period, those of an owner one after the other, and the rows up to the end of each."""
+        return _key_after_key(self, seed)
 
     @property
     def rows_per_owner(self) -> float:

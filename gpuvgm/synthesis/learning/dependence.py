@@ -28,8 +28,8 @@ def laws_of(
     if settings.laws == "off":
         return Laws()
     columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
-    dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes))
-    of_sampling = replace(dependence, first=tuple(settings.conditions_on))
+    dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes), given=frozenset(settings.given))
+    of_sampling = replace(dependence, first=(*settings.given, *settings.conditions_on))
 
     def ordering(columns: Mapping[str, AskedColumn]) -> list[str]:
         return order_of(columns, of_sampling, settings.engine)
@@ -48,13 +48,13 @@ def dependence_of(keys: KeyForms, laws: Laws, settings: SynthesizerSettings, sam
     dependence = Dependence(
         levels,
         one_of_each,
-        laws.to_restrict(settings.conditions_on),
+        (*settings.given, *laws.to_restrict(settings.conditions_on)),
         keys.attributes,
         {part.column: codes for part, codes in lacking.items() if codes.any()},
         frozenset(law.target for law in ordering if law.decides),
         ordering.made_of,
     )
-    return replace(dependence, deciders=_deciders(laws))
+    return replace(dependence, deciders=_deciders(laws), given=frozenset(settings.given))
 
 
 def _deciders(laws: Laws) -> dict[str, Set[str]]:

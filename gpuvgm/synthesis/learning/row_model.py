@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -109,7 +109,7 @@ class RowModel:
         with read_twice(table, self.transformer._hold_out) as rows:
             return count_rows(self.table, self.plan, rows, settings)
 
-    def merge(self, other: RowModel) -> RowModel:
+    def merge(self, other: object) -> RowModel:
         """A model of the rows of both, which have the same bins and network.
 
         Raises
@@ -117,7 +117,8 @@ class RowModel:
         InputError
             For other bins or another network.
         """
-        if not self.network.structure.equals(other.network.structure) or self.plan.laws != other.plan.laws:
+        is_alike = isinstance(other, RowModel) and self.network.structure.equals(other.network.structure)
+        if not isinstance(other, RowModel) or not is_alike or self.plan.laws != other.plan.laws:
             raise InputError(
                 "these fits have different bins or networks, whose counts cannot be added: fit one of them with "
                 "TableSynthesizer(like=the_other)"
@@ -132,18 +133,8 @@ class RowModel:
         part.check(row_seed)
         return row_seed
 
-    def save(self, parameters: Mapping[str, Any], path: Path_, load: Callable[[TableModel], object]) -> None:
-        """Write the model, which is read again first, so that no file appears that cannot be loaded.
-
-        Parameters
-        ----------
-        parameters : mapping
-            Parameters of the synthesizer, of which `PARAMETERS` are kept.
-        path : path
-            Where to.
-        load : callable
-            Reads the model.
-        """
+    def stored(self, parameters: Mapping[str, Any]) -> TableModel:
+        """The model as a file has it, given the parameters of its synthesizer."""
         rule = self.transformer._hold_out
         documents = (
             None if rule is None else rule.to_settings(),
@@ -155,7 +146,7 @@ class RowModel:
         kept = {**parameters, "laws": Laws.named(parameters["laws"])}
         settings = {name: kept[name] for name in PARAMETERS} | dict(zip(DOCUMENTS, documents, strict=True))
         settings["safer"] = self.network.settings == TreeSettings.of(safer=True)  # of the synthesizer that this is like
-        self.transformer._save_generator(settings, write_network(self.network), path, load)
+        return self.transformer._generator(settings, write_network(self.network))
 
     @property
     def proposals(self) -> tuple[str, ...]:

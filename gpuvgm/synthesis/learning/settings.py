@@ -36,6 +36,10 @@ class SynthesizerSettings:
         Grow smaller trees.
     random_state : int or None
         Seed of the fit.
+    sequence_key, sequence_index : str or None
+        Column of the keys that rows belong to, and the one that orders their rows.
+    given : tuple of str
+        Columns that are not drawn: all others may depend on them.
     machine : mapping of str to object
         Where and how the work is done, as `RunSettings` has it.
     """
@@ -47,6 +51,9 @@ class SynthesizerSettings:
     safer: bool
     random_state: int | None
     machine: Mapping[str, Any]
+    sequence_key: str | None = None
+    sequence_index: str | None = None
+    given: tuple[str, ...] = ()
 
     @staticmethod
     def check(bins: Any, safer: Any, laws: Any) -> None:

@@ -1,3 +1,5 @@
+from .conditions import sampler_under as sampler_under
 from .keeper import LawKeeper as LawKeeper
-from .sampler import Sampler as Sampler
+from .rows import RowDrawer as RowDrawer, ranges_of_marked as ranges_of_marked
+from .sampler import BatchSampler as BatchSampler, Sampler as Sampler
 from .tables import TableSampler as TableSampler

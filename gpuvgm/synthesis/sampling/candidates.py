@@ -10,7 +10,7 @@ import numpy as np
 
 from gpuvgm.datasets import RowRange
 from gpuvgm.synthesis.bins import Finder
-from gpuvgm.synthesis.drawing import MOST_PILOT_ROWS, PILOT_ROWS, MadeRows, Window
+from gpuvgm.synthesis.drawing import MOST_PILOT_ROWS, PILOT_ROWS, CodedRows, MadeRows, Window
 from gpuvgm.synthesis.keys import KeyLayout, KeyNumbers, key_numbers, layouts_of, levels_of_attributes, period_of
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
 from gpuvgm.synthesis.sampling.rows import RowDrawer
@@ -72,7 +72,10 @@ class KeyAfterKey:
         at = np.flatnonzero(met)
         numbers = {level: of_level[at] for level, of_level in numbers.items()}
         keys = drawer.keys(numbers, seed)
-        of_rows = {place: (first[place][0][at], first[place][1][at]) for place in order[:stop] if place not in keys}
+        drawn = [place for place in order[:stop] if place not in keys]
+        of_rows = CodedRows(
+            {place: first[place][0] for place in drawn}, {place: first[place][1] for place in drawn}
+        ).at(at)
         rows = drawer.drawing.rows(first_row, len(at), seed, keys, of_rows)
         made, unmet = drawer.made(DrawnRows(drawer.habits.rows(rows, numbers, first_row, seed), numbers), 0)
         for name, test in tests.items():

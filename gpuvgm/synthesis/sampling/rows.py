@@ -18,7 +18,7 @@ from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, Finder, code_finder, finder_of, origins_of
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing import ComputedColumn, Drawing, KeyTable, MadeRows, Values, value_maker
+from gpuvgm.synthesis.drawing import CodedRows, ComputedColumn, Drawing, KeyTable, MadeRows, Values, value_maker
 from gpuvgm.synthesis.keys import IdentifierForm, KeyNumbers, key_numbers, seed_of_attempt
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
 from gpuvgm.synthesis.sampling.habits import KeyHabits
@@ -28,6 +28,7 @@ from gpuvgm.synthesis.sampling.key_tables import key_tables
 SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
 TRIES_WITH_KEY = 16  # times as many attempts as a row takes on average, in which it has its own key
+MOST_WITHIN_GIVEN = 8  # where what is beyond may be moved to the ends of the range
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
 LEAST_KEPT, SURELY_KEPT = 1 / 64, 1 / 16  # of the rows that are drawn, that keep laws which only tell whether they do
@@ -66,6 +67,8 @@ class RowDrawer:
         they meet it.
     laws : Laws
         Laws between columns, which all rows keep.
+    given : frozenset of str
+        Columns that are not drawn, but given to `rows`.
     """
 
     model: TableModel
@@ -76,6 +79,7 @@ class RowDrawer:
     engine: str
     tested: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     laws: Laws = Laws()
+    given: frozenset[str] = frozenset()
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -111,6 +115,7 @@ class RowDrawer:
         twins = {
             place: self._computed_column(without_orders, structure.bins[place].name, is_drawn=True, is_learnt=False)
             for place in structure.twins
+            if structure.bins[place].name not in self.given
         }
         return of_laws | {
             place: twin for place, twin in twins.items() if all(rank[source] < rank[place] for source in twin.sources)
@@ -142,7 +147,10 @@ class RowDrawer:
         columns = self.model.by_name
         nodes = enumerate(self.network.structure.bins)
         make = partial(value_maker, columns, engine=get_engine(self.engine))
-        return {bins.name: (place, make(bins, drawn=self.conditions.get(place))) for place, bins in nodes}
+        return {
+            bins.name: (place, make(bins, drawn=self.conditions.get(place), is_given=bins.name in self.given))
+            for place, bins in nodes
+        }
 
     @cached_property
     def _tests(self) -> dict[str, Finder]:
@@ -166,20 +174,26 @@ class RowDrawer:
         habits = tuple(habit for habit in structure.habits if habit.column not in self.tested)
         return KeyHabits(habits, columns, structure, self.conditions, self.identifiers, self.drawing)
 
-    def rows(self, part: RowRange, seed: int) -> MadeRows:
+    def rows(self, part: RowRange, seed: int, given: CodedRows | None = None) -> MadeRows:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
         A row that is drawn again has another key, so that attributes are those of its key. Where objects judge
         rows, it has its own key at first, so that keys have as many rows as in the table.
         """
-        made, unmet = self.made(self._draw(part, seed, seed, seed), 0)
+        made, unmet = self.made(self._draw(part, seed, seed, seed, given), 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
                 return made
             ranges, attempt_seed = ranges_of_marked(unmet), seed_of_attempt(seed, attempt)
             seed_of_keys = seed if self._keeps_keys(attempt) else attempt_seed
             draws = [
-                self._draw(RowRange(part.first_row + rows.first_row, rows.rows), attempt_seed, seed, seed_of_keys)
+                self._draw(
+                    RowRange(part.first_row + rows.first_row, rows.rows),
+                    attempt_seed,
+                    seed,
+                    seed_of_keys,
+                    given and given.at(np.arange(rows.first_row, rows.first_row + rows.rows)),
+                )
                 for rows in ranges
             ]
             redrawn, are_unmet = self.made(reduce(DrawnRows.followed_by, draws), attempt)
@@ -200,10 +214,12 @@ class RowDrawer:
             not self.attributes or attempt * self._share_that_keeps_laws < TRIES_WITH_KEY
         )
 
-    def _draw(self, part: RowRange, seed: int, key_seed: int, seed_of_keys: int) -> DrawnRows:
+    def _draw(
+        self, part: RowRange, seed: int, key_seed: int, seed_of_keys: int, given: CodedRows | None = None
+    ) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the last seed, what each key has on the one before."""
         numbers = key_numbers(self.identifiers, part, seed_of_keys)
-        rows = self.drawing.rows(part.first_row, part.rows, seed, self.keys(numbers, key_seed))
+        rows = self.drawing.rows(part.first_row, part.rows, seed, self.keys(numbers, key_seed), given)
         return DrawnRows(self.habits.rows(rows, numbers, part.first_row, key_seed), numbers)
 
     def keys(self, numbers: KeyNumbers, seed: int) -> dict[int, KeyTable]:
@@ -263,7 +279,7 @@ class RowDrawer:
         arrays, unordered = self.keeper.ordered(values)
         arrays |= {name: values.kept(name) for name in self.values if name not in arrays}
         unmet |= unordered
-        for beyond in values.beyond.values() if attempt < MOST_WITHIN else ():
+        for beyond in values.beyond.values() if attempt < (MOST_WITHIN_GIVEN if self.given else MOST_WITHIN) else ():
             unmet |= beyond
         for name, test in self._tests.items():
             unmet = unmet | ~test(arrays[name])

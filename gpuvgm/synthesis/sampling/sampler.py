@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -33,8 +34,61 @@ from gpuvgm.synthesis.sampling.rows import RowDrawer
 TESTED_ROWS = 1 << 12  # that are drawn again together
 
 
+class BatchSampler(ABC):
+    """Draws rows by their numbers, in batches and into files."""
+
+    @property
+    @abstractmethod
+    def model(self) -> TableModel:
+        """The fitted columns."""
+
+    @property
+    @abstractmethod
+    def choices(self) -> str:
+        """What tells samples of a model apart, beside their seed, such as conditions."""
+
+    @abstractmethod
+    def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+        """Consecutive rows."""
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns of the rows."""
+        return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
+
+    def generator(self, seed: int, model: tuple[str, bytes], flavor: Flavor | None) -> Generator:
+        """Generator of files of the rows, whose metadata tells samples of another model or under others apart.
+
+        Parameters
+        ----------
+        seed : int
+            The seed.
+        model : (str, bytes)
+            All that the model's columns and its network are made of.
+        flavor : {"spark"}, optional
+            See `Generator`.
+        """
+        digest = sha256((model[0] + self.choices).encode() + model[1]).hexdigest()
+        described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
+        return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
+
+    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> LocalExecutor | DaskExecutor:
+        """Executor that writes files of the rows: the cluster that was chosen, or this process."""
+        source = TableSource("the sample", "path", pa.Table.from_batches([], self.schema))
+        cluster = executor_for(chosen, source)
+        return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)
+
+    def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
+        """Consecutive rows in blocks, drawn by the threads of an executor."""
+        batches: list[pa.RecordBatch] = []
+        executor.map_blocks(
+            lambda block: self.rows(block.first_row, block.rows, seed), part.ranges(BLOCK_ROWS), batches.append
+        )
+        return batches
+
+
 @dataclass(frozen=True)  # no slots: what draws rows is cached
-class Sampler:
+class Sampler(BatchSampler):
     """Rows of a model by their numbers.
 
     Parameters
@@ -70,10 +124,11 @@ class Sampler:
         """Drawing of bins and of places in them."""
         return self.drawer.drawing
 
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """Columns of the rows."""
-        return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
+    @property
+    def choices(self) -> str:
+        """Conditions and laws."""
+        conditions = [(place, bins.mass.tolist()) for place, bins in self.drawer.conditions.items()]
+        return repr((conditions, sorted(self.drawer.tested.items()), self.drawer.laws))
 
     @property
     def way(self) -> ConditionedTrees | FilteredRows:
@@ -133,35 +188,3 @@ class Sampler:
         arrays = unmodelled_columns(unmodelled, self.drawer.identifiers, part, seed, made.keys, categories)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
-
-    def generator(self, seed: int, model: tuple[str, bytes], flavor: Flavor | None) -> Generator:
-        """Generator of files of the rows, whose metadata tells samples of another model or under others apart.
-
-        Parameters
-        ----------
-        seed : int
-            The seed.
-        model : (str, bytes)
-            All that the model's columns and its network are made of.
-        flavor : {"spark"}, optional
-            See `Generator`.
-        """
-        conditions = [(place, bins.mass.tolist()) for place, bins in self.drawer.conditions.items()]
-        text = model[0] + repr((conditions, sorted(self.drawer.tested.items()), self.drawer.laws))
-        digest = sha256(text.encode() + model[1]).hexdigest()
-        described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
-        return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
-
-    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> LocalExecutor | DaskExecutor:
-        """Executor that writes files of the rows: the cluster that was chosen, or this process."""
-        source = TableSource("the sample", "path", pa.Table.from_batches([], self.schema))
-        cluster = executor_for(chosen, source)
-        return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)
-
-    def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
-        """Consecutive rows in blocks, drawn by the threads of an executor."""
-        batches: list[pa.RecordBatch] = []
-        executor.map_blocks(
-            lambda block: self.rows(block.first_row, block.rows, seed), part.ranges(BLOCK_ROWS), batches.append
-        )
-        return batches

@@ -21,7 +21,7 @@ from gpuvgm.synthesis.counts import write_network
 from gpuvgm.synthesis.keys import levels_of_keys, seed_of_attempt, tell_of_longer
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
-from gpuvgm.synthesis.sampling.sampler import Sampler
+from gpuvgm.synthesis.sampling.sampler import BatchSampler, Sampler
 
 _ROWS = whole()
 
@@ -46,7 +46,7 @@ class TableSampler:
         """Rows, of which the number is checked."""
         return RowRange(first_row, _ROWS(rows, "n"))
 
-    def under(self, conditions: Mapping[Any, Any]) -> Sampler:
+    def under(self, conditions: Mapping[Any, Any]) -> BatchSampler:
         """Sampler of rows that meet conditions by label, with a warning where hardly any do."""
         sampler = sampler_under(self.model, {str(label): met for label, met in conditions.items()}, self._engine)
         if conditions and self.model.attributes:
@@ -56,18 +56,22 @@ class TableSampler:
             warn_of_rare(sampler)
         return sampler
 
+    def of_keys(self, sampler: BatchSampler, first_key: int, keys: Any, seed: int) -> RowRange:
+        """Refuse: rows are drawn each for itself."""
+        raise InputError("keys: the fit has no sequence_key, so that each row is drawn for itself: give n")
+
     def seed_of(self, part: RowRange, seed: int | None) -> int:
         """Seed of rows, by default that of the fit; rows and seed are checked, and new values that are longer told."""
         row_seed = self.model.seed_of(part, seed)
         tell_of_longer(self.model.forms, part, row_seed)
         return row_seed
 
-    def table(self, sampler: Sampler, part: RowRange, seed: int) -> Any:
+    def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""
         batches = sampler.batches(part, seed, LocalExecutor(self.settings.machine["threads"], self._report(part)))
         return table_maker(self.model.transformer)(pa.Table.from_batches(batches, sampler.schema))
 
-    def generator(self, sampler: Sampler, seed: int, flavor: Flavor | None) -> Generator:
+    def generator(self, sampler: BatchSampler, seed: int, flavor: Flavor | None) -> Generator:
         """Generator of rows that are written, with what tells their types."""
         model = self.model.table.digest(), write_network(self.model.network)
         generator = sampler.generator(seed, model, flavor)
@@ -75,7 +79,7 @@ class TableSampler:
         of_values = metadata_of_values(pandas_dtypes, sampler.schema, sampler.model.source)
         return replace(generator, described={**generator.described, **of_values})
 
-    def executor(self, sampler: Sampler, part: RowRange) -> LocalExecutor | DaskExecutor:
+    def executor(self, sampler: BatchSampler, part: RowRange) -> LocalExecutor | DaskExecutor:
         """Executor that writes files of the rows."""
         machine = self.settings.machine
         return sampler.executor(machine["executor"], machine["threads"], self._report(part))
@@ -103,7 +107,8 @@ class TableSampler:
         names, row_seed = table.schema.names, self.model.seed_of(part, seed)
         check_names(names, [bins.name for bins in self.model.network.structure.bins])
         places = _places_of_rows(table, part.rows)
-        every, start = self.under({}), part.first_row
+        start, every = part.first_row, sampler_under(self.model, {}, self._engine)
+        every.check_laws()
         batches: list[pa.RecordBatch] = []
         for number, (values, rows) in enumerate(places.items()):
             sampler = sampler_under(self.model, dict(zip(names, values, strict=True)), self._engine)

@@ -1,0 +1,83 @@
+"""What is put right once all rows of keys are drawn: the end of their time, and laws over the rows of a key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrays import Column
+from gpuvgm.io import replaced_rows, taken
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.sequences.model import SequenceModel
+from gpuvgm.synthesis.sequences.plan import HAS_KEY
+
+Arrays = Mapping[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOfKeys:
+    """Puts rows of keys right.
+
+    Parameters
+    ----------
+    sequences : SequenceModel
+        What they are drawn from.
+    counts : ndarray of shape (keys,), int64
+        Rows of each key.
+    """
+
+    sequences: SequenceModel
+    counts: Ints
+
+    @property
+    def starts(self) -> Ints:
+        """First row of each key."""
+        return np.cumsum(self.counts) - self.counts
+
+    @property
+    def keys(self) -> Ints:
+        """Key of each row."""
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    def within_range(self, rows: Arrays) -> dict[str, Column]:
+        """Rows of which none has an index beyond the table's: all rows of such a key move by as much."""
+        plan, moved = self.sequences.plan, dict(rows)
+        if plan.index not in plan.differences:
+            return moved
+        column: Any = self.sequences.columns[plan.index]
+        numbers = np.asarray(column.all_numbers(rows[plan.index]), np.float64)
+        low, high = column.plain_range
+        last = np.fmax.reduceat(numbers, self.starts)
+        numbers = numbers - np.nan_to_num(np.maximum(last - high, 0))[self.keys]
+        first = np.fmin.reduceat(numbers, self.starts)
+        numbers = np.minimum(numbers + np.nan_to_num(np.maximum(low - first, 0))[self.keys], high)
+        if not np.array_equal(numbers, column.all_numbers(rows[plan.index]), equal_nan=True):
+            changed = np.flatnonzero(~np.isnan(numbers))
+            moved[plan.index] = replaced_rows(rows[plan.index], changed, column.codec.plain.decode(numbers[changed]))
+        return moved
+
+    def _with_missing_keys(self, keys: Arrays) -> dict[str, Column]:
+        """Columns of keys, of which some that have one row are missing."""
+        key = self.sequences.plan.key
+        if HAS_KEY not in keys:
+            return dict(keys)
+        has_key: Any = keys[HAS_KEY]
+        lacks = np.array([text == "no" for text in has_key.to_pylist()]) & (self.counts == 1)
+        return {**keys, key: taken(keys[key], pa.array(np.arange(len(self.counts)), mask=lacks))}
+
+    def with_totals(self, keys: Arrays, rows: Arrays) -> dict[str, Column]:
+        """Columns of keys that keep the laws over their rows, and what other laws make of these."""
+        columns, totalled = self.sequences.columns, self._with_missing_keys(keys)
+        for law in self.sequences.totals:
+            totalled[law.target] = law.compute(columns, rows.__getitem__, self.starts, keys[law.target])
+        changed = {law.target for law in self.sequences.totals}
+        for of_keys in self.sequences.keys.kept_laws.in_order() if changed else ():
+            if changed.intersection(of_keys.operands) and of_keys.target not in changed:
+                columns_of_keys = self.sequences.keys.columns
+                totalled |= of_keys.compute(columns_of_keys, totalled.__getitem__, totalled.__getitem__)[0]
+                changed.add(of_keys.target)
+        return totalled

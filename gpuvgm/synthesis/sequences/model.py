@@ -1,0 +1,170 @@
+"""What is learnt of a table whose rows belong to keys: a model of the keys, and one of rows given the rows before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import pyarrow as pa
+
+from gpuvgm.columns import FittedColumn, TableModel
+from gpuvgm.datasets import RowRange
+from gpuvgm.errors import InputError, counted
+from gpuvgm.io import Source
+from gpuvgm.laws import Laws
+from gpuvgm.records import document_of
+from gpuvgm.synthesis.counts import Network
+from gpuvgm.synthesis.keys import IdentifierForm, KeyLayout, describe_left_out, describe_unmodelled
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.sequences.plan import COUNT, PLACE, REMAINING, SequencePlan, before, since
+from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.tables import SequenceTables
+from gpuvgm.synthesis.sequences.totals import KeyLaw
+from gpuvgm.table import ModelFile, TableTransformer
+
+PARTS = pa.schema([("keys", pa.large_binary()), ("steps", pa.large_binary())])  # models within the file of one
+SEQUENCE = "sequence"  # what the settings of a model of sequences have, and no others
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRecord:
+    """What a file has of a model of sequences beside its columns and the two models; see `SequenceModel`."""
+
+    plan: SequencePlan
+    layout: KeyLayout
+    totals: tuple[KeyLaw, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceModel:
+    """What keys and their rows are drawn from; it tells what a `RowModel` tells.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        The fitted columns of the table.
+    plan : SequencePlan
+        Which columns are of keys, and which of rows.
+    layout : KeyLayout
+        Distribution of rows per key.
+    keys : RowModel
+        The keys, each a row.
+    steps : RowModel
+        The rows, beside what they ask of their key and of the row before.
+    totals : tuple of KeyLaw
+        Laws over the rows of a key.
+    """
+
+    transformer: TableTransformer
+    plan: SequencePlan
+    layout: KeyLayout
+    keys: RowModel
+    steps: RowModel
+    totals: tuple[KeyLaw, ...]
+
+    def check(self) -> None:
+        """Raise ValueError where parts of a loaded model do not fit together."""
+        plan, made = self.plan, {COUNT, PLACE, REMAINING, *map(before, self.plan.asked), *self.plan.drawn}
+        self.layout.check()
+        if {plan.key, *plan.constants, *plan.varying} != {*self.columns}:
+            raise ValueError("its columns are not those of the table")
+        if not {plan.key, COUNT, *plan.constants} <= {*self.keys.columns} or not made <= {*self.steps.columns}:
+            raise ValueError("its models lack columns")
+        for law in self.totals:
+            if law.target not in plan.constants or law.operand not in plan.varying:
+                raise ValueError(f'"{law}" is no law of its columns')
+
+    @property
+    def table(self) -> TableModel:
+        """The model of the columns."""
+        return self.transformer.model_
+
+    @property
+    def columns(self) -> dict[str, FittedColumn]:
+        """The columns by name."""
+        return self.table.by_name
+
+    @property
+    def network(self) -> Network:
+        """Trees, parents and counts of the rows."""
+        return self.steps.network
+
+    @property
+    def forms(self) -> Mapping[str, IdentifierForm]:
+        """Forms of the columns that are not modelled."""
+        return {**self.steps.forms, **self.keys.forms}
+
+    @property
+    def attributes(self) -> Mapping[str, str]:
+        """Columns that have one value for each key, each with these keys."""
+        constants = (name for name in self.plan.constants if self.columns[name].is_encoded)
+        return {**self.steps.attributes, **self.keys.attributes, **dict.fromkeys(constants, self.plan.key)}
+
+    @property
+    def laws(self) -> Laws:
+        """Laws between columns of a row, and those of the row before."""
+        made = {COUNT, PLACE, REMAINING, *(usual.name for usual in self.plan.usual), *map(since, self.plan.moving)}
+        return Laws(law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
+
+    @property
+    def kept_laws(self) -> Laws:
+        """Laws that no row has broken."""
+        return self.laws.kept
+
+    @property
+    def proposals(self) -> tuple[str, ...]:
+        """What the user may declare."""
+        return ()
+
+    def seed_of(self, part: RowRange, seed: int | None) -> int:
+        """Seed of rows, which are checked: by default that of the fit."""
+        return self.steps.seed_of(part, seed)
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Columns of the table of steps that are not drawn."""
+        return frozenset(self.steps.network.structure.place_of) - self.plan.drawn
+
+    def scored(self, table: Source) -> SequenceTables:
+        """The tables of keys and steps of a table, whose rows are in order of their keys as they come."""
+        return SequenceTables.of(KeyRows.read(table, self.plan.key, None), self.plan, self.columns)
+
+    @property
+    def description(self) -> list[str]:
+        """Lines of text."""
+        plan, layout = self.plan, self.layout
+        keys = counted(self.keys.network.counts.rows, "key")
+        order = f'in the order of "{plan.index}"' if plan.index else "in the order of the source"
+        ways = f"; counted since the row before: {', '.join(plan.moving)}" if plan.moving else ""
+        laws = [*map(str, self.kept_laws), *map(str, self.totals)]
+        lines = [
+            f'fitted on {counted(layout.rows, "row")} of {keys} of "{plan.key}", {order}{ways}',
+            f"of each key: {', '.join(plan.constants)}" if plan.constants else "",
+            f"laws: {'; '.join(laws)}" if laws else "",
+            describe_unmodelled(self.table, self.forms, {}),
+            describe_left_out(self.table, self.forms),
+            self.table.describe_real_values(),
+        ]
+        return [*filter(None, lines)]
+
+    def stored(self, parameters: Mapping[str, Any]) -> TableModel:
+        """The model as a file has it, given the parameters of its synthesizer."""
+        parts: Any = [[ModelFile.packed(part.stored(parameters))] for part in (self.keys, self.steps)]
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, PARTS) as writer:
+            writer.write_table(pa.table(parts, schema=PARTS))
+        record = SequenceRecord(self.plan, self.layout, self.totals)
+        return self.transformer._generator({SEQUENCE: document_of(record)}, sink.getvalue().to_pybytes())
+
+    def of_rows(self, table: Source, settings: SynthesizerSettings) -> NoReturn:
+        """Refuse: whole keys would have to be counted."""
+        raise InputError("like: a fit of rows that belong to keys is no model for others: fit all rows at once")
+
+    def with_rows(self, table: Source, settings: SynthesizerSettings) -> NoReturn:
+        """Refuse: whole keys would have to be counted."""
+        raise InputError("sequence_key: rows cannot be added to keys: fit all rows at once")
+
+    def merge(self, other: object) -> NoReturn:
+        """Refuse: whole keys would have to be counted."""
+        raise InputError("sequence_key: models of rows that belong to keys are not merged: fit all rows at once")

@@ -1,0 +1,201 @@
+"""What of a table belongs to its keys, and what a row asks of the row before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.io import is_datetime_type, is_number_type
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
+from gpuvgm.synthesis.sequences.usual import UsualValue
+
+COUNT = "count()"  # rows of a key
+PLACE = "place()"  # of a row among those of its key, from 1 on
+HAS_KEY = "has_key()"  # whether a key of one row has a value, where some have none
+REMAINING = "remaining()"  # rows of its key that follow a row
+LEAST_CONSTANT = 0.98  # of the keys of several rows, that have one value of a constant column
+LEAST_NUMBERS = 10  # different ones of a number that is counted since the row before
+LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row before
+LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers whose ratios are drawn
+MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
+LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
+LEAST_STEPS = 20  # other than 0, that show a running number
+NEAR = 1e-9  # of the largest number, by which sums may differ
+SIGNS = (("+", 1), ("-", -1))
+
+
+def before(name: str) -> str:
+    """Name of what a column has in the row before."""
+    return f"previous({name})"
+
+
+def since(name: str) -> str:
+    """Name of the difference of a number and that of the row before, or of their ratio."""
+    return f"step({name})"
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePlan:
+    """Which columns are of keys, and which of rows.
+
+    Parameters
+    ----------
+    key : str
+        The column of the keys.
+    index : str
+        The column by which the rows of a key are in order; "" where they are in the order of the source.
+    constants : tuple of str
+        Columns with one value for each key.
+    varying : tuple of str
+        All further columns.
+    asked : tuple of str
+        Varying columns of which rows ask what the row before has.
+    differences, ratios : tuple of str
+        Numbers that are counted since the row before.
+    running : tuple of (str, str)
+        Numbers that are the one of the row before and others of their row, such as balances, each with its law.
+    distinct : tuple of str
+        Columns of which no key has a value twice.
+    usual : tuple of UsualValue
+        Columns of which something is usual for each key.
+    """
+
+    key: str
+    index: str
+    constants: tuple[str, ...]
+    varying: tuple[str, ...]
+    asked: tuple[str, ...]
+    differences: tuple[str, ...] = ()
+    ratios: tuple[str, ...] = ()
+    running: tuple[tuple[str, str], ...] = ()
+    distinct: tuple[str, ...] = ()
+    usual: tuple[UsualValue, ...] = ()
+
+    @property
+    def moving(self) -> tuple[str, ...]:
+        """Numbers that are counted since the row before."""
+        return (*self.differences, *self.ratios)
+
+    @property
+    def drawn(self) -> frozenset[str]:
+        """Columns of the table of rows that are drawn: all but the key, and what is known of it and the row before."""
+        return frozenset((*self.varying, *map(since, self.moving)))
+
+    @property
+    def laws(self) -> tuple[str, ...]:
+        """Laws by which numbers are made of the row before and what is drawn since."""
+        sums = (f"{before(name)} + {since(name)} = {name}" for name in self.differences)
+        products = (f"{before(name)} * {since(name)} = {name}" for name in self.ratios)
+        return (*sums, *products, *(law for _, law in self.running))
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """Names of columns that are made, which none of the table may have."""
+        names = (make(name) for make in (before, since) for name in self.varying)
+        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *(usual.name for usual in self.usual)))
+
+
+def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, FittedColumn]) -> SequencePlan:
+    """The plan of a table, by a sample of its keys.
+
+    Parameters
+    ----------
+    rows : KeyRows
+        Rows of whole keys.
+    key, index : str
+        Columns of keys, and of the order of their rows.
+    columns : mapping of str to FittedColumn
+        The fitted columns.
+    """
+    names = [name for name in rows.table.schema.names if name != key]
+    constants = tuple(name for name in names if name != index and _is_constant(rows, name))
+    varying = tuple(name for name in names if name not in constants)
+    asked = [name for name in varying if name in columns and columns[name].is_encoded]
+    numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
+    amounts = {name: amounts_of(column, rows.column(name)) for name, column in numbers.items() if _adds_up(column)}
+    moving = [name for name, amount in amounts.items() if _moves_little(rows, amount, is_index=name == index)]
+    running = {name: law for name in moving if (law := _running_law(rows, name, amounts))}
+    ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(amounts[name]))
+    differences = tuple(name for name in moving if name not in (*ratios, *running))
+    usual = (UsualValue.of_rows(rows, columns[name]) for name in asked if name != index)
+    return SequencePlan(
+        key,
+        index or "",
+        constants,
+        varying,
+        tuple(asked),
+        differences,
+        ratios,
+        running=tuple(running.items()),
+        distinct=tuple(name for name in asked if _is_distinct(rows, name)),
+        usual=tuple(filter(None, usual)),
+    )
+
+
+def _is_constant(rows: KeyRows, name: str) -> bool:
+    """Whether nearly all keys of several rows have one value."""
+    several = np.count_nonzero(rows.counts > 1)
+    changing = len(np.unique(rows.keys[rows.changes(name)]))
+    return bool(several and changing <= (1 - LEAST_CONSTANT) * several)
+
+
+def _is_distinct(rows: KeyRows, name: str) -> bool:
+    """Whether no key has a value twice, which many would by chance."""
+    codes = codes_of(rows.table.column(name))
+    codes = np.where(codes < 0, codes.max(initial=0) + 1, codes)
+    order = np.lexsort((codes, rows.keys))
+    repeats = (np.diff(codes[order]) == 0) & (np.diff(rows.keys[order]) == 0)
+    shares = np.bincount(codes) / max(len(codes), 1)
+    pairs = float(np.sum(rows.counts * (rows.counts - 1) / 2))
+    return not repeats.any() and pairs * float(np.sum(shares**2)) >= LEAST_REPEATS
+
+
+def _adds_up(column: NumericColumn) -> bool:
+    """Whether numbers may be counted since those before: datetimes are by themselves, numbers in text are not."""
+    return bool(is_number_type(column.decoded_type) and not is_datetime_type(column.decoded_type))
+
+
+def _moves_little(rows: KeyRows, amounts: Floats, *, is_index: bool) -> bool:
+    """Whether a number is near that of the row before, so that it is drawn since that one."""
+    after = np.flatnonzero(~rows.are_first)
+    pairs = np.stack([amounts[after - 1], amounts[after]])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if is_index:
+        return bool(pairs.size)
+    if len(np.unique(pairs[1])) < LEAST_NUMBERS or len(np.unique(pairs[0])) < LEAST_NUMBERS:
+        return False
+    return bool(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1] > LEAST_CORRELATION)
+
+
+def _running_law(rows: KeyRows, name: str, amounts: Mapping[str, Floats]) -> str:
+    """The law by which a number is that of the row before and one or two others of its row; "" if there is none."""
+    after, numbers = np.flatnonzero(~rows.are_first), amounts[name]
+    steps, size = numbers[after] - numbers[after - 1], float(np.nanmax(np.abs(numbers), initial=0))
+    if np.count_nonzero(steps) < LEAST_STEPS:
+        return ""
+    others = {sign + other: factor * amounts[other][after] for other in amounts for sign, factor in SIGNS}
+    terms = {term: changes for term, changes in others.items() if term[1:] != name and np.any(changes)}
+    pairs = (pair for pair in combinations(terms, 2) if pair[0][1:] != pair[1][1:])
+    for chosen in (*((term,) for term in terms), *pairs):
+        if bool(np.all(np.abs(steps - np.sum([terms[term] for term in chosen], axis=0)) <= NEAR * size)):
+            return f"{before(name)} {' '.join(f'{term[0]} {term[1:]}' for term in chosen)} = {name}"
+    return ""
+
+
+def _ranks(numbers: Floats) -> Floats:
+    """Mean rank of each number."""
+    _, which, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    ranks: Floats = (np.cumsum(counts) - (counts - 1) / 2)[which]
+    return ranks
+
+
+def _has_ratios(numbers: Floats) -> bool:
+    """Whether positive numbers spread so far that ratios are alike where differences are not."""
+    numbers = numbers[np.isfinite(numbers)]
+    are_counts = bool(np.all(numbers % 1 == 0)) and numbers.max() < MOST_COUNTED
+    return bool(not are_counts and numbers.min() > 0 and numbers.max() > LEAST_SPREAD * numbers.min())

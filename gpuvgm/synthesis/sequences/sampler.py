@@ -1,0 +1,192 @@
+"""Rows of keys by their numbers: keys are drawn first, then the first rows of all of them, then the next ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.columns import TableModel
+from gpuvgm.datasets import RowRange
+from gpuvgm.errors import InputError, listed
+from gpuvgm.io import Source, taken
+from gpuvgm.rules import whole
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.drawing import MadeRows, within_range
+from gpuvgm.synthesis.keys import seed_of_attempt
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.sampling import BatchSampler, RowDrawer, Sampler, TableSampler, sampler_under
+from gpuvgm.synthesis.sequences.blocks import KeyBlock, KeyBlocks, KeysInTurn, LaidOutKeys
+from gpuvgm.synthesis.sequences.fitting import RowsOfKeys
+from gpuvgm.synthesis.sequences.model import SequenceModel
+from gpuvgm.synthesis.sequences.plan import COUNT, PLACE, REMAINING, before
+from gpuvgm.synthesis.sequences.steps import Step, given_columns
+
+OF_ROWS = -1  # in place of an attempt: seed of what is drawn row after row
+_KEYS = whole()
+
+
+def sampler_of(model: RowModel | SequenceModel, settings: SynthesizerSettings) -> TableSampler:
+    """What draws samples of a model."""
+    if isinstance(model, RowModel):
+        return TableSampler(model, settings)
+    return SequenceTableSampler(model, settings)  # type: ignore[arg-type]  # it tells what a model of rows tells
+
+
+@dataclass(frozen=True)  # no slots: what draws rows is cached
+class SequenceSampler(BatchSampler):
+    """Rows of a model of sequences by their numbers.
+
+    Parameters
+    ----------
+    sequences : SequenceModel
+        The model.
+    engine : str
+        Name of the engine that draws.
+    conditioned : Sampler, optional
+        Keys that meet conditions, each with the rows that it is drawn with.
+    """
+
+    sequences: SequenceModel
+    engine: str
+    conditioned: Sampler | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: the rest is made again in another process."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+    @property
+    def model(self) -> TableModel:
+        """The fitted columns."""
+        return self.sequences.table
+
+    @property
+    def choices(self) -> str:
+        """What tells samples of a model apart: conditions, and what is no part of its network."""
+        conditions = "" if self.conditioned is None else self.conditioned.choices
+        return repr((self.sequences.plan, self.sequences.layout, self.sequences.totals, conditions))
+
+    def part(self, first_key: int, keys: int, seed: int) -> RowRange:
+        """Rows of consecutive keys."""
+        first_row, stop = (self._blocks.rows_before(key, seed) for key in (first_key, first_key + keys))
+        return RowRange(first_row, stop - first_row)
+
+    def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+        """Consecutive rows."""
+        blocks = [*self._blocks.of_rows(RowRange(first_row, rows), seed)]
+        batches = [self._of_block(block, seed) for block in blocks]
+        skipped = first_row - blocks[0].rows.first_row if blocks else 0
+        table = pa.Table.from_batches(batches, self.schema).slice(skipped, rows).combine_chunks()
+        return next(iter(table.to_batches()), pa.RecordBatch.from_pylist([], self.schema))
+
+    def _of_block(self, block: KeyBlock, seed: int) -> pa.RecordBatch:
+        """All rows of the keys of a block."""
+        # Keys with more rows come first, so that those with a further row are always the first ones.
+        order = np.argsort(-block.counts, kind="stable")
+        made = self._drawn(block.made.taken(order).arrays, block.counts[order], block.keys.first_row, seed)
+        places = range(int(block.counts.max()))
+        keys = np.concatenate([order[: np.count_nonzero(block.counts > place)] for place in places])
+        rows = self._steps.batch(made.taken(np.argsort(keys, kind="stable")), block.rows, seed)
+        return self._table(self._keys.batch(block.made, block.keys, seed), rows, block.counts)
+
+    def _drawn(self, keys: Mapping[str, Any], counts: Ints, first_key: int, seed: int) -> MadeRows:
+        """Rows of keys: all first ones, then all second ones, and so on.
+
+        Parameters
+        ----------
+        keys : mapping of str to Array
+            Columns of the keys, of which those with more rows come first.
+        counts : ndarray of shape (keys,), int64
+            Rows of each key.
+        first_key : int
+            Number of the first key.
+        seed : int
+            The seed.
+        """
+        drawer, plan, made = self._steps.drawer, self.sequences.plan, list[MadeRows]()
+        seed_of_rows = seed_of_attempt(seed, OF_ROWS)
+        for place in range(int(counts[0])):
+            several = int(np.count_nonzero(counts > place))
+            asked = {name: array[:several] for name, array in keys.items()}
+            asked[PLACE] = pa.array(np.full(several, place + 1))
+            asked[REMAINING] = pa.array(counts[:several] - place - 1)
+            asked |= {before(name): self._before(name, made, several) for name in plan.asked}
+            part, given = RowRange(first_key, several), given_columns(drawer, asked)
+            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place))
+            made.append(self._within_range(step.rows(plan.distinct, [rows.arrays for rows in made])))
+        return made[0].joined(made[1:])
+
+    def _before(self, name: str, made: list[MadeRows], several: int) -> Any:
+        """What a column has in the rows before, of the first keys."""
+        if made:
+            return made[-1].arrays[name][:several]
+        type_: Any = self._steps.model.by_name[before(name)].decoded_type
+        return pa.nulls(several, type_)
+
+    def _within_range(self, rows: MadeRows) -> MadeRows:
+        """Rows whose numbers that are counted since those before are in the table's range; the index may go on."""
+        columns, plan = self.model.by_name, self.sequences.plan
+        names = (name for name in plan.moving if name != plan.index)
+        moved = {name: within_range(columns[name], rows.arrays[name]) for name in names}
+        return replace(rows, arrays={**rows.arrays, **moved})
+
+    def _table(self, keys: pa.RecordBatch, rows: pa.RecordBatch, counts: Ints) -> pa.RecordBatch:
+        """Columns of the table, of those of keys and those of their rows, key after key."""
+        fitting = RowsOfKeys(self.sequences, counts)
+        of_rows = fitting.within_range({name: rows.column(name) for name in self.sequences.plan.varying})
+        of_keys = fitting.with_totals(dict(zip(keys.schema.names, keys.columns, strict=True)), of_rows)
+        places = np.repeat(np.arange(len(counts)), counts)
+        arrays = of_rows | {name: taken(array, places) for name, array in of_keys.items()}
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+
+    @cached_property
+    def _blocks(self) -> KeyBlocks:
+        """Numbers of keys and their rows."""
+        laid_out = self.conditioned is None
+        return LaidOutKeys(self.sequences.layout, self._keys) if laid_out else KeysInTurn(self._keys)
+
+    @cached_property
+    def _keys(self) -> Sampler:
+        return self.conditioned or Sampler(self._drawer(self.sequences.keys, frozenset((COUNT,))))
+
+    @cached_property
+    def _steps(self) -> Sampler:
+        return Sampler(self._drawer(self.sequences.steps, self.sequences.given))
+
+    def _drawer(self, model: RowModel, given: frozenset[str]) -> RowDrawer:
+        """What draws rows of a model, given some of its columns."""
+        laws = model.kept_laws
+        return RowDrawer(
+            model.table, model.network, {}, model.forms, model.attributes, self.engine, laws=laws, given=given
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceTableSampler(TableSampler):
+    """Draws samples of a model of sequences."""
+
+    def under(self, conditions: Mapping[Any, Any]) -> BatchSampler:
+        """Sampler of rows of keys that meet conditions on their columns."""
+        sequences: Any = self.model
+        met = {str(label): values for label, values in conditions.items()}
+        varying = [name for name in met if name in sequences.plan.varying]
+        if varying:
+            raise InputError(
+                f'conditions: "{varying[0]}" differs among the rows of a key: give conditions on columns of keys '
+                f"({listed(sequences.plan.constants)}), or draw more keys and keep those with such rows"
+            )
+        keys = sampler_under(sequences.keys, met, self._engine) if met else None
+        return SequenceSampler(sequences, self._engine, keys)
+
+    def of_keys(self, sampler: BatchSampler, first_key: int, keys: Any, seed: int) -> RowRange:
+        """Rows of consecutive keys."""
+        assert isinstance(sampler, SequenceSampler)
+        return sampler.part(_KEYS(first_key, "first_key"), _KEYS(keys, "keys"), seed)
+
+    def beside_rows(self, table: Source, part: RowRange, seed: int | None, out: Any) -> Any:
+        """Refuse a table of conditions."""
+        raise InputError("conditions: rows that belong to keys are not drawn beside a table: give a dict of conditions")

@@ -1,0 +1,94 @@
+"""The two tables that sequences are learnt from: a row for each key, and rows beside the rows before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.io import taken
+from gpuvgm.synthesis.sequences.plan import (
+    COUNT,
+    HAS_KEY,
+    PLACE,
+    REMAINING,
+    SequencePlan,
+    before,
+    since,
+)
+from gpuvgm.synthesis.sequences.rows import KeyRows
+
+MOST_DIGITS = 15  # behind the point, that a float holds
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceTables:
+    """The rows of a table, and the two tables that are made of them.
+
+    Parameters
+    ----------
+    rows : KeyRows
+        The rows.
+    keys : pyarrow.Table
+        One row for each key: the key, its constant columns, its number of rows, and what is usual for it.
+    steps : pyarrow.Table
+        The rows, beside what they may ask of their key and of the row before.
+    """
+
+    rows: KeyRows
+    keys: pa.Table
+    steps: pa.Table
+
+    @classmethod
+    def of(cls, rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> SequenceTables:
+        """The tables of rows, by a plan."""
+        keys = _table_of_keys(rows, plan, columns)
+        return cls(rows, keys, _table_of_steps(rows, keys, plan, columns))
+
+
+def _table_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> pa.Table:
+    """One row for each key."""
+    table = taken(rows.table.select([plan.key, *plan.constants]), rows.starts)
+    table = table.append_column(COUNT, pa.array(rows.counts))
+    lacks_key = pc.is_null(table.column(plan.key))
+    if pc.any(lacks_key).as_py():
+        table = table.append_column(HAS_KEY, pc.if_else(lacks_key, "no", "yes"))
+    for usual in plan.usual:
+        table = table.append_column(usual.name, usual.of_keys(rows, columns[usual.column]))
+    keys: pa.Table = table.combine_chunks()
+    return keys
+
+
+def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> pa.Table:
+    """One row for each row."""
+    unmodelled = [name for name in plan.constants if not columns[name].is_encoded]
+    asked = [name for name in keys.schema.names if name not in (HAS_KEY, *unmodelled)]
+    of_keys = taken(keys.select(asked), rows.keys)
+    arrays: dict[str, Any] = dict(zip(of_keys.schema.names, of_keys.columns, strict=True))
+    arrays[PLACE] = pa.array(rows.places + 1)
+    arrays[REMAINING] = pa.array(rows.counts[rows.keys] - rows.places - 1)
+    arrays |= {before(name): rows.column(name).take(rows.rows_before) for name in plan.asked}
+    for name in plan.moving:
+        steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=name in plan.ratios)
+        # First rows have none; one that is there keeps later rows from lacking it.
+        arrays[since(name)] = pc.if_else(pa.array(rows.are_first), pc.min(pc.mode(steps).field("mode")), steps)
+    arrays |= {name: rows.column(name) for name in plan.varying}
+    return pa.table(arrays)
+
+
+def _steps(values: Any, values_before: Any, column: FittedColumn, *, is_ratio: bool) -> Any:
+    """Differences or ratios of numbers and those of the rows before, on the column's step."""
+    if pa.types.is_integer(values.type) and not is_ratio:
+        return pc.subtract(values.cast(pa.int64()), values_before.cast(pa.int64()))
+    numbers, numbers_before = values.cast(pa.float64()), values_before.cast(pa.float64())
+    if is_ratio:
+        return pc.divide(numbers, numbers_before)
+    assert isinstance(column, NumericColumn)
+    spacing, steps = column.codec.plain.spacing, pc.subtract(numbers, numbers_before)
+    digits = MOST_DIGITS if not spacing else max(0, -int(np.floor(np.log10(spacing))))
+    return pc.round(steps, ndigits=digits) if digits < MOST_DIGITS else steps

@@ -1,0 +1,150 @@
+"""Laws over the rows of a key: a column of it is their number, sum, or first, last, least or largest value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrays import Column
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.io import is_datetime_type, is_number_type, replaced_rows, taken
+from gpuvgm.laws import Unit
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.sequences.plan import SequencePlan
+from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of
+
+Function = Literal["count", "sum", "min", "max", "first", "last"]
+LEAST_KEYS = 20  # of several rows that differ, and keep the law
+LEAST_NUMBERS = 10  # different ones of its target
+LEAST_COUNTS = 3  # of a target that counts rows
+NEAR = 1e-9  # of a number, by which a sum of floats may differ
+Arrays = Callable[[str], Column]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLaw:
+    """A law between a column of keys and one of their rows.
+
+    Parameters
+    ----------
+    target : str
+        The column of the keys.
+    function : {"count", "sum", "min", "max", "first", "last"}
+        What it is of the rows of its key.
+    operand : str
+        The column of the rows; of a count any.
+    """
+
+    target: str
+    function: Function
+    operand: str
+
+    def __str__(self) -> str:
+        operand = "" if self.function == "count" else self.operand
+        return f"{self.target} = {self.function}({operand})"
+
+    def compute(self, columns: Mapping[str, FittedColumn], rows: Arrays, starts: Ints, sampled: Column) -> Column:
+        """Values of the keys: what the law says, and the sampled ones where rows lack a number.
+
+        Parameters
+        ----------
+        columns : mapping of str to FittedColumn
+            The columns.
+        rows : callable
+            Gives a column of the rows, key after key.
+        starts : ndarray of shape (keys,), int64
+            First row of each key.
+        sampled : Array
+            Sampled values of the target.
+        """
+        target, operand = columns[self.target], self._operand(columns, rows)
+        known = np.flatnonzero(~np.isnan(np.add.reduceat(operand, starts)))
+        if self.function in ("count", "sum"):
+            computed = _with_numbers(target, np.add.reduceat(operand, starts)[known])
+        else:
+            computed = taken(rows(self.operand), _rows_of_function(self.function, operand, starts)[known])
+        values: Column = replaced_rows(sampled, known, computed)
+        return values
+
+    def holds(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
+        """Whether all keys keep the law, and enough of them show it."""
+        numbers = self._operand(columns, rows.column)
+        targets = amounts_of(columns[self.target], taken(rows.column(self.target), rows.starts))
+        if self.function in ("count", "sum"):
+            of_rows, differs = np.add.reduceat(numbers, rows.starts), rows.counts > 1
+        else:
+            of_rows = numbers[_rows_of_function(self.function, numbers, rows.starts)]
+            differs = np.minimum.reduceat(numbers, rows.starts) < np.maximum.reduceat(numbers, rows.starts)
+        known = ~(np.isnan(of_rows) | np.isnan(targets))
+        near = np.maximum(_step_of(columns[self.target]) / 2, NEAR * np.abs(of_rows))
+        is_kept = bool(np.all(np.abs(of_rows - targets)[known] <= near[known]))
+        shows = known & differs
+        is_shown = bool(np.count_nonzero(shows) >= LEAST_KEYS)
+        least = LEAST_COUNTS if self.function == "count" else LEAST_NUMBERS
+        return is_kept and is_shown and len(np.unique(targets[shows])) >= least
+
+    def _operand(self, columns: Mapping[str, FittedColumn], rows: Arrays) -> Floats:
+        """Numbers of the rows; of a count each is 1."""
+        if self.function == "count":
+            return np.ones(len(rows(self.operand)))
+        return amounts_of(columns[self.operand], rows(self.operand))
+
+
+def _step_of(column: Any) -> float:
+    """Step of what the numbers of a column mean; 0 where they may be any."""
+    unit: Any = Unit.of(column)
+    return float(column.codec.plain.spacing * unit.factor) if isinstance(column, NumericColumn) else 0.0
+
+
+def _with_numbers(column: Any, amounts: Floats) -> Column:
+    """Values of a column that mean these numbers."""
+    if isinstance(column, CategoricalColumn):
+        return pa.array(amounts).cast(column.decoded_type)
+    unit: Any = Unit.of(column)
+    values: Column = column.codec.plain.decode(amounts / float(unit.factor) - unit.base)
+    return values
+
+
+def _rows_of_function(function: Function, numbers: Floats, starts: Ints) -> Ints:
+    """The row of each key that has its first, last, least or largest number."""
+    stops = np.append(starts[1:], len(numbers))
+    if function in ("first", "last"):
+        return starts if function == "first" else stops - 1
+    keys = np.repeat(np.arange(len(starts)), stops - starts)
+    order = np.lexsort((numbers if function == "min" else -numbers, keys))
+    return order[starts]
+
+
+def laws_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> tuple[KeyLaw, ...]:
+    """One law for each column of keys that keeps one."""
+    laws: dict[str, KeyLaw] = {}
+    for law in _candidates(plan, columns):
+        if law.target not in laws and law.holds(columns, rows):
+            laws[law.target] = law
+    return tuple(laws.values())
+
+
+def _candidates(plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Iterator[KeyLaw]:
+    """Laws between columns of one type; counts of rows first."""
+    any_column = plan.varying[0]
+    yield from (KeyLaw(name, "count", any_column) for name in plan.constants if _is_whole(columns[name]))
+    targets = [name for name in plan.constants if _is_numeric(columns[name])]
+    operands = [name for name in plan.asked if _is_numeric(columns[name])]
+    for function in get_args(Function)[1:]:
+        for target in targets:
+            for operand in operands:
+                types = columns[target].decoded_type, columns[operand].decoded_type
+                if types[0] == types[1] and not (function == "sum" and is_datetime_type(types[0])):
+                    yield KeyLaw(target, function, operand)
+
+
+def _is_numeric(column: FittedColumn) -> bool:
+    return isinstance(column, NumericColumn) and is_number_type(column.decoded_type)
+
+
+def _is_whole(column: FittedColumn) -> bool:
+    return isinstance(column, (NumericColumn, CategoricalColumn)) and pa.types.is_integer(column.decoded_type)

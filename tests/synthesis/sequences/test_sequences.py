@@ -1,0 +1,203 @@
+"""Rows that belong to keys: which laws samples keep, how rows are numbered, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError, ModelFileError
+from tests.synthesis.sequences.trades import bookings, hospital_stays, order_lines
+
+KEYS = 400
+
+
+def fitted(table: pd.DataFrame, key: str, index: str | None) -> gpuvgm.TableSynthesizer[Any]:
+    return gpuvgm.TableSynthesizer(sequence_key=key, sequence_index=index, threads=1).fit(table)
+
+
+@pytest.fixture(scope="module")
+def orders() -> tuple[pd.DataFrame, gpuvgm.TableSynthesizer[Any]]:
+    table = order_lines(KEYS, 0)
+    return table, fitted(table, "order", "line")
+
+
+@pytest.fixture(scope="module")
+def accounts() -> tuple[pd.DataFrame, gpuvgm.TableSynthesizer[Any]]:
+    table = bookings(KEYS, 0)
+    return table, fitted(table, "account", "number")
+
+
+@pytest.fixture(scope="module")
+def stays() -> tuple[pd.DataFrame, gpuvgm.TableSynthesizer[Any]]:
+    table = hospital_stays(KEYS, 0)
+    return table, fitted(table, "patient", "arrival")
+
+
+def test_orders_add_up(orders: Any) -> None:
+    table, synthesizer = orders
+    rows = synthesizer.sample(keys=KEYS, seed=1)
+    of_orders = rows.groupby("order", sort=False)
+    assert list(rows) == list(table)
+    assert rows.dtypes.equals(table.dtypes)
+    assert not rows.order.isin(table.order).any()
+    assert len(of_orders) == KEYS
+    np.testing.assert_allclose(of_orders.net.sum(), of_orders.total.first())
+    assert (of_orders.size() == of_orders.lines.first()).all()
+    assert (rows.line == of_orders.cumcount() + 1).all()
+    assert (of_orders[["ordered", "payment", "total", "lines"]].nunique() == 1).all(axis=None)
+    assert not rows.duplicated(["order", "article"]).any()
+    assert "lines = count(); total = sum(net)" in str(synthesizer)
+
+
+def test_balances_run_on(accounts: Any) -> None:
+    table, synthesizer = accounts
+    rows = synthesizer.sample(keys=KEYS, seed=1)
+    of_accounts = rows.groupby("account", sort=False)
+    before = of_accounts.balance.shift()
+    np.testing.assert_allclose((before + rows.amount)[before.notna()], rows.balance[before.notna()], atol=1e-6)
+    assert (rows.number == of_accounts.cumcount() + 1).all()
+    assert [str(law) for law in synthesizer.laws_] == ["previous(balance) + amount = balance"]
+    assert rows.balance.between(table.balance.min(), table.balance.max()).mean() > 0.99
+
+
+def test_rows_are_like_the_rows_before(accounts: Any) -> None:
+    table, synthesizer = accounts
+    rows = synthesizer.sample(keys=KEYS, seed=2)
+
+    def repeated(frame: pd.DataFrame) -> float:
+        sort, before = frame["sort"], frame.groupby("account", sort=False)["sort"].shift()
+        return float((sort == before)[before.notna()].mean())
+
+    def days(frame: pd.DataFrame) -> float:
+        return float(frame.groupby("account", sort=False).booked.diff().dt.days.mean())
+
+    assert abs(repeated(rows) - repeated(table)) < 0.04
+    assert abs(days(rows) / days(table) - 1) < 0.1
+    sizes, sizes_of_table = (frame.groupby("account").size() for frame in (rows, table))
+    assert abs(sizes.mean() / sizes_of_table.mean() - 1) < 0.02
+
+
+def test_stays_do_not_overlap(stays: Any) -> None:
+    _, synthesizer = stays
+    rows = synthesizer.sample(keys=KEYS, seed=1)
+    left = rows.groupby("patient", sort=False).departure.shift()
+    assert (rows.arrival >= left)[left.notna()].all()
+    assert (rows.arrival > left)[left.notna()].mean() > 0.98
+    assert ((rows.departure - rows.arrival).dt.days == rows.nights).all()
+
+
+def test_rows_are_functions_of_seed_and_number(orders: Any, tmp_path: Path) -> None:
+    _, synthesizer = orders
+    rows = synthesizer.sample(1500, seed=3)
+    for first, count in ((0, 1), (1, 1), (499, 502), (1499, 1)):
+        part = synthesizer.sample(count, first_row=first, seed=3)
+        pd.testing.assert_frame_equal(part, rows.iloc[first : first + count].reset_index(drop=True))
+    synthesizer.sample(1500, seed=3, out=tmp_path / "rows.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "rows.parquet"), rows)
+    keys = rows.order.unique()[20:30]
+    of_keys = rows[rows.order.isin(keys)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(synthesizer.sample(keys=10, first_key=20, seed=3), of_keys)
+    assert not synthesizer.sample(1500, seed=4).equals(rows)
+    # Keys of a period have other rows in the next one.
+    period = synthesizer.sample(keys=3, first_key=KEYS, seed=3)
+    assert not period.order.isin(rows.order.unique()[:3]).any()
+
+
+def test_the_order_of_rows_changes_nothing(orders: Any) -> None:
+    table, synthesizer = orders
+    shuffled = fitted(table.sample(frac=1, random_state=0).reset_index(drop=True), "order", "line")
+    pd.testing.assert_frame_equal(shuffled.sample(300, seed=0), synthesizer.sample(300, seed=0))
+
+
+def test_models_are_stored(accounts: Any, tmp_path: Path) -> None:
+    _, synthesizer = accounts
+    synthesizer.save(tmp_path / "model.gpuvgm")
+    loaded: Any = gpuvgm.load(tmp_path / "model.gpuvgm")
+    pd.testing.assert_frame_equal(loaded.sample(200, seed=0), synthesizer.sample(200, seed=0))
+    assert str(loaded).splitlines()[1:] == str(synthesizer).splitlines()[1:]
+    assert (loaded.sequence_key, loaded.sequence_index) == ("account", "number")
+    body = bytearray((tmp_path / "model.gpuvgm").read_bytes())
+    body[len(body) // 2] ^= 1
+    (tmp_path / "damaged.gpuvgm").write_bytes(body)
+    with pytest.raises(ModelFileError):
+        gpuvgm.load(tmp_path / "damaged.gpuvgm")
+
+
+def test_keys_meet_conditions(accounts: Any) -> None:
+    table, synthesizer = accounts
+    rows = synthesizer.sample(keys=150, conditions={"kind": "business"}, seed=0)
+    assert set(rows.kind) == {"business"}
+    assert rows.account.nunique() == 150
+    sizes = rows.groupby("account").size()
+    assert abs(sizes.mean() / table[table.kind == "business"].groupby("account").size().mean() - 1) < 0.1
+    part = synthesizer.sample(100, first_row=50, conditions={"kind": "business"}, seed=0)
+    pd.testing.assert_frame_equal(part, rows.iloc[50:150].reset_index(drop=True))
+    with pytest.raises(
+        InputError, match='"amount" differs among the rows of a key: give conditions on columns of keys'
+    ):
+        synthesizer.sample(10, conditions={"amount": (0, None)})
+    with pytest.raises(InputError, match="not drawn beside a table"):
+        synthesizer.sample(1, conditions=pd.DataFrame({"kind": ["private"]}))
+
+
+def test_rows_are_scored_given_those_before(accounts: Any) -> None:
+    table, synthesizer = accounts
+    scores = synthesizer.score_samples(table)
+    assert np.isfinite(scores).all()
+    # Rows of several keys may be mixed, if those of each are in order.
+    mixed = table.sort_values(["number", "account"], kind="stable")
+    np.testing.assert_array_equal(synthesizer.score_samples(mixed), scores[mixed.index])
+    wrong = table.assign(balance=table.balance + np.where(table.number == 2, 0.01, 0))
+    broken = np.isneginf(synthesizer.score_samples(wrong))
+    assert broken[table.number == 2].all() and not broken[table.number == 1].any()
+
+
+def test_missing_keys_are_keys_of_one_row() -> None:
+    table = bookings(60, 1)
+    table.loc[table.index % 9 == 0, "account"] = None
+    table.loc[table.index % 11 == 0, "amount"] = np.nan
+    rows = fitted(table, "account", None).sample(500, seed=0)
+    assert 0 < rows.account.isna().mean() < 0.3
+    assert 0 < rows.amount.isna().mean() < 0.3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sequence_key": "acount"}, 'sequence_key: pandas.DataFrame has no column "acount"; did you mean "account"'),
+        ({"sequence_index": "when"}, 'sequence_index: pandas.DataFrame has no column "when"'),
+        ({"sequence_index": "account"}, 'sequence_index: "account" is the column of the keys'),
+        ({"sequence_key": "kind", "sequence_index": None}, 'has 2 keys in "kind"; samples of fewer than 5 would tell'),
+        ({"columns": ["account", "kind"]}, "columns: with sequence_key give None or a dict"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(change: dict[str, Any], message: str) -> None:
+    parameters: dict[str, Any] = {"sequence_key": "account", "sequence_index": "number", **change}
+    with pytest.raises(InputError) as refusal:
+        gpuvgm.TableSynthesizer(**parameters).fit(bookings(20, 0))
+    assert message in str(refusal.value)
+
+
+def test_tables_of_single_rows_and_reserved_names_are_refused() -> None:
+    table = bookings(30, 0)
+    with pytest.raises(InputError, match='each value of "account" has one row'):
+        fitted(table.groupby("account").head(1), "account", None)
+    with pytest.raises(InputError, match=r'column "previous\(amount\)": the name is that of a column made'):
+        fitted(table.assign(**{"previous(amount)": 1.0}), "account", None)
+
+
+def test_models_of_keys_take_no_further_rows(accounts: Any) -> None:
+    table, synthesizer = accounts
+    with pytest.raises(InputError, match="fit all rows at once"):
+        synthesizer.partial_fit(table)
+    with pytest.raises(InputError, match="fit all rows at once"):
+        synthesizer.merge(synthesizer)
+    with pytest.raises(InputError, match="give n, a number of rows, or keys"):
+        synthesizer.sample()
+    with pytest.raises(InputError, match="no sequence_key"):
+        gpuvgm.TableSynthesizer(bins=20).fit({"x": [1, 2, 3] * 20}).sample(keys=3)

@@ -1,0 +1,60 @@
+"""Tables of three trades whose rows belong to keys: lines of orders, stays of patients, bookings of accounts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+DAY = pd.Timedelta(days=1)
+
+
+def order_lines(orders: int, seed: int) -> pd.DataFrame:
+    """Lines that are numbered from 1 on; no article twice in an order, whose total is the sum of its lines."""
+    rng = np.random.default_rng(seed)
+    prices = rng.lognormal(2.5, 0.8, 30).round(2)
+    rows = []
+    for order in range(orders):
+        articles = rng.choice(30, 1 + min(rng.poisson(1.7), 7), replace=False)
+        pieces = 1 + rng.geometric(0.6, len(articles))
+        nets = (prices[articles] * pieces).round(2)
+        head = f"O-{100_000 + 7 * order}", pd.Timestamp("2025-01-01") + rng.integers(0, 365) * DAY, rng.choice([*"cip"])
+        rows += [
+            (*head, line + 1, f"A{article:03}", prices[article], pieces[line], nets[line], round(float(nets.sum()), 2))
+            for line, article in enumerate(articles)
+        ]
+    columns = ["order", "ordered", "payment", "line", "article", "price", "pieces", "net", "total"]
+    return pd.DataFrame(rows, columns=columns).assign(lines=lambda rows: rows.groupby("order").line.transform("size"))
+
+
+def hospital_stays(patients: int, seed: int) -> pd.DataFrame:
+    """Stays that do not overlap; nights are the days between arrival and departure."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for patient in range(patients):
+        born = pd.Timestamp("1930-01-01") + rng.integers(0, 30_000) * DAY
+        arrival = pd.Timestamp("2024-01-01") + rng.integers(0, 600) * DAY
+        for _ in range(1 + rng.poisson(1.5)):
+            nights = 1 + int(rng.exponential(4))
+            departure = arrival + nights * DAY
+            ward = rng.choice(["surgery", "cardiology", "paediatrics"])
+            rows.append((f"P{patient:05}", rng.choice([*"fm"]), born, arrival, departure, nights, ward))
+            arrival = departure + (1 + int(rng.exponential(60))) * DAY
+    columns = ["patient", "sex", "born", "arrival", "departure", "nights", "ward"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.assign(sex=table.groupby("patient").sex.transform("first"))
+
+
+def bookings(accounts: int, seed: int) -> pd.DataFrame:
+    """Balances that are the balance before and the amount; kinds of amounts that follow each other."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for account in range(accounts):
+        balance, booked = round(float(rng.lognormal(6, 1)), 2), pd.Timestamp("2025-01-01") + rng.integers(0, 60) * DAY
+        kind, sort = rng.choice(["private", "business"], p=[0.8, 0.2]), "card"
+        for number in range(3 + rng.poisson(5)):
+            sort = sort if rng.random() < 0.8 else str(rng.choice(["card", "transfer", "cash"]))
+            amount = round(float(rng.normal(-20, 80) if sort != "transfer" else rng.normal(900, 300)), 2)
+            balance = round(balance + amount, 2)
+            rows.append((f"DE{account:06}", kind, booked, number + 1, sort, amount, balance))
+            booked += int(rng.geometric(0.3)) * DAY
+    return pd.DataFrame(rows, columns=["account", "kind", "booked", "number", "sort", "amount", "balance"])
