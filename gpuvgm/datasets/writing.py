@@ -99,17 +99,35 @@ class Generator:
         self,
         path: str | os.PathLike[str],
         part: RowRange,
-        executor: LocalExecutor | DaskExecutor,
+        executor: Any,
         file_rows: int = FILE_ROWS,
         *,
+        here: LocalExecutor | None = None,
         resume: bool | None,
     ) -> RunSummary:
-        """Write a range of rows, as `generate` describes; `resume` is None where a run that ends early cannot go on."""
+        """Write a range of rows, as `generate` describes; raises as that.
+
+        Parameters
+        ----------
+        path : path or URL
+            Where to.
+        part : RowRange
+            The rows.
+        executor : LocalExecutor, DaskExecutor, distributed.Client or None
+            What the user chose; None is this process.
+        file_rows : int
+            Rows of each file of a folder.
+        here : LocalExecutor, optional
+            What works in this process, and hears of progress; by default what the user chose.
+        resume : bool or None
+            Keep complete files; None where a run that ends early cannot go on.
+        """
         out = location_of(path)
+        if here is None:
+            progress = getattr(executor, "progress", None)
+            here = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=progress)
         if out.suffix:
-            # One file has all rows, and one process writes it.
             file_rows = max(1, part.rows)
-            executor = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=executor.progress)
         elif file_rows < 1 or part.first_row % file_rows:
             raise InputError(
                 f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
@@ -118,7 +136,9 @@ class Generator:
         kind = RowsInOrder if resume is None else GeneratedRows
         source = kind("generated rows", self.schema, part, file_rows, self.block_rows)
         parts = self.parts(target_of(source, out), part, file_rows)
-        runner: Any = executor_for(executor, source) or executor  # a cluster, or this process
+        cluster = executor_for(executor, source)
+        # One file has all rows, and one process writes it.
+        runner = here if cluster is None or out.suffix else cluster.reporting(here.progress)
         run = Run(source, "reference", runner)
         return parts.write(run, self.schema.names, self.encoder, resume=bool(resume))
 
@@ -242,8 +262,7 @@ def generate(
     generator = _generator(kind, seed, block_rows)
     part = RowRange(first_row, rows)
     part.check(seed)
-    runner = LocalExecutor() if executor is None else executor
-    return generator.write(path, part, runner, file_rows, resume=resume)
+    return generator.write(path, part, executor, file_rows, resume=resume)
 
 
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:

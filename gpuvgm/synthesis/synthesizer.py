@@ -370,7 +370,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         part = part if keys is None else sampler.of_keys(rows, first_key, keys, row_seed)
         if out is None:
             return sampler.table(rows, part, row_seed)
-        return sampler.generator(rows, row_seed, flavor).write(out, part, sampler.executor(rows, part), resume=resume)
+        generator, here = sampler.generator(rows, row_seed, flavor), sampler.here(part)
+        return generator.write(out, part, self.executor, here=here, resume=resume)
 
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file; summaries of the columns are not kept.

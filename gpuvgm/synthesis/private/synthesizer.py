@@ -248,13 +248,12 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
         ['red', 'red']
         """
         sampler = self._sampler({str(label): condition for label, condition in (conditions or {}).items()})
-        part, row_seed = RowRange(first_row, _ROWS(n, "n")), int(seed)
+        part, row_seed, here = RowRange(first_row, _ROWS(n, "n")), int(seed), LocalExecutor(self.threads)
         part.check(row_seed)
         if out is not None:
             generator = sampler.generator(row_seed, ("", self._model.tables), flavor)
-            executor = sampler.executor(self.executor, self.threads)
-            return generator.write(out, part, executor, resume=resume)
-        return pa.Table.from_batches(sampler.batches(part, row_seed, LocalExecutor(self.threads)), sampler.schema)
+            return generator.write(out, part, self.executor, here=here, resume=resume)
+        return pa.Table.from_batches(sampler.batches(part, row_seed, here), sampler.schema)
 
     def _sampler(self, conditions: Mapping[str, Any]) -> Sampler:
         """Sampler of rows that meet conditions; refuses those that no row can meet."""

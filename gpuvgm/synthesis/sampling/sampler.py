@@ -15,8 +15,7 @@ import pyarrow as pa
 from gpuvgm.columns import CategoricalColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
-from gpuvgm.execution import DaskExecutor, LocalExecutor, executor_for
-from gpuvgm.io import TableSource
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.counts import Network
@@ -71,12 +70,6 @@ class BatchSampler(ABC):
         digest = sha256((model[0] + self.choices).encode() + model[1]).hexdigest()
         described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": digest}
         return Generator(self.rows, self.schema, seed, BLOCK_ROWS, described, flavor)
-
-    def executor(self, chosen: Any, threads: int | None, report: Any = None) -> LocalExecutor | DaskExecutor:
-        """Executor that writes files of the rows: the cluster that was chosen, or this process."""
-        source = TableSource("the sample", "path", pa.Table.from_batches([], self.schema))
-        cluster = executor_for(chosen, source)
-        return LocalExecutor(threads, report) if cluster is None else cluster.reporting(report)
 
     def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
         """Consecutive rows in blocks, drawn by the threads of an executor."""

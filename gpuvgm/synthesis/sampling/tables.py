@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.errors import InputError, counted
-from gpuvgm.execution import DaskExecutor, LocalExecutor, Progress
+from gpuvgm.execution import LocalExecutor, Progress
 from gpuvgm.io import Source, metadata_of_values, taken
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
@@ -68,7 +68,7 @@ class TableSampler:
 
     def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""
-        batches = sampler.batches(part, seed, LocalExecutor(self.settings.machine["threads"], self._report(part)))
+        batches = sampler.batches(part, seed, self.here(part))
         return table_maker(self.model.transformer)(pa.Table.from_batches(batches, sampler.schema))
 
     def generator(self, sampler: BatchSampler, seed: int, flavor: Flavor | None) -> Generator:
@@ -79,10 +79,9 @@ class TableSampler:
         of_values = metadata_of_values(pandas_dtypes, sampler.schema, sampler.model.source)
         return replace(generator, described={**generator.described, **of_values})
 
-    def executor(self, sampler: BatchSampler, part: RowRange) -> LocalExecutor | DaskExecutor:
-        """Executor that writes files of the rows."""
-        machine = self.settings.machine
-        return sampler.executor(machine["executor"], machine["threads"], self._report(part))
+    def here(self, part: RowRange) -> LocalExecutor:
+        """Executor of this process, which reports how many rows are drawn."""
+        return LocalExecutor(self.settings.machine["threads"], self._report(part))
 
     @property
     def _engine(self) -> str:
