@@ -408,6 +408,24 @@ def train(
             metavar="LAWS",
         ),
     ] = "auto",
+    sequence_key: Annotated[
+        str | None,
+        option(
+            "--sequence-key",
+            "Column of keys whose rows belong together, such as the lines of an order: counts draw key after key.",
+            FIT,
+            metavar="COLUMN",
+        ),
+    ] = None,
+    sequence_index: Annotated[
+        str | None,
+        option(
+            "--sequence-index",
+            "With --sequence-key: the column by which the rows of a key are in order; by default as they come.",
+            FIT,
+            metavar="COLUMN",
+        ),
+    ] = None,
     resume: Annotated[
         bool, option("--resume", "Go on with the epochs of ctgan or tvae that an interrupted training left.")
     ] = False,
@@ -425,6 +443,7 @@ def train(
     if private is not None:
         foreign = {"--with": with_ != "counts", "--epochs": epochs is not None, "--columns": columns is not None}
         foreign |= {"--delimiter": delimiter is not None, "--seed": seed is not None, "--hold-out": hold_out > 0}
+        foreign |= {"--sequence-key": sequence_key is not None, "--sequence-index": sequence_index is not None}
         foreign |= {"--safer": safer, "--laws": laws != "auto", "--resume": resume, "--memory": memory is not None}
         with executor_of(terminal, scheduler, workers, threads) as executor:
             machine: Any = {"executor": executor, "threads": threads}
@@ -438,6 +457,7 @@ def train(
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed or 0}
         settings |= {"hold_out": hold_out, "safer": safer, "laws": laws}
+        settings |= {"sequence_key": sequence_key, "sequence_index": sequence_index}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
         generator = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)

@@ -14,7 +14,13 @@ from gpuvgm.table import ModelFile
 
 _LOG = logging.getLogger("gpuvgm")
 #: Settings of counts alone, with their options and defaults.
-OF_COUNTS = {"hold_out": ("--hold-out", 0.0), "safer": ("--safer", False), "laws": ("--laws", "auto")}
+OF_COUNTS: Mapping[str, tuple[str, Any]] = {
+    "hold_out": ("--hold-out", 0.0),
+    "safer": ("--safer", False),
+    "laws": ("--laws", "auto"),
+    "sequence_key": ("--sequence-key", None),
+    "sequence_index": ("--sequence-index", None),
+}
 
 
 def train_generator(
@@ -31,8 +37,8 @@ def train_generator(
     model : str
         Path or URL of the generator to write. The state of an interrupted training is kept next to it.
     settings : mapping
-        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and hold_out,
-        safer and laws, as for `TableSynthesizer`.
+        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and those of
+        `OF_COUNTS`, as for `TableSynthesizer`.
     epochs : int, optional
         Epochs of a neural network.
     resume : bool

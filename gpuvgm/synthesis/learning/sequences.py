@@ -45,11 +45,12 @@ def tell_of_sequences(columns: Mapping[str, Any], keys: Sequence[str], rows: pa.
         hashes = None if key is None else columns[key].hashes(first.column(key).combine_chunks())
         for name, addend in _running(numbers, hashes):
             if name not in warned:
+                remedy = "" if key is None else f'fit with sequence_key="{key}", '
                 whose = "" if key is None else f' of each "{key}"'
                 warned.add(name)
                 warn(
                     f'"{name}" runs on from row to row{whose} by "{addend}", and rows of a sample have no order: '
-                    "leave it out, or compute it from the sample",
+                    f"{remedy}leave it out, or compute it from the sample",
                     InferenceWarning,
                 )
 
