@@ -235,6 +235,10 @@ class Law(ABC):
         count = len(self.operands)
         return [self.keys[place : place + count] for place in range(0, len(self.keys), count)]
 
+    def lacks_keys(self, columns: Columns) -> bool:
+        """Whether the law's table lacks values of the operands, as rare ones: of these it says nothing."""
+        return False
+
     def bars_rare(self, columns: Columns) -> bool:
         """Whether sampling must not place rare categories of the target beside rare values of the operands."""
         return False
@@ -265,6 +269,11 @@ class Law(ABC):
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells it from others that are written alike, as where a column is called "steps(a)" or "a + b"."""
+        return (self.sign, self.text, *self.names)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.laws.codes import Columns, Rows
 from gpuvgm.laws.law import Law, is_free
+from gpuvgm.laws.owners import SEVERAL
 from gpuvgm.laws.programmed import name_of_program
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.search import LawSearch
@@ -27,7 +28,7 @@ class Laws(tuple[Law, ...]):
         cls,
         sample: LawSample,
         wanted: str | Sequence[Any] = "auto",
-        refuted: Set[str] = frozenset(),
+        refuted: Set[tuple[str, ...]] = frozenset(),
         allows: Callable[[str, str], bool] = lambda name, other: True,
         conditioned: Sequence[str] = (),
     ) -> Self:
@@ -39,8 +40,8 @@ class Laws(tuple[Law, ...]):
             The rows.
         wanted : str or sequence
             As `laws` of `TableSynthesizer`.
-        refuted : set of str
-            Laws that some row breaks, whatever the sample says.
+        refuted : set of tuple of str
+            Laws that some row breaks, whatever the sample says, by their `identity`.
         allows : callable, optional
             Whether a column may depend on another one; any may on any by default.
         conditioned : sequence of str
@@ -115,6 +116,12 @@ class Laws(tuple[Law, ...]):
     def kept(self) -> Self:
         """Those that no row breaks."""
         return type(self)(law for law in self if law.holds)
+
+    def describe_rare(self, columns: Columns) -> str:
+        """Which of them say nothing of values that few rows have; empty where none does."""
+        rare = [str(law) for law in self if law.lacks_keys(columns)]
+        whose = f"for values that {SEVERAL} rows and more have, and for these alone"
+        return f"laws {whose}: {'; '.join(rare)}" if rare else ""
 
     @property
     def uncounted(self) -> Self:

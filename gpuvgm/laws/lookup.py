@@ -145,10 +145,13 @@ class Lookup(Law):
 
     def leaves_rows(self, columns: Columns) -> bool:
         """Whether the table lacks values of the operands, or the target is missing apart from them."""
+        return super().leaves_rows(columns) or self.lacks_keys(columns)
+
+    def lacks_keys(self, columns: Columns) -> bool:
+        """Whether the table has not all values of the operands, as of numbers, which may be any."""
         operands = [columns[name] for name in self.operands]
         sizes = [len(column.categories) for column in operands if isinstance(column, CategoricalColumn)]
-        has_every_key = len(sizes) == len(operands) and prod(sizes) == len(self.values)
-        return super().leaves_rows(columns) or not has_every_key
+        return len(sizes) < len(operands) or prod(sizes) > len(self.values)
 
     def bars_rare(self, columns: Columns) -> bool:
         """Whether all columns have categories: rare ones beside each other would give their rows away."""

@@ -22,7 +22,7 @@ class LawSearch:
     allows: Callable[[str, str], bool]
     conditioned: Sequence[str]
 
-    def laws(self, wanted: str | Sequence[Any], refuted: Set[str]) -> tuple[Law, ...]:
+    def laws(self, wanted: str | Sequence[Any], refuted: Set[tuple[str, ...]]) -> tuple[Law, ...]:
         """Laws of the rows. Parameters and errors as for `Laws.find`."""
         texts = texts_of(wanted)
         without = [self._declared(text.removeprefix("not ")) for text in texts if text.startswith("not ")]
@@ -31,11 +31,11 @@ class LawSearch:
         ]
         chosen = list[Law]()
         for law in declared:
-            if str(law) not in refuted and not self._fits(law, chosen):
+            if law.identity not in refuted and not self._fits(law, chosen):
                 why = "is computed already, is to have conditions, or is one of those of a key"
                 raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
             self._choose(chosen, [law], refuted)
-        forbidden = {*refuted, *(str(form) for law in without for form in law.forms)}
+        forbidden = {*refuted, *(form.identity for law in without for form in law.forms)}
         for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
             if len(self.sample.shuffled) >= sort.least_rows:
                 for forms in sort.find(self.sample):
@@ -45,11 +45,11 @@ class LawSearch:
             laws = sort.without_implied(laws)
         return *laws, *self._programmed(wanted, refuted)
 
-    def _programmed(self, wanted: str | Sequence[Any], refuted: Set[str]) -> Iterator[Law]:
+    def _programmed(self, wanted: str | Sequence[Any], refuted: Set[tuple[str, ...]]) -> Iterator[Law]:
         """Yield the laws that are a user's objects, but for those that some row breaks."""
         programs = () if isinstance(wanted, str) else (law for law in wanted if not isinstance(law, str))
         laws = (ProgrammedLaw.of(program, self.sample) for program in programs)
-        return (law for law in laws if str(law) not in refuted)
+        return (law for law in laws if law.identity not in refuted)
 
     def _declared(self, text: str) -> Law:
         """The law that a user wrote, which is of columns that have such laws."""
@@ -57,10 +57,10 @@ class LawSearch:
         law.check_kinds(self.sample.columns)
         return law.learnt(self.sample)
 
-    def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[str]) -> None:
+    def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[tuple[str, ...]]) -> None:
         """Add the first form of a law that fits the laws chosen before, unless it is forbidden or one of them."""
         law = next((form for form in forms if self._fits(form, chosen)), None)
-        if law is not None and str(law) not in {*forbidden, *map(str, chosen)}:
+        if law is not None and law.identity not in {*forbidden, *(before.identity for before in chosen)}:
             chosen.append(law)
 
     def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:

@@ -101,7 +101,7 @@ class FitReport(ReportPart):
     laws : tuple of str
         Laws between columns, which samples keep.
     proposals : tuple of str
-        What might be declared otherwise, such as keys.
+        What the laws leave open, and what might be declared otherwise, such as keys.
     """
 
     rows: int

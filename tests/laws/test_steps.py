@@ -126,6 +126,21 @@ def test_conditions_merges_and_further_rows() -> None:
     assert [law.holds for law in gpuvgm.TableSynthesizer(like=fitted).fit(wrong).laws_] == [False]
 
 
+def test_a_column_may_be_called_as_steps_are_written() -> None:
+    """Both laws of one text are kept, and what is said of the text is said of the column's."""
+    table = bureau(np.random.default_rng(6))
+    steps = {"JPY": 1.0, "CHF": 0.05, "EUR": 0.01, "USD": 0.02}
+    table["steps(amount)"] = table["currency"].map(steps)
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    names = {law.names for law in fitted.laws_ if str(law) == "currency -> steps(amount)"}
+    assert names == {("currency", "amount"), ("currency", "steps(amount)")}
+    rows = fitted.sample(ROWS)
+    assert TRADES[0][2](rows) < 1e-6 and (rows["steps(amount)"] == rows["currency"].map(steps)).all()
+    without = gpuvgm.TableSynthesizer(laws=["auto", "not currency -> steps(amount)"]).fit(table)
+    assert ("currency", "amount") in {law.names for law in without.laws_}
+    assert ("currency", "steps(amount)") not in {law.names for law in without.laws_}
+
+
 def test_few_persons_show_no_step() -> None:
     """Of four customers' amounts in a currency a table says nothing."""
     table = bureau(np.random.default_rng(6)).assign(customer=np.arange(ROWS) % 700 + 10**7)

@@ -21,7 +21,7 @@ def laws_of(
     sample: SampledRows,
     of_orders: Persons,
     keys: KeyForms,
-    broken: Set[str],
+    broken: Set[tuple[str, ...]],
     settings: SynthesizerSettings,
 ) -> Laws:
     """Laws of a sample of the rows, but for those that further rows break; its persons by orders alone come with it."""
@@ -36,7 +36,7 @@ def laws_of(
 
     as_fitted = table_maker(transformer)
     law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted)
-    return Laws.find(law_sample, settings.laws, broken, dependence.allows, settings.conditions_on)
+    return Laws.find(law_sample, keys.without_decided(settings.laws), broken, dependence.allows, settings.conditions_on)
 
 
 def dependence_of(keys: KeyForms, laws: Laws, settings: SynthesizerSettings, sample: TableSample) -> Dependence:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.errors import InputError
 from gpuvgm.io import Source, is_text_type
 from gpuvgm.synthesis.keys import (
     PROBED,
@@ -45,6 +47,45 @@ class KeyForms:
         forms = IdentifierForm.of_columns(model, sample.thinned.rows, sample.rows, refuted)
         firsts = first_columns(forms)
         return cls(forms, find_attributes(model.by_name, firsts, sample.rows, refuted))
+
+    def decide(self, name: str, dependent: str) -> bool:
+        """Whether a column has keys of which each has one value of another column, in samples too."""
+        form, of_dependent = self.forms.get(name), self.forms.get(self.attributes.get(dependent, dependent))
+        if form is None or form.key is None or of_dependent is None or of_dependent.key is None:
+            return False
+        return form.key.group == of_dependent.key.group and of_dependent.level in form.key.path(form.level)
+
+    def without_decided(self, wanted: str | Sequence[Any]) -> list[Any]:
+        """Laws that a user asks for, without those whose text says that a key decides a column: samples keep them.
+
+        Raises
+        ------
+        InputError
+            For a column that the keys of another one do not decide.
+        """
+        laws = wanted.split(";") if isinstance(wanted, str) else wanted
+        return [
+            law for law in laws if not (isinstance(law, str) and any(self._keep(law, *pair) for pair in _arrows(law)))
+        ]
+
+    def _keep(self, text: str, name: str, dependent: str) -> bool:
+        """Whether keys keep the law that a column of theirs decides another; False if it is none of keys."""
+        form = self.forms.get(name)
+        if form is None or form.key is None:
+            return False
+        if not self.decide(name, dependent):
+            raise InputError(
+                f'laws: "{text}": samples have new values of "{name}", and "{dependent}" is not one of each'
+            )
+        return True
+
+
+def _arrows(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what decides and what is decided, for each place where a text has an arrow."""
+    for sign, order in (("->", 1), ("<-", -1)):
+        parts = text.split(f" {sign} ")
+        sides = ((f" {sign} ".join(parts[:place]), f" {sign} ".join(parts[place:])) for place in range(1, len(parts)))
+        yield from ((pair[::order][0].strip(), pair[::order][1].strip()) for pair in sides)
 
 
 def first_columns(forms: Mapping[str, IdentifierForm]) -> list[str]:

@@ -72,21 +72,21 @@ class Assumptions:
         Forms of the columns that are not modelled, and attributes of keys.
     refuted : set of (str, str)
         Columns of which the first does not determine the second.
-    broken : frozenset of str
-        Texts of laws that rows break.
+    broken : frozenset of tuple of str
+        Laws that rows break, by their `identity`.
     known : mapping of str to ndarray
         How many persons have values, as far as all rows were asked; see `SampledRows`.
     """
 
     keys: KeyForms
     refuted: Claims = frozenset()
-    broken: frozenset[str] = frozenset()
+    broken: frozenset[tuple[str, ...]] = frozenset()
     known: Mapping[str, Ints] = field(default_factory=dict)
 
     def beside(self, plan: CountingPlan, counts: TableCounts, fitted: FittedSample) -> tuple[Assumptions, bool]:
         """What the counts of all rows leave of them, and whether that is all that the plan was made of."""
         against = plan.laws.tell_of_broken(counts.laws)
-        broken = self.broken.union(str(form) for law in against for form in law.forms)
+        broken = self.broken.union(form.identity for law in against for form in law.forms)
         claims, keys = self.refuted | counts.identifiers.refuted(plan.forms, plan.attributes), self.keys
         if claims > self.refuted:
             keys = KeyForms.of(fitted.transformer.model_, fitted.sample, claims)

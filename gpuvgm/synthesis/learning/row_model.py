@@ -150,8 +150,9 @@ class RowModel:
 
     @property
     def proposals(self) -> tuple[str, ...]:
-        """What the user may declare."""
-        return tuple(filter(None, [describe_orders(self.table, self.orders)]))
+        """What the laws leave open, and what the user may declare."""
+        sentences = self.kept_laws.describe_rare(self.columns), describe_orders(self.table, self.orders)
+        return tuple(filter(None, sentences))
 
     @property
     def description(self) -> list[str]:
