@@ -12,18 +12,20 @@ import pyarrow as pa
 from gpuvgm.arrays import Column, mixed, on_host
 from gpuvgm.codecs import Refuted
 from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
+from gpuvgm.columns.digits import digits_of
 from gpuvgm.columns.distinct import DistinctValues
 from gpuvgm.columns.inference import FILLED, are_unique
 from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
-from gpuvgm.columns.specs import ColumnRequest
+from gpuvgm.columns.specs import ColumnRequest, ColumnSpec
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, declaration
-from gpuvgm.io import is_text_type, plain_values_of
+from gpuvgm.io import is_text_type, plain_type, plain_values_of
 from gpuvgm.rules import choice, whole
 
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
 _END = 2**63
+_DECIMAL_DIGITS = 38
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,11 +71,24 @@ class IdColumn(PassthroughColumn):
             raise self._overflow_error(last)
         kind = np.int64 if last < _END else np.uint64
         places = np.arange(first_row, first_row + rows).astype(kind)
-        numbers: Any = pa.array(kind(self.first) + places * kind(self.step))
+        return Coded(passthrough=self.of_numbers(pa.array(kind(self.first) + places * kind(self.step)), last))
+
+    def of_numbers(self, numbers: Any, largest: int) -> Any:
+        """Values of the column's type: whole numbers, or texts of their digits; raises as `absent`."""
+        type_: Any = plain_type(self.decoded_type)
+        if pa.types.is_decimal(type_):
+            between = pa.decimal128(_DECIMAL_DIGITS, 0)
+        else:
+            between = pa.string() if is_text_type(type_) else type_
         try:
-            return Coded(passthrough=numbers.cast(pa.string() if is_text_type(type_) else type_).cast(type_))
+            return numbers.cast(between).cast(self.decoded_type)
         except pa.ArrowInvalid:
-            raise self._overflow_error(last) from None
+            raise self._overflow_error(largest) from None
+
+    @staticmethod
+    def digits(values: Any) -> Any:
+        """Values as texts: whole numbers of any type with all their digits, and texts as they are; null for others."""
+        return digits_of(values)
 
     def _overflow_error(self, last: int) -> InputError:
         return InputError(
@@ -126,6 +141,8 @@ class IdStatistics:
     def of(cls, values: pa.Array[Any]) -> IdStatistics:
         """Statistics of some rows."""
         present = plain_values_of(values).drop_null()
+        if not (pa.types.is_integer(present.type) or is_text_type(present.type)):
+            present = digits_of(present).drop_null()
         row_counts = len(values), len(values) - len(present)
         if not pa.types.is_integer(present.type):
             return cls(*row_counts, None, None, 0, DistinctValues.of(hashes_of_text(present)))
@@ -180,12 +197,15 @@ class IdPlan(ColumnPlan):
         Values of rows that come without the column.
     unique : bool
         Whether it was taken for one because all values of the sample are different; all rows must confirm it.
+    found : str
+        Why it was taken for one whose values are keys where they come back in all rows; empty of others.
     """
 
     name: str
     type: pa.DataType
     regenerate: str
     unique: bool
+    found: str = ""
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> IdStatistics:
         """Statistics of rows."""
@@ -202,7 +222,17 @@ class IdPlan(ColumnPlan):
         if self.unique:
             self._confirm(statistics)
         record = FitRecord("none", statistics.rows, statistics.missing)
-        return IdColumn(self.name, self.type, record, self.regenerate, statistics.minimum or 0, max(statistics.step, 1))
+        regenerate = "key" if self._comes_back(statistics) else self.regenerate
+        return IdColumn(self.name, self.type, record, regenerate, statistics.minimum or 0, max(statistics.step, 1))
+
+    def final_spec(self, statistics: IdStatistics) -> ColumnSpec | None:
+        """A key, where values of all rows come back that do not in the sample; else None."""
+        reason = f"{self.found}; values come back in all rows"
+        return ColumnSpec(self.name, "id", reason, {"key": True}) if self._comes_back(statistics) else None
+
+    def _comes_back(self, statistics: IdStatistics) -> bool:
+        """Whether values of what was found come back in all rows."""
+        return bool(self.found) and statistics.different.number < DIFFERENT * (statistics.rows - statistics.missing)
 
     def _confirm(self, statistics: IdStatistics) -> None:
         present = statistics.rows - statistics.missing
@@ -223,6 +253,7 @@ class IdPlan(ColumnPlan):
 def plan_ids(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> IdPlan:
     """Plan of an identifier."""
     spec = request.spec
-    is_numbered = not spec.is_declared and pa.types.is_integer(sample.type)
-    unique = is_numbered and are_unique(sample)
-    return IdPlan(spec.name, sample.type, spec.regenerate, unique)
+    if not spec.is_declared and "regenerate" in spec.options:
+        return IdPlan(spec.name, sample.type, spec.regenerate, unique=False, found=spec.reason)
+    is_numbered = not spec.is_declared and spec.regenerate != "key" and pa.types.is_integer(sample.type)
+    return IdPlan(spec.name, sample.type, spec.regenerate, unique=is_numbered and are_unique(sample))

@@ -29,7 +29,9 @@ from gpuvgm.codecs import (
     unread_values,
 )
 from gpuvgm.columns.categories import is_category_type, plain_values, value_type
+from gpuvgm.columns.digits import check_digits_of, digits_of
 from gpuvgm.columns.options import Setting
+from gpuvgm.columns.things import number_things
 from gpuvgm.errors import counted, listed
 from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, plain_values_of
 
@@ -53,6 +55,7 @@ MANY_FREE, SHARE_OF_FREE = 256, 0.1
 NEW_TEXTS = 0.6
 #: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
 FILLED = 0.9
+LEAST_REPEATED = 10  # rows of a part of a table that repeat a value, where its values come back
 LEAST_NUMBERED = 100
 LEAST_NAMED = 1_000
 #: Whole numbers between these that run in steps may be years, which are quantities.
@@ -217,6 +220,16 @@ class Sample:
             return 'all different, and perhaps years: declare it "id" if it tells rows apart'
         return ""
 
+    @cached_property
+    def check_digits(self) -> str:
+        """What check digits whole numbers or texts have, but for numbers of things in text; empty without."""
+        values, texts = plain_values_of(self.column), self.texts
+        if not self.settings.identifiers or not (is_number_type(values.type) or texts is not None):
+            return ""
+        if texts is not None and number_things(self.name or "", texts.present[:FIRST_ROWS].to_pylist()):
+            return ""
+        return check_digits_of(self.column)
+
     @property
     def remark(self) -> str | None:
         """Of text whose kind all rows decide: what its reason says beside the numbers; None for other columns."""
@@ -351,6 +364,23 @@ def numbered_rows(sample: Sample) -> Finding | None:
     return Finding("id", f"{sample.label}, all {rows:,} sampled values different, in steps of {step:,}")
 
 
+def check_digits(sample: Sample) -> Finding | None:
+    """Whole numbers and texts with check digits: an ordinary number has the right one by chance alone, in few rows.
+
+    Where they come back in several rows, they are keys.
+    """
+    if not sample.check_digits:
+        return None
+    present = sample.texts.present if sample.texts else sample.column.drop_null()
+    different, rows = len(digits_of(present).unique()), len(present)
+    is_whole = sample.settings.rows is not None and sample.settings.rows <= len(sample.column)
+    come_back = different < DIFFERENT_TEXTS * rows if is_whole else different <= rows - LEAST_REPEATED
+    # No example: it would be someone's.
+    content = f"{type_name(sample.column.type)}, {different:,} distinct values in {rows:,} sampled"
+    reason = f"{content}, with check digits: {sample.check_digits}"
+    return Finding("id", reason, {"key": True} if come_back else {"regenerate": "sequence"})
+
+
 def moments_and_decimals(sample: Sample) -> Finding | None:
     """Dates, times and durations, also in text, and decimals."""
     if sample.values is None or sample.numbers is not None:
@@ -468,6 +498,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     no_value,  # categorical, or continuous
     constant,  # categorical
     numbered_rows,  # id
+    check_digits,  # id
     moments_and_decimals,  # continuous, or mixed
     few_numbers,  # categorical
     spikes,  # mixed

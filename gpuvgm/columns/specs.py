@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.codecs import SCALES, Number, Value, different_texts, unread_values
 from gpuvgm.columns.categories import is_category_type
+from gpuvgm.columns.digits import are_whole
 from gpuvgm.columns.inference import Column, InferenceSettings, Sample, recognise, type_name
 from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.options import (
@@ -357,7 +358,7 @@ def with_kind(spec: ColumnSpec, column: Column, source_name: str, settings: Infe
             f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
             'booleans: declare it "pass" or "drop", or convert it first'
         )
-    elif spec.kind == "id" and not _can_identify(column.type):
+    elif spec.kind == "id" and not _can_identify(column):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; an identifier holds whole numbers or text: declare it "
             '"pass" or "drop", or convert it first'
@@ -408,10 +409,11 @@ def _with_spikes(spec: ColumnSpec, sample: Sample, where: str) -> ColumnSpec:
     return replace(spec, reason=f"{spec.reason}; no value stands out in the sample")
 
 
-def _can_identify(type_: pa.DataType) -> bool:
-    """Return whether an identifier can hold the type: whole numbers and text."""
-    values = plain_type(type_)
-    return is_text_type(values) or bool(pa.types.is_integer(values))
+def _can_identify(column: Column) -> bool:
+    """Return whether an identifier can hold the values: whole numbers, which floats and decimals may be, and text."""
+    type_ = plain_type(column.type)
+    is_of_numbers = pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+    return is_text_type(type_) or bool(pa.types.is_integer(type_)) or (is_of_numbers and are_whole(column))
 
 
 def _no_number(spec: ColumnSpec, column: Column, where: str) -> str:

@@ -130,6 +130,7 @@ RECOGNISED = {
     "no_value": [None, float("nan")],
     "constant": [7] * 3,
     "numbered_rows": range(200),
+    "check_digits": [100 * row + 98 - 100 * row % 97 for row in range(1_000, 99_000, 1_234)],  # ISO/IEC 7064, MOD 97-10
     "moments_and_decimals": [f"2024-01-{day:02}" for day in range(1, 32)],
     "few_numbers": ["0", "1"] * 50,
     "spikes": [0] * 100 + [*range(100)],

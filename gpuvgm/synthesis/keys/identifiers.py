@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.codecs import values_in
-from gpuvgm.columns import TableModel
+from gpuvgm.codecs import CHECKS, values_in
+from gpuvgm.columns import IdColumn, TableModel
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.rules import whole
@@ -155,8 +155,15 @@ class IdentifierForm:
         """True if it depends on what rows hold."""
         return bool(self.patterns or self.key)
 
+    @property
+    def is_plain(self) -> bool:
+        """True of running numbers with nothing around them."""
+        return self.kind == "number" and [pattern.text for pattern in self.patterns] == [NUMBER]
+
     def seen(self, values: pa.Array[Any]) -> SeenValues:
         """What some rows hold of the patterns: of e-mail addresses what is before any domain."""
+        if not (self.is_plain and pa.types.is_integer(values.type)):
+            values = IdColumn.digits(values)
         if self.domains:
             texts: Any = plain_values_of(values).cast(pa.large_string())
             values = pc.list_element(pc.split_pattern(texts, "@", max_splits=1), 0)
@@ -378,13 +385,13 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
     """
     texts = _texts_in(values)
     if not texts:
-        return None
+        return _form_of_numbers(IdColumn.digits(values).drop_null().unique().to_pylist())
     form = _whole_form(texts)
     form = form or _form_of_mails(texts, lambda names: identifier_form(pa.array(names), is_key=is_key))
     if form is not None:
         return form
     check = check_of(texts) if is_key else ""
-    running = None if check else _running_numbers(texts)
+    running = None if check or CHECKS.found_in(texts) else _running_numbers(texts)
     after = 0 if running is None else _numbers_after(running, texts)
     if running is not None and after == ENDLESS:
         return running
@@ -392,6 +399,15 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
     if shape is not None and (running is None or shape.room_beside(texts) > min(after, len(texts))):
         return shape
     return running or (IdentifierForm("missing") if _hold_spaces(texts) and not is_key else None)
+
+
+def _form_of_numbers(texts: list[str]) -> IdentifierForm | None:
+    """The form of whole numbers with check digits, none of which begins with a zero; None of others."""
+    form = _shape_of_texts(texts, is_key=True) if CHECKS.found_in(texts) else None
+    if form is None:
+        return None
+    patterns = (replace(pattern, text=re.sub(r"\A\\0", r"\\1", pattern.text)) for pattern in form.patterns)
+    return replace(form, patterns=tuple(patterns))
 
 
 def _shape_of_texts(texts: list[str], check: str = "", *, is_key: bool = False) -> IdentifierForm | None:

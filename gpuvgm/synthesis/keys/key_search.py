@@ -108,7 +108,8 @@ def _look_of(texts: Any) -> str | None:
         share = _share_like(texts, pattern) - (_share_like(texts, DATES) if look == "phone numbers" else 0)
         if share >= ALIKE and (look != "payment cards" or check_of(texts.to_pylist()) == "luhn"):
             return look
-    return None
+    check = CHECKS.found_in(texts.to_pylist())
+    return f"check digits: {check}" if check else None
 
 
 def _share_like(texts: Any, pattern: str) -> float:

@@ -1,0 +1,56 @@
+"""Whole numbers of any type by their digits, which say more of identifiers than their size does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.codecs import CHECKS, FIRST_ROWS
+from gpuvgm.io import is_text_type, plain_values_of
+
+MOST_EXACT = 2.0**53  # up to which floats have all whole numbers
+LOOKED_AT = 20_000  # different numbers, by which a column is judged
+ENOUGH = 100  # different numbers among the first rows, by which most columns are told to have no check digits
+ALIKE = 0.95  # of the values, as nearly all
+_FRACTION = r"\.0+\z"
+
+
+def digits_of(values: Any) -> Any:
+    """Whole numbers as texts of their digits, and texts as they are; null for other values.
+
+    Parameters
+    ----------
+    values : pyarrow.Array or pyarrow.ChunkedArray
+        Integers, floats, decimals or text, also in dictionaries.
+    """
+    plain = plain_values_of(values)
+    if pa.types.is_floating(plain.type):
+        numbers = plain.cast(pa.float64())
+        is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), MOST_EXACT))
+        return pc.if_else(is_whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()).cast(pa.string())
+    if pa.types.is_decimal(plain.type):
+        texts = pc.replace_substring_regex(plain.cast(pa.string()), _FRACTION, "")
+        return pc.if_else(pc.match_substring(texts, "."), pa.scalar(None, pa.string()), texts)
+    if pa.types.is_integer(plain.type) or is_text_type(plain.type):
+        return plain.cast(pa.string())
+    return pa.chunked_array([pa.nulls(len(plain), pa.string())])
+
+
+def are_whole(values: Any) -> bool:
+    """Return whether nearly all values are whole numbers or text."""
+    plain = plain_values_of(values)
+    rows = len(plain) - pc.sum(pc.is_null(plain, nan_is_null=True)).as_py() if len(plain) else 0
+    return len(digits_of(values).drop_null()) >= ALIKE * rows
+
+
+def check_digits_of(column: pa.ChunkedArray[Any]) -> str:
+    """What check digits nearly all different numbers or texts of a column have, as `Checks.found_in` says it; or ""."""
+    first = column.slice(0, FIRST_ROWS)
+    if not are_whole(first):
+        return ""
+    few = digits_of(first).drop_null().unique()
+    if len(few) >= ENOUGH and not CHECKS.found_in(few.to_pylist()):
+        return ""
+    return CHECKS.found_in(digits_of(column).drop_null().unique()[:LOOKED_AT].to_pylist())
