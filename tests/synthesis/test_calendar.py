@@ -322,3 +322,47 @@ def test_conditions_on_seconds_in_microseconds_overflow_nowhere() -> None:
     drawn = gpuvgm.TableSynthesizer().fit(frame).sample(500, conditions=condition)["booked"]
     assert drawn.min() >= pd.Timestamp("2024-12-01")
     assert drawn.max() <= pd.Timestamp("2024-12-24")
+
+
+OPEN = {"north": range(5), "south": range(1, 7), "fair": (5, 6)}  # weekdays of each branch
+
+
+def loans(home: float) -> pd.DataFrame:
+    """Loans of customers, who go to a branch of their own as often as `home` says, on days on which it is open."""
+    random = np.random.default_rng(3)
+    days = pd.date_range("2023-01-01", "2023-12-31")
+    open_days = {branch: days[np.isin(days.day_of_week, weekdays)] for branch, weekdays in OPEN.items()}
+    rows = []
+    for customer in range(500):
+        own = random.choice([*OPEN], p=[0.5, 0.3, 0.2])
+        for _ in range(random.integers(2, 7)):
+            branch = own if random.random() < home else random.choice([*OPEN])
+            day = open_days[branch][random.integers(len(open_days[branch]))]
+            rows += [(f"K{customer:05d}", branch, day, random.gamma(2, 10))] * random.integers(1, 3)
+    return pd.DataFrame(rows, columns=["customer", "branch", "day", "amount"]).round({"amount": 2})
+
+
+@pytest.mark.parametrize("home", [0.0, 0.85, 1.0])
+def test_branches_of_keys_are_open_on_their_weekdays(home: float, tmp_path: Path) -> None:
+    table = loans(home)
+    fitted = gpuvgm.TableSynthesizer({"customer": "key"}, random_state=0).fit(table)
+    fitted.save(tmp_path / "loans.gpuvgm")
+    rows = gpuvgm.load(tmp_path / "loans.gpuvgm").sample(6_000)
+    pd.testing.assert_frame_equal(rows, fitted.sample(6_000))
+    for branch, weekdays in OPEN.items():
+        drawn, real = (rows.day[rows.branch == branch].dt.day_of_week for rows in (rows, table))
+        shares = np.array([np.bincount(of, minlength=7) / len(of) for of in (drawn, real)])
+        assert shares[0, [*weekdays]].sum() > 0.995 and np.abs(shares[0] - shares[1]).max() < 0.06
+    months = [one.day.dt.month.value_counts(normalize=True).sort_index() for one in (rows, table)]
+    assert np.abs(months[0] - months[1]).max() < 0.03
+    if home == 1.0:
+        assert fitted.attributes_ == {"branch": "customer"}
+
+
+def test_dates_follow_no_calendar_away_from_a_column_of_weekdays() -> None:
+    table = loans(0.85)
+    table["weekday"] = table["day"].dt.day_name()
+    rows = gpuvgm.TableSynthesizer({"customer": "key"}, random_state=0).fit(table).sample(6_000)
+    assert np.mean(rows["weekday"] == rows["day"].dt.day_name()) > 0.99
+    is_open = [day.weekday() in OPEN[branch] for branch, day in zip(rows["branch"], rows["day"], strict=True)]
+    assert np.mean(is_open) > 0.99

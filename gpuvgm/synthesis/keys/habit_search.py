@@ -19,9 +19,11 @@ from gpuvgm.synthesis.bins import LEAST_KEYS, Bins, Clock, Codes, Part, Persons,
 from gpuvgm.synthesis.keys.habits import (
     ALL_ROWS,
     ALL_WEEKDAYS,
+    EACH_ROW,
     LEAST_SHARE,
     MOST_CATEGORIES,
     MOST_COLUMNS,
+    WEEKDAYS,
     Habit,
     HabitPart,
     as_categories,
@@ -35,6 +37,7 @@ LEAST_PAIRS = 30  # of rows of the same key and category, or nothing is known
 MOST_ROWS = 5  # of a category, on average, where it is a key: trees learn the days of those with more
 LEAST_SURPRISE = 6.0  # standard errors: so much more often than by chance pairs of rows are alike
 MOST_LOST = 1.5  # nats, on average, that a row may be less likely where a habit moves it
+LEAST_TOLD = 20.0  # nats that categories must tell of the weekdays of all keys
 MOST_INFORMATION = 0.03  # nats that another column may say of a key's value, which is drawn without it
 GROUPS = 16  # of bins, by which that information is computed
 MOST_KEPT = 1 << 15  # rows that pairs are made of; keys are left out whole
@@ -93,7 +96,9 @@ class HabitSample:
         return as_numbers(self.columns[name]).plain_numbers(self.rows(name))
 
 
-def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Habit, ...], dict[str, Hashes]]:
+def habits_of(
+    sample: HabitSample, keys: Mapping[str, Hashes], attributes: Collection[str] = ()
+) -> tuple[tuple[Habit, ...], dict[str, Hashes]]:
     """Habits of a sample of rows, and hashes of all keys: columns of many categories are keys here as well.
 
     Trees cannot learn the days of each of so many categories.
@@ -104,6 +109,8 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
         The sample.
     keys : mapping of str to ndarray of shape (rows,), uint64
         Hashes of the keys of each level, by their first column; 0 for rows without one.
+    attributes : collection of str
+        Columns that keys decide, which may have calendars.
     """
     columns = {name: sample.columns[name] for name in sample.bins}
     counts = {name: len(column.categories) for name, column in columns.items() if isinstance(column, CategoricalColumn)}
@@ -126,7 +133,54 @@ def habits_of(sample: HabitSample, keys: Mapping[str, Hashes]) -> tuple[tuple[Ha
             ]
             best = max(options, key=lambda option: sum(explained for explained, _ in option), default=[])
             habits += [habit for _, habit in best]
-    return tuple(habits), keys
+    values = [habit.column for habit in habits if habit.part == "value"]
+    calendars = _calendars(sample, [name for name in dict.fromkeys([*attributes, *values]) if name in sample.names])
+    if calendars:
+        keys[EACH_ROW] = np.arange(1, len(next(iter(keys.values()))) + 1, dtype=np.uint64)
+    return (*habits, *calendars), keys
+
+
+def _calendars(sample: HabitSample, names: Sequence[str]) -> list[Habit]:
+    """Calendars of columns of dates by that one of some columns of categories which tells most of their weekdays."""
+    calendars = list[Habit]()
+    for name, bins in sample.bins.items():
+        if bins.clock is not None:
+            weekdays = _Moments.of(bins.clock, sample.numbers(name)[0]).codes["weekday"]
+            tables = {beside: _weekdays_of(sample, beside, weekdays) for beside in names}
+            beside = max(tables, key=lambda beside: tables[beside][1], default="")
+            counts, information = tables.get(beside, (np.zeros((0, 0), np.int64), 0.0))
+            if information > MOST_INFORMATION:
+                calendars += [
+                    _calendar(name, beside, category, rows) for category, rows in enumerate(counts) if rows.any()
+                ]
+    return calendars
+
+
+def _calendar(name: str, beside: str, category: int, rows: Ints) -> Habit:
+    """The calendar of a category, given its rows by weekday."""
+    codes = np.flatnonzero(rows)
+    weights = tuple(rows[codes].astype(float).tolist())
+    return Habit(name, "weekday", EACH_ROW, beside, category, 1.0, tuple(codes.tolist()), weights, ALL_WEEKDAYS)
+
+
+def _weekdays_of(sample: HabitSample, beside: str, weekdays: Ints) -> tuple[Ints, float]:
+    """Rows of each category by weekday, as several persons have them; and what categories tell of weekdays, in nats.
+
+    That is 0 where it may be chance. Rows of one key count as one for this.
+    """
+    column = sample.columns[beside]
+    size = len(column.categories) if isinstance(column, CategoricalColumn) else 0
+    if not 1 < size <= MOST_CATEGORIES:
+        return np.zeros((0, 0), np.int64), 0.0
+    places, codes = sample.places(beside), WEEKDAYS + 1
+    cells = np.where((places >= 0) & (weekdays > 0), places * codes + weekdays, -1)
+    several = sample.persons.several(cells, size * codes)
+    counts = (np.bincount(cells[cells >= 0], minlength=size * codes) * several).reshape(size, codes)
+    total = max(int(counts.sum()), 1)
+    told = float(np.sum(rel_entr(counts, np.outer(counts.sum(axis=1), counts.sum(axis=0)) / total))) / total
+    keys = min((len(np.unique(hashes)) for hashes in sample.persons.keys), default=total)
+    told -= (size - 1) * (WEEKDAYS - 1) / (2 * keys)  # Miller 1955
+    return counts, told if told * keys > LEAST_TOLD else 0.0
 
 
 def _all_pairs(
@@ -452,7 +506,7 @@ def likely_habits(
     """Habits by which rows can be moved without becoming much less likely, given their other columns.
 
     A table with a column of weekdays or months loses its habits of dates, as these would no longer fit it. Habits of
-    values are all kept.
+    values are kept, but those of which dates must follow by a calendar that is lost so.
 
     Parameters
     ----------
@@ -468,8 +522,9 @@ def likely_habits(
     keys_of_rows = {key: (hashes, hashes != 0) for key, hashes in keys.items()}
     beside = {habit.beside for habit in habits if habit.beside}
     places, likely = {name: sample.places(name).astype(np.float64) for name in beside}, list[Habit]()
-    for name in dict.fromkeys(habit.column for habit in habits):
-        of_column, clock = [habit for habit in habits if habit.column == name], sample.bins[name].clock
+    for name, of_rows in dict.fromkeys((habit.column, habit.is_calendar) for habit in habits):
+        of_column = [habit for habit in habits if (habit.column, habit.is_calendar) == (name, of_rows)]
+        clock = sample.bins[name].clock
         if clock is None:
             likely += of_column
             continue
@@ -480,7 +535,8 @@ def likely_habits(
         moved = with_habits(kept, {name: clock}, places_of_rows, keys_of_rows, 0).get(name, readings)
         losses = _losses(sample, name, numbers, clock.numbers(moved), log_probability)
         likely += of_column if len(losses) and float(np.mean(losses)) <= MOST_LOST else []
-    return tuple(likely)
+    lost = {habit.beside for habit in habits if habit.is_calendar and habit not in likely}
+    return tuple(habit for habit in likely if habit.part != "value" or habit.column not in lost)
 
 
 def _losses(

@@ -4,6 +4,9 @@ Bins and trees know nothing of a key's other rows, so that each standing order o
 habit holds in rows of one category, or in all rows. Pairs of rows of the same key tell it: how much more often they
 have the same day than other pairs. In samples a key draws its day by its number, and its rows are moved to this day of
 their month.
+
+What a key has in all rows, or as a habit, is drawn without the dates of its rows. Where weekdays depend on it, as
+opening days do on the branch of a customer, it has a calendar: a habit of rows, each of which draws a weekday.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ LEAST_SHARE = 0.5  # of the rows: so many keep to a habit at least
 MOST_CATEGORIES, MOST_COLUMNS = 64, 16  # of a column that says where habits hold, and of such columns
 OPEN = 0.01  # of the rows of a usual day: on a day with fewer nothing is booked, and no row is moved there
 ALL_ROWS, ALL_WEEKDAYS = "", 127
+WEEKDAYS = 7
+EACH_ROW = ""  # in place of a key, of calendars
 HabitPart = Literal["weekday", "day", "day from the end", "working day", "working day from the end", "time", "value"]
 KeysOfRows = Mapping[str, tuple[NDArray[np.uint64], NDArray[np.bool_]]]
 
@@ -41,7 +46,7 @@ class Habit:
     part : str
         Part of the column's clock, or "value".
     key : str
-        First column of the keys.
+        First column of the keys; empty of a calendar.
     beside : str
         Column of categories that says in which rows the habit holds; empty for all rows.
     category : int
@@ -72,7 +77,9 @@ class Habit:
         has_category = isinstance(beside, CategoricalColumn) and self.category < len(beside.categories)
         of_all_rows = not self.beside and not self.category
         fits = (has_category or of_all_rows) and LEAST_SHARE <= self.share <= 1
-        fits = fits and (self.key in keys or isinstance(key, CategoricalColumn)) and self.key != self.column
+        of_calendar = self.is_calendar and self.part == "weekday" and has_category
+        of_keys = self.key in keys or isinstance(key, CategoricalColumn)
+        fits = fits and (of_calendar or of_keys) and self.key != self.column
         fits = fits and len(self.codes) == len(self.weights) > 0 and min(self.weights) > 0
         if not fits or max(self.codes) >= self._size(bins.get(self.column)):
             raise ValueError(f'the habits of "{self.column}" do not fit it')
@@ -114,6 +121,40 @@ class Habit:
         words = philox_words(keys, column_number(f"{self.stream}/{self.part}"), seed)[0]
         codes: Ints = np.array(self.codes)[np.searchsorted(stops[:-1], words, side="right")]
         return codes
+
+    def in_calendar(self, clock: Clock, readings: Floats, numbers: NDArray[np.uint64], seed: int) -> Floats:
+        """Readings of rows of the category, with its weekdays; as many rows as can be keep the day that they have.
+
+        Parameters
+        ----------
+        clock : Clock
+            Clock of the column.
+        readings : ndarray of shape (rows,)
+            Readings before, in which weekdays come as in all rows.
+        numbers : ndarray of shape (rows,), uint64
+            Numbers of the rows.
+        seed : int
+            Seed of the weekdays.
+        """
+        usual = np.bincount(clock.parts["weekday"], clock.rows, minlength=WEEKDAYS + 1)
+        wanted = np.bincount(self.codes, self.weights, minlength=WEEKDAYS + 1)
+        usual, wanted = usual / usual.sum(), wanted / wanted.sum()
+        present = np.flatnonzero(np.isfinite(readings))
+        moments = _DrawnMoments.of(clock, readings[present])
+        codes = clock.parts["weekday"][moments.days].astype(np.int64)
+        kept, drawn = philox_words(numbers[present], column_number(f"{self.stream}/calendar"), seed)[:2]
+        rows = np.flatnonzero(kept * usual[codes] >= wanted[codes] * 2.0**32)
+        stops = np.cumsum(np.maximum(wanted - usual, 0.0))
+        moved_to = np.searchsorted(stops, drawn[rows] * (stops[-1] / 2.0**32), side="right")
+        moments.days[rows] = self.days(clock, moved_to, moments.days[rows])
+        moved = readings.copy()
+        moved[present[rows]] = moments.readings[rows]
+        return moved
+
+    @property
+    def is_calendar(self) -> bool:
+        """Whether each row draws what it has by itself."""
+        return self.key == EACH_ROW
 
     @property
     def stream(self) -> str:
@@ -190,7 +231,9 @@ def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]
         if habit.beside:
             beside = as_categories(columns[habit.beside])
             where = f" where {beside.name} is {beside.text_of(beside.categories[habit.category])}"
-        texts.append(f"{habit.part} of {habit.column} (of each {habit.key}{where})")
+        texts.append(
+            f"{habit.part} of {habit.column} ({'of rows' if habit.is_calendar else f'of each {habit.key}'}{where})"
+        )
     return f"habits: {', '.join(texts)}" if texts else ""
 
 

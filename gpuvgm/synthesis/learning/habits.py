@@ -29,7 +29,7 @@ def learnt_habits(
     of_habits = _habit_sample(model, plan, sample, persons, engine)
     columns: Mapping[str, Any] = model.by_name
     hashes = {name: columns[name].hashes(sample.column(name)) for name in first_columns(plan.forms)}
-    habits, hashes = habits_of(of_habits, hashes)
+    habits, hashes = habits_of(of_habits, hashes, [*plan.attributes])
     if not habits:
         return ()
     structure = plan.structure

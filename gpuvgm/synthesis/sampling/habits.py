@@ -61,9 +61,14 @@ class KeyHabits:
         if not self.habits:
             return rows
         readings = {name: rows[place][1] for name, place in self.structure.place_of.items()}
-        keys = {name: self._keys(name, readings, numbers) for name in {habit.key for habit in self.habits}}
+        keys = {
+            name: self._keys(name, readings, numbers)
+            for name in {habit.key for habit in self.habits if not habit.is_calendar}
+        }
         clocks = {bins.name: bins.clock for bins in self.structure.bins if bins.clock is not None}
-        rows_of_habits = [(habit, habit.rows(readings, keys, first_row, seed)) for habit in self.habits]
+        rows_of_habits = [
+            (habit, habit.rows(readings, keys, first_row, seed)) for habit in self.habits if not habit.is_calendar
+        ]
         changed = [*rows]
         for name, moved in with_habits(rows_of_habits, clocks, readings, keys, seed).items():
             place = self.structure.place_of[name]
@@ -74,7 +79,24 @@ class KeyHabits:
             place = self.structure.place_of[habit.column]
             if habit.part == "value" and place not in self.conditions:
                 changed[place] = self._with_values(changed[place], habit, keys[habit.key][0], at, seed)
-        return changed
+        return self._in_calendars(changed, readings, first_row, seed)
+
+    def _in_calendars(self, rows: Drawn, before: Mapping[str, Floats], first_row: int, seed: int) -> Drawn:
+        """Rows on weekdays that their categories have: those of categories that keys have, or have had put there."""
+        moved, values = [*rows], {habit.column for habit in self.habits if habit.part == "value"}
+        for habit in (habit for habit in self.habits if habit.is_calendar):
+            place, categories = self.structure.place_of[habit.column], rows[self.structure.place_of[habit.beside]][1]
+            is_meant = categories == habit.category
+            if habit.beside in values:
+                is_meant &= before[habit.beside] != habit.category
+            at, clock = np.flatnonzero(is_meant), self.structure.bins[place].clock
+            codes, readings = moved[place]
+            assert clock is not None
+            changed = habit.in_calendar(clock, readings[at], at.astype(np.uint64) + np.uint64(first_row), seed)
+            if place in self.conditions:
+                changed = np.where(self.conditions[place].hold(changed), changed, readings[at])
+            moved[place] = codes, _with(readings, at, changed)
+        return moved
 
     def _with_values(
         self, column: tuple[Codes, Floats], habit: Habit, keys: NDArray[np.uint64], at: Ints, seed: int
