@@ -139,6 +139,30 @@ def test_numbers_that_chance_alone_gives_check_digits_stay_numbers() -> None:
         assert not [spec.name for spec in kinds.columns if spec.kind == "id"]
 
 
+def running(codes: list[int], width: int) -> tuple[list[str], Any]:
+    """Numbers that run on behind each of some codes, such as years and branches, and rows that have them."""
+    random = np.random.default_rng(11)
+    of_codes = random.choice(codes, CARDS)
+    counts = {code: iter(range(1, CARDS)) for code in codes}
+    numbers = [f"{code}{next(counts[code]):0{width}}" for code in of_codes.tolist()]
+    return numbers, random.integers(0, CARDS, ROWS)
+
+
+@pytest.mark.parametrize("codes", [[2021, 2022, 2023, 2024], [11, 12, 17, 31]])
+@pytest.mark.parametrize("check", ["", "luhn"])
+@pytest.mark.parametrize("is_text", [True, False])
+def test_numbers_run_on_behind_codes(codes: list[int], check: str, *, is_text: bool) -> None:
+    numbers, rows = running(codes, 6)
+    numbers = with_check(check, numbers) if check else numbers
+    table = pa.table({"no": [numbers[row] if is_text else int(numbers[row]) for row in rows], "x": rows % 7})
+    fitted = gpuvgm.TableSynthesizer({"no": "key"}, random_state=0).fit(table)
+    drawn = [*map(str, fitted.sample(1_000)["no"].to_pylist())]
+    length = len(str(codes[0]))
+    assert {text[:length] for text in drawn} == {*map(str, codes)}
+    assert {*map(len, drawn)} == {len(numbers[0])} and not {*drawn} & {*numbers}
+    assert not check or right(check, drawn)
+
+
 def library(names_of_each: int = 1) -> dict[str, Any]:
     """Lendings with the names of those who have the cards."""
     cards, days = lendings()

@@ -40,6 +40,9 @@ FIRST_UNUSED = 0xF0000000  # RFC 1112, section 4: addresses from 240.0.0.0 on ar
 MAIL = r"([^@\s]+)@([^@\s]+\.[A-Za-z]+)"  # an e-mail address: what stands before its domain, and that
 FOLLOWING = 0.5  # of the numbers of a sample that have the next one there, by which they run
 TIMES_AS_MANY = 3  # rows as in the table, for which patterns by categories must have values
+NEAR = 0.1  # of the range of all numbers: so little those behind all codes span together
+LEAST_RUNNING = 100  # numbers behind codes of digits
+LONGEST_PREFIX = 7  # digits of such codes, and one more
 NEAR_THE_END = 0.05  # of all numbers of so many digits: nearer to their end, they are drawn, and do not run on
 
 
@@ -402,8 +405,11 @@ def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | No
 
 
 def _form_of_numbers(texts: list[str]) -> IdentifierForm | None:
-    """The form of whole numbers with check digits, none of which begins with a zero; None of others."""
-    form = _shape_of_texts(texts, is_key=True) if CHECKS.found_in(texts) else None
+    """The form of whole numbers with check digits, none of which begins with a zero, or of those that begin with codes.
+
+    None of others.
+    """
+    form = _shape_of_texts(texts, is_key=True) if CHECKS.found_in(texts) else _numbers_behind_digits(texts)
     if form is None:
         return None
     patterns = (replace(pattern, text=re.sub(r"\A\\0", r"\\1", pattern.text)) for pattern in form.patterns)
@@ -450,6 +456,8 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     common = head[0] if head else ""
     # Of 18 digits, so that the numbers of a sample are below 2^63.
     matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text[len(common) :]) for text in texts]
+    if behind := _numbers_behind_digits(texts):
+        return behind
     prefixes = codes_of(Counter(match[1] for match in matches if match))
     are_words = len(prefixes) > 1 and _hold_spaces([*prefixes])
     if not all(matches) or not prefixes or are_words or len({match[3] for match in matches if match}) > 1:
@@ -459,6 +467,26 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     after = next(match[3] for match in matches if match)
     before, codes = (prefixes[0], ()) if len(prefixes) == 1 else (CODE, (prefixes,))
     return IdentifierForm("number", (Pattern(f"{common}{before}{NUMBER}{after}", codes),), width=width)
+
+
+def _numbers_behind_digits(texts: list[str]) -> IdentifierForm | None:
+    """The form of running numbers behind digits that are codes, such as a year or a branch; None for other texts.
+
+    Behind such codes numbers lie near each other, and in all far from each other.
+    """
+    length = len(texts[0]) if texts else 0
+    if len(texts) < LEAST_RUNNING or not all(len(text) == length and text.isdecimal() for text in texts):
+        return None
+    ordered = sorted(texts)
+    span = int(ordered[-1]) - int(ordered[0]) + 1
+    for digits in range(1, min(length - 1, LONGEST_PREFIX)):
+        prefixes = codes_of(Counter(text[:digits] for text in ordered))
+        ends = [(text[:digits], int(text)) for text in ordered]
+        if 1 < len(prefixes) == len({prefix for prefix, _ in ends}):
+            least, largest = dict(reversed(ends)), dict(ends)
+            if sum(largest[prefix] - least[prefix] + 1 for prefix in prefixes) <= NEAR * span:
+                return IdentifierForm("number", (Pattern(f"{CODE}{NUMBER}", (prefixes,)),), width=length - digits)
+    return None
 
 
 def _numbers_after(form: IdentifierForm, texts: list[str]) -> int:

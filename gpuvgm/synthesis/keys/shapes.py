@@ -19,6 +19,7 @@ from gpuvgm.synthesis.keys.seen import LONGEST, SeenValues, unseen_part
 LEAST_ROWS_OF_CODE = 10  # values of a code, on average
 LEAST_OF_CODES = 0.1  # of the values of the most frequent code: a code with fewer is a rare one
 LEAST_OF_EACH = 5  # values that a code or a shape has, or it may name someone
+LONGEST_PREFIX = 7  # digits that a number may begin with, such as a year or a branch
 MOST_NUMBERS = 64  # different numbers at a run of digits that are codes, such as years and prefixes of phone numbers
 LEAST_ALIKE = 100  # texts of a shape: of fewer, a letter that all share may be that of one person
 MOST_SHAPES = 32
@@ -233,7 +234,9 @@ def _ways_of(shape: _Shape, tokens: list[str], closing: Sequence[int], *, number
     words = _runs(tokens, closing, "aA")
     digits = [run for run in _runs(tokens, closing, "01") if len(shape.at(run)) <= MOST_NUMBERS]
     usual = _with_codes(shape, tokens, words, {})
-    for runs in ([*words, *digits], words) if numbers else (words,):
+    prefix = _prefix_of(shape, tokens, closing)
+    ways = [[*words, *prefix]] * bool(prefix) + [[*words, *digits]] * numbers + [words]
+    for runs in ways:
         yield _with_codes(shape, tokens, runs, alphabets)
         pattern = _with_codes(shape, tokens, runs, {})
         yield pattern
@@ -257,6 +260,23 @@ def _runs(tokens: Sequence[str], closing: Sequence[int], classes: str) -> list[t
         for place, token in enumerate(tokens)
     )
     return [match.span() for match in re.finditer(r"[^.]+", marks) if "\\" in match[0]]
+
+
+def _prefix_of(shape: _Shape, tokens: Sequence[str], closing: Sequence[int]) -> list[tuple[int, int]]:
+    """The places of codes that the first digits begin with, such as a year or a branch; none without.
+
+    All texts have one of a few such codes, fewer than their digits could make, each with the same next digit.
+    """
+    if len(shape.texts) < LEAST_ALIKE:
+        return []
+    for first, stop in _runs(tokens, closing, "01")[:1]:
+        for end in range(first + 2, min(stop, first + LONGEST_PREFIX)):
+            counts = shape.at((first, end))
+            possible = 10 ** sum(len(letters) > 1 for letters in shape.letters[first:end])
+            are_codes = 1 < len(counts) == len(codes_of(counts)) <= min(MOST_NUMBERS, FEW_LETTERS * possible)
+            if are_codes and len(shape.at((first, end + 1))) == len(counts):
+                return [(first, end)]
+    return []
 
 
 def _alphabets_of(shape: _Shape, tokens: Sequence[str]) -> dict[int, tuple[str, ...]]:
