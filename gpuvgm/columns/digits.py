@@ -14,7 +14,8 @@ MOST_EXACT = 2.0**53  # up to which floats have all whole numbers
 LOOKED_AT = 20_000  # different numbers, by which a column is judged
 ENOUGH = 100  # different numbers among the first rows, by which most columns are told to have no check digits
 ALIKE = 0.95  # of the values, as nearly all
-_FRACTION = r"\.0+\z"
+LEAST_LONG = 21  # different long numbers that are taken for those of persons
+_FRACTION, _LONG = r"\.0+\z", r"\A[0-9]{7,}\z"
 
 
 def digits_of(values: Any) -> Any:
@@ -28,7 +29,8 @@ def digits_of(values: Any) -> Any:
     plain = plain_values_of(values)
     if pa.types.is_floating(plain.type):
         numbers = plain.cast(pa.float64())
-        is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), MOST_EXACT))
+        is_exact = pc.less(pc.abs(numbers), pa.scalar(MOST_EXACT))
+        is_whole = pc.and_(pc.equal(pc.floor(numbers), numbers), is_exact)
         return pc.if_else(is_whole, numbers, pa.scalar(None, pa.float64())).cast(pa.int64()).cast(pa.string())
     if pa.types.is_decimal(plain.type):
         texts = pc.replace_substring_regex(plain.cast(pa.string()), _FRACTION, "")
@@ -43,6 +45,13 @@ def are_whole(values: Any) -> bool:
     plain = plain_values_of(values)
     rows = len(plain) - pc.sum(pc.is_null(plain, nan_is_null=True)).as_py() if len(plain) else 0
     return len(digits_of(values).drop_null()) >= ALIKE * rows
+
+
+def are_long(values: Any) -> bool:
+    """Return whether nearly all values are whole numbers of many digits, and more than a few are different."""
+    digits = digits_of(values).drop_null()
+    share = float(pc.mean(pc.match_substring_regex(digits, _LONG)).as_py()) if len(digits) else 0.0
+    return are_whole(values) and share >= ALIKE and len(digits.unique()) >= LEAST_LONG
 
 
 def check_digits_of(column: pa.ChunkedArray[Any]) -> str:

@@ -76,10 +76,9 @@ class IdColumn(PassthroughColumn):
     def of_numbers(self, numbers: Any, largest: int) -> Any:
         """Values of the column's type: whole numbers, or texts of their digits; raises as `absent`."""
         type_: Any = plain_type(self.decoded_type)
+        between: Any = pa.string() if is_text_type(type_) else type_
         if pa.types.is_decimal(type_):
             between = pa.decimal128(_DECIMAL_DIGITS, 0)
-        else:
-            between = pa.string() if is_text_type(type_) else type_
         try:
             return numbers.cast(between).cast(self.decoded_type)
         except pa.ArrowInvalid:

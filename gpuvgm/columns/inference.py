@@ -29,11 +29,12 @@ from gpuvgm.codecs import (
     unread_values,
 )
 from gpuvgm.columns.categories import is_category_type, plain_values, value_type
-from gpuvgm.columns.digits import check_digits_of, digits_of
+from gpuvgm.columns.digits import are_long, check_digits_of, digits_of
 from gpuvgm.columns.options import Setting
-from gpuvgm.columns.things import number_things
+from gpuvgm.columns.text import type_name
+from gpuvgm.columns.things import number_persons, number_things
 from gpuvgm.errors import counted, listed
-from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, plain_values_of
+from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_values_of
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 
@@ -365,19 +366,30 @@ def numbered_rows(sample: Sample) -> Finding | None:
 
 
 def check_digits(sample: Sample) -> Finding | None:
-    """Whole numbers and texts with check digits: an ordinary number has the right one by chance alone, in few rows.
+    """Whole numbers and texts with check digits: an ordinary number has the right one by chance alone, in few rows."""
+    return _someones(sample, f"check digits: {sample.check_digits}") if sample.check_digits else None
 
-    Where they come back in several rows, they are keys.
-    """
-    if not sample.check_digits:
+
+def numbers_of_persons(sample: Sample) -> Finding | None:
+    """Long whole numbers, also in text, in a column whose name says that they are someone's, such as phone numbers."""
+    is_number = sample.values is not None and not is_datetime_type(sample.values.type)
+    if not (sample.settings.identifiers and is_number and number_persons(sample.name or "")):
         return None
+    return (
+        _someones(sample, "7 digits and more, of persons by the name of the column")
+        if are_long(sample.column)
+        else None
+    )
+
+
+def _someones(sample: Sample, what: str) -> Finding:
+    """Numbers or texts that name someone: keys, where they come back in several rows."""
     present = sample.texts.present if sample.texts else sample.column.drop_null()
     different, rows = len(digits_of(present).unique()), len(present)
     is_whole = sample.settings.rows is not None and sample.settings.rows <= len(sample.column)
     come_back = different < DIFFERENT_TEXTS * rows if is_whole else different <= rows - LEAST_REPEATED
     # No example: it would be someone's.
-    content = f"{type_name(sample.column.type)}, {different:,} distinct values in {rows:,} sampled"
-    reason = f"{content}, with check digits: {sample.check_digits}"
+    reason = f"{type_name(sample.column.type)}, {different:,} distinct values in {rows:,} sampled, with {what}"
     return Finding("id", reason, {"key": True} if come_back else {"regenerate": "sequence"})
 
 
@@ -499,6 +511,7 @@ RECOGNISERS: tuple[Recogniser, ...] = (
     constant,  # categorical
     numbered_rows,  # id
     check_digits,  # id
+    numbers_of_persons,  # id
     moments_and_decimals,  # continuous, or mixed
     few_numbers,  # categorical
     spikes,  # mixed
@@ -583,10 +596,3 @@ def _missing(column: Column, present: Any) -> str:
     """Text on the number of missing values; empty if there are none."""
     missing = len(column) - len(present)
     return f", {missing:,} of {len(column):,} missing" if missing else ""
-
-
-def type_name(type_: pa.DataType) -> str:
-    """A type for people: "float64" where Arrow says "double"."""
-    if pa.types.is_dictionary(type_):
-        return f"dictionary of {type_name(type_.value_type)}"
-    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(type_), str(type_))

@@ -25,10 +25,10 @@ from gpuvgm.columns.inference import (
     Texts,
     are_uuids,
     is_free_text,
-    type_name,
 )
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnRequest, ColumnSpec
+from gpuvgm.columns.text import type_name
 from gpuvgm.engines import Engine
 from gpuvgm.errors import counted
 from gpuvgm.io import plain_values_of

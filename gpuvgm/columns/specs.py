@@ -11,7 +11,7 @@ import pyarrow as pa
 from gpuvgm.codecs import SCALES, Number, Value, different_texts, unread_values
 from gpuvgm.columns.categories import is_category_type
 from gpuvgm.columns.digits import are_whole
-from gpuvgm.columns.inference import Column, InferenceSettings, Sample, recognise, type_name
+from gpuvgm.columns.inference import Column, InferenceSettings, Sample, recognise
 from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.options import (
     INFER,
@@ -26,6 +26,7 @@ from gpuvgm.columns.options import (
     narrowed_kind,
     toml_text,
 )
+from gpuvgm.columns.text import type_name
 from gpuvgm.config import RESEARCH_FLOOR, FitConfig
 from gpuvgm.errors import InputError, listed, suggestion
 from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_type

@@ -43,3 +43,10 @@ def html_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def type_name(type_: pa.DataType) -> str:
+    """A type for people: "float64" where Arrow says "double"."""
+    if pa.types.is_dictionary(type_):
+        return f"dictionary of {type_name(type_.value_type)}"
+    return {"double": "float64", "float": "float32", "halffloat": "float16"}.get(str(type_), str(type_))

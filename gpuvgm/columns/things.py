@@ -1,4 +1,4 @@
-"""Numbers of things and places, such as article numbers and postcodes: text of many values that names no one.
+"""Numbers of things and places, such as article numbers and postcodes, which name no one; and numbers of persons.
 
 The name of a column says it, in a few languages, and its values must look like such numbers: names, addresses and
 sentences may be of someone whatever their column is called.
@@ -18,8 +18,20 @@ _KINDS = (
 _COUNTERS = "number|nummer|numero|num|nr|no|id|key|code|codigo|codice|kod|cod|ref|reference|referencia|referenz"
 #: What may stand beside them: whose article it is, or which of several.
 _BESIDE = re.compile("supplier|vendor|parent|main|base|old|new|the|of|de|do|del|di|du|der|des")
+#: What has a number that is someone's; and what may be an amount, too, unless it is said to be a number.
+_PERSONS = (
+    "phone|telephone|telefon|telefono|telefoon|tel|mobile|mobil|handy|cell|cellphone|fax|msisdn|account|acct|konto|compte|"
+    "cuenta|conto|conta|rekening|card|karte|carte|tarjeta|carta|kort|customer|kunde|client|cliente|klant|patient|paziente|"
+    "paciente|member|mitglied|membre|socio|passport|passeport|pasaporte|ssn|nhs|citizen|borrower|donor|student|employee"
+)
+_OPEN = (
+    "tax|steuer|fiscal|insurance|versicherung|versicherten|policy|health|social|security|national|identity|personal|person|"
+    "user|driver|licence|license"
+)
 _THING = re.compile(f"({_KINDS})s?({_COUNTERS})?")
 _COUNTER = re.compile(_COUNTERS)
+_PERSON = re.compile(f"({_PERSONS})|({_PERSONS}|{_OPEN})(n|en|s)?({_COUNTERS})")
+_OF_PERSON = re.compile(f"({_PERSONS}|{_OPEN})(n|en|s)?")
 _PLACE = re.compile("zip|zipcode|postal|postalcode|post(code|nummer|nr|kod)|plz|postleitzahl|cep|psc|eircode")
 _NUMBER = re.compile(r"(?=.*\d)[^\s@]{1,20}|[A-Z\d][A-Z\d./_-]{0,19}")  # a word with a digit, or of capitals
 _POSTCODE = re.compile(r"(?=.*\d)[A-Z\d-]{2,10}|(?=.*\d)[A-Z\d-]{2,5} [A-Z\d]{2,5}")
@@ -48,6 +60,15 @@ def number_things(name: str, texts: Sequence[object] = ()) -> bool:
         return False
     looked_at = [text for text in islice(texts, _LOOKED_AT) if isinstance(text, str)]
     return sum(bool(pattern.fullmatch(text.strip())) for text in looked_at) >= _ALIKE * len(looked_at)
+
+
+def number_persons(name: str) -> bool:
+    """Return whether a column has numbers of persons by its name, such as phone numbers, and says nothing else."""
+    words = _words(name)
+    if not all(any(of.fullmatch(word) for of in (_OF_PERSON, _PERSON, _COUNTER, _BESIDE)) for word in words):
+        return False
+    counted = any(map(_OF_PERSON.fullmatch, words)) and any(map(_COUNTER.fullmatch, words))
+    return counted or any(map(_PERSON.fullmatch, words))
 
 
 def _words(name: str) -> list[str]:

@@ -131,6 +131,7 @@ RECOGNISED = {
     "constant": [7] * 3,
     "numbered_rows": range(200),
     "check_digits": [100 * row + 98 - 100 * row % 97 for row in range(1_000, 99_000, 1_234)],  # ISO/IEC 7064, MOD 97-10
+    "numbers_of_persons": [49_151_000_000 + 7_919 * row * row for row in range(100)],
     "moments_and_decimals": [f"2024-01-{day:02}" for day in range(1, 32)],
     "few_numbers": ["0", "1"] * 50,
     "spikes": [0] * 100 + [*range(100)],
@@ -147,7 +148,8 @@ def test_the_first_recogniser_that_answers_is_right():
     for name, values in RECOGNISED.items():
         column = pa.chunked_array([pa.array(values, from_pandas=False)])
         settings = InferenceSettings(texts=True, identifiers=True)
-        sample = Sample(column, settings, "" if name == "index_of_pandas" else "x")
+        names = {"index_of_pandas": "", "numbers_of_persons": "Phone No."}
+        sample = Sample(column, settings, names.get(name, "x"))
         answers = {recogniser.__name__: recogniser(sample) for recogniser in RECOGNISERS}
         assert next(answer for answer in answers if answers[answer] is not None) == name
         assert recognise(sample) == answers[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpuvgm.columns.things import number_things
+from gpuvgm.columns.things import number_persons, number_things
 
 SKUS = ["4711-AB", "00815", "XL-BLU-2", "B00X4WHP5E", "TSHIRT-RED"]
 POSTCODES = ["10115", "SW1A 1AA", "1012 AB", "T2X1V4", "00-950"]
@@ -44,3 +44,39 @@ def test_postcodes_name_no_one(name: str) -> None:
 )  # fmt: skip
 def test_others_may_name_someone(name: str) -> None:
     assert not number_things(name) and not number_things(name, SKUS)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "phone",
+        "Phone No.",
+        "mobile_number",
+        "Kundennummer",
+        "KundenNr",
+        "customer_id",
+        "account",
+        "konto_nr",
+        "patientId",
+    ]
+    + [
+        "national insurance number",
+        "tax number",
+        "Steuernummer",
+        "numero de tarjeta",
+        "user_id",
+        "NHS Number",
+        "cell phone",
+    ],
+)
+def test_numbers_of_persons_are_called_so(name: str) -> None:
+    assert number_persons(name) and not number_things(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x", "no", "id", "amount", "tax", "insurance", "social", "account_balance", "customer value", "card_limit"]
+    + ["patients", "phone_calls", "Kundenwert", "population", "national income", "user_age", "zip", "article_id"],
+)
+def test_amounts_and_things_are_not(name: str) -> None:
+    assert not number_persons(name)

@@ -91,6 +91,24 @@ def test_sums_of_digits_that_no_name_has_are_check_digits() -> None:
     assert (digits @ [9, 8, 7, 6, 5, 4, 3, 2, -1] % 11 == 0).all() and not {*drawn} & {*table["citizen"]}
 
 
+def test_long_numbers_of_persons_are_keys_by_their_name() -> None:
+    random = np.random.default_rng(2)
+    phones = 491_500_000_000 + random.choice(3 * 10**8, 300, replace=False)
+    values = random.choice(phones, ROWS)
+    table = {
+        "phone": np.where(np.arange(ROWS) % 9 == 0, np.nan, values),
+        "turnover": values,
+        "days": np.arange(ROWS) % 30,
+    }
+    kinds = gpuvgm.kinds(table)
+    assert [spec.kind for spec in kinds.columns] == ["id", "continuous", "continuous"]
+    with pytest.warns(InferenceWarning, match='new values of "phone"'):
+        drawn = gpuvgm.TableSynthesizer(random_state=0).fit(table).sample(1_000)["phone"]
+    drawn = np.asarray(drawn)[~np.isnan(np.asarray(drawn))]
+    assert not {*drawn} & {*phones} and len(np.unique(drawn)) < 0.9 * len(drawn) < 900
+    assert gpuvgm.kinds({"phone": values % 10**6 + 10})["phone"].kind == "continuous"  # of few digits
+
+
 def test_numbers_of_one_row_each_are_identifiers_until_rows_repeat_them(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(5)
     parcels = [int(text) for text in with_check("ean", 10**10 + random.choice(10**10, 4_000, replace=False))]

@@ -133,8 +133,8 @@ def habits_of(
             ]
             best = max(options, key=lambda option: sum(explained for explained, _ in option), default=[])
             habits += [habit for _, habit in best]
-    values = [habit.column for habit in habits if habit.part == "value"]
-    calendars = _calendars(sample, [name for name in dict.fromkeys([*attributes, *values]) if name in sample.names])
+    of_keys = dict.fromkeys([*attributes, *(habit.column for habit in habits if habit.part == "value")])
+    calendars = _calendars(sample, [name for name in of_keys if name in sample.names])
     if calendars:
         keys[EACH_ROW] = np.arange(1, len(next(iter(keys.values()))) + 1, dtype=np.uint64)
     return (*habits, *calendars), keys

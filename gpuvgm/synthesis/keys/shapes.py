@@ -265,16 +265,14 @@ def _runs(tokens: Sequence[str], closing: Sequence[int], classes: str) -> list[t
 def _prefix_of(shape: _Shape, tokens: Sequence[str], closing: Sequence[int]) -> list[tuple[int, int]]:
     """The places of codes that the first digits begin with, such as a year or a branch; none without.
 
-    All texts have one of a few such codes, fewer than their digits could make, each with the same next digit.
+    All texts have one of a few such codes, fewer than their digits could make, each with the same zero behind it.
     """
-    if len(shape.texts) < LEAST_ALIKE:
-        return []
-    for first, stop in _runs(tokens, closing, "01")[:1]:
+    for first, stop in _runs(tokens, closing, "01")[:1] if len(shape.texts) >= LEAST_ALIKE else []:
         for end in range(first + 2, min(stop, first + LONGEST_PREFIX)):
             counts = shape.at((first, end))
             possible = 10 ** sum(len(letters) > 1 for letters in shape.letters[first:end])
             are_codes = 1 < len(counts) == len(codes_of(counts)) <= min(MOST_NUMBERS, FEW_LETTERS * possible)
-            if are_codes and len(shape.at((first, end + 1))) == len(counts):
+            if are_codes and {*shape.letters[end]} == {"0"}:
                 return [(first, end)]
     return []
 
