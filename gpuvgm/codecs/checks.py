@@ -229,6 +229,8 @@ class Checks(dict[str, Check]):
         if len(letters) < max(ALIKE * len(texts), LEAST_FOUND):
             return ""
         are_digits = np.all((letters >= ord("0")) & (letters <= ord("9")), axis=0)
+        if np.count_nonzero(np.any(letters != letters[0], axis=0) & are_digits) < LEAST_SUMMED:
+            return ""
         equations = Equation.of_texts(letters, np.flatnonzero(are_digits).tolist())
         sums = (equation for equation in equations if equation.is_check(letters))
         return next((f"a sum modulo {equation.modulus}" for equation in sums), "")

@@ -62,4 +62,5 @@ def check_digits_of(column: pa.ChunkedArray[Any]) -> str:
     few = digits_of(first).drop_null().unique()
     if len(few) >= ENOUGH and not CHECKS.found_in(few.to_pylist()):
         return ""
-    return CHECKS.found_in(digits_of(column).drop_null().unique()[:LOOKED_AT].to_pylist())
+    different = digits_of(column).drop_null().unique()[:LOOKED_AT]
+    return CHECKS.found_in(different.to_pylist()) if are_whole(column) else ""

@@ -80,7 +80,7 @@ class IdColumn(PassthroughColumn):
         if pa.types.is_decimal(type_):
             between = pa.decimal128(_DECIMAL_DIGITS, 0)
         try:
-            return numbers.cast(between).cast(self.decoded_type)
+            return _coded(numbers.cast(between).cast(type_), self.decoded_type)
         except pa.ArrowInvalid:
             raise self._overflow_error(largest) from None
 
@@ -111,6 +111,15 @@ class IdColumn(PassthroughColumn):
         return replace(
             empty, rows=self.fit.rows, missing=self.fit.missing, minimum=first, maximum=first, step=self.step
         )
+
+
+def _coded(values: Any, type_: Any) -> Any:
+    """Values as those of a type, which may have them in a dictionary: Arrow makes none of numbers."""
+    if not pa.types.is_dictionary(type_) or is_text_type(values.type):
+        return values.cast(type_)
+    coded = values.dictionary_encode()
+    entries = coded.dictionary.cast(type_.value_type)
+    return pa.DictionaryArray.from_arrays(coded.indices.cast(type_.index_type), entries, ordered=type_.ordered)
 
 
 @dataclass(frozen=True, slots=True)

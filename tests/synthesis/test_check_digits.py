@@ -50,6 +50,7 @@ HOLDERS = {
     "categories": lambda cards: pa.array(cards).dictionary_encode(),
     "integers": lambda cards: pa.array([int(card) for card in cards], pa.int64()),
     "floats": lambda cards: pa.array(missing([float(card) for card in cards]), pa.float64()),
+    "categories of integers": lambda cards: pa.array([*map(int, cards)]).dictionary_encode(),
     "decimals": lambda cards: pa.array([Decimal(card) for card in cards], pa.decimal128(14, 2)),
 }
 

@@ -282,7 +282,7 @@ def _new_values(
     is_whole = isinstance(column, IdColumn) and not is_text_type(plain_type(column.decoded_type))
     if is_whole and not form.is_plain:
         texts = form.values(column.name, numbers, seed, categories)
-        return column.of_numbers(texts.cast(pa.int64()), int(10**form.length))
+        return column.of_numbers(texts, int(10**form.length))
     if not is_whole or not len(numbers):
         return form.values(column.name, numbers, seed, categories).cast(column.decoded_type)
     first, last = int(numbers[0]), int(numbers[-1])
