@@ -114,6 +114,7 @@ class Law(ABC):
     arity: ClassVar[range] = range(1, 2)  # how many operands there may be
     decides: ClassVar[bool] = True  # whether the target is computed; else it and the operands change together
     changes: ClassVar[bool] = True  # whether rows are changed to keep it; those that break another are drawn again
+    rounds: ClassVar[bool] = False  # whether the target is rounded alone, so that columns of an order may be too
     has_factor: ClassVar[bool] = False
     has_shift: ClassVar[bool] = False
     has_line: ClassVar[bool] = False  # so that it has a factor of its own
@@ -234,6 +235,10 @@ class Law(ABC):
         """The keys of the law's table, each a code of every operand."""
         count = len(self.operands)
         return [self.keys[place : place + count] for place in range(0, len(self.keys), count)]
+
+    def exchanges(self, columns: Columns) -> bool:
+        """Whether the columns, which the law puts in order, take each other's values as they are."""
+        return False
 
     def lacks_keys(self, columns: Columns) -> bool:
         """Whether the law's table lacks values of the operands, as rare ones: of these it says nothing."""

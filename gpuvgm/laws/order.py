@@ -85,13 +85,13 @@ class Order(NumericLaw):
         (low,), high = self.operands, self.target
         lower, upper = rows(low), rows(high)
         raised, lowered = lower, upper
-        if not self._are_alike(columns):
+        if not self.exchanges(columns):
             raised = self._as_target(columns, lower, np.ceil)
             lowered = Order((high,), low)._as_target(columns, upper, np.floor)
         return {low: choose(broken, lowered, lower), high: choose(broken, raised, upper)}, broken
 
-    def _are_alike(self, columns: Columns) -> bool:
-        """Whether the columns can take each other's values as they are: by their types and their steps."""
+    def exchanges(self, columns: Columns) -> bool:
+        """Whether the columns take each other's values as they are, by their types and their steps."""
         lower, upper = (columns[name] for name in self.names)
         assert isinstance(lower, NumericColumn) and isinstance(upper, NumericColumn)
         # Columns of text may write their numbers in different ways.

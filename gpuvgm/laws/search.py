@@ -35,12 +35,13 @@ class LawSearch:
                 why = "is computed already, is to have conditions, or is one of those of a key"
                 raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
             self._choose(chosen, [law], refuted)
-        forbidden = {*refuted, *(form.identity for law in without for form in law.forms)}
+        forbidden, rounding = {*refuted, *(form.identity for law in without for form in law.forms)}, list[Law]()
         for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
             if len(self.sample.shuffled) >= sort.least_rows:
                 for forms in sort.find(self.sample):
                     self._choose(chosen, forms, forbidden)
-        laws: Sequence[Law] = chosen
+                    rounding += [law for law in forms if sort.rounds and law.identity not in forbidden]
+        laws: Sequence[Law] = [*chosen, *self._rounding_orders(rounding, chosen)]
         for sort in LAWS:
             laws = sort.without_implied(laws)
         return *laws, *self._programmed(wanted, refuted)
@@ -62,6 +63,25 @@ class LawSearch:
         law = next((form for form in forms if self._fits(form, chosen)), None)
         if law is not None and law.identity not in {*forbidden, *(before.identity for before in chosen)}:
             chosen.append(law)
+
+    def _rounding_orders(self, rounding: Sequence[Law], chosen: Sequence[Law]) -> Iterator[Law]:
+        """Yield laws by which all columns that are in order with each other are rounded in the same way.
+
+        Then they stay in order, and their values remain rounded where they are swapped.
+        """
+        by_target, deciding = {law.target: law for law in rounding}, [law for law in chosen if law.decides]
+        remaining = [law for law in chosen if not law.decides]
+        while remaining:
+            group, names = [], {*remaining[0].names}
+            while joined := [law for law in remaining if not names.isdisjoint(law.names)]:
+                group += joined
+                names.update(*(law.names for law in joined))
+                remaining = [law for law in remaining if law not in joined]
+            laws = [by_target[name] for name in sorted(names) if name in by_target]
+            alike = {(law.operands, law.keys, law.values, law.limits) for law in laws}
+            are_alike = all(law.exchanges(self.sample.columns) for law in group) and len(alike) == 1
+            if are_alike and len(laws) == len(names) and all(self._fits(law, deciding) for law in laws):
+                yield from laws
 
     def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:
         """Whether a law's target can be made so beside laws that are chosen."""

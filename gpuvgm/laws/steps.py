@@ -41,7 +41,7 @@ class Steps(Law):
     sign = "steps"
     examples = ("a -> steps(b)",)
     turn = 5  # what is computed has its steps, and orders move numbers from column to column
-    has_keys = has_limits = True
+    has_keys = has_limits = rounds = True
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Steps]]:

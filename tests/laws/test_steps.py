@@ -141,6 +141,29 @@ def test_a_column_may_be_called_as_steps_are_written() -> None:
     assert ("currency", "steps(amount)") not in {law.names for law in without.laws_}
 
 
+def ledger(random: np.random.Generator) -> pd.DataFrame:
+    """What was paid of bills, with fees: all in steps of their currency, in order and with a sum."""
+    bills = bureau(random).drop(columns="desk")
+    step = bills["currency"].map({"JPY": 1.0, "CHF": 0.05}).fillna(0.01)
+    rounded = {"paid": bills["amount"] * random.uniform(0.2, 1.3, ROWS), "fee": step * random.integers(100, 900, ROWS)}
+    bills = bills.assign(**{name: (np.round(numbers / step) * step).round(2) for name, numbers in rounded.items()})
+    bills["paid"] = bills[["paid", "amount"]].min(axis=1)
+    return bills.assign(total=(bills["amount"] + bills["fee"]).round(2))
+
+
+def test_columns_in_order_and_sums_have_steps(reloaded: Any) -> None:
+    table = ledger(np.random.default_rng(7))
+    fitted = reloaded(gpuvgm.TableSynthesizer(random_state=0).fit(table))
+    assert {"currency -> steps(paid)", "paid <= amount"} <= {*fitted.fit_report_.laws}
+    rows = fitted.sample(2 * ROWS)
+    assert max(TRADES[0][2](rows.assign(amount=rows[name])) for name in ("amount", "paid", "total", "fee")) < 1e-6
+    assert (rows["paid"] <= rows["amount"]).all()
+    assert np.allclose(rows["amount"] + rows["fee"], rows["total"])
+    assert np.isfinite(fitted.score_samples(table)).all()
+    rows = fitted.sample(300, conditions={"currency": "CHF", "amount": (100, None)})
+    assert (rows["amount"] >= 100).all() and TRADES[0][2](rows) < 1e-6 and (rows["paid"] <= rows["amount"]).all()
+
+
 def test_few_persons_show_no_step() -> None:
     """Of four customers' amounts in a currency a table says nothing."""
     table = bureau(np.random.default_rng(6)).assign(customer=np.arange(ROWS) % 700 + 10**7)

@@ -71,7 +71,14 @@ class LawKeeper:
 
     def is_circular(self, name: str) -> bool:
         """Whether a computed column is made of what is counted from it."""
-        return name in self.sources(name)
+        return name in self._circular
+
+    @cached_property
+    def _circular(self) -> frozenset[str]:
+        """Columns that are; columns that are computed first and put in order then are not."""
+        laws = Laws(law for law in self.laws if law.decides or not self.computed.issuperset(law.names))
+        without_orders = replace(self, laws=laws)
+        return frozenset(name for name in self.computed if name in without_orders.sources(name))
 
     def restricted(self, bins: Mapping[str, Bins], name: str, condition: Any) -> dict[str, Bins]:
         """Bins that leave a computed column values that may meet a condition; sampled rows are still to be tested.
