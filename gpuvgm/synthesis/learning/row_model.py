@@ -151,8 +151,12 @@ class RowModel:
     @property
     def proposals(self) -> tuple[str, ...]:
         """What the laws leave open, and what the user may declare."""
-        sentences = self.kept_laws.describe_rare(self.columns), describe_orders(self.table, self.orders)
-        return tuple(filter(None, sentences))
+        return tuple(filter(None, [self._rare, describe_orders(self.table, self.orders)]))
+
+    @property
+    def _rare(self) -> str:
+        """Which laws leave rare values out; empty where none does."""
+        return self.kept_laws.describe_rare(self.columns)
 
     @property
     def description(self) -> list[str]:
@@ -162,5 +166,6 @@ class RowModel:
         habits = describe_habits(structure.habits, self.columns)
         unmodelled = describe_unmodelled(self.table, self.forms, self.attributes)
         left_out = describe_left_out(self.table, self.forms)
-        lines = laws, habits, unmodelled, left_out, self.table.describe_real_values(), *self.proposals
+        orders = describe_orders(self.table, self.orders)
+        lines = laws, self._rare, habits, unmodelled, left_out, self.table.describe_real_values(), orders
         return [f"fitted on {rows}: {counted(len(structure.bins), 'column')} modelled", *filter(None, lines)]
