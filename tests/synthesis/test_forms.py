@@ -407,6 +407,39 @@ def test_patterns_go_with_the_categories_that_tell_them(reloaded: Any) -> None:
     assert fitted.sample(300, conditions={"carrier": "Bote"})["track"].str.fullmatch(SHAPES["Bote"]).all()
 
 
+def wines(random: Random) -> pd.DataFrame:
+    """Numbers of casks, whose letter stands for the colour."""
+    colour = random.choice(["red", "white", "rose"], VALUES, p=[0.5, 0.3, 0.2])
+    codes = [f"{one[0].upper() if one != 'rose' else 'P'}{digits(random, 6)}" for one in colour]
+    return pd.DataFrame({"colour": colour, "code": codes, "litres": random.gamma(2, 90, VALUES).round()})
+
+
+def tickets(random: Random) -> pd.DataFrame:
+    """Numbers of tickets, whose prefix is that of the desk; one desk has two."""
+    desk = random.choice(["sales", "repairs", "billing"], VALUES)
+    prefix = {"sales": ["SL"], "repairs": ["RP", "RX"], "billing": ["BL"]}
+    texts = [f"{one_of(random, *prefix[one])}-{digits(random, 7)}/24" for one in desk]
+    return pd.DataFrame({"ticket": texts, "desk": desk, "minutes": random.gamma(2, 9, VALUES).round()})
+
+
+@pytest.mark.parametrize(
+    ("table_of", "name", "by", "length"), [(wines, "code", "colour", 1), (tickets, "ticket", "desk", 2)]
+)
+def test_codes_within_patterns_go_with_the_categories_that_they_stand_for(
+    table_of: Any, name: str, by: str, length: int, reloaded: Any
+) -> None:
+    table = table_of(np.random.default_rng(5))
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert fitted.identifiers_[name].given == by
+    rows = fitted.sample(6_000)
+    pairs = {*zip(table[by], table[name].str[:length], strict=True)}
+    assert {*zip(rows[by], rows[name].str[:length], strict=True)} == pairs
+    assert rows[name].is_unique and not {*rows[name]} & {*table[name]}
+    permuted = table.assign(**{by: table[by].sample(frac=1, random_state=1).to_numpy()})
+    form = gpuvgm.TableSynthesizer().fit(permuted).identifiers_[name]
+    assert form.given == "" and len(form.patterns) == 1
+
+
 def test_patterns_without_room_go_with_no_category() -> None:
     """Rows take values by their numbers: of a thousand values a category of a few rows would have none left."""
     random = np.random.default_rng(2)

@@ -128,8 +128,8 @@ class IdentifierForm:
             forms[name] = replace(forms[name] or cls("missing"), key=layout, level=level)
         for name, form in forms.items():
             if form is not None and form.kind == "shape" and not (form.key or form.domains):
-                given, weights = pattern_weights(name, form.patterns, model, rows)
-                forms[name] = replace(form, given=given, weights=weights)
+                patterns, given, weights = pattern_weights(name, form.patterns, model, rows)
+                forms[name] = replace(form, patterns=patterns, given=given, weights=weights)
         lacking = {name: plain_values_of(many.column(name)).null_count for name in forms}
         return {
             name: replace(form, missing=(lacking[name] << 32) // max(many.num_rows, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,25 @@ from gpuvgm.io import plain_values_of
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.shapes import LEAST_OF_EACH
 
+MOST_PATTERNS = 32  # with a code each
+ROOM = 6  # times as many values as texts, that a pattern with a code must have: at most half of those left are made
 MOST_GIVEN = 64  # categories of a column that may say which patterns there are
 EVIDENCE = 20.0  # nats that these tell of all patterns, beyond what as many numbers tell by chance
 Weights = tuple[tuple[int, ...], ...]  # of the patterns, by category
 
 
-def pattern_weights(name: str, patterns: Sequence[Pattern], model: TableModel, rows: pa.Table) -> tuple[str, Weights]:
+def pattern_weights(
+    name: str, patterns: tuple[Pattern, ...], model: TableModel, rows: pa.Table
+) -> tuple[tuple[Pattern, ...], str, Weights]:
     """The column whose categories tell most of the patterns of a column's different values, and what they tell.
+
+    Codes within patterns, such as a letter that stands for a colour, are patterns of their own if they tell more.
 
     Parameters
     ----------
     name : str
         The column.
-    patterns : sequence of Pattern
+    patterns : tuple of Pattern
         Its patterns; a value is of the first one that it has.
     model : TableModel
         The fitted columns.
@@ -36,12 +43,39 @@ def pattern_weights(name: str, patterns: Sequence[Pattern], model: TableModel, r
 
     Returns
     -------
+    patterns : tuple of Pattern
+        The same, or those with a code each.
     given : str
         The column of categories; empty where none tells more than chance.
     weights : tuple of tuple of int
         For each of its categories the different values of each pattern; 0 for those of fewer than five, and of fewer
         than five keys of any column of keys.
     """
+    information, given, weights = _weights_of(name, patterns, model, rows)
+    by_code = _by_code(patterns, rows.column(name))
+    if by_code != patterns:
+        of_codes = _weights_of(name, by_code, model, rows)
+        if of_codes[0] > information:
+            return by_code, *of_codes[1:]
+    return patterns, given, weights
+
+
+def _by_code(patterns: tuple[Pattern, ...], values: Any) -> tuple[Pattern, ...]:
+    """Patterns for each of their codes; the same where these are many, or have room for few of the values."""
+    with_codes = [one for pattern in patterns for one in pattern.by_code()]
+    if not len(patterns) < len(with_codes) <= MOST_PATTERNS:
+        return patterns
+    first, pattern_of = _different_values(values, with_codes)
+    if any(pattern.values < ROOM * len(first) for pattern in with_codes):
+        return patterns
+    counts = np.bincount(pattern_of + 1, minlength=len(with_codes) + 1)[1:].tolist()
+    return tuple(replace(one, weight=count) for one, count in zip(with_codes, counts, strict=True) if count)
+
+
+def _weights_of(
+    name: str, patterns: Sequence[Pattern], model: TableModel, rows: pa.Table
+) -> tuple[float, str, Weights]:
+    """How much a column's categories tell of patterns, in nats, the column and what they tell."""
     first, pattern_of = _different_values(rows.column(name), patterns)
     of_keys = [column.name for column in model.identifiers if column.regenerate == "key" and column.name != name]
     keys = [
@@ -61,7 +95,7 @@ def pattern_weights(name: str, patterns: Sequence[Pattern], model: TableModel, r
                 persons = [counts, *(_keys_of_cells(cells, of_values[known], counts) for of_values in keys)]
                 weights = np.where(np.min(persons, axis=0) < LEAST_OF_EACH, 0, counts).tolist()
                 most, best = information, (column.name, tuple(map(tuple, weights)))
-    return best
+    return most, *best
 
 
 def _different_values(values: Any, patterns: Sequence[Pattern]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -215,6 +215,15 @@ class Pattern:
         equations = tuple(equation.stretched(first_byte, more) for equation in self.equations)
         return replace(whole_pattern, text="".join((*written[:end], *added, *written[end:])), equations=equations)
 
+    def by_code(self) -> list[Pattern]:
+        """The pattern with each text of its first code in the code's stead; itself alone where it has none."""
+        tokens = _tokens_of(self.text)
+        if CODE not in tokens or self.check or self.equations or self.unseen:
+            return [self]
+        place = tokens.index(CODE)
+        before, after = "".join(tokens[:place]), "".join(tokens[place + 1 :])
+        return [replace(self, text=f"{before}{code}{after}", codes=self.codes[1:]) for code in self.codes[0]]
+
     def texts(self, counter: NDArray[np.uint64], name: str, seed: int, number: Any = None) -> pa.Array[Any]:
         """Texts by their numbers, of a running number those that are passed; no two the same while there are enough."""
         parts: list[Any] = _drawn_texts(self.choices, counter, name, seed)
