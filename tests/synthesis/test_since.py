@@ -346,3 +346,52 @@ def test_dates_on_ends_of_months_are_not_counted_from_others() -> None:
     left = sample.column("left").to_numpy()
     assert np.mean((left + np.timedelta64(1, "D")).astype("M8[M]") > left.astype("M8[M]")) > 0.95
     assert np.all(sample.column("hired").to_numpy() <= left)
+
+
+def _visits(random: np.random.Generator) -> pd.DataFrame:
+    """Stays, which end in hours of their ward, and on the same day in one of these."""
+    ward = random.choice(["surgery", "day clinic", "birth"], ROWS, p=[0.4, 0.4, 0.2])
+    is_short = ward == "day clinic"
+    begin = np.where(is_short, random.integers(7 * 60, 10 * 60, ROWS), random.integers(0, 1440, ROWS))
+    nights = np.where(is_short, 0, random.integers(1, 12, ROWS))
+    bounds = np.select([[is_short] * 2, [ward == "surgery"] * 2], [[[13], [18]], [[9], [12]]], [[8], [20]])
+    day = np.datetime64("2024-01-01") + random.integers(0, 500, ROWS).astype("m8[D]")
+    end = (day + nights.astype("m8[D]")).astype("M8[m]") + random.integers(*(60 * bounds)).astype("m8[m]")
+    columns = {"ward": ward, "begin": (day + begin.astype("m8[m]")).astype("M8[s]"), "end": end.astype("M8[s]")}
+    return pd.DataFrame(columns | {"cost": random.lognormal(7, 1, ROWS).round(2)})
+
+
+def _rentals(random: np.random.Generator) -> pd.DataFrame:
+    """Cars and vans, which come back while the house is open."""
+    kind = random.choice(["car", "van"], ROWS)
+    day = np.datetime64("2024-01-01") + random.integers(0, 500, ROWS).astype("m8[D]")
+    open_, closed = np.where(kind == "car", [[7], [22]], [[8], [17]])
+    back = (day + random.integers(1, 15, ROWS).astype("m8[D]")).astype("M8[m]")
+    back = back + random.integers(60 * open_, 60 * closed).astype("m8[m]")
+    begin = (day + random.integers(8 * 60, 18 * 60, ROWS).astype("m8[m]")).astype("M8[s]")
+    return pd.DataFrame(
+        {"kind": kind, "begin": begin, "end": back.astype("M8[s]"), "km": random.gamma(2, 200, ROWS).round()}
+    )
+
+
+@pytest.mark.parametrize("table_of", [_visits, _rentals])
+def test_datetimes_that_are_counted_keep_their_hours(table_of: Any, reloaded: Any) -> None:
+    """The house is open by day: then datetimes are counted from the beginning of the day of their origin."""
+    table = table_of(np.random.default_rng(3))
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert _origins(fitted) == {"end": "begin"} and "since the day of begin" in str(fitted.network_)
+    rows, by = fitted.sample(2 * ROWS), table.columns[0]
+    hours = {*zip(table[by], table["end"].dt.hour, strict=True)}
+    assert np.mean([pair in hours for pair in zip(rows[by], rows["end"].dt.hour, strict=True)]) > 0.975
+    assert (rows["begin"] <= rows["end"]).all()
+    nights, of_table = (
+        (frame["end"].dt.normalize() - frame["begin"].dt.normalize()).dt.days for frame in (rows, table)
+    )
+    assert ks_2samp(nights, of_table).statistic < 0.03
+    assert np.isfinite(fitted.score_samples(table)).all()
+    late = fitted.sample(300, conditions={"end": (pd.Timestamp("2024-08-01"), pd.Timestamp("2024-08-09"))})
+    assert late["end"].between("2024-08-01", "2024-08-09").all() and (late["begin"] <= late["end"]).all()
+
+
+def test_datetimes_without_hours_of_their_own_are_counted_from_the_moment(fitted: gpuvgm.TableSynthesizer) -> None:
+    assert not any(bins.by_days for bins in fitted.network_.structure.bins)

@@ -13,7 +13,7 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColu
 from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.bins.clock import RARE, TWIN, Clock, PartName, moments_with_own_counts
 from gpuvgm.synthesis.bins.forms import Forms
-from gpuvgm.synthesis.bins.numbers import Origin
+from gpuvgm.synthesis.bins.numbers import HOURS, Origin
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 from gpuvgm.synthesis.bins.pieces import BinPieces, interval_pieces
 from gpuvgm.synthesis.bins.sampled_rows import AskedValues, SampledRows
@@ -62,6 +62,8 @@ class Bins:
         Origin: the column of datetimes from which those of this column are counted.
     back : bool
         Whether they are counted back from it.
+    by_days : bool
+        Whether they are counted from the beginning of its day.
     single : str, optional
         Step of the values of a column of 64 bits that are all floats of 32 bits; "" where they have none.
     clock : Clock, optional
@@ -84,6 +86,7 @@ class Bins:
     has_missing: bool
     since: str | None = None
     back: bool = False
+    by_days: bool = False
     single: str | None = None
     clock: Clock | None = None
     forms: Forms | None = None
@@ -311,7 +314,9 @@ def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Sum
     present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)
     values = TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     values = values.with_persons(present, persons).with_forms(present, persons)
-    return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
+    edges = values.edges_by_hours(interval_limit, origin.day / HOURS) if origin.by_days else None
+    bins = _bins_of_numbers(origin.column, values, interval_limit, edges)
+    return replace(bins, since=origin.first.name, back=origin.back, by_days=origin.by_days)
 
 
 def bins_on_clock(
@@ -359,7 +364,7 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
         return None
     column, first = columns[bins.name], columns[bins.since]
     assert isinstance(column, NumericColumn) and isinstance(first, NumericColumn)
-    return Origin(column, first, bins.back)
+    return Origin(column, first, bins.back, bins.by_days)
 
 
 def origins_of(bins: Iterable[Bins]) -> dict[str, str]:

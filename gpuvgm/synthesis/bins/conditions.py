@@ -155,7 +155,11 @@ def restricted_since(
         lowest, highest = origin.column.plain_range
         longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))
         low = -np.inf if low <= lowest else low - (0 if origin.back else longest)  # what is cut off lies at the ends
-        high = np.inf if high >= highest else high + origin.step + (longest if origin.back else 0)
+        high = (
+            np.inf
+            if high >= highest
+            else high + origin.step + (longest if origin.back else origin.day if origin.by_days else 0)
+        )
         factor, shift = origin.scale
         low, high, name = (low - shift) / factor, (high - shift) / factor, origin.first.name
     first = _restrict_numbers(_numeric(columns[name]), bins[name], [(low, high)])

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.codecs import DatetimeCodec
@@ -21,6 +23,11 @@ from gpuvgm.io import is_moment_type
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
 
+DAY = 86_400 * 10**9  # nanoseconds
+HOURS = 24
+LEAST_OF_HOURS = (
+    0.2  # nats that these tell: where half of them have twice the rows of the others .06, where they have all .7
+)
 LEAST_ROWS = 100  # of a sample, that have both datetimes
 OUT_OF_ORDER = 0.002  # of these rows, at most: they are taken for errors
 PROBED = 1000  # rows that already show of most pairs of datetimes that they are out of order
@@ -63,11 +70,14 @@ class Origin:
         The datetimes that they are counted from.
     back : bool
         Whether they are not after it, and counted back.
+    by_days : bool
+        Whether they are counted from the beginning of its day: then their time of day is part of the time between.
     """
 
     column: NumericColumn
     first: NumericColumn
     back: bool
+    by_days: bool = False
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -93,11 +103,35 @@ class Origin:
         A missing origin is replaced by the first number of both columns, or by the last where it is counted back.
         """
         numbers = self.scaled(self.first.plain_numbers(rows(self.first.name))[0])
-        if not self.first.modal_values:
-            return numbers
-        xp = namespace_of(numbers)
-        filled: Floats = xp.where(xp.isnan(numbers), self._end, numbers)
-        return filled
+        if self.first.modal_values:
+            xp = namespace_of(numbers)
+            numbers = xp.where(xp.isnan(numbers), self._end, numbers)
+        return numbers - self.since_midnight(numbers) if self.by_days else numbers
+
+    @property
+    def day(self) -> float:
+        """A day in the unit of the column; 0 where days are none of it: of times with a zone, and of whole days."""
+        plain = self.column.codec.plain
+        assert isinstance(plain, DatetimeCodec)
+        has_zone = plain.type.tz is not None if pa.types.is_timestamp(plain.type) else True
+        length = DAY // plain.nanoseconds
+        is_on_steps = not has_zone and length % plain.step == 0 and plain.base % plain.step == 0
+        return float(length) if is_on_steps and plain.step < length else 0.0
+
+    def since_midnight(self, numbers: Floats) -> Floats:
+        """The time of day of numbers of the column."""
+        day = self.day
+        times: Floats = (numbers + float(self.column.codec.plain.base % int(day))) % day
+        return times
+
+    def has_hours(self, rows: Rows) -> bool:
+        """Whether datetimes that are counted forward have hours of their own, as of a house that is open by day."""
+        if self.back or not self.day:
+            return False
+        times = self.since_midnight(self.column.plain_numbers(rows(self.column.name))[0])
+        hours = np.bincount((times[~np.isnan(times)] * HOURS // self.day).astype(np.int64), minlength=HOURS)
+        shares = hours / max(int(np.sum(hours)), 1)
+        return float(np.sum(rel_entr(shares, 1 / HOURS))) > LEAST_OF_HOURS
 
     @property
     def _end(self) -> float:

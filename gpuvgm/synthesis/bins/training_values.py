@@ -261,6 +261,34 @@ class TrainingValues:
             middle = self.clock.borders(middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
+    def edges_by_hours(self, interval_limit: int, hour: float) -> Floats:
+        """Edges at full hours, and others within them, so that an interval has several rows, or none.
+
+        So no value is drawn in hours in which nothing is.
+        """
+        ascending, least = np.sort(self.numbers), LEAST_INTERVAL * (self.times or 1.0)
+        hours = np.arange(1, np.floor(ascending[-1] / hour) + 1) * hour - self.step / 2
+        if len(hours) > interval_limit:
+            return self.edges(interval_limit)
+        sums = np.append(0.0, np.cumsum(self.weights[np.argsort(self.numbers, kind="stable")]))
+
+        def rows_below(edges: Floats) -> Floats:
+            return np.asarray(sums[np.searchsorted(ascending, edges)])
+
+        chosen, below = list[float](), 0.0
+        following = np.append(rows_below(hours)[1:], sums[-1])
+        for edge, rows, rows_after in zip(hours.tolist(), rows_below(hours).tolist(), following.tolist(), strict=True):
+            is_end_of_none = rows == below and rows_after > rows
+            if is_end_of_none or rows >= below + least:
+                chosen, below = [*chosen, edge], rows
+        edges = np.array([edge for edge in chosen if self.ends[0] < edge < self.ends[1]])
+        within = self.edges(interval_limit)
+        bounds = np.concatenate(([-np.inf], edges, [np.inf]))
+        places = np.searchsorted(bounds, within)
+        first, last = (rows_below(bounds[places + shift]) for shift in (-1, 0))
+        has_room = np.minimum(rows_below(within) - first, last - rows_below(within)) >= least
+        return np.union1d(edges, within[has_room])[: interval_limit - 1]
+
     def _moments(self, interval_count: int) -> Ints:
         """Places of the moments that have rows of half an interval, and so one of their own."""
         most_frequent = np.argsort(-self.weights, kind="stable")[: interval_count // 4]

@@ -8,6 +8,8 @@ the square of the distance, in ranges, so that it is finite everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,7 @@ from gpuvgm.synthesis.counts.tables import backed_off
 from gpuvgm.table import TableTransformer
 
 MOST_LOST = 0.5  # nats that a row of datetimes may be less likely where they are counted from their origin
+LEAST_GAIN = 0.1  # nats that a row is likelier where datetimes are counted from the beginning of a day
 FINE_STEP = 1e-7  # of a piece: half a step that is shorter is fine, and its share is the density times the step
 UNSEEN = 0.5  # rows that a category that was not in the fit counts for, or missing values that were not
 
@@ -131,6 +134,20 @@ def _bins_since_origins(
         rows_of_sample: Column = taken(sample.rows(name), sample.few)
         return rows_of_sample
 
+    def likelihood(parent: tuple[Axis, Codes], option: Bins) -> float:
+        return _log_likelihood(*parent, option, *density_finder(columns, option, engine)(rows))
+
+    def likeliest(parent: tuple[Axis, Codes], origin: Any) -> tuple[Bins, float]:
+        """Bins since an origin, or since the beginning of its day where rows are clearly likelier so."""
+        name, best = origin.column.name, list[tuple[Bins, float]]()
+        for option in (origin, *([replace(origin, by_days=True)] if origin.has_hours(rows) else [])):
+            numbers = numbers_since(origin.column, option, rows)[0]
+            bins = bins_since(option, numbers, persons, summaries[name], limits[name])
+            of_option = likelihood(parent, bins)
+            if not best or of_option > best[0][1] + LEAST_GAIN * len(numbers):
+                best = [(bins, of_option)]
+        return best[0]
+
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]
@@ -139,16 +156,12 @@ def _bins_since_origins(
         is_made = name in dependence.computed or counted.is_circular
         if is_known or is_made or not dependence.allows(name, first.name):
             continue
-        numbers = numbers_since(origin.column, origin, rows)[0]
-        bins = bins_since(origin, numbers, persons, summaries[name], limits[name])
-        parent, parent_codes = Axis(first), bin_finder(columns, first, engine)(rows)
-        since, plain = (
-            _log_likelihood(parent, parent_codes, option, *density_finder(columns, option, engine)(rows))
-            for option in (bins, bins_by_name[name])
-        )
+        parent = Axis(first), bin_finder(columns, first, engine)(rows)
+        bins, since = likeliest(parent, origin)
+        plain = likelihood(parent, bins_by_name[name])
         # Bins do not know the calendar yet, which datetimes that are counted from their origin do not keep to.
         of_calendar = gain_of_days(origin.column, origin.column.plain_numbers(rows(name))[0])
-        if since > plain + (of_calendar - MOST_LOST) * len(numbers):
+        if since > plain + (of_calendar - MOST_LOST) * len(rows(name)):
             bins_since_origin[name], dependence = bins, counted
     return bins_since_origin
 

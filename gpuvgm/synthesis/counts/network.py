@@ -353,7 +353,8 @@ class Network:
         """Each column, and text on its parents."""
         lines = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
-            dependences = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
+            before = "until" if bins.back else "since the day of" if bins.by_days else "since"
+            dependences = [] if bins.since is None else [f"{before} {bins.since}"]
             parts = [part.name for part in self.structure.parts if part.column == node.name and part.name in PARTS]
             dependences += [] if bins.twin is None else [f"often {bins.twin}"]
             dependences += [] if bins.clock is None else [f"calendar: {listed(parts)}" if parts else "calendar"]

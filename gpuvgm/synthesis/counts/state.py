@@ -57,6 +57,7 @@ class _BinsRecord:
     has_missing: bool
     since: str | None
     back: bool
+    by_days: bool
     single: str | None
     clock: Clock | None
     forms: Forms | None
