@@ -136,7 +136,15 @@ class Laws(tuple[Law, ...]):
     @cached_property
     def arranging(self) -> Self:
         """Those that compute none of their columns, but change them together, as orders do."""
-        return type(self)(law for law in self if not law.decides and law.changes)
+        changing = (law for law in self if not law.decides and law.changes)
+        return type(self)(law for law in changing if law not in self.testing)
+
+    @cached_property
+    def testing(self) -> Self:
+        """Orders of columns that other laws compute: rows that break them are drawn again, not put in order."""
+        computed = {law.target for law in self.deciding}
+        orders = (law for law in self if not law.decides and law.changes)
+        return type(self)(law for law in orders if not computed.isdisjoint(law.names))
 
     @cached_property
     def judging(self) -> Self:

@@ -86,7 +86,8 @@ class LawSearch:
     def _fits(self, law: Law, chosen: Sequence[Law]) -> bool:
         """Whether a law's target can be made so beside laws that are chosen."""
         if not law.decides:
-            computing, target = {before.target for before in chosen if before.decides}, law.target
+            computing = {before.target for before in chosen if before.decides and not before.has_table}
+            target = law.target
             both_ways = all(self.allows(name, target) and self.allows(target, name) for name in law.operands)
             return both_ways and not any(name in computing for name in law.names)
         may_be_computed = law.has_table or law.target not in self.conditioned

@@ -65,7 +65,9 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten, or a
         third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent), ``"a / b = c"`` (or
         ``"a / b * 100 = c"``), ``"1000 * a + b = c"``, ``"a = b"``, functions such as ``"log(a) = b"``,
-        ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, other units, as in ``"1.8 * a + 32 = b"``, and
+        ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, other units, as in ``"1.8 * a + 32 = b"``,
+        ``"floor(0.92 * a / b) = c"`` (or ``ceil``, ``*``, no rounding), ``"max(0, a - b) = c"`` (or ``min``, another
+        sign, or days), and
         ``"days(end) - days(start) = nights"``, whose right side is computed, to its step; so is the right clock time of
         ``"clock(a) + minutes = clock(b)"``, and of ``"a + b + c = 100"`` the last part; ``"a -> steps(b)"``, by which b
         is rounded; ``"a <= b"``; and ``"a -> b"`` or ``"a, b -> c"``, where each value of a, or each two values, have

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy.stats import ks_2samp
 from sklearn.base import clone
 
 import gpuvgm
@@ -19,7 +20,7 @@ from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.sorts import law_of_text
 
 ROUTES = "origin, dest -> distance"
-AIRPORTS = 30
+AIRPORTS, ROWS = 30, 4_000
 
 
 def _routes(rows: int = 3000, seed: int = 3) -> pd.DataFrame:
@@ -314,3 +315,42 @@ def test_loaded_pairs_are_checked(fitted: Any) -> None:
     ):
         with pytest.raises(ValueError, match='"?(the law|the numbers of) '):
             wrong.check(columns)
+
+
+def claims(random: np.random.Generator) -> pd.DataFrame:
+    """What is claimed, up to the limit of a grade in a region."""
+    limits = np.random.default_rng(9).integers(30, 300, (12, 12)) * 10
+    grade, region = random.integers(0, 12, (2, ROWS))
+    limit = limits[grade, region]
+    claim = np.round(limit * random.beta(4, 1.2, ROWS), 2)
+    names = {"grade": [f"G{place}" for place in grade], "region": [f"R{place}" for place in region]}
+    return pd.DataFrame({"claim": claim, **names, "limit": limit, "age": random.integers(18, 70, ROWS)})
+
+
+def detours(random: np.random.Generator) -> pd.DataFrame:
+    """Kilometres that are flown, which are no less than the distance."""
+    distances = np.random.default_rng(8).integers(100, 3000, (12, 12))
+    origin, dest = random.integers(0, 12, (2, ROWS))
+    flown = distances[origin, dest] + random.gamma(2, 40, ROWS).round()
+    names = {"origin": [f"O{place}" for place in origin], "dest": [f"D{place}" for place in dest]}
+    return pd.DataFrame(names | {"distance": distances[origin, dest], "flown": flown})
+
+
+@pytest.mark.parametrize(
+    ("trade", "pair", "low", "high"),
+    [(claims, "grade, region -> limit", "claim", "limit"), (detours, "origin, dest -> distance", "distance", "flown")],
+)
+def test_orders_hold_beside_what_pairs_decide(trade: Any, pair: str, low: str, high: str, reloaded: Any) -> None:
+    """Rows that break the order are drawn again: exchanged, the column would be none of its table."""
+    table = trade(np.random.default_rng(1))
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert {*fitted.fit_report_.laws} == {pair, f"{low} <= {high}"}
+    rows = fitted.sample(2 * ROWS)
+    assert (rows[low] <= rows[high]).all()
+    first, second = pair.partition(" -> ")[0].split(", ")
+    decided = table.groupby([first, second])[pair.rpartition(" ")[2]].first()
+    assert (decided[pd.MultiIndex.from_frame(rows[[first, second]])].to_numpy() == rows[decided.name]).mean() > 0.999
+    for name in (low, high):
+        assert ks_2samp(rows[name], table[name]).statistic < 0.05
+    some = fitted.sample(200, conditions={high: (table[high].median(), None)})
+    assert (some[low] <= some[high]).all() and (some[high] >= table[high].median()).all()

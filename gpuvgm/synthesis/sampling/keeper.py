@@ -152,6 +152,13 @@ class LawKeeper:
                 break
         return arrays, unordered
 
+    def breaking(self, rows: Rows) -> Mask | bool:
+        """Which rows break an order of columns that are computed."""
+        broken: Mask | bool = False
+        for law in self.laws.testing:
+            broken = broken | law.score(self.columns, rows).broken
+        return broken
+
     @cached_property
     def _in_order_with(self) -> Dependence:
         return Dependence(made_of=self.laws.arranging.made_of)

@@ -278,7 +278,7 @@ class RowDrawer:
         unmet = np.zeros(len(rows.nodes[0][0]) if rows.nodes else 0, np.bool_)
         arrays, unordered = self.keeper.ordered(values)
         arrays |= {name: values.kept(name) for name in self.values if name not in arrays}
-        unmet |= unordered
+        unmet |= unordered | self.keeper.breaking(arrays.__getitem__)
         for beyond in values.beyond.values() if attempt < (MOST_WITHIN_GIVEN if self.given else MOST_WITHIN) else ():
             unmet |= beyond
         for name, test in self._tests.items():
