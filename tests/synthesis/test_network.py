@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     return Network(structure, structure.counts(codes, 400, Engine()))
 
 
+@cache
+def _enumerated(seed: int) -> tuple[Network, list[np.ndarray], np.ndarray, np.ndarray]:
+    """A network, every combination of its bins, and their probabilities by parents and by trees: for all tests."""
+    network = _network(seed)
+    codes, by_parents, by_trees = _all_rows(network)
+    for array in (*codes, by_parents, by_trees):
+        array.flags.writeable = False
+    return network, codes, by_parents, by_trees
+
+
 def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Every combination of bins, and its probabilities by parents and by trees."""
     sizes = [range(len(bins)) for bins in network.structure.bins]
@@ -96,8 +107,7 @@ def test_trees_draw_rows_by_their_probability() -> None:
 def test_messages_agree_with_enumeration() -> None:
     """The mass of conditions is the sum over all rows."""
     for seed in range(100):
-        network = _network(seed)
-        codes, by_parents, _ = _all_rows(network)
+        network, codes, by_parents, _ = _enumerated(seed)
         evidence = _evidence(network, seed)
         weight = by_parents * np.prod([evidence[at][codes[at]] for at in evidence], axis=0)
         assert np.exp(propagate(network, evidence).log_mass) == pytest.approx(np.sum(weight), rel=1e-12)
@@ -125,8 +135,7 @@ def test_conditions_agree_with_enumeration(monkeypatch: pytest.MonkeyPatch, way:
     monkeypatch.setattr(conditioned, "LEAST_SHARE", least_share)
     rows, scores = 20_000, []
     for seed in range(networks):
-        network = _network(seed)
-        codes, by_parents, by_trees = _all_rows(network)
+        network, codes, by_parents, by_trees = _enumerated(seed)
         evidence = _evidence(network, seed)
         probability = by_parents if way == "parents" else by_trees
         weight = probability * np.prod([evidence[at][codes[at]] for at in evidence], axis=0)
