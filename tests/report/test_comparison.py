@@ -522,8 +522,9 @@ def test_a_column_that_no_model_sees_may_be_the_worst(spoilt: pa.Array, words: s
     assert found.columns["note"].score is None and len(found.scores) == 1
     assert words in found.verdict
     assert (found.worst_first[0] == "note") == bool(words) == ("look at note" in found.verdict)
-    assert told in sections(parsed(found.to_html()))["note"].text
-    assert not any(note in found.to_html() for note in NOTES.to_pylist())
+    page = found.to_html()
+    assert told in sections(parsed(page))["note"].text
+    assert not any(note in page for note in NOTES.to_pylist())
 
 
 def test_longer_identifiers_are_nothing_to_look_at() -> None:
