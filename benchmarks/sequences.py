@@ -438,13 +438,19 @@ def today(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
     return sample
 
 
+def sequences(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
+    """Rows drawn key after key, each given that before."""
+    fitted = gpuvgm.TableSynthesizer(sequence_key=key, sequence_index=time, threads=1).fit(rows)
+    return lambda keys, seed: fitted.sample(keys=keys, seed=seed)
+
+
 def first_keys(rows: pd.DataFrame, key: str, count: int) -> pd.DataFrame:
     """Rows of the first keys."""
     return rows[numbers_of_keys(rows[key]) < count].reset_index(drop=True)
 
 
 #: By name; `None` gives the fitted rows themselves.
-GENERATORS: dict[str, Generator | None] = {"training": None, "today": today}
+GENERATORS: dict[str, Generator | None] = {"training": None, "today": today, "sequences": sequences}
 
 
 # -- the run

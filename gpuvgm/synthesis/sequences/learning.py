@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,20 +14,27 @@ from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn
 from gpuvgm.errors import InputError, suggestion
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, is_number_type
-from gpuvgm.summary import Ints
 from gpuvgm.synthesis.keys import KeyLayout
-from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.plan import COUNT, HAS_KEY, PLACE, REMAINING, SequencePlan, before, plan_of, since
 from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.sorting import sorted_by
+from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import laws_of_keys
+from gpuvgm.table import TableTransformer
 
 LEAST_KEYS = 5  # that have a number of rows which samples have
+MOST_HELD = 1 << 20  # rows that are held in memory
+SAMPLE_ROWS = 1 << 17  # of whole keys, that show of longer tables what is learnt
 
 
 def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceModel:
     """A model of the rows of a table, which belong to keys.
+
+    Up to a million rows are held in memory. Of more, all is learnt of whole keys, those with the smallest hashes, and
+    then counted of all rows, which are read in the order of the keys.
 
     Raises
     ------
@@ -34,32 +42,52 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         For columns that the table lacks, fewer than five keys, and keys of which none has several rows.
     """
     key, index = _checked_columns(table, settings)
-    settings = replace(settings, columns=_with_key(table, settings, key, index))
-    transformer = fitted_columns(settings, table)
-    columns = transformer.model_.by_name
-    rows = _rows_of(table, key, index)
-    plan = plan_of(rows, key, index, columns)
-    _check_names(table, plan)
-    tables = SequenceTables.of(rows, plan, columns)
-    schema, of_table = transformer.schema_, replace(settings, conditions_on=())
-    of_keys = _model(tables.keys, columns, schema, plan, {key: "id"}, replace(of_table, given=(COUNT,)))
-    of_rows = replace(
-        of_table,
+    settings = replace(settings, columns=_with_key(table, settings, key, index), conditions_on=())
+    with read_twice(table) as rows:
+        transformer = fitted_columns(settings, rows)
+        with _sampled_keys(rows, key, index, transformer.model_.by_name[key]) as sample:
+            _check_keys(table, key, sample)
+            plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
+            _check_names(table, plan)
+            return _model_of(transformer, sample, plan, settings)
+
+
+@contextmanager
+def _sampled_keys(table: Source, key: str, index: str | None, column: FittedColumn) -> Iterator[KeySample]:
+    """All keys of a table that is held in memory, or some of them and all rows in order."""
+    if table.rows is not None and table.rows <= MOST_HELD:
+        yield KeySample.whole(KeyRows.read(table, key, index))
+    else:
+        with sorted_by(table, key, index) as source:
+            yield KeySample.of(source, key, column, SAMPLE_ROWS)
+
+
+def _model_of(
+    transformer: TableTransformer, sample: KeySample, plan: SequencePlan, settings: SynthesizerSettings
+) -> SequenceModel:
+    """A model of a sample of keys, with the counts of all rows."""
+    columns, schema, key = transformer.model_.by_name, transformer.schema_, plan.key
+    tables = SequenceTables.of(sample.rows, plan, columns)
+    keys = _model(tables.keys, columns, schema, plan, {key: "id"}, replace(settings, given=(COUNT,)))
+    of_steps = replace(
+        settings,
         given=tuple(name for name in tables.steps.schema.names if name not in plan.drawn and name != key),
         conditions_on=_drawn_first(plan),
         laws=[*_texts(settings.laws), *plan.laws],
     )
-    of_steps = _model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_rows)
+    steps = _without_key(_model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_steps), key)
+    totals = laws_of_keys(sample.rows, plan, columns)
+    if sample.source is not None:
+        made = [
+            SequenceSource(sample.source, plan, columns, "keys", tables.keys.schema),
+            SequenceSource(sample.source, plan, columns, "steps", tables.steps.schema),
+        ]
+        keys, steps = keys.of_rows(made[0], settings), steps.of_rows(made[1], settings)
+        for rows in whole_keys(sample.source, key, sample.source.schema.names) if totals else ():
+            totals = tuple(law for law in totals if law.is_kept(columns, rows))
     # Which keys are missing is a column of its own, as only those of one row may be.
-    forms = {name: replace(form, missing=0) if name == key else form for name, form in of_keys.forms.items()}
-    return SequenceModel(
-        transformer,
-        plan,
-        layout_of(rows.counts, key),
-        replace(of_keys, forms=forms),
-        _without_key(of_steps, key),
-        laws_of_keys(rows, plan, columns),
-    )
+    forms = {name: replace(form, missing=0) if name == key else form for name, form in keys.forms.items()}
+    return SequenceModel(transformer, plan, layout_of(sample.counts, key), replace(keys, forms=forms), steps, totals)
 
 
 def _texts(laws: Any) -> list[str]:
@@ -92,20 +120,19 @@ def _with_key(table: Source, settings: SynthesizerSettings, key: str, index: str
     return declared
 
 
-def _rows_of(table: Source, key: str, index: str | None) -> KeyRows:
-    """All rows, key after key."""
-    rows = KeyRows.read(table, key, index)
-    if len(rows.starts) < LEAST_KEYS:
+def _check_keys(table: Source, key: str, sample: KeySample) -> None:
+    """Refuse few keys, and keys of one row."""
+    keys = sum(sample.counts.values())
+    if keys < LEAST_KEYS:
         raise InputError(
-            f'sequence_key: {table.name} has {len(rows.starts)} keys in "{key}"; samples of fewer than {LEAST_KEYS} '
-            "would tell of each: give the column of finer keys, or no sequence_key"
+            f'sequence_key: {table.name} has {keys} keys in "{key}"; samples of fewer than {LEAST_KEYS} would tell of '
+            "each: give the column of finer keys, or no sequence_key"
         )
-    if len(rows.starts) == rows.table.num_rows:
+    if {*sample.counts} == {1}:
         raise InputError(
             f'sequence_key: each value of "{key}" has one row: give the column whose values several rows share, or no '
             "sequence_key"
         )
-    return rows
 
 
 def _check_names(table: Source, plan: SequencePlan) -> None:
@@ -192,16 +219,24 @@ def _without_key(model: RowModel, key: str) -> RowModel:
     return replace(model, forms=forms, attributes=attributes, network=network)
 
 
-def layout_of(counts: Ints, key: str) -> KeyLayout:
-    """Distribution of rows per key; numbers of rows that few keys have are their means in groups."""
-    ordered = np.sort(counts)
-    # A group ends where a number of rows ends, at least five keys are in it, and five are left or none.
-    ends = np.flatnonzero(np.append(np.diff(ordered) > 0, True)) + 1
-    begin, sizes = 0, dict[int, int]()
-    for end in ends.tolist():
-        left = len(ordered) - end
-        if end - begin >= LEAST_KEYS and (left >= LEAST_KEYS or not left):
-            size = round(float(ordered[begin:end].mean()))
-            sizes[size] = sizes.get(size, 0) + end - begin
-            begin = end
-    return KeyLayout(key, rows=int(counts.sum()), sizes=tuple(sizes), keys=tuple(sizes.values()), columns=((key,),))
+def layout_of(keys_by_rows: Mapping[int, int], key: str) -> KeyLayout:
+    """Distribution of rows per key; numbers of rows that few keys have are their means in groups of such.
+
+    Parameters
+    ----------
+    keys_by_rows : mapping of int to int
+        How many keys have so many rows.
+    key : str
+        The column of the keys.
+    """
+    sizes = {size: keys for size, keys in keys_by_rows.items() if keys >= LEAST_KEYS}
+    rare = np.array([size for size, keys in sorted(keys_by_rows.items()) for _ in range(keys) if keys < LEAST_KEYS])
+    for group in np.array_split(rare, max(len(rare) // LEAST_KEYS, 1)):
+        size = round(float(group.mean())) if len(group) >= LEAST_KEYS else 0
+        if len(group) and not size:  # the few that are left have as many rows as the keys nearest to them
+            size = min(sizes or {1: 0}, key=lambda common: abs(common - float(group.mean())))
+        if size:
+            sizes[size] = sizes.get(size, 0) + len(group)
+    rows = sum(size * keys for size, keys in keys_by_rows.items())
+    ordered = dict(sorted(sizes.items()))
+    return KeyLayout(key, rows=rows, sizes=tuple(ordered), keys=tuple(ordered.values()), columns=((key,),))

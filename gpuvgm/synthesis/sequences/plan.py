@@ -63,6 +63,8 @@ class SequencePlan:
         Columns of which no key has a value twice.
     usual : tuple of UsualValue
         Columns of which something is usual for each key.
+    lacks_keys : bool
+        Whether some rows have no key, each of which is a key of one row.
     """
 
     key: str
@@ -75,6 +77,7 @@ class SequencePlan:
     running: tuple[tuple[str, str], ...] = ()
     distinct: tuple[str, ...] = ()
     usual: tuple[UsualValue, ...] = ()
+    lacks_keys: bool = False
 
     @property
     def moving(self) -> tuple[str, ...]:
@@ -134,6 +137,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         running=tuple(running.items()),
         distinct=tuple(name for name in asked if _is_distinct(rows, name)),
         usual=tuple(filter(None, usual)),
+        lacks_keys=rows.column(key).null_count > 0,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -55,10 +55,15 @@ class KeyRows:
         names = [name for name in table.schema.names if name not in (key, index)] if index else [_ROW]
         order: Any = [(name, "ascending") for name in (key, *([index] if index else []), *names)]
         table = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
+        return replace(cls.in_order(table.drop_columns([_ROW]), key), order=np.asarray(table.column(_ROW)))
+
+    @classmethod
+    def in_order(cls, table: pa.Table, key: str) -> KeyRows:
+        """Rows that are in order already."""
         codes = codes_of(table.column(key))
         changes = (codes[1:] != codes[:-1]) | (codes[1:] < 0)
         starts = np.flatnonzero(np.append(True, changes)[: len(codes)])
-        return cls(table.drop_columns([_ROW]), starts, np.asarray(table.column(_ROW)))
+        return cls(table, starts, np.arange(table.num_rows))
 
     @cached_property
     def counts(self) -> Ints:

@@ -55,9 +55,8 @@ def _table_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, Fitt
     """One row for each key."""
     table = taken(rows.table.select([plan.key, *plan.constants]), rows.starts)
     table = table.append_column(COUNT, pa.array(rows.counts))
-    lacks_key = pc.is_null(table.column(plan.key))
-    if pc.any(lacks_key).as_py():
-        table = table.append_column(HAS_KEY, pc.if_else(lacks_key, "no", "yes"))
+    if plan.lacks_keys:
+        table = table.append_column(HAS_KEY, pc.if_else(pc.is_null(table.column(plan.key)), "no", "yes"))
     for usual in plan.usual:
         table = table.append_column(usual.name, usual.of_keys(rows, columns[usual.column]))
     keys: pa.Table = table.combine_chunks()

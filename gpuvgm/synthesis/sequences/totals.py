@@ -70,22 +70,32 @@ class KeyLaw:
         values: Column = replaced_rows(sampled, known, computed)
         return values
 
-    def holds(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
-        """Whether all keys keep the law, and enough of them show it."""
+    def is_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
+        """Whether all keys keep the law."""
+        of_rows, targets = self._both_sides(columns, rows)
+        known = ~(np.isnan(of_rows) | np.isnan(targets))
+        near = np.maximum(_step_of(columns[self.target]) / 2, NEAR * np.abs(of_rows))
+        return bool(np.all(np.abs(of_rows - targets)[known] <= near[known]))
+
+    def is_shown(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
+        """Whether enough keys show that they keep it, of several rows that differ."""
+        of_rows, targets = self._both_sides(columns, rows)
+        if self.function in ("count", "sum"):
+            differs = rows.counts > 1
+        else:
+            numbers = self._operand(columns, rows.column)
+            differs = np.minimum.reduceat(numbers, rows.starts) < np.maximum.reduceat(numbers, rows.starts)
+        shows = differs & ~(np.isnan(of_rows) | np.isnan(targets))
+        least = LEAST_COUNTS if self.function == "count" else LEAST_NUMBERS
+        return bool(np.count_nonzero(shows) >= LEAST_KEYS) and len(np.unique(targets[shows])) >= least
+
+    def _both_sides(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> tuple[Floats, Floats]:
+        """What the law says of each key, and what it has."""
         numbers = self._operand(columns, rows.column)
         targets = amounts_of(columns[self.target], taken(rows.column(self.target), rows.starts))
         if self.function in ("count", "sum"):
-            of_rows, differs = np.add.reduceat(numbers, rows.starts), rows.counts > 1
-        else:
-            of_rows = numbers[_rows_of_function(self.function, numbers, rows.starts)]
-            differs = np.minimum.reduceat(numbers, rows.starts) < np.maximum.reduceat(numbers, rows.starts)
-        known = ~(np.isnan(of_rows) | np.isnan(targets))
-        near = np.maximum(_step_of(columns[self.target]) / 2, NEAR * np.abs(of_rows))
-        is_kept = bool(np.all(np.abs(of_rows - targets)[known] <= near[known]))
-        shows = known & differs
-        is_shown = bool(np.count_nonzero(shows) >= LEAST_KEYS)
-        least = LEAST_COUNTS if self.function == "count" else LEAST_NUMBERS
-        return is_kept and is_shown and len(np.unique(targets[shows])) >= least
+            return np.add.reduceat(numbers, rows.starts), targets
+        return numbers[_rows_of_function(self.function, numbers, rows.starts)], targets
 
     def _operand(self, columns: Mapping[str, FittedColumn], rows: Arrays) -> Floats:
         """Numbers of the rows; of a count each is 1."""
@@ -123,7 +133,7 @@ def laws_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, Fitted
     """One law for each column of keys that keeps one."""
     laws: dict[str, KeyLaw] = {}
     for law in _candidates(plan, columns):
-        if law.target not in laws and law.holds(columns, rows):
+        if law.target not in laws and law.is_kept(columns, rows) and law.is_shown(columns, rows):
             laws[law.target] = law
     return tuple(laws.values())
 

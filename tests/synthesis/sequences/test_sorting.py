@@ -17,7 +17,7 @@ import pytest
 from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
-from gpuvgm.synthesis.learning.sorting import PART_BYTES, SortedParts, sorted_by
+from gpuvgm.synthesis.sequences.sorting import PART_BYTES, SortedParts, sorted_by
 
 KEYS, ROWS, SMALL = 100, 1_500, 6 << 10
 
@@ -42,7 +42,7 @@ def table() -> pa.Table:
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr("gpuvgm.synthesis.learning.sorting.MOST_BITS", 2)  # so that parts are parted again
+    monkeypatch.setattr("gpuvgm.synthesis.sequences.sorting.MOST_BITS", 2)  # so that parts are parted again
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
@@ -167,7 +167,7 @@ ORDERED = {
 def test_sorted_sources_are_passed_through(
     columns: dict[str, Any], is_sorted: bool, block_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpuvgm.synthesis.learning.sorting.BLOCK_ROWS", block_rows)
+    monkeypatch.setattr("gpuvgm.synthesis.sequences.sorting.BLOCK_ROWS", block_rows)
     source = any_source(pa.table(columns))
     with sorted_by(source, "key", "day") as rows:
         assert (rows is source) == is_sorted

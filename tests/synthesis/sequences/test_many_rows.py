@@ -1,0 +1,64 @@
+"""Fits of more rows than are held in memory: learnt of some keys, counted of all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from gpuvgm.execution import any_source
+from gpuvgm.synthesis.sequences import learning, source
+from gpuvgm.synthesis.sequences.learning import layout_of
+from gpuvgm.synthesis.sequences.sorting import sorted_by
+from gpuvgm.synthesis.sequences.source import KeySample, whole_keys
+from tests.synthesis.sequences.trades import bookings
+
+
+@pytest.fixture
+def few_rows_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if hardly any rows could be held."""
+    monkeypatch.setattr(learning, "MOST_HELD", 100)
+    monkeypatch.setattr(learning, "SAMPLE_ROWS", 900)
+    monkeypatch.setattr(source, "BLOCK_ROWS", 300)
+
+
+def test_all_rows_are_counted(few_rows_fit: None, tmp_path: Path) -> None:
+    table = bookings(300, 0).sample(frac=1, random_state=0).reset_index(drop=True)
+    table.to_parquet(tmp_path / "rows.parquet")
+    fitted: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1)
+    rows = fitted.fit(tmp_path / "rows.parquet").sample(keys=300, seed=0).to_pandas()
+    model = fitted._model
+    assert model.keys.network.counts.rows == 300
+    assert model.steps.network.counts.rows == len(table)
+    assert not rows.account.isin(table.account).any()
+    before = rows.groupby("account", sort=False).balance.shift()
+    np.testing.assert_allclose((before + rows.amount)[before.notna()], rows.balance[before.notna()], atol=1e-6)
+    assert (rows.number == rows.groupby("account", sort=False).cumcount() + 1).all()
+    frame: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
+    pd.testing.assert_frame_equal(frame.sample(200, seed=0), fitted.sample(200, seed=0).to_pandas())
+
+
+def test_rows_are_cut_between_keys() -> None:
+    table = bookings(40, 0)
+    key = gpuvgm.TableTransformer({"account": {"key": True}}).fit(table[["account"]]).columns_["account"]
+    with sorted_by(any_source(table), "account", "number") as rows:
+        pieces = [*whole_keys(rows, "account", ["account", "number"])]
+        sample = KeySample.of(rows, "account", key, 50)
+    assert sum(piece.table.num_rows for piece in pieces) == len(table)
+    assert sample.source is rows
+    assert 50 <= sample.rows.table.num_rows < 100
+    sizes = table.groupby("account").size().value_counts()
+    assert dict(sample.counts) == sizes.to_dict()
+
+
+def test_numbers_of_rows_of_few_keys_are_in_groups() -> None:
+    layout = layout_of({2: 1, 7: 1, 9: 2, 12: 40}, "key")
+    assert (layout.sizes, layout.keys) == ((12,), (44,))
+    layout = layout_of({1: 50, 20: 2, 30: 2, 40: 2}, "key")
+    assert (layout.sizes, layout.keys) == ((1, 30), (50, 6))
+    assert layout.rows == 230
+    assert layout_of({3: 2, 4: 2}, "key").keys == (4,)
