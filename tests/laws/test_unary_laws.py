@@ -295,7 +295,7 @@ def test_functions_and_lines_of_files_are_checked() -> None:
     fitted = gpuvgm.TableSynthesizer(laws=["2.2046 * kilos = pounds", "log(cost) = lcost"]).fit(_clinic(500))
     columns = fitted.transformer_.model_.by_name
     line, function = (
-        document_of(law) | {"operands": [*law.operands], "keys": [], "values": []} for law in fitted.laws_
+        document_of(law) | {"operands": [*law.operands], "keys": [], "values": [], "limits": []} for law in fitted.laws_
     )
     assert Laws.of_documents([line, function], columns) == fitted.laws_
     for document, problem in (
@@ -303,6 +303,7 @@ def test_functions_and_lines_of_files_are_checked() -> None:
         (line | {"function": "log"}, "unknown function"),
         (line | {"sign": "*", "operands": ["kilos", "cost"]}, "unknown function"),
         (line | {"sign": "=", "function": ""}, "a factor or a shift, which such laws have not"),
+        (function | {"limits": [0.0, -2.0]}, "has limits, which such laws have not"),
         (function | {"factor": 2.0}, "a factor or a shift, which such laws have not"),
         (line | {"factor": 0.0}, "is no line in the notation of lines"),
         (line | {"factor": 5e-324, "function": "/"}, "is no line in the notation of lines"),
