@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from tests.engines.kernels.building import needs_compiler
+from benchmarks.kernels import compile as compiling
+from tests.engines.kernels.building import kept, needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice
 from tests.engines.kernels.executed import ExecutedDevice
 from tests.harness import covering
 from tests.harness.ptx import coverage
-from tests.harness.ptx.programs import problem
+from tests.harness.ptx.programs import key_of, problem
 
 
 @pytest.fixture(
@@ -23,6 +26,22 @@ from tests.harness.ptx.programs import problem
 def device(request: pytest.FixtureRequest) -> EmulatedDevice:
     """Kernels as the host's compiler makes them, and as the PTX that NVRTC makes of them."""
     return EmulatedDevice() if request.param == "emulated" else ExecutedDevice()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cubins_are_kept() -> Iterator[None]:
+    """What NVRTC compiles once need not be compiled by the next run."""
+    compile_text = compiling.compile_text
+
+    def cubin_of(text: str, architecture: str, options: Sequence[str]) -> bytes:
+        def compile_to(path: Path) -> None:
+            path.write_bytes(compile_text(text, architecture, options))
+
+        return kept(f"{key_of(text, (*options, architecture))}.cubin", compile_to).read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "compile_text", cubin_of)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

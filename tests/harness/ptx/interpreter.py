@@ -14,7 +14,7 @@ import numpy as np
 from tests.engines.kernels.building import build, fused_flags
 
 HERE = Path(__file__).parent
-FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fPIC", "-shared")
+FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared")
 MOST_FAULTS = 64  # of a launch that are told
 LONGEST = 10**10  # instructions of a launch that is not taken for endless
 

@@ -132,14 +132,19 @@ class Machine {
         uint64_t left = launch_.turn == 0 ? ~(uint64_t)0 : 1 + random_.below(launch_.turn);
         left = std::min(left, launch_.longest - total_);
         const uint64_t before = left;
-        for (; left != 0 && thread.state == RUNNING; --left) {
-            Instruction& i = code_[thread.pc];
-            ++executed_[thread.pc];
+        int32_t pc = thread.pc;  // in a register: the next instruction need not wait for what this one writes
+        for (; left != 0 && thread.state == RUNNING; --left, ++pc) {
+            Instruction& i = code_[pc];
+            ++executed_[pc];
             if (i.predicate < 0 || (thread.registers[i.predicate].p & 1) == i.wanted) {
+                thread.pc = pc;
                 RULES[i.rule].run(thread, i);
+                if (i.rule == BRANCH) {
+                    pc = thread.pc;
+                }
             }
-            ++thread.pc;
         }
+        thread.pc = pc;
         total_ += before - left;
         thread.ran += before - left;
         if (total_ == launch_.longest && thread.state == RUNNING) {

@@ -74,12 +74,16 @@ def compiled(text: str, architecture: str, options: Sequence[str] = OPTIONS, sou
     return replace(kernel, lines=[origins.named(line) for line in kernel.lines])
 
 
+def key_of(text: str, options: Sequence[str]) -> str:
+    """What NVRTC's result is kept by; headers are those of a version of CuPy, wherever they lie."""
+    anywhere = [option for option in options if not option.startswith("-I")]
+    return hashlib.sha256("\0".join([text, *anywhere, str(compiling.versions())]).encode()).hexdigest()[:20]
+
+
 def ptx_of(text: str, architecture: str, options: Sequence[str]) -> str:
     """PTX of CUDA C++ text, with the lines that instructions come from; the same in whatever environment CuPy lies."""
     given = (*options, *compiling.ADDED, "-lineinfo", f"-arch=compute_{architecture}")
-    anywhere = [option for option in given if not option.startswith("-I")]  # headers are those of a version of CuPy
-    key = hashlib.sha256("\0".join([text, *anywhere, str(compiling.versions())]).encode()).hexdigest()[:20]
-    return kept(f"{key}.ptx", lambda path: path.write_text(_compiled(text, given))).read_text()  # type: ignore[arg-type, return-value]
+    return kept(f"{key_of(text, given)}.ptx", lambda path: path.write_text(_compiled(text, given))).read_text()  # type: ignore[arg-type, return-value]
 
 
 def _compiled(text: str, options: Sequence[str]) -> str:

@@ -302,12 +302,13 @@ const Rule RULES[] = {
     RULE("ld", thread.load(i))
     RULE("st", thread.store(i))
     RULE("atom", thread.update(i))
-    RULE("bra", thread.pc = (int32_t)i.offset - 1)
     RULE("ret", thread.state = ENDED)
     RULE("bar.sync", thread.state = WAITING)
+    RULE("bra", thread.pc = (int32_t)i.offset - 1)
     // clang-format on
 };
 constexpr uint32_t RULE_COUNT = sizeof RULES / sizeof RULES[0];
+constexpr uint32_t BRANCH = RULE_COUNT - 1;  // the last one: the others leave a thread where it is
 
 #undef D
 #undef A
