@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.errors import InputError, suggestion
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, is_number_type
@@ -169,7 +169,8 @@ def _model(
     """
     originals = {before(name): name for name in plan.asked}
     kinds = {
-        name: _kind(name, plan) or _like(originals.get(name, name), columns, schema, lacks_some=name in originals)
+        name: _kind(name, plan, columns)
+        or _like(originals.get(name, name), columns, schema, lacks_some=name in originals)
         for name in table.schema.names
     }
     settings = replace(settings, columns={**kinds, **declared})
@@ -182,9 +183,12 @@ def _model(
 
 def _like(name: str, columns: Mapping[str, FittedColumn], schema: Any, *, lacks_some: bool) -> Any:
     """How a column is declared that has values of another one, of which any may be lacking, and rows may lack all."""
-    column = columns.get(name)
+    column, spec = columns.get(name), schema[name]
+    if isinstance(column, NumericColumn) and MISSING in column.modal_values:
+        modal = [value for value in spec.options.get("modal", ()) if value is not None]
+        return {**spec.options, "modal": [*modal, None]}  # rows lack values that a sample may all have
     if not isinstance(column, CategoricalColumn):
-        return schema[name]
+        return spec
     values = [None if category is MISSING else category for category in column.categories]
     return {"kind": "categorical", "categories": [*values, *([None] if lacks_some and None not in values else [])]}
 
@@ -196,11 +200,14 @@ def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
     return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
 
 
-def _kind(name: str, plan: SequencePlan) -> Any:
+def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Any:
     """How a column is declared that has no counterpart in the table."""
     if name in (COUNT, PLACE, REMAINING):
         return {"kind": "continuous", "integer": True}
-    if name == HAS_KEY or name in {usual.name for usual in plan.usual}:
+    usual = next((usual for usual in plan.usual if usual.name == name), None)
+    if usual is not None:
+        return {"kind": "categorical", "categories": usual.texts(columns[usual.column])}
+    if name == HAS_KEY:
         return "categorical"
     return "continuous" if name in map(since, plan.moving) else None
 

@@ -52,6 +52,12 @@ class UsualValue:
         edges = np.unique(means[np.arange(1, groups) * len(means) // max(groups, 1)])
         return cls(column.name, tuple(edges.tolist())) if len(edges) else None
 
+    def texts(self, column: FittedColumn) -> list[str]:
+        """All that keys may have."""
+        if isinstance(column, CategoricalColumn):
+            return [f"value {code}" for code in range(len(column.categories) + 1)]
+        return [f"group {group}" for group in range(NONE, len(self.edges) + 1)]
+
     def of_keys(self, rows: KeyRows, column: FittedColumn) -> Any:
         """Text for each key."""
         if isinstance(column, CategoricalColumn):

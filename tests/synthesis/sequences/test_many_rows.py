@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import gpuvgm
@@ -28,6 +29,12 @@ def few_rows_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_rows_are_counted(few_rows_fit: None, tmp_path: Path) -> None:
     table = bookings(300, 0).sample(frac=1, random_state=0).reset_index(drop=True)
+    column: Any = gpuvgm.TableTransformer({"account": {"key": True}}).fit(table[["account"]]).columns_["account"]
+    accounts = table.account.unique()
+    # The last keys by their hashes have a usual category, and missing values, which the sample has not.
+    rare = accounts[np.argsort(column.hashes(pa.array(accounts, pa.string())))][-3:]
+    table.loc[table.account.isin(rare), "sort"] = "cheque"
+    table.loc[table.account.isin(rare[:1]), "booked"] = None
     table.to_parquet(tmp_path / "rows.parquet")
     fitted: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1)
     rows = fitted.fit(tmp_path / "rows.parquet").sample(keys=300, seed=0).to_pandas()
