@@ -18,7 +18,7 @@ from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.sequences.plan import COUNT
 from gpuvgm.synthesis.sequences.steps import given_columns
 
-BLOCK_KEYS = 1 << 12  # that are drawn together
+BLOCK_KEYS = 1 << 14  # that are drawn together
 
 
 @dataclass(frozen=True, slots=True)
