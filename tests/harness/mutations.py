@@ -215,6 +215,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--again", type=Path)
     settings, options = parser.parse_known_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the fault is taken out
     done = read(settings.out)
     counted = sum(line["outcome"] != "not executed" for line in done)
     for mutation in asked_for(settings):
