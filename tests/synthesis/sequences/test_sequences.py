@@ -169,7 +169,10 @@ def test_missing_keys_are_keys_of_one_row() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sequence_key": "accounts"}, 'sequence_key: pandas.DataFrame has no column "accounts"; did you mean "account"'),
+        (
+            {"sequence_key": "accounts"},
+            'sequence_key: pandas.DataFrame has no column "accounts"; did you mean "account"',
+        ),
         ({"sequence_index": "when"}, 'sequence_index: pandas.DataFrame has no column "when"'),
         ({"sequence_index": "account"}, 'sequence_index: "account" is the column of the keys'),
         ({"sequence_key": "kind", "sequence_index": None}, 'has 2 keys in "kind"; samples of fewer than 5 would tell'),
