@@ -56,3 +56,47 @@ def test_others_are_not(spoilt: str) -> None:
     else:
         columns = {name: values[:15] for name, values in columns.items()}
     assert told(columns) == []
+
+
+def visits(*, by: str, seed: int = 0) -> pa.Table:
+    """Visits of people, whose times rise along the rows of each, or not."""
+    draws = np.random.default_rng(seed)
+    people = np.repeat(np.arange(120), draws.integers(1, 9, 120))
+    times = np.datetime64("2026-01-01", "s") + draws.integers(0, 10**7, len(people))
+    order = {"nothing": draws.permutation(len(people)), "time": np.argsort(times), "both": np.lexsort((times, people))}
+    places = np.concatenate([np.arange(count) for count in np.bincount(people)]) + 1
+    mails = np.array([f"person{number}@example.org" for number in people])
+    columns = {"mail": mails, "time": times, "cost": draws.normal(50, 9, len(people)).round(2)}
+    columns = {name: values[order[by]] for name, values in columns.items()}
+    return pa.table({**columns, "visit": places} if by == "both" else columns)
+
+
+def proposed(table: pa.Table, **settings: object) -> list[str]:
+    """What the fit says of rows that are in an order."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gpuvgm.TableSynthesizer(threads=1, **settings).fit(table)
+    return [str(warning.message) for warning in caught if "sequence_key" in str(warning.message)]
+
+
+@pytest.mark.parametrize("by", ["time", "both"])
+def test_keys_whose_rows_are_in_order_are_proposed(by: str) -> None:
+    (text,) = proposed(visits(by=by))
+    assert text.startswith('rows of "mail" are in the order of "time"')
+    assert 'sequence_key="mail", sequence_index="time"' in text
+
+
+def test_line_numbers_and_categories_are_proposed() -> None:
+    table = visits(by="both")
+    (text,) = proposed(table.drop_columns(["time"]))
+    assert 'sequence_key="mail", sequence_index="visit"' in text
+    years = pa.table(
+        {"state": np.repeat([f"state {number}" for number in range(40)], 17), "year": np.tile(np.arange(17), 40)}
+    )
+    (text,) = proposed(years.append_column("value", pa.array(np.random.default_rng(0).normal(0, 1, 680))))
+    assert 'sequence_key="state", sequence_index="year"' in text
+
+
+def test_no_key_is_proposed_without_an_order_or_again() -> None:
+    assert proposed(visits(by="nothing")) == []
+    assert proposed(visits(by="both"), sequence_key="mail", sequence_index="time") == []

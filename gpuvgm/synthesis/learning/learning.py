@@ -179,7 +179,8 @@ def _model_of(
     model = transformer.model_
     tell_of_numbers(model, plan.attributes, sample.rows)
     tell_of_repeats(model, sample.rows)
-    tell_of_sequences(model.by_name, first_columns(plan.forms), sample.rows)
+    if settings.sequence_key is None:
+        tell_of_sequences(model.by_name, first_columns(plan.forms), sample.rows)
     refined = counts.identifiers.refined(plan.forms)
     forms = {name: form.with_room(counts.joint.rows) for name, form in refined.items()}
     laws = counts.laws.kept
