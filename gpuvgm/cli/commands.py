@@ -488,11 +488,21 @@ def sample(
             metavar="ROWS",
         ),
     ] = None,
+    keys: Annotated[
+        int | None,
+        option(
+            "--keys",
+            "In place of --rows: number of keys whose rows are all drawn, of a model with --sequence-key.",
+            parser=parse_count,
+            metavar="KEYS",
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         option(
             "--where",
-            'Conditions that all rows meet, for example "age >= 30 and city in (a, b) and rate is missing".',
+            'Conditions that all rows meet, for example "age >= 30 and city in (a, b) and rate is missing"; with '
+            "--sequence-key, any(column) = value is met by some row of each key.",
             metavar="CONDITIONS",
         ),
     ] = None,
@@ -514,7 +524,7 @@ def sample(
         executor_of(terminal, scheduler, workers, threads) as executor,
     ):
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
-        wanted = {"conditions": conditions, "seed": seed, "out": file, "flavor": for_, "resume": resume}
+        wanted = {"keys": keys, "conditions": conditions, "seed": seed, "out": file, "flavor": for_, "resume": resume}
         summary, share = sample_rows(model, rows, wanted, **machine)
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
     return _rows_outcome(terminal, path, summary, {"model": model, "condition_share": share}, met)

@@ -116,8 +116,8 @@ def train_private(
 def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machine: Any) -> tuple[Any, float | None]:
     """Write rows of a generator from `train_generator`, by default as many as its table has.
 
-    `wanted` has conditions, seed, out, flavor and resume, as for `TableSynthesizer.sample`; `machine` has executor,
-    threads and progress.
+    `wanted` has keys, conditions, seed, out, flavor and resume, as for `TableSynthesizer.sample`; `machine` has
+    executor, threads and progress.
 
     Returns
     -------
@@ -134,18 +134,23 @@ def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machi
         For a neural network, where ctgan is not installed.
     """
     contents = ModelFile.at(model).load()
-    name = contents.generator
+    name, keys = contents.generator, wanted["keys"]
+    if keys is not None and rows is not None:
+        raise InputError("--keys: all rows of so many keys are drawn: give no --rows")
+    if keys is not None and name is not None:
+        raise InputError(f"--keys is for counts with --sequence-key, and {model} is another generator")
+    wanted = {label: value for label, value in wanted.items() if label != "keys"}
     if name in (None, "private"):
         generator = load(model)
         if isinstance(generator, PrivateSynthesizer):
             generator.set_params(executor=machine["executor"], threads=machine["threads"])
             rows = generator.rows_ if rows is None else rows
             return generator.sample(rows, **{**wanted, "seed": wanted["seed"] or 0}), None
-        rows = contents.rows if rows is None else rows
+        rows = contents.rows if rows is None and keys is None else rows
         if not isinstance(generator, TableSynthesizer):
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
-        return generator.sample(rows, **wanted), None
+        return generator.sample(rows, keys=keys, **wanted), None
     if wanted["resume"]:
         _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
     try:

@@ -4,6 +4,7 @@
     condition  = column, ("=" | ">=" | "<="), value
                | column, "in", "(", value, {",", value}, ")"
                | column, "is", "missing";
+    column     = name | "any", "(", name, ")";
 
 A column or a value that holds a space, a comma, a bracket or one of = < > ! is written in quotes, single or double;
 within them a quote is written twice. Every value is text, which its column reads in its own type.
@@ -87,6 +88,8 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 def _parse_condition(tokens: Sequence[_Token]) -> tuple[str, Any]:
     """Column and condition from the tokens of one condition."""
+    if len(tokens) > 4 and tokens[0].keyword == "any" and [token.text for token in tokens[1:4:2]] == ["(", ")"]:
+        tokens = [_Token("quoted", f"any({tokens[2].text})"), *tokens[4:]]
     verb = tokens[1].keyword if len(tokens) > 1 else ""
     shape = "".join(
         token.text if token.sort == "sign" else "in" if verb == "in" and place == 1 else "?"

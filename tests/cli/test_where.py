@@ -20,6 +20,8 @@ from gpuvgm.errors import InputError
         ('city IN (Rome, "New ""York""", \'a, b\')', {"city": ["Rome", 'New "York"', "a, b"]}),
         ("day <= 2020-01-01", {"day": (None, "2020-01-01")}),
         ("a == -3.5e2 and in in (in) and is = is", {"a": ["-3.5e2"], "in": ["in"], "is": ["is"]}),
+        ("any(kind) = refund and any ( 'net, EUR' ) >= 3", {"any(kind)": ["refund"], "any(net, EUR)": ("3", None)}),
+        ("any = 3 and 'any(x)' in (1, 2)", {"any": ["3"], "any(x)": ["1", "2"]}),
         ("x = 'and' and y = 'missing'", {"x": ["and"], "y": ["missing"]}),
     ],
 )

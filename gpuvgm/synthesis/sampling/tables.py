@@ -91,7 +91,7 @@ class TableSampler:
     def _report(self, part: RowRange) -> Callable[[int], None] | None:
         """What reports how many rows are drawn."""
         progress: Progress | None = self.settings.machine["progress"]
-        return None if progress is None else lambda rows: progress("sample", rows, part.rows)
+        return None if progress is None else lambda rows: progress("sample", min(rows, part.rows), part.rows)
 
     def beside_rows(self, table: Source, part: RowRange, seed: int | None, out: Any) -> Any:
         """Rows with the values of the rows of a table, which may lack columns.

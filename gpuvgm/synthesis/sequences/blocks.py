@@ -19,6 +19,7 @@ from gpuvgm.synthesis.sequences.plan import COUNT
 from gpuvgm.synthesis.sequences.steps import given_columns
 
 BLOCK_KEYS = 1 << 14  # that are drawn together
+BLOCK_IN_TURN = 1 << 12  # keys under conditions, of which samples are often small
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class KeyBlock:
     ----------
     keys : RowRange
         Numbers of the keys.
-    rows : RowRange
+    part : RowRange
         Numbers of their rows.
     counts : ndarray of shape (keys,), int64
         Rows of each key.
@@ -38,9 +39,14 @@ class KeyBlock:
     """
 
     keys: RowRange
-    rows: RowRange
+    part: RowRange
     counts: Ints
     made: MadeRows
+
+    @property
+    def rows(self) -> int:
+        """How many rows they have."""
+        return self.part.rows
 
 
 class KeyBlocks(ABC):
@@ -80,11 +86,11 @@ class LaidOutKeys(KeyBlocks):
             first = int(np.searchsorted(stops, place, side="right")) // BLOCK_KEYS * BLOCK_KEYS
             of_block = counts[first : first + BLOCK_KEYS]
             keys = RowRange(period * len(stops) + first, len(of_block))
-            rows = RowRange(period * length + int(stops[first]) - int(counts[first]), int(of_block.sum()))
+            of_keys = RowRange(period * length + int(stops[first]) - int(counts[first]), int(of_block.sum()))
             drawer = self.sampler.drawer
             made = drawer.rows(keys, seed, given_columns(drawer, {COUNT: pa.array(of_block)}))
-            yield KeyBlock(keys, rows, of_block, made)
-            row = rows.first_row + rows.rows
+            yield KeyBlock(keys, of_keys, of_block, made)
+            row = of_keys.first_row + of_keys.rows
 
     def rows_before(self, key: int, seed: int) -> int:
         """Rows of all keys before one."""
@@ -112,8 +118,8 @@ class KeysInTurn(KeyBlocks):
     def of_rows(self, part: RowRange, seed: int) -> Iterator[KeyBlock]:
         """Blocks of the keys of consecutive rows."""
         stop = part.first_row + part.rows
-        for block in takewhile(lambda block: block.rows.first_row < stop, self._in_turn(seed)):
-            if block.rows.first_row + block.rows.rows > part.first_row:
+        for block in takewhile(lambda block: block.part.first_row < stop, self._in_turn(seed)):
+            if block.part.first_row + block.rows > part.first_row:
                 yield block
 
     def rows_before(self, key: int, seed: int) -> int:
@@ -124,7 +130,7 @@ class KeysInTurn(KeyBlocks):
     def _in_turn(self, seed: int) -> Iterator[KeyBlock]:
         row = 0
         for number in count():
-            keys = RowRange(number * BLOCK_KEYS, BLOCK_KEYS)
+            keys = RowRange(number * BLOCK_IN_TURN, BLOCK_IN_TURN)
             made = self.sampler.made(keys, seed)
             counts: Ints = np.maximum(np.asarray(made.arrays[COUNT], np.int64), 1)
             yield KeyBlock(keys, RowRange(row, int(counts.sum())), counts, made)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
+from typing import Annotated
 
 import numpy as np
 
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.io import is_datetime_type, is_number_type
+from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
 from gpuvgm.synthesis.sequences.usual import UsualValue
@@ -40,6 +42,23 @@ def since(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Rise:
+    """A column of which each number is above one of the row before, in all rows.
+
+    Parameters
+    ----------
+    column, former : str
+        The column, and that of the row before: the same one, or another one of datetimes.
+    step : float
+        By how much it is above at least, in numbers of the columns, which may have two origins.
+    """
+
+    column: str
+    former: str
+    step: Annotated[float, finite]
+
+
+@dataclass(frozen=True, slots=True)
 class SequencePlan:
     """Which columns are of keys, and which of rows.
 
@@ -61,6 +80,8 @@ class SequencePlan:
         Numbers that are the one of the row before and others of their row, such as balances, each with its law.
     distinct : tuple of str
         Columns of which no key has a value twice.
+    rising : tuple of Rise
+        Columns of which each value is above one of the row before.
     usual : tuple of UsualValue
         Columns of which something is usual for each key.
     lacks_keys : bool
@@ -76,6 +97,7 @@ class SequencePlan:
     ratios: tuple[str, ...] = ()
     running: tuple[tuple[str, str], ...] = ()
     distinct: tuple[str, ...] = ()
+    rising: tuple[Rise, ...] = ()
     usual: tuple[UsualValue, ...] = ()
     lacks_keys: bool = False
 
@@ -136,6 +158,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         ratios,
         running=tuple(running.items()),
         distinct=tuple(name for name in asked if _is_distinct(rows, name)),
+        rising=tuple(_rises(rows, numbers)),
         usual=tuple(filter(None, usual)),
         lacks_keys=rows.column(key).null_count > 0,
     )
@@ -157,6 +180,22 @@ def _is_distinct(rows: KeyRows, name: str) -> bool:
     shares = np.bincount(codes) / max(len(codes), 1)
     pairs = float(np.sum(rows.counts * (rows.counts - 1) / 2))
     return not repeats.any() and pairs * float(np.sum(shares**2)) >= LEAST_REPEATS
+
+
+def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise]:
+    """Numbers that are above that of the row before in all rows, and datetimes above another one of it."""
+    numbers = {name: np.asarray(column.all_numbers(rows.column(name))) for name, column in columns.items()}
+    amounts = {name: amounts_of(column, rows.column(name)) for name, column in columns.items()}
+    moments = {name for name in columns if is_datetime_type(columns[name].decoded_type)}
+    after = np.flatnonzero(~rows.are_first)
+    for name, former in product(columns, columns):
+        types = columns[name].decoded_type, columns[former].decoded_type
+        if name == former or types[0] == types[1] and {name, former} <= moments:
+            steps = numbers[name][after] - numbers[former][after - 1]
+            known = ~np.isnan(steps)
+            rises = amounts[name][after] > amounts[former][after - 1]  # numbers of two columns have two origins
+            if np.count_nonzero(known) >= LEAST_STEPS and rises[known].all():
+                yield Rise(name, former, float(steps[known].min()))
 
 
 def _adds_up(column: NumericColumn) -> bool:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InputError, listed
+from gpuvgm.errors import InputError, counted, listed
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, taken
 from gpuvgm.rules import whole
-from gpuvgm.summary import Ints
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins import row_finders
 from gpuvgm.synthesis.drawing import MadeRows, within_range
 from gpuvgm.synthesis.keys import seed_of_attempt
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
@@ -26,6 +29,9 @@ from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.plan import COUNT, PLACE, REMAINING, before
 from gpuvgm.synthesis.sequences.steps import Step, given_columns
 
+ANY = re.compile(r"any\((.*)\)")  # in place of a column's name: that of one of which some row of a key meets it
+EVERY_ROW = RowRange(0, 1 << 62)
+MOST_TRIED = 1 << 14  # keys, for each one that meets conditions
 OF_ROWS = -1  # in place of an attempt: seed of what is drawn row after row
 _KEYS = whole()
 
@@ -77,11 +83,23 @@ class SequenceSampler(BatchSampler):
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows."""
-        blocks = [*self._blocks.of_rows(RowRange(first_row, rows), seed)]
-        batches = [self._of_block(block, seed) for block in blocks]
-        skipped = first_row - blocks[0].rows.first_row if blocks else 0
-        table = pa.Table.from_batches(batches, self.schema).slice(skipped, rows).combine_chunks()
-        return next(iter(table.to_batches()), pa.RecordBatch.from_pylist([], self.schema))
+        part = RowRange(first_row, rows)
+        drawn = [(block.part.first_row, self._of_block(block, seed)) for block in self._blocks.of_rows(part, seed)]
+        batches = self._cut(drawn, part).combine_chunks().to_batches()
+        return next(iter(batches), pa.RecordBatch.from_pylist([], self.schema))
+
+    def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
+        """Consecutive rows, drawn by the threads of an executor."""
+        drawn: list[tuple[int, pa.RecordBatch]] = []
+        blocks = self._blocks.of_rows(part, seed)
+        executor.map_blocks(lambda block: (block.part.first_row, self._of_block(block, seed)), blocks, drawn.append)
+        batches: list[pa.RecordBatch] = self._cut(drawn, part).to_batches()
+        return batches
+
+    def _cut(self, drawn: Sequence[tuple[int, pa.RecordBatch]], part: RowRange) -> pa.Table:
+        """Rows of a range, of blocks that follow each other, each with the number of its first row."""
+        skipped = part.first_row - drawn[0][0] if drawn else 0
+        return pa.Table.from_batches([batch for _, batch in drawn], self.schema).slice(skipped, part.rows)
 
     def _of_block(self, block: KeyBlock, seed: int) -> pa.RecordBatch:
         """All rows of the keys of a block."""
@@ -90,7 +108,7 @@ class SequenceSampler(BatchSampler):
         made = self._drawn(block.made.taken(order).arrays, block.counts[order], block.keys.first_row, seed)
         places = range(int(block.counts.max()))
         keys = np.concatenate([order[: np.count_nonzero(block.counts > place)] for place in places])
-        rows = self._steps.batch(made.taken(np.argsort(keys, kind="stable")), block.rows, seed)
+        rows = self._steps.batch(made.taken(np.argsort(keys, kind="stable")), block.part, seed)
         return self._table(self._keys.batch(block.made, block.keys, seed), rows, block.counts)
 
     def _drawn(self, keys: Mapping[str, Any], counts: Ints, first_key: int, seed: int) -> MadeRows:
@@ -116,9 +134,24 @@ class SequenceSampler(BatchSampler):
             asked[REMAINING] = pa.array(counts[:several] - place - 1)
             asked |= {before(name): self._before(name, made, several) for name in plan.asked}
             part, given = RowRange(first_key, several), given_columns(drawer, asked)
-            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place))
+            bounds = self._bounds(made, counts[:several] - place - 1)
+            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), bounds)
             made.append(self._within_range(step.rows(plan.distinct, [rows.arrays for rows in made])))
         return made[0].joined(made[1:])
+
+    def _bounds(self, made: list[MadeRows], remaining: Ints) -> dict[str, tuple[Floats, Floats]]:
+        """Lowest and highest number of each column that rises, such that there is room for the rows that follow."""
+        columns: Any = self.model.by_name
+        bounds = dict[str, tuple[Floats, Floats]]()
+        for rise in self.sequences.plan.rising:
+            lowest, highest = bounds.get(rise.column) or (np.full(len(remaining), np.nan) for _ in range(2))
+            if made:
+                former = columns[rise.former].all_numbers(made[-1].arrays[rise.former][: len(remaining)])
+                lowest = np.fmax(lowest, np.asarray(former) + rise.step)
+            if rise.former == rise.column:
+                highest = columns[rise.column].plain_range[1] - rise.step * remaining
+            bounds[rise.column] = lowest, highest
+        return bounds
 
     def _before(self, name: str, made: list[MadeRows], several: int) -> Any:
         """What a column has in the rows before, of the first keys."""
@@ -165,21 +198,114 @@ class SequenceSampler(BatchSampler):
         )
 
 
+@dataclass(frozen=True)  # no slots: what draws rows is cached
+class MeetingSampler(SequenceSampler):
+    """Rows of those keys of which a row meets each condition; others are drawn and left out.
+
+    Parameters
+    ----------
+    any_of : mapping
+        Conditions by column, which some row of a key meets.
+    """
+
+    any_of: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> str:
+        """What tells samples of a model apart."""
+        return super().choices + repr(sorted(self.any_of.items()))
+
+    def part(self, first_key: int, keys: int, seed: int) -> RowRange:
+        """Rows of consecutive keys."""
+        starts, before_block = [0, 0], 0
+        for _, counts, _ in self._met(0, seed):
+            for place, key in enumerate((first_key, first_key + keys)):
+                starts[place] += int(counts[: max(key - before_block, 0)].sum())
+            before_block += len(counts)
+            if before_block >= first_key + keys:
+                break
+        return RowRange(starts[0], starts[1] - starts[0])
+
+    def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+        """Consecutive rows."""
+        part, drawn = RowRange(first_row, rows), list[tuple[int, pa.RecordBatch]]()
+        for row, counts, batch in self._met(first_row, seed):
+            drawn += [(row, batch)] if batch is not None else []
+            if row + int(counts.sum()) >= first_row + rows:
+                break
+        batches = self._cut(drawn, part).combine_chunks().to_batches()
+        return next(iter(batches), pa.RecordBatch.from_pylist([], self.schema))
+
+    def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
+        """Consecutive rows: which ones a block has is known when all before it are drawn."""
+        return [self.rows(part.first_row, part.rows, seed)]
+
+    def _met(self, first_row: int, seed: int) -> Iterator[tuple[int, Ints, pa.RecordBatch | None]]:
+        """Keys that meet the conditions, by blocks of keys that are drawn: first row, rows of each key, and the rows.
+
+        Blocks that end before a row are not drawn again, and have no rows.
+
+        Raises
+        ------
+        InputError
+            Where hardly any key meets the conditions.
+        """
+        row, keys = 0, 0
+        for number, block in enumerate(self._blocks.of_rows(EVERY_ROW, seed)):
+            counts, batch = self._counts.get((seed, number)), None
+            if counts is None or row + int(counts.sum()) > first_row:
+                counts, batch = self._meeting(block, seed)
+                self._counts[seed, number] = counts
+            yield row, counts, batch
+            row, keys = row + int(counts.sum()), keys + len(counts)
+            tried = block.keys.first_row + block.keys.rows
+            if keys < tried // MOST_TRIED:
+                described = listed([f"any({name})" for name in self.any_of])
+                raise InputError(
+                    f"conditions: {counted(keys, 'key')} of {tried:,} had rows that meet {described}: give wider ones"
+                )
+
+    def _meeting(self, block: KeyBlock, seed: int) -> tuple[Ints, pa.RecordBatch]:
+        """Keys of a block that meet the conditions: rows of each, and the rows."""
+        rows = self._of_block(block, seed)
+        keys = np.repeat(np.arange(len(block.counts)), block.counts)
+        meets = np.ones(len(block.counts), np.bool_)
+        for name, finder in row_finders(self._columns, self.any_of).items():
+            meets &= np.bincount(keys, finder(rows.column(name)), len(block.counts)) > 0
+        return block.counts[meets], rows.filter(pa.array(meets[keys]))
+
+    @cached_property
+    def _counts(self) -> dict[tuple[int, int], Ints]:
+        """Rows of the keys of each block that was drawn, by seed and number."""
+        return {}
+
+    @property
+    def _columns(self) -> dict[str, FittedColumn]:
+        return {name: self.sequences.columns[name] for name in self.sequences.plan.asked}
+
+
 @dataclass(frozen=True, slots=True)
 class SequenceTableSampler(TableSampler):
     """Draws samples of a model of sequences."""
 
     def under(self, conditions: Mapping[Any, Any]) -> BatchSampler:
-        """Sampler of rows of keys that meet conditions on their columns."""
+        """Sampler of rows of keys that meet conditions: on their columns, or any(column) on some row of each."""
         sequences: Any = self.model
-        met = {str(label): values for label, values in conditions.items()}
-        varying = [name for name in met if name in sequences.plan.varying]
+        met, any_of = dict[str, Any](), dict[str, Any]()
+        for label, values in conditions.items():
+            of_any = ANY.fullmatch(str(label)) if str(label) not in sequences.columns else None
+            (met if of_any is None else any_of)[str(label) if of_any is None else of_any[1]] = values
+        plan = sequences.plan
+        varying = [name for name in met if name in plan.varying]
         if varying:
             raise InputError(
-                f'conditions: "{varying[0]}" differs among the rows of a key: give conditions on columns of keys '
-                f"({listed(sequences.plan.constants)}), or draw more keys and keep those with such rows"
+                f'conditions: "{varying[0]}" differs among the rows of a key: give "any({varying[0]})" for keys of '
+                f"which some row meets it, or conditions on columns of keys ({listed(plan.constants)})"
             )
+        row_finders({name: sequences.columns[name] for name in plan.asked}, any_of)  # refuses what is no value
         keys = sampler_under(sequences.keys, met, self._engine) if met else None
+        if any_of:
+            return MeetingSampler(sequences, self._engine, keys, any_of)
         return SequenceSampler(sequences, self._engine, keys)
 
     def of_keys(self, sampler: BatchSampler, first_key: int, keys: Any, seed: int) -> RowRange:

@@ -16,7 +16,7 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import code_finder
 from gpuvgm.synthesis.drawing import CodedRows, MadeRows
 from gpuvgm.synthesis.keys import seed_of_attempt
-from gpuvgm.synthesis.sampling import RowDrawer, ranges_of_marked
+from gpuvgm.synthesis.sampling import RowDrawer
 
 MOST_AGAIN = 64  # attempts for a row to have no value that its key has already
 DRAWN_AGAIN = -2  # in place of an attempt, and lower ones: seeds of rows that are drawn again as values repeat
@@ -38,15 +38,18 @@ class Step:
         What is known of them and their rows before.
     seed : int
         Seed of the step.
+    bounds : mapping of str to (ndarray of shape (keys,), ndarray of shape (keys,))
+        By column that rises along rows, its lowest and highest numbers; NaN for none.
     """
 
     drawer: RowDrawer
     keys: RowRange
     given: CodedRows
     seed: int
+    bounds: Mapping[str, tuple[Floats, Floats]]
 
     def rows(self, distinct: Sequence[str], rows_before: Sequence[Arrays]) -> MadeRows:
-        """The rows, drawn again while they have a value of a column that their key has already.
+        """The rows, drawn again while they have a value that their key has already, or one beyond its bounds.
 
         Parameters
         ----------
@@ -58,31 +61,33 @@ class Step:
         former = {name: [self._readings(name, rows)[: self.keys.rows] for rows in rows_before] for name in distinct}
         every = np.arange(self.keys.rows)
         made = self._drawn(every, self.seed)
-        repeated = self._repeated(made, former, every)
+        wrong = self._wrong(made, former, every)
         for attempt in range(MOST_AGAIN):
-            if not repeated.any():
+            if not wrong.any():
                 break
-            for part in ranges_of_marked(repeated):
-                places = every[part.first_row : part.first_row + part.rows]
-                redrawn = self._drawn(places, seed_of_attempt(self.seed, DRAWN_AGAIN - attempt))
-                accepted = np.flatnonzero(repeated[places] & ~self._repeated(redrawn, former, places))
-                made = made.replaced(places[accepted], redrawn, accepted)
-                repeated[places[accepted]] = False
+            places = np.flatnonzero(wrong)
+            redrawn = self._drawn(places, seed_of_attempt(self.seed, DRAWN_AGAIN - attempt))
+            accepted = np.flatnonzero(~self._wrong(redrawn, former, places))
+            made = made.replaced(places[accepted], redrawn, accepted)
+            wrong[places[accepted]] = False
         return made
 
     def _drawn(self, places: Ints, seed: int) -> MadeRows:
-        """Rows of keys that follow each other."""
-        part = RowRange(self.keys.first_row + int(places[0]), len(places))
+        """Rows of keys, numbered as if these followed each other: all keys of a block are always drawn together."""
+        part = RowRange(self.keys.first_row, len(places))
         return self.drawer.rows(part, seed, self.given.at(places))
 
-    def _repeated(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
-        """Which rows have a value that their key has already."""
-        repeated = np.zeros(len(places), np.bool_)
+    def _wrong(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
+        """Which rows have a value that their key has already, or one beyond its bounds."""
+        wrong = np.zeros(len(places), np.bool_)
         for name, rows_before in former.items():
             readings = self._readings(name, made.arrays)
             for before in rows_before:
-                repeated |= readings == before[places]
-        return repeated
+                wrong |= readings == before[places]
+        for name, (lowest, highest) in self.bounds.items():
+            readings = self._readings(name, made.arrays)
+            wrong |= (readings < lowest[places]) | (readings > highest[places])
+        return wrong
 
     def _readings(self, name: str, rows: Arrays) -> Floats:
         return readings_of(self.drawer.model.by_name[name], rows[name])

@@ -11,6 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.synthesis.sequences import sampler
 from tests.synthesis.sequences.trades import bookings, hospital_stays, order_lines
 
 KEYS = 400
@@ -65,6 +66,13 @@ def test_balances_run_on(accounts: Any) -> None:
     assert rows.balance.between(table.balance.min(), table.balance.max()).mean() > 0.99
 
 
+def test_times_rise_to_the_end_of_the_table(accounts: Any) -> None:
+    table, synthesizer = accounts
+    rows = synthesizer.sample(keys=10 * KEYS, seed=1)
+    assert not rows.duplicated(["account", "booked"]).any()
+    assert rows.booked.max() == table.booked.max()
+
+
 def test_rows_are_like_the_rows_before(accounts: Any) -> None:
     table, synthesizer = accounts
     rows = synthesizer.sample(keys=KEYS, seed=2)
@@ -83,11 +91,11 @@ def test_rows_are_like_the_rows_before(accounts: Any) -> None:
 
 
 def test_stays_do_not_overlap(stays: Any) -> None:
-    _, synthesizer = stays
-    rows = synthesizer.sample(keys=KEYS, seed=1)
+    table, synthesizer = stays
+    rows = synthesizer.sample(keys=10 * KEYS, seed=1)
     left = rows.groupby("patient", sort=False).departure.shift()
-    assert (rows.arrival >= left)[left.notna()].all()
-    assert (rows.arrival > left)[left.notna()].mean() > 0.98
+    assert (rows.arrival > left)[left.notna()].all()
+    assert rows.departure.max() <= table.departure.max()
     assert ((rows.departure - rows.arrival).dt.days == rows.nights).all()
 
 
@@ -137,12 +145,38 @@ def test_keys_meet_conditions(accounts: Any) -> None:
     assert abs(sizes.mean() / table[table.kind == "business"].groupby("account").size().mean() - 1) < 0.1
     part = synthesizer.sample(100, first_row=50, conditions={"kind": "business"}, seed=0)
     pd.testing.assert_frame_equal(part, rows.iloc[50:150].reset_index(drop=True))
-    with pytest.raises(
-        InputError, match='"amount" differs among the rows of a key: give conditions on columns of keys'
-    ):
+    with pytest.raises(InputError, match=r'"amount" differs among the rows of a key: give "any\(amount\)" for keys'):
         synthesizer.sample(10, conditions={"amount": (0, None)})
     with pytest.raises(InputError, match="not drawn beside a table"):
         synthesizer.sample(1, conditions=pd.DataFrame({"kind": ["private"]}))
+
+
+def test_some_row_of_each_key_meets_conditions(accounts: Any, tmp_path: Path) -> None:
+    table, synthesizer = accounts
+    wanted = {"any(sort)": ["cash"], "any(amount)": (900, None), "kind": "private"}
+    rows = synthesizer.sample(keys=60, conditions=wanted, seed=0)
+    of_accounts = rows.groupby("account", sort=False)
+    assert len(of_accounts) == 60
+    assert set(rows.kind) == {"private"}
+    assert of_accounts.amount.max().min() >= 900
+    assert (rows.sort == "cash").groupby(rows.account).any().all()
+    assert (rows.number == of_accounts.cumcount() + 1).all()
+    part = synthesizer.sample(100, first_row=50, conditions=wanted, seed=0)
+    pd.testing.assert_frame_equal(part, rows.iloc[50:150].reset_index(drop=True))
+    later = synthesizer.sample(keys=20, first_key=40, conditions=wanted, seed=0)
+    assert later.account.tolist() == rows.account[rows.account.isin([*of_accounts.groups][40:])].tolist()
+    synthesizer.sample(keys=60, conditions=wanted, seed=0, out=tmp_path / "rows.parquet")
+    assert pd.read_parquet(tmp_path / "rows.parquet").account.tolist() == rows.account.tolist()
+
+
+def test_conditions_that_hardly_a_key_meets_are_refused(accounts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler, "MOST_TRIED", 2 * KEYS)
+    table, synthesizer = accounts
+    most = float(table.amount.max())
+    with pytest.raises(InputError, match=r'of [0-9,]+ had rows that meet "any\(amount\)": give wider ones'):
+        synthesizer.sample(keys=100, conditions={"any(amount)": (2 * most, None)})
+    with pytest.raises(InputError, match='there is no modelled column "amout"'):
+        synthesizer.sample(keys=1, conditions={"any(amout)": (0, None)})
 
 
 def test_rows_are_scored_given_those_before(accounts: Any) -> None:
