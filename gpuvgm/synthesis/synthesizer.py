@@ -198,11 +198,13 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         """
         SynthesizerSettings.check(self.bins, self.safer, self.laws)
         table, settings = any_source(source), self._settings
+        if self.like is not None:
+            return self._with(self.like._fitted.of_rows(table, settings))
         if settings.sequence_key is not None:
+            if self.hold_out:
+                raise InputError("hold_out: single rows of keys cannot be held out: give 0 with sequence_key")
             return self._with(learn_sequences(table, settings))
-        if self.like is None:
-            return self._with(learn(table, self.hold_out, settings))
-        return self._with(self.like._fitted.of_rows(table, settings))
+        return self._with(learn(table, self.hold_out, settings))
 
     def partial_fit(self, source: TableLike, y: Any = None) -> Self:
         """Add rows: count them in the existing bins and network. The first call is the same as `fit`.

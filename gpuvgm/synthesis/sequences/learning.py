@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.errors import InputError, suggestion
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, is_number_type
-from gpuvgm.synthesis.keys import KeyLayout
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
-from gpuvgm.synthesis.sequences.model import SequenceModel
+from gpuvgm.synthesis.sequences.model import LEAST_KEYS, SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.plan import COUNT, HAS_KEY, PLACE, REMAINING, SequencePlan, before, plan_of, since
-from gpuvgm.synthesis.sequences.rows import KeyRows
-from gpuvgm.synthesis.sequences.sorting import sorted_by
-from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, whole_keys
+from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import laws_of_keys
 from gpuvgm.table import TableTransformer
 
-LEAST_KEYS = 5  # that have a number of rows which samples have
-MOST_HELD = 1 << 20  # rows that are held in memory
 SAMPLE_ROWS = 1 << 17  # of whole keys, that show of longer tables what is learnt
 
 
@@ -45,21 +38,12 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
     settings = replace(settings, columns=_with_key(table, settings, key, index), conditions_on=())
     with read_twice(table) as rows:
         transformer = fitted_columns(settings, rows)
-        with _sampled_keys(rows, key, index, transformer.model_.by_name[key]) as sample:
+        with rows_in_order(rows, key, index) as in_order:
+            sample = KeySample.of(in_order, key, transformer.model_.by_name[key], SAMPLE_ROWS)
             _check_keys(table, key, sample)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
             _check_names(table, plan)
             return _model_of(transformer, sample, plan, settings)
-
-
-@contextmanager
-def _sampled_keys(table: Source, key: str, index: str | None, column: FittedColumn) -> Iterator[KeySample]:
-    """All keys of a table that is held in memory, or some of them and all rows in order."""
-    if table.rows is not None and table.rows <= MOST_HELD:
-        yield KeySample.whole(KeyRows.read(table, key, index))
-    else:
-        with sorted_by(table, key, index) as source:
-            yield KeySample.of(source, key, column, SAMPLE_ROWS)
 
 
 def _model_of(
@@ -85,9 +69,8 @@ def _model_of(
         keys, steps = keys.of_rows(made[0], settings), steps.of_rows(made[1], settings)
         for rows in whole_keys(sample.source, key, sample.source.schema.names) if totals else ():
             totals = tuple(law for law in totals if law.is_kept(columns, rows))
-    # Which keys are missing is a column of its own, as only those of one row may be.
-    forms = {name: replace(form, missing=0) if name == key else form for name, form in keys.forms.items()}
-    return SequenceModel(transformer, plan, layout_of(sample.counts, key), replace(keys, forms=forms), steps, totals)
+    layout = layout_of(sample.counts, key)
+    return SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
 
 
 def _texts(laws: Any) -> list[str]:
@@ -224,26 +207,3 @@ def _without_key(model: RowModel, key: str) -> RowModel:
         rows_per_key={name: rows for name, rows in rows_per_key.items() if name in attributes},
     )
     return replace(model, forms=forms, attributes=attributes, network=network)
-
-
-def layout_of(keys_by_rows: Mapping[int, int], key: str) -> KeyLayout:
-    """Distribution of rows per key; numbers of rows that few keys have are their means in groups of such.
-
-    Parameters
-    ----------
-    keys_by_rows : mapping of int to int
-        How many keys have so many rows.
-    key : str
-        The column of the keys.
-    """
-    sizes = {size: keys for size, keys in keys_by_rows.items() if keys >= LEAST_KEYS}
-    rare = np.array([size for size, keys in sorted(keys_by_rows.items()) for _ in range(keys) if keys < LEAST_KEYS])
-    for group in np.array_split(rare, max(len(rare) // LEAST_KEYS, 1)):
-        size = round(float(group.mean())) if len(group) >= LEAST_KEYS else 0
-        if len(group) and not size:  # the few that are left have as many rows as the keys nearest to them
-            size = min(sizes or {1: 0}, key=lambda common: abs(common - float(group.mean())))
-        if size:
-            sizes[size] = sizes.get(size, 0) + len(group)
-    rows = sum(size * keys for size, keys in keys_by_rows.items())
-    ordered = dict(sorted(sizes.items()))
-    return KeyLayout(key, rows=rows, sizes=tuple(ordered), keys=tuple(ordered.values()), columns=((key,),))

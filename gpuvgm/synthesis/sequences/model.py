@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import FittedColumn, TableModel
@@ -19,11 +20,13 @@ from gpuvgm.synthesis.keys import IdentifierForm, KeyLayout, describe_left_out, 
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sequences.plan import COUNT, PLACE, REMAINING, SequencePlan, before, since
 from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.source import added, keys_by_rows, tables_of_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import KeyLaw
 from gpuvgm.table import ModelFile, TableTransformer
 
 PARTS = pa.schema([("keys", pa.large_binary()), ("steps", pa.large_binary())])  # models within the file of one
+LEAST_KEYS = 5  # that have a number of rows which samples have
 SEQUENCE = "sequence"  # what the settings of a model of sequences have, and no others
 
 
@@ -157,14 +160,68 @@ class SequenceModel:
         record = SequenceRecord(self.plan, self.layout, self.totals)
         return self.transformer._generator({SEQUENCE: document_of(record)}, sink.getvalue().to_pybytes())
 
-    def of_rows(self, table: Source, settings: SynthesizerSettings) -> NoReturn:
-        """Refuse: whole keys would have to be counted."""
-        raise InputError("like: a fit of rows that belong to keys is no model for others: fit all rows at once")
+    def of_rows(self, table: Source, settings: SynthesizerSettings) -> SequenceModel:
+        """A model with the same plan, bins and networks, of the keys of a table alone."""
+        with tables_of_keys(table, self.plan, self.columns) as tables:
+            totals, sizes = self.totals, dict[int, int]()
+            for rows in tables.whole_keys():
+                totals = tuple(law for law in totals if law.is_kept(self.columns, rows))
+                sizes = added(sizes, keys_by_rows(rows))
+            keys, steps = self.keys.of_rows(tables.keys, settings), self.steps.of_rows(tables.steps, settings)
+        layout = layout_of(sizes, self.plan.key)
+        return replace(self, layout=layout, keys=without_missing(keys, self.plan.key), steps=steps, totals=totals)
 
-    def with_rows(self, table: Source, settings: SynthesizerSettings) -> NoReturn:
-        """Refuse: whole keys would have to be counted."""
-        raise InputError("sequence_key: rows cannot be added to keys: fit all rows at once")
+    def with_rows(self, table: Source, settings: SynthesizerSettings) -> SequenceModel:
+        """A model of the keys of a table, too, none of which it has yet."""
+        return self.merge(self.of_rows(table, settings))
 
-    def merge(self, other: object) -> NoReturn:
-        """Refuse: whole keys would have to be counted."""
-        raise InputError("sequence_key: models of rows that belong to keys are not merged: fit all rows at once")
+    def merge(self, other: object) -> SequenceModel:
+        """A model of the keys of both, which have the same plan, bins and networks, and no key in common.
+
+        Raises
+        ------
+        InputError
+            For another plan, other bins or another network.
+        """
+        if not isinstance(other, SequenceModel) or self.plan != other.plan:
+            raise InputError(
+                "these fits have different columns of keys or plans, whose counts cannot be added: fit one of them "
+                "with TableSynthesizer(like=the_other)"
+            )
+        sizes = (dict(zip(model.layout.sizes, model.layout.keys, strict=True)) for model in (self, other))
+        layout = layout_of(added(*sizes), self.plan.key)
+        return replace(
+            self,
+            layout=replace(layout, rows=self.layout.rows + other.layout.rows),
+            keys=self.keys.merge(other.keys),
+            steps=self.steps.merge(other.steps),
+            totals=tuple(law for law in self.totals if law in other.totals),
+        )
+
+
+def without_missing(keys: RowModel, key: str) -> RowModel:
+    """The model of keys without missing ones: which are is a column of its own, as only those of one row may be."""
+    return replace(keys, forms={**keys.forms, key: replace(keys.forms[key], missing=0)})
+
+
+def layout_of(keys_by_rows: Mapping[int, int], key: str) -> KeyLayout:
+    """Distribution of rows per key; numbers of rows that few keys have are their means in groups of such.
+
+    Parameters
+    ----------
+    keys_by_rows : mapping of int to int
+        How many keys have so many rows.
+    key : str
+        The column of the keys.
+    """
+    sizes = {size: keys for size, keys in keys_by_rows.items() if keys >= LEAST_KEYS}
+    rare = np.array([size for size, keys in sorted(keys_by_rows.items()) for _ in range(keys) if keys < LEAST_KEYS])
+    for group in np.array_split(rare, max(len(rare) // LEAST_KEYS, 1)):
+        size = round(float(group.mean())) if len(group) >= LEAST_KEYS else 0
+        if len(group) and not size:  # the few that are left have as many rows as the keys nearest to them
+            size = min(sizes or {1: 0}, key=lambda common: abs(common - float(group.mean())))
+        if size:
+            sizes[size] = sizes.get(size, 0) + len(group)
+    rows = sum(size * keys for size, keys in keys_by_rows.items())
+    ordered = dict(sorted(sizes.items()))
+    return KeyLayout(key, rows=rows, sizes=tuple(ordered), keys=tuple(ordered.values()), columns=((key,),))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,11 +13,36 @@ import pyarrow as pa
 
 from gpuvgm.columns import FittedColumn
 from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.execution import any_source
 from gpuvgm.io import Block, Source, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.sorting import sorted_by
 from gpuvgm.synthesis.sequences.tables import SequenceTables
+
+MOST_HELD = 1 << 20  # rows that are held in memory
+
+
+def keys_by_rows(rows: KeyRows) -> dict[int, int]:
+    """How many keys have so many rows, by that number."""
+    sizes, keys = np.unique(rows.counts, return_counts=True)
+    return dict(zip(sizes.tolist(), keys.tolist(), strict=True))
+
+
+def added(counts: Mapping[int, int], further: Mapping[int, int]) -> dict[int, int]:
+    """Sums of counts."""
+    return {size: counts.get(size, 0) + further.get(size, 0) for size in {**counts, **further}}
+
+
+@contextmanager
+def rows_in_order(table: Source, key: str, index: str | None) -> Iterator[KeyRows | Source]:
+    """All rows of a table in the order of keys: in memory if they are few, else a source of them."""
+    if table.rows is not None and table.rows <= MOST_HELD:
+        yield KeyRows.read(table, key, index)
+    else:
+        with sorted_by(table, key, index) as source:
+            yield source
 
 
 def whole_keys(source: Source, key: str, names: Sequence[str]) -> Iterator[KeyRows]:
@@ -83,6 +110,45 @@ class SequenceSource(Source):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyTables:
+    """The rows of a table, key after key, and the tables that are made of them.
+
+    Parameters
+    ----------
+    keys, steps : Source
+        The table of keys, and that of steps; see `SequenceTables`.
+    whole_keys : callable
+        Gives the rows, cut between keys.
+    """
+
+    keys: Source
+    steps: Source
+    whole_keys: Callable[[], Iterator[KeyRows]]
+
+
+@contextmanager
+def tables_of_keys(table: Source, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Iterator[KeyTables]:
+    """Tables of a further table's keys and their rows, by the plan of a model.
+
+    Raises
+    ------
+    InputError
+        For columns that the table lacks.
+    """
+    table.check_request([plan.key, *plan.constants, *plan.varying])
+    with rows_in_order(table, plan.key, plan.index or None) as rows:
+        if isinstance(rows, KeyRows):
+            of_rows = SequenceTables.of(rows, plan, columns)
+            yield KeyTables(any_source(of_rows.keys), any_source(of_rows.steps), partial(iter, [rows]))
+        else:
+            all_keys = partial(whole_keys, rows, plan.key, rows.schema.names)
+            first = SequenceTables.of(next(all_keys()), plan, columns)
+            keys = SequenceSource(rows, plan, columns, "keys", first.keys.schema)
+            steps = SequenceSource(rows, plan, columns, "steps", first.steps.schema)
+            yield KeyTables(keys, steps, all_keys)
+
+
+@dataclass(frozen=True, slots=True)
 class KeySample:
     """Whole keys of a sorted source, those with the smallest hashes, and how many rows all keys have.
 
@@ -101,18 +167,12 @@ class KeySample:
     source: Source | None = None
 
     @classmethod
-    def whole(cls, rows: KeyRows) -> KeySample:
-        """All rows."""
-        sizes, keys = np.unique(rows.counts, return_counts=True)
-        return cls(rows, dict(zip(sizes.tolist(), keys.tolist(), strict=True)))
-
-    @classmethod
-    def of(cls, source: Source, key: str, column: Any, most: int) -> KeySample:
-        """A sample of about so many rows.
+    def of(cls, source: KeyRows | Source, key: str, column: Any, most: int) -> KeySample:
+        """All keys of rows that are held in memory, or a sample of about so many rows.
 
         Parameters
         ----------
-        source : Source
+        source : KeyRows or Source
             The rows, those of a key next to each other.
         key : str
             The column of the keys.
@@ -121,11 +181,12 @@ class KeySample:
         most : int
             Rows of the sample, but for the last key's.
         """
+        if isinstance(source, KeyRows):
+            return cls(source, keys_by_rows(source))
         counts: dict[int, int] = {}
         hashes, sizes = np.empty(0, np.uint64), np.empty(0, np.int64)
         for rows in whole_keys(source, key, [key]):
-            for size, keys in zip(*np.unique(rows.counts, return_counts=True), strict=True):
-                counts[int(size)] = counts.get(int(size), 0) + int(keys)
+            counts = added(counts, keys_by_rows(rows))
             hashes = np.append(hashes, column.hashes(taken(rows.column(key), rows.starts)))
             sizes = np.append(sizes, rows.counts)
             order = np.argsort(hashes, kind="stable")

@@ -13,7 +13,7 @@ import pytest
 import gpuvgm
 from gpuvgm.execution import any_source
 from gpuvgm.synthesis.sequences import learning, source
-from gpuvgm.synthesis.sequences.learning import layout_of
+from gpuvgm.synthesis.sequences.model import layout_of
 from gpuvgm.synthesis.sequences.sorting import sorted_by
 from gpuvgm.synthesis.sequences.source import KeySample, whole_keys
 from tests.synthesis.sequences.trades import bookings
@@ -22,7 +22,7 @@ from tests.synthesis.sequences.trades import bookings
 @pytest.fixture
 def few_rows_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if hardly any rows could be held."""
-    monkeypatch.setattr(learning, "MOST_HELD", 100)
+    monkeypatch.setattr(source, "MOST_HELD", 100)
     monkeypatch.setattr(learning, "SAMPLE_ROWS", 900)
     monkeypatch.setattr(source, "BLOCK_ROWS", 300)
 

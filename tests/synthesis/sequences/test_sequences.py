@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.synthesis.sequences import sampler
+from gpuvgm.synthesis.sequences import sampler, source
 from tests.synthesis.sequences.trades import bookings, hospital_stays, order_lines
 
 KEYS = 400
@@ -210,6 +210,7 @@ def test_missing_keys_are_keys_of_one_row() -> None:
         ({"sequence_index": "when"}, 'sequence_index: pandas.DataFrame has no column "when"'),
         ({"sequence_index": "account"}, 'sequence_index: "account" is the column of the keys'),
         ({"sequence_key": "kind", "sequence_index": None}, 'has 2 keys in "kind"; samples of fewer than 5 would tell'),
+        ({"hold_out": 0.1}, "hold_out: single rows of keys cannot be held out"),
         ({"columns": ["account", "kind"]}, "columns: with sequence_key give None or a dict"),
     ],
 )
@@ -228,12 +229,40 @@ def test_tables_of_single_rows_and_reserved_names_are_refused() -> None:
         fitted(table.assign(**{"previous(amount)": 1.0}), "account", None)
 
 
-def test_models_of_keys_take_no_further_rows(accounts: Any) -> None:
+def counts_of(synthesizer: gpuvgm.TableSynthesizer[Any]) -> tuple[Any, ...]:
+    model = synthesizer._fitted
+    networks = model.keys.network, model.steps.network
+    return (model.layout.rows, *(network.counts for network in networks))
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_whole_keys_are_added(accounts: Any, monkeypatch: pytest.MonkeyPatch, *, held: bool) -> None:
     table, synthesizer = accounts
-    with pytest.raises(InputError, match="fit all rows at once"):
-        synthesizer.partial_fit(table)
-    with pytest.raises(InputError, match="fit all rows at once"):
-        synthesizer.merge(synthesizer)
+    if not held:
+        monkeypatch.setattr(source, "MOST_HELD", 100)
+    halves = [table[table.account.rank(method="dense") % 2 == half] for half in (0, 1)]
+    first, second = (gpuvgm.TableSynthesizer(like=synthesizer, threads=1).fit(half) for half in halves)
+    merged, added = first.merge(second), gpuvgm.TableSynthesizer(like=synthesizer, threads=1).fit(halves[0])
+    added.partial_fit(halves[1])
+    whole = counts_of(synthesizer)
+    for sums in (counts_of(merged), counts_of(added)):
+        assert sums[0] == whole[0]
+        assert all(equal_counts(counts, expected) for counts, expected in zip(sums[1:], whole[1:], strict=True))
+    rows = merged.sample(keys=50)
+    balances = rows.groupby("account").balance
+    np.testing.assert_allclose((balances.shift() + rows.amount)[rows.number > 1], rows.balance[rows.number > 1])
+
+
+def equal_counts(counts: Any, expected: Any) -> bool:
+    return bool(counts.rows == expected.rows and all(map(np.array_equal, counts.answers, expected.answers)))
+
+
+def test_what_models_of_keys_refuse(accounts: Any, stays: Any) -> None:
+    table, synthesizer = accounts
+    with pytest.raises(InputError, match=r"fit one of them with TableSynthesizer\(like=the_other\)"):
+        synthesizer.merge(stays[1])
+    with pytest.raises(InputError, match='no column "balance"'):
+        gpuvgm.TableSynthesizer(like=synthesizer).fit(table.drop(columns="balance"))
     with pytest.raises(InputError, match="give n, a number of rows, or keys"):
         synthesizer.sample()
     with pytest.raises(InputError, match="no sequence_key"):
