@@ -1,5 +1,4 @@
 from .conditions import sampler_under as sampler_under
 from .keeper import LawKeeper as LawKeeper
-from .rows import RowDrawer as RowDrawer, ranges_of_marked as ranges_of_marked
 from .sampler import BatchSampler as BatchSampler, Sampler as Sampler
 from .tables import TableSampler as TableSampler
