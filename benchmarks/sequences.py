@@ -444,13 +444,64 @@ def sequences(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
     return lambda keys, seed: fitted.sample(keys=keys, seed=seed)
 
 
+def par(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
+    """SDV's network for sequences, with its own settings; keys are text, as it wants them."""
+    from sdv.sequential import PARSynthesizer
+
+    table = rows.assign(**{key: rows[key].astype(str)})
+    fitted = PARSynthesizer(_metadata(table, key, time), enforce_min_max_values=True)
+    fitted.fit(table)
+    return lambda keys, _: fitted.sample(num_sequences=keys)
+
+
+def hma(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
+    """SDV's hierarchical copula, of a table of keys, which have what is constant in them, and one of their rows."""
+    from sdv.metadata import Metadata
+    from sdv.multi_table import HMASynthesizer
+
+    table = rows.assign(**{key: rows[key].astype(str)})
+    constants = [name for name in table if name not in (key, time) and (table.groupby(key)[name].nunique() <= 1).all()]
+    tables = {"keys": table[[key, *constants]].drop_duplicates(key), "rows": table.drop(columns=constants)}
+    metadata = Metadata.detect_from_dataframes(tables, infer_keys=None)
+    for name in tables:
+        metadata.update_column(key, name, sdtype="id")
+    metadata.set_primary_key(key, "keys")
+    metadata.add_relationship("keys", "rows", key, key)
+    fitted = HMASynthesizer(metadata, verbose=False)
+    fitted.fit(tables)
+
+    def sample(keys: int, _: int) -> pd.DataFrame:
+        drawn = fitted.sample(keys / len(tables["keys"]))
+        joined = drawn["rows"].merge(drawn["keys"], on=key)[[*rows]]
+        return joined if time is None else joined.sort_values([key, time])
+
+    return sample
+
+
+def _metadata(table: pd.DataFrame, key: str, time: str | None) -> Any:
+    from sdv.metadata import Metadata
+
+    metadata = Metadata.detect_from_dataframe(table, infer_keys=None)
+    metadata.update_column(key, sdtype="id")
+    metadata.set_sequence_key(key)
+    if time is not None and metadata.tables["table"].columns[time]["sdtype"] in ("datetime", "numerical"):
+        metadata.set_sequence_index(time)
+    return metadata
+
+
 def first_keys(rows: pd.DataFrame, key: str, count: int) -> pd.DataFrame:
     """Rows of the first keys."""
     return rows[numbers_of_keys(rows[key]) < count].reset_index(drop=True)
 
 
 #: By name; `None` gives the fitted rows themselves.
-GENERATORS: dict[str, Generator | None] = {"training": None, "today": today, "sequences": sequences}
+GENERATORS: dict[str, Generator | None] = {
+    "training": None,
+    "today": today,
+    "sequences": sequences,
+    "par": par,
+    "hma": hma,
+}
 
 
 # -- the run

@@ -43,14 +43,14 @@ def since(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A column of which each number is above one of the row before, in all rows.
+    """A column of which no number is below one of the row before, in any row.
 
     Parameters
     ----------
     column, former : str
         The column, and that of the row before: the same one, or another one of datetimes.
     step : float
-        By how much it is above at least, in numbers of the columns, which may have two origins.
+        By how much it is above at least, in numbers of the columns, which may have two origins; 0 where some are equal.
     """
 
     column: str
@@ -81,7 +81,7 @@ class SequencePlan:
     distinct : tuple of str
         Columns of which no key has a value twice.
     rising : tuple of Rise
-        Columns of which each value is above one of the row before.
+        Columns of which no value is below one of the row before.
     usual : tuple of UsualValue
         Columns of which something is usual for each key.
     lacks_keys : bool
@@ -183,7 +183,7 @@ def _is_distinct(rows: KeyRows, name: str) -> bool:
 
 
 def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise]:
-    """Numbers that are above that of the row before in all rows, and datetimes above another one of it."""
+    """Numbers that are never below that of the row before, and datetimes never below another one of it."""
     numbers = {name: np.asarray(column.all_numbers(rows.column(name))) for name, column in columns.items()}
     amounts = {name: amounts_of(column, rows.column(name)) for name, column in columns.items()}
     moments = {name for name in columns if is_datetime_type(columns[name].decoded_type)}
@@ -193,8 +193,10 @@ def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise
         if name == former or types[0] == types[1] and {name, former} <= moments:
             steps = numbers[name][after] - numbers[former][after - 1]
             known = ~np.isnan(steps)
-            rises = amounts[name][after] > amounts[former][after - 1]  # numbers of two columns have two origins
-            if np.count_nonzero(known) >= LEAST_STEPS and rises[known].all():
+            rises = (amounts[name][after] - amounts[former][after - 1])[
+                known
+            ]  # numbers of two columns have two origins
+            if np.count_nonzero(rises > 0) >= LEAST_STEPS and rises.min() >= 0:
                 yield Rise(name, former, float(steps[known].min()))
 
 
