@@ -162,8 +162,9 @@ def grow_all(
     sample = _Sample.of(columns_and_parts)
     information = _information(sample.columns, sample.owners, engine)
     allowed, first = dependence.mask(sample.names), sample.places(dependence.first)
-    by_laws = dependence.computed - {*dependence.of_twins}
-    computed = {sample.place(name): sample.places(dependence.sources(name)) for name in by_laws}
+    # By place: the order of names in a set differs from process to process.
+    by_laws = sorted(map(sample.place, dependence.computed - {*dependence.of_twins}))
+    computed = {place: sorted(sample.places(dependence.sources(sample.names[place]))) for place in by_laws}
     least = LEAST_INFORMATION * max((len(column.codes) for column in sample.columns), default=0)
     order = _order_of(information, _with_followers(information, allowed, computed, first, least), first)
     rank = {place: position for position, place in enumerate(order)}

@@ -171,7 +171,8 @@ class RowDrawer:
     def habits(self) -> KeyHabits:
         """What keys have of their own, in columns whose values are not tested."""
         structure, columns = self.network.structure, self.model.by_name
-        habits = tuple(habit for habit in structure.habits if habit.column not in self.tested)
+        free = (habit for habit in structure.habits if habit.column not in {*self.tested, *self.given})
+        habits = tuple(free)
         return KeyHabits(habits, columns, structure, self.conditions, self.identifiers, self.drawing)
 
     def rows(self, part: RowRange, seed: int, given: CodedRows | None = None) -> MadeRows:
