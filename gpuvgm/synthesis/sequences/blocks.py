@@ -15,7 +15,7 @@ from gpuvgm.summary import Ints
 from gpuvgm.synthesis.drawing import MadeRows
 from gpuvgm.synthesis.keys import KeyLayout
 from gpuvgm.synthesis.sampling import Sampler
-from gpuvgm.synthesis.sequences.plan import COUNT
+from gpuvgm.synthesis.sequences.names import COUNT
 from gpuvgm.synthesis.sequences.steps import given_columns
 
 BLOCK_KEYS = 1 << 14  # that are drawn together

@@ -13,7 +13,7 @@ from gpuvgm.arrays import Column
 from gpuvgm.io import replaced_rows, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.sequences.model import SequenceModel
-from gpuvgm.synthesis.sequences.plan import HAS_KEY
+from gpuvgm.synthesis.sequences.names import HAS_KEY
 
 Arrays = Mapping[str, Column]
 

@@ -14,7 +14,8 @@ from gpuvgm.execution import any_source
 from gpuvgm.io import Source, is_number_type
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.model import LEAST_KEYS, SequenceModel, layout_of, without_missing
-from gpuvgm.synthesis.sequences.plan import COUNT, HAS_KEY, PLACE, REMAINING, SequencePlan, before, plan_of, since
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import laws_of_keys
@@ -178,7 +179,7 @@ def _like(name: str, columns: Mapping[str, FittedColumn], schema: Any, *, lacks_
 
 def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
     """Of a row when it is comes first, which no law computes."""
-    if plan.index in dict(plan.running) or not plan.index:
+    if not plan.index or any(number.column == plan.index for number in plan.running):
         return ()
     return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
 
@@ -192,7 +193,7 @@ def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) ->
         return {"kind": "categorical", "categories": usual.texts(columns[usual.column])}
     if name == HAS_KEY:
         return "categorical"
-    return "continuous" if name in map(since, plan.moving) else None
+    return "continuous" if name in map(since, plan.stepping) else None
 
 
 def _without_key(model: RowModel, key: str) -> RowModel:

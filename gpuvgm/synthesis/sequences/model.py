@@ -18,7 +18,8 @@ from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.keys import IdentifierForm, KeyLayout, describe_left_out, describe_unmodelled
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
-from gpuvgm.synthesis.sequences.plan import COUNT, PLACE, REMAINING, SequencePlan, before, since
+from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.source import added, keys_by_rows, tables_of_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
@@ -107,7 +108,7 @@ class SequenceModel:
     @property
     def laws(self) -> Laws:
         """Laws between columns of a row, and those of the row before."""
-        made = {COUNT, PLACE, REMAINING, *(usual.name for usual in self.plan.usual), *map(since, self.plan.moving)}
+        made = {COUNT, PLACE, REMAINING, *(usual.name for usual in self.plan.usual), *map(since, self.plan.stepping)}
         return Laws(law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
 
     @property

@@ -4,41 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import product
 from typing import Annotated
 
 import numpy as np
 
-from gpuvgm.columns import FittedColumn, NumericColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.io import is_datetime_type, is_number_type
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
+from gpuvgm.synthesis.sequences.running import RunningNumber, running_numbers
 from gpuvgm.synthesis.sequences.usual import UsualValue
 
-COUNT = "count()"  # rows of a key
-PLACE = "place()"  # of a row among those of its key, from 1 on
-HAS_KEY = "has_key()"  # whether a key of one row has a value, where some have none
-REMAINING = "remaining()"  # rows of its key that follow a row
 LEAST_CONSTANT = 0.98  # of the keys of several rows, that have one value of a constant column
 LEAST_NUMBERS = 10  # different ones of a number that is counted since the row before
 LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row before
 LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers whose ratios are drawn
+LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
 LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
 LEAST_STEPS = 20  # other than 0, that show a running number
-NEAR = 1e-9  # of the largest number, by which sums may differ
-SIGNS = (("+", 1), ("-", -1))
-
-
-def before(name: str) -> str:
-    """Name of what a column has in the row before."""
-    return f"previous({name})"
-
-
-def since(name: str) -> str:
-    """Name of the difference of a number and that of the row before, or of their ratio."""
-    return f"step({name})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +63,8 @@ class SequencePlan:
         Varying columns of which rows ask what the row before has.
     differences, ratios : tuple of str
         Numbers that are counted since the row before.
-    running : tuple of (str, str)
-        Numbers that are the one of the row before and others of their row, such as balances, each with its law.
+    running : tuple of RunningNumber
+        Numbers that are the one of the row before and others of their row, such as balances.
     distinct : tuple of str
         Columns of which no key has a value twice.
     rising : tuple of Rise
@@ -95,7 +82,7 @@ class SequencePlan:
     asked: tuple[str, ...]
     differences: tuple[str, ...] = ()
     ratios: tuple[str, ...] = ()
-    running: tuple[tuple[str, str], ...] = ()
+    running: tuple[RunningNumber, ...] = ()
     distinct: tuple[str, ...] = ()
     rising: tuple[Rise, ...] = ()
     usual: tuple[UsualValue, ...] = ()
@@ -107,16 +94,26 @@ class SequencePlan:
         return (*self.differences, *self.ratios)
 
     @property
+    def stepping(self) -> tuple[str, ...]:
+        """Numbers of whose steps there is a column."""
+        return (*self.moving, *(number.column for number in self.running if number.has_step))
+
+    @property
+    def from_zero(self) -> frozenset[str]:
+        """Numbers of which that before the first row is 0."""
+        return frozenset(number.column for number in self.running if number.from_zero)
+
+    @property
     def drawn(self) -> frozenset[str]:
         """Columns of the table of rows that are drawn: all but the key, and what is known of it and the row before."""
-        return frozenset((*self.varying, *map(since, self.moving)))
+        return frozenset((*self.varying, *map(since, self.stepping)))
 
     @property
     def laws(self) -> tuple[str, ...]:
         """Laws by which numbers are made of the row before and what is drawn since."""
         sums = (f"{before(name)} + {since(name)} = {name}" for name in self.differences)
         products = (f"{before(name)} * {since(name)} = {name}" for name in self.ratios)
-        return (*sums, *products, *(law for _, law in self.running))
+        return (*sums, *products, *(law for number in self.running for law in number.laws))
 
     @property
     def reserved(self) -> frozenset[str]:
@@ -142,10 +139,12 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
     varying = tuple(name for name in names if name not in constants)
     asked = [name for name in varying if name in columns and columns[name].is_encoded]
     numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
-    amounts = {name: amounts_of(column, rows.column(name)) for name, column in numbers.items() if _adds_up(column)}
-    moving = [name for name, amount in amounts.items() if _moves_little(rows, amount, is_index=name == index)]
-    running = {name: law for name in moving if (law := _running_law(rows, name, amounts))}
-    ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(amounts[name]))
+    amounts = {name: amounts_of(columns[name], rows.column(name)) for name in asked if _adds_up(columns[name])}
+    running = {number.column: number for number in running_numbers(rows, amounts, [*numbers])}
+    moving = [
+        name for name in numbers if name in amounts and _moves_little(rows, amounts[name], is_index=name == index)
+    ]
+    ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(rows, amounts[name]))
     differences = tuple(name for name in moving if name not in (*ratios, *running))
     usual = (UsualValue.of_rows(rows, columns[name]) for name in asked if name != index)
     return SequencePlan(
@@ -156,7 +155,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         tuple(asked),
         differences,
         ratios,
-        running=tuple(running.items()),
+        running=tuple(running.values()),
         distinct=tuple(name for name in asked if _is_distinct(rows, name)),
         rising=tuple(_rises(rows, numbers)),
         usual=tuple(filter(None, usual)),
@@ -200,9 +199,10 @@ def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise
                 yield Rise(name, former, float(steps[known].min()))
 
 
-def _adds_up(column: NumericColumn) -> bool:
+def _adds_up(column: FittedColumn) -> bool:
     """Whether numbers may be counted since those before: datetimes are by themselves, numbers in text are not."""
-    return bool(is_number_type(column.decoded_type) and not is_datetime_type(column.decoded_type))
+    has_numbers = isinstance(column, (NumericColumn, CategoricalColumn))
+    return has_numbers and bool(is_number_type(column.decoded_type) and not is_datetime_type(column.decoded_type))
 
 
 def _moves_little(rows: KeyRows, amounts: Floats, *, is_index: bool) -> bool:
@@ -217,21 +217,6 @@ def _moves_little(rows: KeyRows, amounts: Floats, *, is_index: bool) -> bool:
     return bool(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1] > LEAST_CORRELATION)
 
 
-def _running_law(rows: KeyRows, name: str, amounts: Mapping[str, Floats]) -> str:
-    """The law by which a number is that of the row before and one or two others of its row; "" if there is none."""
-    after, numbers = np.flatnonzero(~rows.are_first), amounts[name]
-    steps, size = numbers[after] - numbers[after - 1], float(np.nanmax(np.abs(numbers), initial=0))
-    if np.count_nonzero(steps) < LEAST_STEPS:
-        return ""
-    others = {sign + other: factor * amounts[other][after] for other in amounts for sign, factor in SIGNS}
-    terms = {term: changes for term, changes in others.items() if term[1:] != name and np.any(changes)}
-    pairs = (pair for pair in combinations(terms, 2) if pair[0][1:] != pair[1][1:])
-    for chosen in (*((term,) for term in terms), *pairs):
-        if bool(np.all(np.abs(steps - np.sum([terms[term] for term in chosen], axis=0)) <= NEAR * size)):
-            return f"{before(name)} {' '.join(f'{term[0]} {term[1:]}' for term in chosen)} = {name}"
-    return ""
-
-
 def _ranks(numbers: Floats) -> Floats:
     """Mean rank of each number."""
     _, which, counts = np.unique(numbers, return_inverse=True, return_counts=True)
@@ -239,8 +224,13 @@ def _ranks(numbers: Floats) -> Floats:
     return ranks
 
 
-def _has_ratios(numbers: Floats) -> bool:
-    """Whether positive numbers spread so far that ratios are alike where differences are not."""
-    numbers = numbers[np.isfinite(numbers)]
-    are_counts = bool(np.all(numbers % 1 == 0)) and numbers.max() < MOST_COUNTED
-    return bool(not are_counts and numbers.min() > 0 and numbers.max() > LEAST_SPREAD * numbers.min())
+def _has_ratios(rows: KeyRows, numbers: Floats) -> bool:
+    """Whether positive numbers spread far, and change by the more the larger they are, so that ratios are alike."""
+    known = numbers[np.isfinite(numbers)]
+    are_counts = bool(np.all(known % 1 == 0)) and known.max() < MOST_COUNTED
+    if are_counts or known.min() <= 0 or known.max() <= LEAST_SPREAD * known.min():
+        return False
+    after = np.flatnonzero(~rows.are_first)
+    pairs = np.stack([numbers[after - 1], np.abs(numbers[after] - numbers[after - 1])])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    return bool(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1] > LEAST_GROWTH)

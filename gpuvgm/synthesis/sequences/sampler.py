@@ -26,7 +26,7 @@ from gpuvgm.synthesis.sampling import BatchSampler, RowDrawer, Sampler, TableSam
 from gpuvgm.synthesis.sequences.blocks import KeyBlock, KeyBlocks, KeysInTurn, LaidOutKeys
 from gpuvgm.synthesis.sequences.fitting import RowsOfKeys
 from gpuvgm.synthesis.sequences.model import SequenceModel
-from gpuvgm.synthesis.sequences.plan import COUNT, PLACE, REMAINING, before
+from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
 from gpuvgm.synthesis.sequences.steps import Step, given_columns
 
 ANY = re.compile(r"any\((.*)\)")  # in place of a column's name: that of one of which some row of a key meets it
@@ -158,6 +158,8 @@ class SequenceSampler(BatchSampler):
         if made:
             return made[-1].arrays[name][:several]
         type_: Any = self._steps.model.by_name[before(name)].decoded_type
+        if name in self.sequences.plan.from_zero:
+            return pa.array(np.zeros(several)).cast(type_)
         return pa.nulls(several, type_)
 
     def _within_range(self, rows: MadeRows) -> MadeRows:

@@ -12,15 +12,8 @@ import pyarrow.compute as pc
 
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.io import taken
-from gpuvgm.synthesis.sequences.plan import (
-    COUNT,
-    HAS_KEY,
-    PLACE,
-    REMAINING,
-    SequencePlan,
-    before,
-    since,
-)
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
 
 MOST_DIGITS = 15  # behind the point, that a float holds
@@ -71,13 +64,25 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
     arrays: dict[str, Any] = dict(zip(of_keys.schema.names, of_keys.columns, strict=True))
     arrays[PLACE] = pa.array(rows.places + 1)
     arrays[REMAINING] = pa.array(rows.counts[rows.keys] - rows.places - 1)
-    arrays |= {before(name): rows.column(name).take(rows.rows_before) for name in plan.asked}
+    arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.asked}
     for name in plan.moving:
         steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=name in plan.ratios)
         # First rows have none; one that is there keeps later rows from lacking it.
         arrays[since(name)] = pc.if_else(pa.array(rows.are_first), pc.min(pc.mode(steps).field("mode")), steps)
+    for number in plan.running:
+        if number.has_step:
+            added, taken_off = (rows.column(names[0]) for names in (number.added, number.taken_off))
+            arrays[since(number.column)] = _steps(added, taken_off, columns[number.column], is_ratio=False)
     arrays |= {name: rows.column(name) for name in plan.varying}
     return pa.table(arrays)
+
+
+def _before(rows: KeyRows, name: str, *, starts_at_0: bool) -> Any:
+    """What a column has in the row before; first rows have none, or 0."""
+    values = rows.column(name).take(rows.rows_before)
+    if not starts_at_0:
+        return values
+    return pc.if_else(pa.array(rows.are_first), pa.scalar(0).cast(values.type), values)
 
 
 def _steps(values: Any, values_before: Any, column: FittedColumn, *, is_ratio: bool) -> Any:
