@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
-from gpuvgm.errors import InputError, suggestion
+from gpuvgm.errors import InputError, listed, suggestion
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, is_number_type
+from gpuvgm.synthesis.keys import tell_of_samples
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.model import LEAST_KEYS, SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
@@ -44,7 +45,9 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             _check_keys(table, key, sample)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
             _check_names(table, plan)
-            return _model_of(transformer, sample, plan, settings)
+            model = _model_of(transformer, sample, plan, settings)
+    tell_of_samples(model.table, model.forms, model.attributes, fitted_by_user=False)
+    return model
 
 
 def _model_of(
@@ -53,12 +56,13 @@ def _model_of(
     """A model of a sample of keys, with the counts of all rows."""
     columns, schema, key = transformer.model_.by_name, transformer.schema_, plan.key
     tables = SequenceTables.of(sample.rows, plan, columns)
-    keys = _model(tables.keys, columns, schema, plan, {key: "id"}, replace(settings, given=(COUNT,)))
+    of_keys = replace(settings, given=(COUNT,), laws=_laws_of(settings.laws, tables, plan, of="keys"))
+    keys = _model(tables.keys, columns, schema, plan, {key: "id"}, of_keys)
     of_steps = replace(
         settings,
         given=tuple(name for name in tables.steps.schema.names if name not in plan.drawn and name != key),
         conditions_on=_drawn_first(plan),
-        laws=[*_texts(settings.laws), *plan.laws],
+        laws=[*_laws_of(settings.laws, tables, plan, of="rows"), *plan.laws],
     )
     steps = _without_key(_model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_steps), key)
     totals = laws_of_keys(sample.rows, plan, columns)
@@ -76,7 +80,40 @@ def _model_of(
 
 def _texts(laws: Any) -> list[str]:
     """Laws as a list of texts."""
-    return [laws] if isinstance(laws, str) else [*laws]
+    return laws.split(";") if isinstance(laws, str) else [*laws]
+
+
+def _laws_of(laws: Any, tables: SequenceTables, plan: SequencePlan, *, of: Literal["keys", "rows"]) -> list[str]:
+    """Texts of laws between columns of keys alone, or of all others; those that name no column are of both.
+
+    Parameters
+    ----------
+    laws : str or sequence of str
+        All texts.
+    tables : SequenceTables
+        The columns.
+    plan : SequencePlan
+        Which of them are drawn.
+    of : {"keys", "rows"}
+        Which of them.
+    """
+    of_keys, names = {*tables.keys.schema.names}, {*tables.keys.schema.names, *tables.steps.schema.names}
+    chosen = list[str]()
+    for text in _texts(laws):
+        named, remaining = set[str](), text
+        for name in sorted(names, key=len, reverse=True):  # a name may be part of a longer one
+            if name in remaining:
+                named.add(name)
+                remaining = remaining.replace(name, "\0")
+        if of == "rows" and "<=" in text and named - of_keys and named - plan.drawn and "not" not in text.split():
+            drawn_before = listed(sorted(named - plan.drawn))
+            raise InputError(
+                f"laws: {text.strip()!r} orders columns of a row with {drawn_before}, which is drawn before: samples "
+                "keep such orders of a number and that of the row before by themselves, and no others: leave it out"
+            )
+        if not named or (named <= of_keys) == (of == "keys"):
+            chosen.append(text)
+    return chosen
 
 
 def _checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str, str | None]:

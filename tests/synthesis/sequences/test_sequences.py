@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import gpuvgm
-from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
 from gpuvgm.synthesis.sequences import sampler, source
 from tests.synthesis.sequences.trades import bookings, hospital_stays, order_lines
 
@@ -227,6 +227,46 @@ def test_tables_of_single_rows_and_reserved_names_are_refused() -> None:
         fitted(table.groupby("account").head(1), "account", None)
     with pytest.raises(InputError, match=r'column "previous\(amount\)": the name is that of a column made'):
         fitted(table.assign(**{"previous(amount)": 1.0}), "account", None)
+
+
+def stock_cards(cards: int, seed: int) -> pd.DataFrame:
+    """Stock that runs on from 0 by what is received and issued."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for card in range(cards):
+        stock = 0
+        for number in range(12):
+            received = int(rng.integers(0, 400))
+            issued = int(rng.integers(0, stock + received + 1)) // 2
+            stock += received - issued
+            rows.append((f"K{card:04}", number + 1, received, issued, stock))
+    return pd.DataFrame(rows, columns=["card", "number", "received", "issued", "stock"])
+
+
+def test_what_is_received_and_issued_runs_on() -> None:
+    table = stock_cards(200, 0)
+    synthesizer = fitted(table, "card", "number")
+    assert "previous(stock) + step(stock) = stock" in map(str, synthesizer._fitted.plan.laws)
+    rows = synthesizer.sample(keys=200)
+    before = rows.groupby("card").stock.shift().fillna(0)
+    assert (before + rows.received - rows.issued == rows.stock).all()
+    table.loc[100, "stock"] += 7
+    with pytest.warns(
+        InferenceWarning, match=r"\+ received - issued = stock\" holds in all rows but 2 of 2,200, such as"
+    ):
+        fitted(table, "card", "number")
+
+
+def test_laws_go_to_keys_or_rows(stays: Any) -> None:
+    table, _ = stays
+    table = table.assign(died=table.born + pd.Timedelta(days=40_000))
+    laws = ["auto", "born <= died", "arrival <= departure"]
+    synthesizer = gpuvgm.TableSynthesizer(sequence_key="patient", sequence_index="arrival", laws=laws, threads=1)
+    assert "arrival" in " ".join(map(str, synthesizer.fit(table).laws_))
+    with pytest.raises(
+        InputError, match=r"'born <= arrival' orders columns of a row with \"born\", which is drawn before"
+    ):
+        synthesizer.set_params(laws=["born <= arrival"]).fit(table)
 
 
 def counts_of(synthesizer: gpuvgm.TableSynthesizer[Any]) -> tuple[Any, ...]:
