@@ -99,6 +99,8 @@ def test_the_commands_and_options_are_those_that_work():
             "hold_out",
             "safer",
             "laws",
+            "sequence_key",
+            "sequence_index",
             "columns",
             "delimiter",
             "seed",
@@ -106,7 +108,7 @@ def test_the_commands_and_options_are_those_that_work():
             *machine,
             *memory,
         },
-        "sample": {"rows", "where", "seed", "for", "resume", *machine},
+        "sample": {"rows", "keys", "where", "seed", "for", "resume", *machine},
         "evaluate": {
             *machine,
             *memory,
