@@ -9,14 +9,16 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
-from gpuvgm.errors import InputError, listed, suggestion
+from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.errors import InferenceWarning, InputError, counted, listed, suggestion, warn
 from gpuvgm.execution import any_source
-from gpuvgm.io import Source, is_number_type
+from gpuvgm.io import Source, is_number_type, is_text_type, plain_type
 from gpuvgm.synthesis.keys import tell_of_samples
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.model import LEAST_KEYS, SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
+from gpuvgm.synthesis.sequences.sorting import is_ordered, is_read_as_numbers
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import laws_of_keys
@@ -37,10 +39,11 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         For columns that the table lacks, fewer than five keys, and keys of which none has several rows.
     """
     key, index = _checked_columns(table, settings)
-    settings = replace(settings, columns=_with_key(table, settings, key, index), conditions_on=())
     with read_twice(table) as rows:
+        settings = replace(settings, columns=_with_key(rows, settings, key, index), conditions_on=())
         transformer = fitted_columns(settings, rows)
-        with rows_in_order(rows, key, index) as in_order:
+        with rows_in_order(rows, key, index, transformer.model_.by_name) as in_order:
+            _tell_of_order(rows, transformer.model_.by_name, index)
             sample = KeySample.of(in_order, key, transformer.model_.by_name[key], SAMPLE_ROWS)
             _check_keys(table, key, sample)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
@@ -136,9 +139,44 @@ def _checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str,
 def _with_key(table: Source, settings: SynthesizerSettings, key: str, index: str | None) -> dict[Any, Any]:
     """Declared columns: keys are keys, and an index of numbers is counted, however few values it has."""
     declared: dict[Any, Any] = {key: {"key": True}, **(settings.columns or {})}
-    if index is not None and is_number_type(table.schema.field(index).type):
+    if index is not None and (is_number_type(table.schema.field(index).type) or _begins_with_numbers(table, index)):
         declared.setdefault(index, "continuous")
     return declared
+
+
+def _begins_with_numbers(table: Source, name: str) -> bool:
+    """Whether the first texts of a column are numbers."""
+    block = next(iter(table.blocks([name], BLOCK_ROWS)), None)
+    if block is None or not is_text_type(block.batch.schema.field(name).type):
+        return False
+    column: Any = block.host_column(name)
+    texts = {text for text in column.to_pylist() if text and not text.isspace()}
+    try:
+        return len(pa.array(texts, pa.string()).cast(pa.float64())) > 0
+    except pa.ArrowInvalid:
+        return False
+
+
+def _tell_of_order(table: Source, columns: Mapping[str, FittedColumn], index: str | None) -> None:
+    """Warn of an index that lacks values, or is text that is no numbers, and has no order but that of its letters."""
+    if index is None:
+        return
+    missing = columns[index].fit.missing
+    if missing:
+        warn(
+            f'sequence_index: "{index}" lacks {counted(missing, "value")}: rows without one come last in their key, '
+            "and may break laws from row to row; drop these rows, or fill them in",
+            InferenceWarning,
+            ("index", index, "missing"),
+        )
+    type_ = table.schema.field(index).type
+    if is_text_type(plain_type(type_)) and not is_ordered(type_) and not is_read_as_numbers(columns[index]):
+        warn(
+            f'sequence_index: "{index}" is text that is no dates or numbers: rows of a key are in the order of its '
+            'letters, "v10" before "v9"; give a column of times or numbers if that is another one',
+            InferenceWarning,
+            ("index", index, "text"),
+        )
 
 
 def _check_keys(table: Source, key: str, sample: KeySample) -> None:

@@ -21,6 +21,7 @@ from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import added, keys_by_rows, tables_of_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import KeyLaw
@@ -132,7 +133,7 @@ class SequenceModel:
 
     def scored(self, table: Source) -> SequenceTables:
         """The tables of keys and steps of a table, whose rows are in order of their keys as they come."""
-        return SequenceTables.of(KeyRows.read(table, self.plan.key, None), self.plan, self.columns)
+        return SequenceTables.of(KeyRows.read(table, RowOrder(self.plan.key)), self.plan, self.columns)
 
     @property
     def description(self) -> list[str]:

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.io import Source
+from gpuvgm.io import Source, plain_values_of, taken
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
-
-_ROW = "\0row"  # place of a row in the table
+from gpuvgm.synthesis.sequences.sorting import RowOrder
 
 
 @dataclass(frozen=True)  # no slots: what follows from the starts is cached
@@ -40,22 +39,16 @@ class KeyRows:
     order: Ints
 
     @classmethod
-    def read(cls, source: Source, key: str, index: str | None) -> KeyRows:
+    def read(cls, source: Source, order: RowOrder) -> KeyRows:
         """All rows of a source; see `of`."""
         batches = [block.batch for block in source.blocks(source.schema.names, BLOCK_ROWS)]
-        return cls.of(pa.Table.from_batches(batches, source.schema), key, index)
+        return cls.of(pa.Table.from_batches(batches, source.schema), order)
 
     @classmethod
-    def of(cls, table: pa.Table, key: str, index: str | None) -> KeyRows:
-        """Rows of any order: by key, then by index and all further columns; without an index as they come.
-
-        A row without a key is a key of its own.
-        """
-        table = table.append_column(_ROW, pa.array(np.arange(table.num_rows)))
-        names = [name for name in table.schema.names if name not in (key, index)] if index else [_ROW]
-        order: Any = [(name, "ascending") for name in (key, *([index] if index else []), *names)]
-        table = table.take(pc.sort_indices(table, sort_keys=order)).combine_chunks()
-        return replace(cls.in_order(table.drop_columns([_ROW]), key), order=np.asarray(table.column(_ROW)))
+    def of(cls, table: pa.Table, order: RowOrder) -> KeyRows:
+        """Rows of any order, sorted as in files; a row without a key is a key of its own."""
+        places = order.places(table)
+        return replace(cls.in_order(taken(table, places).combine_chunks(), order.key), order=np.asarray(places))
 
     @classmethod
     def in_order(cls, table: pa.Table, key: str) -> KeyRows:
@@ -112,6 +105,8 @@ def amounts_of(column: Any, values: Column) -> Floats:
 
 
 def codes_of(column: Any) -> Ints:
-    """A number for each different value, -1 where it is missing."""
-    indices: Any = column.combine_chunks().dictionary_encode().indices
-    return np.asarray(pc.fill_null(indices, -1), np.int64)
+    """A number for each different value, -1 where it is missing; of lists one for all, as none is drawn."""
+    values: Any = plain_values_of(column.combine_chunks())
+    if pa.types.is_nested(values.type):
+        return np.asarray(values.is_valid()).astype(np.int64) - 1
+    return np.asarray(pc.fill_null(values.dictionary_encode().indices, -1), np.int64)

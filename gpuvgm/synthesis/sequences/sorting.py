@@ -19,10 +19,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.columns import PassthroughColumn
+from gpuvgm.columns import MISSING, CategoricalColumn, NumericColumn, PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.io import Block, Source, TableSource, joined_arrays, plain_type, plain_values_of, taken
+from gpuvgm.io import Block, Source, TableSource, is_text_type, joined_arrays, plain_type, plain_values_of, taken
 
 _LOG = logging.getLogger("gpuvgm")
 PART_BYTES = 64 << 20  # of the rows in memory that are sorted at once
@@ -34,7 +34,9 @@ Hashes = NDArray[np.uint64]
 
 
 @contextmanager
-def sorted_by(source: Source, key: str, index: str | None = None, *, part_bytes: int = PART_BYTES) -> Iterator[Source]:
+def sorted_by(
+    source: Source, key: str, index: str | None = None, column: Any = None, *, part_bytes: int = PART_BYTES
+) -> Iterator[Source]:
     """A source of the same rows, those of a key next to each other, in the order of the index.
 
     A source in which they are already is given as it is: one read of both columns says so. Others are sorted by a hash
@@ -46,8 +48,8 @@ def sorted_by(source: Source, key: str, index: str | None = None, *, part_bytes:
     ----------
     source : Source
         Any table; one that can be read only once is read once.
-    key, index : str
-        Names of columns.
+    key, index, column : object
+        See `RowOrder`.
     part_bytes : int
         Size in memory of the rows that are sorted at once. A key with more rows is sorted at once all the same.
 
@@ -61,7 +63,7 @@ def sorted_by(source: Source, key: str, index: str | None = None, *, part_bytes:
     InputError
         For columns that do not exist, or cannot be sorted.
     """
-    order = RowOrder.of(source, key, index)
+    order = RowOrder.of(source, key, index, column)
     if source.repeatable and order.is_kept_by(source):
         yield source
         return
@@ -108,13 +110,17 @@ class RowOrder:
         Rows with the same value belong together.
     index : str, optional
         The order of the rows of a key; without one they keep theirs.
+    column : FittedColumn, optional
+        The fitted column of the index, which reads text of dates or numbers. Without it text is in the order of its
+        letters.
     """
 
     key: str
-    index: str | None
+    index: str | None = None
+    column: Any = None
 
     @classmethod
-    def of(cls, source: Source, key: str, index: str | None) -> RowOrder:
+    def of(cls, source: Source, key: str, index: str | None = None, column: Any = None) -> RowOrder:
         """The order of a source's rows.
 
         Raises
@@ -131,7 +137,21 @@ class RowOrder:
                     f'{source.name}: rows cannot be put in the order of column "{name}", whose type is {type_}; name '
                     "a column of numbers, times or text"
                 )
-        return cls(key, index)
+        return cls(key, index, column)
+
+    def index_values(self, rows: Any) -> Any:
+        """Values of the index by which rows are in order: of text that is dates or numbers what it means."""
+        if is_ordered(rows.type):
+            categories: Any = rows.combine_chunks() if isinstance(rows, pa.ChunkedArray) else rows
+            return categories.indices
+        values = plain_values_of(rows)
+        if not is_text_type(values.type) or not is_read_as_numbers(self.column):
+            return values
+        if isinstance(values, pa.ChunkedArray):
+            return pa.chunked_array([self.index_values(chunk) for chunk in values.chunks], pa.float64())
+        if isinstance(self.column, CategoricalColumn):
+            return values.cast(pa.float64())
+        return pa.array(np.asarray(self.column.all_numbers(values), np.float64), from_pandas=True)
 
     def hashes(self, rows: pa.RecordBatch | pa.Table) -> Hashes:
         """A hash of each row's key; of rows without a key, one of all their values, so that they are keys of one."""
@@ -144,15 +164,18 @@ class RowOrder:
             hashes[lacking] = words
         return hashes
 
-    def sort(self, rows: pa.Table) -> pa.Table:
-        """The rows in this order."""
+    def places(self, rows: pa.Table) -> Any:
+        """Places of the rows in this order."""
         keys = [pa.chunked_array([self.hashes(rows)]), plain_values_of(rows.column(self.key))]
         if self.index is not None:
-            keys += [plain_values_of(rows.column(name)) for name in (self.index, *rows.schema.names)]
-            keys[3:] = [values for values in map(_as_bits, keys[3:]) if _is_sortable(values.type)]
+            ties = (_as_bits(plain_values_of(rows.column(name))) for name in rows.schema.names)
+            keys += [self.index_values(rows.column(self.index)), *(tie for tie in ties if _is_sortable(tie.type))]
         table = pa.table(keys, names=[*map(str, range(len(keys)))]).combine_chunks()
-        places = pc.sort_indices(table, sort_keys=[(name, "ascending") for name in table.schema.names])
-        ordered: pa.Table = taken(rows, places)
+        return pc.sort_indices(table, sort_keys=[(name, "ascending") for name in table.schema.names])
+
+    def sort(self, rows: pa.Table) -> pa.Table:
+        """The rows in this order."""
+        ordered: pa.Table = taken(rows, self.places(rows))
         return ordered
 
     def is_kept_by(self, source: Source) -> bool:
@@ -164,7 +187,7 @@ class RowOrder:
             has_key = hashes[1:] != NO_KEY
             follows = (hashes[1:] == hashes[:-1]) & has_key
             if self.index is not None:
-                values = plain_values_of(block.host_column(self.index))
+                values = self.index_values(block.host_column(self.index))
                 if np.any(_falls(values, before) & follows):
                     return False
                 before = values[-1:]
@@ -172,6 +195,22 @@ class RowOrder:
                 return False
             last = hashes[-1:]
         return starts.are_different()
+
+
+def is_ordered(type_: Any) -> bool:
+    """Whether values are categories that have an order of their own."""
+    return bool(pa.types.is_dictionary(type_) and type_.ordered)
+
+
+def is_read_as_numbers(column: Any) -> bool:
+    """Whether a fitted column has numbers or dates, or categories that are numbers."""
+    if not isinstance(column, CategoricalColumn):
+        return isinstance(column, NumericColumn)
+    texts = [str(category) for category in column.categories if category is not MISSING]
+    try:
+        return len(pa.array(texts, pa.string()).cast(pa.float64())) > 0
+    except pa.ArrowInvalid:
+        return False
 
 
 def _hashes(values: Any) -> Hashes:

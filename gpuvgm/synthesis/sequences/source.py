@@ -18,7 +18,7 @@ from gpuvgm.io import Block, Source, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
-from gpuvgm.synthesis.sequences.sorting import sorted_by
+from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 
 MOST_HELD = 1 << 20  # rows that are held in memory
@@ -36,12 +36,21 @@ def added(counts: Mapping[int, int], further: Mapping[int, int]) -> dict[int, in
 
 
 @contextmanager
-def rows_in_order(table: Source, key: str, index: str | None) -> Iterator[KeyRows | Source]:
-    """All rows of a table in the order of keys: in memory if they are few, else a source of them."""
+def rows_in_order(
+    table: Source, key: str, index: str | None, columns: Mapping[str, FittedColumn]
+) -> Iterator[KeyRows | Source]:
+    """All rows of a table in the order of keys: in memory if they are few, else a source of them.
+
+    Raises
+    ------
+    InputError
+        For columns that cannot be sorted.
+    """
+    of_index = None if index is None else columns[index]
     if table.rows is not None and table.rows <= MOST_HELD:
-        yield KeyRows.read(table, key, index)
+        yield KeyRows.read(table, RowOrder.of(table, key, index, of_index))
     else:
-        with sorted_by(table, key, index) as source:
+        with sorted_by(table, key, index, of_index) as source:
             yield source
 
 
@@ -136,7 +145,7 @@ def tables_of_keys(table: Source, plan: SequencePlan, columns: Mapping[str, Fitt
         For columns that the table lacks.
     """
     table.check_request([plan.key, *plan.constants, *plan.varying])
-    with rows_in_order(table, plan.key, plan.index or None) as rows:
+    with rows_in_order(table, plan.key, plan.index or None, columns) as rows:
         if isinstance(rows, KeyRows):
             of_rows = SequenceTables.of(rows, plan, columns)
             yield KeyTables(any_source(of_rows.keys), any_source(of_rows.steps), partial(iter, [rows]))

@@ -79,7 +79,7 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
 
 def _before(rows: KeyRows, name: str, *, starts_at_0: bool) -> Any:
     """What a column has in the row before; first rows have none, or 0."""
-    values = rows.column(name).take(rows.rows_before)
+    values = taken(rows.column(name), rows.rows_before)
     if not starts_at_0:
         return values
     return pc.if_else(pa.array(rows.are_first), pa.scalar(0).cast(values.type), values)

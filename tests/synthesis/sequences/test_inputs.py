@@ -1,0 +1,132 @@
+"""Tables of keys as people have them: text of dates, frames of any library, missing values, columns left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InferenceWarning
+from gpuvgm.execution import any_source
+from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
+
+KEYS = 80
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """Bookings of accounts, from line 8 on, with a balance that runs on."""
+    random = np.random.default_rng(0)
+    rows = []
+    for key in range(KEYS):
+        day, balance = pd.Timestamp("2025-01-20") + pd.Timedelta(days=int(random.integers(0, 50))), 1000
+        for line in range(8, 8 + int(random.integers(2, 7))):
+            day += pd.Timedelta(days=int(random.integers(1, 15)))
+            amount = int(random.integers(-50, 80))
+            balance += amount
+            kind = "xyz"[int(random.integers(0, 3))]
+            rows.append((f"A-{key:04d}", line, day, amount, balance, kind, ("hr", "si")[key % 2]))
+    return pd.DataFrame(rows, columns=["key", "line", "day", "amount", "balance", "kind", "land"])
+
+
+def fitted(table: Any, index: str | None = "line", **parameters: Any) -> gpuvgm.TableSynthesizer:
+    return gpuvgm.TableSynthesizer(sequence_key="key", sequence_index=index, threads=1, **parameters).fit(table)
+
+
+def shuffled(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sample(frac=1, random_state=0).reset_index(drop=True)
+
+
+def runs_on(rows: pd.DataFrame) -> bool:
+    before = rows.groupby("key", sort=False).balance.shift()
+    return bool(((before + rows.amount == rows.balance) | before.isna()).all())
+
+
+# -- the index
+
+
+def test_dates_in_text_are_in_the_order_of_time(table: pd.DataFrame) -> None:
+    of_text = shuffled(table).assign(day=lambda rows: rows.day.dt.strftime("%d.%m.%Y")).drop(columns="line")
+    rows = fitted(of_text, "day").sample(keys=50)
+    days = pd.to_datetime(rows.day, format="%d.%m.%Y")
+    assert runs_on(rows)
+    assert not (days.groupby(rows.key, sort=False).diff() < pd.Timedelta(0)).any()
+
+
+@pytest.mark.parametrize("dtype", ["str", "category"])
+def test_numbers_in_text_are_in_the_order_of_numbers(table: pd.DataFrame, dtype: Any) -> None:
+    rows = fitted(shuffled(table).assign(line=lambda rows: rows.line.astype(str).astype(dtype))).sample(keys=50)
+    lines = rows.line.astype(int)
+    assert runs_on(rows)
+    assert (lines.groupby(rows.key, sort=False).diff().dropna() > 0).all()
+
+
+def test_text_that_means_no_number_is_in_the_order_of_its_letters_and_the_fit_says_so(table: pd.DataFrame) -> None:
+    with pytest.warns(InferenceWarning, match='"line" is text that is no dates or numbers'):
+        fitted(table.assign(line=[f"v{line}" for line in table.line]))
+
+
+def test_ordered_categories_are_in_their_order(table: pd.DataFrame) -> None:
+    names = [f"v{line}" for line in range(8, 14)]
+    ordered = pd.Categorical([f"v{line}" for line in table.line], categories=names, ordered=True)
+    assert runs_on(fitted(shuffled(table.assign(line=ordered))).sample(keys=50))
+
+
+def test_rows_that_lack_an_index_come_last_and_the_fit_counts_them(table: pd.DataFrame) -> None:
+    lacking = table.assign(line=table.line.astype("Int64").mask(table.index % 60 == 0))
+    with pytest.warns(InferenceWarning, match=f'"line" lacks {lacking.line.isna().sum()} values: .* last in their key'):
+        fitted(lacking)
+    rows = KeyRows.of(pa.Table.from_pandas(lacking), RowOrder("key", "line"))
+    missing = rows.column("line").is_null().to_numpy(zero_copy_only=False)
+    assert missing.any() and not (missing[:-1] & ~missing[1:] & ~rows.are_first[1:]).any()
+
+
+def test_files_and_memory_have_the_same_order(table: pd.DataFrame) -> None:
+    of_text = shuffled(table).assign(
+        day=lambda rows: rows.day.dt.strftime("%d.%m.%Y"), kind=lambda rows: rows.kind.astype("category"), line=1
+    )
+    column = gpuvgm.TableTransformer({"day": "continuous"}).fit(of_text[["day"]]).columns_["day"]
+    rows = pa.Table.from_pandas(of_text, preserve_index=False)
+    in_memory = KeyRows.of(rows, RowOrder("key", "day", column)).table
+    batches = (rows.slice(start, 50) for start in range(0, rows.num_rows, 50))
+    with sorted_by(any_source(batches), "key", "day", column, part_bytes=2_000) as source:
+        blocks = [block.batch for block in source.blocks(source.schema.names, 100)]
+        assert pa.Table.from_batches(blocks).to_pylist() == in_memory.to_pylist()
+        with sorted_by(source, "key", "day", column) as again:
+            assert again is source
+
+
+# -- columns of any type
+
+TYPES: dict[str, Callable[[pd.DataFrame], Any]] = {
+    "polars": pl.from_pandas,
+    "categories": lambda table: table.assign(key=table.key.astype("category"), kind=table.kind.astype("category")),
+    "views": lambda table: pa.table(
+        {name: _view(column) for name, column in pa.Table.from_pandas(table).to_pydict().items()}
+    ),
+    "lists": lambda table: pa.Table.from_pandas(table).append_column("list", pa.array([[1, 2]] * len(table))),
+    "structs": lambda table: pa.Table.from_pandas(table).append_column("of", pa.array([{"a": 1}] * len(table))),
+}
+
+
+def _view(values: list[Any]) -> Any:
+    return pa.array(values).cast(pa.string_view()) if isinstance(values[0], str) else pa.array(values)
+
+
+@pytest.mark.parametrize("convert", TYPES.values(), ids=TYPES)
+def test_columns_of_any_type_stand_beside_an_index(table: pd.DataFrame, convert: Callable[[pd.DataFrame], Any]) -> None:
+    rows = fitted(convert(shuffled(table))).sample(keys=30)
+    frame = (
+        rows
+        if isinstance(rows, pd.DataFrame)
+        else pd.DataFrame(rows.to_dict(as_series=False) if isinstance(rows, pl.DataFrame) else rows.to_pydict())
+    )
+    assert frame.key.nunique() == 30
+    assert runs_on(frame)
