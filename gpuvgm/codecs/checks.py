@@ -266,10 +266,10 @@ def _share_right(blocks: list[Bytes], check: Check) -> float:
 
 
 def _by_length(texts: Sequence[str]) -> list[Bytes]:
-    """Bytes of those texts that are ASCII, shape (texts, bytes), by length."""
+    """Bytes of those texts that are ASCII and not empty, shape (texts, bytes), by length."""
     by_length: dict[int, list[str]] = {}
     for text in texts:
-        if text.isascii():
+        if text and text.isascii():
             by_length.setdefault(len(text), []).append(text)
     return [np.frombuffer("".join(by_length[length]).encode(), np.uint8).reshape(-1, length) for length in by_length]
 

@@ -366,6 +366,10 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         sampler = sampler_of(self._fitted, self._settings)
         if (n is None) == (keys is None):
             raise InputError("sample: give n, a number of rows, or keys, a number of keys")
+        if keys is None and first_key:
+            raise InputError("first_key: it is for keys: with n give first_row, the number of the first row")
+        if n is None and first_row:
+            raise InputError("first_row: it is for n: with keys give first_key, the number of the first key")
         part = sampler.part(first_row, 0 if n is None else n)
         if conditions is not None and not isinstance(conditions, Mapping):
             return sampler.beside_rows(any_source(conditions), part, seed, out)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.codecs import is_null
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, suggestion
 from gpuvgm.io import is_datetime_type, is_plain_number_type
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.bins.bins import Bins, origin_of
@@ -181,7 +181,10 @@ def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
     """Refuse conditions on columns that are not modelled."""
     unknown = [name for name in conditions if name not in modelled]
     if unknown:
-        raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}')
+        near = suggestion(unknown[0], [*modelled])
+        raise InputError(
+            f'conditions: there is no modelled column "{unknown[0]}"{near or "; there are " + ", ".join(modelled)}'
+        )
 
 
 def row_finder(column: FittedColumn, condition: Any) -> Finder:

@@ -63,8 +63,12 @@ class TableSampler:
     def seed_of(self, part: RowRange, seed: int | None) -> int:
         """Seed of rows, by default that of the fit; rows and seed are checked, and new values that are longer told."""
         row_seed = self.model.seed_of(part, seed)
-        tell_of_longer(self.model.forms, part, row_seed)
+        self.tell_of(part, row_seed)
         return row_seed
+
+    def tell_of(self, part: RowRange, seed: int) -> None:
+        """Warn of new values of rows that are longer than those of the table."""
+        tell_of_longer(self.model.forms, part, seed)
 
     def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""

@@ -98,6 +98,17 @@ class LaidOutKeys(KeyBlocks):
         period, place = divmod(key, len(stops))
         return period * int(stops[-1]) + (int(stops[place - 1]) if place else 0)
 
+    def keys_of(self, part: RowRange, seed: int) -> RowRange:
+        """Keys of consecutive rows."""
+        stops = self._stops(seed)
+
+        def key_of(row: int) -> int:
+            period, place = divmod(row, int(stops[-1]))
+            return period * len(stops) + int(np.searchsorted(stops, place, side="right"))
+
+        first = key_of(part.first_row)
+        return RowRange(first, key_of(part.first_row + part.rows - 1) - first + 1 if part.rows else 0)
+
     def _stops(self, seed: int) -> Ints:
         """Rows of a period up to the end of each key."""
         return self.layout.in_turn(seed)[1]

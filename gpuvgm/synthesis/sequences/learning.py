@@ -17,7 +17,8 @@ from gpuvgm.synthesis.keys import tell_of_samples
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.model import LEAST_KEYS, SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
-from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
+from gpuvgm.synthesis.sequences.plan import SequencePlan, is_constant, plan_of
+from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import is_ordered, is_read_as_numbers
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
@@ -40,14 +41,16 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
     """
     key, index = _checked_columns(table, settings)
     with read_twice(table) as rows:
-        settings = replace(settings, columns=_with_key(rows, settings, key, index), conditions_on=())
+        settings = replace(settings, columns=_with_key(rows, settings, key, index))
         transformer = fitted_columns(settings, rows)
+        _check_kinds(transformer.model_.by_name, key, index)
         with rows_in_order(rows, key, index, transformer.model_.by_name) as in_order:
             _tell_of_order(rows, transformer.model_.by_name, index)
             sample = KeySample.of(in_order, key, transformer.model_.by_name[key], SAMPLE_ROWS)
             _check_keys(table, key, sample)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
             _check_names(table, plan)
+            _check_plan(sample.rows, plan, settings)
             model = _model_of(transformer, sample, plan, settings)
     tell_of_samples(model.table, model.forms, model.attributes, fitted_by_user=False)
     return model
@@ -61,6 +64,7 @@ def _model_of(
     tables = SequenceTables.of(sample.rows, plan, columns)
     of_keys = replace(settings, given=(COUNT,), laws=_laws_of(settings.laws, tables, plan, of="keys"))
     keys = _model(tables.keys, columns, schema, plan, {key: "id"}, of_keys)
+    _check_form(keys, key)
     of_steps = replace(
         settings,
         given=tuple(name for name in tables.steps.schema.names if name not in plan.drawn and name != key),
@@ -129,6 +133,12 @@ def _checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str,
             raise InputError(f'{parameter}: {table.name} has no column "{name}"{near}')
     if key == index:
         raise InputError(f'sequence_index: "{key}" is the column of the keys: give the column that orders their rows')
+    type_ = plain_type(table.schema.field(key).type)
+    if pa.types.is_floating(type_) or pa.types.is_temporal(type_) or pa.types.is_boolean(type_):
+        raise InputError(
+            f'sequence_key: "{key}" holds {type_} values, and keys are whole numbers or text: convert it, or '
+            "number the keys"
+        )
     if not all(isinstance(law, str) for law in _texts(settings.laws)):
         raise InputError("laws: with sequence_key give texts, not objects, which judge each row by itself")
     if settings.columns is not None and not isinstance(settings.columns, Mapping):
@@ -199,6 +209,45 @@ def _check_names(table: Source, plan: SequencePlan) -> None:
     taken_names = sorted(plan.reserved.intersection(table.schema.names))
     if taken_names:
         raise InputError(f'column "{taken_names[0]}": the name is that of a column made for sequences: rename it')
+
+
+def _check_kinds(columns: Mapping[str, FittedColumn], key: str, index: str | None) -> None:
+    """Refuse keys and an index that are left out, and keys whose values are to be kept."""
+    for parameter, name in (("sequence_key", key), ("sequence_index", index)):
+        if name is not None and name not in columns:
+            raise InputError(f'{parameter}: "{name}" is declared "drop": declare it otherwise, or leave it undeclared')
+    if isinstance(columns[key], CategoricalColumn):
+        raise InputError(
+            f'sequence_key: "{key}" is declared as categories, and samples have new keys in place of these: leave it '
+            "undeclared, and copy it to another column to keep its values"
+        )
+
+
+def _check_plan(rows: KeyRows, plan: SequencePlan, settings: SynthesizerSettings) -> None:
+    """Refuse tables without columns of rows, an index that orders none, and columns of rows that are drawn first."""
+    if not plan.varying:
+        raise InputError(
+            f'sequence_key: no column differs among the rows of a "{plan.key}": give a column of finer keys, or no '
+            "sequence_key"
+        )
+    if plan.index and is_constant(rows, plan.index):
+        raise InputError(
+            f'sequence_index: "{plan.index}" has one value in (nearly) each "{plan.key}", so that it orders no rows: give '
+            "the column that orders them, or no sequence_index"
+        )
+    for name in settings.conditions_on:
+        if name not in plan.constants:
+            near = suggestion(name, plan.constants) or f"; there are {listed(plan.constants) or 'none'}"
+            raise InputError(f'conditions_on: "{name}" is no column with one value for each "{plan.key}"{near}')
+
+
+def _check_form(keys: RowModel, key: str) -> None:
+    """Refuse keys in whose place samples have missing values."""
+    if keys.forms[key].kind in ("missing", "moment"):
+        raise InputError(
+            f'sequence_key: of values such as those of "{key}" (dates, names, or text of no form) no new ones are '
+            "made: give a column of numbers or codes, or number the keys"
+        )
 
 
 def _model(

@@ -135,7 +135,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         The fitted columns.
     """
     names = [name for name in rows.table.schema.names if name != key]
-    constants = tuple(name for name in names if name != index and _is_constant(rows, name))
+    constants = tuple(name for name in names if name != index and is_constant(rows, name))
     varying = tuple(name for name in names if name not in constants)
     asked = [name for name in varying if name in columns and columns[name].is_encoded]
     numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
@@ -163,7 +163,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
     )
 
 
-def _is_constant(rows: KeyRows, name: str) -> bool:
+def is_constant(rows: KeyRows, name: str) -> bool:
     """Whether nearly all keys of several rows have one value."""
     several = np.count_nonzero(rows.counts > 1)
     changing = len(np.unique(rows.keys[rows.changes(name)]))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.io import Source, plain_values_of, taken
+from gpuvgm.io import Source, is_text_type, plain_values_of, taken
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.sorting import RowOrder
@@ -52,7 +52,8 @@ class KeyRows:
 
     @classmethod
     def in_order(cls, table: pa.Table, key: str) -> KeyRows:
-        """Rows that are in order already."""
+        """Rows that are in order already; keys of blank text are missing."""
+        table = _without_blank(table, key)
         codes = codes_of(table.column(key))
         changes = (codes[1:] != codes[:-1]) | (codes[1:] < 0)
         starts = np.flatnonzero(np.append(True, changes)[: len(codes)])
@@ -102,6 +103,20 @@ def amounts_of(column: Any, values: Column) -> Floats:
     unit: Any = Unit.of(column)
     amounts: Floats = unit.amounts(np.asarray(column.all_numbers(values), np.float64))
     return amounts
+
+
+def _without_blank(table: pa.Table, name: str) -> pa.Table:
+    """The rows, with missing values in place of blank text in a column."""
+    texts: Any = plain_values_of(table.column(name).combine_chunks())
+    if not is_text_type(texts.type):
+        return table
+    words = texts.dictionary_encode()
+    blank = np.append([not word or word.isspace() for word in words.dictionary.to_pylist()], np.False_)
+    lacks = blank[np.asarray(pc.fill_null(words.indices, len(blank) - 1))]
+    if not lacks.any():
+        return table
+    values = taken(table.column(name), pa.array(np.arange(len(lacks)), mask=lacks))
+    return table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
 
 
 def codes_of(column: Any) -> Ints:

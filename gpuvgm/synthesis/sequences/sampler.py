@@ -18,7 +18,7 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, taken
 from gpuvgm.rules import whole
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import row_finders
+from gpuvgm.synthesis.bins import check_names, row_finders
 from gpuvgm.synthesis.drawing import MadeRows, within_range
 from gpuvgm.synthesis.keys import seed_of_attempt
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
@@ -80,6 +80,10 @@ class SequenceSampler(BatchSampler):
         """Rows of consecutive keys."""
         first_row, stop = (self._blocks.rows_before(key, seed) for key in (first_key, first_key + keys))
         return RowRange(first_row, stop - first_row)
+
+    def keys_of(self, part: RowRange, seed: int) -> RowRange:
+        """Numbers of the keys of consecutive rows, where none are to meet conditions."""
+        return LaidOutKeys(self.sequences.layout, self._keys).keys_of(part, seed)
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows."""
@@ -290,6 +294,13 @@ class MeetingSampler(SequenceSampler):
 class SequenceTableSampler(TableSampler):
     """Draws samples of a model of sequences."""
 
+    def tell_of(self, part: RowRange, seed: int) -> None:
+        """Warn of new values of keys and rows that are longer than those of the table."""
+        sequences: Any = self.model
+        of_rows = SequenceSampler(sequences, self._engine)
+        TableSampler(sequences.keys, self.settings).tell_of(of_rows.keys_of(part, seed), seed)
+        TableSampler(sequences.steps, self.settings).tell_of(part, seed)
+
     def under(self, conditions: Mapping[Any, Any]) -> BatchSampler:
         """Sampler of rows of keys that meet conditions: on their columns, or any(column) on some row of each."""
         sequences: Any = self.model
@@ -304,6 +315,7 @@ class SequenceTableSampler(TableSampler):
                 f'conditions: "{varying[0]}" differs among the rows of a key: give "any({varying[0]})" for keys of '
                 f"which some row meets it, or conditions on columns of keys ({listed(plan.constants)})"
             )
+        check_names(met, [name for name in plan.constants if sequences.columns[name].is_encoded])
         row_finders({name: sequences.columns[name] for name in plan.asked}, any_of)  # refuses what is no value
         keys = sampler_under(sequences.keys, met, self._engine) if met else None
         if any_of:
@@ -313,7 +325,9 @@ class SequenceTableSampler(TableSampler):
     def of_keys(self, sampler: BatchSampler, first_key: int, keys: Any, seed: int) -> RowRange:
         """Rows of consecutive keys."""
         assert isinstance(sampler, SequenceSampler)
-        return sampler.part(_KEYS(first_key, "first_key"), _KEYS(keys, "keys"), seed)
+        part = sampler.part(_KEYS(first_key, "first_key"), _KEYS(keys, "keys"), seed)
+        self.tell_of(part, seed)
+        return part
 
     def beside_rows(self, table: Source, part: RowRange, seed: int | None, out: Any) -> Any:
         """Refuse a table of conditions."""

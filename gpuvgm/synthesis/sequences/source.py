@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,7 +46,7 @@ def rows_in_order(
     InputError
         For columns that cannot be sorted.
     """
-    of_index = None if index is None else columns[index]
+    table, of_index = ChosenColumns.of(table, columns), None if index is None else columns[index]
     if table.rows is not None and table.rows <= MOST_HELD:
         yield KeyRows.read(table, RowOrder.of(table, key, index, of_index))
     else:
@@ -67,6 +67,52 @@ def whole_keys(source: Source, key: str, names: Sequence[str]) -> Iterator[KeyRo
         waiting = table.slice(last)
     if waiting is not None and waiting.num_rows:
         yield KeyRows.in_order(waiting, key)
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenColumns(Source):
+    """Some columns of a source.
+
+    Parameters
+    ----------
+    source : Source
+        The table.
+    schema : pyarrow.Schema
+        The columns.
+    """
+
+    source: Source
+    schema: pa.Schema
+
+    @classmethod
+    def of(cls, source: Source, names: Collection[str]) -> Source:
+        """A source without further columns; the same one if it has none."""
+        fields = [field for field in source.schema if field.name in names]
+        return source if len(fields) == len(source.schema) else cls(source, pa.schema(fields))
+
+    @property
+    def name(self) -> str:
+        """Of the source."""
+        return self.source.name
+
+    @property
+    def flavour(self) -> str:
+        """Of the source."""
+        return self.source.flavour
+
+    @property
+    def rows(self) -> int | None:
+        """Of the source."""
+        return self.source.rows
+
+    @property
+    def repeatable(self) -> bool:
+        """Of the source."""
+        return self.source.repeatable
+
+    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+        """Read the columns in blocks."""
+        return self.source.blocks(columns, block_rows)
 
 
 @dataclass(frozen=True, slots=True)

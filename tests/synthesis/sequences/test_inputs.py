@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.errors import InferenceWarning
+from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.execution import any_source
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
@@ -130,3 +130,129 @@ def test_columns_of_any_type_stand_beside_an_index(table: pd.DataFrame, convert:
     )
     assert frame.key.nunique() == 30
     assert runs_on(frame)
+
+
+# -- keys
+
+
+def test_keys_of_blank_text_are_missing(table: pd.DataFrame) -> None:
+    blank = table.assign(key=table.key.where(table.index % 40 != 0, " "))
+    rows = KeyRows.of(pa.Table.from_pandas(shuffled(blank)), RowOrder("key", "line"))
+    lacking = rows.column("key").is_null().to_numpy(zero_copy_only=False)
+    assert lacking.sum() == (blank.key == " ").sum() > 1
+    assert (rows.counts[rows.keys[lacking]] == 1).all()
+    sample = fitted(blank).sample(keys=60)
+    assert not sample.key.isin([*table.key, "", " "]).any()
+
+
+def test_one_empty_identifier_is_no_fault() -> None:
+    keys = ["", *(f"A-{number:04d}" for number in range(300))]
+    sample = gpuvgm.TableSynthesizer({"key": {"key": True}}).fit({"key": keys, "of": [1, 2, 3] * 100 + [1]}).sample(20)
+    assert not {*sample["key"].tolist()} & {*keys}
+
+
+KEYS_REFUSED: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
+    "dates": (lambda table: table.day, "timestamp.* number the keys"),
+    "text of dates": (
+        lambda table: (
+            pd.Timestamp("2020-01-01") + pd.to_timedelta(table.key.str[2:].astype(int), unit="D")
+        ).dt.strftime("%d.%m.%Y"),
+        '"key" .dates, names, or text of no form.',
+    ),
+    "names": (
+        lambda table: [
+            f"{'Ana Bor Eva Fran Gal Hana Ivo Jan Kaja Lan'.split()[int(key[-1])]} {NAMES[int(key[-2])]}"
+            for key in table.key
+        ],
+        "give a column of numbers or codes",
+    ),
+}
+NAMES = "Novak Kos Zupan Hribar Vidmar Kralj Golob Zajc Bizjak Rozman".split()
+
+
+@pytest.mark.parametrize(("keys", "message"), KEYS_REFUSED.values(), ids=KEYS_REFUSED)
+def test_keys_of_which_no_new_ones_are_made_are_refused(
+    table: pd.DataFrame, keys: Callable[[pd.DataFrame], Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted(table.assign(key=keys(table)))
+
+
+# -- what is declared
+
+
+@pytest.mark.parametrize("name", ["balance", "land"])
+def test_columns_that_are_left_out_are_not_in_samples(table: pd.DataFrame, name: str) -> None:
+    synthesizer = fitted(table, columns={name: "drop"})
+    names = [column for column in table.columns if column != name]
+    assert [*synthesizer.sample(keys=3).columns] == names
+    like = gpuvgm.TableSynthesizer(like=synthesizer).fit(table)
+    pd.testing.assert_frame_equal(like.sample(20), synthesizer.sample(20))
+    np.testing.assert_array_equal(like.score_samples(table), synthesizer.score_samples(table))
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "the key left out": ({"columns": {"key": "drop"}}, 'sequence_key: "key" is declared "drop"'),
+    "the index left out": ({"columns": {"line": "drop"}}, 'sequence_index: "line" is declared "drop"'),
+    "keys kept": ({"columns": {"key": {"keep": True}}}, 'sequence_key: "key" is declared as categories'),
+    "conditions on rows": ({"conditions_on": ["kind"]}, 'conditions_on: "kind" is no .* each "key"; there are "land"'),
+    "conditions on no column": ({"conditions_on": ["lannd"]}, '"lannd" .*did you mean "land"'),
+    "an index of keys": ({"index": "land"}, 'sequence_index: "land" has one value in .nearly. each "key"'),
+}
+
+
+@pytest.mark.parametrize(("parameters", "message"), REFUSED.values(), ids=REFUSED)
+def test_declarations_that_do_not_go_with_keys_are_named(
+    table: pd.DataFrame, parameters: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted(table, **parameters)
+
+
+def test_a_table_of_keys_alone_is_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(InputError, match='no column differs among the rows of a "key"'):
+        fitted(table[["key", "land"]], None)
+
+
+# -- samples
+
+
+@pytest.fixture(scope="module")
+def synthesizer(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    return fitted(table, conditions_on=["land"])
+
+
+def test_columns_of_keys_are_drawn_first_where_conditions_are_foreseen(synthesizer: gpuvgm.TableSynthesizer) -> None:
+    structure = synthesizer._fitted.keys.network.structure
+    names = [structure.bins[place].name for place in structure.order]
+    assert [name for name in names if name != "count()"][0] == "land"
+    assert (synthesizer.sample(keys=5, conditions={"land": "hr"}).land == "hr").all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"keys": 2, "first_row": 3}, "first_row: .*give first_key"),
+        ({"n": 2, "first_key": 3}, "first_key: .*give first_row"),
+        ({"keys": 2, "conditions": {"lamd": "hr"}}, '"lamd"; did you mean "land"'),
+        ({"keys": 2, "conditions": {"nothing": "hr"}}, '"nothing"; there are land$'),
+        ({"keys": 2, "conditions": {"any(kid)": "x"}}, '"kid"; did you mean "kind"'),
+    ],
+)
+def test_calls_of_sample_that_are_wrong_are_refused(
+    synthesizer: gpuvgm.TableSynthesizer, call: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        synthesizer.sample(**call)
+
+
+def test_keys_that_are_longer_are_counted_once_each(table: pd.DataFrame) -> None:
+    names = np.random.default_rng(1).permutation([f"{first}{digit}" for first in "BCDFGHKLMP" for digit in range(10)])
+    few = fitted(table.assign(key=names[table.key.str[2:].astype(int)]))
+    with pytest.warns(UserWarning, match="new values are longer") as warned:
+        rows = few.sample(600)
+    (longer,) = (str(warning.message) for warning in warned if "longer" in str(warning.message))
+    told = rows.key.nunique()
+    assert f"of {told:,} new values" in longer and told < 300
+    lengths = rows.key.drop_duplicates().str.len()
+    assert f'"key": {(lengths > 2).sum():,} of' in longer
