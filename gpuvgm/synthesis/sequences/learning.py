@@ -232,7 +232,7 @@ def _check_plan(rows: KeyRows, plan: SequencePlan, settings: SynthesizerSettings
         )
     if plan.index and is_constant(rows, plan.index):
         raise InputError(
-            f'sequence_index: "{plan.index}" has one value in (nearly) each "{plan.key}", so that it orders no rows: give '
+            f'sequence_index: "{plan.index}" has one value in (nearly) each "{plan.key}", so that it orders none: give '
             "the column that orders them, or no sequence_index"
         )
     for name in settings.conditions_on:
