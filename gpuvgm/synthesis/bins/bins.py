@@ -68,6 +68,8 @@ class Bins:
         Step of the values of a column of 64 bits that are all floats of 32 bits; "" where they have none.
     clock : Clock, optional
         Of a column of datetimes that keep to a calendar: its readings are the numbers of `edges`, `low` and `high`.
+    calendar : Clock, optional
+        Of a column with an origin that is not drawn: it tells other columns when the datetimes are.
     forms : Forms, optional
         Which steps between values come more often than others.
     twin : str, optional
@@ -89,6 +91,7 @@ class Bins:
     by_days: bool = False
     single: str | None = None
     clock: Clock | None = None
+    calendar: Clock | None = None
     forms: Forms | None = None
     twin: str | None = None
 
@@ -112,8 +115,8 @@ class Bins:
         fits = 0 < size <= MOST_BINS and len(self.first) == size + 1 and len(self.low) == len(self.high) == pieces
         if not fits or self.first[0] or self.first[-1] != pieces or np.any(np.diff(self.first) < 1):
             raise ValueError(f'the bins of "{self.name}" differ in length')
-        if self.clock is not None:
-            self.clock.check()
+        if self.clock_of_parts is not None:
+            self.clock_of_parts.check()
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
         if self.forms is not None:
@@ -125,6 +128,16 @@ class Bins:
         return self.since or self.twin
 
     @property
+    def direction(self) -> str:
+        """How the datetimes lie to their origin, in words."""
+        return "until" if self.back else "since the day of" if self.by_days else "since"
+
+    @property
+    def clock_of_parts(self) -> Clock | None:
+        """The clock on which parts of datetimes are read."""
+        return self.clock or self.calendar
+
+    @property
     def shares(self) -> Floats:
         """Share of each bin's values that a condition leaves; all of them without one."""
         return np.asarray(np.add.reduceat(self.mass, self.first[:-1]))
@@ -133,7 +146,7 @@ class Bins:
         """Codes of a part of the column."""
         if part in (TWIN, RARE):
             return 2
-        return 0 if self.clock is None else self.clock.size(part)
+        return 0 if self.clock_of_parts is None else self.clock_of_parts.size(part)
 
     def rare_numbers(self, numbers: Floats) -> Codes:
         """Which ordinary numbers are not drawn by their count, as few rows or persons have them: 1, else 0."""

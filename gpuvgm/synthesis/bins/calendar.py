@@ -47,7 +47,9 @@ LISTED = 0.95  # of the rows, that lie on few days where these are a list, and o
 ALONE = 0.02  # of the rows, at most, whose moment no other row has, where moments are those of loads
 
 
-def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tuple[Clock, bool] | None:
+def learn_clock(
+    column: NumericColumn, numbers: Floats, persons: Persons, *, has_origin: bool = False
+) -> tuple[Clock, bool] | None:
     """The clock of a column, and whether it runs evenly; None for few rows, and for lists of days such as loads.
 
     Parameters
@@ -58,10 +60,14 @@ def learn_clock(column: NumericColumn, numbers: Floats, persons: Persons) -> tup
         Numbers of the plain codec, NaN for rows without one.
     persons : Persons
         Whose the rows are.
+    has_origin : bool
+        Whether the clock only tells other columns when datetimes are: then it has lists and frequent moments, too.
     """
     is_present = ~np.isnan(numbers)
     present, persons = numbers[is_present], persons.at(is_present)
     days = _Days.of(column, present)
+    if days is not None and has_origin:
+        return days.clock(present, persons)
     if days is None or days.are_list(present) or days.are_loads(present):
         return None
     frequent = moments_with_own_counts(days.clock(present, persons)[0], present, persons)

@@ -29,6 +29,7 @@ from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock
 FARTHEST_DAY = 1 << 22  # from 1970-01-01
+MOMENTS = 1 << 9  # intervals of equal shares of the rows, that tell when datetimes with an origin are
 ATOM_ROWS = 8  # of a time of the day, a day or a moment that is counted by itself
 OFTEN = 4  # times as many rows as the clock lets expect has a moment that is counted by itself
 PartName = Literal[
@@ -39,11 +40,13 @@ PartName = Literal[
     "working day from the end",
     "month",
     "time",
+    "moment",
     "missing",
     "same",
     "rare",
 ]
 PARTS: tuple[PartName, ...] = get_args(PartName)[:-3]
+MOMENT: PartName = "moment"
 TWIN: PartName = "same"
 RARE: PartName = "rare"
 PartCodes = NDArray[np.uint16]
@@ -158,7 +161,9 @@ class Clock:
 
     def size(self, part: str) -> int:
         """Codes of a part, and one for rows that have none."""
-        return len(self.cells) + 1 if part == "time" else int(self.parts[part].max()) + 1
+        if part in ("time", MOMENT):
+            return (len(self.cells) if part == "time" else MOMENTS) + 1
+        return int(self.parts[part].max()) + 1
 
     def readings(self, numbers: Floats) -> Floats:
         """Readings of numbers, in the middle of their step; NaN for NaN."""
@@ -245,15 +250,27 @@ class Clock:
     def with_parts(self, names: Sequence[str], numbers: Floats) -> tuple[Floats, list[PartCodes]]:
         """Readings of numbers, and codes of parts of them."""
         readings, _, days, cells = self.read(numbers)
-        return readings, self.codes(names, days, cells, namespace_of(numbers).isnan(numbers))
+        return readings, self.codes(names, readings, (days, cells), namespace_of(numbers).isnan(numbers))
 
-    def codes(self, names: Sequence[str], days: Ints, cells: Ints, missing: NDArray[np.bool_]) -> list[PartCodes]:
-        """Codes of parts by days and cells; 0 where they are missing."""
-        xp = namespace_of(days)
-        codes = [
-            (cells + 1).astype(np.uint16) if name == "time" else xp.asarray(self.parts[name])[days] for name in names
-        ]
-        return [xp.where(missing, np.uint16(0), codes_of_part) for codes_of_part in codes]
+    def codes(
+        self, names: Sequence[str], readings: Floats, places: tuple[Ints, Ints], missing: NDArray[np.bool_]
+    ) -> list[PartCodes]:
+        """Codes of parts of readings, of which days and cells are known; 0 where they are missing."""
+        (days, cells), xp = places, namespace_of(readings)
+
+        def of_part(name: str) -> PartCodes:
+            if name == MOMENT:
+                share = xp.nan_to_num(readings / self.below[-1], nan=0.0)
+                return self._from_one(xp.clip(xp.floor(share * MOMENTS), 0, MOMENTS - 1))
+            return self._from_one(cells) if name == "time" else xp.asarray(self.parts[name])[days]
+
+        return [xp.where(missing, np.uint16(0), of_part(name)) for name in names]
+
+    @staticmethod
+    def _from_one(places: Any) -> PartCodes:
+        """Codes of places from 0 on: 0 is no code."""
+        codes: PartCodes = (places + 1).astype(np.uint16)
+        return codes
 
 
 def odd_weeks(first: int, count: int) -> Ints:

@@ -81,10 +81,10 @@ def code_finder(
 ) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
     """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
     column, clock, of_clock = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
-    find_others = _other_part_finder(columns, bins, parts)
     if clock is None or not of_clock:
-        find = bin_finder(columns, bins, engine)
-        return lambda rows: (find(rows), find_others(rows))
+        find, find_parts = bin_finder(columns, bins, engine), part_finder(columns, bins, parts)
+        return lambda rows: (find(rows), find_parts(rows))
+    find_others = _other_part_finder(columns, bins, parts)
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
@@ -100,7 +100,7 @@ def part_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
 ) -> Callable[[Rows], dict[Part, Codes]]:
     """Return a function that finds the codes of a column's parts alone, also of rows that have no bin."""
-    column, clock, of_clock = columns[bins.name], bins.clock, _parts_of_clock(bins, parts)
+    column, clock, of_clock = columns[bins.name], bins.clock_of_parts, _parts_of_clock(bins, parts)
     find_others = _other_part_finder(columns, bins, parts)
     if clock is None or not of_clock:
         return find_others

@@ -28,6 +28,8 @@ from gpuvgm.synthesis.counts.structure import Dependence
 LEAST_GAIN_OF_ROW = 0.0005  # nats a row that a part must gain
 LEAST_SHARED = 4.0  # rows that the shares of all rows count for
 MOST_GROUPS = 32  # of codes, by which parts are chosen
+*CHOSEN, MOMENT = PARTS
+OF_ROWS: tuple[PartName, ...] = ("month", MOMENT)  # of sequences, whose trees find out whether they depend on them
 OF_MONTH = PARTS[1:5]
 OF_DAYS = (PARTS[0], *OF_MONTH)  # of which a code goes with the one that tells most
 FAR: dict[str, tuple[int, int]] = {
@@ -51,7 +53,8 @@ def clocks_and_parts(
     columns : mapping of str to FittedColumn
         Those that are modelled.
     bins : mapping of str to Bins
-        Their bins. Datetimes with an origin have no clock.
+        Their bins. Datetimes with an origin that is drawn have no clock, as the origin tells when they are. The clock
+        of those with another origin, such as the row before, has a part that tells it.
     codes : mapping of str to AskedColumn
         The bin of each row of a sample.
     sample : SampledRows
@@ -60,12 +63,15 @@ def clocks_and_parts(
         Which columns may depend on which, and rows that are evidence of it.
     """
     clocks, parts, groups = dict[str, Clock](), list[Part](), dict[str, AskedColumn]()
+    before = {bins[name].since for name in bins if name not in dependence.given} & dependence.given
     for name, column in columns.items():
-        if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or bins[name].since is not None:
+        origin = bins[name].since
+        is_told = origin is not None and (origin not in dependence.given or name in dependence.given)
+        if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or is_told:
             continue
         evidence = dependence.rows_of(name)
         numbers = column.plain_numbers(sample.rows(name))[0][evidence]
-        learnt = learn_clock(column, numbers, sample.persons.at(evidence))
+        learnt = learn_clock(column, numbers, sample.persons.at(evidence), has_origin=origin is not None)
         if learnt is None:
             continue
         clock, is_even = learnt
@@ -78,6 +84,8 @@ def clocks_and_parts(
         else:
             grouped = [_grouped_rows(codes[dependent], evidence, present) for dependent in dependents]
         chosen = chosen_parts(clock, readings[present], grouped)
+        of_rows = OF_ROWS if origin is not None else OF_ROWS[:1] if name in before else ()
+        chosen = (*(part for part in chosen if part not in of_rows), *of_rows)
         if chosen or not is_even:
             clocks[name] = clock
             parts += [Part(name, part) for part in chosen]
@@ -109,7 +117,7 @@ def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColum
     of_days, times = np.bincount(days, minlength=len(clock.kinds)), _Times.of(clock, days, cells)
     parts_by_far = {far: [name for name in clock.parts if FAR[name] == far] for far in {*FAR.values()}}
     neighbourhoods = [_Neighbours.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
-    gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in PARTS}
+    gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in CHOSEN}
     for column in dependents:
         rows = np.bincount(days * column.size + column.codes, minlength=len(of_days) * column.size)
         by_day = rows.reshape(-1, column.size).astype(np.float64)
@@ -120,7 +128,7 @@ def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColum
     of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
     best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
     is_best = {name: (gain == best) | (name not in OF_MONTH) for name, gain in of_codes.items()}
-    return tuple(name for name in PARTS if np.any((of_codes[name] > least) & is_best[name]))
+    return tuple(name for name in CHOSEN if np.any((of_codes[name] > least) & is_best[name]))
 
 
 @dataclass(frozen=True, slots=True)

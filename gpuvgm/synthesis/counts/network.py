@@ -117,6 +117,11 @@ class Structure:
             if self.parts[place - len(self.bins)].name == TWIN
         }
 
+    @cached_property
+    def made(self) -> tuple[int, ...]:
+        """Columns whose parts are those of made values: with a twin, or with an origin that is not drawn."""
+        return tuple(place for place, bins in enumerate(self.bins) if place in self.twins or bins.calendar is not None)
+
     def drawn_codes(self, place: int, codes: Sequence[Codes] | Mapping[int, Codes]) -> Codes:
         """Bins of a column as the trees that draw it have them, see `codes_with_twins`."""
         if place not in self.twins:
@@ -153,8 +158,8 @@ class Structure:
             of_parts[part] = xp.where(separate[codes], xp.uint16(0), bins.rare_numbers(readings))
         if bins.clock is not None:
             of_clock = {part: name for part, name in names.items() if name in PARTS}
-            days, cells = bins.clock.places(readings, engine)
-            of_places = bins.clock.codes([*of_clock.values()], days, cells, separate[codes])
+            places = bins.clock.places(readings, engine)
+            of_places = bins.clock.codes([*of_clock.values()], readings, places, separate[codes])
             of_parts |= dict(zip(of_clock, of_places, strict=True))
         return of_parts
 
@@ -269,7 +274,7 @@ class Structure:
     def _check_parts(self) -> None:
         """Raise ValueError for parts that columns have not."""
         clocks = {self.column_of(place) for place, part in enumerate(self.parts, len(self.bins)) if part.name in PARTS}
-        if any(self.bins[place].clock is None for place in clocks) or len(set(self.parts)) < len(self.parts):
+        if any(self.bins[place].clock_of_parts is None for place in clocks) or len(set(self.parts)) < len(self.parts):
             raise ValueError("there are parts of datetimes that have no clock, or some are there twice")
         if {*self.twins} != {place for place, bins in enumerate(self.bins) if bins.twin is not None}:
             raise ValueError("the rows with the number of a twin are not told")
@@ -353,11 +358,11 @@ class Network:
         """Each column, and text on its parents."""
         lines = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
-            before = "until" if bins.back else "since the day of" if bins.by_days else "since"
+            before, clock = bins.direction, bins.clock_of_parts
             dependences = [] if bins.since is None else [f"{before} {bins.since}"]
             parts = [part.name for part in self.structure.parts if part.column == node.name and part.name in PARTS]
             dependences += [] if bins.twin is None else [f"often {bins.twin}"]
-            dependences += [] if bins.clock is None else [f"calendar: {listed(parts)}" if parts else "calendar"]
+            dependences += [] if clock is None else [f"calendar: {listed(parts)}" if parts else "calendar"]
             dependences += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
             lines.append((node.name, ", ".join(dependences)))
         return lines

@@ -109,11 +109,14 @@ class StructureLearner:
     def on_clocks(self, coded: CodedSample) -> CodedSample:
         """The sample with bins of clock readings, where columns of datetimes keep to a calendar."""
         clocks, parts = clocks_and_parts(self.columns, coded.bins, coded.codes, self.sample, coded.of_rows)
-        bins = {name: self._bins_on_clock(name, clock, coded.of_few) for name, clock in clocks.items()}
+        bins = {name: self._bins_on_clock(coded.bins[name], clock, coded.of_few) for name, clock in clocks.items()}
         codes = coded_columns(self.columns, bins, self.rows, self.engine)
         return replace(coded, bins={**coded.bins, **bins}, codes={**coded.codes, **codes}, parts=parts)
 
-    def _bins_on_clock(self, name: str, clock: Clock, dependence: Dependence) -> Bins:
+    def _bins_on_clock(self, bins: Bins, clock: Clock, dependence: Dependence) -> Bins:
+        if bins.since is not None:  # they stay those of the time between
+            return replace(bins, calendar=clock)
+        name = bins.name
         intervals, summary = dependence.intervals(name, self.interval_limit), self.transformer.summaries_[name]
         return bins_on_clock(
             self.columns[name], clock, self.sample, summary, intervals, are_told=bool(dependence.first)
@@ -125,7 +128,8 @@ class StructureLearner:
         bins = {**coded.bins, **twins}
         of_twins = tuple(Part(name, TWIN) for name in twins)
         parts = (*coded.parts, *of_twins, *parts_of_deciders(self.columns, bins, coded.of_rows))
-        origins = origins_of(twins.values()), origins_of(bins.values())
+        on_calendars = {name: column for name, column in bins.items() if column.calendar is not None}
+        origins = origins_of((twins | on_calendars).values()), origins_of(bins.values())
         of_few, of_rows = coded.of_few.with_twins(*origins), coded.of_rows.with_twins(*origins)
         return CodedSample(bins, coded.codes, parts, of_few, of_rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -83,7 +83,10 @@ def write_network(network: Network) -> bytes:
     tables = [*counts.pairs, *counts.triples]
     asked = tuple(node.asked for node in structure.trees)
     names = [part.name for part in fields(_BinsRecord)]
-    bins = tuple(_BinsRecord(*(getattr(column, name) for name in names)) for column in structure.bins)
+    bins = tuple(
+        replace(_BinsRecord(*(getattr(column, name) for name in names)), clock=column.clock_of_parts)
+        for column in structure.bins
+    )
     nodes, order = structure.nodes, structure.order
     record = _NetworkRecord(counts.rows, bins, nodes, order, asked, structure.parts, structure.habits)
     document = document_of(record)
@@ -160,7 +163,8 @@ def _bins_of(record: _BinsRecord, arrays: Sequence[NDArray[Any]]) -> Bins:
         if not np.all(np.isfinite(array)) or (name not in ("edges", "low", "high") and np.any(array < 0)):
             raise ValueError(f'the bins of "{record.name}" have numbers that none can have')
     parts: dict[str, Any] = dict(zip((name.removeprefix("bin_") for name in _BINS), map(np.copy, arrays), strict=True))
-    return Bins(**parts, **{part.name: getattr(record, part.name) for part in fields(record)})
+    bins = Bins(**parts, **{part.name: getattr(record, part.name) for part in fields(record)})
+    return bins if record.since is None else replace(bins, clock=None, calendar=record.clock)
 
 
 def _trees_of(ranges: NDArray[Any], root: NDArray[Any], nodes: NDArray[Any], sides: NDArray[Any]) -> Trees:

@@ -112,13 +112,13 @@ class RowDrawer:
             for law in deciding
         }
         without_orders, rank = replace(keeper, laws=deciding), {place: at for at, place in enumerate(order)}
-        twins = {
+        made = {
             place: self._computed_column(without_orders, structure.bins[place].name, is_drawn=True, is_learnt=False)
-            for place in structure.twins
+            for place in structure.made
             if structure.bins[place].name not in self.given
         }
         return of_laws | {
-            place: twin for place, twin in twins.items() if all(rank[source] < rank[place] for source in twin.sources)
+            place: column for place, column in made.items() if all(rank[at] < rank[place] for at in column.sources)
         }
 
     def _computed_column(self, keeper: LawKeeper, name: str, *, is_drawn: bool, is_learnt: bool) -> ComputedColumn:

@@ -99,6 +99,27 @@ def test_stays_do_not_overlap(stays: Any) -> None:
     assert ((rows.departure - rows.arrival).dt.days == rows.nights).all()
 
 
+def test_rows_keep_to_the_season_of_their_own_date(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    visits = pd.DataFrame({"hive": np.repeat([f"hive {number:04d}" for number in range(150)], 16)})
+    start = random.integers(0, 365, 150).repeat(16)
+    day = start + pd.Series(random.integers(10, 60, len(visits))).groupby(visits.hive).cumsum()
+    visits["visited"] = pd.Timestamp("2022-01-01") + pd.to_timedelta(day, unit="D")
+    in_summer = visits.visited.dt.month.between(5, 8)
+    visits["honey"] = np.where(in_summer & (random.random(len(visits)) < 0.5), random.integers(1, 20, len(visits)), 0)
+    synthesizer = fitted(visits, "hive", "visited")
+    assert 'since previous(visited), calendar: "month", "moment"' in str(synthesizer._model.steps.network)
+    rows = synthesizer.sample(keys=150, seed=1)
+    with_honey = rows[rows.honey > 0]
+    assert with_honey.visited.dt.month.between(5, 8).mean() > 0.98
+    assert 0.4 < (rows.honey[rows.visited.dt.month.between(5, 8)] > 0).mean() < 0.6
+    synthesizer.save(tmp_path / "hives.gpuvgm")
+    assert gpuvgm.load(tmp_path / "hives.gpuvgm").sample(keys=150, seed=1).equals(rows)
+    pd.testing.assert_frame_equal(
+        synthesizer.sample(50, first_row=100, seed=1).reset_index(drop=True), rows[100:150].reset_index(drop=True)
+    )
+
+
 def test_rows_are_functions_of_seed_and_number(orders: Any, tmp_path: Path) -> None:
     _, synthesizer = orders
     rows = synthesizer.sample(1500, seed=3)
