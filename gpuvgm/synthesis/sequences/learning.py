@@ -134,10 +134,9 @@ def _checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str,
     if key == index:
         raise InputError(f'sequence_index: "{key}" is the column of the keys: give the column that orders their rows')
     type_ = plain_type(table.schema.field(key).type)
-    if pa.types.is_floating(type_) or pa.types.is_temporal(type_) or pa.types.is_boolean(type_):
+    if pa.types.is_temporal(type_) or pa.types.is_boolean(type_):
         raise InputError(
-            f'sequence_key: "{key}" holds {type_} values, and keys are whole numbers or text: convert it, or '
-            "number the keys"
+            f'sequence_key: "{key}" holds {type_} values, and keys are whole numbers or text of a form: number the keys'
         )
     if not all(isinstance(law, str) for law in _texts(settings.laws)):
         raise InputError("laws: with sequence_key give texts, not objects, which judge each row by itself")

@@ -111,7 +111,8 @@ def _without_blank(table: pa.Table, name: str) -> pa.Table:
     if not is_text_type(texts.type):
         return table
     words = texts.dictionary_encode()
-    blank = np.append([not word or word.isspace() for word in words.dictionary.to_pylist()], np.False_)
+    lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(words.dictionary))
+    blank = np.append(np.asarray(lengths) == 0, np.False_)
     lacks = blank[np.asarray(pc.fill_null(words.indices, len(blank) - 1))]
     if not lacks.any():
         return table

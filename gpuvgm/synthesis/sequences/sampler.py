@@ -315,7 +315,7 @@ class SequenceTableSampler(TableSampler):
                 f'conditions: "{varying[0]}" differs among the rows of a key: give "any({varying[0]})" for keys of '
                 f"which some row meets it, or conditions on columns of keys ({listed(plan.constants)})"
             )
-        check_names(met, [name for name in plan.constants if sequences.columns[name].is_encoded])
+        check_names(met.keys() - {COUNT}, [name for name in plan.constants if sequences.columns[name].is_encoded])
         row_finders({name: sequences.columns[name] for name in plan.asked}, any_of)  # refuses what is no value
         keys = sampler_under(sequences.keys, met, self._engine) if met else None
         if any_of:

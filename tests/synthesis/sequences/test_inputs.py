@@ -145,6 +145,12 @@ def test_keys_of_blank_text_are_missing(table: pd.DataFrame) -> None:
     assert not sample.key.isin([*table.key, "", " "]).any()
 
 
+def test_whole_numbers_beside_missing_ones_are_keys(table: pd.DataFrame) -> None:
+    numbers = (table.key.str[2:].astype(float) + 1000).where(table.index % 50 != 0)
+    keys = fitted(table.assign(key=numbers)).sample(keys=20).key.dropna()
+    assert (keys % 1 == 0).all() and not keys.isin(numbers).any()
+
+
 def test_one_empty_identifier_is_no_fault() -> None:
     keys = ["", *(f"A-{number:04d}" for number in range(300))]
     sample = gpuvgm.TableSynthesizer({"key": {"key": True}}).fit({"key": keys, "of": [1, 2, 3] * 100 + [1]}).sample(20)
@@ -227,6 +233,11 @@ def test_columns_of_keys_are_drawn_first_where_conditions_are_foreseen(synthesiz
     names = [structure.bins[place].name for place in structure.order]
     assert [name for name in names if name != "count()"][0] == "land"
     assert (synthesizer.sample(keys=5, conditions={"land": "hr"}).land == "hr").all()
+
+
+def test_numbers_of_rows_are_conditions_too(synthesizer: gpuvgm.TableSynthesizer) -> None:
+    rows = synthesizer.sample(keys=10, conditions={"count()": (4, None)})
+    assert rows.groupby("key").size().min() >= 4
 
 
 @pytest.mark.parametrize(
