@@ -183,7 +183,7 @@ def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
     if unknown:
         near = suggestion(unknown[0], [*modelled])
         raise InputError(
-            f'conditions: there is no modelled column "{unknown[0]}"{near or "; there are " + ", ".join(modelled)}'
+            f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}{near}'
         )
 
 

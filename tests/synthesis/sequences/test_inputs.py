@@ -14,10 +14,13 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.execution import any_source
+from gpuvgm.synthesis.learning import RowModel
+from gpuvgm.synthesis.sequences import SequenceModel
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 
 KEYS = 80
+NAMES = "Novak Kos Zupan Hribar Vidmar Kralj Golob Zajc Bizjak Rozman".split()
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +176,6 @@ KEYS_REFUSED: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
         "give a column of numbers or codes",
     ),
 }
-NAMES = "Novak Kos Zupan Hribar Vidmar Kralj Golob Zajc Bizjak Rozman".split()
 
 
 @pytest.mark.parametrize(("keys", "message"), KEYS_REFUSED.values(), ids=KEYS_REFUSED)
@@ -228,8 +230,14 @@ def synthesizer(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
     return fitted(table, conditions_on=["land"])
 
 
+def keys_of(synthesizer: gpuvgm.TableSynthesizer) -> RowModel:
+    model = synthesizer._fitted
+    assert isinstance(model, SequenceModel)
+    return model.keys
+
+
 def test_columns_of_keys_are_drawn_first_where_conditions_are_foreseen(synthesizer: gpuvgm.TableSynthesizer) -> None:
-    structure = synthesizer._fitted.keys.network.structure
+    structure = keys_of(synthesizer).network.structure
     names = [structure.bins[place].name for place in structure.order]
     assert [name for name in names if name != "count()"][0] == "land"
     assert (synthesizer.sample(keys=5, conditions={"land": "hr"}).land == "hr").all()
@@ -245,9 +253,9 @@ def test_numbers_of_rows_are_conditions_too(synthesizer: gpuvgm.TableSynthesizer
     [
         ({"keys": 2, "first_row": 3}, "first_row: .*give first_key"),
         ({"n": 2, "first_key": 3}, "first_key: .*give first_row"),
-        ({"keys": 2, "conditions": {"lamd": "hr"}}, '"lamd"; did you mean "land"'),
+        ({"keys": 2, "conditions": {"lamd": "hr"}}, '"lamd"; there are land; did you mean "land"'),
         ({"keys": 2, "conditions": {"nothing": "hr"}}, '"nothing"; there are land$'),
-        ({"keys": 2, "conditions": {"any(kid)": "x"}}, '"kid"; did you mean "kind"'),
+        ({"keys": 2, "conditions": {"any(kid)": "x"}}, '"kid"; there are line, .*; did you mean "kind"'),
     ],
 )
 def test_calls_of_sample_that_are_wrong_are_refused(
