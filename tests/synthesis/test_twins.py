@@ -186,7 +186,7 @@ def test_a_model_whose_twins_are_of_another_sort_is_refused(
     structure = fitted.network_.structure
     bins = [replace(own, twin="due") if own.name == "y" else own for own in structure.bins]
     network = replace(fitted.network_, structure=replace(structure, bins=tuple(bins)))
-    monkeypatch.setattr(fitted, "_fitted", replace(fitted._fitted, network=network))
+    monkeypatch.setattr(fitted, "_model", replace(fitted._fitted, network=network))
     with pytest.raises(InputError, match='"due" has no numbers that "y" may have'):  # what is saved is loaded first
         fitted.save(tmp_path / "model.gpuvgm")
 

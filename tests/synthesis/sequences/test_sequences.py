@@ -196,8 +196,8 @@ def test_conditions_that_hardly_a_key_meets_are_refused(accounts: Any, monkeypat
     most = float(table.amount.max())
     with pytest.raises(InputError, match=r'of [0-9,]+ had rows that meet "any\(amount\)": give wider ones'):
         synthesizer.sample(keys=100, conditions={"any(amount)": (2 * most, None)})
-    with pytest.raises(InputError, match='there is no modelled column "amout"'):
-        synthesizer.sample(keys=1, conditions={"any(amout)": (0, None)})
+    with pytest.raises(InputError, match='there is no modelled column "amounts"'):
+        synthesizer.sample(keys=1, conditions={"any(amounts)": (0, None)})
 
 
 def test_rows_are_scored_given_those_before(accounts: Any) -> None:
