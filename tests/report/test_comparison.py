@@ -21,9 +21,9 @@ import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Need
 from gpuvgm.report import Comparison
+from gpuvgm.report.column_pairs import different_share
 from gpuvgm.report.differences import ks_complement, tv_complement
 from gpuvgm.report.measures import share
-from gpuvgm.report.original_table import different_share
 from gpuvgm.report.page import WIDE
 from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS, missing_together, pair_trends, thinned
 from tests.report.documents import parsed
