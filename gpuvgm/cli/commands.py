@@ -694,6 +694,10 @@ def evaluate(
         float | None,
         _limit("--max-auc", "Maximum AUC of a classifier that tells synthetic rows from SOURCE's.", "AUC", largest=1),
     ] = None,
+    max_sequence_auc: Annotated[
+        float | None,
+        _limit("--max-sequence-auc", "The same of rows that belong together, such as a customer's.", "AUC", largest=1),
+    ] = None,
     report: Annotated[
         str | None,
         option("--report", "Also write the results as JSON to this file or URL.", metavar="REPORT"),
@@ -732,14 +736,16 @@ def evaluate(
     for limit, value in limits.items():
         if compare is not None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
-    if compare is None and max_auc is not None:
-        raise InputError("--max-auc is for --compare")
+    of_comparison = {"max_auc": max_auc, "max_sequence_auc": max_sequence_auc}
+    for limit, value in of_comparison.items():
+        if compare is None and value is not None:
+            raise InputError(f"--{limit.replace('_', '-')} is for --compare")
     from gpuvgm.table import BaseTransformer, load_as
 
     with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
         result = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
-    violations = result.broken({"min_score": min_score, **(limits if compare is None else {"max_auc": max_auc})})
+    violations = result.broken({"min_score": min_score, **(limits if compare is None else of_comparison)})
     document = {"source": source, "model": model, **result.to_dict(), "broken": violations}
     if compare is not None:
         document["compare"] = compare

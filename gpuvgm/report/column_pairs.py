@@ -11,9 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, beside, mixed, namespace_of, to_numpy, widened
+from gpuvgm.arrays import Column, DeviceColumn, beside, mixed, namespace_of, on_host, to_numpy, widened
 from gpuvgm.codecs import Codec, FloatCodec, IntegerCodec
-from gpuvgm.columns import MISSING, CategoricalColumn, Category, GeneralColumn, Histogram, MixtureColumn
+from gpuvgm.columns import (
+    MISSING,
+    CategoricalColumn,
+    Category,
+    GeneralColumn,
+    Histogram,
+    MixtureColumn,
+    PassthroughColumn,
+)
 from gpuvgm.engines import Engine
 from gpuvgm.errors import naming
 from gpuvgm.report.column_comparison import (
@@ -25,17 +33,8 @@ from gpuvgm.report.column_comparison import (
 )
 from gpuvgm.report.combinations import Known
 from gpuvgm.report.copies import hits_of
-from gpuvgm.report.counting import (
-    Counter,
-    Counts,
-    rows_of_places,
-)
-from gpuvgm.report.detection import (
-    UNKNOWN,
-    Feature,
-    date_parts,
-    local_days,
-)
+from gpuvgm.report.counting import Counter, Counts, rows_of_places
+from gpuvgm.report.detection import UNKNOWN, Feature, date_parts, local_days
 from gpuvgm.report.differences import (
     RARE,
     CategoryCodes,
@@ -65,11 +64,12 @@ LONGEST = 1_000  # characters; longer texts count as of so many
 class ColumnRows(Counts):
     """Counts and rows of a column of one table: blocks of numbers, NaN for missing values, or of codes.
 
-    The rows stay where the table lies.
+    The rows stay where the table lies; on the host are hashes of those values that are no category.
     """
 
     counts: Any
     blocks: tuple[NDArray[Any], ...]
+    unknown: tuple[NDArray[np.uint64], ...] = ()
 
     @property
     def rows(self) -> NDArray[Any]:
@@ -119,9 +119,18 @@ class Pair(Counter):
         """Return whether each row has a whole number of its own, or nearly so."""
         return False
 
-    def keys(self, rows: NDArray[Any]) -> NDArray[np.uint64]:
-        """Hashes of the values of some rows, of columns of keys; 0 where none is known."""
-        return np.asarray(rows, np.uint64)
+    @property
+    def has_dates(self) -> bool:
+        """True of dates and moments."""
+        return False
+
+    def order(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Numbers of some rows on the host, by which they are sorted."""
+        return rows
+
+    def keys(self, column: ColumnRows) -> NDArray[np.uint64]:
+        """Hashes of the values of all rows; 0 for missing ones."""
+        return np.asarray(column.rows, np.uint64)
 
     def known(self, tables: Sequence[NDArray[Any]]) -> Known:
         """What someone may know of the rows of each table who does not know the table."""
@@ -204,6 +213,16 @@ class NumberPair(Pair):
         """Rows without a number."""
         return np.asarray(np.isnan(rows))
 
+    @property
+    def has_dates(self) -> bool:
+        """True of dates and moments."""
+        return local_days(self._counter.codec, np.empty(0)) is not None
+
+    def keys(self, column: ColumnRows) -> NDArray[np.uint64]:
+        """Hashes of the numbers; 0 for missing ones."""
+        numbers = to_numpy(column.rows) + 0.0  # without the sign of 0
+        return np.where(np.isnan(numbers), np.uint64(0), mixed(numbers.view(np.uint64), 0))
+
     def _values(self, pieces: tuple[Pieces, Pieces], rows: Sequence[int]) -> Iterator[Shares]:
         """Yield the shares of the values but modal ones, on the fitted scale, if there are any."""
         column, codec = self._column, self._counter.codec
@@ -240,7 +259,16 @@ class CategoryPair(Pair):
         if self._few_floats is not None and (codes == self._codes.unknown).any():
             values = self._rounded(values)
             codes = self._codes.find(values)
-        return ColumnRows(self._column.count_values(values, first_row), (codes.astype(np.int32),)), None
+        counts, unknown = self._column.count_values(values, first_row), self._unknown(values, codes)
+        return ColumnRows(counts, (codes.astype(np.int32),), unknown), None
+
+    def _unknown(self, values: Column, codes: Ints) -> tuple[NDArray[np.uint64], ...]:
+        """Hashes of the values that are no category, where there are any: a sample may have keys of its own."""
+        is_unknown: Any = codes == self._codes.unknown
+        if not is_unknown.any():
+            return ()
+        rows = values.filter(is_unknown if isinstance(values, DeviceColumn) else pa.array(is_unknown))
+        return (PassthroughColumn.hashes(on_host(rows)),)
 
     def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
         """Rows without a category."""
@@ -259,11 +287,25 @@ class CategoryPair(Pair):
         codec = FloatCodec(self._column.value_type)
         return codec.column_of(self._few_floats.nearest(widened(codec.encode(values)), values.type))
 
-    def keys(self, rows: NDArray[Any]) -> NDArray[np.uint64]:
-        """Hashes of the categories; 0 for missing and unknown ones."""
-        codes = to_numpy(rows)
-        is_known = (codes != self._codes.missing) & (codes != self._codes.unknown)
-        return np.where(is_known, mixed(codes.astype(np.uint64), 0), np.uint64(0))
+    @property
+    def has_dates(self) -> bool:
+        """True of dates and moments."""
+        return pa.types.is_date(self._column.value_type) or pa.types.is_timestamp(self._column.value_type)
+
+    def order(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Places of the categories in their own order; of missing and unknown ones infinity."""
+        values = {code: value for code, value in enumerate(self._column.categories) if value is not MISSING}
+        places = np.full(self._codes.missing + 1, np.inf)
+        places[sorted(values, key=values.__getitem__)] = np.arange(len(values))
+        ordered: NDArray[Any] = places[rows]
+        return ordered
+
+    def keys(self, column: ColumnRows) -> NDArray[np.uint64]:
+        """Hashes of the categories, and of other values; 0 for missing ones."""
+        codes = to_numpy(column.rows)
+        hashes = np.where(codes == self._codes.missing, np.uint64(0), mixed(codes.astype(np.uint64), 0))
+        hashes[codes == self._codes.unknown] = np.concatenate([hashes[:0], *column.unknown])
+        return hashes
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""

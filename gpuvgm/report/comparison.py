@@ -36,6 +36,7 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.pictures import JointPictures
+from gpuvgm.report.sequences import Sequences
 from gpuvgm.report.shares import heat_maps
 from gpuvgm.report.text import WIDTH, Row, aligned, first_names, head_text
 
@@ -82,6 +83,13 @@ _AUC_LIMIT = Measure(
     words="the AUC of a classifier",
     unknown=f"not known for fewer than {LEAST_ROWS} rows",
 )
+_SEQUENCES_LIMIT = Measure(
+    "auc",
+    "AUC",
+    limit="max_sequence_auc",
+    words="the AUC of a classifier of rows that belong together",
+    unknown="not known without enough keys of several rows",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -99,6 +107,8 @@ class Comparison(Scored):
         Synthetic rows that equal original ones.
     detection : Detection or None
         How well a classifier tells synthetic rows from original ones; None for fewer than 200 rows.
+    sequences : Sequences or None
+        How well classifiers tell keys, and rows of a key that follow each other; None without 20 keys of several rows.
     near : NearRows or None
         Synthetic rows that repeat original ones but for small changes; None where no column has numbers, and where too
         few columns tell rows apart for that to mean anything.
@@ -116,13 +126,14 @@ class Comparison(Scored):
     synthetic_rows: int
     copies: Copies
     detection: Detection | None = None
+    sequences: Sequences | None = None
     near: NearRows | None = None
     combinations: tuple[Combination, ...] = ()
     laws: tuple[LawShare, ...] = ()
     joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     _DOCUMENT: ClassVar[tuple[str, ...]] = (
-        "rows", "synthetic_rows", "verdict", "laws", "detection", "score", "pair_score", "copies", "near",
-        "combinations", "real_values", "real_shares", "real_rows", "pairs", "columns",
+        "rows", "synthetic_rows", "verdict", "laws", "detection", "sequences", "score", "pair_score", "copies",
+        "near", "combinations", "real_values", "real_shares", "real_rows", "pairs", "columns",
     )  # fmt: skip
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
@@ -186,14 +197,28 @@ class Comparison(Scored):
         sentences = [*self._on_privacy]
         if self.broken_law is not None:
             sentences.append(self.broken_law.sentence)
-        # Copies cannot be told from their originals, which is no praise.
-        if self.detection is not None and not (sentences and self.detection.hardly):
-            sentences.append(self.detection.text)
+        sentences += self._on_told(after_others=bool(sentences))
         sentences.append(f"overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}")
         if low or not self._stand_out:
             sentences.append(f"look at {first_names(low, _NAMED)}" if low else "no column stands out")
         line = "; ".join([*sentences, f"pairs to look at: {first_names(pairs, _NAMED)}"] if pairs else sentences)
         return line[0].upper() + line[1:]
+
+    def _on_told(self, *, after_others: bool) -> Iterator[str]:
+        """Yield a sentence on rows, and on those of a key where a classifier tells these more easily."""
+        rows, keys = self.detection, self._told_keys
+        # Copies cannot be told from their originals, which is no praise.
+        if rows is not None and not (after_others and rows.hardly):
+            beside = "" if keys is None else f", but {keys.told}" if rows.hardly else f", and {keys.told}"
+            yield rows.text + beside
+        elif keys is not None:
+            yield keys.sentence
+
+    @property
+    def _told_keys(self) -> Sequences | None:
+        """Rows that belong to keys, where they are told more easily than rows."""
+        sequences = self.sequences
+        return sequences if sequences is not None and sequences.are_told_beside(self.detection) else None
 
     @property
     def _on_privacy(self) -> list[str]:
@@ -237,7 +262,7 @@ class Comparison(Scored):
     @property
     def _stand_out(self) -> bool:
         """True if rows stand out as wholes, whatever their columns are like."""
-        is_told = not (self.detection is None or self.detection.hardly)
+        is_told = not (self.detection is None or self.detection.hardly) or self._told_keys is not None
         return bool(self._on_privacy) or self.broken_law is not None or is_told
 
     @property
@@ -342,16 +367,24 @@ class Comparison(Scored):
         Parameters
         ----------
         bounds : mapping of str to float
-            "min_score" limits the overall score, "max_auc" the AUC of `detection`. None is no limit.
+            "min_score" limits the overall score, "max_auc" the AUC of `detection`, "max_sequence_auc" that of
+            `sequences`. None is no limit.
 
         Raises
         ------
         InputError
             For a limit of another name.
         """
-        check_limits(bounds, [SCORE_LIMIT, _AUC_LIMIT])
-        limited = ((SCORE_LIMIT, self), (_AUC_LIMIT, self.detection))
+        check_limits(bounds, [SCORE_LIMIT, _AUC_LIMIT, _SEQUENCES_LIMIT])
+        limited = ((SCORE_LIMIT, self), (_AUC_LIMIT, self.detection), (_SEQUENCES_LIMIT, self.sequences))
         return [text for measure, part in limited for _, text in broken_limits([measure], part, bounds)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as a dict that JSON can hold; `sequences` where rows belong to keys."""
+        figures = Scored.to_dict(self)
+        return (
+            figures if self.sequences is not None else {name: of for name, of in figures.items() if name != "sequences"}
+        )
 
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
@@ -365,7 +398,8 @@ class Comparison(Scored):
         table = aligned(["metric", *(measure.title for measure in _IN_TEXT), "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         on_keys = (advice for are_keys in (True, False) for advice in self._advice_on_keys(are_keys=are_keys))
-        remarks = [copies.text for copies in self._repeats]
+        remarks = [self.sequences.text] if self.sequences is not None else []
+        remarks += [copies.text for copies in self._repeats]
         remarks += [f"{advice.problem} {advice.remedy}" for advice in on_keys]
         return "\n\n".join(
             [head, *self._law_lines, "\n".join(table), *overall, *(fill(remark, WIDTH) for remark in remarks), _NOTE]
@@ -390,6 +424,8 @@ class Comparison(Scored):
         if self.detection is not None and not self.detection.hardly:
             sentence = self.detection.text
             yield Advice(f"{sentence[0].upper()}{sentence[1:]}.", "Look at these columns, and at the pairs of them.")
+        if self._told_keys is not None:
+            yield self._told_keys.advice
         yield from self._advice_on_keys(are_keys=False)
 
     def _advice_on_keys(self, *, are_keys: bool) -> Iterator[Advice]:
@@ -414,6 +450,9 @@ class Comparison(Scored):
         scores = self.scores
         if self.detection is not None:
             yield "AUC of a classifier", score_text(self.detection.auc), self.detection.words
+        if self.sequences is not None:
+            for one in self.sequences.both:
+                yield f"AUC of {one.WHAT}", score_text(one.auc), one.words
         yield "overall score", score_text(self.score), "mean of the columns' scores, from 0 to 1"
         if scores:
             worst = min(scores, key=scores.__getitem__)

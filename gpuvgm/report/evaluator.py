@@ -37,12 +37,15 @@ class Evaluator:
         The file that holds the model; empty where it was fitted in this process.
     hold_out : HoldOut, optional
         Rows that the fit did not see, with which synthetic rows are compared too.
+    sequence : (str, str), optional
+        The column of keys to which the rows of a generator belong, and that of the order of their rows or "".
     """
 
     model: TableModel
     settings: RunSettings
     path: str = ""
     hold_out: HoldOut | None = None
+    sequence: tuple[str, str] | None = None
 
     def evaluate(self, table: Source) -> Report:
         """Measure how exactly rows come back. Errors as for `evaluate_table`."""
@@ -81,7 +84,7 @@ class Evaluator:
 
         fitted = table if rule is None else rule.part(table, held=False)
         with self.settings.run("evaluate", fitted, need) as run:
-            original = OriginalTable.count(model, names, run)
+            original = OriginalTable.count(model, names, run, self.sequence)
         # The engine that counted on the host takes no rows of a device.
         engine = self.settings.engine if run.on_device else get_engine(run.here.engine).name
         settings, held_out = replace(self.settings, engine=engine), None

@@ -28,18 +28,15 @@ from gpuvgm.report.counting import (
     counts_of_table,
     refuse_types,
 )
-from gpuvgm.report.detection import (
-    Detection,
-    Feature,
-    detect,
-    row_hashes,
-    sample_places,
-)
+from gpuvgm.report.detection import Detection, Feature, Words, detect, row_hashes, sample_places
 from gpuvgm.report.laws.rows import SomeRows
+from gpuvgm.report.laws.rules import Rising
 from gpuvgm.report.laws.shares import law_shares
 from gpuvgm.report.near import NearRows, near_rows
 from gpuvgm.report.pair_trends import missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import JointPictures
+from gpuvgm.report.sequences import LEAST_KEYS, Sequences, WholeKeys, detected
+from gpuvgm.summary import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +55,20 @@ class OriginalTable:
         Counts and rows of the table.
     sample : SomeRows
         Some of its rows, in which laws are looked for.
+    sequence : (str, str), optional
+        The column of keys to which rows belong, and that of the order of their rows or "".
     """
 
     model: TableModel
     pairs: Mapping[str, Pair]
     counts: TableCounts
     sample: SomeRows
+    sequence: tuple[str, str] | None = None
 
     @classmethod
-    def count(cls, model: TableModel, names: Sequence[str], run: Run) -> OriginalTable:
+    def count(
+        cls, model: TableModel, names: Sequence[str], run: Run, sequence: tuple[str, str] | None = None
+    ) -> OriginalTable:
         """Count the table.
 
         Parameters
@@ -77,6 +79,8 @@ class OriginalTable:
             Its columns that both tables have, which are compared.
         run : Run
             The rows, and where and how they are counted.
+        sequence : (str, str), optional
+            As for the table.
 
         Raises
         ------
@@ -95,7 +99,7 @@ class OriginalTable:
         pairs: dict[str, Pair] = {column.name: PAIRS[column.family](engine, column, sample.rows) for column in columns}
         counts = count_table(run, pairs, "compare", sample.blocks, keeps_rows=True)
         by_name = {column.name: column for column in columns}
-        return cls(model, pairs, counts, SomeRows(sample.rows, counts.rows, by_name))
+        return cls(model, pairs, counts, SomeRows(sample.rows, counts.rows, by_name), sequence)
 
     def count_synthetic(self, run: Run) -> tuple[TableCounts, SomeRows]:
         """Count the synthetic table, and take some of its rows. Errors as for `count`."""
@@ -150,7 +154,11 @@ class OriginalTable:
             for name in original_sample
         }
         modelled_pairs = {name: self.pairs[name] for name in modelled}
-        judged = _repeats(self.pairs, columns, [*tables, *([held_out] if held_out is not None else [])])
+        owners = _owners(self.pairs, columns, self.counts)
+        judged = _repeats(self.pairs, columns, [*tables, *([held_out] if held_out is not None else [])], owners)
+        key = self.sequence[0] if self.sequence is not None else "" if owners is None else owners[0]
+        keys = [_keys(self.pairs[key], counts.columns[key]) for counts in tables] if key in columns else []
+        of_rows = {name: pair for name, pair in modelled_pairs.items() if name != key}
         return Comparison(
             rows=self.counts.rows,
             synthetic_rows=synthetic.rows,
@@ -160,10 +168,42 @@ class OriginalTable:
             copies=judged[0],
             near=judged[1],
             combinations=judged[2],
-            detection=_detected(modelled_pairs, tables),
+            detection=_detected(of_rows or modelled_pairs, tables, keys),
+            sequences=self._sequences(key, keys, columns, synthetic) if keys else None,
             laws=law_shares(self.sample, sample, declared),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
+
+    def _sequences(
+        self, key: str, keys: Sequence[Words], columns: Mapping[str, ColumnComparison], synthetic: TableCounts
+    ) -> Sequences | None:
+        """What classifiers say of rows that belong to keys; None where a table has too few such keys.
+
+        Parameters
+        ----------
+        key : str
+            The column of the keys.
+        keys : sequence of ndarray of shape (rows,), uint64
+            The key of each row of both tables.
+        columns : mapping of str to ColumnComparison
+            Figures of the columns.
+        synthetic : TableCounts
+            Counts and rows of the synthetic table.
+        """
+        modelled = (name for name, column in columns.items() if column.is_modelled and not column.has_new_keys)
+        pairs, tables = {name: self.pairs[name] for name in modelled if name != key}, (self.counts, synthetic)
+        original, other = (WholeKeys.of(of_rows, len(pairs)) for of_rows in keys)
+        if not original.follow_each_other or not other.are_enough:
+            return None
+        index = _rising(pairs, self.counts, original) if self.sequence is None else self.sequence[1]
+        is_ordered = index in columns and columns[index].is_modelled
+        judged: list[tuple[WholeKeys, dict[Feature, NDArray[Any]]]] = []
+        for counts, rows in zip(tables, (original, other), strict=True):
+            if is_ordered:
+                rows = rows.sorted_by(self.pairs[index].order(rows_at(counts.columns[index].rows, rows.places)))
+            judged.append((rows, _features(pairs, counts, rows.places)))
+        values = [{name: part for name, part in features.items() if not name[1]} for _, features in judged]
+        return detected(key, index if is_ordered else "", (judged[0][0], values[0]), (judged[1][0], values[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +235,23 @@ class _RowsOnHost(Mapping[str, NDArray[Any]]):
         return len(self.names)
 
 
+_Owners = tuple[str, Words]  # a column of keys, and the key of each row
+
+
 def _repeats(
-    pairs: Mapping[str, Pair], columns: Mapping[str, ColumnComparison], tables: Sequence[TableCounts]
+    pairs: Mapping[str, Pair],
+    columns: Mapping[str, ColumnComparison],
+    tables: Sequence[TableCounts],
+    owners: _Owners | None,
 ) -> tuple[Copies, NearRows | None, tuple[Combination, ...]]:
     """Rows that equal original ones, that do but for small changes, and combinations of columns that they repeat.
 
     Rows of one key are one there; those that were held out count where no row of their key was fitted.
     """
     chosen: list[NDArray[np.bool_] | None] = [None] * len(tables)
-    owners = _owners(pairs, columns, tables[0])
     if owners is not None:
         name, of_rows = owners
-        chosen[2:] = [~np.isin(pairs[name].keys(counts.columns[name].rows), of_rows) for counts in tables[2:]]
+        chosen[2:] = [~np.isin(pairs[name].keys(counts.columns[name]), of_rows) for counts in tables[2:]]
 
     def rows_of(names: Sequence[str]) -> list[_RowsOnHost]:
         return [_RowsOnHost(names, *part) for part in zip(tables, chosen, strict=True)]
@@ -231,34 +276,50 @@ def _tells_apart(pair: Pair, column: ColumnComparison, counts: ColumnRows) -> bo
     return column.has_new_keys or pair.numbers_rows(counts)
 
 
-def _owners(
-    pairs: Mapping[str, Pair], columns: Mapping[str, ColumnComparison], counts: TableCounts
-) -> tuple[str, NDArray[np.uint64]] | None:
-    """The column of keys that has several original rows each, the fewest keys where there are more, and these keys.
-
-    Rows without one have one of their own.
-    """
+def _owners(pairs: Mapping[str, Pair], columns: Mapping[str, ColumnComparison], counts: TableCounts) -> _Owners | None:
+    """The column of keys that has several original rows each, the fewest keys where there are more, and these keys."""
     names = [name for name, column in columns.items() if column.has_new_keys or column.kind == "id"]
     different: dict[str, int] = {}
-    keys = {name: pairs[name].keys(counts.columns[name].rows) for name in names}
-    for name, of_rows in keys.items():
-        count = len(np.unique(of_rows))
+    for name in names:
+        count = len(np.unique(pairs[name].keys(counts.columns[name])))
         if ROWS_OF_KEY[0] <= columns[name].present[0] / count <= ROWS_OF_KEY[1]:
             different[name] = count
     if not different:
         return None
     name = min(different, key=different.__getitem__)
-    places = np.arange(counts.rows, dtype=np.uint64)
-    return name, np.where(keys[name] == 0, mixed(places, 0), keys[name])
+    return name, _keys(pairs[name], counts.columns[name])
 
 
-def _detected(pairs: Mapping[str, Pair], tables: Sequence[TableCounts]) -> Detection | None:
-    """What a classifier says of some rows of both tables."""
-    features: list[dict[Feature, NDArray[Any]]] = []
-    for counts in tables:
-        places = sample_places(counts.rows, len(pairs))
-        rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
-        parts = [pair.features(rows[name]) for name, pair in pairs.items()]
-        features.append({key: part for features_of_pair in parts for key, part in features_of_pair.items()})
-    values = [{key: part for key, part in table.items() if not key[1]} for table in features]
-    return detect(features[0], features[1], row_hashes(values[0], values[1]))
+def _keys(pair: Pair, column: ColumnRows) -> Words:
+    """The keys of all rows; those without one have one of their own."""
+    keys = pair.keys(column)
+    return np.where(keys == 0, mixed(np.arange(len(keys), dtype=np.uint64), 1), keys)
+
+
+def _rising(pairs: Mapping[str, Pair], counts: TableCounts, rows: WholeKeys) -> str:
+    """The column of dates that rises most often along the rows of keys as they stand; "" where none does."""
+    rises: dict[str, int] = {}
+    for name in (name for name, pair in pairs.items() if pair.has_dates):
+        numbers = pairs[name].order(rows_at(counts.columns[name].rows, rows.places))
+        with np.errstate(invalid="ignore"):  # missing ones may be infinite
+            steps = numbers[rows.following] - numbers[rows.following - 1]
+        if Rising.way(steps) > 0:
+            rises[name] = int(np.count_nonzero(steps > 0))
+    return max(rises, key=rises.__getitem__, default="")
+
+
+def _detected(pairs: Mapping[str, Pair], tables: Sequence[TableCounts], keys: Sequence[Words]) -> Detection | None:
+    """What a classifier says of some rows of both tables; those of a key are seen together, where rows have keys."""
+    places = [sample_places(counts.rows, len(pairs)) for counts in tables]
+    features = [_features(pairs, counts, at) for counts, at in zip(tables, places, strict=True)]
+    hashes = [of_rows[at] for of_rows, at in zip(keys, places, strict=False)]
+    if not hashes or min(len(np.unique(of_rows)) for of_rows in hashes) < LEAST_KEYS:
+        values = [{key: part for key, part in table.items() if not key[1]} for table in features]
+        hashes = [*row_hashes(values[0], values[1])]
+    return detect(features[0], features[1], hashes)
+
+
+def _features(pairs: Mapping[str, Pair], counts: TableCounts, places: Ints) -> dict[Feature, NDArray[Any]]:
+    """What a classifier sees of the rows at some places."""
+    of_pairs = (pair.features(rows_at(counts.columns[name].rows, places)) for name, pair in pairs.items())
+    return {feature: of_rows for features in of_pairs for feature, of_rows in features.items()}

@@ -77,6 +77,7 @@ class BaseTransformer(NamedParameters):
     _engine: str = ""  # that the last fit ran on, and why
     _path: str = ""  # of the file that holds the model
     _hold_out: HoldOut | None = None  # rows that a generator's fit did not see
+    _sequence: tuple[str, str] | None = None  # columns of a generator's keys, and of the order of their rows or ""
     _further_settings: Mapping[str, Any] = MappingProxyType({})  # of fits, which are no parameters
 
     def __init__(
@@ -709,10 +710,14 @@ class BaseTransformer(NamedParameters):
         self._note_form(table)
         self.model_ = replace(self.model_, source=table.fingerprint())
 
+    def _note_sequence(self, key: str, index: str) -> None:
+        """Note that the rows of the table belong to keys, and which column orders those of a key, if any does."""
+        self._sequence = key, index
+
     def _evaluator(self) -> Evaluator:
         from gpuvgm.report import Evaluator
 
-        return Evaluator(self._fitted(), self._run_settings, self._path, self._hold_out)
+        return Evaluator(self._fitted(), self._run_settings, self._path, self._hold_out, self._sequence)
 
     def validate(self, source: TableLike) -> Validation:
         """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
@@ -1054,7 +1059,7 @@ def load_as(kind: type[Transformer], path: Path_, model: TableModel | None = Non
     transformer = kind(**stored.arguments, **machine)
     transformer.pandas_dtypes_, transformer.frame_, transformer.labels_ = stored.dtypes, stored.frame, stored.labels
     transformer._take(replace(model, settings={}, network=b""))
-    transformer._path, transformer._hold_out = fspath(path), stored.hold_out
+    transformer._path, transformer._hold_out, transformer._sequence = fspath(path), stored.hold_out, stored.sequence
     return transformer
 
 

@@ -32,6 +32,8 @@ class StoredSettings:
         Labels of columns that are no text, by name.
     hold_out : HoldOut, optional
         Rows that the fit of a generator did not see; written by the generator.
+    sequence : (str, str), optional
+        Column of the keys to which the rows of a generator belong, and that of their order or ""; written by it, too.
     """
 
     arguments: dict[str, Any]
@@ -39,6 +41,7 @@ class StoredSettings:
     frame: str
     labels: Mapping[str, Any]
     hold_out: HoldOut | None = None
+    sequence: tuple[str, str] | None = None
 
     @classmethod
     def of_model(cls, model: TableModel, path: str | PathLike[str], names: Collection[str]) -> StoredSettings:
@@ -77,10 +80,12 @@ class StoredSettings:
             ) from None
         try:
             rule = HoldOut.of_settings(model.settings.get("synthesizer"))
+            sequence = _sequence_of(model.settings.get("synthesizer"))
         except (ValueError, TypeError, InputError) as problem:
             remark = f"its settings are inconsistent ({problem}); write it again"
             raise ModelFileError(f"{fspath(path)}: {remark}") from problem
-        return cls(arguments, dtypes, frame, {name: _label_of(label) for name, label in labels.items()}, rule)
+        by_name = {name: _label_of(label) for name, label in labels.items()}
+        return cls(arguments, dtypes, frame, by_name, rule, sequence)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON can hold them."""
@@ -91,6 +96,18 @@ class StoredSettings:
             "frame": self.frame,
             "labels": {name: label for name, label in labels.items() if _label_of(label) == self.labels[name]},
         }
+
+
+def _sequence_of(settings: Any) -> tuple[str, str] | None:
+    """Columns of keys and of the order of their rows, among the settings of a generator; None where rows have none."""
+    record = settings.get("sequence") if isinstance(settings, Mapping) else None
+    if record is None:
+        return None
+    plan = record.get("plan") if isinstance(record, Mapping) else None
+    key, index = (plan.get("key"), plan.get("index")) if isinstance(plan, Mapping) else (None, None)
+    if not isinstance(key, str) or not isinstance(index, str):
+        raise ValueError("its columns of keys and their order are none")
+    return key, index
 
 
 def _label_of(stored: Any) -> Any:

@@ -131,6 +131,7 @@ def test_the_commands_and_options_are_those_that_work():
             "compare",
             "min_score",
             "max_auc",
+            "max_sequence_auc",
         },
         "validate": {
             *{*machine, *memory, "model", "delimiter", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
@@ -365,7 +366,10 @@ def test_evaluate_compares_with_synthetic_rows(folder, evaluation, tmp_path):
     auc = found["detection"]["auc"]
     assert document(*arguments, "--max-auc", auc)["broken"] == []
     assert "the AUC of a classifier is" in invoke(*arguments, "--max-auc", 0.4, code=1).stdout
-    assert "--max-auc is for --compare" in invoke(*evaluation, "--max-auc", 1, code=2).stderr
+    for limit in ("--max-auc", "--max-sequence-auc"):
+        assert f"{limit} is for --compare" in invoke(*evaluation, limit, 1, code=2).stderr
+    # The table has no keys of several rows.
+    assert "is not known without enough keys" in invoke(*arguments, "--max-sequence-auc", 1, code=1).stdout
     assert "--max-ks is not for --compare" in invoke(*arguments, "--max-ks", 1, code=2).stderr
     alone = document(*evaluation)
     assert document(*evaluation, "--min-score", alone["score"])["broken"] == []

@@ -171,13 +171,8 @@ def test_what_an_auc_means(auc: float, rows: int, words: str) -> None:
 def test_the_auc_is_that_of_scikit_learn() -> None:
     random = np.random.default_rng(5)
     labels, scores = random.integers(0, 2, 500), random.integers(0, 20, 500)
-
-    class Model:
-        def decision_function(self, matrix: np.ndarray) -> np.ndarray:
-            return matrix[:, 0] + labels
-
     expected = roc_auc_score(labels, scores + labels)
-    assert _auc(Model(), scores[:, None], labels) == pytest.approx(expected)
+    assert _auc(scores + labels, labels) == pytest.approx(expected)
 
 
 def test_columns_without_a_difference_tell_nothing() -> None:

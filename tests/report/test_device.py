@@ -20,6 +20,7 @@ from gpuvgm.io.frames import ArraySource
 from gpuvgm.report import detection, pair_trends
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame
+from tests.report.test_sequences import bookings, spoilt
 from tests.table.test_device import in_stage_of
 
 pytestmark = needs_compiler
@@ -168,3 +169,14 @@ def test_rows_that_the_fit_had_not_seen(device: Any, judge: str, places: str) ->
         for frame, there in zip(frames, on_device, strict=True)
     ]
     assert JUDGES[judge](model.set_params(engine="auto"), *given).to_dict() == expected
+
+
+def test_rows_of_a_device_that_belong_to_keys(device: Any) -> None:
+    """Keys of a sample, which the model lacks, are told apart where they lie."""
+    frames = [bookings(270, seed=0), spoilt("rows", 270)]
+    kinds = {"account": "categorical"}
+    model = TableTransformer(kinds, effort="research", max_iter=5, engine="native").fit(frames[0])
+    expected = model.evaluate(host_table(frames[0]), compare=host_table(frames[1])).to_dict()
+    assert expected["sequences"]["keys"]["synthetic_rows"] == 270
+    given = [*map(DataFrame.from_pandas, frames)]
+    assert model.set_params(engine="auto").evaluate(given[0], compare=given[1]).to_dict() == expected

@@ -463,12 +463,12 @@ class Rising(Rule):
         Columns that are in order from row to row of the whole table, whatever the key, are left out: a sample has no
         such order.
         """
-        names = [name for name in rows.numbers if not cls._way(_differences(rows.numbers[name]))][:MOST_NUMBERS]
+        names = [name for name in rows.numbers if not cls.way(_differences(rows.numbers[name]))][:MOST_NUMBERS]
         found = set[str]()
         for key in _keys_of(rows):
             order = np.argsort(rows.hashes[key], kind="stable")
             for name in names:
-                way = cls._way(cls._steps(rows, key, name, order)) if name not in {key, *found} else 0
+                way = cls.way(cls._steps(rows, key, name, order)) if name not in {key, *found} else 0
                 if way:
                     found.add(name)
                     yield cls((key, name), way < 0)
@@ -482,7 +482,7 @@ class Rising(Rule):
         return steps
 
     @staticmethod
-    def _way(steps: Floats) -> int:
+    def way(steps: Floats) -> int:
         """1 where nearly all steps that are none of 0 go up, -1 where they go down, else 0."""
         up, down = int(np.count_nonzero(steps > 0)), int(np.count_nonzero(steps < 0))
         if up + down < LEAST_STEPS or max(up, down) < ORDERED * (up + down):

@@ -51,6 +51,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
             _check_names(table, plan)
             _check_plan(sample.rows, plan, settings)
+            transformer._note_sequence(plan.key, plan.index)
             model = _model_of(transformer, sample, plan, settings)
     tell_of_samples(model.table, model.forms, model.attributes, fitted_by_user=False)
     return model

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from gpuvgm import arrow_bytes
+from gpuvgm import TableTransformer, arrow_bytes
 from gpuvgm.errors import ModelFileError, pip_command
 from gpuvgm.io import plain
-from gpuvgm.table import model_file as members
+from gpuvgm.table import load_as, model_file as members
 from gpuvgm.table.model_file import FORMAT, ModelFile
 from tests.table.store.samples import make_stored
 
@@ -407,3 +407,13 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monk
         refuse(path, "no gpuvgm model, manifest.json is not there")
     else:
         refuse(path, "the model was replaced while it was read, twice; load it when it is complete")
+
+
+@pytest.mark.parametrize(
+    "record", [5, {}, {"plan": "x"}, {"plan": {"key": "a"}}, {"plan": {"key": "a", "index": None}}]
+)
+def test_columns_of_sequences_are_texts(record: object) -> None:
+    fitted = TableTransformer().fit({"a": [1.0, 2.0, 3.5] * 20})
+    model = fitted._generator({"sequence": record}, b"")
+    with pytest.raises(ModelFileError, match=r"its columns of keys and their order are none.*write it again"):
+        load_as(TableTransformer, "rows.gpuvgm", model)
