@@ -8,7 +8,7 @@ the square of the distance, in ranges, so that it is finite everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -127,43 +127,83 @@ def _bins_since_origins(
     limits : mapping of str to int
         Intervals of each column, at most.
     """
-    columns, summaries = _encoded_columns(transformer), transformer.summaries_
-    persons = sample.persons.at(sample.few)
+    columns, given = _encoded_columns(transformer), dependence.given
+    options = _OriginOptions(columns, transformer, bins_by_name, sample, limits, engine)
+    # Those of the same row come before columns that are not drawn, such as those of the row before.
+    origins = sorted(possible_origins([*columns.values()], options.rows), key=lambda origin: origin.first.name in given)
+    of_given = {origin.column.name: origin for origin in reversed(origins) if origin.first.name in given}
+    bins_since_origin: dict[str, Bins] = {}
+    for origin in origins:
+        name, first = origin.column.name, origin.first.name
+        is_known = name in bins_since_origin or name in _origins_of(first, bins_since_origin)
+        counted = dependence.counted_from({name: first})
+        is_made = name in dependence.computed or counted.is_circular
+        if is_known or is_made or not dependence.allows(name, first):
+            continue
+        bins, since = options.likeliest(origin)
+        is_better = first in given or name not in of_given or since >= options.likeliest(of_given[name])[1]
+        if is_better and since > options.without(origin):
+            bins_since_origin[name], dependence = bins, counted
+    return bins_since_origin
 
-    def rows(name: str) -> Column:
-        rows_of_sample: Column = taken(sample.rows(name), sample.few)
+
+@dataclass(frozen=True, slots=True)
+class _OriginOptions:
+    """Bins of datetimes since an origin or without one, and how likely rows are so.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        The modelled columns.
+    transformer : TableTransformer
+        The fitted columns, and summaries of their training rows.
+    bins : mapping of str to Bins
+        Bins of all columns without an origin.
+    sample : SampledRows
+        A sample of the rows.
+    limits : mapping of str to int
+        Intervals of each column, at most.
+    engine : Engine
+        Compute engine.
+    """
+
+    columns: Mapping[str, FittedColumn]
+    transformer: TableTransformer
+    bins: Mapping[str, Bins]
+    sample: SampledRows
+    limits: Mapping[str, int]
+    engine: Engine
+
+    def rows(self, name: str) -> Column:
+        """Few rows of the sample."""
+        rows_of_sample: Column = taken(self.sample.rows(name), self.sample.few)
         return rows_of_sample
 
-    def likelihood(parent: tuple[Axis, Codes], option: Bins) -> float:
-        return _log_likelihood(*parent, option, *density_finder(columns, option, engine)(rows))
-
-    def likeliest(parent: tuple[Axis, Codes], origin: Any) -> tuple[Bins, float]:
+    def likeliest(self, origin: Any) -> tuple[Bins, float]:
         """Bins since an origin, or since the beginning of its day where rows are clearly likelier so."""
-        name, best = origin.column.name, list[tuple[Bins, float]]()
-        for option in (origin, *([replace(origin, by_days=True)] if origin.has_hours(rows) else [])):
-            numbers = numbers_since(origin.column, option, rows)[0]
-            bins = bins_since(option, numbers, persons, summaries[name], limits[name])
-            of_option = likelihood(parent, bins)
+        name, persons, best = origin.column.name, self.sample.persons.at(self.sample.few), list[tuple[Bins, float]]()
+        for option in (origin, *([replace(origin, by_days=True)] if origin.has_hours(self.rows) else [])):
+            numbers = numbers_since(origin.column, option, self.rows)[0]
+            bins = bins_since(option, numbers, persons, self.transformer.summaries_[name], self.limits[name])
+            of_option = self._likelihood(origin, bins)
             if not best or of_option > best[0][1] + LEAST_GAIN * len(numbers):
                 best = [(bins, of_option)]
         return best[0]
 
-    bins_since_origin: dict[str, Bins] = {}
-    for origin in possible_origins([*columns.values()], rows):
-        name, first = origin.column.name, bins_by_name[origin.first.name]
-        is_known = name in bins_since_origin or name in _origins_of(first.name, bins_since_origin)
-        counted = dependence.counted_from({name: first.name})
-        is_made = name in dependence.computed or counted.is_circular
-        if is_known or is_made or not dependence.allows(name, first.name):
-            continue
-        parent = Axis(first), bin_finder(columns, first, engine)(rows)
-        bins, since = likeliest(parent, origin)
-        plain = likelihood(parent, bins_by_name[name])
+    def without(self, origin: Any) -> float:
+        """What rows have to be likelier than to be counted from an origin."""
+        column = origin.column
         # Bins do not know the calendar yet, which datetimes that are counted from their origin do not keep to.
-        of_calendar = gain_of_days(origin.column, origin.column.plain_numbers(rows(name))[0])
-        if since > plain + (of_calendar - MOST_LOST) * len(rows(name)):
-            bins_since_origin[name], dependence = bins, counted
-    return bins_since_origin
+        of_calendar = gain_of_days(column, column.plain_numbers(self.rows(column.name))[0])
+        plain = self._likelihood(origin, self.bins[column.name])
+        return plain + (of_calendar - MOST_LOST) * len(self.rows(column.name))
+
+    def _likelihood(self, origin: Any, option: Bins) -> float:
+        """Log-likelihood of a column's rows in bins, given the bins of its origin."""
+        first = self.bins[origin.first.name]
+        codes = bin_finder(self.columns, first, self.engine)(self.rows)
+        found = density_finder(self.columns, option, self.engine)(self.rows)
+        return _log_likelihood(Axis(first), codes, option, *found)
 
 
 def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:

@@ -120,6 +120,23 @@ def test_rows_keep_to_the_season_of_their_own_date(tmp_path: Path) -> None:
     )
 
 
+def test_dates_are_counted_from_those_of_their_own_row() -> None:
+    random = np.random.default_rng(0)
+    visits = pd.DataFrame({"lift": np.repeat([f"lift {number:04d}" for number in range(150)], 12)})
+    contract = random.choice(3, 150).repeat(12)
+    visits["visit"] = np.tile(np.arange(1, 13), 150)
+    visits["contract"] = np.array(["full", "half", "none"])[contract]
+    interval = np.array([30, 60, 90])[contract]
+    # A visit is some days before it is due, so that the next is due sooner after the last one than after the visit.
+    steps = pd.Series(interval - random.integers(0, 9, len(visits)))
+    days = random.integers(0, 300, 150).repeat(12) + steps.groupby(visits.lift).cumsum()
+    visits["day"] = pd.Timestamp("2022-01-03") + pd.to_timedelta(days, unit="D")
+    visits["due"] = visits.day + pd.to_timedelta(interval, unit="D")
+    rows = fitted(visits, "lift", "visit").sample(keys=150, seed=1)
+    agreed = rows.contract.map({"full": 30, "half": 60, "none": 90})
+    assert ((rows.due - rows.day).dt.days == agreed).mean() > 0.98
+
+
 def test_rows_are_functions_of_seed_and_number(orders: Any, tmp_path: Path) -> None:
     _, synthesizer = orders
     rows = synthesizer.sample(1500, seed=3)
