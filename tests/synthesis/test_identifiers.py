@@ -248,3 +248,15 @@ def test_codes_with_the_marks_of_dates_and_times_are_made(text: str) -> None:
     form = identifier_form(column)
     assert form is not None
     assert form.kind in ("shape", "number")
+
+
+def test_codes_with_accents_are_kept() -> None:
+    random = np.random.default_rng(0)
+    kinds = random.choice(["AŽ", "LR"], 600, p=[0.6, 0.4])
+    texts = [f"{104011 + number // 5 * 3}/{kind}{number % 5 + 1:02d}" for number, kind in enumerate(kinds)]
+    table = pd.DataFrame({"hive": texts, "weight": random.normal(size=600).round(2)})
+    hives = gpuvgm.TableSynthesizer({"hive": {"key": True}}, threads=1).fit(table).sample(500, seed=1).hive
+    codes = hives.str.extract(r"^104\d{3}/(AŽ|LR)0\d$")[0]
+    assert codes.notna().all()
+    assert 0.5 < (codes == "AŽ").mean() < 0.75
+    assert not hives.isin(texts).any()

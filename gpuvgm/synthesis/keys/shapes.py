@@ -91,6 +91,7 @@ def patterns_of(texts: list[str], *, check: str = "", numbers: bool = True) -> t
     check = check or CHECKS.name_of(texts)
     plain = CHECKS.plain(texts, check) if check else texts
     shapes = _shapes_of([text for text in plain if len(text) <= LONGEST and not _UNREAD.search(text)], len(plain))
+    shapes = sorted((part for shape in shapes for part in _of_one_length(shape)), key=lambda shape: -len(shape.texts))
     patterns = [_pattern_of(shape, check, numbers=numbers and not check) for shape in shapes]
     return tuple(pattern for pattern in patterns if any(token[1:] in CLASSES for token in pattern.tokens))
 
@@ -118,6 +119,21 @@ def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
         for marks, alike in most
         if len(alike) >= least
     ]
+
+
+def _of_one_length(shape: _Shape) -> list[_Shape]:
+    """The shape; where codes such as AŽ and LR differ in bytes, one for the texts of each number of bytes."""
+    if all(map(str.isascii, shape.texts)):
+        return [shape]
+    codes = (codes_of(shape.at(run)) for run in _runs(_narrowed(shape), (), "aA"))
+    if all(len({len(code.encode()) for code in texts}) < 2 for texts in codes):
+        return [shape]
+    of_length = defaultdict[int, list[str]](list)
+    for text in shape.texts:
+        of_length[len(text.encode())].append(text)
+    return [
+        replace(shape, texts=texts, is_only=False) for texts in of_length.values() if len(texts) >= LEAST_OF_EACH
+    ] or [shape]
 
 
 def _marks_of(texts: list[str], ends: tuple[int, int]) -> dict[int, str]:
