@@ -18,7 +18,8 @@ from gpuvgm.synthesis.drawing import CodedRows, MadeRows
 from gpuvgm.synthesis.keys import seed_of_attempt
 from gpuvgm.synthesis.sampling import RowDrawer
 
-MOST_AGAIN = 64  # attempts for a row to have no value that its key has already
+CANDIDATES = 8  # for each row that is drawn again
+MOST_AGAIN = 8  # attempts to find one that may follow
 DRAWN_AGAIN = -2  # in place of an attempt, and lower ones: seeds of rows that are drawn again as values repeat
 
 Arrays = Mapping[str, Any]
@@ -65,11 +66,12 @@ class Step:
         for attempt in range(MOST_AGAIN):
             if not wrong.any():
                 break
-            places = np.flatnonzero(wrong)
+            places = np.repeat(np.flatnonzero(wrong), CANDIDATES)
             redrawn = self._drawn(places, seed_of_attempt(self.seed, DRAWN_AGAIN - attempt))
-            accepted = np.flatnonzero(~self._wrong(redrawn, former, places))
-            made = made.replaced(places[accepted], redrawn, accepted)
-            wrong[places[accepted]] = False
+            fitting = np.flatnonzero(~self._wrong(redrawn, former, places))
+            changed, first = np.unique(places[fitting], return_index=True)
+            made = made.replaced(changed, redrawn, fitting[first])
+            wrong[changed] = False
         return made
 
     def _drawn(self, places: Ints, seed: int) -> MadeRows:
