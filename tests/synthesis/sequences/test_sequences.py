@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
-from gpuvgm.synthesis.sequences import sampler, source
+from gpuvgm.synthesis.sequences import conditions, source
 from tests.synthesis.sequences.trades import bookings, hospital_stays, order_lines
 
 KEYS = 400
@@ -208,7 +208,7 @@ def test_some_row_of_each_key_meets_conditions(accounts: Any, tmp_path: Path) ->
 
 
 def test_conditions_that_hardly_a_key_meets_are_refused(accounts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "MOST_TRIED", 2 * KEYS)
+    monkeypatch.setattr(conditions, "MOST_TRIED", 2 * KEYS)
     table, synthesizer = accounts
     most = float(table.amount.max())
     with pytest.raises(InputError, match=r'of [0-9,]+ had rows that meet "any\(amount\)": give wider ones'):
