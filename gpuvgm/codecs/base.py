@@ -351,6 +351,13 @@ class Codec(ABC):
         """Nanoseconds in the unit of datetimes; 0 for other values."""
         return 0
 
+    def on_clock(self, numbers: Floats) -> NDArray[np.int64] | None:
+        """Datetimes in their unit, as the clock of the column's zone shows them; any where numbers are missing.
+
+        None for other values, which no clock shows.
+        """
+        return None
+
     @property
     def tick(self) -> float:
         """Seconds in the unit of datetimes; 0 for other values."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, islice
 from math import prod
 from string import ascii_uppercase, digits
 from typing import Annotated
@@ -35,7 +35,9 @@ ALIKE = 0.95  # share of the values with right check digits, as nearly all
 LEAST_FOUND = 21  # different values that are taken for identifiers by their check digits alone
 LEAST_CLOSINGS = 4  # different check digits among them
 LEAST_SUM, LEAST_SUMMED = 5, 6  # modulus, and digits, of a sum that is taken for check digits
+MOST_MISTYPED, TRIES = 0.02, 4  # share of the values that may be wrong, and how often a few are taken to be right
 _PRIMES = [number for number in range(2, LARGEST_MODULUS + 1) if all(number % d for d in range(2, number))]
+_PRIMES_OF_CHECKS = [3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 97]  # of sums that are made as check digits
 
 
 Places = Callable[[int], Sequence[int]]  # by a number of letters
@@ -353,6 +355,11 @@ class Equation:
         fulfilled: NDArray[np.bool_] = self.rest(letters) == 0
         return fulfilled
 
+    @staticmethod
+    def are_right(rows: int, wrong: int) -> bool:
+        """Whether rows fulfil an equation, of which a few do not, as they are mistyped."""
+        return wrong <= MOST_MISTYPED * rows
+
     def is_check(self, letters: Bytes) -> bool:
         """Whether the sum is one of many digits, nearly all that vary, and says no remainder of the whole number."""
         varying = {place for place in range(letters.shape[1]) if len({*letters[:, place].tolist()}) > 1}
@@ -371,7 +378,7 @@ class Equation:
         """Equations that all different texts fulfil, of digits at some places; none where there are too few texts.
 
         Those that hold in whole numbers, such as that two digits are the same, are written with the largest modulus
-        alone.
+        alone. Where no equation holds for all, one sum of many digits may hold but for a few that are mistyped.
         """
         varying = [place for place in places if len({*letters[:, place].tolist()}) > 1]
         if len(letters) < len(varying) + MORE_THAN_DIGITS or not varying:
@@ -380,7 +387,20 @@ class Equation:
         for equation in _candidates(letters, varying):
             if equation.holds(letters).all() and cls.together((*kept, equation), tuple(places)).closing:
                 kept = (*kept, equation)
-        return kept
+        return kept or tuple(islice(cls._but_for_few(letters, varying, places), 1))
+
+    @classmethod
+    def _but_for_few(cls, letters: Bytes, varying: Sequence[int], places: Sequence[int]) -> Iterator[Equation]:
+        """Yield sums of many digits that hold but for a few texts, as others say of which none is mistyped."""
+        size = len(varying) + MORE_THAN_DIGITS
+        if len(varying) < LEAST_SUMMED or len(letters) < TRIES * size:
+            return
+        order = np.random.default_rng(0).permutation(len(letters))
+        for start in range(0, TRIES * size, size):
+            for equation in _candidates(letters[order[start : start + size]], varying, _PRIMES_OF_CHECKS):
+                is_right = cls.are_right(len(letters), int(np.count_nonzero(~equation.holds(letters))))
+                if is_right and equation.is_check(letters) and cls.together((equation,), tuple(places)).closing:
+                    yield equation
 
     @staticmethod
     @lru_cache(maxsize=64)
@@ -459,11 +479,11 @@ def _sums(equations: Sequence[Equation], closing: Sequence[int]) -> Ints:
     return sums
 
 
-def _candidates(letters: Bytes, varying: Sequence[int]) -> Iterator[Equation]:
+def _candidates(letters: Bytes, varying: Sequence[int], primes: Sequence[int] = _PRIMES) -> Iterator[Equation]:
     """Equations that a few of the texts fulfil, of digits at places where not all texts have the same."""
     digits_of_few = letters[:: len(letters) // (len(varying) + MOST_SOLVED) + 1, varying].astype(np.int64) - ord("0")
     first = digits_of_few[0]
-    solved = {prime: _solved(digits_of_few - first, prime) for prime in _PRIMES}
+    solved = {prime: _solved(digits_of_few - first, prime) for prime in primes}
     in_whole_numbers = min(map(len, solved.values()))  # such equations hold modulo every prime
     for prime, solutions in solved.items():
         if len(solutions) <= in_whole_numbers and prime != LARGEST_MODULUS:

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.codecs import moments
@@ -229,6 +231,16 @@ class DatetimeCodec(WholeCodec):
     def nanoseconds(self) -> int:
         """Nanoseconds in the unit of the type."""
         return nanoseconds_of(self.type)
+
+    def on_clock(self, numbers: Floats) -> NDArray[np.int64] | None:
+        """Values as the clock of the column's zone shows them, durations aside; see `Codec.on_clock`."""
+        if pa.types.is_duration(self.type):
+            return None
+        values: NDArray[np.int64] = self.base + np.where(np.isnan(numbers), 0, numbers).astype(np.int64)
+        if pa.types.is_timestamp(self.type) and self.type.tz is not None:
+            moments: Any = pa.array(values).cast(self.type)
+            values = np.asarray(pc.local_timestamp(moments).view(pa.int64()))
+        return values
 
     def text_beside(self, value: Number, sd: float) -> str:
         """A value as people read it; see `Codec.text_beside`."""

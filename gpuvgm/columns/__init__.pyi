@@ -21,6 +21,6 @@ from .options import KIND_NAMES as KIND_NAMES, check_settings as check_settings
 from .passthrough import PassthroughColumn as PassthroughColumn
 from .plots import new_axes as new_axes
 from .schema import TableSchema as TableSchema
-from .specs import ColumnSpec as ColumnSpec, is_declared as is_declared
+from .specs import ColumnSpec as ColumnSpec
 from .text import html_table as html_table, texts_of as texts_of
 from .unseen import Unseen as Unseen

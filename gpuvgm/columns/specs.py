@@ -257,7 +257,12 @@ class ColumnSpec:
     @property
     def is_declared(self) -> bool:
         """True if the user declared the column's kind, at least by its options."""
-        return is_declared(self.reason)
+        return self.says_declared(self.reason)
+
+    @staticmethod
+    def says_declared(reason: str) -> bool:
+        """Whether a user declared a kind, by the reason for it."""
+        return reason.startswith(("declared", "option "))
 
     @property
     def is_open(self) -> bool:
@@ -281,11 +286,6 @@ class ColumnSpec:
     def _values_of(self, key: str) -> tuple[Value, ...]:
         values = self.options.get(key)
         return tuple(values) if isinstance(values, list) else ()
-
-
-def is_declared(reason: str) -> bool:
-    """Return whether the user declared the kind, by the reason for it."""
-    return reason.startswith(("declared", "option "))
 
 
 @dataclass(frozen=True, slots=True)

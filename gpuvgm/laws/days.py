@@ -26,6 +26,7 @@ class Days(Equation):
     sign = "days"
     examples = ("days(end) - days(start) = nights",)
     arity = range(2, 3)
+    takes = "days() takes dates without a time zone, and the days between are a number"
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:

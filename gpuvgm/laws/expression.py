@@ -17,12 +17,12 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.laws.codes import NEAR_STEP, Columns, Mask, numbers_in, read_columns, rounded_to_steps, spacing_of
 from gpuvgm.laws.days import WITHOUT_ZONE, days_of
 from gpuvgm.laws.law import MOST_POWER, Law
-from gpuvgm.laws.line import LEAST_FACTOR, MOST_FACTOR, shortest_decimal
+from gpuvgm.laws.line import LEAST_FACTOR, MOST_FACTOR, digits_of, shortest_decimal
 from gpuvgm.laws.numeric import LEAST_SHARE, Equation, step_of
 from gpuvgm.laws.product import reciprocals
 from gpuvgm.laws.sample import HALF, LEAST_BROKEN, NOISE, PROBED, LawSample
 from gpuvgm.laws.texts import decimal_text, equations, splits
-from gpuvgm.laws.unary import different_rows, tolerances_of
+from gpuvgm.laws.unary import CEIL, FLOOR, PLAIN, ROUNDINGS, Rounding, different_rows, tolerances_of
 from gpuvgm.laws.units import NUMBER, SPANS
 from gpuvgm.summary import Floats, Ints
 
@@ -37,11 +37,14 @@ INNER: dict[str, Callable[[Floats, Floats], Floats]] = {
     DAYS: lambda left, right: left - right,
 }
 COMMUTATIVE, WITH_FACTOR = ("*", "+"), ("*", "/")
-PLAIN, FLOOR, CEIL, MAX, MIN = "", "floor", "ceil", "max", "min"
+MAX, MIN = "max", "min"
 ROUNDED: dict[str, Callable[[Any], Any]] = {FLOOR: np.floor, CEIL: np.ceil}
 CLIPPED = {MAX: 1, MIN: -1}  # and the direction in which results are moved
 LEAST_DIFFERENT = 8  # numbers of a target that has a constant: through few, some constant fits
 MOST_DIGITS = 5  # of a constant that is found
+LONGEST_FACTOR = (
+    10  # letters before the operands: of longer ones the reciprocal is written behind them, if it is shorter
+)
 FIRST = 4  # of the rows, on which all columns are tried
 _NUMBER = r"(-?\d{1,15}(?:\.\d{1,15})?)"
 
@@ -53,9 +56,10 @@ class Expression(Equation):
     """
 
     sign = "expression"
-    examples = ("floor(0.92 * a / b) = c", "max(0, days(a) - days(b)) = c", "min(10, a * b) = c")
+    examples = ("floor(0.92 * a / b) = c", "floor(a / 2) = b", "max(0, days(a) - days(b)) = c", "min(10, a * b) = c")
     arity = range(1, 4)
     has_line = has_shift = True
+    takes = "such a law takes numbers, or in days() dates without a time zone"
     functions = frozenset(f"{outer}:{inner}" for outer in (PLAIN, *ROUNDED, *CLIPPED) for inner in INNER)
 
     @classmethod
@@ -67,8 +71,19 @@ class Expression(Equation):
         for law in _with_constants(sample):
             if law.is_evident(sample):
                 yield [law]
+        yield from cls._of_one(sample)
         for law in _clipped(sample):
             if law.is_evident(sample) and law.clips(sample):
+                yield [law]
+
+    @classmethod
+    def _of_one(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
+        """Yield one column times a constant that is rounded down or up in enough rows; others are lines."""
+        for law in _rounded_alone(sample):
+            operand, step = sample.few_rows(law.operands[0]), step_of(sample.columns[law.target])
+            results = law._inner(sample.columns, [numbers_in(sample.columns[law.operands[0]], operand)])
+            rounded = np.abs(results - sample.amounts[law.target]) > NEAR_STEP * step
+            if np.count_nonzero(rounded) >= max(LEAST_BROKEN, LEAST_SHARE * len(rounded)) and law.is_evident(sample):
                 yield [law]
 
     @classmethod
@@ -90,9 +105,13 @@ class Expression(Equation):
     @property
     def text(self) -> str:
         """The expression and the target."""
-        (outer, sign), factor = self._parts, f"{decimal_text(self.factor)} * " if self.factor != 1 else ""
+        outer, sign = self._parts
+        factor, divisor = f"{decimal_text(self.factor)} * " if self.factor != 1 else "", ""
+        reciprocal = float(f"{1 / self.factor:.{LONGEST_FACTOR}g}") if len(factor) > LONGEST_FACTOR else 0.0
+        if reciprocal and 1 / reciprocal == self.factor:
+            factor, divisor = "", f" / {decimal_text(reciprocal)}"
         names = [f"days({name})" for name in self.operands] if sign == DAYS else self.operands
-        inner = factor + f" {'-' if sign == DAYS else sign} ".join(names)
+        inner = factor + f" {'-' if sign == DAYS else sign} ".join(names) + divisor
         bound = f"{decimal_text(self.shift)}, " if outer in CLIPPED else ""
         return f"{f'{outer}({bound}{inner})' if outer else inner} = {self.target}"
 
@@ -153,11 +172,18 @@ class Expression(Equation):
         return bool(clipped >= max(LEAST_BROKEN, LEAST_SHARE * np.count_nonzero(np.isfinite(beyond))))
 
     def with_factor(self, sample: LawSample, rounding: Rounding) -> Iterator[Expression]:
-        """Yield the law with the constant of the fewest digits that keeps few rows, if there is one."""
+        """Yield the law with the constant of the fewest digits that keeps few rows, if there is one.
+
+        It may be one over a number that has fewer digits, such as 45.
+        """
         sides = read_columns(numbers_in, sample.columns, self.operands, sample.few_rows)
         amounts, step = sample.amounts[self.target], step_of(sample.columns[self.target])
         low, high = map(float, rounding.factors(amounts, step, self._inner(sample.columns, sides)))
-        factor = shortest_decimal(low, high, MOST_DIGITS) if 0 < low <= high < np.inf else None
+        ends = ((low, high), (1 / high, 1 / low)) if 0 < low <= high < np.inf else ()
+        decimals = [shortest_decimal(*pair, MOST_DIGITS) for pair in ends]
+        constants = [(digits_of(one), place, one) for place, one in enumerate(decimals) if one is not None]
+        _, is_divisor, constant = min(constants, default=(0, 0, None))
+        factor = 1 / constant if constant is not None and is_divisor else constant
         law = self if factor is None else replace(self, factor=float(factor))
         is_power = law.factor in (10.0**power for power in range(-MOST_POWER, MOST_POWER + 1))
         if factor is not None and not law.problem and not (rounding.outer == PLAIN and is_power):
@@ -209,8 +235,8 @@ class Clipped:
                 of_rows = tolerances_of(amounts[rows], step)
                 yield cls(target, outer, float(end), np.append(rows, at_end[:PROBED]), amounts[rows], of_rows)
 
-    def operands(self, sign: str, amounts: Floats) -> Iterator[tuple[int, int]]:
-        """Yield places of two of several columns, of shape (columns, rows), that may make the column."""
+    def operands(self, sign: str, amounts: Floats) -> Iterator[tuple[int, ...]]:
+        """Yield places of one or two of several columns, of shape (columns, rows), that may make the column."""
         left, right = _pairs(len(amounts), sign)
         for rows in (slice(0, min(FIRST, len(self.numbers))), slice(0, len(self.numbers))):
             with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
@@ -218,42 +244,20 @@ class Clipped:
             agree = ~np.any(off > self.tolerance[rows], axis=1)
             left, right = left[agree], right[agree]
         for first, second in zip(left.tolist(), right.tolist(), strict=True):
-            results = INNER[sign](amounts[first], amounts[second])
-            at_end = CLIPPED[self.outer] * (results[len(self.numbers) :] - self.bound)
-            tells = np.count_nonzero(~np.isnan(results[: len(self.numbers)])) >= LEAST_NUMBERS
-            if tells and not np.any(at_end > np.max(self.tolerance)):
+            if self._tells(INNER[sign](amounts[first], amounts[second])):
                 yield first, second
 
+    def alone(self, amounts: Floats) -> Iterator[int]:
+        """Yield places of single columns, of shape (columns, rows), that may be clipped to make the column."""
+        count = len(self.numbers)
+        agree = ~np.any(np.abs(amounts[:, :count] - self.numbers) > self.tolerance, axis=1)
+        yield from (place for place in np.flatnonzero(agree).tolist() if self._tells(amounts[place]))
 
-@dataclass(frozen=True, slots=True)
-class Rounding:
-    """How results become the numbers of a column: rounded to its steps, down, up or to the nearest one.
-
-    Parameters
-    ----------
-    outer : str
-        What is done with results.
-    below, above : float
-        How far below a number its result lies at most, and how far above, in steps.
-    """
-
-    outer: str
-    below: float
-    above: float
-
-    def factors(self, numbers: Floats, step: float, results: Floats) -> tuple[Floats, Floats]:
-        """Least and largest constant with which positive results become numbers, along the last axis."""
-        with np.errstate(all="ignore"):  # of results that are zero or missing
-            low, high = (numbers - self.below * step) / results, (numbers + self.above * step) / results
-        is_known = np.isfinite(low) & np.isfinite(high) & (results > 0)
-        return np.max(np.where(is_known, low, -np.inf), axis=-1), np.min(np.where(is_known, high, np.inf), axis=-1)
-
-
-ROUNDINGS = (
-    Rounding(PLAIN, HALF, HALF),
-    Rounding(FLOOR, NEAR_STEP / 2, 1 - NEAR_STEP),
-    Rounding(CEIL, 1 - NEAR_STEP, NEAR_STEP / 2),
-)
+    def _tells(self, results: Floats) -> bool:
+        """Whether results that make the numbers are enough, and lie beyond the end where the column has it."""
+        at_end = CLIPPED[self.outer] * (results[len(self.numbers) :] - self.bound)
+        tells = np.count_nonzero(~np.isnan(results[: len(self.numbers)])) >= LEAST_NUMBERS
+        return bool(tells and not np.any(at_end > np.max(self.tolerance)))
 
 
 def _with_constants(sample: LawSample) -> Iterator[Expression]:
@@ -272,6 +276,19 @@ def _with_constants(sample: LawSample) -> Iterator[Expression]:
             left, right = left[agree], right[agree]
         for operands, rounding in product(zip(left.tolist(), right.tolist(), strict=True), ROUNDINGS):
             law = Expression(tuple(names[place] for place in operands), target, function=f"{rounding.outer}:{sign}")
+            yield from law.with_factor(sample, rounding)
+
+
+def _rounded_alone(sample: LawSample) -> Iterator[Expression]:
+    """Yield single columns that are rounded down or up with a constant, as few rows say; plain ones are lines."""
+    targets = {name: rows for name in sample.numeric(sample.number_columns) if len(rows := _tried(sample, name))}
+    for target, rows in targets.items():
+        numbers, step = sample.amounts[target][rows], step_of(sample.columns[target])
+        names = [name for name in sample.number_columns if name != target]
+        values = np.array([sample.amounts[name][rows] for name in names]).reshape(len(names), len(rows))
+        agree = _are_proportional("*", (values, np.ones(1)), numbers, step)
+        for place, rounding in product(np.flatnonzero(agree).tolist(), ROUNDINGS[1:]):
+            law = Expression((names[place],), target, function=f"{rounding.outer}:*")
             yield from law.with_factor(sample, rounding)
 
 
@@ -303,14 +320,18 @@ def _clipped(sample: LawSample) -> Iterator[Expression]:
     for target in sample.number_columns:
         for clipped in Clipped.of(sample, target):
             names = [name for name in sample.number_columns if name != target]
+            shape = len(names), len(clipped.rows)
+            numbers = np.array([sample.amounts[name][clipped.rows] for name in names]).reshape(shape)
+            for place in clipped.alone(numbers):
+                yield Expression((names[place],), target, function=f"{clipped.outer}:*", shift=clipped.bound)
             operands = {sign: names for sign in INNER} | {DAYS: moments}
             for sign, columns in operands.items():
                 if len(columns) < 2:
                     continue
                 amounts = np.array([sample.amounts[name][clipped.rows] for name in columns])
                 amounts = np.floor(amounts / SPANS["days"]) if sign == DAYS else amounts
-                for first, second in clipped.operands(sign, amounts):
-                    pair, function = (columns[first], columns[second]), f"{clipped.outer}:{sign}"
+                for places in clipped.operands(sign, amounts):
+                    pair, function = tuple(columns[place] for place in places), f"{clipped.outer}:{sign}"
                     yield Expression(pair, target, function=function, shift=clipped.bound)
 
 
@@ -328,8 +349,10 @@ def _read_inner(text: str) -> Iterator[tuple[str, float, tuple[str, ...]]]:
     """Yield the sign of what operands make, the constant factor and the operands."""
     if (match := re.fullmatch(r"days\((.*)\) - days\((.*)\)", text)) is not None:
         yield DAYS, 1.0, (match[1], match[2])
-    scaled = re.fullmatch(rf"{_NUMBER} \* (.*)", text)
-    for factor, rest in ((1.0, text), *([] if scaled is None else [(float(scaled[1]), scaled[2])])):
+    scaled, divided = re.fullmatch(rf"{_NUMBER} \* (.*)", text), re.fullmatch(rf"(.*) / {_NUMBER}", text)
+    with_factor = [] if scaled is None else [(float(scaled[1]), scaled[2])]
+    with_factor += [] if divided is None or not float(divided[2]) else [(1 / float(divided[2]), divided[1])]
+    for factor, rest in ((1.0, text), *with_factor):
         yield "*", factor, (rest.strip(),)
         factors = tuple(map(str.strip, rest.split(" * ")))
         yield from (("*", factor, factors) for factors in ([factors] if len(factors) == 3 else []))

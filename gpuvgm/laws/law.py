@@ -267,6 +267,10 @@ class Law(ABC):
         parts = {part.name: getattr(self, part.name) for part in fields(self)}
         return sort(**parts | {"operands": operands, "target": target})
 
+    def renamed(self, new: Callable[[str], str]) -> Law:
+        """The law of columns with other names."""
+        return self._form(type(self), tuple(map(new, self.operands)), new(self.target))
+
     @classmethod
     def without_implied(cls, laws: Sequence[Law]) -> Sequence[Law]:
         """Laws without those of this sort that follow from the rest."""

@@ -9,13 +9,15 @@ from functools import cached_property
 from typing import Any, Self
 
 from gpuvgm.errors import InputError, counted, listed
+from gpuvgm.laws.code_texts import CodeTexts
 from gpuvgm.laws.codes import Columns, Rows
 from gpuvgm.laws.law import Law, is_free
 from gpuvgm.laws.owners import SEVERAL
 from gpuvgm.laws.programmed import name_of_program
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.search import LawSearch
-from gpuvgm.laws.sorts import law_of_document
+from gpuvgm.laws.sorts import is_law_of, law_of_document, text_of
+from gpuvgm.laws.texts import texts_of
 
 _LOG = logging.getLogger("gpuvgm")
 
@@ -89,6 +91,26 @@ class Laws(tuple[Law, ...]):
             raise InputError(f"laws: two of {listed(names)} have one name; set name of one of these objects")
         return tuple(law if isinstance(law, str) else name_of_program(law) for law in wanted)
 
+    @staticmethod
+    def of_codes(wanted: str | Sequence[Any], modelled: Collection[str], others: Collection[str]) -> CodeTexts:
+        """What of the laws that a user asks for is about texts, given names of columns; see `CodeTexts.of`."""
+        return CodeTexts.of(wanted, modelled, others)
+
+    @staticmethod
+    def by_names(wanted: str | Sequence[Any], names: Collection[str]) -> tuple[list[str], list[str]]:
+        """Texts of laws that a user asks for: those of columns with some names alone, and those of others.
+
+        "auto" and "off" are in both, and so is what is forbidden of these columns.
+        """
+        of_names, others = list[str](), list[str]()
+        for text in texts_of(wanted):
+            is_forbidden = text.startswith("not ")
+            if text in ("auto", "off") or is_law_of(text.removeprefix("not "), names):
+                of_names.append(text)
+            if text not in of_names or text in ("auto", "off") or is_forbidden:
+                others.append(text)
+        return of_names, others
+
     def with_programs(self, wanted: Sequence[Any], as_fitted: Callable[[Any], Any]) -> Self:
         """Laws with the code of those that are objects, which no file holds.
 
@@ -111,6 +133,10 @@ class Laws(tuple[Law, ...]):
             of_model = f"it has {listed(names)}" if names else "none of its laws is an object"
             raise InputError(f"laws: the model has no law {listed(unknown)}; {of_model}")
         return type(self)(law.with_program(programs, as_fitted) for law in self)
+
+    def texts(self, names: Collection[str]) -> list[str]:
+        """The laws as users write them, given the names of all columns."""
+        return [text_of(law, names) for law in self]
 
     @property
     def kept(self) -> Self:

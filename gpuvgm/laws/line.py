@@ -16,7 +16,7 @@ from gpuvgm.laws.law import Law
 from gpuvgm.laws.numeric import step_of
 from gpuvgm.laws.sample import HALF, NOISE, LawSample
 from gpuvgm.laws.texts import decimal_text, equations
-from gpuvgm.laws.unary import SHORT_NOISE, Probe, Unary, have_32_bits
+from gpuvgm.laws.unary import ROUNDINGS, SHORT_NOISE, Probe, Unary, have_32_bits
 from gpuvgm.summary import Floats
 
 SAME = Fraction(1), Fraction(0)  # the line of equal columns
@@ -102,8 +102,18 @@ class Line(Unary):
                 target = sample.amounts[probe.target]
                 line = line_through(sample.amounts[operand], target, *_precision(target, probe.step))
                 # With a shift of less than a step the target is rounded, which is no line, or equal to the operand.
-                if line is not None and (line[0] != 1 or abs(line[1]) > probe.step):
+                if line is None or (line[0] == 1 and abs(line[1]) <= probe.step):
+                    continue
+                if not cls._is_rounded_one_way(line[1], sample.amounts[operand], target, probe.step):
                     yield cls.of(operand, probe.target, *line)
+
+    @staticmethod
+    def _is_rounded_one_way(shift: Fraction, operand: Floats, target: Floats, step: float) -> bool:
+        """Whether a shift of less than a step stands for rounding down or up, which is no line."""
+        if not 0 < abs(shift) < step or np.any(operand < 0):
+            return False
+        ends = (rounding.factors(target, step, operand) for rounding in ROUNDINGS[1:])
+        return any(low <= high for low, high in ends)
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -222,7 +232,7 @@ def _proportion(operand: Floats, target: Floats, tolerance: float, most_digits: 
         return None
     times, over = shortest_decimal(low, high, most_digits), shortest_decimal(1 / high, 1 / low, most_digits)
     candidates = [factor for factor in (times, None if over is None else 1 / over) if factor is not None]
-    return min(candidates, key=lambda factor: min(_digits(factor), _digits(1 / factor)), default=None)
+    return min(candidates, key=lambda factor: min(digits_of(factor), digits_of(1 / factor)), default=None)
 
 
 def _shifted_line(
@@ -269,10 +279,10 @@ def _rounded(number: float, digits: int) -> Fraction:
 
 def _is_decimal(number: Fraction) -> bool:
     """Whether a number has few decimal digits."""
-    return _digits(number) <= LONGEST
+    return digits_of(number) <= LONGEST
 
 
-def _digits(number: Fraction) -> float:
+def digits_of(number: Fraction) -> float:
     """How many digits a number has between its first and its last one that is not 0; infinite if it is no decimal."""
     with localcontext(prec=2 * LONGEST):
         decimal = Decimal(number.numerator) / Decimal(number.denominator)

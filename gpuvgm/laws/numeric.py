@@ -34,6 +34,10 @@ class NumericLaw(Law):
     """A law of columns of numbers. What the operands make is their sum, unless a sort says otherwise."""
 
     sign_of_addends: ClassVar[int] = 1  # of all operands but the first
+    takes: ClassVar[str] = (  # which sorts of numbers go together
+        'dates and times have orders, and a time between: "end - start = stay in days", where stay is a number, and '
+        "without a unit where it is a duration"
+    )
 
     def numbers(self, columns: Columns, rows: Rows) -> Floats:
         """Numbers of the target, as the operands make them; codes where it has categories."""
@@ -66,15 +70,16 @@ class NumericLaw(Law):
         """What is wrong where columns hold no numbers, or numbers of sorts that do not go together."""
         units = {name: Unit.of(columns[name], self.span) for name in self.names}
         without = [name for name, unit in units.items() if unit is None]
-        without += [name for name in self.arranged if not isinstance(columns[name], NumericColumn)]
         if without:
-            return f'column "{without[0]}" is not modelled as numbers: declare it "continuous"'
-        if self.fits([unit.sort for unit in units.values() if unit is not None]):
+            remedy = "its categories are no numbers; give another column"
+            return f'column "{without[0]}" is not modelled as numbers: {remedy}'
+        if arranged := [name for name in self.arranged if not isinstance(columns[name], NumericColumn)]:
+            return f'column "{arranged[0]}" is not modelled as numbers: declare it "continuous"'
+        sorts = {name: unit.sort for name, unit in units.items() if unit is not None}
+        if self.fits([*sorts.values()]):
             return ""
-        return (
-            'dates and times have orders, and a time between: "end - start = stay in days", where stay is a number, '
-            "and without a unit where it is a duration"
-        )
+        held = (f'"{name}" holds {"numbers" if sort == NUMBER else sort}' for name, sort in sorts.items())
+        return f"{', '.join(held)}; {self.takes}"
 
     @property
     def arranged(self) -> tuple[str, ...]:

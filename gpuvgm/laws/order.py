@@ -35,6 +35,7 @@ class Order(NumericLaw):
     examples = ("a <= b",)
     turn = 4  # columns that something computes are in no order
     decides = False
+    takes = "an order takes columns of one sort"
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Order]]:

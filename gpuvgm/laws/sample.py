@@ -48,6 +48,8 @@ class LawSample:
         Gives the order in which columns would be drawn without laws, by codes of a few rows; as they stand by default.
     as_fitted : callable, optional
         Makes a pyarrow Table of rows a table of the kind that was fitted, which laws that are programs get.
+    unmodelled : sequence of str
+        Names of further columns, which have no laws.
     """
 
     columns: Columns
@@ -56,6 +58,7 @@ class LawSample:
     owners: Owners = EACH
     ordering: Ordering = tuple
     as_fitted: Callable[[Any], Any] | None = None
+    unmodelled: Sequence[str] = ()
 
     @cached_property
     def codes(self) -> dict[str, Floats]:

@@ -54,7 +54,9 @@ class LawSearch:
 
     def _declared(self, text: str) -> Law:
         """The law that a user wrote, which is of columns that have such laws."""
-        law = law_of_text(text, self.sample.columns)
+        law = law_of_text(text, self.sample.columns, self.sample.unmodelled)
+        if twice := [name for name in law.names if law.names.count(name) > 1]:
+            raise InputError(f'laws: "{law}": "{twice[0]}" stands twice; give each column once')
         law.check_kinds(self.sample.columns)
         return law.learnt(self.sample)
 

@@ -167,10 +167,10 @@ class Steps(Law):
         (name,), target = self.operands, columns[self.target]
         operand = columns[name]
         if not isinstance(operand, CategoricalColumn) or len(operand.categories) > MOST_CATEGORIES:
-            return f'column "{name}" has not up to {MOST_CATEGORIES} categories'
+            return f'column "{name}" has not up to {MOST_CATEGORIES} categories: declare it "categorical" if it has'
         unit = Unit.of(target)
         if not isinstance(target, NumericColumn) or unit is None or unit.sort != NUMBER or not _spacing(target):
-            return f'column "{self.target}" has no numbers with a step'
+            return f'column "{self.target}" has no numbers with a step, such as cents; give another column'
         return ""
 
 

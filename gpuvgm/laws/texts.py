@@ -14,7 +14,8 @@ from gpuvgm.laws.units import Span
 LEAST_ALIKE = 0.75  # as difflib measures it, of a word and the name that it may have meant
 
 
-SIGNS = r"<=|>=|->|<-|[-+*/<>]|(?<!!)="
+SIGNS = r"<=|>=|->|<-|\*\*|[-+*/<>%^]|(?<!!)="
+QUOTED = r'"(?:[^"]|"")+"'
 BLANKS = "blanks"  # in the place of a pattern: signs get blanks around them, but for those in names
 #: What people write otherwise, and how laws are written; each pair goes on from what those before have made.
 REWRITINGS = (
@@ -24,12 +25,14 @@ REWRITINGS = (
     ("≥", ">="),
     ("→|=>", "->"),
     ("×", "*"),
-    (r"\*\*", "^"),
+    (r" *(?:\*\*|\^) *", "^"),
     (BLANKS, ""),
+    (r" \^ ", "^"),
     (" x ", " * "),
     (" (determines|decides) ", " -> "),
     (r"\bstep\(", "steps("),
     (r"\bsum\((.*), (.*)\)", r"\1 + \2"),
+    (r"^round\((.*)\) = ", r"\1 = "),
     (" < ", " <= "),
     (" > ", " >= "),
     (r"^(.*) >= (.*)$", r"\2 <= \1"),
@@ -64,9 +67,38 @@ def _with_names(text: str, names: Collection[str]) -> str:
 
 
 def texts_of(wanted: str | Sequence[Any]) -> list[str]:
-    """Texts of laws, without those that are objects; in a single text, semicolons stand between them."""
-    parts = wanted.split(";") if isinstance(wanted, str) else wanted
-    return [text.strip() for text in parts if isinstance(text, str)]
+    """Texts of laws, without those that are objects; in a single text, semicolons stand between them, but in quotes."""
+    if isinstance(wanted, str):
+        return [text for part in re.findall(rf"(?:{QUOTED}|[^;])+", wanted) if (text := part.strip())]
+    return [text.strip() for text in wanted if isinstance(text, str)]
+
+
+def without_quotes(text: str, names: Collection[str]) -> tuple[str, dict[str, str]]:
+    """A text with marks in place of names of columns in quotes, and the name of each mark.
+
+    What is in quotes is no sign of a law, whatever it holds, as in "net -> gross" -> steps("amount").
+    """
+    marks: dict[str, str] = {}
+
+    def mark(match: re.Match[str]) -> str:
+        name = unquoted(match[0])
+        if name not in names:
+            return match[0]
+        of_name = f"\0{len(marks)}\0"
+        marks[of_name] = name
+        return of_name
+
+    return re.sub(QUOTED, mark, text), marks
+
+
+def unquoted(name: str) -> str:
+    """The name of a column that may be in quotes, within which a quote is written twice."""
+    return name[1:-1].replace('""', '"') if re.fullmatch(QUOTED, name) else name
+
+
+def quoted(name: str) -> str:
+    """The name of a column in quotes."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def splits(text: str, sign: str) -> Iterator[tuple[str, str]]:

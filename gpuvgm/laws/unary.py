@@ -19,6 +19,7 @@ from gpuvgm.summary import Floats, Ints
 
 SHORT_NOISE = 2.0**-22  # of a number of 32 bits without a step, by which it may be off
 DIGITS = 7  # which many programs write
+PLAIN, FLOOR, CEIL = "", "floor", "ceil"
 COMPARED = 1000  # rows among which different numbers are chosen, and steps of both columns compared
 
 
@@ -179,3 +180,34 @@ def different_rows(amounts: Floats) -> Ints:
     _, first = np.unique(amounts[rows], return_index=True)
     few: Ints = rows[first[np.linspace(0, len(first) - 1, min(len(first), PROBED)).astype(np.int64)]]
     return few
+
+
+@dataclass(frozen=True, slots=True)
+class Rounding:
+    """How results become the numbers of a column: rounded to its steps, down, up or to the nearest one.
+
+    Parameters
+    ----------
+    outer : str
+        What is done with results.
+    below, above : float
+        How far below a number its result lies at most, and how far above, in steps.
+    """
+
+    outer: str
+    below: float
+    above: float
+
+    def factors(self, numbers: Floats, step: float, results: Floats) -> tuple[Floats, Floats]:
+        """Least and largest constant with which positive results become numbers, along the last axis."""
+        with np.errstate(all="ignore"):  # of results that are zero or missing
+            low, high = (numbers - self.below * step) / results, (numbers + self.above * step) / results
+        is_known = np.isfinite(low) & np.isfinite(high) & (results > 0)
+        return np.max(np.where(is_known, low, -np.inf), axis=-1), np.min(np.where(is_known, high, np.inf), axis=-1)
+
+
+ROUNDINGS = (
+    Rounding(PLAIN, HALF, HALF),
+    Rounding(FLOOR, NEAR_STEP / 2, 1 - NEAR_STEP),
+    Rounding(CEIL, 1 - NEAR_STEP, NEAR_STEP / 2),
+)

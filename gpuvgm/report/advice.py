@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from gpuvgm.codecs import values_in
-from gpuvgm.columns import MISSING, is_declared
+from gpuvgm.columns import MISSING, ColumnSpec
 from gpuvgm.errors import counted
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, ValueCount
 from gpuvgm.report.measures import share, short
@@ -76,7 +76,8 @@ def advice_on_kind(levels: Sequence[ValueCount], reason: str) -> Iterator[Advice
         Why it has its kind.
     """
     texts = [count.text for count in levels if count.value is not MISSING]
-    content = values_in(pa.array(texts)) if len(texts) > 2 and reason and not is_declared(reason) else ""
+    is_inferred = bool(reason) and not ColumnSpec.says_declared(reason)
+    content = values_in(pa.array(texts)) if len(texts) > 2 and is_inferred else ""
     if content:
         yield Advice(
             f"The {content} count as categories, so that nothing is said of their order and distances.",

@@ -9,11 +9,10 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
-from gpuvgm.codecs import Codec, DatetimeCodec
+from gpuvgm.codecs import Codec
 from gpuvgm.report.differences import RARE, distance_by_chance
 from gpuvgm.report.measures import ReportPart
 from gpuvgm.summary import Floats, Ints
@@ -158,9 +157,9 @@ def date_parts(codec: Codec, numbers: Floats) -> dict[str, Floats]:
 
     Times of the day have no days, and dates no hours; other columns have no parts. NaN where a value is missing.
     """
-    if not isinstance(codec, DatetimeCodec) or pa.types.is_duration(codec.type):
+    values, a_day = codec.on_clock(numbers), _length_of_day(codec)
+    if values is None:
         return {}
-    values, a_day = _on_clock(codec, numbers)
     days = values // a_day
     parts: dict[str, Ints] = {}
     if not pa.types.is_date(codec.type):
@@ -177,20 +176,13 @@ def local_days(codec: Codec, numbers: Floats) -> Floats | None:
 
     None for columns without dates.
     """
-    if not isinstance(codec, DatetimeCodec) or pa.types.is_duration(codec.type) or pa.types.is_time(codec.type):
-        return None
-    values, a_day = _on_clock(codec, numbers)
-    return np.where(np.isnan(numbers), np.nan, values // a_day)
+    values = None if pa.types.is_time(codec.type) else codec.on_clock(numbers)
+    return None if values is None else np.where(np.isnan(numbers), np.nan, values // _length_of_day(codec))
 
 
-def _on_clock(codec: DatetimeCodec, numbers: Floats) -> tuple[Ints, int]:
-    """Values that a codec's numbers are, of the clock of the column's zone, and how many of them a day has."""
-    values = codec.base + np.where(np.isnan(numbers), 0, numbers).astype(np.int64)
-    type_ = codec.type
-    if pa.types.is_timestamp(type_) and type_.tz is not None:
-        moments: Any = pa.array(values).cast(type_)
-        values = np.asarray(pc.local_timestamp(moments).view(pa.int64()))
-    return values, max(24 * _HOUR // codec.nanoseconds, 1)
+def _length_of_day(codec: Codec) -> int:
+    """A day in the unit of datetimes."""
+    return max(24 * _HOUR // max(codec.nanoseconds, 1), 1)
 
 
 def row_hashes(original: Features, synthetic: Features) -> tuple[Words, Words]:

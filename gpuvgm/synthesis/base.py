@@ -88,7 +88,7 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
     def fit_report_(self) -> Any:
         """Report of the fit of the columns, as that of `TableTransformer`, the laws between them, and proposed keys."""
         model = self._fitted
-        return replace(model.transformer.fit_report_, laws=tuple(map(str, model.kept_laws)), proposals=model.proposals)
+        return replace(model.transformer.fit_report_, laws=model.law_texts, proposals=model.proposals)
 
     def evaluate(self, source: TableLike, *, n: int | None = None, seed: int | None = None) -> Comparison:
         """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.

@@ -66,16 +66,17 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent), ``"a / b = c"`` (or
         ``"a / b * 100 = c"``), ``"1000 * a + b = c"``, ``"a = b"``, functions such as ``"log(a) = b"``,
         ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, other units, as in ``"1.8 * a + 32 = b"``,
-        ``"floor(0.92 * a / b) = c"`` (or ``ceil``, ``*``, no rounding), ``"max(0, a - b) = c"`` (or ``min``, another
-        sign, or days), and
+        ``"floor(0.92 * a / b) = c"`` (or ``ceil``, ``*``, no rounding), ``"floor(a / 2) = b"``,
+        ``"max(0, a - b) = c"`` (or ``min``, another sign, or days), ``"min(50, a) = b"``, and
         ``"days(end) - days(start) = nights"``, whose right side is computed, to its step; so is the right clock time of
-        ``"clock(a) + minutes = clock(b)"``, and of ``"a + b + c = 100"`` the last part; ``"a -> steps(b)"``, by which b
-        is rounded; ``"a <= b"``; and ``"a -> b"`` or ``"a, b -> c"``, where each value of a, or each two values, have
-        one of the last column, which is looked up for those that five rows and more have. What is computed may be
-        written first, too. ``"not a <= b"`` forbids a law. A text may hold several, between semicolons. What no text
-        says, an object does: ``holds(rows)`` gets a table of the kind that `sample` gives, of the modelled columns, and
-        returns a boolean for each row, by that row alone. Rows that break it are drawn again; one of 64 must keep it.
-        It goes by its `name`, or that of its class.
+        ``"clock(a) + minutes = clock(b)"`` (or ``in seconds`` behind it, or hours), and of ``"a + b + c = 100"`` the
+        last part; ``"a -> steps(b)"``, by which b is rounded; ``"a -> code(b)"``, by which texts of b, such as numbers
+        of invoices, hold dates of a, or have codes that go with its categories; ``"a <= b"``; and ``"a -> b"`` or
+        ``"a, b -> c"``, where each value of a, or each two values, have one of the last column, which is looked up for
+        those that five rows and more have. What is computed may be written first, too. ``"not a <= b"`` forbids a law.
+        A text may hold several, between semicolons. What no text says, an object does: ``holds(rows)`` gets a table of
+        the kind that `sample` gives, of the modelled columns, and returns a boolean for each row, by that row alone.
+        Rows that break it are drawn again; one of 64 must keep it. It goes by its `name`, or that of its class.
     sequence_key : label, optional
         Column of keys whose rows belong together, such as the lines of an order or the visits of a patient. Keys are
         drawn first, with their number of rows and all columns that have one value for each key; then each row given

@@ -131,3 +131,81 @@ def test_the_earlier_time_is_computed_where_the_later_one_is_not_free() -> None:
     fitted = gpuvgm.TableSynthesizer(conditions_on=["end"]).fit(table)
     assert "clock(end) - minutes = clock(begin)" in fitted.fit_report_.laws
     assert _share(fitted.sample(500, conditions={"end": (0, 600)}), ("begin", "minutes", "end")) == 1
+
+
+def _seconds_of(times: Any) -> Any:
+    """Seconds since midnight of numbers such as 150530, and of times and texts such as 15:05:30."""
+    if pd.api.types.is_integer_dtype(times):
+        return times // 10_000 * 3600 + times // 100 % 100 * 60 + times % 100
+    texts = times.astype(str)
+    return pd.to_timedelta(texts.where(texts.str.len() == 8, texts + ":00")).dt.total_seconds().astype(int)
+
+
+def _texts(seconds: Any, length: int = 8) -> list[str]:
+    return [f"{at // 3600 % 24:02}:{at // 60 % 60:02}:{at % 60:02}"[:length] for at in seconds]
+
+
+def calls(kind: str, random: np.random.Generator) -> tuple[pd.DataFrame, Any, int]:
+    """Calls around the clock, with what lies between, and the seconds of its unit."""
+    grain = 1 if kind in ("numbers", "texts") else 60
+    begin, length = grain * random.integers(0, 86_400 // grain, ROWS), grain * random.integers(1, 9_000 // grain, ROWS)
+    end = (begin + length) % 86_400
+    numbers = [at // 3600 * 10_000 + at // 60 % 60 * 100 + at % 60 for at in (begin, end)]
+    texts = [_texts(begin, 8 if grain == 1 else 5), _texts(end, 8 if grain == 1 else 5)]
+    pair = {"numbers": numbers, "texts": texts}.get(kind, texts)
+    if kind in ("times", "durations"):
+        pair = [[pd.Timestamp(text).time() for text in column] for column in texts]
+    between = pd.to_timedelta(length, "s") if kind == "durations" else length // grain
+    if kind == "hours":
+        between, pair[1] = (length / 3600).round(2), _texts(begin + (36 * (length / 36).round()).astype(int))
+    frame = pd.DataFrame({"line": random.integers(1, 9, ROWS), "begin": pair[0], "end": pair[1], "between": between})
+    return frame, length, grain
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "seconds"),
+    [
+        ("numbers", " in seconds", 1),
+        ("texts", " in seconds", 1),
+        ("short texts", "", 60),
+        ("times", "", 60),
+        ("durations", "", None),
+        ("hours", " in hours", 3600),
+    ],
+)
+def test_times_of_the_day_go_with_what_lies_between(kind: str, unit: str, seconds: int | None, reloaded: Any) -> None:
+    table, _, _ = calls(kind, np.random.default_rng(7))
+    law = f"clock(begin) + between = clock(end){unit}"
+    fitted = reloaded(gpuvgm.TableSynthesizer().fit(table))
+    assert fitted.fit_report_.laws == (law,)
+    for rows in (table, fitted.sample(2 * ROWS)):
+        length = rows["between"].dt.total_seconds() if seconds is None else (rows["between"] * seconds).round()
+        off = (_seconds_of(rows["begin"]) + length - _seconds_of(rows["end"])) % 86_400
+        assert (off == 0).all()
+    assert gpuvgm.TableSynthesizer(laws=[law]).fit(table).fit_report_.laws == (law,)
+    moved = table.assign(end=table["end"].sample(frac=1, random_state=1).to_numpy())
+    assert not gpuvgm.TableSynthesizer().fit(moved).fit_report_.laws
+    assert np.isneginf(fitted.score_samples(moved)).mean() > 0.9
+
+
+def test_clocks_of_other_values_are_refused() -> None:
+    table, _, _ = calls("numbers", np.random.default_rng(8))
+    table["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS) % 90, "D")
+    for law, why in (
+        (
+            "clock(day) + between = clock(end)",
+            '"day" holds moments without a time zone.*clock\\(\\) takes times of the day',
+        ),
+        (
+            "clock(begin) + day = clock(end)",
+            '"day" holds moments.*what lies between is minutes, or a unit that is written behind',
+        ),
+        ("clock(begin) + between = clock(end) in days", "is no law of the modelled columns"),
+    ):
+        with pytest.raises(InputError, match=why):
+            gpuvgm.TableSynthesizer(laws=[law]).fit(table)
+    table.loc[5, "begin"] = 150_575
+    with pytest.raises(
+        InputError, match='column "begin" has 150575, which is no clock time: .* or 150530 for 15:05:30'
+    ):
+        gpuvgm.TableSynthesizer(laws=["clock(begin) + between = clock(end) in seconds"]).fit(table)

@@ -60,6 +60,18 @@ def parking(random: np.random.Generator) -> Rows:
     return Rows({"zone": zone, "price": price, "hours": hours, "charge": np.minimum(24, price * hours).round(2)})
 
 
+def payroll(random: np.random.Generator) -> Rows:
+    """Wages, which are insured up to a limit, and what is left of hours beyond those agreed."""
+    wage, balance = random.lognormal(8, 0.5, ROWS).round(2), random.normal(4, 9, ROWS).round(1)
+    return Rows({"wage": wage, "insured": np.minimum(wage, 5_300), "balance": balance, "extra": balance.clip(0)})
+
+
+def school(random: np.random.Generator) -> Rows:
+    """Lessons of 45 minutes, begun ones too, and the classes that pupils fill."""
+    minutes, pupils = random.integers(20, 4_000, ROWS), random.integers(10, 900, ROWS)
+    return Rows({"minutes": minutes, "lessons": -(-minutes // 45), "pupils": pupils, "classes": pupils // 25})
+
+
 Holds = Callable[[Rows], Any]
 TRADES: list[tuple[Callable[[np.random.Generator], Rows], dict[str, Holds]]] = [
     (winery, {"floor(0.92 * must / size) = bottles": lambda t: np.floor(0.92 * t.must / t["size"] + 1e-9) - t.bottles}),
@@ -80,6 +92,20 @@ TRADES: list[tuple[Callable[[np.random.Generator], Rows], dict[str, Holds]]] = [
     ),
     (insurance, {"max(0, damage - deductible) = paid": lambda t: (t.damage - t.deductible).clip(lower=0) - t.paid}),
     (fines, {"min(10, rate * days) = fee": lambda t: (t.rate * t.days).clip(upper=10) - t.fee}),
+    (
+        payroll,
+        {
+            "min(5300, wage) = insured": lambda t: t.wage.clip(upper=5_300) - t.insured,
+            "max(0, balance) = extra": lambda t: t.balance.clip(lower=0) - t.extra,
+        },
+    ),
+    (
+        school,
+        {
+            "ceil(minutes / 45) = lessons": lambda t: -(-t.minutes // 45) - t.lessons,
+            "floor(0.04 * pupils) = classes": lambda t: t.pupils // 25 - t.classes,
+        },
+    ),
     (parking, {"min(24, price * hours) = charge": lambda t: (t.price * t.hours).clip(upper=24) - t.charge}),
 ]
 IDS = [trade.__name__ for trade, _ in TRADES]
@@ -147,11 +173,20 @@ def test_the_comparison_names_a_formula_that_is_broken() -> None:
         ("ceil(a * b) = c", "ceil(a * b) = c"),
         ("0.25 * a * b = c", "0.25 * a * b = c"),
         ("0.01 * a / b = c", "0.01 * a / b = c"),
+        ("floor(a / 2) = c", "floor(0.5 * a) = c"),
+        ("floor(a * b / 3) = c", "floor(a * b / 3) = c"),
+        ("c = ceil(a / 0.45)", "ceil(a / 0.45) = c"),
+        ("min(b, 10) = c", "min(10, b) = c"),
     ],
 )
 def test_formulas_are_read_in_any_notation(written: str, law: str) -> None:
     assert str(law_of_text(written, ["a", "b", "c"])) == law
     assert str(law_of_text(law, ["a", "b", "c"])) == law
+
+
+def test_rounded_columns_are_taken_for_lines() -> None:
+    with pytest.raises(InputError, match='did you mean "0.5 \\* damage = paid"'):
+        gpuvgm.TableSynthesizer(laws=["round(damage / 2) = paid"]).fit(insurance(np.random.default_rng(5)))
 
 
 @pytest.mark.parametrize("written", ["max(0, days(damage) - days(paid)) = deductible", "floor(damage - x) = paid"])

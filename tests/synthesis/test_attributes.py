@@ -22,12 +22,11 @@ from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.counts.tables import counts_of_keys
 from gpuvgm.synthesis.drawing.drawing import LONGEST_GAP, KeyTable
-from gpuvgm.synthesis.keys import key_search
+from gpuvgm.synthesis.keys import form_search, key_search
 from gpuvgm.synthesis.keys.attributes import WITNESSES, Evidence
 from gpuvgm.synthesis.keys.key_counts import COUNTED_KEYS, KeyCounts
 from gpuvgm.synthesis.keys.key_search import trees_of_keys
 from gpuvgm.synthesis.keys.keys import KeyLayout, period_of
-from gpuvgm.synthesis.learning import key_forms
 from gpuvgm.table import ModelFile
 from tests.conftest import native_names
 from tests.synthesis.checked import with_check_digits
@@ -326,13 +325,13 @@ def test_layouts_that_do_not_fit_are_refused() -> None:
 
 def test_what_the_sample_suggests_and_rows_refute_is_learnt_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a sample may make a column look like an attribute, and keys like one."""
-    find, determines = key_forms.find_attributes, key_search._determines
+    find, determines = form_search.find_attributes, key_search._determines
 
     def find_more(columns: Any, names: Any, rows: Any, refuted: Any) -> dict[str, str]:
         claimed = {} if (names[0], "channel") in refuted else {"channel": names[0]}
         return claimed | find(columns, names, rows, refuted)
 
-    monkeypatch.setattr(key_forms, "find_attributes", find_more)
+    monkeypatch.setattr(form_search, "find_attributes", find_more)
     monkeypatch.setattr(key_search, "_determines", lambda one, other: len(other.texts) > 255 or determines(one, other))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InferenceWarning)

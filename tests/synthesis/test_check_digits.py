@@ -228,3 +228,31 @@ def test_a_report_says_of_which_values_a_lookup_is() -> None:
     assert text in str(fitted.fit_report_) and text in str(fitted)
     table = {name: values[:ROWS] for name, values in table.items()}
     assert "these alone" not in str(gpuvgm.TableSynthesizer(random_state=0).fit(table).fit_report_)
+
+
+def mistyped(cards: list[str], share: float) -> list[str]:
+    """Cards of which some have another digit than they should, or one too many."""
+    random, typed = np.random.default_rng(8), [*cards]
+    for place in np.flatnonzero(random.random(len(cards)) < share).tolist():
+        card, at = cards[place], int(random.integers(1, 7))
+        other = str((int(card[at]) + random.integers(1, 9)) % 10)
+        typed[place] = f"{card[:at]}{other}{card[at + 1 :] if random.random() < 0.7 else card[at:]}"
+    return typed
+
+
+@pytest.mark.parametrize("holder", ["text", "integers"])
+@pytest.mark.parametrize("times", [1, 4])
+def test_numbers_with_sums_of_their_own_are_known_though_some_are_mistyped(holder: str, times: int) -> None:
+    """Weights of a library, modulo 11; the column's name says nothing."""
+    random, weights = np.random.default_rng(4), [3, 7, 9, 2, 5, 4, 8, 6, 1]
+    rows = random.integers(0, 10, (400_000 // times, 9))
+    rows = rows[(rows @ weights % 11 == 5) & (rows[:, 0] > 0)][: ROWS // times]
+    cards = ["".join(map(str, row)) for row in rows.tolist()]
+    assert len({*cards}) == ROWS // times
+    column = mistyped([cards[place] for place in random.permutation(np.arange(ROWS) % len(cards))], 0.01)
+    table = pa.table({"column": HOLDERS[holder](column), "days": random.integers(1, 60, ROWS)})
+    model = gpuvgm.TableSynthesizer(random_state=0).fit(table)
+    assert model.schema_["column"].kind == "id" and "a sum modulo 11" in model.schema_["column"].reason
+    drawn = [str(value) for value in model.sample(1_000)["column"].to_pylist()]
+    assert not {*drawn} & {*column} and all(len(card) == 9 for card in drawn)
+    assert np.mean([np.dot([*map(int, card)], weights) % 11 == 5 for card in drawn]) == 1

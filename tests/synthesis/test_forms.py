@@ -20,9 +20,10 @@ import pytest
 import gpuvgm
 from gpuvgm.codecs import CHECKS, Equation
 from gpuvgm.errors import InferenceWarning, InputError
-from gpuvgm.synthesis.keys.identifiers import IdentifierForm, identifier_form
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.seen import SeenValues
+from gpuvgm.synthesis.keys.text_forms import identifier_form
 from tests.synthesis.checked import with_check_digits
 
 Random = np.random.Generator
@@ -274,11 +275,13 @@ def test_forms_do_not_depend_on_parts_of_rows(table: pd.DataFrame, fitted: Any) 
 
 
 def test_equations_that_a_row_breaks_are_no_form() -> None:
-    """Found in a sample, refuted by a row that is not in it, by rows that are added, and by a fit that is merged."""
+    """Found in a sample, refuted by rows that are not in it, by rows that are added, and by a fit that is merged."""
     values = values_of("health")
-    wrong = [f"{(int(values[0]) + 1) % 10**10:010d}"]
+    wrong = [f"{(int(value) + 1) % 10**10:010d}" for value in values[: VALUES // 20]]
     form = form_of(values)
     assert form.patterns[0].equations and form.patterns[0].closing
+    few = form_of([*values, *wrong[: VALUES // 100]], count=VALUES)
+    assert few.patterns[0].equations == form.patterns[0].equations
     every = form_of([*values, *wrong], count=VALUES)
     later = form.refined(form.seen(pa.array(wrong)))
     merged = [form.merge(later), later.merge(form)]
@@ -318,8 +321,24 @@ def test_equations_are_those_that_digits_fulfil(modulus: int, weights: tuple[int
 def test_random_numbers_fulfil_no_equation() -> None:
     random = np.random.default_rng(0)
     for places in (5, 9, 12):
-        letters = random.integers(ord("0"), ord("9") + 1, (places + 20, places)).astype(np.uint8)
-        assert Equation.of_texts(letters, range(places)) == ()
+        for rows in (places + 20, 3_000):
+            letters = random.integers(ord("0"), ord("9") + 1, (rows, places)).astype(np.uint8)
+            assert Equation.of_texts(letters, range(places)) == ()
+
+
+@pytest.mark.parametrize("share", [0.002, 0.01])
+@pytest.mark.parametrize(("modulus", "weights"), [(11, (2, 3, 4, 5, 6, 7, 8, 1)), (7, (1, 2, 3, 4, 5, 6, 1, 1))])
+def test_equations_are_found_though_some_numbers_are_mistyped(
+    modulus: int, weights: tuple[int, ...], share: float
+) -> None:
+    random = np.random.default_rng(1)
+    rows = random.integers(0, 10, (40_000, len(weights)))
+    rows = rows[rows @ weights % modulus == 0][:2_000]
+    rows[random.random(len(rows)) < share, 3] = 4
+    (found,) = Equation.of_texts((rows + ord("0")).astype(np.uint8), range(len(weights)))
+    assert found.modulus == modulus and np.mean(rows @ weights % modulus == 0) < 1
+    multiples = {tuple(factor * weight % modulus for weight in weights) for factor in range(1, modulus)}
+    assert found.weights in multiples
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.keys.identifiers import IdentifierForm, identifier_form
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.seen import LONGEST, MOST_PARTS, SeenValues
 from gpuvgm.synthesis.keys.shapes import patterns_of
+from gpuvgm.synthesis.keys.text_forms import identifier_form
 
 ROWS = 20_000
 RANDOM = np.random.default_rng(7)

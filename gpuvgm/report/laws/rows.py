@@ -25,7 +25,8 @@ MOST_PLACES = 7  # decimal places; numbers with more have no such form
 NEAR = 1e-9  # of a number, by which its decimal places may be off
 LEAST_DIGITS = 8  # of a number with a check digit
 MOST_CHECKED = 4_096  # different texts whose check digits are tried
-VALUE, MISSING, FORM, SHAPE, DECIMALS = "", "missing", "form", "shape", "decimals"
+VALUE, MISSING, FORM, SHAPE, DECIMALS, CODE = "", "missing", "form", "shape", "decimals", "code"
+MOST_CODES = 64  # different letters and signs of texts without their digits, such as a letter that stands for a colour
 NO_NUMBER = -1  # decimal places of a text that is none
 PARTS_OF_DATES = {"hour": 24, "weekday": 7, "day of the month": 28}  # and how many there are; all months have 28 days
 _NUMBER = r"[<>]?-?\d[\d,' ]*"  # without decimal places
@@ -202,6 +203,10 @@ def _features_of_texts(name: str, coded: Any, present: Mask) -> Iterator[Feature
         labels: Any = of_texts.dictionary_encode()
         of_rows = np.where(present, labels.indices.to_numpy()[codes], -1).astype(np.int64)
         yield Feature(name, part, of_rows, labels.dictionary.to_pylist())
+    letters: Any = pc.replace_substring_regex(texts, r"\d+", "9").dictionary_encode()
+    if 1 < len(letters.dictionary) <= MOST_CODES:
+        of_rows = np.where(present, letters.indices.to_numpy()[codes], -1).astype(np.int64)
+        yield Feature(name, CODE, of_rows, letters.dictionary.to_pylist())
     are_numbers = np.asarray(pc.match_substring_regex(texts, rf"\A{_NUMBER}(\.\d+)?\z"))
     if are_numbers.any():
         behind: Any = pc.utf8_length(pc.replace_substring_regex(texts, rf"\A{_NUMBER}(\.|\z)", ""))

@@ -16,6 +16,7 @@ from gpuvgm.arrays import mixed
 from gpuvgm.columns import NumericColumn
 from gpuvgm.report.laws.rows import (
     CHECKS,
+    CODE,
     DECIMALS,
     FORM,
     MISSING,
@@ -60,6 +61,11 @@ class Rule(ABC):
     columns: tuple[str, ...]
 
     @property
+    def may_be_declared(self) -> bool:
+        """Whether `TableSynthesizer(laws=...)` takes the law."""
+        return False
+
+    @property
     @abstractmethod
     def text(self) -> str:
         """The law, as people write it."""
@@ -92,6 +98,11 @@ class Seen(Rule):
     target: tuple[str, str]
     words: str
     seen: frozenset[tuple[Any, Any]]
+
+    @property
+    def may_be_declared(self) -> bool:
+        """Whether codes in texts go with another column."""
+        return self.given is not None and not self.given[1] and self.target[1] == CODE
 
     @property
     def text(self) -> str:

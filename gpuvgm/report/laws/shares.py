@@ -11,6 +11,7 @@ import numpy as np
 from gpuvgm.io import taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.report.advice import Advice
+from gpuvgm.report.laws.dated import HoldsDate
 from gpuvgm.report.laws.rows import SomeRows
 from gpuvgm.report.laws.rules import Decides, Halves, Rising, Rule, Seen, Share, Unique, Within
 from gpuvgm.report.measures import NOTHING, ReportPart, share
@@ -82,6 +83,11 @@ class Between(Rule):
     columns: tuple[str, ...]
     law: Laws  # one
 
+    @property
+    def may_be_declared(self) -> bool:
+        """Yes."""
+        return True
+
     @classmethod
     def each(cls, laws: Laws) -> Iterator[Between]:
         """Yield each of several laws."""
@@ -120,7 +126,7 @@ def laws_of(rows: SomeRows) -> Iterator[Rule]:
     # Steps say nothing of where numbers lie.
     deciding = [rule for rule in between if rule.law[0].has_table or not rule.law[0].has_keys]
     yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding], halves)
-    for rules in (Seen.missing_together(rows, halves), Unique.find(rows), Rising.find(rows)):
+    for rules in (HoldsDate.find(rows), Seen.missing_together(rows, halves), Unique.find(rows), Rising.find(rows)):
         yield from rules
 
 
@@ -149,7 +155,7 @@ def law_shares(original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...
     for rule in (*laws_of(original), *Between.each(Laws(declared))):
         before, after = rule.share(original), rule.share(synthetic)
         if before[1] and before[0] >= LEAST_HELD * before[1]:
-            original_share, is_kept = before[0] / before[1], isinstance(rule, Between) and before[0] == before[1]
+            original_share, is_kept = before[0] / before[1], rule.may_be_declared and before[0] == before[1]
             synthetic_share = after[0] / after[1] if after[1] else None
             of_tables = original_share, synthetic_share, after[1], is_kept
             shares.append(LawShare(rule.text, tuple(rule.columns), *of_tables))

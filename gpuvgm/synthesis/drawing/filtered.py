@@ -216,6 +216,11 @@ class FilteredRows:
         rows = min(max(KEYS_OF_WINDOW * rows_per_key, usual), share * MOST_OF_WINDOW)
         return shuffled_rows, shuffled_rows * max(1, int(rows) // shuffled_rows)
 
+    @property
+    def window(self) -> int:
+        """Rows of a window."""
+        return self._lengths[1]
+
     def rows(self, part: RowRange, seed: int) -> MadeRows:
         """Consecutive rows."""
         length, first, stop = self._lengths[1], part.first_row, part.first_row + part.rows

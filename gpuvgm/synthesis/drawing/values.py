@@ -28,7 +28,7 @@ from gpuvgm.synthesis.bins import (
     start_finder,
     twin_numbers,
 )
-from gpuvgm.synthesis.keys import IdentifierForm, KeyNumbers, key_numbers, levels_of_keys
+from gpuvgm.synthesis.keys import IdentifierForm, RowsBeside, key_numbers, levels_of_keys
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
@@ -218,8 +218,7 @@ def unmodelled_columns(
     forms: Mapping[str, IdentifierForm],
     part: RowRange,
     seed: int,
-    keys: KeyNumbers | None = None,
-    categories: Callable[[str], Ints] | None = None,
+    beside: RowsBeside | None = None,
 ) -> dict[str, Any]:
     """Rows of columns that are not modelled: new values in their forms, running numbers, or else missing values.
 
@@ -236,59 +235,75 @@ def unmodelled_columns(
         The rows.
     seed : int
         Seed of the values.
-    keys : mapping of (str, int) to ndarray of shape (rows,), optional
-        Numbers of the rows' keys, other ones than `key_numbers` gives.
-    categories : callable, optional
-        Gives the categories of the rows in a modelled column, by which forms may differ.
+    beside : RowsBeside, optional
+        These rows and those before that matter, with their keys, and what they have in modelled columns, on which
+        forms may depend; without it keys are those that `key_numbers` gives.
     """
-    numbers = key_numbers(forms, part, seed) if keys is None else keys
+    numbers = key_numbers(forms, part, seed) if beside is None else beside.last_keys(part.rows)
     distinct = {level: np.unique(numbers[level], return_inverse=True) for level in levels_of_keys(forms)}
     arrays = {}
     for column in columns:
         form = forms.get(column.name)
         if form is None or form.key is None:
-            arrays[column.name] = _values_of_rows(column, form, part, seed, categories)
+            arrays[column.name] = _values_of_rows(column, form, part, seed, beside)
+            continue
+        numbers_of_keys, places = distinct[form.key.group, form.level]
+        bits = numbers[form.key.group, len(form.key.above) + 1]  # of the columns that each row lacks
+        lacks = bits >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
+        if beside is not None and form.is_beside:
+            values, places = (
+                _of_texts(column, form, beside.texts(column.name, form, part.rows, seed)),
+                np.arange(part.rows),
+            )
         else:
-            numbers_of_keys, places = distinct[form.key.group, form.level]
-            bits = numbers[form.key.group, len(form.key.above) + 1]  # of the columns that each row lacks
-            lacks = bits >> np.uint64(form.key.bit_of(column.name, form.level)) & np.uint64(1)
             values = _new_values(column, form, numbers_of_keys, seed)
-            arrays[column.name] = taken(values, pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
+        arrays[column.name] = taken(values, pa.array(places, pa.int64(), mask=lacks.astype(np.bool_)))
     return arrays
 
 
 def _values_of_rows(
-    column: FittedColumn,
-    form: IdentifierForm | None,
-    part: RowRange,
-    seed: int,
-    categories: Callable[[str], Ints] | None,
+    column: FittedColumn, form: IdentifierForm | None, part: RowRange, seed: int, beside: RowsBeside | None
 ) -> Any:
     """New values of consecutive rows, missing as often as in the table."""
     if form is None:
         coded = column.absent(part.first_row, part.rows)
         return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough
     numbers = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
-    of_given = None if categories is None or not form.given else categories(form.given)
-    values = _new_values(column, form, numbers, seed, of_given)
+    if beside is not None and form.is_beside:
+        values = _beside_rows(column, form, part, seed, beside)
+    else:
+        values = _new_values(column, form, numbers, seed)
     if not form.missing or not part.rows:
         return values
     return taken(values, pa.array(np.arange(part.rows), mask=form.lacking(column.name, numbers, seed)))
 
 
-def _new_values(
-    column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int, categories: Ints | None = None
-) -> Any:
+def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int) -> Any:
     """Values by their numbers, ascending: those of rows, or of keys."""
-    is_whole = isinstance(column, IdColumn) and not is_text_type(plain_type(column.decoded_type))
-    if is_whole and not form.is_plain:
-        texts = form.values(column.name, numbers, seed, categories)
-        return column.of_numbers(texts, int(10**form.length))
-    if not is_whole or not len(numbers):
-        return form.values(column.name, numbers, seed, categories).cast(column.decoded_type)
+    if not _is_whole(column) or not form.is_plain:
+        return _of_texts(column, form, form.values(column.name, numbers, seed))
+    if not len(numbers):
+        return form.values(column.name, numbers, seed).cast(column.decoded_type)
     first, last = int(numbers[0]), int(numbers[-1])
     running = replace(column, first=form.largest + column.step).absent(first, last - first + 1).passthrough
     return running.take(pa.array(numbers - np.uint64(first)))
+
+
+def _beside_rows(column: FittedColumn, form: IdentifierForm, part: RowRange, seed: int, beside: RowsBeside) -> Any:
+    """Values that depend on what their rows have in modelled columns."""
+    return _of_texts(column, form, beside.texts(column.name, form, part.rows, seed))
+
+
+def _is_whole(column: FittedColumn) -> bool:
+    """Whether a column holds whole numbers that identify."""
+    return isinstance(column, IdColumn) and not is_text_type(plain_type(column.decoded_type))
+
+
+def _of_texts(column: Any, form: IdentifierForm, texts: Any) -> Any:
+    """Values of a column whose texts these are."""
+    if _is_whole(column):
+        return column.of_numbers(texts, int(10**form.length))
+    return texts.cast(column.decoded_type)
 
 
 def missing_values(rows: int, type_: Any) -> Any:

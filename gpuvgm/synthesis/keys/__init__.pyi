@@ -1,4 +1,5 @@
-from .attributes import find_attributes as find_attributes
+from .beside import RowsBeside as RowsBeside
+from .form_search import find_forms as find_forms
 from .habit_search import HabitSample as HabitSample, habits_of as habits_of, likely_habits as likely_habits
 from .habits import Habit as Habit, describe_habits as describe_habits, with_habits as with_habits
 from .identifier_counts import IdentifierCounts as IdentifierCounts
@@ -21,7 +22,7 @@ from .identifier_messages import (
 )
 from .identifiers import IdentifierForm as IdentifierForm
 from .key_search import Claims as Claims, keys_found as keys_found, rows_of_keys as rows_of_keys
-from .keys import LACKING_CODES as LACKING_CODES, KeyLayout as KeyLayout, period_of as period_of
+from .keys import LACKING_CODES as LACKING_CODES, KeyLayout as KeyLayout
 from .orders import (
     PROBED as PROBED,
     OrderEvidence as OrderEvidence,

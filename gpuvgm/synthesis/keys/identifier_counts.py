@@ -26,11 +26,14 @@ class IdentifierCounts:
         Rows of keys, by group whose layout is not known.
     evidence : dict of str to Evidence
         By column of these keys, on the columns that it is said to determine.
+    dates : dict of str to (int, int)
+        By column of texts that hold dates, how many rows do, and how many of them hold others than those of their rows.
     """
 
     values: dict[str, SeenValues]
     keys: dict[str, KeyCounts]
     evidence: dict[str, Evidence]
+    dates: dict[str, tuple[int, int]]
 
     @classmethod
     def of(
@@ -42,7 +45,8 @@ class IdentifierCounts:
     ) -> IdentifierCounts:
         """What rows hold, given the fitted columns, attributes of keys, and what gives a column's rows on the host."""
         claims = _claims_of(forms, attributes)
-        names = dict.fromkeys([*forms, *(name for dependents in claims.values() for name in dependents)])
+        dates = {name: form.date for name, form in forms.items() if form.date}
+        names = dict.fromkeys([*forms, *dates.values(), *(name for several in claims.values() for name in several)])
         arrays = {name: rows(name) for name in names}
         values = {name: form.seen(arrays[name]) for name, form in forms.items() if form.patterns}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
@@ -56,15 +60,24 @@ class IdentifierCounts:
             for key, dependents in claims.items()
             if dependents
         }
-        return cls(values, keys, evidence)
+        held = {
+            name: forms[name].count_dates(arrays[name], columns[date], arrays[date]) for name, date in dates.items()
+        }
+        return cls(values, keys, evidence, held)
 
     def merge(self, other: IdentifierCounts) -> IdentifierCounts:
         """What both sets of rows hold."""
+        dates = self.dates.items()
         return IdentifierCounts(
             {name: values.merge(other.values[name]) for name, values in self.values.items()},
             {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
             {name: evidence.merge(other.evidence[name]) for name, evidence in self.evidence.items()},
+            {name: (rows + other.dates[name][0], broken + other.dates[name][1]) for name, (rows, broken) in dates},
         )
+
+    def of_dates(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
+        """Forms of texts that hold dates, without these where the rows hold others."""
+        return {name: forms[name].with_dates_of(*counts) for name, counts in self.dates.items()}
 
     def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
         """Forms that make no value of the rows, and keys that have as many rows as theirs."""
@@ -72,19 +85,21 @@ class IdentifierCounts:
         for group, keys in self.keys.items():
             layouts[group] = keys.layout(group, columns_of_levels(levels, layouts[group]))
         refined = {**forms, **{name: forms[name].refined(values) for name, values in self.values.items()}}
+        refined |= self.of_dates(refined)
         return {
             name: replace(form, key=layouts[form.key.group]) if form.key else form for name, form in refined.items()
         }
 
     def refuted(self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> set[tuple[str, str]]:
-        """Columns of keys, and others that they do not determine though the forms and attributes say so."""
+        """Columns of keys or dates, and others that they do not determine though the forms and attributes say so."""
         claims = _claims_of(forms, attributes)
-        return {
+        by_keys = {
             (name, dependent)
             for name, evidence in self.evidence.items()
             for dependent, is_right in zip(claims[name], evidence.confirms, strict=True)
             if not is_right
         }
+        return by_keys | {(forms[name].date, name) for name, form in self.of_dates(forms).items() if not form.date}
 
 
 def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, list[str]]:

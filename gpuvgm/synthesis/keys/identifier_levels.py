@@ -83,6 +83,14 @@ def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) 
 def tell_of_longer(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> None:
     """Warn of new values that are longer than those of the table, because too few others are surely of no row."""
     for name, form in forms.items():
+        if form.in_groups:
+            period, keys = (1, 1) if form.key is None else form.key.period_lengths(form.level)
+            if (part.first_row + part.rows) * keys > form.unlengthened_in_groups * period:
+                warn(
+                    f'column "{name}": some new values are longer than those of the table; of their length about '
+                    f"{form.unlengthened_in_groups:,} are known to be in no row"
+                )
+            continue
         counts = np.zeros(2, np.int64)
         for numbers in _numbers_of(form, part, seed):
             counts += (form.longer(name, numbers, seed), len(numbers))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.columns import PassthroughColumn, TableModel
+from gpuvgm.columns import CategoricalColumn, PassthroughColumn, TableModel
 from gpuvgm.io import plain_values_of
+from gpuvgm.synthesis.keys.identifiers import IdentifierForm
 from gpuvgm.synthesis.keys.patterns import Pattern
 from gpuvgm.synthesis.keys.shapes import LEAST_OF_EACH
 
@@ -23,57 +24,53 @@ EVIDENCE = 20.0  # nats that these tell of all patterns, beyond what as many num
 Weights = tuple[tuple[int, ...], ...]  # of the patterns, by category
 
 
-def pattern_weights(
-    name: str, patterns: tuple[Pattern, ...], model: TableModel, rows: pa.Table
-) -> tuple[tuple[Pattern, ...], str, Weights]:
-    """The column whose categories tell most of the patterns of a column's different values, and what they tell.
+def with_categories(
+    name: str, form: IdentifierForm, model: TableModel, rows: pa.Table, allowed: Collection[str]
+) -> IdentifierForm:
+    """The form by the categories that tell most of the patterns of a column's different values; the same without such.
 
-    Codes within patterns, such as a letter that stands for a colour, are patterns of their own if they tell more.
+    Codes within patterns, such as a letter that stands for a colour, are patterns of their own if they tell more. Of
+    each category the different values of each pattern are known; those of fewer than five, and of fewer than five keys
+    of any other column of keys, count as none.
 
     Parameters
     ----------
     name : str
         The column.
-    patterns : tuple of Pattern
-        Its patterns; a value is of the first one that it has.
+    form : IdentifierForm
+        Its form; a value is of the first pattern that it has.
     model : TableModel
         The fitted columns.
     rows : pyarrow.Table
         A sample of the rows.
-
-    Returns
-    -------
-    patterns : tuple of Pattern
-        The same, or those with a code each.
-    given : str
-        The column of categories; empty where none tells more than chance.
-    weights : tuple of tuple of int
-        For each of its categories the different values of each pattern; 0 for those of fewer than five, and of fewer
-        than five keys of any column of keys.
+    allowed : collection of str
+        Columns whose categories may tell it.
     """
-    information, given, weights = _weights_of(name, patterns, model, rows)
-    by_code = _by_code(patterns, rows.column(name))
-    if by_code != patterns:
-        of_codes = _weights_of(name, by_code, model, rows)
+    columns = [column for column in model.categorical if column.name in allowed and column.name in rows.column_names]
+    information, given, weights = _weights_of(name, form.patterns, model, rows, columns)
+    by_code = _by_code(form, rows.column(name))
+    if by_code != form.patterns:
+        of_codes = _weights_of(name, by_code, model, rows, columns)
         if of_codes[0] > information:
-            return by_code, *of_codes[1:]
-    return patterns, given, weights
+            form, (_, given, weights) = replace(form, patterns=by_code), of_codes
+    return replace(form, given=given, weights=weights, in_groups=form.in_groups or bool(given and form.key))
 
 
-def _by_code(patterns: tuple[Pattern, ...], values: Any) -> tuple[Pattern, ...]:
+def _by_code(form: IdentifierForm, values: Any) -> tuple[Pattern, ...]:
     """Patterns for each of their codes; the same where these are many, or have room for few of the values."""
-    with_codes = [one for pattern in patterns for one in pattern.by_code()]
-    if not len(patterns) < len(with_codes) <= MOST_PATTERNS:
-        return patterns
-    first, pattern_of = _different_values(values, with_codes)
-    if any(pattern.values < ROOM * len(first) for pattern in with_codes):
-        return patterns
+    with_codes = [one for pattern in form.patterns for one in pattern.by_code()]
+    if not len(form.patterns) < len(with_codes) <= MOST_PATTERNS:
+        return form.patterns
+    pattern_of = _different_values(values, with_codes)[1]
     counts = np.bincount(pattern_of + 1, minlength=len(with_codes) + 1)[1:].tolist()
+    needed = [ROOM * count * form.busiest / 2**32 for count in counts]
+    if form.kind == "shape" and any(one.values < least for one, least in zip(with_codes, needed, strict=True)):
+        return form.patterns
     return tuple(replace(one, weight=count) for one, count in zip(with_codes, counts, strict=True) if count)
 
 
 def _weights_of(
-    name: str, patterns: Sequence[Pattern], model: TableModel, rows: pa.Table
+    name: str, patterns: Sequence[Pattern], model: TableModel, rows: pa.Table, columns: Sequence[CategoricalColumn]
 ) -> tuple[float, str, Weights]:
     """How much a column's categories tell of patterns, in nats, the column and what they tell."""
     first, pattern_of = _different_values(rows.column(name), patterns)
@@ -84,9 +81,9 @@ def _weights_of(
         if key in rows.column_names
     ]
     most, best = 0.0, ("", Weights())
-    for column in model.categorical if len(patterns) > 1 else ():
+    for column in columns if len(patterns) > 1 else ():
         size = len(column.categories)
-        if size <= MOST_GIVEN and column.name in rows.column_names:
+        if size <= MOST_GIVEN:
             codes = np.asarray(column.index.find(rows.column(column.name).combine_chunks()), np.int64)[first]
             known = (codes >= 0) & (codes < size) & (pattern_of >= 0)
             cells = codes[known] * len(patterns) + pattern_of[known]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import accumulate, groupby
 from math import prod
-from string import ascii_lowercase, ascii_uppercase, digits
+from string import ascii_lowercase, ascii_uppercase, digits as decimal_digits
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,28 +18,31 @@ from numpy.typing import NDArray
 
 from gpuvgm.codecs import CHECKS, Equation
 from gpuvgm.engines import philox_words
+from gpuvgm.laws import DatesInText
 from gpuvgm.rules import whole
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.keys.streams import column_number, shuffled
 
 Bytes = NDArray[np.uint8]
 #: Letters and digits at a place of a pattern, by the name that follows a backslash there, the narrower ones first.
 CLASSES = {
-    "0": digits,
-    "1": digits[1:],  # of numbers without leading zeros
+    "0": decimal_digits,
+    "1": decimal_digits[1:],  # of numbers without leading zeros
     "a": ascii_lowercase,
     "A": ascii_uppercase,
-    "h": f"{digits}abcdef",
-    "H": f"{digits}ABCDEF",
-    "C": f"{digits}ABCDEFGHJKMNPQRSTVWXYZ",  # Crockford's base 32, as in ULIDs
+    "h": f"{decimal_digits}abcdef",
+    "H": f"{decimal_digits}ABCDEF",
+    "C": f"{decimal_digits}ABCDEFGHJKMNPQRSTVWXYZ",  # Crockford's base 32, as in ULIDs
     "2": f"{ascii_uppercase}234567",  # base 32 of RFC 4648
-    "V": f"{digits}ABCDEFGHJKLMNPRSTUVWXYZ",  # ISO 3779: vehicles
-    "B": f"{digits}{ascii_uppercase}",
-    "b": f"{digits}{ascii_lowercase}",
-    "w": f"{digits}{ascii_uppercase}{ascii_lowercase}",
-    "+": f"{ascii_uppercase}{ascii_lowercase}{digits}+/",  # base 64 of RFC 4648
-    "-": f"{ascii_uppercase}{ascii_lowercase}{digits}-_",  # and for names of files
+    "V": f"{decimal_digits}ABCDEFGHJKLMNPRSTUVWXYZ",  # ISO 3779: vehicles
+    "B": f"{decimal_digits}{ascii_uppercase}",
+    "b": f"{decimal_digits}{ascii_lowercase}",
+    "w": f"{decimal_digits}{ascii_uppercase}{ascii_lowercase}",
+    "+": f"{ascii_uppercase}{ascii_lowercase}{decimal_digits}+/",  # base 64 of RFC 4648
+    "-": f"{ascii_uppercase}{ascii_lowercase}{decimal_digits}-_",  # and for names of files
 }
 CODE, PART, NUMBER, CHECK = r"\c", r"\u", r"\n", r"\k"
+DATE_TOKENS = {rf"\%{part}": digits for part, digits in DatesInText.digits.items()}  # and the length of each
 MOST_COMBINATIONS = 1 << 20  # of the letters and digits of a window, each with a bit; patterns of a column share them
 LEAST_COMBINATIONS = 1 << 15  # of a window, however many patterns there are
 MOST_WINDOWS, FEW_WINDOWS = 4, 2  # of a pattern that is alone or one of a few, and of one of many
@@ -56,7 +59,8 @@ class Pattern:
     Parameters
     ----------
     text : str
-        The tokens. A backslash stands before the name of a class, a code or a number.
+        The tokens. A backslash stands before the name of a class, a code or a number, and a backslash and a percent
+        sign before that of a part of a date.
     codes : tuple of tuple of str
         For each code the texts that it can be.
     weight : int
@@ -83,7 +87,7 @@ class Pattern:
     def require(self, *, numbers: bool) -> None:
         """Raise ValueError where the parts of a loaded pattern do not fit together."""
         tokens = _tokens_of(self.text)
-        known = {CODE, NUMBER, *(f"\\{name}" for name in CLASSES)}
+        known = {CODE, NUMBER, *DATE_TOKENS, *(f"\\{name}" for name in CLASSES)}
         if "\\" in tokens or any(len(token) > 1 and token not in known for token in tokens):
             raise ValueError("its pattern has tokens that are not known")
         if tokens.count(NUMBER) != numbers or tokens.count(CODE) != len(self.codes) or not all(self.codes):
@@ -177,19 +181,40 @@ class Pattern:
                     windows.append(())
                     count = len(CLASSES[token[1]])
                 windows[-1] = (place, *windows[-1])
-            elif token in (CODE, CHECK):  # of which not every text is counted
+            elif token in (CODE, CHECK, *DATE_TOKENS):  # of which not every text is counted
                 windows.append(())
                 count = 1
         return [window for window in windows if window][: MOST_WINDOWS if most > LEAST_COMBINATIONS else FEW_WINDOWS]
 
     @property
     def expression(self) -> str:
-        """Regular expression whose group "number" is the running number."""
-        parts = [
-            "(?P<number>[0-9]{1,18})" if token == NUMBER else f"(?:{'|'.join(map(re.escape, choice))})"
-            for token, choice in zip(self.tokens, self.choices, strict=True)
-        ]
-        return rf"\A{''.join(parts)}\z"
+        """Regular expression whose group "number" is the running number, "date0" a date at the first token."""
+        tokens = enumerate(zip(self.tokens, self.choices, strict=True))
+        return rf"\A{''.join(_expression_of(place, *token_and_choice) for place, token_and_choice in tokens)}\z"
+
+    @property
+    def dates(self) -> dict[int, str]:
+        """By place of a token, the part of a date that stands there."""
+        return {place: token[2:] for place, token in enumerate(self.tokens) if token in DATE_TOKENS}
+
+    def count_dates(self, texts: pa.Array[Any], moments: Ints) -> tuple[int, int]:
+        """How many texts have the pattern, and hold other dates than their moments, in seconds since 1970."""
+        fields: Any = pc.extract_regex(texts, self.expression)
+        has_form = np.asarray(fields.is_valid())
+        of_form, broken = fields.filter(pa.array(has_form)), np.zeros(int(has_form.sum()), np.bool_)
+        for place, part in self.dates.items():
+            numbers = of_form.field(f"date{place}").cast(pa.int64()).to_numpy()
+            broken |= numbers != DatesInText.numbers(moments[has_form], part)
+        return len(broken), int(np.count_nonzero(broken))
+
+    @property
+    def without_dates(self) -> Pattern:
+        """The pattern with any digits in place of those of dates."""
+        more = np.cumsum([0, *(DATE_TOKENS.get(token, 1) for token in _tokens_of(self.text))]).tolist()
+        text = self.text
+        for token, digits in DATE_TOKENS.items():
+            text = text.replace(token, r"\0" * digits)
+        return replace(self, text=text, first=more[self.first], stop=more[self.stop])
 
     @cached_property
     def limit(self) -> int:
@@ -200,8 +225,8 @@ class Pattern:
         """What rows must hold, so that this pattern is refined to that one."""
         unseen, equations = {*refined.unseen}, {*refined.equations}
         occurs = [text not in unseen for text in self.unseen]
-        is_wrong = [equation not in equations for equation in self.equations]
-        return SeenShape(0, (_packed(occurs),), _packed(is_wrong))
+        wrong = tuple(int(equation not in equations) for equation in self.equations)
+        return SeenShape(0, (_packed(occurs),), wrong)
 
     def longer(self, more: int) -> Pattern:
         """The pattern without its part, with more letters or digits behind the last one that is no check digit."""
@@ -224,11 +249,30 @@ class Pattern:
         before, after = "".join(tokens[:place]), "".join(tokens[place + 1 :])
         return [replace(self, text=f"{before}{code}{after}", codes=self.codes[1:]) for code in self.codes[0]]
 
-    def texts(self, counter: NDArray[np.uint64], name: str, seed: int, number: Any = None) -> pa.Array[Any]:
-        """Texts by their numbers, of a running number those that are passed; no two the same while there are enough."""
+    def texts(
+        self, counter: NDArray[np.uint64], name: str, seed: int, number: Any = None, moments: Ints | None = None
+    ) -> pa.Array[Any]:
+        """Texts by their numbers, no two the same while there are enough, but for dates.
+
+        Parameters
+        ----------
+        counter : ndarray of shape (texts,), uint64
+            The numbers.
+        name : str
+            Name of the stream of random numbers.
+        seed : int
+            The seed.
+        number : pyarrow.Array, optional
+            Running numbers as text, of a pattern with such.
+        moments : ndarray of shape (texts,), int64, optional
+            Seconds since 1970, of a pattern with dates.
+        """
         parts: list[Any] = _drawn_texts(self.choices, counter, name, seed)
         if number is not None:
             parts[self.tokens.index(NUMBER)] = number
+        if moments is not None:
+            for place, part in self.dates.items():
+                parts[place] = DatesInText.texts(moments, part)
         texts = _joined(parts, len(counter))
         if not self.closing:
             return texts
@@ -245,7 +289,14 @@ class Pattern:
 
 
 def _tokens_of(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\\?.", text, re.S))
+    return tuple(re.findall(r"\\%.|\\?.", text, re.S))
+
+
+def _expression_of(place: int, token: str, choice: tuple[str, ...]) -> str:
+    """Regular expression of a token."""
+    if token in DATE_TOKENS:
+        return f"(?P<date{place}>[0-9]{{{DATE_TOKENS[token]}}})"
+    return "(?P<number>[0-9]{1,18})" if token == NUMBER else f"(?:{'|'.join(map(re.escape, choice))})"
 
 
 def _first_of(choice: tuple[str, ...]) -> str:
@@ -258,8 +309,8 @@ def _choice(token: str, codes: Any, unseen: tuple[str, ...]) -> tuple[str, ...]:
     if token == CODE:
         texts: tuple[str, ...] = next(codes)
         return texts
-    if token == CHECK:
-        return ("0",)
+    if token == CHECK or token in DATE_TOKENS:
+        return ("0" * DATE_TOKENS.get(token, 1),)
     return () if token == NUMBER else unseen if token == PART else tuple(CLASSES[token[1]])
 
 
@@ -322,26 +373,28 @@ class SeenShape:
     parts : tuple of bytes
         For each window a bit for each combination of its letters and digits, which is set where a row has it; of a
         pattern with a part that no row had, a bit for each of its texts.
-    wrong : bytes
-        A bit for each of its equations, which is set where a row does not fulfil it.
+    wrong : tuple of int
+        For each of its equations the rows that do not fulfil it.
     """
 
     rows: int = 0
     parts: tuple[bytes, ...] = ()
-    wrong: bytes = b""
+    wrong: tuple[int, ...] = ()
 
     def merge(self, other: SeenShape) -> SeenShape:
         """What both sets of rows hold."""
-        return SeenShape(
-            self.rows + other.rows,
-            tuple(map(_either, self.parts, other.parts)) if self.parts and other.parts else self.parts or other.parts,
-            _either(self.wrong, other.wrong) if self.wrong and other.wrong else self.wrong or other.wrong,
+        wrong = self.wrong or other.wrong
+        if self.wrong and other.wrong:
+            wrong = tuple(map(sum, zip(self.wrong, other.wrong, strict=True)))
+        parts = (
+            tuple(map(_either, self.parts, other.parts)) if self.parts and other.parts else self.parts or other.parts
         )
+        return SeenShape(self.rows + other.rows, parts, wrong)
 
     @classmethod
     def of(cls, letters: Bytes, pattern: Pattern, most: int) -> SeenShape:
         """What texts of the pattern hold, given their bytes, and the most combinations of a window."""
-        wrong = _packed([not equation.holds(letters).all() for equation in pattern.equations])
+        wrong = tuple(int(np.count_nonzero(~equation.holds(letters))) for equation in pattern.equations)
         if pattern.unseen:
             return cls(len(letters), (_seen_texts(letters, pattern),), wrong)
         windows = pattern.windows(most) if pattern.values < ENDLESS else ()
@@ -380,6 +433,8 @@ def of_shape(letters: Bytes, pattern: Pattern) -> Bytes:
             fixed |= {first + at: byte for at, byte in enumerate(token.encode())}
         elif token[1:] in CLASSES:
             places_by_class.setdefault(token[1], []).append(first)
+        elif token in DATE_TOKENS:
+            places_by_class.setdefault("0", []).extend(range(first, first + DATE_TOKENS[token]))
     if fixed:
         letters = letters[(letters[:, [*fixed]] == np.array([*fixed.values()], np.uint8)).all(axis=1)]
     for name, places in places_by_class.items():

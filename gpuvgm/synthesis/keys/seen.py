@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.codecs import Equation
 from gpuvgm.io import is_text_type, plain_values_of
 from gpuvgm.synthesis.keys.patterns import (
     CLASSES,
@@ -70,8 +71,9 @@ class SeenValues:
         texts = plain.cast(pa.large_string())
         longest = pc.max(pc.utf8_length(texts)).as_py()
         if NUMBER in patterns[0].tokens:
-            numbers = pc.extract_regex(texts, patterns[0].expression).drop_null().field("number").cast(pa.int64())
-            return cls(pc.max(numbers).as_py(), longest)
+            matches = (pc.extract_regex(texts, pattern.expression).drop_null() for pattern in patterns)
+            largest = [pc.max(match.field("number").cast(pa.int64())).as_py() for match in matches]
+            return cls(max((number for number in largest if number is not None), default=None), longest)
         lengths: Any = pc.binary_length(texts)
         letters = dict[int, Bytes]()
         for length in {pattern.bytes for pattern in patterns}:
@@ -83,7 +85,7 @@ class SeenValues:
 
 
 def refined_pattern(pattern: Pattern, shape: SeenShape, patterns: int, *, is_read: bool) -> Pattern:
-    """The pattern whose values no row has, with the equations that all rows fulfil.
+    """The pattern whose values no row has, with the equations that rows fulfil but for a few that are mistyped.
 
     Parameters
     ----------
@@ -103,10 +105,10 @@ def refined_pattern(pattern: Pattern, shape: SeenShape, patterns: int, *, is_rea
         refined = replace(pattern, unseen=unseen) if unseen else replace(pattern, unseen=(), first=0, stop=0)
     elif not is_read and pattern.values < ENDLESS:
         refined = unseen_part(pattern, shape, patterns) or pattern
-    wrong = bits(shape.wrong, len(pattern.equations))
-    if not wrong.any():
+    if not any(shape.wrong):
         return refined
-    right = tuple(equation for equation, is_wrong in zip(pattern.equations, wrong, strict=True) if not is_wrong)
+    counted = zip(pattern.equations, shape.wrong, strict=True)
+    right = tuple(equation for equation, wrong in counted if Equation.are_right(shape.rows, wrong))
     return replace(refined, equations=right)
 
 
@@ -115,7 +117,7 @@ def unseen_part(pattern: Pattern, shape: SeenShape, patterns: int = 1) -> Patter
 
     The windows are tried from the end of the text. The first one that leaves room for four times as many values as
     there are rows is taken, else the one with the most room. None where all parts occur, or where only whole values
-    are unused: these would say which values the rows have.
+    are unused: these would say which values the rows have. Beside dates even all letters and digits are no whole value.
 
     Parameters
     ----------
@@ -132,7 +134,7 @@ def unseen_part(pattern: Pattern, shape: SeenShape, patterns: int = 1) -> Patter
     for window, part in zip(windows, shape.parts or (b"",) * len(windows), strict=True):
         sizes = [len(pattern.choices[place]) for place in window]
         occurs = bits(part, prod(sizes))
-        longest = len(window) - (window == varying)
+        longest = len(window) - (window == varying and not pattern.dates)
         for length in range(1, longest + 1):
             count = prod(sizes[:length])
             unseen = np.flatnonzero(~occurs.reshape(count, -1).any(axis=1))

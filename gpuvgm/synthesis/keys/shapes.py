@@ -56,12 +56,15 @@ class _Shape:
         Whether all texts of the column have the shape, so that what they share names no one.
     padded : bool
         Whether numbers may begin with zeros.
+    room : int
+        Values that its pattern must have, that no text has.
     """
 
     texts: list[str]
     tokens: tuple[str, ...]
     is_only: bool
     padded: bool
+    room: int
 
     @cached_property
     def letters(self) -> list[Counter[str]]:
@@ -76,7 +79,9 @@ class _Shape:
         return Counter(text[slice(*run)] for text in self.texts)
 
 
-def patterns_of(texts: list[str], *, check: str = "", numbers: bool = True) -> tuple[Pattern, ...]:
+def patterns_of(
+    texts: list[str], *, check: str = "", numbers: bool = True, room: int | None = None
+) -> tuple[Pattern, ...]:
     """Patterns of different texts with their check digits, the most frequent first; empty where they have none.
 
     Parameters
@@ -87,16 +92,19 @@ def patterns_of(texts: list[str], *, check: str = "", numbers: bool = True) -> t
         Name of check digits that they are known to have; those of others are found.
     numbers : bool
         Whether neighbouring digits of which there are few may be codes, such as years.
+    room : int, optional
+        Values that each pattern must have, that no text has; by default as many as there are texts of it.
     """
     check = check or CHECKS.name_of(texts)
     plain = CHECKS.plain(texts, check) if check else texts
-    shapes = _shapes_of([text for text in plain if len(text) <= LONGEST and not _UNREAD.search(text)], len(plain))
+    read = [text for text in plain if len(text) <= LONGEST and not _UNREAD.search(text)]
+    shapes = _shapes_of(read, len(plain), room)
     shapes = sorted((part for shape in shapes for part in _of_one_length(shape)), key=lambda shape: -len(shape.texts))
     patterns = [_pattern_of(shape, check, numbers=numbers and not check) for shape in shapes]
     return tuple(pattern for pattern in patterns if any(token[1:] in CLASSES for token in pattern.tokens))
 
 
-def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
+def _shapes_of(texts: list[str], count: int, room: int | None) -> list[_Shape]:
     """Shapes of texts, the most frequent first; those of hardly any texts are left out.
 
     Parameters
@@ -105,6 +113,8 @@ def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
         Texts that may have a shape.
     count : int
         All texts of the column.
+    room : int or None
+        As for `patterns_of`.
     """
     ends = _common_ends(texts)
     members = _members_of(texts, _marks_of(texts, ends), ends)
@@ -115,7 +125,7 @@ def _shapes_of(texts: list[str], count: int) -> list[_Shape]:
         least = 1
     padded = len(texts) < LEAST_ALIKE or any(re.search(r"(?<![0-9])0", text) for text in texts)
     return [
-        _Shape(alike, tuple(_TOKENS.get(mark, mark) for mark in marks), len(alike) == count, padded)
+        _Shape(alike, tuple(_TOKENS.get(mark, mark) for mark in marks), len(alike) == count, padded, room or len(alike))
         for marks, alike in most
         if len(alike) >= least
     ]
@@ -217,7 +227,7 @@ def _pattern_of(shape: _Shape, check: str, *, numbers: bool) -> Pattern:
         pattern = replace(base, text=tokens_and_codes.text, codes=tokens_and_codes.codes)
         if equations and not pattern.closing:  # codes stand where the equations need digits
             continue
-        if _leaves_room(pattern, shape.texts):
+        if _leaves_room(pattern, shape):
             return pattern
         patterns.append(pattern)
     return patterns[-1] if patterns else replace(base, text="".join(tokens), equations=())
@@ -339,9 +349,9 @@ def _as_long(codes: tuple[str, ...]) -> tuple[str, ...]:
     return codes if len(codes) < 2 else tuple(code for code in codes if code.isascii())
 
 
-def _leaves_room(pattern: Pattern, texts: list[str]) -> bool:
-    """Return whether a pattern has a part that no text has, by which it makes as many values as there are texts."""
+def _leaves_room(pattern: Pattern, shape: _Shape) -> bool:
+    """Return whether a pattern has a part that no text has, by which it makes as many values as are needed."""
     if pattern.values >= ENDLESS:
         return True
-    with_part = unseen_part(pattern, SeenValues.of((pattern,), pa.array(texts)).shapes[0])
-    return with_part is not None and with_part.limit >= len(texts)
+    with_part = unseen_part(pattern, SeenValues.of((pattern,), pa.array(shape.texts)).shapes[0])
+    return with_part is not None and with_part.limit >= shape.room

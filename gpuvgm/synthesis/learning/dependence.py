@@ -35,8 +35,10 @@ def laws_of(
         return order_of(columns, of_sampling, settings.engine)
 
     as_fitted = table_maker(transformer)
-    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted)
-    return Laws.find(law_sample, keys.without_decided(settings.laws), broken, dependence.allows, settings.conditions_on)
+    others = [column.name for column in transformer.model_.columns if not column.is_encoded]
+    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted, others)
+    wanted = keys.without_decided(settings.laws, columns)
+    return Laws.find(law_sample, wanted, broken, dependence.allows, settings.conditions_on)
 
 
 def dependence_of(keys: KeyForms, laws: Laws, settings: SynthesizerSettings, sample: TableSample) -> Dependence:

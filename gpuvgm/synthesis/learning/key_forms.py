@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -13,13 +13,14 @@ from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError
 from gpuvgm.io import Source, is_text_type
+from gpuvgm.laws import Laws
 from gpuvgm.synthesis.keys import (
     PROBED,
     Claims,
     IdentifierCounts,
     IdentifierForm,
     columns_left_out,
-    find_attributes,
+    find_forms,
     find_orders,
     levels_of_keys,
 )
@@ -42,11 +43,17 @@ class KeyForms:
     attributes: Mapping[str, str]
 
     @classmethod
-    def of(cls, model: TableModel, sample: TableSample, refuted: Claims) -> KeyForms:
-        """Those that a sample shows, without what is refuted."""
-        forms = IdentifierForm.of_columns(model, sample.thinned.rows, sample.rows, refuted)
-        firsts = first_columns(forms)
-        return cls(forms, find_attributes(model.by_name, firsts, sample.rows, refuted))
+    def of(cls, model: TableModel, sample: TableSample, refuted: Claims, laws: str | Sequence[Any]) -> KeyForms:
+        """Those that a sample shows, without what is refuted, and with the laws about texts that a user asks for.
+
+        Raises
+        ------
+        InputError
+            For such a law of columns that there are not or that do not have it.
+        """
+        modelled = [column.name for column in model.columns if column.is_encoded]
+        codes = Laws.of_codes(laws, modelled, [name for name in model.by_name if name not in modelled])
+        return cls(*find_forms(model, sample.thinned.rows, sample.rows, refuted, codes))
 
     def decide(self, name: str, dependent: str) -> bool:
         """Whether a column has keys of which each has one value of another column, in samples too."""
@@ -55,15 +62,15 @@ class KeyForms:
             return False
         return form.key.group == of_dependent.key.group and of_dependent.level in form.key.path(form.level)
 
-    def without_decided(self, wanted: str | Sequence[Any]) -> list[Any]:
-        """Laws that a user asks for, without those whose text says that a key decides a column: samples keep them.
+    def without_decided(self, wanted: str | Sequence[Any], modelled: Collection[str]) -> list[Any]:
+        """Laws that a user asks for, without those that forms keep: of texts, and that a key decides a column.
 
         Raises
         ------
         InputError
             For a column that the keys of another one do not decide.
         """
-        laws = wanted.split(";") if isinstance(wanted, str) else wanted
+        laws = Laws.of_codes(wanted, modelled, self.forms).remaining
         return [
             law for law in laws if not (isinstance(law, str) and any(self._keep(law, *pair) for pair in _arrows(law)))
         ]
@@ -85,7 +92,7 @@ def _arrows(text: str) -> Iterator[tuple[str, str]]:
     for sign, order in (("->", 1), ("<-", -1)):
         parts = text.split(f" {sign} ")
         sides = ((f" {sign} ".join(parts[:place]), f" {sign} ".join(parts[place:])) for place in range(1, len(parts)))
-        yield from ((pair[::order][0].strip(), pair[::order][1].strip()) for pair in sides)
+        yield from ((pair[::order][0].strip().strip('"'), pair[::order][1].strip().strip('"')) for pair in sides)
 
 
 def first_columns(forms: Mapping[str, IdentifierForm]) -> list[str]:
@@ -113,13 +120,13 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
     """Forms of the columns that are not modelled, which make no value of the table."""
     sample, refuted = TableSample.of_model(table, model), frozenset[tuple[str, str]]()
     while True:
-        forms = IdentifierForm.of_columns(model, sample.thinned.rows, sample.rows, refuted)
+        forms, _ = find_forms(model, sample.thinned.rows, sample.rows, refuted)
         counts = _counts_of_forms(table, model, forms)
         if counts is None:
             return forms
         claims = counts.refuted(forms, {})
-        if claims <= refuted:  # a network's rows have no categories before they are decoded
-            return {name: form.alike for name, form in counts.refined(forms).items()}
+        if claims <= refuted:
+            return counts.refined(forms)
         refuted |= claims
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gpuvgm.io import Source
 from gpuvgm.summary import Ints
@@ -16,6 +17,7 @@ from gpuvgm.synthesis.bins import Persons, SampledRows, check_names
 from gpuvgm.synthesis.counts import Network, StructureLearner
 from gpuvgm.synthesis.keys import (
     Claims,
+    IdentifierForm,
     Orders,
     find_orders,
     rows_per_key,
@@ -83,13 +85,16 @@ class Assumptions:
     broken: frozenset[tuple[str, ...]] = frozenset()
     known: Mapping[str, Ints] = field(default_factory=dict)
 
-    def beside(self, plan: CountingPlan, counts: TableCounts, fitted: FittedSample) -> tuple[Assumptions, bool]:
+    def beside(
+        self, plan: CountingPlan, counts: TableCounts, fitted: FittedSample, laws: Any
+    ) -> tuple[Assumptions, bool]:
         """What the counts of all rows leave of them, and whether that is all that the plan was made of."""
         against = plan.laws.tell_of_broken(counts.laws)
+        IdentifierForm.tell_of_ended(plan.forms, counts.identifiers.of_dates(plan.forms))
         broken = self.broken.union(form.identity for law in against for form in law.forms)
         claims, keys = self.refuted | counts.identifiers.refuted(plan.forms, plan.attributes), self.keys
         if claims > self.refuted:
-            keys = KeyForms.of(fitted.transformer.model_, fitted.sample, claims)
+            keys = KeyForms.of(fitted.transformer.model_, fitted.sample, claims, laws)
         if keys == self.keys and not any(law.decides for law in against):
             return replace(self, broken=broken), True
         return Assumptions(keys, claims, broken), False
@@ -115,13 +120,13 @@ def learn(table: Source, share_held_out: float, settings: SynthesizerSettings) -
 
 def learn_rows(transformer: TableTransformer, table: Source, settings: SynthesizerSettings) -> RowModel:
     """A model of all rows of a table; what they refute of a sample is learnt again."""
-    fitted, keys = _fitted_sample(transformer, table)
+    fitted, keys = _fitted_sample(transformer, table, settings.laws)
     assumptions = Assumptions(keys)
     while True:
         sample = sampled_persons(fitted, assumptions)
         plan = plan_of(fitted, sample, assumptions, settings)
         counts = count_rows(transformer.model_, plan, table, settings)
-        assumptions, is_confirmed = assumptions.beside(plan, counts, fitted)
+        assumptions, is_confirmed = assumptions.beside(plan, counts, fitted, settings.laws)
         if not is_confirmed:
             continue
         known = {**assumptions.known, **persons_of_values(plan, counts, sample)}
@@ -131,12 +136,12 @@ def learn_rows(transformer: TableTransformer, table: Source, settings: Synthesiz
             return _model_of(fitted, replace(plan, structure=structure), counts, sample.persons, settings)
 
 
-def _fitted_sample(transformer: TableTransformer, table: Source) -> tuple[FittedSample, KeyForms]:
+def _fitted_sample(transformer: TableTransformer, table: Source, laws: Any) -> tuple[FittedSample, KeyForms]:
     """A sample with its orders, and what it shows of columns that are not modelled."""
     model = transformer.model_
     left_out = orders_left_out(table, model)
     sample = TableSample.of_model(table, model, left_out)
-    keys = KeyForms.of(model, sample, frozenset())
+    keys = KeyForms.of(model, sample, frozenset(), laws)
     moments = [name for name, form in keys.forms.items() if form.kind == "moment"]
     orders = find_orders(model.by_name, moments, sample.rows, whole=sample.is_whole)
     return FittedSample(transformer, sample, tuple(left_out), orders), keys

@@ -75,6 +75,12 @@ class RowModel:
         """Laws that no row has broken."""
         return self.laws.kept
 
+    @property
+    def law_texts(self) -> tuple[str, ...]:
+        """These laws, and those that forms of texts keep, as users write them."""
+        of_forms = (text for name, form in self.forms.items() for text in form.laws(name))
+        return (*self.kept_laws.texts(self.columns), *of_forms)
+
     def with_programs(self, programs: Sequence[Any]) -> RowModel:
         """The model with laws that are objects, of which a file has the names alone; errors as of `Laws`."""
         return replace(self, laws=self.laws.with_programs(programs, table_maker(self.transformer)))
@@ -96,6 +102,7 @@ class RowModel:
         counts = self._counts(table, settings)
         network = replace(self.network, counts=self.network.counts.merge(counts.joint))
         forms = counts.identifiers.refined(self.forms)
+        IdentifierForm.tell_of_ended(self.forms, forms)
         return replace(self, network=network, forms=forms, laws=self._laws_with(counts.laws))
 
     def _laws_with(self, counted_elsewhere: Laws) -> Laws:
@@ -125,6 +132,7 @@ class RowModel:
             )
         network = replace(self.network, counts=self.network.counts.merge(other.network.counts))
         forms = {name: form.merge(other.forms[name]) for name, form in self.forms.items()}
+        IdentifierForm.tell_of_ended(self.forms, forms)
         return replace(self, network=network, forms=forms, laws=self._laws_with(other.laws))
 
     def seed_of(self, part: RowRange, seed: int | None) -> int:
@@ -162,7 +170,7 @@ class RowModel:
     def description(self) -> list[str]:
         """Lines of text."""
         structure, rows = self.network.structure, counted(self.network.counts.rows, "row")
-        laws = f"laws: {'; '.join(map(str, self.kept_laws))}" if self.kept_laws else ""
+        laws = f"laws: {'; '.join(self.law_texts)}" if self.law_texts else ""
         habits = describe_habits(structure.habits, self.columns)
         unmodelled = describe_unmodelled(self.table, self.forms, self.attributes)
         left_out = describe_left_out(self.table, self.forms)

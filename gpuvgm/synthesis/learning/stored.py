@@ -88,6 +88,8 @@ def _check_network(
         given = columns.get(form.given)
         if form.given and not (isinstance(given, CategoricalColumn) and len(given.categories) == len(form.weights)):
             raise ValueError(f'"{form.given}" has not the categories by which "{name}" has its patterns')
+        if form.date and not form.may_hold(columns.get(form.date)):
+            raise ValueError(f'"{form.date}" has not the dates that "{name}" holds')
     bins_of_columns = {bins.name: bins for bins in structure.bins}
     keys = {name for name, form in forms.items() if form.key}
     for habit in structure.habits:

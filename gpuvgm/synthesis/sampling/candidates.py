@@ -11,7 +11,7 @@ import numpy as np
 from gpuvgm.datasets import RowRange
 from gpuvgm.synthesis.bins import Finder
 from gpuvgm.synthesis.drawing import MOST_PILOT_ROWS, PILOT_ROWS, CodedRows, MadeRows, Window
-from gpuvgm.synthesis.keys import KeyLayout, KeyNumbers, key_numbers, layouts_of, levels_of_attributes, period_of
+from gpuvgm.synthesis.keys import KeyLayout, KeyNumbers, key_numbers, layouts_of, levels_of_attributes
 from gpuvgm.synthesis.sampling.columns import DrawnRows, SampledColumns
 from gpuvgm.synthesis.sampling.rows import RowDrawer
 
@@ -34,7 +34,7 @@ class KeyAfterKey:
     @property
     def period(self) -> int:
         """As of `Candidates`."""
-        return int(period_of(self._in_turn).stops[-1])
+        return self._in_turn.period_lengths(0)[0]
 
     @property
     def keys_in_turn(self) -> list[tuple[str, int]]:

@@ -9,14 +9,12 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import CategoricalColumn, TableModel
+from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.execution import LocalExecutor
-from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.drawing import (
@@ -27,6 +25,7 @@ from gpuvgm.synthesis.drawing import (
     Window,
     unmodelled_columns,
 )
+from gpuvgm.synthesis.keys import RowsBeside
 from gpuvgm.synthesis.sampling.candidates import KeyAfterKey
 from gpuvgm.synthesis.sampling.rows import RowDrawer
 
@@ -168,16 +167,47 @@ class Sampler(BatchSampler):
         first, *further = [self.drawer.rows(rows, seed) for rows in ranges or [RowRange(part.first_row, 0)]]
         return first.joined(further)
 
-    def batch(self, made: MadeRows, part: RowRange, seed: int) -> pa.RecordBatch:
-        """All columns of consecutive rows, of the values of those that are modelled."""
+    def batch(self, made: MadeRows, part: RowRange, seed: int, *, is_alone: bool = False) -> pa.RecordBatch:
+        """All columns of consecutive rows, of the values of those that are modelled.
+
+        Parameters
+        ----------
+        made : MadeRows
+            The values.
+        part : RowRange
+            The rows.
+        seed : int
+            The seed.
+        is_alone : bool
+            Whether texts that depend on rows before depend on these rows alone.
+        """
         modelled = self.drawer.place_of
         unmodelled = [column for column in self.model.columns if column.name not in modelled]
-
-        def categories(name: str) -> Ints:
-            column = self.model.by_name[name]
-            assert isinstance(column, CategoricalColumn)
-            return np.asarray(column.index.find(made.arrays[name]), np.int64)
-
-        arrays = unmodelled_columns(unmodelled, self.drawer.identifiers, part, seed, made.keys, categories)
+        alone = RowsBeside(part, self.model.by_name, made.arrays, made.keys)
+        beside = alone if is_alone else self._beside(made, part, seed)
+        arrays = unmodelled_columns(unmodelled, self.drawer.identifiers, part, seed, beside)
         arrays |= made.arrays
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+
+    def _beside(self, made: MadeRows, part: RowRange, seed: int) -> RowsBeside:
+        """Consecutive rows, of which some are made, with those before them that their texts depend on."""
+        needed = RowsBeside.needed(self.drawer.identifiers, part, self._window)
+        before = part.first_row - needed.first_row
+        rows = self.made(RowRange(needed.first_row, before), seed).joined([made]) if before else made
+        return RowsBeside(needed, self.model.by_name, rows.arrays, rows.keys, self._first_period, self._window)
+
+    def _first_period(self, rows: int) -> RowsBeside:
+        """The first rows, whatever the seed: they tell how many texts of a period have one date."""
+        if rows not in self._first_periods:
+            part = RowRange(0, rows)
+            self._first_periods[rows] = self._beside(self.made(part, 0), part, 0)
+        return self._first_periods[rows]
+
+    @cached_property
+    def _first_periods(self) -> dict[int, RowsBeside]:
+        return {}
+
+    @cached_property
+    def _window(self) -> int:
+        """Rows after which keys are others, where these are no longer laid out."""
+        return 0 if self._filtered is None or not self._filtered.is_exact else self._filtered.window

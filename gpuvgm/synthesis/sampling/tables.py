@@ -18,6 +18,7 @@ from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import check_names
 from gpuvgm.synthesis.counts import write_network
+from gpuvgm.synthesis.drawing import MadeRows
 from gpuvgm.synthesis.keys import levels_of_keys, seed_of_attempt, tell_of_longer
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
@@ -112,26 +113,27 @@ class TableSampler:
         places = _places_of_rows(table, part.rows)
         start, every = part.first_row, sampler_under(self.model, {}, self._engine)
         every.check_laws()
-        batches: list[pa.RecordBatch] = []
+        blocks: list[MadeRows] = []
         for number, (values, rows) in enumerate(places.items()):
             sampler = sampler_under(self.model, dict(zip(names, values, strict=True)), self._engine)
             rows_of_values = RowRange(start, len(rows))
             if self.model.attributes:
                 sampler = replace(sampler, unconditioned=every if values else None)
-                batches.append(self._with_keys(sampler, rows_of_values, row_seed, number))
+                blocks.append(self._with_keys(sampler, rows_of_values, row_seed, number))
             else:
-                blocks = rows_of_values.ranges(BLOCK_ROWS)
-                batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
+                blocks += [sampler.made(block, row_seed) for block in rows_of_values.ranges(BLOCK_ROWS)]
             start += len(rows)
+        made = blocks[0].joined(blocks[1:]) if blocks else every.made(part, row_seed)
+        batch = every.batch(made, part, row_seed, is_alone=True)
         order: Ints = np.argsort([place for rows in places.values() for place in rows])
-        sample = taken(pa.Table.from_batches(batches, every.schema), order).combine_chunks()
+        sample = taken(pa.Table.from_batches([batch], every.schema), order).combine_chunks()
         return table_maker(self.model.transformer)(sample)
 
-    def _with_keys(self, sampler: Sampler, part: RowRange, seed: int, number: int) -> pa.RecordBatch:
+    def _with_keys(self, sampler: Sampler, part: RowRange, seed: int, number: int) -> MadeRows:
         """All rows of the same values, with keys of their own: attributes depend on the conditions."""
         levels = [*levels_of_keys(self.model.forms)]
         made = sampler.made(part, seed_of_attempt(seed, number), is_whole=True)
-        return sampler.batch(made.numbered(part.first_row, levels), part, seed)
+        return made.numbered(part.first_row, levels)
 
 
 def _places_of_rows(table: Source, rows: int) -> dict[tuple[Any, ...], list[int]]:

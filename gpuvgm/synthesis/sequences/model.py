@@ -118,6 +118,12 @@ class SequenceModel:
         return self.laws.kept
 
     @property
+    def law_texts(self) -> tuple[str, ...]:
+        """These laws, and those that forms of texts keep, as users write them."""
+        of_forms = (text for name, form in self.forms.items() for text in form.laws(name))
+        return (*self.kept_laws.texts({*self.keys.columns, *self.steps.columns}), *of_forms)
+
+    @property
     def proposals(self) -> tuple[str, ...]:
         """What the user may declare."""
         return ()
@@ -142,7 +148,7 @@ class SequenceModel:
         keys = counted(self.keys.network.counts.rows, "key")
         order = f'in the order of "{plan.index}"' if plan.index else "in the order of the source"
         ways = f"; counted since the row before: {', '.join(plan.moving)}" if plan.moving else ""
-        laws = [*map(str, self.kept_laws), *map(str, self.totals)]
+        laws = [*self.law_texts, *map(str, self.totals)]
         lines = [
             f'fitted on {counted(layout.rows, "row")} of {keys} of "{plan.key}", {order}{ways}',
             f"of each key: {', '.join(plan.constants)}" if plan.constants else "",

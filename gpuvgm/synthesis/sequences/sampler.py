@@ -97,8 +97,9 @@ class SequenceSampler(BatchSampler):
         made = self._drawn(block.made.taken(order).arrays, block.counts[order], block.keys.first_row, seed)
         places = range(int(block.counts.max()))
         keys = np.concatenate([order[: np.count_nonzero(block.counts > place)] for place in places])
-        rows = self._steps.batch(made.taken(np.argsort(keys, kind="stable")), block.part, seed)
-        return self._table(self._keys.batch(block.made, block.keys, seed), rows, block.counts)
+        rows = self._steps.batch(made.taken(np.argsort(keys, kind="stable")), block.part, seed, is_alone=True)
+        of_keys = self._keys.batch(block.made, block.keys, seed, is_alone=True)
+        return self._table(of_keys, rows, block.counts)
 
     def _drawn(self, keys: Mapping[str, Any], counts: Ints, first_key: int, seed: int) -> MadeRows:
         """Rows of keys: all first ones, then all second ones, and so on.
