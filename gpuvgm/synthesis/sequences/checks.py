@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from gpuvgm.synthesis.sequences.plan import SequencePlan, is_constant
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import is_ordered, is_read_as_numbers
 from gpuvgm.synthesis.sequences.source import KeySample
+from gpuvgm.synthesis.sequences.tables import SequenceTables
 
 
 def checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str, str | None]:
@@ -148,3 +149,17 @@ def check_form(keys: RowModel, key: str) -> None:
 def texts_of_laws(laws: Any) -> list[str]:
     """Laws as a list of texts."""
     return laws.split(";") if isinstance(laws, str) else [*laws]
+
+
+def check_orders(laws: Sequence[str], tables: SequenceTables, plan: SequencePlan) -> None:
+    """Refuse orders between a column of rows and one that is drawn before them."""
+    names = {*tables.keys.schema.names, *tables.steps.schema.names}
+    for text in laws:
+        if "<=" in text and not text.startswith("not "):
+            sides = {side.strip() for side in text.split("<=")} & names
+            drawn_before = sorted(sides - plan.drawn)
+            if drawn_before:
+                raise InputError(
+                    f"laws: {text!r} orders columns of a row with {listed(drawn_before)}, which is drawn before: "
+                    "samples keep such orders of a number and that of the row before by themselves, and no others: leave it out"
+                )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
-from gpuvgm.errors import InputError, listed
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
+from gpuvgm.laws import Laws
 from gpuvgm.synthesis.keys import tell_of_samples
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.checks import (
@@ -19,10 +19,10 @@ from gpuvgm.synthesis.sequences.checks import (
     check_keys,
     check_kinds,
     check_names_made,
+    check_orders,
     check_plan,
     checked_columns,
     tell_of_order,
-    texts_of_laws,
     with_key,
 )
 from gpuvgm.synthesis.sequences.model import SequenceModel, layout_of, without_missing
@@ -71,14 +71,15 @@ def _model_of(
     """A model of a sample of keys, with the counts of all rows."""
     columns, schema, key = transformer.model_.by_name, transformer.schema_, plan.key
     tables = SequenceTables.of(sample.rows, plan, columns)
-    of_keys = replace(settings, given=(COUNT,), laws=_laws_of(settings.laws, tables, plan, of="keys"))
-    keys = _model(tables.keys, columns, schema, plan, {key: "id"}, of_keys)
+    laws, laws_of_rows = Laws.by_names(settings.laws, tables.keys.schema.names)
+    check_orders(laws_of_rows, tables, plan)
+    keys = _model(tables.keys, columns, schema, plan, {key: "id"}, replace(settings, given=(COUNT,), laws=laws))
     check_form(keys, key)
     of_steps = replace(
         settings,
         given=tuple(name for name in tables.steps.schema.names if name not in plan.drawn and name != key),
         conditions_on=_drawn_first(plan),
-        laws=[*_laws_of(settings.laws, tables, plan, of="rows"), *plan.laws],
+        laws=[*laws_of_rows, *plan.laws],
     )
     steps = _without_key(_model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_steps), key)
     totals = laws_of_keys(sample.rows, plan, columns)
@@ -92,39 +93,6 @@ def _model_of(
             totals = tuple(law for law in totals if law.is_kept(columns, rows))
     layout = layout_of(sample.counts, key)
     return SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
-
-
-def _laws_of(laws: Any, tables: SequenceTables, plan: SequencePlan, *, of: Literal["keys", "rows"]) -> list[str]:
-    """Texts of laws between columns of keys alone, or of all others; those that name no column are of both.
-
-    Parameters
-    ----------
-    laws : str or sequence of str
-        All texts.
-    tables : SequenceTables
-        The columns.
-    plan : SequencePlan
-        Which of them are drawn.
-    of : {"keys", "rows"}
-        Which of them.
-    """
-    of_keys, names = {*tables.keys.schema.names}, {*tables.keys.schema.names, *tables.steps.schema.names}
-    chosen = list[str]()
-    for text in texts_of_laws(laws):
-        named, remaining = set[str](), text
-        for name in sorted(names, key=len, reverse=True):  # a name may be part of a longer one
-            if name in remaining:
-                named.add(name)
-                remaining = remaining.replace(name, "\0")
-        if of == "rows" and "<=" in text and named - of_keys and named - plan.drawn and "not" not in text.split():
-            drawn_before = listed(sorted(named - plan.drawn))
-            raise InputError(
-                f"laws: {text.strip()!r} orders columns of a row with {drawn_before}, which is drawn before: samples "
-                "keep such orders of a number and that of the row before by themselves, and no others: leave it out"
-            )
-        if not named or (named <= of_keys) == (of == "keys"):
-            chosen.append(text)
-    return chosen
 
 
 def _model(
