@@ -161,6 +161,6 @@ def check_orders(laws: Sequence[str], tables: SequenceTables, plan: SequencePlan
             if drawn_before:
                 raise InputError(
                     f"laws: {text!r} orders columns of a row with {listed(drawn_before)}, which is drawn before: "
-                    "samples keep such orders of a number and that of the row before by themselves, and no others: leave "
-                    "it out"
+                    "samples keep such orders of a number and that of the row before by themselves, and no others: "
+                    "leave it out"
                 )
