@@ -250,12 +250,14 @@ class Clipped:
     def alone(self, amounts: Floats) -> Iterator[int]:
         """Yield places of single columns, of shape (columns, rows), that may be clipped to make the column."""
         count = len(self.numbers)
-        agree = ~np.any(np.abs(amounts[:, :count] - self.numbers) > self.tolerance, axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is no number of the table
+            agree = ~np.any(np.abs(amounts[:, :count] - self.numbers) > self.tolerance, axis=1)
         yield from (place for place in np.flatnonzero(agree).tolist() if self._tells(amounts[place]))
 
     def _tells(self, results: Floats) -> bool:
         """Whether results that make the numbers are enough, and lie beyond the end where the column has it."""
-        at_end = CLIPPED[self.outer] * (results[len(self.numbers) :] - self.bound)
+        with np.errstate(over="ignore", invalid="ignore"):
+            at_end = CLIPPED[self.outer] * (results[len(self.numbers) :] - self.bound)
         tells = np.count_nonzero(~np.isnan(results[: len(self.numbers)])) >= LEAST_NUMBERS
         return bool(tells and not np.any(at_end > np.max(self.tolerance)))
 

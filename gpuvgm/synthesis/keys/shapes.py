@@ -141,8 +141,10 @@ def _of_one_length(shape: _Shape) -> list[_Shape]:
     of_length = defaultdict[int, list[str]](list)
     for text in shape.texts:
         of_length[len(text.encode())].append(text)
+    parts = [texts for texts in of_length.values() if len(texts) >= LEAST_OF_EACH]
+    by_default = shape.room == len(shape.texts)
     return [
-        replace(shape, texts=texts, is_only=False) for texts in of_length.values() if len(texts) >= LEAST_OF_EACH
+        replace(shape, texts=texts, is_only=False, room=len(texts) if by_default else shape.room) for texts in parts
     ] or [shape]
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gpuvgm.columns import NumericColumn
 from gpuvgm.errors import InferenceWarning, warn
-from gpuvgm.io import is_datetime_type, is_plain_number_type, plain_type, plain_values_of
+from gpuvgm.io import is_datetime_type, is_plain_number_type, is_text_type, plain_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
 
 SEEN_ROWS = 20_000  # of a sample, in their order
@@ -65,7 +65,8 @@ def _in_order(columns: Mapping[str, Any], hashes: Mapping[str, Ints], rows: pa.T
         of_several = np.count_nonzero(follows & ~np.append(False, follows)[: len(follows)])
         if of_several < LEAST_KEYS or np.count_nonzero(follows) < LEAST_STEPS:
             return None
-        rising = (name for name in numbers if np.mean(np.diff(numbers[name][order])[follows] > 0) >= IN_ORDER)
+        with np.errstate(over="ignore", invalid="ignore"):
+            rising = [name for name in numbers if np.mean(np.diff(numbers[name][order])[follows] > 0) >= IN_ORDER]
         return next((name for name in rising if name != key), None)
 
     indices = {key: index for key, of_rows in hashes.items() if (index := index_of(key, of_rows))}
@@ -94,7 +95,12 @@ def _contiguous(rows: pa.Table, columns: Mapping[str, Any]) -> list[tuple[str, I
     """Codes of columns whose rows of one value follow each other, those of the most values first."""
     contiguous = []
     for name in filter(columns.__contains__, rows.schema.names):
-        codes = np.asarray(rows.column(name).combine_chunks().dictionary_encode().indices.fill_null(-1))
+        values = plain_values_of(rows.column(name).combine_chunks())
+        if is_text_type(values.type):
+            values = values.cast(pa.large_string())
+        elif not pa.types.is_integer(values.type):
+            continue
+        codes = np.asarray(values.dictionary_encode().indices.fill_null(-1))
         changes = np.count_nonzero(np.diff(codes))
         if LEAST_KEYS <= changes + 1 == len(np.unique(codes)) < len(codes):
             contiguous.append((changes, name, codes))
