@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -166,10 +166,9 @@ class DatesInText:
     def share(self, texts: pa.Array[Any], moments: Ints) -> tuple[int, int]:
         """How many rows hold their date, of those whose texts have a form with a date."""
         judged = kept = 0
-        for form, digits, rows in _by_form(texts, moments, len(texts)):
-            if form in self.places:
-                broken = _breaking(form, digits, moments[rows], self.places[form])
-                judged, kept = judged + len(rows), kept + len(rows) - int(np.count_nonzero(broken))
+        for form, digits, rows in _by_form(texts, moments, self.places):
+            broken = _breaking(form, digits, moments[rows], self.places[form])
+            judged, kept = judged + len(rows), kept + len(rows) - int(np.count_nonzero(broken))
         return kept, judged
 
 
@@ -199,11 +198,12 @@ def _in_seconds(values: Ints, nanoseconds: int) -> Ints:
 
 
 def _by_form(
-    texts: pa.Array[Any], moments: Ints, most: int = MOST_FORMS
+    texts: pa.Array[Any], moments: Ints, wanted: Collection[str] | None = None
 ) -> Iterator[tuple[str, NDArray[np.int64], Ints]]:
     """Yield forms of texts beside moments, the most frequent first, their digits, and the places of their rows.
 
-    Digits have shape (rows, letters), with -1 for other letters.
+    Digits have shape (rows, letters), with -1 for other letters. Of forms that are not wanted none is yielded; by
+    default a few are that may hold dates.
     """
     coded: Any = texts.cast(pa.string()).dictionary_encode()
     of_distinct: Any = forms_of(coded.dictionary).dictionary_encode()
@@ -211,8 +211,11 @@ def _by_form(
     form_of = np.append(of_distinct.indices.to_numpy(zero_copy_only=False).astype(np.int64), -1)
     forms, of_rows = of_distinct.dictionary.to_pylist(), np.where(moments == NO_MOMENT, -1, form_of[codes])
     counts = np.bincount(of_rows[of_rows >= 0], minlength=len(forms))
-    for place in np.argsort(-counts, kind="stable")[:most].tolist():
-        if counts[place] and len(forms[place]) <= LONGEST and "00" in forms[place]:
+    places = np.argsort(-counts, kind="stable")[:MOST_FORMS].tolist()
+    if wanted is not None:
+        places = [place for place, form in enumerate(forms) if form in wanted]
+    for place in (place for place in places if counts[place] and len(forms[place]) <= LONGEST):
+        if "00" in forms[place]:
             rows = np.flatnonzero(of_rows == place)
             of_form = np.array(coded.dictionary.take(pa.array(codes[rows])).to_pylist(), f"U{len(forms[place])}")
             letters = of_form.view(np.uint32).reshape(len(rows), -1).astype(np.int64) - ord("0")

@@ -30,11 +30,11 @@ class HoldsDate(Rule):
     @classmethod
     def find(cls, rows: SomeRows) -> Iterator[HoldsDate]:
         """Yield each column of texts that hold dates, with the column whose dates they hold most of."""
-        moments = {name: DatesInText.moments(column, rows.column(name)) for name, column in rows.columns.items()}
+        moments = {name: DatesInText.moments(column, rows.few_values(name)) for name, column in rows.columns.items()}
         known = {name: of_column for name, of_column in moments.items() if of_column is not None}
         for name, column in rows.columns.items() if known else ():
             if is_text_type(rows.column(name).type) and name not in known and not isinstance(column, CategoricalColumn):
-                date, dates = DatesInText.of_most(rows.column(name), known)
+                date, dates = DatesInText.of_most(rows.few_values(name), known)
                 if date:
                     yield cls((date, name), dates)
 
@@ -52,5 +52,5 @@ class HoldsDate(Rule):
     def share(self, rows: SomeRows) -> Share:
         """Rows without a date and texts of other forms are not judged."""
         date, name = self.columns
-        moments = DatesInText.moments(rows.columns[date], rows.column(date))
-        return (0, 0) if moments is None else self.dates.share(rows.column(name), moments)
+        moments = DatesInText.moments(rows.columns[date], rows.few_values(date))
+        return (0, 0) if moments is None else self.dates.share(rows.few_values(name), moments)

@@ -140,6 +140,11 @@ class SomeRows:
         present = self.few_hashes(column) != 0
         return Feature(column, part, np.where(present, 0, -1), [False if part == MISSING else None])
 
+    def few_values(self, name: str) -> pa.Array[Any]:
+        """Values of the few rows."""
+        few: pa.Array[Any] = taken(self.column(name), self._places)
+        return few
+
     def few_hashes(self, name: str) -> NDArray[np.uint64]:
         """Hashes of the few rows."""
         return self.hashes[name][self._places]
@@ -150,7 +155,7 @@ class SomeRows:
 
     def _features_of(self, name: str) -> Iterator[Feature]:
         """Yield the features of a column."""
-        column, values = self.columns[name], taken(self.column(name), self._places)
+        column, values = self.columns[name], self.few_values(name)
         present = self.few_hashes(name) != 0
         if not present.all():
             yield Feature(name, MISSING, (~present).astype(np.int64), [False, True])

@@ -79,35 +79,40 @@ class RowsBeside:
 
     def texts(self, name: str, form: IdentifierForm, rows: int, seed: int) -> pa.Array[Any]:
         """Texts of the last so many rows."""
+        if not rows:
+            return pa.array([], pa.string())
         if not form.in_groups:
             last = np.arange(self.part.rows - rows, self.part.rows)
             numbers = (last + self.part.first_row).astype(np.uint64)
             return form.values(name, numbers, seed, self.categories(form.given, last))
         things = self._things(form, rows)
-        new = self._new_texts(name, form, things, seed)
+        grouped = self._grouped(name, form, things, seed)
+        new = self._new_texts(name, form, things, grouped, seed)
         places: Any = pa.array(things.places)
         return form.texts(name, new.at(things.needed), seed).take(places)
 
-    def _new_texts(self, name: str, form: IdentifierForm, things: _Things, seed: int) -> NewTexts:
-        """Which texts rows or keys get: each pattern and date has numbers that run on, one after the other."""
+    def _grouped(self, name: str, form: IdentifierForm, things: _Things, seed: int) -> _Groups:
+        """The groups in which rows or keys are numbered."""
         categories = self.categories(form.given, things.rows) if form.given else None
         patterns = form.pattern_of(name, things.numbers, seed, categories)
-        moments = self._moments(form, things) if form.date else None
-        groups = _groups(form, patterns, moments)
-        ranks = _ranks(things.periods, groups).astype(np.uint64)
-        if self.first_period is None:
-            numbers = ranks + np.uint64(self.part.first_row)
-        else:
-            numbers = ranks + things.periods.astype(np.uint64) * np.uint64(self._room(name, form, things, seed))
+        return _Groups.of(form, patterns, self._moments(form, things) if form.date else None)
+
+    def _new_texts(self, name: str, form: IdentifierForm, things: _Things, grouped: _Groups, seed: int) -> NewTexts:
+        """Which texts rows or keys get: in each group the numbers run on, one after the other."""
+        ranks, patterns = _ranks(things.periods, grouped.numbers).astype(np.uint64), grouped.patterns
+        first = np.full(len(ranks), self.part.first_row, np.uint64)
+        if self.first_period is not None:
+            first = things.periods.astype(np.uint64) * np.uint64(self._room(name, form, things, seed))
+        numbers = first + ranks
         if form.kind == "number":
-            return NewTexts(patterns, numbers, things.numbers, moments)
+            return NewTexts(patterns, numbers, things.numbers, grouped.moments)
         limits = np.array([pattern.limit for pattern in form.patterns], np.uint64)[patterns]
         is_longer = numbers >= limits
         # Each group begins elsewhere, or all dates would have the same few numbers.
-        turns = philox_words(groups, column_number(f"{name}/turn"), seed)[0] * limits >> np.uint64(32)
+        turns = philox_words(grouped.numbers, column_number(f"{name}/turn"), seed)[0] * limits >> np.uint64(32)
         within = (numbers + turns) % np.maximum(limits, np.uint64(1))
-        numbers = np.where(is_longer, things.numbers, within)
-        return NewTexts(np.where(is_longer, ~patterns, patterns), numbers, things.numbers, moments)
+        which = np.where(is_longer, ~patterns, patterns)
+        return NewTexts(which, np.where(is_longer, things.numbers, within), things.numbers, grouped.moments)
 
     def _room(self, name: str, form: IdentifierForm, things: _Things, seed: int) -> int:
         """Numbers of a group in each period: more than any has in the first one, where there are several periods."""
@@ -115,10 +120,8 @@ class RowsBeside:
             return 0
         rows = self.first_period(_period(form, self.window))
         first = rows._things(form, rows.part.rows)
-        categories = rows.categories(form.given, first.rows) if form.given else None
-        patterns = form.pattern_of(name, first.numbers, seed, categories)
-        groups = _groups(form, patterns, rows._moments(form, first) if form.date else None)
-        most = int(_ranks(first.periods, groups).max(initial=0)) + 1
+        ranks = _ranks(first.periods, rows._grouped(name, form, first, seed).numbers)
+        most = int(ranks.max(initial=0)) + 1
         return most + ROOM * (isqrt(most) + 1) + MORE
 
     def _things(self, form: IdentifierForm, rows: int) -> _Things:
@@ -142,15 +145,12 @@ class RowsBeside:
     def _moments(self, form: IdentifierForm, things: _Things) -> Ints:
         """Moments of rows or keys; where one is missing, that of the one before it in the period, or the earliest."""
         column = self.columns[form.date]
-        assert isinstance(column, NumericColumn) and column.minimum is not None
+        assert isinstance(column, NumericColumn)
         moments = DatesInText.moments(column, taken(self.arrays[form.date], things.rows))
-        plain = column.codec.plain
-        earliest = DatesInText.moments(column, plain.decode(np.array([plain.number(column.minimum)])))
-        assert moments is not None and earliest is not None
-        is_missing = moments == DatesInText.MISSING
-        last = np.maximum.accumulate(np.where(is_missing, -1, np.arange(len(moments))))
+        assert moments is not None
+        last = np.maximum.accumulate(np.where(moments == DatesInText.MISSING, -1, np.arange(len(moments))))
         is_known = (last >= 0) & (things.periods[last] == things.periods)
-        return np.where(is_known, moments[last], earliest[0])
+        return np.where(is_known, moments[last], _earliest(column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +183,47 @@ def _period(form: IdentifierForm, window: int) -> int:
     return PERIOD if form.key is None else window or int(period_of(form.key).stops[-1])
 
 
-def _groups(form: IdentifierForm, patterns: Ints, moments: Ints | None) -> NDArray[np.uint64]:
-    """A number for each text, the same for those of a date, and of a pattern where these are no running numbers."""
-    groups = np.zeros(len(patterns), np.int64)
-    for place, pattern in enumerate(form.patterns):
-        rows = np.flatnonzero(patterns == place)
-        of_pattern = np.full(len(rows), 0 if form.kind == "number" else place)
-        if moments is not None:
-            for part in pattern.dates.values():
-                numbers, count = DatesInText.numbers(moments[rows], part), 10 ** DatesInText.digits[part]
-                of_pattern = of_pattern * count + numbers % count
-        groups[rows] = of_pattern
-    return groups.view(np.uint64)
+def _earliest(column: NumericColumn) -> int:
+    """The earliest moment of a column in the training rows; the beginning of 1970 where it has none."""
+    if column.minimum is None:
+        return 0
+    plain = column.codec.plain
+    moments = DatesInText.moments(column, plain.decode(np.array([plain.number(column.minimum)])))
+    assert moments is not None
+    return int(moments[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Groups of rows or keys: those of a date, and of a pattern where these are no running numbers.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (things,), uint64
+        A number for each group.
+    patterns : ndarray of shape (things,), int64
+        Place of each pattern.
+    moments : ndarray of shape (things,), int64, or None
+        Moments whose dates the texts hold.
+    """
+
+    numbers: NDArray[np.uint64]
+    patterns: Ints
+    moments: Ints | None
+
+    @classmethod
+    def of(cls, form: IdentifierForm, patterns: Ints, moments: Ints | None) -> _Groups:
+        """The groups of patterns and moments."""
+        groups = np.zeros(len(patterns), np.int64)
+        for place, pattern in enumerate(form.patterns):
+            rows = np.flatnonzero(patterns == place)
+            of_pattern = np.full(len(rows), 0 if form.kind == "number" else place)
+            if moments is not None:
+                for part in pattern.dates.values():
+                    numbers, count = DatesInText.numbers(moments[rows], part), 10 ** DatesInText.digits[part]
+                    of_pattern = of_pattern * count + numbers % count
+            groups[rows] = of_pattern
+        return cls(groups.view(np.uint64), patterns, moments)
 
 
 def _ranks(periods: Ints, groups: NDArray[np.uint64]) -> Ints:

@@ -108,7 +108,12 @@ class CodeSearch:
         """The form with the dates of the column of which most texts hold most; the same where they hold none."""
         values: Any = IdColumn.digits(self.rows.column(name)).combine_chunks()
         distinct = values.drop_null().unique().to_pylist()
-        if form.kind == "address" or form.domains or CHECKS.found_in(distinct) or DatesInText.held(distinct):
+        if (
+            form.kind in ("address", "moment")
+            or form.domains
+            or CHECKS.found_in(distinct)
+            or DatesInText.held(distinct)
+        ):
             return form
         moments = {
             column: DatesInText.moments(self.model.by_name[column], self.rows.column(column).combine_chunks())
@@ -118,7 +123,9 @@ class CodeSearch:
         known = {column: of_column for column, of_column in moments.items() if of_column is not None}
         date, dates = DatesInText.of_most(values, known)
         dated = _form_of_dated(distinct, dates.masked(distinct)) if date else None
-        return form if dated is None else replace(dated, key=form.key, level=form.level, date=date, in_groups=True)
+        if dated is None or not any(pattern.dates for pattern in dated.patterns):
+            return form
+        return replace(dated, key=form.key, level=form.level, date=date, in_groups=True)
 
 
 def _form_of_dated(texts: Sequence[str], masked: Sequence[str]) -> IdentifierForm | None:
