@@ -35,7 +35,7 @@ def checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str, 
         raise InputError(
             f'sequence_key: "{key}" holds {type_} values, and keys are whole numbers or text of a form: number the keys'
         )
-    if not all(isinstance(law, str) for law in texts_of_laws(settings.laws)):
+    if not isinstance(settings.laws, str) and not all(isinstance(law, str) for law in settings.laws):
         raise InputError("laws: with sequence_key give texts, not objects, which judge each row by itself")
     if settings.columns is not None and not isinstance(settings.columns, Mapping):
         raise InputError("columns: with sequence_key give None or a dict, not a list or a fitted transformer")
@@ -144,11 +144,6 @@ def check_form(keys: RowModel, key: str) -> None:
             f'sequence_key: of values such as those of "{key}" (dates, names, or text of no form) no new ones are '
             "made: give a column of numbers or codes, or number the keys"
         )
-
-
-def texts_of_laws(laws: Any) -> list[str]:
-    """Laws as a list of texts."""
-    return laws.split(";") if isinstance(laws, str) else [*laws]
 
 
 def check_orders(laws: Sequence[str], tables: SequenceTables, plan: SequencePlan) -> None:

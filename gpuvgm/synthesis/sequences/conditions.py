@@ -74,8 +74,7 @@ class MeetingSampler(SequenceSampler):
             drawn += [(row, batch)] if batch is not None else []
             if row + int(counts.sum()) >= first_row + rows:
                 break
-        batches = self._cut(drawn, part).combine_chunks().to_batches()
-        return next(iter(batches), pa.RecordBatch.from_pylist([], self.schema))
+        return self._joined(drawn, part)
 
     def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
         """Consecutive rows: which ones a block has is known when all before it are drawn."""

@@ -15,17 +15,15 @@ from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
-from gpuvgm.synthesis.sequences.running import RunningNumber, running_numbers
+from gpuvgm.synthesis.sequences.running import LEAST_NUMBERS, LEAST_STEPS, RunningNumber, running_numbers
 from gpuvgm.synthesis.sequences.usual import UsualValue
 
 LEAST_CONSTANT = 0.98  # of the keys of several rows, that have one value of a constant column
-LEAST_NUMBERS = 10  # different ones of a number that is counted since the row before
 LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row before
 LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers whose ratios are drawn
 LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
 LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
-LEAST_STEPS = 20  # other than 0, that show a running number
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +190,8 @@ def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise
         if name == former or types[0] == types[1] and {name, former} <= moments:
             steps = numbers[name][after] - numbers[former][after - 1]
             known = ~np.isnan(steps)
-            rises = (amounts[name][after] - amounts[former][after - 1])[
-                known
-            ]  # numbers of two columns have two origins
+            # Numbers of two columns may have two origins, and what they mean has one.
+            rises = (amounts[name][after] - amounts[former][after - 1])[known]
             if np.count_nonzero(rises > 0) >= LEAST_STEPS and rises.min() >= 0:
                 yield Rise(name, former, float(steps[known].min()))
 
@@ -208,13 +205,23 @@ def _adds_up(column: FittedColumn) -> bool:
 def _moves_little(rows: KeyRows, amounts: Floats, *, is_index: bool) -> bool:
     """Whether a number is near that of the row before, so that it is drawn since that one."""
     after = np.flatnonzero(~rows.are_first)
-    pairs = np.stack([amounts[after - 1], amounts[after]])
-    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    pairs = _finite_pairs(amounts[after - 1], amounts[after])
     if is_index:
         return bool(pairs.size)
     if len(np.unique(pairs[1])) < LEAST_NUMBERS or len(np.unique(pairs[0])) < LEAST_NUMBERS:
         return False
-    return bool(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1] > LEAST_CORRELATION)
+    return _rank_correlation(pairs) > LEAST_CORRELATION
+
+
+def _finite_pairs(first: Floats, second: Floats) -> Floats:
+    """Pairs of numbers, of shape (2, pairs), of which none is missing."""
+    pairs = np.stack([first, second])
+    return pairs[:, np.isfinite(pairs).all(axis=0)]
+
+
+def _rank_correlation(pairs: Floats) -> float:
+    """Correlation of the ranks of both sides."""
+    return float(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1])
 
 
 def _ranks(numbers: Floats) -> Floats:
@@ -231,6 +238,5 @@ def _has_ratios(rows: KeyRows, numbers: Floats) -> bool:
     if are_counts or known.min() <= 0 or known.max() <= LEAST_SPREAD * known.min():
         return False
     after = np.flatnonzero(~rows.are_first)
-    pairs = np.stack([numbers[after - 1], np.abs(numbers[after] - numbers[after - 1])])
-    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-    return bool(np.corrcoef(_ranks(pairs[0]), _ranks(pairs[1]))[0, 1] > LEAST_GROWTH)
+    pairs = _finite_pairs(numbers[after - 1], np.abs(numbers[after] - numbers[after - 1]))
+    return _rank_correlation(pairs) > LEAST_GROWTH

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from gpuvgm.errors import InferenceWarning, warn
-from gpuvgm.summary import Floats
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.names import before, since
 from gpuvgm.synthesis.sequences.rows import KeyRows
 
@@ -56,12 +56,14 @@ class RunningNumber:
         step = since(self.column)
         return f"{self.added[0]} - {self.taken_off[0]} = {step}", f"{before(self.column)} + {step} = {self.column}"
 
-    def steps(self, amounts: Mapping[str, Floats]) -> Floats:
-        """What is added in each row."""
-        nothing: Floats = np.zeros(len(amounts[self.column]))
-        return sum((amounts[name] for name in self.added), nothing) - sum(
-            (amounts[name] for name in self.taken_off), np.zeros_like(nothing)
-        )
+    def steps(self, amounts: Mapping[str, Floats], rows: Ints) -> Floats:
+        """What is added, less what is taken off, in some rows."""
+        steps: Floats = np.zeros(len(rows))
+        for name in self.added:
+            steps += amounts[name][rows]
+        for name in self.taken_off:
+            steps -= amounts[name][rows]
+        return steps
 
 
 def running_numbers(rows: KeyRows, amounts: Mapping[str, Floats], targets: Sequence[str]) -> tuple[RunningNumber, ...]:
@@ -91,19 +93,18 @@ def _running_number(rows: KeyRows, name: str, amounts: Mapping[str, Floats], oth
     changes = np.flatnonzero(np.isfinite(steps) & (steps != 0))
     if len(changes) < LEAST_STEPS or len(np.unique(numbers[np.isfinite(numbers)])) < LEAST_NUMBERS:
         return None
+    probe = changes[:PROBED]  # of many pairs of columns, few rows refute nearly all
     near = NEAR * float(np.nanmax(np.abs(numbers)))
     tried = [other for other in amounts if other not in (name, *others) and np.any(amounts[other][after])]
     for terms in _terms(tried):
         candidate = RunningNumber(name, *terms)
-        computed = candidate.steps(amounts)
-        probe = changes[:PROBED]
-        if np.mean(np.abs(steps - computed[after])[probe] <= near) < MOSTLY:
+        if np.mean(np.abs(steps[probe] - candidate.steps(amounts, after[probe])) <= near) < MOSTLY:
             continue
-        differences = np.abs(steps - computed[after])
+        differences = np.abs(steps - candidate.steps(amounts, after))
         known = np.isfinite(differences)
         broken = np.flatnonzero(known & ~(differences <= near))
         if not len(broken):
-            first = np.abs(numbers - computed)[rows.are_first]
+            first = np.abs(numbers[rows.starts] - candidate.steps(amounts, rows.starts))
             from_zero = bool(np.all(first[np.isfinite(first)] <= near) and np.isfinite(first).any())
             return RunningNumber(name, *terms, from_zero=from_zero)
         if len(broken) <= (1 - MOSTLY) * np.count_nonzero(known):

@@ -74,8 +74,7 @@ class SequenceSampler(BatchSampler):
         """Consecutive rows."""
         part = RowRange(first_row, rows)
         drawn = [(block.part.first_row, self._of_block(block, seed)) for block in self._blocks.of_rows(part, seed)]
-        batches = self._cut(drawn, part).combine_chunks().to_batches()
-        return next(iter(batches), pa.RecordBatch.from_pylist([], self.schema))
+        return self._joined(drawn, part)
 
     def batches(self, part: RowRange, seed: int, executor: LocalExecutor) -> list[pa.RecordBatch]:
         """Consecutive rows, drawn by the threads of an executor."""
@@ -84,6 +83,11 @@ class SequenceSampler(BatchSampler):
         executor.map_blocks(lambda block: (block.part.first_row, self._of_block(block, seed)), blocks, drawn.append)
         batches: list[pa.RecordBatch] = self._cut(drawn, part).to_batches()
         return batches
+
+    def _joined(self, drawn: Sequence[tuple[int, pa.RecordBatch]], part: RowRange) -> pa.RecordBatch:
+        """These rows as one batch."""
+        batches = self._cut(drawn, part).combine_chunks().to_batches()
+        return next(iter(batches), pa.RecordBatch.from_pylist([], self.schema))
 
     def _cut(self, drawn: Sequence[tuple[int, pa.RecordBatch]], part: RowRange) -> pa.Table:
         """Rows of a range, of blocks that follow each other, each with the number of its first row."""

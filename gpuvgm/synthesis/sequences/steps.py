@@ -82,13 +82,12 @@ class Step:
     def _wrong(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
         """Which rows have a value that their key has already, or one beyond its bounds."""
         wrong = np.zeros(len(places), np.bool_)
+        readings = {name: self._readings(name, made.arrays) for name in former.keys() | self.bounds.keys()}
         for name, rows_before in former.items():
-            readings = self._readings(name, made.arrays)
             for before in rows_before:
-                wrong |= readings == before[places]
+                wrong |= readings[name] == before[places]
         for name, (lowest, highest) in self.bounds.items():
-            readings = self._readings(name, made.arrays)
-            wrong |= (readings < lowest[places]) | (readings > highest[places])
+            wrong |= (readings[name] < lowest[places]) | (readings[name] > highest[places])
         return wrong
 
     def _readings(self, name: str, rows: Arrays) -> Floats:
