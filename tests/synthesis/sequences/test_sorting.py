@@ -104,7 +104,8 @@ def test_rows_of_a_key_keep_their_order_without_an_index(table: pa.Table, tempor
     for part_bytes in (SMALL, PART_BYTES):
         with sorted_by(any_source(once(numbered)), "key", part_bytes=part_bytes) as source:
             rows = read(source, ["key", "number"]).drop_null()
-        for number in rows.group_by("key").aggregate([("number", "list")]).column("number_list").to_pylist():
+        numbers = rows.group_by("key", use_threads=False).aggregate([("number", "list")]).column("number_list")
+        for number in numbers.to_pylist():
             assert number == sorted(number)
 
 
