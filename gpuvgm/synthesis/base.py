@@ -34,9 +34,12 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
     _model: RowModel | SequenceModel  # once it is fitted
 
     @property
-    @abstractmethod
     def _settings(self) -> SynthesizerSettings:
         """Parameters, as the stages of a fit take them."""
+        return SynthesizerSettings.of(self.get_params(deep=False))
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(**self.get_params(deep=False))  # an executor is the same one
 
     @abstractmethod
     def sample(self, n: int | None = None, *, seed: int | None = None) -> Any:

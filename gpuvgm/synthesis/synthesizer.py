@@ -38,12 +38,10 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
     """A generator of synthetic tables that is made of counts.
 
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
-    (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. Values
-    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column.
-    Dates that are never before others of their row are drawn as the time since these; others keep to their weekdays,
-    days of the month and hours, which other columns may depend on. No neural network is trained.
-    The same scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows
-    are drawn that hardly any row of the table is like.
+    (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. The same
+    scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows are
+    drawn that hardly any row of the table is like. No neural network is trained. "A generator made of counts" in the
+    documentation has the formulas, and tells of dates, keys and laws.
 
     Parameters
     ----------
@@ -61,22 +59,12 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         classifier tells them from it more easily.
     laws : "auto", "off" or sequence
         Laws between columns that every sampled row keeps, as every fitted row does: "auto" finds them. Or texts of
-        laws, with "auto" among them to find others too: ``"a + b = c"``, ``"a - b = c"`` (each with further
-        columns, as in ``"a + b + d = c"``), ``"a * b = c"``, ``"a * b / 100 = c"`` (or another power of ten, or a
-        third factor), ``"a * (1 + rate / 100) = c"`` (or ``-``, two factors, no percent), ``"a / b = c"`` (or
-        ``"a / b * 100 = c"``), ``"1000 * a + b = c"``, ``"a = b"``, functions such as ``"log(a) = b"``,
-        ``"a^2 = b"``, ``"abs(a) = b"`` and ``"floor(a) = b"``, other units, as in ``"1.8 * a + 32 = b"``,
-        ``"floor(0.92 * a / b) = c"`` (or ``ceil``, ``*``, no rounding), ``"floor(a / 2) = b"``,
-        ``"max(0, a - b) = c"`` (or ``min``, another sign, or days), ``"min(50, a) = b"``, and
-        ``"days(end) - days(start) = nights"``, whose right side is computed, to its step; so is the right clock time of
-        ``"clock(a) + minutes = clock(b)"`` (or ``in seconds`` behind it, or hours), and of ``"a + b + c = 100"`` the
-        last part; ``"a -> steps(b)"``, by which b is rounded; ``"a -> code(b)"``, by which texts of b, such as numbers
-        of invoices, hold dates of a, or have codes that go with its categories; ``"a <= b"``; and ``"a -> b"`` or
-        ``"a, b -> c"``, where each value of a, or each two values, have one of the last column, which is looked up for
-        those that five rows and more have. What is computed may be written first, too. ``"not a <= b"`` forbids a law.
-        A text may hold several, between semicolons. What no text says, an object does: ``holds(rows)`` gets a table of
-        the kind that `sample` gives, of the modelled columns, and returns a boolean for each row, by that row alone.
-        Rows that break it are drawn again; one of 64 must keep it. It goes by its `name`, or that of its class.
+        laws, with "auto" among them to find others too: ``"net + tax = gross"``, ``"price * pieces = total"``,
+        ``"days(end) - days(start) = nights"``, ``"ordered <= sent"``, ``"city -> country"``, each with its kin in the
+        table of laws in the documentation ("A generator made of counts"). ``"not a <= b"`` forbids a law. A text
+        may hold several, between semicolons. What no text says, an object does: ``holds(rows)`` gets a table of the
+        kind that `sample` gives, of the modelled columns, and returns a boolean for each row, by that row alone. Rows
+        that break it are drawn again; one of 64 must keep it. It goes by its `name`, or that of its class.
     sequence_key : label, optional
         Column of keys whose rows belong together, such as the lines of an order or the visits of a patient. Keys are
         drawn first, with their number of rows and all columns that have one value for each key; then each row given
@@ -365,13 +353,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         (True, True)
         """
         sampler = sampler_of(self._fitted, self._settings)
-        if (n is None) == (keys is None):
-            raise InputError("sample: give n, a number of rows, or keys, a number of keys")
-        if keys is None and first_key:
-            raise InputError("first_key: it is for keys: with n give first_row, the number of the first row")
-        if n is None and first_row:
-            raise InputError("first_row: it is for n: with keys give first_key, the number of the first key")
-        part = sampler.part(first_row, 0 if n is None else n)
+        part = sampler.part(n, first_row, keys, first_key)
         if conditions is not None and not isinstance(conditions, Mapping):
             return sampler.beside_rows(any_source(conditions), part, seed, out)
         rows = sampler.under(conditions or {})
@@ -402,19 +384,6 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         """
         stored = self._fitted.stored(self.get_params(deep=False))
         ModelFile.at(path).save(stored, lambda model: _of_model(model, path))
-
-    @property
-    def _settings(self) -> SynthesizerSettings:
-        """Parameters, as the stages of a fit take them."""
-        columns = tuple(map(str, self.conditions_on))
-        machine = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-        key, index = (None if name is None else str(name) for name in (self.sequence_key, self.sequence_index))
-        return SynthesizerSettings(
-            self.columns, self.bins, self.laws, columns, self.safer, self.random_state, machine, key, index
-        )
-
-    def __sklearn_clone__(self) -> Self:
-        return type(self)(**self.get_params(deep=False))
 
 
 def load(path: Path_, *, laws: Sequence[Any] = ()) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:

@@ -37,10 +37,7 @@ BESIDE = 5  # gaps on either side of a gap, by which it is judged whether that i
 WIDE = 4  # times as wide as all of these is a gap in which no value is drawn
 FAR_FLOATS = 1 << 10  # distances of neighbouring floats: ends of gaps are multiples of so many at least, by rounding
 ROOM = 4  # steps, about, that are left around a value that lies alone
-
-
-# Shares of an interval's rows that its one, two, three, four largest values of few persons have at most: as if there
-# were one more with as many rows. Official statistics say that others dominate it.
+# Shares that the one to four largest values of few persons have of an interval's rows at most (rule of dominance).
 MOST_OF_ROWS = np.arange(1, LEAST_KEYS) / np.arange(2, LEAST_KEYS + 1)
 
 

@@ -30,18 +30,16 @@ from gpuvgm.synthesis.keys.habits import (
     as_numbers,
     with_habits,
 )
+from gpuvgm.synthesis.keys.key_pairs import TURNS, KeyPairs
 from gpuvgm.synthesis.keys.key_search import MOST_CODES
 from gpuvgm.synthesis.keys.keys import Hashes
 
-LEAST_PAIRS = 30  # of rows of the same key and category, or nothing is known
 MOST_ROWS = 5  # of a category, on average, where it is a key: trees learn the days of those with more
-LEAST_SURPRISE = 6.0  # standard errors: so much more often than by chance pairs of rows are alike
 MOST_LOST = 1.5  # nats, on average, that a row may be less likely where a habit moves it
 LEAST_TOLD = 20.0  # nats that categories must tell of the weekdays of all keys
 MOST_INFORMATION = 0.03  # nats that another column may say of a key's value, which is drawn without it
 GROUPS = 16  # of bins, by which that information is computed
 MOST_KEPT = 1 << 15  # rows that pairs are made of; keys are left out whole
-TURNS = 4  # times that rows of other keys are put beside each row, to know what is alike by chance
 UNUSUAL = 0.002  # of the rows: a weekday with fewer is one that rows are moved away from
 #: Least days between two rows that may show a habit: nearer ones have like weekdays or places in the month anyway.
 APART: dict[HabitPart, int] = {
@@ -185,7 +183,7 @@ def _weekdays_of(sample: HabitSample, beside: str, weekdays: Ints) -> tuple[Ints
 
 def _all_pairs(
     sample: HabitSample, keys: Mapping[str, Hashes], few: Sequence[str], many: Collection[str]
-) -> dict[tuple[str, str], _Pairs]:
+) -> dict[tuple[str, str], KeyPairs]:
     """Pairs of rows by column of keys, and column of few categories that may say where habits hold.
 
     Parameters
@@ -199,11 +197,11 @@ def _all_pairs(
     """
     places_of = {name: sample.places(name) for name in few}
     places_of[ALL_ROWS] = np.zeros(len(next(iter(keys.values()))), np.int64)
-    pairs = dict[tuple[str, str], _Pairs]()
+    pairs = dict[tuple[str, str], KeyPairs]()
     for key, hashes in keys.items():
         rows, most = _rows_of_some(hashes), MOST_ROWS if key in many else np.inf
         for beside, places in places_of.items():
-            pairs[key, beside] = _Pairs.of(hashes, places, rows, most, sample.persons)
+            pairs[key, beside] = KeyPairs.of(hashes, places, rows, most, sample.persons)
     return pairs
 
 
@@ -239,105 +237,10 @@ def _grouped(codes: Codes) -> Ints:
     return column.grouped(GROUPS).codes.astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Rows of a sample by key and category, and pairs of rows that have the same key and category.
-
-    Parameters
-    ----------
-    hashes, places : ndarray of shape (sample,)
-        Key and category of each row of the sample.
-    rows : ndarray of shape (rows,), int64
-        Those that have both, of some keys, by key, then category.
-    pairs : ndarray of shape (2, pairs), int64
-        Pairs of them, by category.
-    counts, keys : ndarray of shape (categories,), int64
-        Rows and keys of each category; keys are 0 where they have too many rows for a habit.
-    persons : Persons
-        Whose the rows of the sample are.
-    """
-
-    hashes: Hashes
-    places: Ints
-    rows: Ints
-    pairs: Ints
-    counts: Ints
-    keys: Ints
-    persons: Persons
-
-    @classmethod
-    def of(cls, hashes: Hashes, places: Ints, rows: Ints, most_rows: float, persons: Persons) -> _Pairs:
-        """Pairs of these rows; a category in which keys have more than `most_rows` on average has no habits."""
-        rows = rows[places[rows] >= 0]
-        # By key and category, else in random order: rows that follow each other in a table may be alike by that alone.
-        rows = rows[np.lexsort((mixed(rows.astype(np.uint64)), places[rows], hashes[rows]))]
-        follows = (hashes[rows][1:] == hashes[rows][:-1]) & (places[rows][1:] == places[rows][:-1])
-        counts = np.bincount(places[rows], minlength=1)
-        keys = counts - np.bincount(places[rows[1:][follows]], minlength=len(counts))
-        pairs = np.stack((rows[:-1], rows[1:]))[:, follows]
-        pairs = pairs[:, np.argsort(places[pairs[0]], kind="stable")]
-        return cls(hashes, places, rows, pairs, counts, np.where(counts <= most_rows * keys, keys, 0), persons)
-
-    def shares(
-        self, codes: Floats | Ints, lowest: Floats | Ints, far: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None
-    ) -> Floats:
-        """Share of the rows of each category that keep to a habit; 0 where pairs are alike as if by chance.
-
-        Both rows of a pair keep to it with the square of the share, and all other pairs are alike by chance. How often
-        that is, pairs of rows of different keys show, of the same category and as far apart.
-
-        Parameters
-        ----------
-        codes : ndarray of shape (sample,)
-            What may be alike.
-        lowest : ndarray of shape (sample,)
-            The least code that each row can stand for: on a Monday, that of the Saturday before, if rows of its
-            category have no weekends.
-        far : callable, optional
-            Which pairs of rows say something, as they are far enough apart; all by default.
-        """
-        (first, second), size = self.pairs, len(self.counts)
-        categories = self.places[first]
-
-        def counts(partners: Ints) -> tuple[Ints, Ints]:
-            """Pairs of each category that say something, and those of them that are alike."""
-            are_alike = (lowest[first] <= codes[partners]) & (lowest[partners] <= codes[first])
-            are_far = np.ones(len(first), np.bool_) if far is None else far(first, partners)
-            of_pairs, of_alike = categories[are_far], categories[are_far & are_alike]
-            return np.bincount(of_pairs, minlength=size), np.bincount(of_alike, minlength=size)
-
-        count, alike = counts(second)
-        if not np.any((count >= LEAST_PAIRS) & (alike >= LEAST_SHARE**2 * count) & (self.keys > 0)):
-            return np.zeros(size)
-        unrelated, alike_by_chance = np.sum([counts(partners) for partners in self._partners()], axis=0)
-        chance = alike_by_chance / np.maximum(unrelated, 1)
-        surplus, spread = alike - chance * count, np.sqrt(chance * (1 - chance) * count + 1)
-        is_sure = (count >= LEAST_PAIRS) & (surplus >= LEAST_SURPRISE * spread) & (self.keys > 0)
-        shares: Floats = np.sqrt(np.where(is_sure, surplus / np.maximum(count * (1 - chance), 1), 0.0))
-        return np.minimum(shares, 1.0)
-
-    def _partners(self) -> Iterator[Ints]:
-        """Yield rows of other keys beside the first row of each pair, `TURNS` times: second rows of its category."""
-        first, second = self.pairs
-        counts = np.bincount(self.places[first], minlength=len(self.counts))
-        starts = np.cumsum(counts) - counts
-        start, length = starts[self.places[first]], counts[self.places[first]]
-        inside = np.arange(len(first)) - start
-        for turn in range(1, TURNS + 1):
-            yield second[start + (inside + length * turn // (TURNS + 1)) % length]
-
-    def rows_of_keys(self, category: int, is_meant: NDArray[np.bool_] | None = None) -> Ints:
-        """One row of a category of each key."""
-        candidates = self.rows[self.places[self.rows] == category]
-        candidates = candidates if is_meant is None else candidates[is_meant[candidates]]
-        rows: Ints = candidates[np.diff(self.hashes[candidates], prepend=np.uint64(0)) != 0]
-        return rows
-
-
 class _Values(Protocol):
     """Values of a sample that keys may have of their own."""
 
-    def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
+    def habits(self, column: str, key: str, beside: str, pairs: KeyPairs) -> Iterator[tuple[float, Habit]]:
         """Habits of keys in rows of each category of a column, and how many rows each explains."""
 
 
@@ -360,7 +263,7 @@ class _SameValues:
     groups: Ints
     other_groups: Mapping[str, Ints]
 
-    def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
+    def habits(self, column: str, key: str, beside: str, pairs: KeyPairs) -> Iterator[tuple[float, Habit]]:
         """As of `_Values`, where no other column says anything of what a key has: it is drawn without them."""
         shares = pairs.shares(self.values, self.values)
         for category in np.flatnonzero(shares >= LEAST_SHARE).tolist():
@@ -448,7 +351,7 @@ class _Moments:
             np.where(missing, -1, days), {part: np.where(missing, -1, of_part) for part, of_part in codes.items()}
         )
 
-    def habits(self, column: str, key: str, beside: str, pairs: _Pairs) -> Iterator[tuple[float, Habit]]:
+    def habits(self, column: str, key: str, beside: str, pairs: KeyPairs) -> Iterator[tuple[float, Habit]]:
         """As of `_Values`: of places in the month and weekdays the one is taken that most rows keep to."""
         weekdays = self._weekdays(pairs)
         lowest = {part: self.codes[part] for part in APART}
@@ -479,7 +382,7 @@ class _Moments:
 
         return are_far
 
-    def _weekdays(self, pairs: _Pairs) -> NDArray[np.bool_]:
+    def _weekdays(self, pairs: KeyPairs) -> NDArray[np.bool_]:
         """Whether rows of each category have each weekday, shape (categories, 7)."""
         rows = pairs.rows[self.days[pairs.rows] >= 0]
         size = 7 * len(pairs.counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
@@ -16,6 +16,7 @@ from gpuvgm.rules import whole
 from gpuvgm.synthesis.counts import TreeSettings
 
 _BINS = whole(2, 1000)
+_MACHINE = ("engine", "executor", "memory", "threads", "progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,16 @@ class SynthesizerSettings:
     sequence_key: str | None = None
     sequence_index: str | None = None
     given: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Self:
+        """Settings of the parameters of a `TableSynthesizer`, whose names may be any labels."""
+        columns = tuple(map(str, parameters["conditions_on"]))
+        names = (parameters["sequence_key"], parameters["sequence_index"])
+        key, index = (None if name is None else str(name) for name in names)
+        machine = {name: parameters[name] for name in _MACHINE}
+        others = {name: parameters[name] for name in ("columns", "bins", "laws", "safer", "random_state")}
+        return cls(conditions_on=columns, machine=machine, sequence_key=key, sequence_index=index, **others)
 
     @staticmethod
     def check(bins: Any, safer: Any, laws: Any) -> None:

@@ -43,9 +43,21 @@ class TableSampler:
     settings: SynthesizerSettings
 
     @staticmethod
-    def part(first_row: int, rows: Any) -> RowRange:
-        """Rows, of which the number is checked."""
-        return RowRange(first_row, _ROWS(rows, "n"))
+    def part(rows: Any, first_row: int, keys: Any, first_key: int) -> RowRange:
+        """Rows by their number, which is checked; none where keys are asked for, whose rows `of_keys` knows.
+
+        Raises
+        ------
+        InputError
+            For both or neither, and for a first one of what is not asked for.
+        """
+        if (rows is None) == (keys is None):
+            raise InputError("sample: give n, a number of rows, or keys, a number of keys")
+        if keys is None and first_key:
+            raise InputError("first_key: it is for keys: with n give first_row, the number of the first row")
+        if rows is None and first_row:
+            raise InputError("first_row: it is for n: with keys give first_key, the number of the first key")
+        return RowRange(first_row, 0 if rows is None else _ROWS(rows, "n"))
 
     def under(self, conditions: Mapping[Any, Any]) -> BatchSampler:
         """Sampler of rows that meet conditions by label, with a warning where hardly any do."""
