@@ -209,7 +209,7 @@ class Comparison(Scored):
         rows, keys = self.detection, self._told_keys
         # Copies cannot be told from their originals, which is no praise.
         if rows is not None and not (after_others and rows.hardly):
-            beside = "" if keys is None else f", but {keys.told}" if rows.hardly else f", and {keys.told}"
+            beside = "" if keys is None else f", but {keys.finding}" if rows.hardly else f", and {keys.finding}"
             yield rows.text + beside
         elif keys is not None:
             yield keys.sentence
@@ -218,7 +218,7 @@ class Comparison(Scored):
     def _told_keys(self) -> Sequences | None:
         """Rows that belong to keys, where they are told more easily than rows."""
         sequences = self.sequences
-        return sequences if sequences is not None and sequences.are_told_beside(self.detection) else None
+        return sequences if sequences is not None and sequences.are_clearer_than(self.detection) else None
 
     @property
     def _on_privacy(self) -> list[str]:
@@ -451,7 +451,7 @@ class Comparison(Scored):
         if self.detection is not None:
             yield "AUC of a classifier", score_text(self.detection.auc), self.detection.words
         if self.sequences is not None:
-            for one in self.sequences.both:
+            for one in self.sequences.detections:
                 yield f"AUC of {one.WHAT}", score_text(one.auc), one.words
         yield "overall score", score_text(self.score), "mean of the columns' scores, from 0 to 1"
         if scores:

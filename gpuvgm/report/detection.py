@@ -244,11 +244,13 @@ def _ranks(original: Features, synthetic: Features) -> dict[Feature, Floats]:
 
 
 def detect(original: Features, synthetic: Features, hashes: Sequence[Words]) -> Detection | None:
-    """What a classifier says of the rows of both tables; None for few rows. Parameters as for `judged`."""
-    return judged(Detection, original, synthetic, hashes) if min(map(len, hashes)) >= LEAST_ROWS else None
+    """What a classifier says of the rows of both tables; None for few rows. Parameters as for `detection_between`."""
+    return detection_between(Detection, original, synthetic, hashes) if min(map(len, hashes)) >= LEAST_ROWS else None
 
 
-def judged(kind: type[AnyDetection], original: Features, synthetic: Features, hashes: Sequence[Words]) -> AnyDetection:
+def detection_between(
+    kind: type[AnyDetection], original: Features, synthetic: Features, hashes: Sequence[Words]
+) -> AnyDetection:
     """Train a classifier on two thirds of the rows, three times, and let it tell the others.
 
     Parameters

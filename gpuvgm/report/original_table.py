@@ -35,7 +35,7 @@ from gpuvgm.report.laws.shares import law_shares
 from gpuvgm.report.near import NearRows, near_rows
 from gpuvgm.report.pair_trends import missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import JointPictures
-from gpuvgm.report.sequences import LEAST_KEYS, Sequences, WholeKeys, detected
+from gpuvgm.report.sequences import LEAST_KEYS, Sequences, WholeKeys, sequences_between
 from gpuvgm.summary import Ints
 
 
@@ -193,7 +193,7 @@ class OriginalTable:
         modelled = (name for name, column in columns.items() if column.is_modelled and not column.has_new_keys)
         pairs, tables = {name: self.pairs[name] for name in modelled if name != key}, (self.counts, synthetic)
         original, other = (WholeKeys.of(of_rows, len(pairs)) for of_rows in keys)
-        if not original.follow_each_other or not other.are_enough:
+        if not original.have_several_rows or not other.are_enough:
             return None
         index = _rising(pairs, self.counts, original) if self.sequence is None else self.sequence[1]
         is_ordered = index in columns and columns[index].is_modelled
@@ -203,7 +203,7 @@ class OriginalTable:
                 rows = rows.sorted_by(self.pairs[index].order(rows_at(counts.columns[index].rows, rows.places)))
             judged.append((rows, _features(pairs, counts, rows.places)))
         values = [{name: part for name, part in features.items() if not name[1]} for _, features in judged]
-        return detected(key, index if is_ordered else "", (judged[0][0], values[0]), (judged[1][0], values[1]))
+        return sequences_between(key, index if is_ordered else "", (judged[0][0], values[0]), (judged[1][0], values[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +302,7 @@ def _rising(pairs: Mapping[str, Pair], counts: TableCounts, rows: WholeKeys) -> 
     for name in (name for name, pair in pairs.items() if pair.has_dates):
         numbers = pairs[name].order(rows_at(counts.columns[name].rows, rows.places))
         with np.errstate(invalid="ignore"):  # missing ones may be infinite
-            steps = numbers[rows.following] - numbers[rows.following - 1]
+            steps = numbers[rows.successors] - numbers[rows.successors - 1]
         if Rising.way(steps) > 0:
             rises[name] = int(np.count_nonzero(steps > 0))
     return max(rises, key=rises.__getitem__, default="")

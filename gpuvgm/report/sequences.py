@@ -20,7 +20,7 @@ from gpuvgm.report.detection import (
     Features,
     Words,
     by_frequency,
-    judged,
+    detection_between,
     row_hashes,
 )
 from gpuvgm.report.measures import ReportPart
@@ -84,24 +84,24 @@ class Sequences(ReportPart):
     @property
     def auc(self) -> float:
         """The larger of both AUCs."""
-        return max(one.auc for one in self.both)
+        return max(detection.auc for detection in self.detections)
 
     @property
-    def both(self) -> list[Detection]:
+    def detections(self) -> list[Detection]:
         """What classifiers say of keys, and of pairs."""
         return [one for one in (self.keys, self.pairs) if one is not None]
 
     @property
     def clearest(self) -> Detection:
         """What is told more easily, of keys and pairs."""
-        return max(self.both, key=lambda one: (one.level, one.auc))
+        return max(self.detections, key=lambda one: (one.level, one.auc))
 
-    def are_told_beside(self, rows: Detection | None) -> bool:
+    def are_clearer_than(self, rows: Detection | None) -> bool:
         """Return whether a classifier tells them more easily than rows."""
         return self.clearest.level > (0 if rows is None else rows.level)
 
     @property
-    def told(self) -> str:
+    def finding(self) -> str:
         """What is told beside rows, how easily and by what."""
         return f"the rows of one {self.key} {self.clearest.how} {self.clearest.figures}"
 
@@ -115,7 +115,7 @@ class Sequences(ReportPart):
     def text(self) -> str:
         """Both figures for people."""
         order = f", in the order of {self.index}" if self.index else ""
-        return f"rows of one {self.key}{order}: {'; '.join(one.text for one in self.both)}"
+        return f"rows of one {self.key}{order}: {'; '.join(detection.text for detection in self.detections)}"
 
     @property
     def advice(self) -> Advice:
@@ -179,7 +179,7 @@ class WholeKeys:
         return np.bincount(self.keys)
 
     @property
-    def following(self) -> Ints:
+    def successors(self) -> Ints:
         """The rows that follow one of their key."""
         return 1 + np.flatnonzero(self.keys[1:] == self.keys[:-1])
 
@@ -189,15 +189,15 @@ class WholeKeys:
         return len(self.starts) >= LEAST_KEYS
 
     @property
-    def follow_each_other(self) -> bool:
+    def have_several_rows(self) -> bool:
         """True if so many keys have several rows."""
-        return len(np.unique(self.keys[self.following])) >= LEAST_KEYS
+        return len(np.unique(self.keys[self.successors])) >= LEAST_KEYS
 
 
-Judged = tuple[WholeKeys, Features]  # rows of a table, in their order, and what is seen of them
+RowFeatures = tuple[WholeKeys, Features]  # rows of a table, in their order, and what is seen of them
 
 
-def detected(key: str, index: str, original: Judged, synthetic: Judged) -> Sequences:
+def sequences_between(key: str, index: str, original: RowFeatures, synthetic: RowFeatures) -> Sequences:
     """What classifiers say of keys of both tables, and of pairs of rows that follow each other in them.
 
     Parameters
@@ -211,7 +211,9 @@ def detected(key: str, index: str, original: Judged, synthetic: Judged) -> Seque
     values = by_frequency(original[1], synthetic[1])
     one, other = (dict(_of_keys(key, *table)) for table in zip(rows, values, strict=True))
     hashes = row_hashes(one, other)
-    return Sequences(key, index, judged(KeyDetection, one, other, hashes), _pairs_detected(rows, values, hashes))
+    return Sequences(
+        key, index, detection_between(KeyDetection, one, other, hashes), _pairs_detected(rows, values, hashes)
+    )
 
 
 def _pairs_detected(
@@ -223,12 +225,12 @@ def _pairs_detected(
     if min(len(np.unique(of_pairs)) for of_pairs in keys) < LEAST_KEYS:
         return None
     one, other = (dict(_of_pairs(table, at)) for table, at in zip(values, places, strict=True))
-    return judged(PairDetection, one, other, keys)
+    return detection_between(PairDetection, one, other, keys)
 
 
 def _some_pairs(rows: WholeKeys) -> Ints:
     """Rows that follow one of their key, at most `MOST_ROWS` by hash."""
-    places = rows.following
+    places = rows.successors
     return np.sort(places[np.argsort(mixed(places.astype(np.uint64), _PAIR), kind="stable")[:MOST_ROWS]])
 
 
@@ -277,7 +279,7 @@ def _of_categories(rows: WholeKeys, codes: Ints) -> Iterator[tuple[str, NDArray[
     width = LISTED_CATEGORIES + 1
     places = rows.keys * width + np.minimum(codes, LISTED_CATEGORIES)
     counts = np.bincount(places, minlength=len(rows.starts) * width).reshape(-1, width)
-    changes = rows.following[codes[rows.following] != codes[rows.following - 1]]
+    changes = rows.successors[codes[rows.successors] != codes[rows.successors - 1]]
     yield "most frequent value", np.argmax(counts, axis=1)
     yield "different values", np.count_nonzero(counts, axis=1)
     yield "share of the most frequent value", counts[:, 0] / rows.counts

@@ -259,9 +259,9 @@ def test_what_keys_are_like() -> None:
 
 def test_what_pairs_are_like() -> None:
     rows = keys_of(3, 1, 2)
-    assert rows.following.tolist() == [1, 2, 5] and rows.starts.tolist() == [0, 3, 4]
+    assert rows.successors.tolist() == [1, 2, 5] and rows.starts.tolist() == [0, 3, 4]
     values = {("x", ""): np.array([1.0, 4.0, 2.0, 0.0, 7.0, np.nan]), ("y", ""): np.array([0, 0, 1, 0, 1, 1])}
-    found = dict(_of_pairs(values, rows.following))
+    found = dict(_of_pairs(values, rows.successors))
     assert found["x", "step"][:2].tolist() == [3, -2] and np.isnan(found["x", "step"][2])
     assert found["x", ""][:2].tolist() == [4, 2] and found["x", "previous value"].tolist() == [1, 4, 7]
     assert found["y", "change"].tolist() == [0, 1, 0] and found["y", "previous value"].tolist() == [0, 0, 1]
