@@ -818,7 +818,7 @@ def validate(
 @command
 def info(
     terminal: Terminal,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit or train wrote.")],
 ) -> CommandOutcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views

@@ -1,6 +1,6 @@
 """What all laws have in common.
 
-A sort of law is a subclass of `Law` in a file of this folder, and a line of `LAWS` in `laws.py`. Its five verbs:
+A sort of law is a subclass of `Law` in a file of this folder, and a line of `LAWS` in `sorts.py`. Its five verbs:
 
 - `find` looks for such laws in a sample of the rows,
 - `refute` counts the rows that break the law,
