@@ -64,6 +64,8 @@ class Bins:
         Whether they are counted back from it.
     by_days : bool
         Whether they are counted from the beginning of its day.
+    ahead : float
+        How far before the origin they lie at most; see `Origin`.
     single : str, optional
         Step of the values of a column of 64 bits that are all floats of 32 bits; "" where they have none.
     clock : Clock, optional
@@ -89,6 +91,7 @@ class Bins:
     since: str | None = None
     back: bool = False
     by_days: bool = False
+    ahead: float = 0.0
     single: str | None = None
     clock: Clock | None = None
     calendar: Clock | None = None
@@ -329,7 +332,7 @@ def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Sum
     values = values.with_persons(present, persons).with_forms(present, persons)
     edges = values.edges_by_hours(interval_limit, origin.day / HOURS) if origin.by_days else None
     bins = _bins_of_numbers(origin.column, values, interval_limit, edges)
-    return replace(bins, since=origin.first.name, back=origin.back, by_days=origin.by_days)
+    return replace(bins, since=origin.first.name, back=origin.back, by_days=origin.by_days, ahead=origin.ahead)
 
 
 def bins_on_clock(
@@ -377,7 +380,7 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
         return None
     column, first = columns[bins.name], columns[bins.since]
     assert isinstance(column, NumericColumn) and isinstance(first, NumericColumn)
-    return Origin(column, first, bins.back, bins.by_days)
+    return Origin(column, first, bins.back, bins.by_days, bins.ahead)
 
 
 def origins_of(bins: Iterable[Bins]) -> dict[str, str]:

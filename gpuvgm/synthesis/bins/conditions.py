@@ -158,7 +158,7 @@ def restricted_since(
         high = (
             np.inf
             if high >= highest
-            else high + origin.step + (longest if origin.back else origin.day if origin.by_days else 0)
+            else high + origin.step + origin.ahead + (longest if origin.back else origin.day if origin.by_days else 0)
         )
         factor, shift = origin.scale
         low, high, name = (low - shift) / factor, (high - shift) / factor, origin.first.name

@@ -6,8 +6,8 @@ between the two. So they are in order in a sample too, and the time between is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.io import is_moment_type
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS
 
 DAY = 86_400 * 10**9  # nanoseconds
 HOURS = 24
@@ -32,6 +33,7 @@ LEAST_ROWS = 100  # of a sample, that have both datetimes
 OUT_OF_ORDER = 0.002  # of these rows, at most: they are taken for errors
 PROBED = 1000  # rows that already show of most pairs of datetimes that they are out of order
 FARTHEST = 1.2  # standard deviations of the datetimes, for the time between to have one at most
+NEAR = 0.25  # of these at most, where datetimes lie before their origin, too
 BACK = 1.25  # times as far as forward counts a distance back: what began in a range may end after it
 SAME = 1e-12  # of a number without a step: its twin may differ by so much
 ROUNDING = 1e-9  # of a step: a number may be too small by so much
@@ -72,12 +74,15 @@ class Origin:
         Whether they are not after it, and counted back.
     by_days : bool
         Whether they are counted from the beginning of its day: then their time of day is part of the time between.
+    ahead : float
+        How far before it they lie at most: then the time between is counted from so far before it.
     """
 
     column: NumericColumn
     first: NumericColumn
     back: bool
     by_days: bool = False
+    ahead: float = 0.0
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -92,6 +97,11 @@ class Origin:
         return self.column.codec.plain.spacing
 
     @property
+    def has_longer_step(self) -> bool:
+        """True if the step of the column is longer than that of its origin, to which the time between is rounded."""
+        return bool(self.step > self.first.codec.plain.spacing * self.scale[0])
+
+    @property
     def nests(self) -> bool:
         """True if the step of one column divides that of the other."""
         steps = [int(plain.spacing) * plain.nanoseconds for plain in (self.column.codec.plain, self.first.codec.plain)]
@@ -102,7 +112,7 @@ class Origin:
 
         A missing origin is replaced by the first number of both columns, or by the last where it is counted back.
         """
-        numbers = self.scaled(self.first.plain_numbers(rows(self.first.name))[0])
+        numbers = self.scaled(self.first.plain_numbers(rows(self.first.name))[0]) - self.ahead
         if self.first.modal_values:
             xp = namespace_of(numbers)
             numbers = xp.where(xp.isnan(numbers), self._end, numbers)
@@ -144,9 +154,8 @@ class Origin:
     def scaled(self, numbers: Floats) -> Floats:
         """Numbers of the origin, as `numbers` gives them, from its plain numbers."""
         factor, shift = self.scale
-        has_longer = self.step > self.first.codec.plain.spacing * factor
         scaled = numbers * factor + shift
-        return namespace_of(scaled).floor(scaled / self.step + ROUNDING) * self.step if has_longer else scaled
+        return namespace_of(scaled).floor(scaled / self.step + ROUNDING) * self.step if self.has_longer_step else scaled
 
     def between(self, numbers: Floats, first: Floats) -> Floats:
         """The time between numbers of the column and those of the origin."""
@@ -205,11 +214,12 @@ def numbers_since(column: NumericColumn, origin: Origin | None, rows: Rows) -> t
     return (numbers if origin is None else origin.between(numbers, origin.numbers(rows))), which
 
 
-def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin]:
-    """Origins that columns of datetimes may be counted from, the nearest first.
+def possible_origins(columns: Sequence[FittedColumn], rows: Rows, given: Set[str]) -> tuple[list[Origin], list[Origin]]:
+    """Origins that columns of datetimes may be counted from, the nearest first: those of the row, and those given.
 
     In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
-    varies hardly more than the datetimes themselves. The origin has no modal values.
+    varies hardly more than the datetimes themselves. The origin has no modal values. Where there are given ones, such
+    as those of the row before, which first rows of keys lack, the row's own may also lie before and after.
 
     Parameters
     ----------
@@ -217,6 +227,8 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin
         The modelled columns.
     rows : callable
         Gives a sample of the rows of a column.
+    given : set of str
+        Columns that are not drawn.
     """
     moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
     numbers = {column.name: column.plain_numbers(rows(column.name))[0] for column in moments}
@@ -228,7 +240,30 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin
         for back in (False, True)
     ]
     distances = [_distance(origin, numbers[origin.column.name], numbers[origin.first.name]) for origin in origins]
-    return [origins[place] for place in np.argsort(distances, kind="stable") if distances[place] < np.inf]
+    possible = [origins[place] for place in np.argsort(distances, kind="stable") if distances[place] < np.inf]
+    of_row = [origin for origin in possible if origin.first.name not in given]
+    of_given = [origin for origin in possible if origin.column.name not in given and origin.first.name in given]
+    drawn = [origin for origin in origins if given.isdisjoint((origin.column.name, origin.first.name))]
+    return [*of_row, *_near_origins(drawn if given else [], numbers)], of_given
+
+
+def _near_origins(origins: Sequence[Origin], numbers: Mapping[str, Floats]) -> list[Origin]:
+    """Those of the origins that datetimes lie near to, before them and after them, the nearest first.
+
+    A bus leaves minutes after it is due, and some leave before. The time between varies far less than the datetimes.
+    """
+    near, distances = list[Origin](), list[float]()
+    for origin in origins:
+        between = origin.between(numbers[origin.column.name], origin.scaled(numbers[origin.first.name]))
+        between = np.sort(between[~np.isnan(between)])
+        if origin.back or origin.has_longer_step or not origin.nests or len(between) < LEAST_ROWS:
+            continue
+        first = between[max(LEAST_KEYS - 1, int(OUT_OF_ORDER * len(between)))]  # no single row says how far
+        distance = float(np.std(between) / np.nanstd(numbers[origin.column.name]))
+        if first < 0 and distance <= NEAR:
+            near.append(replace(origin, ahead=-float(first)))
+            distances.append(distance)
+    return [near[place] for place in np.argsort(distances, kind="stable")]
 
 
 def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:

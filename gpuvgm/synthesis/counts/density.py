@@ -129,11 +129,10 @@ def _bins_since_origins(
     """
     columns, given = _encoded_columns(transformer), dependence.given
     options = _OriginOptions(columns, transformer, bins_by_name, sample, limits, engine)
-    # Those of the same row come before columns that are not drawn, such as those of the row before.
-    origins = sorted(possible_origins([*columns.values()], options.rows), key=lambda origin: origin.first.name in given)
-    of_given = {origin.column.name: origin for origin in reversed(origins) if origin.first.name in given}
+    of_row, of_before = options.in_turn(dependence)
+    of_given = {origin.column.name: origin for origin in reversed(of_before)}
     bins_since_origin: dict[str, Bins] = {}
-    for origin in origins:
+    for origin in (*of_row, *of_before):
         name, first = origin.column.name, origin.first.name
         is_known = name in bins_since_origin or name in _origins_of(first, bins_since_origin)
         counted = dependence.counted_from({name: first})
@@ -178,6 +177,15 @@ class _OriginOptions:
         """Few rows of the sample."""
         rows_of_sample: Column = taken(self.sample.rows(name), self.sample.few)
         return rows_of_sample
+
+    def in_turn(self, dependence: Dependence) -> tuple[list[Any], list[Any]]:
+        """Origins of the same row, and those that are not drawn, such as of the row before, the likeliest first.
+
+        What is drawn first, such as when a row is, is not counted from what it may be before and after.
+        """
+        of_row, of_before = possible_origins([*self.columns.values()], self.rows, dependence.given)
+        of_row = [origin for origin in of_row if not origin.ahead or origin.column.name not in dependence.first]
+        return of_row, sorted(of_before, key=lambda origin: -self.likeliest(origin)[1])
 
     def likeliest(self, origin: Any) -> tuple[Bins, float]:
         """Bins since an origin, or since the beginning of its day where rows are clearly likelier so."""

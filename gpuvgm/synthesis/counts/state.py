@@ -16,7 +16,7 @@ from gpuvgm.arrow_bytes import ArrowBytes
 from gpuvgm.engines import Trees
 from gpuvgm.io import from_plain, plain
 from gpuvgm.records import document_of, read_as
-from gpuvgm.rules import whole
+from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import Bins, Clock, Forms, Part
 from gpuvgm.synthesis.counts.network import JointCounts, Network, Structure
@@ -58,6 +58,7 @@ class _BinsRecord:
     since: str | None
     back: bool
     by_days: bool
+    ahead: Annotated[float, finite]
     single: str | None
     clock: Clock | None
     forms: Forms | None

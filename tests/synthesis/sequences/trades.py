@@ -58,3 +58,32 @@ def bookings(accounts: int, seed: int) -> pd.DataFrame:
             rows.append((f"DE{account:06}", kind, booked, number + 1, sort, amount, balance))
             booked += int(rng.geometric(0.3)) * DAY
     return pd.DataFrame(rows, columns=["account", "kind", "booked", "number", "sort", "amount", "balance"])
+
+
+def appointments(patients: int, seed: int) -> pd.DataFrame:
+    """Appointments weeks apart; patients come minutes before or after, and are gone some time later."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for patient in range(patients):
+        day = pd.Timestamp("2023-01-02") + rng.integers(0, 300) * DAY
+        for _ in range(2 + rng.poisson(3)):
+            due = day + (480 + 15 * rng.integers(0, 32)) * pd.Timedelta(minutes=1)
+            came = due + round(rng.normal(0, 8)) * pd.Timedelta(minutes=1)
+            gone = came + (5 + int(rng.gamma(3, 10))) * pd.Timedelta(minutes=1)
+            rows.append((f"P{patient:05}", due, came, gone, rng.choice([*"ABC"])))
+            day += (1 + int(rng.gamma(2, 14))) * DAY
+    return pd.DataFrame(rows, columns=["patient", "due", "came", "gone", "reason"])
+
+
+def ferry_trips(tours: int, seed: int) -> pd.DataFrame:
+    """Trips of a tour within hours: some leave two minutes before they are due; times between are of a timetable."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for tour in range(tours):
+        due = pd.Timestamp("2024-03-01") + rng.integers(0, 300) * DAY + pd.Timedelta(minutes=rng.integers(300, 420))
+        for trip in range(3 + rng.poisson(4)):
+            late = int(rng.gamma(1.5, 3)) - 2 * (rng.random() < 0.3)
+            left = due + pd.Timedelta(minutes=late)
+            rows.append((f"T{tour:06}", due, left, ("North", "Mole", "Isle")[trip % 3], rng.poisson(60)))
+            due += pd.Timedelta(minutes=rng.choice([20, 30, 40, 60]))
+    return pd.DataFrame(rows, columns=["tour", "due", "left", "pier", "guests"])

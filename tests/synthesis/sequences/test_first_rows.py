@@ -1,0 +1,65 @@
+"""Datetimes of the first rows of keys, which have no row before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from tests.synthesis.sequences.trades import appointments, ferry_trips
+
+MINUTE = pd.Timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def tours() -> tuple[pd.DataFrame, gpuvgm.TableSynthesizer[pd.DataFrame]]:
+    table = ferry_trips(250, 2)
+    return table, gpuvgm.TableSynthesizer(sequence_key="tour", sequence_index="due", threads=1).fit(table)
+
+
+def test_first_rows_have_times_near_others_of_their_row(tours: tuple[pd.DataFrame, gpuvgm.TableSynthesizer]) -> None:
+    """Counted from the row before, first departures fell hours from when they were due."""
+    table, synthesizer = tours
+    sample = synthesizer.sample(keys=400)
+    late, late_of_table = ((rows.left - rows.due) / MINUTE for rows in (sample, table))
+    first = ~sample.tour.duplicated()
+    assert late.between(late_of_table.min(), late_of_table.max()).all()
+    assert abs(late[first].mean() - late_of_table[~table.tour.duplicated()].mean()) < 0.7
+    assert abs((late < 0).mean() - (late_of_table < 0).mean()) < 0.03
+
+
+def test_times_are_counted_from_the_likeliest_of_the_row_before(
+    tours: tuple[pd.DataFrame, gpuvgm.TableSynthesizer],
+) -> None:
+    """The last departure is nearer to when the next one is due, but the timetable says when."""
+    steps = tours[1].sample(keys=100).groupby("tour").due.diff().dropna() / MINUTE
+    assert steps.isin([20, 30, 40, 60]).mean() > 0.99
+
+
+def test_later_rows_have_such_times_too() -> None:
+    """Appointments weeks after the one before: who comes early comes minutes early."""
+    table = appointments(250, 7)
+    sample = (
+        gpuvgm.TableSynthesizer(sequence_key="patient", sequence_index="due", threads=1).fit(table).sample(keys=300)
+    )
+    early, early_of_table = ((rows.due - rows.came) / MINUTE for rows in (sample, table))
+    assert early.abs().max() < early_of_table.abs().max() + 15
+    assert abs(np.std(early) - np.std(early_of_table)) < 1
+    assert (sample.came <= sample.gone).all()
+
+
+def test_rows_with_such_times_are_the_same_in_any_part(
+    tours: tuple[pd.DataFrame, gpuvgm.TableSynthesizer], tmp_path: Path
+) -> None:
+    """And from a file, whose densities are the same."""
+    table, synthesizer = tours
+    synthesizer.save(tmp_path / "tours.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "tours.gpuvgm")
+    parts = [loaded.sample(part, first_row=first) for first, part in ((0, 70), (70, 1), (71, 129))]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), synthesizer.sample(200))
+    densities = synthesizer.score_samples(table)
+    assert np.isfinite(densities).all()
+    np.testing.assert_array_equal(loaded.score_samples(table), densities)
