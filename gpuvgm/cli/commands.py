@@ -389,7 +389,7 @@ def train(
         float,
         option(
             "--hold-out",
-            "Share of the rows that counts do not see, for evaluate --compare to measure by.",
+            "Share of the rows, or keys, that counts do not see, for evaluate --compare to measure by.",
             FIT,
             metavar="SHARE",
             min=0,

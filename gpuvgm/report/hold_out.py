@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
@@ -16,18 +17,18 @@ from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.columns import PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
-from gpuvgm.io import Block, Source, TableSource, is_datetime_type
+from gpuvgm.io import Block, Source, TableSource, is_datetime_type, is_text_type
 
 _MOMENT, _NUMBER = 1, 2  # keys of hashes
 
 
 @dataclass(frozen=True, slots=True)
 class HoldOut:
-    """A share of the rows of a table, chosen by a hash of each row's values.
+    """A share of the rows of a table, chosen by a hash of each row's values, or of its key.
 
     The choice depends on the values and the seed alone, not on the place of a row or on how the table is read; equal
-    rows are held out together. Numbers are hashed as float64 and times by their moment, so that files of other types
-    hold the same rows out; everything else as the text that Arrow writes of it.
+    rows, or all rows of a key, are held out together. Numbers are hashed as float64 and times by their moment, so that
+    files of other types hold the same rows out; everything else as the text that Arrow writes of it.
 
     Parameters
     ----------
@@ -37,11 +38,14 @@ class HoldOut:
         Seed of the choice.
     columns : tuple of str
         The columns whose values are hashed: all of the table that was fitted.
+    key : str, optional
+        The column of keys, which are hashed alone where rows have one.
     """
 
     share: float
     seed: int
     columns: tuple[str, ...]
+    key: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.share, (int, float)) or not 0 < self.share < 1:
@@ -53,9 +57,12 @@ class HoldOut:
         rule = settings.get("hold_out") if isinstance(settings, Mapping) else None
         if rule is None:
             return None
-        if not isinstance(rule, Mapping) or {*rule} != {"share", "seed", "columns"}:
+        if not isinstance(rule, Mapping) or {*rule} != {"share", "seed", "columns", "key"}:
             raise ValueError("its rule of rows that are held out is none")
-        return cls(rule["share"], int(rule["seed"]), tuple(map(str, rule["columns"])))
+        columns, key = tuple(map(str, rule["columns"])), rule["key"]
+        if key is not None and key not in columns:
+            raise ValueError("its rule of rows that are held out is none")
+        return cls(rule["share"], int(rule["seed"]), columns, key)
 
     def to_settings(self) -> dict[str, Any]:
         """The rule as a dict that JSON can hold."""
@@ -65,8 +72,11 @@ class HoldOut:
         """Rows that are held out, of a batch that has the columns."""
         words = [_hashes(batch.column(name)) for name in self.columns]
         first = np.full(batch.num_rows, self.seed, np.uint64)
-        keys = reduce(lambda key, place: mixed(key ^ words[place], place + 1), range(len(words)), first)
-        return np.asarray(mixed(keys, 0) < np.uint64(self.share * 2.0**64))
+        hashes = reduce(lambda former, place: mixed(former ^ words[place], place + 1), range(len(words)), first)
+        if self.key is not None:
+            key, has_key = words[self.columns.index(self.key)], _have_values(batch.column(self.key))
+            hashes = np.where(has_key, mixed(first ^ key, 1), hashes)
+        return np.asarray(mixed(hashes, 0) < np.uint64(self.share * 2.0**64))
 
     def part(self, source: Source, *, held: bool) -> PartOfRows:
         """The rows of a table that are held out, or all others.
@@ -84,6 +94,16 @@ class HoldOut:
         blocks = self.part(source, held=False).blocks(source.schema.names, BLOCK_ROWS)
         table = pa.Table.from_batches([block.batch for block in blocks], source.schema)
         return TableSource(source.name, source.flavour, table, getattr(source, "dtypes", None))
+
+
+def _have_values(keys: Any) -> NDArray[np.bool_]:
+    """Which keys are neither missing nor blank text."""
+    plain: Any = keys.dictionary_decode() if pa.types.is_dictionary(keys.type) else keys
+    present = np.asarray(plain.is_valid())
+    if not is_text_type(plain.type):
+        return present
+    lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(plain))
+    return present & (np.asarray(lengths.fill_null(0)) > 0)
 
 
 def _hashes(values: Any) -> NDArray[np.uint64]:

@@ -78,7 +78,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         merged. The rows that it holds out are held out here, too.
     hold_out : float
         Share of the rows that the fit does not see, chosen by a hash of each row's values, so that `evaluate` says how
-        near samples are to the fitted rows beside them; 0 for none.
+        near samples are to the fitted rows beside them; 0 for none. With `sequence_key` it is a share of the keys, all
+        rows of which are held out.
     engine, executor, memory, threads, progress : optional
         As for `TableTransformer`.
 
@@ -190,10 +191,8 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         if self.like is not None:
             return self._with(self.like._fitted.of_rows(table, settings))
         if settings.sequence_key is not None:
-            if self.hold_out:
-                raise InputError("hold_out: single rows of keys cannot be held out: give 0 with sequence_key")
             return self._with(learn_sequences(table, settings))
-        return self._with(learn(table, self.hold_out, settings))
+        return self._with(learn(table, settings))
 
     def partial_fit(self, source: TableLike, y: Any = None) -> Self:
         """Add rows: count them in the existing bins and network. The first call is the same as `fit`.

@@ -10,7 +10,6 @@ import numpy as np
 from gpuvgm.columns import NumericColumn, TableModel, TableSchema
 from gpuvgm.errors import InputError
 from gpuvgm.io import Source, is_text_type, plain_type
-from gpuvgm.report import HoldOut
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import LEAST_KEYS, Persons
 from gpuvgm.synthesis.keys import find_orders, keys_found
@@ -20,15 +19,6 @@ from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
 Options = dict[str, tuple[Mapping[str, Any], str]]  # of columns that are not declared, with the reasons
-
-
-def hold_out_rule(share: float, settings: SynthesizerSettings, table: Source) -> HoldOut | None:
-    """Which rows of a table are held out; None for none."""
-    if not share:
-        return None
-    if isinstance(settings.columns, TableTransformer):
-        raise InputError("hold_out: the transformer has seen all rows: give columns that are not fitted")
-    return HoldOut(share, settings.random_state or 0, tuple(table.schema.names))
 
 
 def fitted_columns(settings: SynthesizerSettings, table: Source) -> TableTransformer:

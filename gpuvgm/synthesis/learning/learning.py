@@ -27,7 +27,7 @@ from gpuvgm.synthesis.keys import (
     tell_of_samples,
     without_amounts,
 )
-from gpuvgm.synthesis.learning.columns import fitted_columns, hold_out_rule
+from gpuvgm.synthesis.learning.columns import fitted_columns
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
 from gpuvgm.synthesis.learning.dependence import dependence_of, laws_of
 from gpuvgm.synthesis.learning.habits import learnt_habits
@@ -100,7 +100,7 @@ class Assumptions:
         return Assumptions(keys, claims, broken), False
 
 
-def learn(table: Source, share_held_out: float, settings: SynthesizerSettings) -> RowModel:
+def learn(table: Source, settings: SynthesizerSettings) -> RowModel:
     """A model of the rows of a table, but for those that are held out, with warnings of what users may not want.
 
     Raises
@@ -108,7 +108,7 @@ def learn(table: Source, share_held_out: float, settings: SynthesizerSettings) -
     InputError
         For what cannot be fitted.
     """
-    rule = hold_out_rule(share_held_out, settings, table)
+    rule = settings.rule(table)
     with read_twice(table, rule) as rows:
         transformer = fitted_columns(settings, rows)
         model = learn_rows(transformer, rows, settings)

@@ -12,8 +12,10 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import LocalExecutor, Need, Run, RunSettings
 from gpuvgm.io import Source
 from gpuvgm.laws import Laws
+from gpuvgm.report import HoldOut
 from gpuvgm.rules import whole
 from gpuvgm.synthesis.counts import TreeSettings
+from gpuvgm.table import TableTransformer
 
 _BINS = whole(2, 1000)
 _MACHINE = ("engine", "executor", "memory", "threads", "progress")
@@ -39,6 +41,8 @@ class SynthesizerSettings:
         Seed of the fit.
     sequence_key, sequence_index : str or None
         Column of the keys that rows belong to, and the one that orders their rows.
+    hold_out : float
+        Share of the rows, or of the keys that they belong to, that the fit does not see.
     given : tuple of str
         Columns that are not drawn: all others may depend on them.
     machine : mapping of str to object
@@ -54,6 +58,7 @@ class SynthesizerSettings:
     machine: Mapping[str, Any]
     sequence_key: str | None = None
     sequence_index: str | None = None
+    hold_out: float = 0.0
     given: tuple[str, ...] = ()
 
     @classmethod
@@ -63,7 +68,7 @@ class SynthesizerSettings:
         names = (parameters["sequence_key"], parameters["sequence_index"])
         key, index = (None if name is None else str(name) for name in names)
         machine = {name: parameters[name] for name in _MACHINE}
-        others = {name: parameters[name] for name in ("columns", "bins", "laws", "safer", "random_state")}
+        others = {name: parameters[name] for name in ("columns", "bins", "laws", "safer", "random_state", "hold_out")}
         return cls(conditions_on=columns, machine=machine, sequence_key=key, sequence_index=index, **others)
 
     @staticmethod
@@ -88,6 +93,20 @@ class SynthesizerSettings:
     def threads(self) -> int:
         """Threads of what is computed in this process."""
         return LocalExecutor(self.machine["threads"]).threads
+
+    def rule(self, table: Source) -> HoldOut | None:
+        """Which rows of a table are held out; None for none. Those of a key are held out together.
+
+        Raises
+        ------
+        InputError
+            For no share, and where the columns are fitted already.
+        """
+        if not self.hold_out:
+            return None
+        if isinstance(self.columns, TableTransformer):
+            raise InputError("hold_out: the transformer has seen all rows: give columns that are not fitted")
+        return HoldOut(self.hold_out, self.random_state or 0, tuple(table.schema.names), self.sequence_key)
 
     def run(self, stage: str, table: Source) -> AbstractContextManager[Run]:
         """The run of a stage over all rows."""

@@ -48,7 +48,8 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         For columns that the table lacks, fewer than five keys, and keys of which none has several rows.
     """
     key, index = checked_columns(table, settings)
-    with read_twice(table) as rows:
+    rule = settings.rule(table)
+    with read_twice(table, rule) as rows:
         settings = replace(settings, columns=with_key(rows, settings, key, index))
         transformer = fitted_columns(settings, rows)
         check_kinds(transformer.model_.by_name, key, index)
@@ -61,6 +62,8 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             check_plan(sample.rows, plan, settings)
             transformer._note_sequence(plan.key, plan.index)
             model = _model_of(transformer, sample, plan, settings)
+    if rule is not None:
+        transformer._note_hold_out(rule, table)
     tell_of_samples(model.table, model.forms, model.attributes, fitted_by_user=False)
     return model
 

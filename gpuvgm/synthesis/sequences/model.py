@@ -17,7 +17,7 @@ from gpuvgm.laws import Laws
 from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.keys import IdentifierForm, KeyLayout, describe_left_out, describe_unmodelled
-from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, read_twice
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
@@ -166,11 +166,16 @@ class SequenceModel:
         with pa.ipc.new_file(sink, PARTS) as writer:
             writer.write_table(pa.table(parts, schema=PARTS))
         record = SequenceRecord(self.plan, self.layout, self.totals)
-        return self.transformer._generator({SEQUENCE: document_of(record)}, sink.getvalue().to_pybytes())
+        rule = self.transformer._hold_out
+        documents = {SEQUENCE: document_of(record), "hold_out": None if rule is None else rule.to_settings()}
+        return self.transformer._generator(documents, sink.getvalue().to_pybytes())
 
     def of_rows(self, table: Source, settings: SynthesizerSettings) -> SequenceModel:
         """A model with the same plan, bins and networks, of the keys of a table alone."""
-        with tables_of_keys(table, self.plan, self.columns) as tables:
+        with (
+            read_twice(table, self.transformer._hold_out) as fitted,
+            tables_of_keys(fitted, self.plan, self.columns) as tables,
+        ):
             totals, sizes = self.totals, dict[int, int]()
             for rows in tables.whole_keys():
                 totals = tuple(law for law in totals if law.is_kept(self.columns, rows))

@@ -35,8 +35,9 @@ def read_sequences(
         sequences.check()
     except (ValueError, LookupError, TypeError, ArithmeticError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{path}: its sequences are inconsistent ({problem}); write it again") from problem
+    rule = transformer._hold_out
     of_sequences = {"sequence_key": record.plan.key, "sequence_index": record.plan.index or None}
-    return parameters | of_sequences, sequences
+    return parameters | of_sequences | {"hold_out": 0.0 if rule is None else rule.share}, sequences
 
 
 def _part(body: bytes, path: Path_) -> tuple[dict[str, Any], RowModel]:

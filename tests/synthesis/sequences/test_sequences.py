@@ -248,7 +248,8 @@ def test_missing_keys_are_keys_of_one_row() -> None:
         ({"sequence_index": "when"}, 'sequence_index: pandas.DataFrame has no column "when"'),
         ({"sequence_index": "account"}, 'sequence_index: "account" is the column of the keys'),
         ({"sequence_key": "kind", "sequence_index": None}, 'has 2 keys in "kind"; samples of fewer than 5 would tell'),
-        ({"hold_out": 0.1}, "hold_out: single rows of keys cannot be held out"),
+        ({"hold_out": 1.5}, "hold_out is a share above 0 and below 1, or 0 for none; got 1.5"),
+        ({"hold_out": 0.9}, 'keys in "account"; samples of fewer than 5 would tell'),
         ({"columns": ["account", "kind"]}, "columns: with sequence_key give None or a dict"),
     ],
 )
