@@ -28,6 +28,7 @@ from gpuvgm.synthesis.sequences.checks import (
 from gpuvgm.synthesis.sequences.model import SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
+from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 from gpuvgm.synthesis.sequences.totals import laws_of_keys
@@ -55,7 +56,8 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         check_kinds(transformer.model_.by_name, key, index)
         with rows_in_order(rows, key, index, transformer.model_.by_name) as in_order:
             tell_of_order(rows, transformer.model_.by_name, index)
-            sample = KeySample.of(in_order, key, transformer.model_.by_name[key], SAMPLE_ROWS)
+            order = RowOrder(key, index, None if index is None else transformer.model_.by_name[index])
+            sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
             check_keys(table, key, sample)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
             check_names_made(table, plan)

@@ -222,15 +222,15 @@ class KeySample:
     source: Source | None = None
 
     @classmethod
-    def of(cls, source: KeyRows | Source, key: str, column: Any, most: int) -> KeySample:
-        """All keys of rows that are held in memory, or a sample of about so many rows.
+    def of(cls, source: KeyRows | Source, order: RowOrder, column: Any, most: int) -> KeySample:
+        """All keys of rows that are held in memory, or about so many rows of some; sorted as files are.
 
         Parameters
         ----------
         source : KeyRows or Source
             The rows, those of a key next to each other.
-        key : str
-            The column of the keys.
+        order : RowOrder
+            The order of the rows.
         column : FittedColumn
             It gives hashes of keys.
         most : int
@@ -240,22 +240,22 @@ class KeySample:
             return cls(source, keys_by_rows(source))
         counts: dict[int, int] = {}
         hashes, sizes = np.empty(0, np.uint64), np.empty(0, np.int64)
-        for rows in whole_keys(source, key, [key]):
+        for rows in whole_keys(source, order.key, [order.key]):
             counts = added(counts, keys_by_rows(rows))
-            hashes = np.append(hashes, column.hashes(taken(rows.column(key), rows.starts)))
+            hashes = np.append(hashes, column.hashes(taken(rows.column(order.key), rows.starts)))
             sizes = np.append(sizes, rows.counts)
-            order = np.argsort(hashes, kind="stable")
-            kept = order[: int(np.searchsorted(np.cumsum(sizes[order]), most)) + 1]
+            ranked = np.argsort(hashes, kind="stable")
+            kept = ranked[: int(np.searchsorted(np.cumsum(sizes[ranked]), most)) + 1]
             hashes, sizes = hashes[kept], sizes[kept]
-        rows_of_sample = _rows_of_keys(source, key, column, hashes.max(initial=np.uint64(0)))
+        rows_of_sample = _rows_of_keys(source, order, column, hashes.max(initial=np.uint64(0)))
         is_whole = len(rows_of_sample.starts) == sum(counts.values())
         return cls(rows_of_sample, counts, None if is_whole else source)
 
 
-def _rows_of_keys(source: Source, key: str, column: Any, last: np.uint64) -> KeyRows:
-    """Rows of the keys up to a hash."""
+def _rows_of_keys(source: Source, order: RowOrder, column: Any, last: np.uint64) -> KeyRows:
+    """Rows of the keys up to a hash, sorted: a source that is in another order of keys is read as it is."""
     chosen: list[pa.Table] = []
-    for rows in whole_keys(source, key, source.schema.names):
-        are_low: Ints = np.flatnonzero(column.hashes(taken(rows.column(key), rows.starts)) <= last)
+    for rows in whole_keys(source, order.key, source.schema.names):
+        are_low: Ints = np.flatnonzero(column.hashes(taken(rows.column(order.key), rows.starts)) <= last)
         chosen.append(taken(rows.table, np.flatnonzero(np.isin(rows.keys, are_low))))
-    return KeyRows.in_order(pa.concat_tables(chosen), key)
+    return KeyRows.of(pa.concat_tables(chosen), order)

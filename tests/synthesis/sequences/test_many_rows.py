@@ -14,7 +14,7 @@ import gpuvgm
 from gpuvgm.execution import any_source
 from gpuvgm.synthesis.sequences import learning, source
 from gpuvgm.synthesis.sequences.model import layout_of
-from gpuvgm.synthesis.sequences.sorting import sorted_by
+from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 from gpuvgm.synthesis.sequences.source import KeySample, whole_keys
 from tests.synthesis.sequences.trades import bookings
 
@@ -49,12 +49,21 @@ def test_all_rows_are_counted(few_rows_fit: None, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(frame.sample(200, seed=0), fitted.sample(200, seed=0).to_pandas())
 
 
+def test_rows_in_some_order_of_keys_are_learnt_as_sorted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not sorted into files, but in memory if they are few."""
+    of_keys: Any = {"sequence_key": "account", "sequence_index": "number", "threads": 1}
+    expected = gpuvgm.TableSynthesizer(**of_keys).fit(bookings(200, 0)).sample(keys=200)
+    monkeypatch.setattr(source, "MOST_HELD", 100)
+    sample = gpuvgm.TableSynthesizer(**of_keys).fit(bookings(200, 0)).sample(keys=200)
+    pd.testing.assert_frame_equal(sample, expected)
+
+
 def test_rows_are_cut_between_keys() -> None:
     table = bookings(40, 0)
     key = gpuvgm.TableTransformer({"account": {"key": True}}).fit(table[["account"]]).columns_["account"]
     with sorted_by(any_source(table), "account", "number") as rows:
         pieces = [*whole_keys(rows, "account", ["account", "number"])]
-        sample = KeySample.of(rows, "account", key, 50)
+        sample = KeySample.of(rows, RowOrder("account", "number"), key, 50)
     assert sum(piece.table.num_rows for piece in pieces) == len(table)
     assert sample.source is rows
     assert 50 <= sample.rows.table.num_rows < 100
