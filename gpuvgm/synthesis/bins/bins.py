@@ -133,6 +133,8 @@ class Bins:
     @property
     def direction(self) -> str:
         """How the datetimes lie to their origin, in words."""
+        if self.ahead:
+            return "around"
         return "until" if self.back else "since the day of" if self.by_days else "since"
 
     @property

@@ -23,6 +23,7 @@ def tours() -> tuple[pd.DataFrame, gpuvgm.TableSynthesizer[pd.DataFrame]]:
 def test_first_rows_have_times_near_others_of_their_row(tours: tuple[pd.DataFrame, gpuvgm.TableSynthesizer]) -> None:
     """Counted from the row before, first departures fell hours from when they were due."""
     table, synthesizer = tours
+    assert "around due" in str(synthesizer.network_)
     sample = synthesizer.sample(keys=400)
     late, late_of_table = ((rows.left - rows.due) / MINUTE for rows in (sample, table))
     first = ~sample.tour.duplicated()
