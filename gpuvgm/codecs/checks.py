@@ -210,7 +210,7 @@ class Checks(dict[str, Check]):
         least : int
             Of fewer texts, check digits may be right by chance.
         """
-        if len(texts) < max(least, 1):
+        if len(texts) < max(least, 1) or _are_short(texts, LEAST_READ + 1):
             return ""
         probed = _by_length(texts[:: len(texts) // LOOKED_AT + 1])
         likely = [name for name in names or self if _share_right(probed, self[name]) >= HALF]
@@ -227,6 +227,8 @@ class Checks(dict[str, Check]):
         name = self.name_of(texts, least=LEAST_FOUND)
         if name:
             return name if len(_closings(_by_length(texts), self[name])) >= LEAST_CLOSINGS else ""
+        if len(texts) < LEAST_FOUND or _are_short(texts, LEAST_SUMMED):
+            return ""
         letters = max(_by_length(texts), key=len, default=np.empty((0, 0), np.uint8))
         if len(letters) < max(ALIKE * len(texts), LEAST_FOUND):
             return ""
@@ -265,6 +267,11 @@ def _share_right(blocks: list[Bytes], check: Check) -> float:
     """Share of texts with right check digits."""
     right = sum(int(check.holds(block).sum()) for block in blocks)
     return right / max(sum(map(len, blocks)), 1)
+
+
+def _are_short(texts: Sequence[str], length: int) -> bool:
+    """Return whether too many texts are shorter than check digits need, which is told before any is read."""
+    return sum(0 < len(text) < length and text.isascii() for text in texts) > (1 - ALIKE) * len(texts)
 
 
 def _by_length(texts: Sequence[str]) -> list[Bytes]:
