@@ -551,7 +551,7 @@ def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Cat
         _dictionary_of(sample),
         request.encoding,
         request.max_categories,
-        request.learns_steps and not request.is_final and is_number_type(sample.type),
+        request.learns_steps and not request.is_final and is_number_type(sample.type) and not request.spec.keeps,
     )
 
 

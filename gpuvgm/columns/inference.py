@@ -56,6 +56,7 @@ MANY_FREE, SHARE_OF_FREE = 256, 0.1
 NEW_TEXTS = 0.6
 #: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
 FILLED = 0.9
+LEAST_ROWS_PER_THING = 5  # on average, with which numbers of articles and books are categories
 LEAST_REPEATED = 10  # rows of a part of a table that repeat a value, where its values come back
 LEAST_NUMBERED = 100
 LEAST_NAMED = 1_000
@@ -223,13 +224,10 @@ class Sample:
 
     @cached_property
     def check_digits(self) -> str:
-        """What check digits whole numbers or texts have, but for numbers of things in text; empty without."""
-        values, texts = plain_values_of(self.column), self.texts
-        if not self.settings.identifiers or not (is_number_type(values.type) or texts is not None):
-            return ""
-        if texts is not None and number_things(self.name or "", texts.present[:FIRST_ROWS].to_pylist()):
-            return ""
-        return check_digits_of(self.column)
+        """What check digits whole numbers or texts have; empty without."""
+        is_number = is_number_type(plain_values_of(self.column).type)
+        is_read = self.settings.identifiers and (is_number or self.texts is not None)
+        return check_digits_of(self.column) if is_read else ""
 
     @property
     def remark(self) -> str | None:
@@ -366,8 +364,20 @@ def numbered_rows(sample: Sample) -> Finding | None:
 
 
 def check_digits(sample: Sample) -> Finding | None:
-    """Whole numbers and texts with check digits: an ordinary number has the right one by chance alone, in few rows."""
-    return _someones(sample, f"check digits: {sample.check_digits}") if sample.check_digits else None
+    """Whole numbers and texts with check digits: an ordinary number has the right one by chance alone, in few rows.
+
+    Those of articles and books that come back are categories, all others name someone.
+    """
+    if not sample.check_digits:
+        return None
+    what = f"check digits: {sample.check_digits}"
+    first = digits_of(sample.column.slice(0, FIRST_ROWS)).drop_null()
+    if number_things(sample.name or "", first.to_pylist()):
+        different, rows = _different_numbers(sample)
+        if different * LEAST_ROWS_PER_THING <= rows:
+            reason = f"{type_name(sample.column.type)} with {different:,} distinct values in {rows:,}, with {what}"
+            return Finding("categorical", f"{reason}, of things, not of persons", {"keep": True})
+    return _someones(sample, what)
 
 
 def numbers_of_persons(sample: Sample) -> Finding | None:
@@ -384,13 +394,18 @@ def numbers_of_persons(sample: Sample) -> Finding | None:
 
 def _someones(sample: Sample, what: str) -> Finding:
     """Numbers or texts that name someone: keys, where they come back in several rows."""
-    present = sample.texts.present if sample.texts else sample.column.drop_null()
-    different, rows = len(digits_of(present).unique()), len(present)
+    different, rows = _different_numbers(sample)
     is_whole = sample.settings.rows is not None and sample.settings.rows <= len(sample.column)
     come_back = different < DIFFERENT_TEXTS * rows if is_whole else different <= rows - LEAST_REPEATED
     # No example: it would be someone's.
     reason = f"{type_name(sample.column.type)}, {different:,} distinct values in {rows:,} sampled, with {what}"
     return Finding("id", reason, {"key": True} if come_back else {"regenerate": "sequence"})
+
+
+def _different_numbers(sample: Sample) -> tuple[int, int]:
+    """Different numbers or texts of a sample, and the rows that have one."""
+    present = sample.texts.present if sample.texts else sample.column.drop_null()
+    return len(digits_of(present).unique()), len(present)
 
 
 def moments_and_decimals(sample: Sample) -> Finding | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.codecs import SCALES, Number, Value, different_texts, unread_values
 from gpuvgm.columns.categories import is_category_type
-from gpuvgm.columns.digits import are_whole
+from gpuvgm.columns.digits import are_whole, digits_of
 from gpuvgm.columns.inference import Column, InferenceSettings, Sample, recognise
 from gpuvgm.columns.mixture_model import EncodingRules
 from gpuvgm.columns.options import (
@@ -27,6 +27,7 @@ from gpuvgm.columns.options import (
     toml_text,
 )
 from gpuvgm.columns.text import type_name
+from gpuvgm.columns.things import LOOKED_AT, number_things
 from gpuvgm.config import RESEARCH_FLOOR, FitConfig
 from gpuvgm.errors import InputError, listed, suggestion
 from gpuvgm.io import is_datetime_type, is_number_type, is_plain_number_type, is_text_type, plain_type
@@ -253,6 +254,15 @@ class ColumnSpec:
     def regenerate(self) -> str:
         """Values of rows without an identifier: "sequence" (running numbers), "key" (so too) or "missing"."""
         return "key" if self.options.get("key") else str(self.options.get("regenerate", "sequence"))
+
+    @property
+    def keeps(self) -> bool:
+        """True if the values are categories however many there are, and samples have real ones."""
+        return bool(self.options.get("keep", False))
+
+    def numbers_things(self, values: Column) -> bool:
+        """Whether values, which are text, number articles, books or places; see `gpuvgm.columns.things`."""
+        return number_things(self.name, digits_of(values.slice(0, LOOKED_AT)).drop_null().to_pylist())
 
     @property
     def is_declared(self) -> bool:

@@ -35,11 +35,14 @@ _OF_PERSON = re.compile(f"({_PERSONS}|{_OPEN})(n|en|s)?")
 _PLACE = re.compile("zip|zipcode|postal|postalcode|post(code|nummer|nr|kod)|plz|postleitzahl|cep|psc|eircode")
 _NUMBER = re.compile(r"(?=.*\d)[^\s@]{1,20}|[A-Z\d][A-Z\d./_-]{0,19}")  # a word with a digit, or of capitals
 _POSTCODE = re.compile(r"(?=.*\d)[A-Z\d-]{2,10}|(?=.*\d)[A-Z\d-]{2,5} [A-Z\d]{2,5}")
-_LOOKED_AT, _ALIKE = 1_000, 0.95
+_BOOK = re.compile(r"97[89](-?\d){10}")  # ISBN-13, which no other numbers begin like
+LOOKED_AT, _ALIKE = 1_000, 0.95
 
 
 def number_things(name: str, texts: Sequence[object] = ()) -> bool:
     """Return whether a column numbers articles, other things or places, by its name and its values, if there are any.
+
+    Numbers of books are known whatever the column is called.
 
     Parameters
     ----------
@@ -48,7 +51,9 @@ def number_things(name: str, texts: Sequence[object] = ()) -> bool:
     texts : sequence
         Its different values; missing ones are left out.
     """
-    words = _words(name)
+    words, looked_at = _words(name), [text.strip() for text in islice(texts, LOOKED_AT) if isinstance(text, str)]
+    if looked_at and sum(bool(_BOOK.fullmatch(text)) for text in looked_at) >= _ALIKE * len(looked_at):
+        return True
     last = [*words]
     while len(last) > 1 and _COUNTER.fullmatch(last[-1]):
         last.pop()
@@ -58,8 +63,7 @@ def number_things(name: str, texts: Sequence[object] = ()) -> bool:
         pattern = _NUMBER
     else:
         return False
-    looked_at = [text for text in islice(texts, _LOOKED_AT) if isinstance(text, str)]
-    return sum(bool(pattern.fullmatch(text.strip())) for text in looked_at) >= _ALIKE * len(looked_at)
+    return sum(bool(pattern.fullmatch(text)) for text in looked_at) >= _ALIKE * len(looked_at)
 
 
 def number_persons(name: str) -> bool:

@@ -25,6 +25,13 @@ def test_article_numbers_name_no_one(name: str) -> None:
     assert not number_things(name, NAMES) and not number_things(name, MAILS)
 
 
+def test_books_are_known_by_their_numbers() -> None:
+    books = ["9783161484100", "978-0-306-40615-7", "9791034303663"]
+    assert number_things("code", books) and number_things("customer_id", books)
+    for others in (["4006381333931"], ["7569217076985"], ["978"], []):
+        assert not number_things("code", others)
+
+
 @pytest.mark.parametrize(
     "name",
     ["zip", "ZIP", "zip_code", "PostCode", "post code", "postal code", "code postal", "PLZ", "customer_zip", "CEP"],

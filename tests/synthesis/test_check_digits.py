@@ -79,6 +79,30 @@ def test_files_have_cards_too(tmp_path: Path, format_: str) -> None:
     assert (spec.kind, dict(spec.options)) == ("id", {"key": True}) and "check digits: luhn" in spec.reason
 
 
+@pytest.mark.parametrize("holder", [*HOLDERS][:-1])  # the decimals have too few digits
+@pytest.mark.parametrize(("name", "first"), [("ean", 400), ("code", 978)])
+def test_articles_and_books_that_come_back_are_real(name: str, first: int, holder: str) -> None:
+    random, places = np.random.default_rng(4), np.repeat(np.arange(100), ROWS // 100)
+    numbers = with_check("ean", first * 10**9 + random.choice(10**9, 100, replace=False))
+    values = HOLDERS[holder]([numbers[place] for place in places])
+    table = pa.table({name: values, "product": pa.array([f"lamp {place}" for place in places])})
+    sample = gpuvgm.TableSynthesizer().fit(table).sample(500)
+    assert {*sample[name].to_pylist()} <= {*table[name].to_pylist()}
+    if not table[name].null_count:  # else a number may be missing beside its product
+        pairs = {*zip(table[name].to_pylist(), table["product"].to_pylist(), strict=True)}
+        assert {*zip(sample[name].to_pylist(), sample["product"].to_pylist(), strict=True)} <= pairs
+
+
+@pytest.mark.parametrize(("name", "first"), [("code", 756), ("customer_id", 400)])
+def test_other_numbers_with_the_check_digit_of_articles_are_keys(name: str, first: int) -> None:
+    random, places = np.random.default_rng(4), np.repeat(np.arange(100), ROWS // 100)
+    numbers = [int(number) for number in with_check("ean", first * 10**9 + random.choice(10**9, 100, replace=False))]
+    table = pa.table({name: [numbers[place] for place in places], "days": random.integers(0, 9, ROWS)})
+    with pytest.warns(InferenceWarning, match="samples have new values"):
+        fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert not {*fitted.sample(500)[name].to_pylist()} & {*numbers}
+
+
 def test_sums_of_digits_that_no_name_has_are_check_digits() -> None:
     """Numbers of Dutch citizens, of which eleven divides a weighted sum."""
     random = np.random.default_rng(0)

@@ -48,12 +48,14 @@ def _checked_columns(transformer: TableTransformer, table: Source) -> TableTrans
 def _options_of_keys(settings: SynthesizerSettings, table: Source) -> Options:
     """Columns that are keys, of those whose kind is not declared."""
     declared = TableSchema.declare(settings.columns, table.schema, table.name)
-    names = [spec.name for spec in declared.columns if spec.is_open]
-    texts = [name for name in names if is_text_type(plain_type(table.schema.field(name).type))]
+    open_specs = {spec.name: spec for spec in declared.columns if spec.is_open}
+    texts = [name for name in open_specs if is_text_type(plain_type(table.schema.field(name).type))]
     if not texts:
         return {}
     sample = TableSample.of(table, texts, settings.random_state or 0)
-    reasons = keys_found({name: sample.rows.column(name) for name in texts}, whole=sample.is_whole)
+    columns = {name: sample.rows.column(name) for name in texts}
+    of_persons = {name: column for name, column in columns.items() if not open_specs[name].numbers_things(column)}
+    reasons = keys_found(of_persons, whole=sample.is_whole)
     return {name: ({"key": True}, reason) for name, reason in reasons.items()}
 
 
