@@ -11,6 +11,7 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import NumericColumn
 from gpuvgm.laws.codes import Columns, rounded_to_steps
+from gpuvgm.laws.expression import Expression
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.line import Line
 from gpuvgm.laws.sample import LawSample
@@ -73,13 +74,14 @@ class Function(Unary):
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
-        """Yield functions, and lines of which it is clear which column is computed from the other."""
+        """Yield functions, lines of which it is clear which column is computed from the other, and clipped lines."""
         for law in cls._candidates(sample):
             if law.is_evident(sample):
                 forms = law.evident_forms(sample)
                 forms.sort(key=lambda form: form.rank(sample))
                 yield forms
         yield from Line.one_way(sample)
+        yield from Expression.clipped_lines(sample)
 
     @classmethod
     def _candidates(cls, sample: LawSample) -> Iterator[Function]:

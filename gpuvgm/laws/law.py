@@ -84,6 +84,7 @@ class Law(ABC):
         several operands the codes of each combination follow each other, and the combinations ascend.
     limits : tuple of float
         Of a law with steps: for each key the words of the target's text that are limits below and above; see `limits`.
+        Of an expression that is clipped: the number at which it is.
     function : str
         Of a law of one operand: the name of its function.
     factor, shift : float

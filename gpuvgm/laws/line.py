@@ -98,9 +98,9 @@ class Line(Unary):
     def _candidates(cls, sample: LawSample) -> Iterator[Line]:
         """Yield lines that keep few rows."""
         for probe in Probe.of_targets(sample, LEAST_NUMBERS):
-            for operand in probe.equal(_least_squares(probe), LEAST_NUMBERS, ROOM):
+            for operand in probe.equal(least_squares(probe), LEAST_NUMBERS, ROOM):
                 target = sample.amounts[probe.target]
-                line = line_through(sample.amounts[operand], target, *_precision(target, probe.step))
+                line = line_through(sample.amounts[operand], target, *precision(target, probe.step))
                 # With a shift of less than a step the target is rounded, which is no line, or equal to the operand.
                 if line is None or (line[0] == 1 and abs(line[1]) <= probe.step):
                     continue
@@ -183,7 +183,7 @@ class Line(Unary):
             raise ValueError(f'the law "{self}" is no line in the notation of lines')
 
 
-def _least_squares(probe: Probe) -> Floats:
+def least_squares(probe: Probe) -> Floats:
     """For each operand the line of least squares through the target's numbers, at those of the operand."""
     present = ~np.isnan(probe.operands)
     with np.errstate(all="ignore"):  # of an operand that is missing, or does not vary, or is very large
@@ -197,7 +197,7 @@ def _least_squares(probe: Probe) -> Floats:
     return line
 
 
-def _precision(target: Floats, step: float) -> tuple[float, int]:
+def precision(target: Floats, step: float) -> tuple[float, int]:
     """How far amounts of a target may be from a line, and how many digits this may have at most."""
     if step:
         return HALF * step, MOST_DIGITS
@@ -291,15 +291,15 @@ def digits_of(number: Fraction) -> float:
 
 def _read_line(text: str, names: Collection[str]) -> Parts:
     """Yield the lines that a text may mean."""
-    for inner, shift in _read_shift(text, names):
+    for inner, shift in read_shift(text, names):
         for operand, factor in _read_factor(inner, names):
             yield operand, factor, shift
     if (whole := re.fullmatch(rf"\((.*)\) / {_NUMBER}", text)) and whole[2] not in names and Fraction(whole[2]):
         factor = 1 / Fraction(whole[2])
-        yield from ((operand, factor, shift * factor) for operand, shift in _read_shift(whole[1], names))
+        yield from ((operand, factor, shift * factor) for operand, shift in read_shift(whole[1], names))
 
 
-def _read_shift(text: str, names: Collection[str]) -> Iterator[tuple[str, Fraction]]:
+def read_shift(text: str, names: Collection[str]) -> Iterator[tuple[str, Fraction]]:
     """Yield a text without a number that is added at its end, and the number; first the text as it is."""
     yield text, Fraction(0)
     if (parts := re.fullmatch(rf"(.*) ([+-]) {_NUMBER}", text)) and parts[3] not in names:

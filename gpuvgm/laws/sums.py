@@ -96,11 +96,12 @@ class Sum(_Combination):
 
         All are looked for here, because what is equal to a column, or a sum of two, is no addend of longer sums.
         """
-        sums = set[str]()
+        sums, rounded = set[str](), list[set[str]]()
         for law in (*Equality.candidates(sample), *cls.candidates(sample)):
             if law.is_evident(sample):
                 sums.add(law.target)
-                yield _wide_forms(law, sample)
+                rounded += [{*law.names}] if isinstance(law, Equality) else []
+                yield [*_wide_forms(law, sample), *_rounding_forms(law, rounded, sample)]
         for difference in Difference.candidates(sample):
             if difference.is_evident(sample):
                 yield _wide_forms(difference, sample)
@@ -193,6 +194,11 @@ def _wide_forms(law: Equation, sample: LawSample) -> list[Equation]:
         form for form in law.forms if widths[form.target] >= WIDE * max(widths.values()) and form.is_evident(sample)
     ]
     return sorted(wide, key=lambda form: _rank(form, sample))
+
+
+def _rounding_forms(law: Equation, rounded: Sequence[set[str]], sample: LawSample) -> Iterator[Equation]:
+    """Yield forms that compute what rounding adds: the difference of two columns that are equal to the step of one."""
+    return (form for form in law.forms if {*form.operands} in rounded and form.is_evident(sample))
 
 
 def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,20 @@ def school(random: np.random.Generator) -> Rows:
     return Rows({"minutes": minutes, "lessons": -(-minutes // 45), "pupils": pupils, "classes": pupils // 25})
 
 
+def repairs(random: np.random.Generator) -> Rows:
+    """What the way costs, but twenty at least, and minutes beyond an hour."""
+    km, minutes = random.lognormal(3.5, 0.8, ROWS).round(1), random.gamma(4, 20, ROWS).round()
+    call_out, extra = np.maximum(20, 0.85 * km).round(2), np.maximum(0, minutes - 60)
+    return Rows({"km": km, "call_out": call_out, "minutes": minutes, "extra": extra})
+
+
+def shop(random: np.random.Generator) -> Rows:
+    """Prices that end in .99, and vouchers that end in .50."""
+    cost = random.lognormal(3, 0.6, ROWS).round(2)
+    price = (np.ceil((1.6 * cost).round(6)) - 0.01).round(2)
+    return Rows({"cost": cost, "price": price, "voucher": np.floor((2.5 * cost).round(6)) + 0.5})
+
+
 Holds = Callable[[Rows], Any]
 TRADES: list[tuple[Callable[[np.random.Generator], Rows], dict[str, Holds]]] = [
     (winery, {"floor(0.92 * must / size) = bottles": lambda t: np.floor(0.92 * t.must / t["size"] + 1e-9) - t.bottles}),
@@ -104,6 +119,20 @@ TRADES: list[tuple[Callable[[np.random.Generator], Rows], dict[str, Holds]]] = [
         {
             "ceil(minutes / 45) = lessons": lambda t: -(-t.minutes // 45) - t.lessons,
             "floor(0.04 * pupils) = classes": lambda t: t.pupils // 25 - t.classes,
+        },
+    ),
+    (
+        repairs,
+        {
+            "max(20, 0.85 * km) = call_out": lambda t: np.maximum(20, 0.85 * t.km) - t.call_out,
+            "max(0, minutes - 60) = extra": lambda t: np.maximum(0, t.minutes - 60) - t.extra,
+        },
+    ),
+    (
+        shop,
+        {
+            "ceil(1.6 * cost) - 0.01 = price": lambda t: np.ceil((1.6 * t.cost).round(6)) - 0.01 - t.price,
+            "floor(2.5 * cost) + 0.5 = voucher": lambda t: np.floor((2.5 * t.cost).round(6)) + 0.5 - t.voucher,
         },
     ),
     (parking, {"min(24, price * hours) = charge": lambda t: (t.price * t.hours).clip(upper=24) - t.charge}),
@@ -177,11 +206,44 @@ def test_the_comparison_names_a_formula_that_is_broken() -> None:
         ("floor(a * b / 3) = c", "floor(a * b / 3) = c"),
         ("c = ceil(a / 0.45)", "ceil(a / 0.45) = c"),
         ("min(b, 10) = c", "min(10, b) = c"),
+        ("max(2 * a + 3, 10) = c", "max(10, 2 * a + 3) = c"),
+        ("c = max(0, a - 40)", "max(0, a - 40) = c"),
+        ("max(-5, -0.5 * a - 3) = c", "max(-5, -0.5 * a - 3) = c"),
+        ("floor(a) + 0.99 = c", "floor(a) + 0.99 = c"),
+        ("ceil(1.6 * a * b) - 0.01 = c", "ceil(1.6 * a * b) - 0.01 = c"),
     ],
 )
 def test_formulas_are_read_in_any_notation(written: str, law: str) -> None:
     assert str(law_of_text(written, ["a", "b", "c"])) == law
     assert str(law_of_text(law, ["a", "b", "c"])) == law
+
+
+def test_what_rounding_adds_is_the_difference() -> None:
+    random = np.random.default_rng(7)
+    net = random.lognormal(2, 0.6, ROWS).round(2)
+    to_pay = (np.floor(net / 0.05 + 0.5 + 1e-9) * 0.05).round(2)
+    table = Rows({"net": net, "to_pay": to_pay, "rounding": (to_pay - net).round(2)})
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert {*fitted.fit_report_.laws} == {"net = to_pay", "to_pay - net = rounding"}
+    rows = fitted.sample(ROWS)
+    assert (rows.to_pay - rows.net - rows.rounding).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"limits": ()}, "has no such limit"),
+        ({"limits": (0.0, 1.0)}, "has no such limit"),
+        ({"limits": (np.inf,)}, "has no such limit"),
+        ({"shift": 2.0}, "has a number that is added"),
+    ],
+)
+def test_clipped_laws_of_files_have_one_limit(wrong: dict[str, Any], problem: str) -> None:
+    table = insurance(np.random.default_rng(5))
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    (law,) = fitted.laws_
+    with pytest.raises(ValueError, match=problem):
+        replace(law, **wrong).check(fitted.transformer_.columns_)
 
 
 def test_rounded_columns_are_taken_for_lines() -> None:
