@@ -22,6 +22,7 @@ MOST_FORMS = 32  # of texts, that may hold dates
 LONGEST = 64  # letters of such a text
 PROBED = 24  # rows on which places are tried first, of which one may hold another date
 MOST_BROKEN = 0.005  # of the rows, that may hold other dates, as where dates were put right later
+MOST_WHOLE = 10**9  # beyond all dates that are written as whole numbers
 NO_MOMENT = int(np.iinfo(np.int64).min)  # in place of a missing moment
 _DIGITS = "0123456789"
 
@@ -134,7 +135,8 @@ class DatesInText:
         numbers, plain = column.all_numbers(values), column.codec.plain
         is_missing = np.isnan(numbers)
         if pa.types.is_integer(column.type):
-            seconds = _of_whole_numbers(np.where(is_missing, 0, numbers + plain.base).astype(np.int64), is_missing)
+            whole = np.where(is_missing, 0, numbers + plain.base).clip(-MOST_WHOLE, MOST_WHOLE)
+            seconds = _of_whole_numbers(whole.astype(np.int64), is_missing)
         else:
             values_on_clock = None if pa.types.is_time(column.type) else plain.on_clock(numbers)
             seconds = None if values_on_clock is None else _in_seconds(values_on_clock, plain.nanoseconds)

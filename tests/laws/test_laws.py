@@ -1088,3 +1088,10 @@ def test_a_new_sort_of_law_is_a_class_and_a_line_of_the_table(monkeypatch: pytes
         InputError, match='"a -> steps\\(b\\)", "a max b = c", "a -> code\\(b\\)" and "end - start = stay in days"'
     ):
         gpuvgm.TableSynthesizer(laws="quote max bid = price").fit(table)
+
+
+def test_numbers_that_64_bits_with_a_sign_lack_are_no_dates() -> None:
+    codes = np.random.default_rng(0).integers(2**63, 2**64, 500, dtype=np.uint64)
+    table = pd.DataFrame({"code": codes, "text": [f"n{code % 97:02}" for code in codes]})
+    fitted = gpuvgm.TableTransformer(columns={"code": "continuous"}).fit(table)
+    assert fitted.evaluate(table, compare=table[:250]).laws is not None
