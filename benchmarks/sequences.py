@@ -450,8 +450,8 @@ def par(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
 
     table = rows.assign(**{key: rows[key].astype(str)})
     fitted = PARSynthesizer(_metadata(table, key, time), enforce_min_max_values=True)
-    fitted.fit(table)
-    return lambda keys, _: fitted.sample(num_sequences=keys)
+    fitted.fit({"rows": table})
+    return lambda keys, _: fitted.sample_sequences(num_sequences=keys)["rows"]
 
 
 def hma(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
@@ -471,7 +471,7 @@ def hma(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
     fitted.fit(tables)
 
     def sample(keys: int, _: int) -> pd.DataFrame:
-        drawn = fitted.sample(keys / len(tables["keys"]))
+        drawn = fitted.sample(keys, "keys")
         joined = drawn["rows"].merge(drawn["keys"], on=key)[[*rows]]
         return joined if time is None else joined.sort_values([key, time])
 
@@ -481,10 +481,10 @@ def hma(rows: pd.DataFrame, key: str, time: str | None) -> Sampler:
 def _metadata(table: pd.DataFrame, key: str, time: str | None) -> Any:
     from sdv.metadata import Metadata
 
-    metadata = Metadata.detect_from_dataframe(table, infer_keys=None)
+    metadata = Metadata.detect_from_dataframes({"rows": table}, infer_keys=None)
     metadata.update_column(key, sdtype="id")
     metadata.set_sequence_key(key)
-    if time is not None and metadata.tables["table"].columns[time]["sdtype"] in ("datetime", "numerical"):
+    if time is not None and metadata.tables["rows"].columns[time]["sdtype"] in ("datetime", "numerical"):
         metadata.set_sequence_index(time)
     return metadata
 
