@@ -137,6 +137,84 @@ class Trees:
         if not fits:
             raise ValueError("trees lead out of themselves")
 
+    def pruned(self, target: Codes, asked: Sequence[AskedColumn], groups: Ints, least: int) -> Trees:
+        """Trees without those splits of which a side has rows of too few groups, and without all that is below these.
+
+        Parameters
+        ----------
+        target : ndarray of shape (rows,), uint16
+            The code of each row that the trees were grown from.
+        asked : sequence of AskedColumn
+            Columns that the trees ask.
+        groups : ndarray of shape (rows,), int64
+            To which group each row belongs, such as all rows of one person: 0, and on without a gap.
+        least : int
+            Groups on each side of a split, at least.
+        """
+        above, levels = self.above, self.levels
+        counts = self._groups_of_nodes(target, [column.codes for column in asked], groups, above, levels)
+        feature, threshold, left, start = self.nodes.T.astype(np.int64)
+        splits = feature >= 0
+        splits[splits] = np.minimum(counts[left[splits]], counts[left[splits] + 1]) >= least
+        is_kept = np.ones(len(feature), np.bool_)
+        for nodes in levels[1:]:
+            is_kept[nodes] = is_kept[above[nodes]] & splits[above[nodes]]
+        places = np.cumsum(is_kept) - 1
+        sizes = np.array([column.size for column in asked], np.int64)
+        with_sides = np.flatnonzero(is_kept & splits & (start >= 0))
+        widths = sizes[feature[with_sides]]
+        sides = [self.sides[begin : begin + width] for begin, width in zip(start[with_sides], widths, strict=True)]
+        new_start = np.full(len(feature), -1)
+        new_start[with_sides] = np.cumsum(widths) - widths
+        nodes = np.where(splits[:, None], np.stack((feature, threshold, places[left], new_start), axis=1), _LEAF)
+        return Trees(
+            self.ranges,
+            places[self.root].astype(np.int32),
+            nodes[is_kept].astype(np.int32),
+            np.concatenate([self.sides[:0], *sides]),
+        )
+
+    @property
+    def above(self) -> Ints:
+        """The node above each one; -1 above roots."""
+        feature, _, left, _ = self.nodes.T
+        above, inner = np.full(len(feature), -1), np.flatnonzero(feature >= 0)
+        above[left[inner]] = above[left[inner] + 1] = inner
+        return above
+
+    @property
+    def levels(self) -> list[Ints]:
+        """Nodes by depth, the roots first; below them all left ones, then those on their right."""
+        levels, nodes = list[Ints](), self.root.astype(np.int64)
+        while len(nodes):
+            levels.append(nodes)
+            feature, _, left, _ = self.nodes[nodes].T
+            children = left[feature >= 0].astype(np.int64)
+            nodes = np.concatenate((children, children + 1))
+        return levels
+
+    def _groups_of_nodes(
+        self, target: Codes, codes: Sequence[Codes], groups: Ints, above: Ints, levels: Sequence[Ints]
+    ) -> Ints:
+        """How many groups have rows at each node or below it."""
+        size, counts, met = int(groups.max(initial=0)) + 1, np.zeros(len(self.nodes), np.int64), [np.zeros(0, np.int64)]
+
+        def choose(rows: Ints, cut: Ints, nodes: Ints) -> NDArray[np.bool_]:
+            met.append(np.unique(nodes * size + groups[rows]))
+            is_right: NDArray[np.bool_] = target[rows] >= self.ranges[cut, 1]
+            return is_right
+
+        walk(self, codes, len(target), choose)
+        answered, depth = np.concatenate(met), np.zeros(len(self.nodes), np.int64)
+        for of_level, nodes in enumerate(levels):
+            depth[nodes] = of_level
+        depths, from_below = depth[answered // size], answered[:0]
+        for of_level in reversed(range(len(levels))):
+            here = np.unique(np.concatenate((answered[depths == of_level], from_below)))
+            counts += np.bincount(here // size, minlength=len(counts))
+            from_below = above[here // size] * size + here % size
+        return counts
+
 
 @lru_cache(maxsize=4)
 def entropies(rows: int) -> Ints:

@@ -123,11 +123,14 @@ class Persons:
     are_rare: tuple[bool, ...] = ()
 
     @classmethod
-    def of(cls, names: Iterable[str], rows: pa.Table, *, whole: bool = True) -> Persons:
+    def of(
+        cls, names: Iterable[str], rows: pa.Table, *, whole: bool = True, sequence_key: str | None = None
+    ) -> Persons:
         """Persons of the rows of a table, by columns whose values may each be someone.
 
-        Columns of few values name no one, and columns in which no value comes back say nothing beyond the rows. Few
-        values may be part of many where the rows are not the whole table and each value is in one place of them.
+        Columns of few values name no one, but for the key of a sequence, and columns in which no value comes back say
+        nothing beyond the rows. Few values may be part of many where the rows are not the whole table and each value is
+        in one place of them.
         """
         keys = dict[str, Hashes]()
         for name in dict.fromkeys(names):
@@ -135,7 +138,7 @@ class Persons:
             present = hashes[hashes != 0]
             distinct = len(distinct_values(present)[0])
             is_sorted = np.count_nonzero(present[1:] != present[:-1]) < 2 * distinct
-            may_name = distinct >= LEAST_NAMED or (is_sorted and not whole)
+            may_name = distinct >= LEAST_NAMED or name == sequence_key or (is_sorted and not whole)
             if may_name and distinct < len(present):
                 keys[name] = hashes
         are_rare = (bool(np.mean(hashes == 0) > MOST_LACKING) for hashes in keys.values())
@@ -144,6 +147,16 @@ class Persons:
     def at(self, rows: Any) -> Persons:
         """Persons of a part of the rows, by their places or a mask."""
         return Persons(self.names, tuple(hashes[rows] for hashes in self.keys), self.are_rare)
+
+    def numbers(self) -> list[Ints]:
+        """For each column of keys the number of each row's person: 0, and on without a gap; none is two without one."""
+        numbers = list[Ints]()
+        for hashes in self.keys:
+            lacking = np.flatnonzero(hashes == 0)
+            of_rows = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
+            of_rows[lacking] = of_rows.max(initial=0) + 1 + np.arange(len(lacking))
+            numbers.append(np.unique(of_rows, return_inverse=True)[1].astype(np.int64))
+        return numbers
 
     def counts(self, things: Ints, size: int) -> Ints:
         """How many persons have each thing, as `KeysOfThings.persons` gives it, by the thing of each row."""

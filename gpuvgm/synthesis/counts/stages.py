@@ -146,7 +146,9 @@ class StructureLearner:
         asked.update([*coded_parts(self.columns, coded.bins, coded.parts, self.rows).items(), *keys.items()])
         on_clocks = dict.fromkeys(part.column for part in coded.parts if part.name in PARTS)
         dependence = replace(coded.of_rows, first=(*coded.of_rows.first, *on_clocks))
-        order, trees = grow_all(asked, dependence, self.engine, self.threads, self.rules)
+        # Rows of a key are learnt from beside the row before, where each tells much of whose it is.
+        persons = self.sample.persons.numbers() if dependence.given else ()
+        order, trees = grow_all(asked, dependence, self.engine, self.threads, self.rules, persons)
         return Structure(tuple(coded.bins[name] for name in names), nodes, order, trees, (*coded.parts, *keys))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.engines import AskedColumn, Engine, GrowthRules, Trees
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import RARE, TWIN, Codes, Part
+from gpuvgm.synthesis.bins import LEAST_KEYS, RARE, TWIN, Codes, Part
 from gpuvgm.synthesis.counts.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
@@ -72,22 +72,11 @@ class NodeTrees:
 
     @cached_property
     def _above(self) -> Ints:
-        """The node above each one; -1 above roots."""
-        feature, _, left, _ = self.trees.nodes.T
-        above, inner = np.full(len(feature), -1), np.flatnonzero(feature >= 0)
-        above[left[inner]] = above[left[inner] + 1] = inner
-        return above
+        return self.trees.above
 
     @cached_property
     def _levels(self) -> list[Ints]:
-        """Nodes by depth, the roots first; below them all left ones, then those on their right."""
-        levels, nodes = [], self.trees.root.astype(np.int64)
-        while len(nodes):
-            levels.append(nodes)
-            feature, _, left, _ = self.trees.nodes[nodes].T
-            children = left[feature >= 0].astype(np.int64)
-            nodes = np.concatenate((children, children + 1))
-        return levels
+        return self.trees.levels
 
     def shares(self, counts: Ints, weights: Sequence[float]) -> Floats:
         """Probability of the right half at each node, by the rows at it and below.
@@ -141,6 +130,7 @@ def grow_all(
     engine: Engine,
     threads: int,
     rules: GrowthRules,
+    persons: Sequence[Ints] = (),
 ) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
     """Order of the columns, and the trees of each.
 
@@ -158,6 +148,8 @@ def grow_all(
         Columns whose trees are grown at once.
     rules : GrowthRules
         What splits may be.
+    persons : sequence of ndarray of shape (rows,), int64
+        Numbers of whose the rows are, by column of keys: each split leaves rows of `LEAST_KEYS` on either side.
     """
     sample = _Sample.of(columns_and_parts)
     information = _information(sample.columns, sample.owners, engine)
@@ -177,7 +169,10 @@ def grow_all(
         codes, size = sample.codes_to_draw(place, rows)
         columns = [replace(sample.columns[at], codes=sample.columns[at].codes[rows]) for at in asked]
         ranges = halved_ranges(np.bincount(codes, minlength=size))
-        return NodeTrees(asked, engine.grow_trees(codes, ranges, columns, rules))
+        trees = engine.grow_trees(codes, ranges, columns, rules)
+        for numbers in persons:
+            trees = trees.pruned(codes, columns, numbers[rows], LEAST_KEYS)
+        return NodeTrees(asked, trees)
 
     with ThreadPoolExecutor(threads) as pool:
         return tuple(order), tuple(pool.map(grow, range(len(sample.names))))
