@@ -159,3 +159,50 @@ def test_entropies_are_whole_numbers() -> None:
     n = np.array([2, 10, 20_000])
     np.testing.assert_allclose(entropies(20_000)[n] / NAT, n * np.log(n), atol=0.5 / NAT)
     assert entropies(3)[:2].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("least", [1, 3, 5, 8])
+def test_pruned_trees_have_those_splits_alone_that_leave_enough_groups(least: int) -> None:
+    """Each row is followed from split to split, one by one."""
+    asked = columns(900, 8)
+    codes, groups = target(asked, 23), np.minimum(np.random.default_rng(1).geometric(0.25, 900), 12) - 1
+    trees = REFERENCE.grow_trees(codes, halved_ranges(np.bincount(codes, minlength=23)), asked, GrowthRules())
+    pruned = trees.pruned(codes, asked, groups, least)
+    pruned.check(23, SIZES)
+    enough, splits = 0, 0
+    for cut, (low, _, high, *_) in enumerate(trees.ranges.tolist()):
+        rows = np.flatnonzero((codes >= low) & (codes < high))
+        pairs = [(int(trees.root[cut]), int(pruned.root[cut]), rows)]
+        while pairs:
+            node, kept, rows = pairs.pop()
+            if trees.nodes[node, 0] < 0:
+                assert pruned.nodes[kept, 0] == -1
+                continue
+            sides = sides_of(trees, node, asked, rows)
+            splits += 1
+            if min(len(np.unique(groups[rows[sides == side]])) if side in sides else 0 for side in (0, 1)) < least:
+                assert pruned.nodes[kept].tolist() == [-1, 0, -1, -1]
+                continue
+            enough += 1
+            np.testing.assert_array_equal(sides_of(pruned, kept, asked, rows), sides)
+            children = zip(trees.nodes[node, 2] + np.arange(2), pruned.nodes[kept, 2] + np.arange(2), strict=True)
+            pairs += [(int(one), int(other), rows[sides == side]) for side, (one, other) in enumerate(children)]
+    assert len(pruned.nodes) == len(pruned.root) + 2 * enough
+    assert (enough == splits) == (least == 1)
+    assert enough > 10
+
+
+def sides_of(trees: Trees, node: int, asked: list[AskedColumn], rows: np.ndarray) -> np.ndarray:
+    """On which side of a split each row lies."""
+    feature, threshold, _, start = trees.nodes[node].tolist()
+    codes = asked[feature].codes[rows].astype(int)
+    return trees.sides[start + codes] if start >= 0 else (codes > threshold).astype(int)
+
+
+def test_trees_of_no_rows_are_pruned() -> None:
+    asked = columns(0, 1)
+    empty = np.empty(0, np.uint16)
+    trees = REFERENCE.grow_trees(empty, halved_ranges(np.zeros(4, int)), asked, GrowthRules())
+    pruned = trees.pruned(empty, asked, np.empty(0, np.int64), 5)
+    for part in dataclasses.fields(Trees):
+        np.testing.assert_array_equal(getattr(pruned, part.name), getattr(trees, part.name))
