@@ -1,4 +1,4 @@
-"""Addends of long sums, by least squares with weights that are not negative."""
+"""Addends of long sums, by least squares with weights that are not negative, or with any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from gpuvgm.summary import Floats
 LEAST_ADDENDS = 3  # of sums that are found by weights, not by trying all pairs
 NEAR = 0.1  # how far weights are from 1 at most, before the sum is tested
 NONE = 1e-6  # how far they are from 0, of columns that are no addends
+ANY = 0  # in the place of a sign: weights may have either
 EXACT = 1e-3  # of a target's length, by which a weighted sum is off that equals it but for rounding
+SAME = 1e-9  # with any weights, by which it is off that equals it: more sums would come near it
 MOST_LEFT_OUT = 16  # columns that share the weights of others, such as prices in another currency
 
 
@@ -47,25 +49,26 @@ class LeastSquares:
         scales = np.maximum(np.max(np.abs(np.nan_to_num(numbers)), axis=0), np.finfo(np.float64).tiny)
         return cls({name: place for place, name in enumerate(columns)}, numbers / scales, scales, {})
 
-    def addends(self, target: str, names: Sequence[str], sign: int = 1) -> tuple[str, ...]:
-        """Columns with a weight near 1 in the weighted sum of all named columns that is nearest to a target.
+    def addends(self, target: str, names: Sequence[str], sign: int = 1) -> dict[str, int]:
+        """Signs of columns with a weight near 1 in the weighted sum of all named columns that is nearest to a target.
 
-        With a sign of -1 it is nearest to what the target lacks of 0. Where the sum equals the target, but with other
-        weights, columns are left out without which it still does: they share the weights of others.
+        With a sign of -1 it is nearest to what the target lacks of 0; with `ANY`, weights may be near -1, too. Where
+        the sum equals the target, but with other weights, columns are left out without which it still does: they share
+        the weights of others.
         """
         place, places = self.places[target], [self.places[name] for name in names]
         rows = ~np.isnan(self.numbers[:, place])
         if not names or np.sum(rows) <= len(names):  # of no columns, nnls would overrun its memory
-            return ()
+            return {}
         if rows.tobytes() not in self.triangles:
             decomposed: Any = np.linalg.qr(np.nan_to_num(self.numbers[rows]), mode="r")
             self.triangles[rows.tobytes()] = decomposed
         triangle = self.triangles[rows.tobytes()]
-        exact = EXACT * float(np.linalg.norm(triangle[:, place]))
+        exact = (EXACT if sign else SAME) * float(np.linalg.norm(triangle[:, place]))
         weights, distance = self._weights(triangle, place, places, sign)
         needed = set[int]()
         for _ in range(min(MOST_LEFT_OUT, len(places) - 1)):
-            off = {addend: abs(weight - 1) for addend, weight in weights.items() if weight > NONE}
+            off = {addend: abs(abs(weight) - 1) for addend, weight in weights.items() if abs(weight) > NONE}
             far = [addend for addend in off if off[addend] >= NEAR and addend not in needed]
             if not far or distance > exact:
                 break
@@ -76,7 +79,8 @@ class LeastSquares:
                 needed.add(farthest)
             else:
                 places, (weights, distance) = remaining, without
-        return tuple(name for name in names if abs(weights.get(self.places[name], 0.0) - 1) < NEAR)
+        named = {name: weights.get(self.places[name], 0.0) for name in names}
+        return {name: 1 if weight > 0 else -1 for name, weight in named.items() if abs(abs(weight) - 1) < NEAR}
 
     def _weights(
         self, triangle: Floats, place: int, places: Sequence[int], sign: int
@@ -84,9 +88,16 @@ class LeastSquares:
         """Weight of each column, and how far their weighted sum is from a target."""
         from scipy.optimize import nnls  # not for reports without laws
 
+        columns = triangle[:, places]
         try:
-            weights, distance = nnls(triangle[:, places], sign * triangle[:, place])
-        except RuntimeError:  # it has not converged
+            if sign == ANY:
+                # Of all solutions the shortest: without scales it gives a total more weight than each of its addends.
+                weights: Any = np.linalg.lstsq(columns * self.scales[places], triangle[:, place])[0]
+                weights = weights * self.scales[places]
+                distance = float(np.linalg.norm(columns @ weights - triangle[:, place]))
+            else:
+                weights, distance = nnls(columns, sign * triangle[:, place])
+        except (RuntimeError, np.linalg.LinAlgError):  # it has not converged
             return {}, np.inf
         with np.errstate(over="ignore"):  # of numbers of very different size
             weights = weights * self.scales[place] / self.scales[places]

@@ -86,7 +86,7 @@ class Law(ABC):
         Of a law with steps: for each key the words of the target's text that are limits below and above; see `limits`.
         Of an expression that is clipped: the number at which it is.
     function : str
-        Of a law of one operand: the name of its function.
+        Of a law of one operand: the name of its function. Of a difference: the sign of each operand, as in "++-".
     factor, shift : float
         Of a law with a factor of its own, or a constant: these numbers.
     breaches : int
@@ -308,9 +308,14 @@ class Law(ABC):
         """The law with the code that a file does not hold: an object of its name, if there is one."""
         return self
 
+    @property
+    def has_function(self) -> bool:
+        """Whether its function is one that the sort has."""
+        return self.function in self.functions
+
     def check(self, columns: Columns) -> None:
         """Raise ValueError where a law from a file is not one of these columns."""
-        if self.function not in self.functions:
+        if not self.has_function:
             raise ValueError(f"a law of {listed(self.names)} has an unknown function, {shown(self.function)}")
         names = self.names
         if not all(name in columns and columns[name].is_encoded for name in names) or len({*names}) < len(names):

@@ -33,11 +33,15 @@ def step_of(column: FittedColumn, span: Span = "") -> float:
 class NumericLaw(Law):
     """A law of columns of numbers. What the operands make is their sum, unless a sort says otherwise."""
 
-    sign_of_addends: ClassVar[int] = 1  # of all operands but the first
     takes: ClassVar[str] = (  # which sorts of numbers go together
         'dates and times have orders, and a time between: "end - start = stay in days", where stay is a number, and '
         "without a unit where it is a duration"
     )
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """The sign of each operand in their sum."""
+        return (1,) * len(self.operands)
 
     def numbers(self, columns: Columns, rows: Rows) -> Floats:
         """Numbers of the target, as the operands make them; codes where it has categories."""
@@ -51,9 +55,8 @@ class NumericLaw(Law):
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The left side of the law in numbers of the target, from numbers of the operands."""
         *units, target = self._units(columns)
-        signs = (1, *([self.sign_of_addends] * (len(units) - 1)))
         # Bases are added as fractions: nanoseconds since 1970 are too large for floats, only their difference is not.
-        weights = [sign * unit.factor / target.factor for sign, unit in zip(signs, units, strict=True)]
+        weights = [sign * unit.factor / target.factor for sign, unit in zip(self.signs, units, strict=True)]
         shift = sum((weight * unit.base for weight, unit in zip(weights, units, strict=True)), Fraction(-target.base))
         total: Floats = float(weights[0]) * sides[0]
         for weight, side in zip(weights[1:], sides[1:], strict=True):
@@ -123,8 +126,12 @@ class Equation(NumericLaw):
     @property
     def text(self) -> str:
         """The left side, the target and the unit of the time between."""
-        left = f" {self.sign} ".join(self.operands)
-        return f"{left} = {self.target}{f' in {self.span}' if self.span else ''}"
+        return f"{self._left} = {self.target}{f' in {self.span}' if self.span else ''}"
+
+    @property
+    def _left(self) -> str:
+        """The left side."""
+        return f" {self.sign} ".join(self.operands)
 
     @property
     def forms(self) -> Iterator[Equation]:

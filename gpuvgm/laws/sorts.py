@@ -30,7 +30,6 @@ from gpuvgm.records import read_as
 #: sort computes.
 LAWS: tuple[type[Law], ...] = (
     Sum,
-    Difference,
     Places,
     Whole,
     Days,
@@ -40,6 +39,7 @@ LAWS: tuple[type[Law], ...] = (
     Increase,
     Decrease,
     Line,
+    Difference,
     Function,
     Equality,
     Expression,

@@ -1,11 +1,14 @@
 """Sums: equal columns, sums and differences, times between dates among them.
 
-The three sorts are forms of each other: a + b = c is c - b = a, too.
+The three sorts are forms of each other: a + b = c is c - b = a, too, and a + b - d = c is c + d - b = a.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import reduce
 from itertools import combinations, permutations
 from sys import maxsize
 from typing import ClassVar
@@ -14,12 +17,12 @@ import numpy as np
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn
-from gpuvgm.laws.addends import LEAST_ADDENDS, LeastSquares
+from gpuvgm.laws.addends import ANY, LEAST_ADDENDS, LeastSquares
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.numeric import DURATIONS, MOMENTS, Equation
 from gpuvgm.laws.sample import LawSample, Targets
 from gpuvgm.laws.texts import equations, splits
-from gpuvgm.laws.units import NUMBER, SPANS
+from gpuvgm.laws.units import NUMBER, SPANS, Span
 from gpuvgm.summary import Floats
 
 SOLVED = 1000  # rows from which weights of addends are learnt
@@ -54,7 +57,7 @@ class Equality(Equation):
 
 
 class _Combination(Equation):
-    """A sum or a difference of two columns and more."""
+    """A sum of two columns and more, each with a sign."""
 
     arity = range(2, maxsize)
     dated: ClassVar[frozenset[tuple[bool, ...]]]  # which of the columns may be dates; the target is the last one
@@ -63,10 +66,36 @@ class _Combination(Equation):
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
         """Yield combinations of two columns, whose names may hold the sign, and of all parts between signs."""
         for left, right, span in equations(text, names):
-            yield from (cls(pair, right, span) for pair in splits(left, cls.sign))
-            parts = left.split(f" {cls.sign} ")
-            if len(parts) > 2:
-                yield cls(tuple(map(str.strip, parts)), right, span)
+            yield from (_combination(pair, f"+{cls.sign}", right, span) for pair in splits(left, cls.sign))
+            first, *following = left.split(f" {cls.sign} ")
+            if len(following) > 1:
+                yield _combination((first, *following), "+" + cls.sign * len(following), right, span)
+
+    @property
+    def forms(self) -> Iterator[Equation]:
+        """The law, and for each operand the one that computes it from all other columns."""
+        yield self
+        added, taken = ([name for name, sign in self._signed if sign == one] for one in (1, -1))
+        for name, sign in self._signed:
+            plus, minus = ([self.target, *taken], added) if sign > 0 else (added, [self.target, *taken])
+            less = [other for other in minus if other != name]
+            form = _combination([*plus, *less], "+" * len(plus) + "-" * len(less), name, self.span)
+            yield replace(form, breaches=self.breaches, apart=self.apart)
+
+    @property
+    def _signed(self) -> list[tuple[str, int]]:
+        """The operands, each with its sign."""
+        return [*zip(self.operands, self.signs, strict=True)]
+
+    @property
+    def _left(self) -> str:
+        """The operands with their signs."""
+        return " ".join(f"{'+' if sign > 0 else '-'} {name}" for name, sign in self._signed).removeprefix("+ ")
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The same in whatever order the operands are written."""
+        return (self.sign, self.span, *(f"{sign} {name}" for name, sign in sorted(self._signed)), self.target)
 
     def fits(self, sorts: Sequence[str]) -> bool:
         """Whether all columns are plain numbers or all durations; or two are dates and one is the time between."""
@@ -79,7 +108,7 @@ class _Combination(Equation):
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """A difference of nearly equal numbers is off by as much as they are."""
         xp = namespace_of(expected)
-        largest: Floats = xp.maximum(xp.abs(expected), xp.abs(sides[0]))
+        largest: Floats = reduce(xp.maximum, map(xp.abs, sides), xp.abs(expected))
         return largest
 
 
@@ -113,24 +142,42 @@ class Sum(_Combination):
         """Yield sums of two columns, as the first few rows say."""
         return (cls(operands, target) for operands, target in _sums_of_columns(sample, 2))
 
-    @property
-    def forms(self) -> Iterator[Equation]:
-        """The sum, and the target less all other operands for each operand."""
-        yield self
-        first, *following = self.operands
-        yield self._form(Difference, (self.target, *following), first)
-        for place, addend in enumerate(following):
-            remaining = (*following[:place], *following[place + 1 :])
-            yield self._form(Difference, (self.target, first, *remaining), addend)
-
 
 class Difference(_Combination):
-    """The target is the first operand less all further ones."""
+    """The target is a sum in which columns are taken off; its `function` has the sign of each operand."""
 
     sign = "-"
-    examples = ("a - b = c",)
-    sign_of_addends = -1
+    examples = ("a - b = c", "a + b - d = c")
     dated = frozenset({(True, True, False), (True, False, True)})
+
+    @classmethod
+    def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
+        """Yield the forms of sums of two columns and more that equal sums of two and more; sums have all others.
+
+        They are looked for after lines and wholes: of two columns with the same whole, or shift, they follow.
+        """
+        return (_wide_forms(law, sample) for law in _sums_with_signs(sample))
+
+    @classmethod
+    def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
+        """Yield differences, and sums with both signs in any order."""
+        yield from super().read(text, names)
+        for left, right, span in equations(text, names):
+            first, *following = re.split(r" ([+-]) ", left)
+            signs = "".join(following[::2])
+            if {*signs} == {"+", "-"}:
+                yield _combination((first, *following[1::2]), f"+{signs}", right, span)
+
+    @property
+    def signs(self) -> tuple[int, ...]:
+        """The sign of each operand."""
+        return tuple(1 if sign == "+" else -1 for sign in self.function)
+
+    @property
+    def has_function(self) -> bool:
+        """Whether each operand has a sign, the first one a plus and some other a minus."""
+        is_signs = re.fullmatch(r"\+[+-]*-[+-]*", self.function) is not None
+        return is_signs and len(self.function) == len(self.operands)
 
     @classmethod
     def candidates(cls, sample: LawSample) -> Iterator[Difference]:
@@ -143,17 +190,13 @@ class Difference(_Combination):
             for pair in permutations(dates, 2):
                 if sample.sorts[pair[0]] == sample.sorts[pair[1]]:
                     end, start = sample.first_amounts(pair)
-                    yield from (cls(pair, target, span) for target in targets.equal_to(end - start))
+                    yield from (cls(pair, target, span, function="+-") for target in targets.equal_to(end - start))
 
-    @property
-    def forms(self) -> Iterator[Equation]:
-        """The difference, the sum that is its first operand, and the difference that is each further one."""
-        yield self
-        first, *following = self.operands
-        yield self._form(Sum, (self.target, *following), first)
-        for place, operand in enumerate(following):
-            remaining = (*following[:place], *following[place + 1 :])
-            yield self._form(Difference, (first, self.target, *remaining), operand)
+
+def _combination(operands: Sequence[str], signs: str, target: str, span: Span = "") -> Sum | Difference:
+    """The sum or the difference in which operands have these signs."""
+    names = tuple(map(str.strip, operands))
+    return Difference(names, target, span, function=signs) if "-" in signs else Sum(names, target, span)
 
 
 def _sums_of_columns(sample: LawSample, count: int) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -179,10 +222,26 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
         before = len(computed)
         for target in (name for name in names if name not in computed):
             addends = squares.addends(target, [name for name in names if name not in computed and name != target])
-            law = Sum(addends, target)
+            law = Sum((*addends,), target)
             if len(addends) >= LEAST_ADDENDS and law.is_evident(sample):
                 computed.add(target)
                 yield law
+
+
+def _sums_with_signs(sample: LawSample) -> list[Difference]:
+    """Sums of columns that equal a sum of others, as least squares on few rows say, the short ones first."""
+    names, laws = sample.number_columns, dict[frozenset[str], Difference]()
+    if len(names) <= LEAST_ADDENDS:
+        return []
+    squares = LeastSquares.of({name: sample.amounts[name][:SOLVED] for name in names})
+    for target in names:
+        signs = squares.addends(target, [name for name in names if name != target], ANY)
+        added, taken = ([name for name in signs if signs[name] == one] for one in (1, -1))
+        law = Difference((*added, *taken), target, function="+" * len(added) + "-" * len(taken))
+        names_of_law = frozenset(law.names)
+        if len(added) > 1 and taken and names_of_law not in laws and law.is_evident(sample):
+            laws[names_of_law] = law
+    return sorted(laws.values(), key=lambda law: len(law.operands))
 
 
 def _wide_forms(law: Equation, sample: LawSample) -> list[Equation]:
@@ -209,7 +268,7 @@ def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, in
     is not computed from columns with many, because sums would have other values. Of the forms that remain, the one is
     best whose target is drawn last without laws.
     """
-    computes_addend = form.sign_of_addends < 0 and len(form.operands) >= LEAST_ADDENDS
+    computes_addend = form.signs.count(1) == 1 and len(form.operands) >= LEAST_ADDENDS
     is_missing_apart = bool(form.score(sample.columns, sample.few_rows).apart.any())
     values = [len(np.unique(sample.amounts[name])) for name in (form.target, *form.operands)]
     is_category = isinstance(sample.columns[form.target], CategoricalColumn)

@@ -128,7 +128,7 @@ def _long_sums(sample: LawSample, found: Set[str]) -> Iterator[tuple[str, ...]]:
     squares = LeastSquares.of({name: _centered(sample.amounts[name][:SOLVED]) for name in names})
     for target in names:
         others = [name for name in names if name not in found and name != target]
-        parts = () if target in found else squares.addends(target, others, -1)
+        parts = {} if target in found else squares.addends(target, others, -1)
         if len(parts) + 1 >= LEAST_ADDENDS:
             yield tuple(name for name in names if name in (*parts, target))
 

@@ -136,6 +136,25 @@ def counties(random: np.random.Generator) -> Table:
     return {"state": state, "number": number, "county": 1000 * state + number, "cases": random.poisson(5, ROWS)}
 
 
+def warehouse(random: np.random.Generator) -> Table:
+    """Days of a store's articles: what was there, came, left and spoilt."""
+    opening, received, lost = random.integers(0, 900, ROWS), random.poisson(60, ROWS), random.binomial(12, 0.2, ROWS)
+    issued = random.binomial(opening + received, 0.3)
+    spoilt = np.minimum(lost, opening + received - issued)
+    columns = {"article": random.choice(list("abcd"), ROWS), "opening": opening, "received": received}
+    return columns | {"issued": issued, "spoilt": spoilt, "closing": opening + received - issued - spoilt}
+
+
+def payslips(random: np.random.Generator) -> Table:
+    """Wages with a bonus that few have, less tax and insurance."""
+    gross, some = _cents(random.lognormal(8, 0.3, ROWS)), random.random(ROWS) < 0.3
+    bonus = _cents(random.gamma(1, 200, ROWS) * some)
+    tax = _cents((gross + bonus) * random.uniform(0.1, 0.4, ROWS))
+    insurance = _cents(0.09 * gross * random.uniform(0.8, 1.2, ROWS))
+    columns = {"gross": gross, "bonus": bonus, "tax": tax, "insurance": insurance}
+    return columns | {"paid": _cents(gross + bonus - tax - insurance)}
+
+
 def timetable(random: np.random.Generator) -> Table:
     """Clock times as numbers, and rides in minutes."""
     hour, minute = random.integers(5, 24, ROWS), random.integers(0, 60, ROWS)
@@ -172,6 +191,14 @@ LAWS: dict[Callable[[np.random.Generator], Table], dict[str, Holds]] = {
     timetable: {
         "100 * hour + minute = leaves": lambda t: 100 * t.hour + t.minute - t.leaves,
         "60 * hours + minutes = ride": lambda t: 60 * t.hours + t.minutes - t.ride,
+    },
+    warehouse: {
+        "opening + received - issued - spoilt = closing": lambda t: (
+            t.opening + t.received - t.issued - t.spoilt - t.closing
+        )
+    },
+    payslips: {
+        "gross + bonus - tax - insurance = paid": lambda t: t.gross + t.bonus - t.tax - t.insurance - t.paid,
     },
     families: {"persons - children = adults": lambda t: t.adults + t.children - t.persons},
 }
@@ -225,6 +252,52 @@ def test_laws_that_some_rows_break_or_none_shows_are_not_found(trade: Any) -> No
 def test_laws_are_read_either_way_round(written: str, law: str) -> None:
     assert str(law_of_text(written, ["net", "rate", "gross"])) == law
     assert str(law_of_text(law, ["net", "rate", "gross"])) == law
+
+
+def _bills(rows: int = ROWS) -> pd.DataFrame:
+    """Bills with a fee and a discount, and what is due of them less what was paid before."""
+    random = np.random.default_rng(7)
+    net, fee, off, before = _cents(random.gamma(2, [[900.0], [60.0], [40.0], [300.0]], (4, rows)))
+    net += off + before
+    total = _cents(net + fee - off)
+    columns = {"net": net, "fee": fee, "off": off, "total": total, "tip": _cents(random.gamma(1, 9, rows))}
+    return pd.DataFrame(columns | {"before": before, "due": _cents(total + columns["tip"] - before)})
+
+
+def test_sums_with_signs_that_share_columns_are_found_as_they_are_made() -> None:
+    fitted = gpuvgm.TableSynthesizer().fit(_bills())
+    found = {parts_of(law) for law in fitted.fit_report_.laws if "=" in law.split()}
+    assert found == {parts_of("net + fee - off = total"), parts_of("total + tip - before = due")}
+
+
+@pytest.mark.parametrize("text", ["net + fee - off = total", "fee - off + net = total", "off = net - total + fee"])
+def test_sums_with_signs_are_written_and_forbidden_in_any_order(text: str) -> None:
+    table = _bills(400)
+    others = gpuvgm.TableSynthesizer(laws=["auto", f"not {text}"]).fit(table).fit_report_.laws
+    found = [parts_of(law) for law in others if "=" in law.split()]
+    assert found == [parts_of("total + tip - before = due")]
+    written = gpuvgm.TableSynthesizer(laws=[text]).fit(table)
+    sample = written.sample(300)
+    assert len(written.fit_report_.laws) == 1
+    assert (sample["net"] + sample["fee"] - sample["off"] - sample["total"]).abs().max() < 0.00501
+
+
+def test_wholes_and_shifts_are_told_rather_than_sums_that_follow_from_them() -> None:
+    """Two columns beside the same whole, or the same shift, make a sum with signs."""
+    girls, passed, first, last = np.random.default_rng(8).integers(100, 500, (4, ROWS))
+    pupils = pd.DataFrame({"girls": girls, "boys": 600 - girls, "passed": passed, "failed": 600 - passed})
+    assert {law.sign for law in gpuvgm.TableSynthesizer().fit(pupils).laws_} == {"+ ="}
+    years = pd.DataFrame({"first": first, "since": first + 1900, "last": last, "until": last + 1900})
+    laws = gpuvgm.TableSynthesizer().fit(years).laws_
+    assert {law.sign for law in laws} == {"line"} and len(laws) == 2
+
+
+def test_comparisons_name_a_sum_with_signs_that_samples_break() -> None:
+    table = _bills()
+    wrong = table.assign(off=table["off"].to_numpy()[::-1])
+    fitted = gpuvgm.TableTransformer().fit(table)
+    laws = {parts_of(law.law): law.is_broken for law in fitted.evaluate(table, compare=wrong).laws}
+    assert laws[parts_of("net + fee - off = total")] and not laws[parts_of("total + tip - before = due")]
 
 
 @pytest.mark.parametrize("written", ["days(shop) - days(net) = rate", "net + shop = 100", "net * (1 + shop) = gross"])

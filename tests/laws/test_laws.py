@@ -25,7 +25,7 @@ from gpuvgm.laws.law import Law
 from gpuvgm.laws.laws import Laws
 from gpuvgm.laws.numeric import Equation
 from gpuvgm.laws.sample import LawSample, Targets
-from gpuvgm.laws.sorts import Equality, Lookup, Order, Product, Sum
+from gpuvgm.laws.sorts import Difference, Equality, Lookup, Order, Product, Sum
 from gpuvgm.laws.texts import equations, splits
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.drawing import conditioned
@@ -1005,6 +1005,8 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
         [Product(("price", "pieces", "tax", "net"), "gross")],
         [Sum(("net", "tax"), "gross", shift=2.0)],
         [Sum(("net", "tax", "tax"), "gross")],
+        [Difference(("gross", "tax"), "net", function="-+")],
+        [Difference(("gross", "tax"), "net", function="+--")],
         [Order(("net", "tax"), "gross")],
         [Lookup(("product",), "price", keys=(2.0, 1.0), values=(1.0, 1.0))],
         [Order(("product",), "net")],

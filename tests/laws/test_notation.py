@@ -17,7 +17,8 @@ from gpuvgm.laws.texts import quoted, texts_of
 
 LETTERS = ("a", "b", "c", "d", "end", "start", "nights")
 FURTHER = (
-    "a + b + d = c", "a - b = c in hours", "a / b * 100 = c", "abs(a) = b", "log(1 + a) = b", "exp(a) = b",
+    "a + b + d = c", "a - d + b = c", "a - b - d = c", "a + b - d + nights = c",
+    "a - b = c in hours", "a / b * 100 = c", "abs(a) = b", "log(1 + a) = b", "exp(a) = b",
     "sqrt(a) = b", "ceil(a) = b", "a^3 = b", "2.5 * a = b", "a / 0.5 = b", "(a - 32) / 1.8 = b", "a - 1900 = b",
     "a -> b", "a, b -> c",
     "a * b * d = c", "a * (1 - b / 100) = c", "max(0, a - b) = c", "min(10, a) = b", "clock(a) - b = clock(c)",
