@@ -52,7 +52,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
     rule = settings.rule(table)
     with read_twice(table, rule) as rows:
         settings = replace(settings, columns=with_key(rows, settings, key, index))
-        transformer = fitted_columns(settings, rows)
+        transformer = _fitted_in_any_order(settings, rows)
         check_kinds(transformer.model_.by_name, key, index)
         with rows_in_order(rows, key, index, transformer.model_.by_name) as in_order:
             tell_of_order(rows, transformer.model_.by_name, index)
@@ -68,6 +68,24 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         transformer._note_hold_out(rule, table)
     tell_of_samples(model.table, model.forms, model.attributes, fitted_by_user=False)
     return model
+
+
+def _fitted_in_any_order(settings: SynthesizerSettings, table: Source) -> TableTransformer:
+    """The fitted columns, whose categories do not depend on the order of the rows."""
+    transformer = fitted_columns(settings, table)
+    columns = tuple(map(_in_order_of_texts, transformer.model_.columns))
+    transformer.model_ = replace(transformer.model_, columns=columns)
+    return transformer
+
+
+def _in_order_of_texts(column: FittedColumn) -> FittedColumn:
+    """The column with categories of equal frequency in the order of their texts, not in that of their first rows."""
+    if not isinstance(column, CategoricalColumn):
+        return column
+    parts = zip(column.categories, column.counts, column.appearance, column.texts, strict=True)
+    ordered = sorted(parts, key=lambda part: (-part[1], part[3]))
+    categories, counts, appearance, _ = zip(*ordered, strict=True) if ordered else ((), (), (), ())
+    return replace(column, categories=categories, counts=counts, appearance=appearance)
 
 
 def _model_of(

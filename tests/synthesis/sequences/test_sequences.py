@@ -160,6 +160,17 @@ def test_the_order_of_rows_changes_nothing(orders: Any) -> None:
     pd.testing.assert_frame_equal(shuffled.sample(300, seed=0), synthesizer.sample(300, seed=0))
 
 
+def test_descending_keys_change_nothing() -> None:
+    """Two categories are equally frequent, and the one that comes first depends on the order of the keys."""
+    table = bookings(200, 0)
+    rows_of = table.sort.value_counts()
+    assert rows_of["cash"] == rows_of["transfer"]
+    descending = table.sort_values(["account", "number"], ascending=[False, True], ignore_index=True)
+    assert descending.sort.unique().tolist() != table.sort.unique().tolist()
+    fits = [fitted(rows, "account", "number") for rows in (table, descending)]
+    pd.testing.assert_frame_equal(*(synthesizer.sample(keys=200, seed=0) for synthesizer in fits))
+
+
 def test_models_are_stored(accounts: Any, tmp_path: Path) -> None:
     _, synthesizer = accounts
     synthesizer.save(tmp_path / "model.gpuvgm")
