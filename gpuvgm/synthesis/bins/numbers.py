@@ -6,6 +6,7 @@ between the two. So they are in order in a sample too, and the time between is d
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,7 +23,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.io import is_moment_type
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.persons import LEAST_KEYS
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
 DAY = 86_400 * 10**9  # nanoseconds
 HOURS = 24
@@ -214,7 +215,9 @@ def numbers_since(column: NumericColumn, origin: Origin | None, rows: Rows) -> t
     return (numbers if origin is None else origin.between(numbers, origin.numbers(rows))), which
 
 
-def possible_origins(columns: Sequence[FittedColumn], rows: Rows, given: Set[str]) -> tuple[list[Origin], list[Origin]]:
+def possible_origins(
+    columns: Sequence[FittedColumn], rows: Rows, given: Set[str], persons: Persons
+) -> tuple[list[Origin], list[Origin]]:
     """Origins that columns of datetimes may be counted from, the nearest first: those of the row, and those given.
 
     In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
@@ -229,6 +232,8 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, given: Set[str
         Gives a sample of the rows of a column.
     given : set of str
         Columns that are not drawn.
+    persons : Persons
+        Whose the rows are.
     """
     moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
     numbers = {column.name: column.plain_numbers(rows(column.name))[0] for column in moments}
@@ -244,10 +249,10 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, given: Set[str
     of_row = [origin for origin in possible if origin.first.name not in given]
     of_given = [origin for origin in possible if origin.column.name not in given and origin.first.name in given]
     drawn = [origin for origin in origins if given.isdisjoint((origin.column.name, origin.first.name))]
-    return [*of_row, *_near_origins(drawn if given else [], numbers)], of_given
+    return [*of_row, *_near_origins(drawn if given else [], numbers, persons)], of_given
 
 
-def _near_origins(origins: Sequence[Origin], numbers: Mapping[str, Floats]) -> list[Origin]:
+def _near_origins(origins: Sequence[Origin], numbers: Mapping[str, Floats], persons: Persons) -> list[Origin]:
     """Those of the origins that datetimes lie near to, before them and after them, the nearest first.
 
     A bus leaves minutes after it is due, and some leave before. The time between varies far less than the datetimes.
@@ -255,15 +260,32 @@ def _near_origins(origins: Sequence[Origin], numbers: Mapping[str, Floats]) -> l
     near, distances = list[Origin](), list[float]()
     for origin in origins:
         between = origin.between(numbers[origin.column.name], origin.scaled(numbers[origin.first.name]))
-        between = np.sort(between[~np.isnan(between)])
+        has_both = ~np.isnan(between)
+        between = between[has_both]
         if origin.back or origin.has_longer_step or not origin.nests or len(between) < LEAST_ROWS:
             continue
-        first = between[max(LEAST_KEYS - 1, int(OUT_OF_ORDER * len(between)))]  # no single row says how far
+        first = _least_of_several(between, persons.at(has_both))
         distance = float(np.std(between) / np.nanstd(numbers[origin.column.name]))
         if first < 0 and distance <= NEAR:
-            near.append(replace(origin, ahead=-float(first)))
+            near.append(replace(origin, ahead=-first))
             distances.append(distance)
     return [near[place] for place in np.argsort(distances, kind="stable")]
+
+
+def _least_of_several(between: Floats, persons: Persons) -> float:
+    """The least time between that several persons do not exceed, beside errors in few rows; infinite for few persons.
+
+    So no single person's rows say how far before their origin datetimes lie.
+    """
+    order = np.argsort(between, kind="stable")
+    rows = range(max(LEAST_KEYS, int(OUT_OF_ORDER * len(between)) + 1), len(between) + 1)
+    place = bisect_left(rows, LEAST_KEYS, key=lambda least: _persons(persons.at(order[:least]), least))
+    return float(between[order[rows[place] - 1]]) if place < len(rows) else np.inf
+
+
+def _persons(persons: Persons, rows: int) -> int:
+    """How many persons rows are of, `LEAST_KEYS` at most."""
+    return int(persons.counts(np.zeros(rows, np.int64), 1)[0])
 
 
 def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:

@@ -183,7 +183,8 @@ class _OriginOptions:
 
         What is drawn first, such as when a row is, is not counted from what it may be before and after.
         """
-        of_row, of_before = possible_origins([*self.columns.values()], self.rows, dependence.given)
+        persons = self.sample.persons.at(self.sample.few)
+        of_row, of_before = possible_origins([*self.columns.values()], self.rows, dependence.given, persons)
         of_row = [origin for origin in of_row if not origin.ahead or origin.column.name not in dependence.first]
         return of_row, sorted(of_before, key=lambda origin: -self.likeliest(origin)[1])
 

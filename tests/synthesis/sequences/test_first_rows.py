@@ -52,6 +52,18 @@ def test_later_rows_have_such_times_too() -> None:
     assert (sample.came <= sample.gone).all()
 
 
+def test_no_key_alone_says_how_far_before_the_other_time_rows_lie() -> None:
+    """One ferry of the harbour left an hour early all day."""
+    table = ferry_trips(250, 2)
+    early = table.tour == table.tour.value_counts().index[0]
+    assert early.sum() > 5
+    table.loc[early, "left"] = table.due[early] - 60 * MINUTE
+    sample = gpuvgm.TableSynthesizer(sequence_key="tour", sequence_index="due", threads=1).fit(table).sample(keys=400)
+    late = (sample.left - sample.due) / MINUTE
+    assert (late < 0).any()
+    assert late.min() > -30
+
+
 def test_rows_with_such_times_are_the_same_in_any_part(
     tours: tuple[pd.DataFrame, gpuvgm.TableSynthesizer], tmp_path: Path
 ) -> None:
