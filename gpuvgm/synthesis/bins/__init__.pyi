@@ -49,10 +49,10 @@ from .numbers import (
     Rows as Rows,
     are_same as are_same,
     numbers_since as numbers_since,
-    possible_origins as possible_origins,
     start_finder as start_finder,
     twin_numbers as twin_numbers,
 )
+from .origins import possible_origins as possible_origins
 from .persons import LEAST_KEYS as LEAST_KEYS, KeysOfThings as KeysOfThings, Persons as Persons, hashes_of as hashes_of
 from .sampled_rows import AskedValues as AskedValues, SampledRows as SampledRows
 from .training_values import (

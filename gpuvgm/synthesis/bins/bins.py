@@ -66,6 +66,8 @@ class Bins:
         Whether they are counted from the beginning of its day.
     ahead : float
         How far before the origin they lie at most; see `Origin`.
+    clock_of_first : Clock, optional
+        Of the datetimes whose origin is missing; see `Origin`.
     single : str, optional
         Step of the values of a column of 64 bits that are all floats of 32 bits; "" where they have none.
     clock : Clock, optional
@@ -92,6 +94,7 @@ class Bins:
     back: bool = False
     by_days: bool = False
     ahead: float = 0.0
+    clock_of_first: Clock | None = None
     single: str | None = None
     clock: Clock | None = None
     calendar: Clock | None = None
@@ -120,6 +123,8 @@ class Bins:
             raise ValueError(f'the bins of "{self.name}" differ in length')
         if self.clock_of_parts is not None:
             self.clock_of_parts.check()
+        if self.clock_of_first is not None:
+            self.clock_of_first.check()
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
         if self.forms is not None:
@@ -334,7 +339,8 @@ def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Sum
     values = values.with_persons(present, persons).with_forms(present, persons)
     edges = values.edges_by_hours(interval_limit, origin.day / HOURS) if origin.by_days else None
     bins = _bins_of_numbers(origin.column, values, interval_limit, edges)
-    return replace(bins, since=origin.first.name, back=origin.back, by_days=origin.by_days, ahead=origin.ahead)
+    bins = replace(bins, since=origin.first.name, back=origin.back, by_days=origin.by_days, ahead=origin.ahead)
+    return replace(bins, clock_of_first=origin.clock)
 
 
 def bins_on_clock(
@@ -382,7 +388,7 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
         return None
     column, first = columns[bins.name], columns[bins.since]
     assert isinstance(column, NumericColumn) and isinstance(first, NumericColumn)
-    return Origin(column, first, bins.back, bins.by_days, bins.ahead)
+    return Origin(column, first, bins.back, bins.by_days, bins.ahead, bins.clock_of_first)
 
 
 def origins_of(bins: Iterable[Bins]) -> dict[str, str]:

@@ -6,10 +6,9 @@ between the two. So they are in order in a sample too, and the time between is d
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,22 +19,17 @@ from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
-from gpuvgm.io import is_moment_type
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
+
+if TYPE_CHECKING:
+    from gpuvgm.synthesis.bins.clock import Clock
 
 DAY = 86_400 * 10**9  # nanoseconds
 HOURS = 24
 LEAST_OF_HOURS = (
     0.2  # nats that these tell: where half of them have twice the rows of the others .06, where they have all .7
 )
-LEAST_ROWS = 100  # of a sample, that have both datetimes
-OUT_OF_ORDER = 0.002  # of these rows, at most: they are taken for errors
-PROBED = 1000  # rows that already show of most pairs of datetimes that they are out of order
-FARTHEST = 1.2  # standard deviations of the datetimes, for the time between to have one at most
-NEAR = 0.25  # of these at most, where datetimes lie before their origin, too
-BACK = 1.25  # times as far as forward counts a distance back: what began in a range may end after it
 SAME = 1e-12  # of a number without a step: its twin may differ by so much
 ROUNDING = 1e-9  # of a step: a number may be too small by so much
 Rows = Callable[[str], Column]  # the rows of a column
@@ -77,6 +71,9 @@ class Origin:
         Whether they are counted from the beginning of its day: then their time of day is part of the time between.
     ahead : float
         How far before it they lie at most: then the time between is counted from so far before it.
+    clock : Clock, optional
+        Of datetimes whose origin is missing, such as those of first rows: its readings take the place of the time
+        between, so that they keep to the calendar.
     """
 
     column: NumericColumn
@@ -84,6 +81,7 @@ class Origin:
     back: bool
     by_days: bool = False
     ahead: float = 0.0
+    clock: Clock | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -111,10 +109,11 @@ class Origin:
     def numbers(self, rows: Rows) -> Floats:
         """Numbers of the origin in the unit of the column, rounded down to its step where that is longer.
 
-        A missing origin is replaced by the first number of both columns, or by the last where it is counted back.
+        A missing origin is replaced by the first number of both columns, or by the last where it is counted back; it
+        stays NaN where a clock tells these datetimes.
         """
         numbers = self.scaled(self.first.plain_numbers(rows(self.first.name))[0]) - self.ahead
-        if self.first.modal_values:
+        if self.first.modal_values and self.clock is None:
             xp = namespace_of(numbers)
             numbers = xp.where(xp.isnan(numbers), self._end, numbers)
         return numbers - self.since_midnight(numbers) if self.by_days else numbers
@@ -160,13 +159,33 @@ class Origin:
 
     def between(self, numbers: Floats, first: Floats) -> Floats:
         """The time between numbers of the column and those of the origin."""
-        between = (first - numbers if self.back else numbers - first) / self.step
-        steps: Floats = namespace_of(between).rint(between)
+        xp = namespace_of(numbers)
+        between = first - numbers if self.back else numbers - first
+        if self.clock is not None:
+            between = xp.where(xp.isnan(first), self.clock.readings(numbers) * self._of_reading, between)
+        steps: Floats = xp.rint(between / self.step)
         return steps * self.step
 
     def datetimes(self, between: Floats, first: Floats) -> Floats:
         """Numbers of the column that lie so far from those of the origin."""
-        return first - between if self.back else first + between
+        if self.clock is None:
+            return first - between if self.back else first + between
+        return np.where(np.isnan(first), self.clock.numbers(between / self._of_reading), first + between)
+
+    def half_steps(self, rows: Rows) -> Floats:
+        """Half of the step of each row's time between, or of all rows' where none is on a clock."""
+        half: Floats = np.asarray(self.step / 2)
+        if self.clock is None:
+            return half
+        spans = self.clock.spans(self.column.plain_numbers(rows(self.column.name))[0])[1]
+        return np.where(np.isnan(self.numbers(rows)), np.maximum(spans * self._of_reading, half), half)
+
+    @property
+    def _of_reading(self) -> float:
+        """Time between that a reading counts for: all of the clock is as long as the column's range."""
+        assert self.clock is not None
+        low, high = self.column.plain_range
+        return max(high - low, self.step) / float(self.clock.below[-1])
 
 
 def twin_numbers(first: FittedColumn, column: FittedColumn) -> Callable[[Rows], Floats]:
@@ -213,105 +232,3 @@ def numbers_since(column: NumericColumn, origin: Origin | None, rows: Rows) -> t
     """Numbers as `plain_numbers` of a column gives them, or the time between it and its origin if there is one."""
     numbers, which = column.plain_numbers(rows(column.name))
     return (numbers if origin is None else origin.between(numbers, origin.numbers(rows))), which
-
-
-def possible_origins(
-    columns: Sequence[FittedColumn], rows: Rows, given: Set[str], persons: Persons
-) -> tuple[list[Origin], list[Origin]]:
-    """Origins that columns of datetimes may be counted from, the nearest first: those of the row, and those given.
-
-    In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
-    varies hardly more than the datetimes themselves. The origin has no modal values. Where there are given ones, such
-    as those of the row before, which first rows of keys lack, the row's own may also lie before and after.
-
-    Parameters
-    ----------
-    columns : sequence of FittedColumn
-        The modelled columns.
-    rows : callable
-        Gives a sample of the rows of a column.
-    given : set of str
-        Columns that are not drawn.
-    persons : Persons
-        Whose the rows are.
-    """
-    moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
-    numbers = {column.name: column.plain_numbers(rows(column.name))[0] for column in moments}
-    origins = [
-        Origin(column, first, back)
-        for column in moments[::-1]
-        for first in moments
-        if column is not first and not first.modal_numbers and _sort(column) == _sort(first)
-        for back in (False, True)
-    ]
-    distances = [_distance(origin, numbers[origin.column.name], numbers[origin.first.name]) for origin in origins]
-    possible = [origins[place] for place in np.argsort(distances, kind="stable") if distances[place] < np.inf]
-    of_row = [origin for origin in possible if origin.first.name not in given]
-    of_given = [origin for origin in possible if origin.column.name not in given and origin.first.name in given]
-    drawn = [origin for origin in origins if given.isdisjoint((origin.column.name, origin.first.name))]
-    return [*of_row, *_near_origins(drawn if given else [], numbers, persons)], of_given
-
-
-def _near_origins(origins: Sequence[Origin], numbers: Mapping[str, Floats], persons: Persons) -> list[Origin]:
-    """Those of the origins that datetimes lie near to, before them and after them, the nearest first.
-
-    A bus leaves minutes after it is due, and some leave before. The time between varies far less than the datetimes.
-    """
-    near, distances = list[Origin](), list[float]()
-    for origin in origins:
-        between = origin.between(numbers[origin.column.name], origin.scaled(numbers[origin.first.name]))
-        has_both = ~np.isnan(between)
-        between = between[has_both]
-        if origin.back or origin.has_longer_step or not origin.nests or len(between) < LEAST_ROWS:
-            continue
-        first = _least_of_several(between, persons.at(has_both))
-        distance = float(np.std(between) / np.nanstd(numbers[origin.column.name]))
-        if first < 0 and distance <= NEAR:
-            near.append(replace(origin, ahead=-first))
-            distances.append(distance)
-    return [near[place] for place in np.argsort(distances, kind="stable")]
-
-
-def _least_of_several(between: Floats, persons: Persons) -> float:
-    """The least time between that several persons do not exceed, beside errors in few rows; infinite for few persons.
-
-    So no single person's rows say how far before their origin datetimes lie.
-    """
-    order = np.argsort(between, kind="stable")
-    rows = range(max(LEAST_KEYS, int(OUT_OF_ORDER * len(between)) + 1), len(between) + 1)
-    place = bisect_left(rows, LEAST_KEYS, key=lambda least: _persons(persons.at(order[:least]), least))
-    return float(between[order[rows[place] - 1]]) if place < len(rows) else np.inf
-
-
-def _persons(persons: Persons, rows: int) -> int:
-    """How many persons rows are of, `LEAST_KEYS` at most."""
-    return int(persons.counts(np.zeros(rows, np.int64), 1)[0])
-
-
-def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
-    """Root mean square of the time between, in standard deviations; infinite where it is no origin."""
-    if not origin.nests or _is_out_of_order(origin, numbers[:PROBED], first[:PROBED], len(numbers)):
-        return np.inf
-    start = origin.scaled(first)
-    has_both = ~np.isnan(numbers - start)
-    if np.count_nonzero(has_both) < LEAST_ROWS:
-        return np.inf
-    numbers, start = numbers[has_both], start[has_both]
-    between = origin.between(numbers, start)
-    early, late = (numbers, start) if origin.back else (start, numbers)
-    deviation = float(np.std(numbers))
-    is_apart, is_far = np.max(early) <= np.min(late), np.std(between) > FARTHEST * deviation
-    if is_apart or is_far or np.mean(between < 0) > OUT_OF_ORDER:
-        return np.inf
-    return float(np.sqrt(np.mean(between**2))) / deviation * (BACK if origin.back else 1)
-
-
-def _is_out_of_order(origin: Origin, numbers: Floats, first: Floats, rows: int) -> bool:
-    """Return whether the first rows alone have too many out of order, of all rows."""
-    return bool(np.count_nonzero(origin.between(numbers, origin.scaled(first)) < 0) > OUT_OF_ORDER * rows)
-
-
-def _sort(column: NumericColumn) -> str:
-    codec = column.codec.plain
-    assert isinstance(codec, DatetimeCodec)
-    return codec.sort

@@ -59,11 +59,14 @@ def density_finder(
         return of_categories
     assert isinstance(column, NumericColumn)
     log_density, usual = _BinDensity(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
-    half_step = np.float64(column.codec.plain.spacing / 2)
+    half_step: Floats = np.asarray(column.codec.plain.spacing / 2)
 
     def of_numbers(rows: Rows) -> tuple[Codes, Floats]:
         numbers, which = numbers_since(column, origin, rows)
-        numbers, half = (numbers, half_step) if bins.clock is None else bins.clock.spans(numbers)
+        if bins.clock is not None:
+            numbers, half = bins.clock.spans(numbers)
+        else:
+            half = half_step if origin is None else origin.half_steps(rows)
         densities, is_missing = np.zeros(len(numbers)), np.isnan(numbers)
         densities[~is_missing] = log_density(numbers[~is_missing], np.broadcast_to(half, numbers.shape)[~is_missing])
         if not bins.has_missing:

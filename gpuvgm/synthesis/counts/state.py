@@ -59,6 +59,7 @@ class _BinsRecord:
     back: bool
     by_days: bool
     ahead: Annotated[float, finite]
+    clock_of_first: Clock | None
     single: str | None
     clock: Clock | None
     forms: Forms | None

@@ -77,7 +77,7 @@ def value_maker(
     def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
         first = origin.numbers(rows)
         earliest = replace(origin, by_days=False).numbers(rows) if origin.by_days else first
-        ends = (-np.inf, first) if origin.back else (earliest, np.inf)
+        ends = (-np.inf, first) if origin.back else (np.nan_to_num(earliest, nan=-np.inf), np.inf)
         return _draw_numbers(
             column, value_of_bin, codes, origin.datetimes(np.maximum(number_of(numbers), 0.0), first), ends
         )

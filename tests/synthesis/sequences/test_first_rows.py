@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import gpuvgm
-from tests.synthesis.sequences.trades import appointments, ferry_trips
+from tests.synthesis.sequences.trades import appointments, ferry_trips, school_buses
 
 MINUTE = pd.Timedelta(minutes=1)
 
@@ -76,3 +76,44 @@ def test_rows_with_such_times_are_the_same_in_any_part(
     densities = synthesizer.score_samples(table)
     assert np.isfinite(densities).all()
     np.testing.assert_array_equal(loaded.score_samples(table), densities)
+
+
+@pytest.fixture(scope="module")
+def runs() -> tuple[pd.DataFrame, gpuvgm.TableSynthesizer[pd.DataFrame]]:
+    table = school_buses(300, 1)
+    return table, gpuvgm.TableSynthesizer(sequence_key="run", sequence_index="at", threads=1).fit(table)
+
+
+def test_first_rows_keep_to_the_calendar(runs: tuple[pd.DataFrame, gpuvgm.TableSynthesizer]) -> None:
+    """A quarter of the runs began at other hours, and on weekends; later rows are minutes after the one before."""
+    sample = runs[1].sample(keys=600)
+    starts = sample.loc[~sample.run.duplicated(), "at"].dt
+    assert (starts.hour == 6).mean() > 0.98
+    assert (starts.day_of_week > 4).mean() < 0.02
+    assert starts.month.isin([7, 8]).mean() < 0.02
+    steps = sample.groupby("run")["at"].diff().dropna() / MINUTE
+    assert steps.isin([3, 5, 8, 12]).mean() > 0.99
+
+
+def test_rows_on_the_calendar_are_the_same_in_any_part(
+    runs: tuple[pd.DataFrame, gpuvgm.TableSynthesizer], tmp_path: Path
+) -> None:
+    """And from a file; starts on school days are likelier than at night or on a Sunday."""
+    table, synthesizer = runs
+    synthesizer.save(tmp_path / "runs.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "runs.gpuvgm")
+    parts = [loaded.sample(part, first_row=first) for first, part in ((0, 70), (70, 1), (71, 129))]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), synthesizer.sample(200))
+    densities = synthesizer.score_samples(table)
+    np.testing.assert_array_equal(loaded.score_samples(table), densities)
+    first = ~table.run.duplicated()
+    for moved in (pd.Timedelta(hours=12), pd.Timedelta(days=(6 - table["at"][0].day_of_week) % 7)):
+        others = loaded.score_samples(table.assign(at=table["at"] + moved))
+        assert np.isfinite(others).all()
+        assert others[first][0] < densities[first][0] - 1
+
+
+def test_conditions_hold_in_rows_on_the_calendar(runs: tuple[pd.DataFrame, gpuvgm.TableSynthesizer]) -> None:
+    may = (pd.Timestamp("2024-05-01"), pd.Timestamp("2024-05-31 23:59"))
+    sample = runs[1].sample(keys=30, conditions={"any(at)": may})
+    assert sample.groupby("run")["at"].apply(lambda at: at.between(*may).any()).all()

@@ -87,3 +87,17 @@ def ferry_trips(tours: int, seed: int) -> pd.DataFrame:
             rows.append((f"T{tour:06}", due, left, ("North", "Mole", "Isle")[trip % 3], rng.poisson(60)))
             due += pd.Timedelta(minutes=rng.choice([20, 30, 40, 60]))
     return pd.DataFrame(rows, columns=["tour", "due", "left", "pier", "guests"])
+
+
+def school_buses(runs: int, seed: int) -> pd.DataFrame:
+    """Runs begin from six to seven on weekdays, none of them in July and August; stops are minutes apart."""
+    rng = np.random.default_rng(seed)
+    days = pd.bdate_range("2024-01-01", "2024-12-31")
+    days = days[~days.month.isin([7, 8])]
+    rows = []
+    for run in range(runs):
+        at = days[rng.integers(len(days))] + pd.Timedelta(minutes=int(rng.integers(360, 420)))
+        for stop in range(3 + rng.poisson(4)):
+            rows.append((f"R{run:06}", at, ("Green", "Mill", "Hill", "School")[stop % 4], rng.poisson(6)))
+            at += pd.Timedelta(minutes=int(rng.choice([3, 5, 8, 12])))
+    return pd.DataFrame(rows, columns=["run", "at", "stop", "pupils"])
