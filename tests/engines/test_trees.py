@@ -161,7 +161,7 @@ def test_entropies_are_whole_numbers() -> None:
     assert entropies(3)[:2].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("least", [1, 3, 5, 8])
+@pytest.mark.parametrize("least", [1, 5, 6, 8])
 def test_pruned_trees_have_those_splits_alone_that_leave_enough_groups(least: int) -> None:
     """Each row is followed from split to split, one by one."""
     asked = columns(900, 8)
