@@ -92,8 +92,8 @@ class LeastSquares:
         try:
             if sign == ANY:
                 # Of all solutions the shortest: without scales it gives a total more weight than each of its addends.
-                weights: Any = np.linalg.lstsq(columns * self.scales[places], triangle[:, place])[0]
-                weights = weights * self.scales[places]
+                scales = self.scales[places] / np.max(self.scales[places])
+                weights: Any = np.linalg.lstsq(columns * scales, triangle[:, place])[0] * scales
                 distance = float(np.linalg.norm(columns @ weights - triangle[:, place]))
             else:
                 weights, distance = nnls(columns, sign * triangle[:, place])

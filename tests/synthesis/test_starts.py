@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gpuvgm.engines import get_engine
-from gpuvgm.synthesis.bins.numbers import MOST_STARTS, start_finder
+from gpuvgm.synthesis.bins.starts import MOST_STARTS, start_finder
 
 
 @pytest.mark.parametrize("name", ["reference", "native"])

@@ -49,12 +49,12 @@ from .numbers import (
     Rows as Rows,
     are_same as are_same,
     numbers_since as numbers_since,
-    start_finder as start_finder,
     twin_numbers as twin_numbers,
 )
 from .origins import possible_origins as possible_origins
 from .persons import LEAST_KEYS as LEAST_KEYS, KeysOfThings as KeysOfThings, Persons as Persons, hashes_of as hashes_of
 from .sampled_rows import AskedValues as AskedValues, SampledRows as SampledRows
+from .starts import start_finder as start_finder
 from .training_values import (
     are_same_singles as are_same_singles,
     nearest_singles as nearest_singles,

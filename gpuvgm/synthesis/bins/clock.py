@@ -23,8 +23,8 @@ from gpuvgm.columns import NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.numbers import start_finder
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
+from gpuvgm.synthesis.bins.starts import start_finder
 
 DAY = 86_400 * 10**9  # nanoseconds
 MOST_DAYS = 1 << 16  # of a clock

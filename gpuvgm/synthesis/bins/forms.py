@@ -22,8 +22,8 @@ from gpuvgm.engines import Engine
 from gpuvgm.records import LARGEST_WHOLE
 from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.numbers import start_finder
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
+from gpuvgm.synthesis.bins.starts import start_finder
 
 MULTIPLES = (1, 2, 3, 4, 5, 6, 8, 12, 15, 25)  # of powers of ten: periods that are tried
 CLOCK = (24, 60, 300, 900, 1440, 1800, 3600, 86_400)  # periods, too

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,9 @@ from scipy.special import rel_entr
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.columns import FittedColumn, NumericColumn
-from gpuvgm.engines import Engine
 from gpuvgm.laws import Unit
-from gpuvgm.summary import Floats, Ints
-
-if TYPE_CHECKING:
-    from gpuvgm.synthesis.bins.clock import Clock
+from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins.clock import Clock
 
 DAY = 86_400 * 10**9  # nanoseconds
 HOURS = 24
@@ -34,25 +31,6 @@ SAME = 1e-12  # of a number without a step: its twin may differ by so much
 ROUNDING = 1e-9  # of a step: a number may be too small by so much
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
-MOST_STARTS = (1 << 16) - 2  # that an engine's codes tell apart
-
-
-def start_finder(starts: Floats, engine: Engine | None = None) -> Callable[[Floats], Ints]:
-    """Return what finds the place of the last of ascending starts that is not above a number; -1 where all are above.
-
-    With an engine, many numbers are found several times as fast as `searchsorted` finds them.
-    """
-    if engine is None or len(starts) > MOST_STARTS:
-        return lambda numbers: _last_not_above(starts, numbers)
-    edges, places = np.nextafter(starts, -np.inf), np.arange(len(starts) + 2, dtype=np.uint16)
-    places[-1] = len(starts)  # NaN comes last
-    return lambda numbers: engine.find_bins(numbers, edges, places).astype(np.int64) - 1
-
-
-def _last_not_above(starts: Floats, numbers: Floats) -> Ints:
-    xp = namespace_of(numbers)
-    places: Ints = xp.searchsorted(xp.asarray(starts), numbers, side="right") - 1
-    return places
 
 
 @dataclass(frozen=True, slots=True)

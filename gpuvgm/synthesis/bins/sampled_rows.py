@@ -11,8 +11,9 @@ from gpuvgm.arrays import Column, namespace_of, to_numpy
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.numbers import Rows, start_finder
+from gpuvgm.synthesis.bins.numbers import Rows
 from gpuvgm.synthesis.bins.persons import Persons
+from gpuvgm.synthesis.bins.starts import start_finder
 
 
 @dataclass(frozen=True, slots=True)
