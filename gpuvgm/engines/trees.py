@@ -147,7 +147,7 @@ class Trees:
         asked : sequence of AskedColumn
             Columns that the trees ask.
         groups : ndarray of shape (rows,), int64
-            To which group each row belongs, such as all rows of one person: 0, and on without a gap.
+            To which group each row belongs, such as all rows of one person: small numbers from 0 on.
         least : int
             Groups on each side of a split, at least.
         """

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
@@ -17,7 +16,7 @@ from gpuvgm.codecs import DatetimeCodec
 from gpuvgm.columns import PassthroughColumn
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError, check_present
-from gpuvgm.io import Block, Source, TableSource, is_datetime_type, is_text_type
+from gpuvgm.io import Block, Source, TableSource, is_datetime_type
 
 _MOMENT, _NUMBER = 1, 2  # keys of hashes
 
@@ -74,8 +73,8 @@ class HoldOut:
         first = np.full(batch.num_rows, self.seed, np.uint64)
         hashes = reduce(lambda former, place: mixed(former ^ words[place], place + 1), range(len(words)), first)
         if self.key is not None:
-            key, has_key = words[self.columns.index(self.key)], _have_values(batch.column(self.key))
-            hashes = np.where(has_key, mixed(first ^ key, 1), hashes)
+            key = words[self.columns.index(self.key)]
+            hashes = np.where(key != 0, mixed(first ^ key, 1), hashes)
         return np.asarray(mixed(hashes, 0) < np.uint64(self.share * 2.0**64))
 
     def part(self, source: Source, *, held: bool) -> PartOfRows:
@@ -96,18 +95,8 @@ class HoldOut:
         return TableSource(source.name, source.flavour, table, getattr(source, "dtypes", None))
 
 
-def _have_values(keys: Any) -> NDArray[np.bool_]:
-    """Which keys are neither missing nor blank text."""
-    plain: Any = keys.dictionary_decode() if pa.types.is_dictionary(keys.type) else keys
-    present = np.asarray(plain.is_valid())
-    if not is_text_type(plain.type):
-        return present
-    lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(plain))
-    return present & (np.asarray(lengths.fill_null(0)) > 0)
-
-
 def _hashes(values: Any) -> NDArray[np.uint64]:
-    """64 bits of each value; 0 for missing ones."""
+    """64 bits of each value; 0 for missing ones, blank text among them."""
     plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
     if is_datetime_type(plain.type):
         length = np.uint64(DatetimeCodec(plain.type, 0).nanoseconds)

@@ -149,13 +149,13 @@ class Persons:
         return Persons(self.names, tuple(hashes[rows] for hashes in self.keys), self.are_rare)
 
     def numbers(self) -> list[Ints]:
-        """For each column of keys the number of each row's person: 0, and on without a gap; none is two without one."""
+        """For each column of keys the number of each row's person, from 0 on; rows without one are of someone each."""
         numbers = list[Ints]()
         for hashes in self.keys:
             lacking = np.flatnonzero(hashes == 0)
             of_rows = np.unique(hashes, return_inverse=True)[1].astype(np.int64)
             of_rows[lacking] = of_rows.max(initial=0) + 1 + np.arange(len(lacking))
-            numbers.append(np.unique(of_rows, return_inverse=True)[1].astype(np.int64))
+            numbers.append(of_rows)
         return numbers
 
     def counts(self, things: Ints, size: int) -> Ints:

@@ -8,7 +8,7 @@ the square of the distance, in ranges, so that it is finite everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -167,6 +167,8 @@ class _OriginOptions:
         Intervals of each column, at most.
     engine : Engine
         Compute engine.
+    known : dict
+        What `likeliest` has given.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -175,6 +177,7 @@ class _OriginOptions:
     sample: SampledRows
     limits: Mapping[str, int]
     engine: Engine
+    known: dict[tuple[Any, ...], tuple[Bins, float]] = field(default_factory=dict)
 
     def rows(self, name: str) -> Column:
         """Few rows of the sample."""
@@ -192,7 +195,13 @@ class _OriginOptions:
         return of_row, sorted(of_before, key=lambda origin: -self.likeliest(origin)[1])
 
     def likeliest(self, origin: Any) -> tuple[Bins, float]:
-        """Bins since an origin, or since the beginning of its day where rows are clearly likelier so."""
+        """Bins since an origin, or since the beginning of its day where rows are clearly likelier so; made once."""
+        which = origin.column.name, origin.first.name, origin.back, origin.ahead
+        if which not in self.known:
+            self.known[which] = self._likeliest(origin)
+        return self.known[which]
+
+    def _likeliest(self, origin: Any) -> tuple[Bins, float]:
         name, persons, best = origin.column.name, self.sample.persons.at(self.sample.few), list[tuple[Bins, float]]()
         for option in (origin, *([replace(origin, by_days=True)] if origin.has_hours(self.rows) else [])):
             numbers = numbers_since(origin.column, option, self.rows)[0]

@@ -64,18 +64,26 @@ def test_no_key_alone_says_how_far_before_the_other_time_rows_lie() -> None:
     assert late.min() > -30
 
 
+def loaded_and_densities(
+    synthesizer: gpuvgm.TableSynthesizer, table: pd.DataFrame, folder: Path
+) -> tuple[gpuvgm.TableSynthesizer, np.ndarray]:
+    """The synthesizer from a file, whose rows in parts and densities are the same, and the densities of a table."""
+    synthesizer.save(folder / "model.gpuvgm")
+    loaded = gpuvgm.load(folder / "model.gpuvgm")
+    parts = [loaded.sample(part, first_row=first) for first, part in ((0, 70), (70, 1), (71, 129))]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), synthesizer.sample(200))
+    densities = synthesizer.score_samples(table)
+    np.testing.assert_array_equal(loaded.score_samples(table), densities)
+    return loaded, densities
+
+
 def test_rows_with_such_times_are_the_same_in_any_part(
     tours: tuple[pd.DataFrame, gpuvgm.TableSynthesizer], tmp_path: Path
 ) -> None:
     """And from a file, whose densities are the same."""
     table, synthesizer = tours
-    synthesizer.save(tmp_path / "tours.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "tours.gpuvgm")
-    parts = [loaded.sample(part, first_row=first) for first, part in ((0, 70), (70, 1), (71, 129))]
-    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), synthesizer.sample(200))
-    densities = synthesizer.score_samples(table)
+    _, densities = loaded_and_densities(synthesizer, table, tmp_path)
     assert np.isfinite(densities).all()
-    np.testing.assert_array_equal(loaded.score_samples(table), densities)
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +108,7 @@ def test_rows_on_the_calendar_are_the_same_in_any_part(
 ) -> None:
     """And from a file; starts on school days are likelier than at night or on a Sunday."""
     table, synthesizer = runs
-    synthesizer.save(tmp_path / "runs.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "runs.gpuvgm")
-    parts = [loaded.sample(part, first_row=first) for first, part in ((0, 70), (70, 1), (71, 129))]
-    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), synthesizer.sample(200))
-    densities = synthesizer.score_samples(table)
-    np.testing.assert_array_equal(loaded.score_samples(table), densities)
+    loaded, densities = loaded_and_densities(synthesizer, table, tmp_path)
     first = ~table.run.duplicated()
     for moved in (pd.Timedelta(hours=12), pd.Timedelta(days=(6 - table["at"][0].day_of_week) % 7)):
         others = loaded.score_samples(table.assign(at=table["at"] + moved))
