@@ -27,6 +27,7 @@ from gpuvgm.synthesis.sequences.checks import (
 )
 from gpuvgm.synthesis.sequences.model import SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.occurrences import NO, YES
 from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
@@ -183,6 +184,8 @@ def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) ->
     usual = next((usual for usual in plan.usual if usual.name == name), None)
     if usual is not None:
         return {"kind": "categorical", "categories": usual.texts(columns[usual.column])}
+    if name in (occurrence.name for occurrence in plan.occurrences):
+        return {"kind": "categorical", "categories": [NO, YES]}
     if name == HAS_KEY:
         return "categorical"
     return "continuous" if name in map(since, plan.stepping) else None

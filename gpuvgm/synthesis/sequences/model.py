@@ -71,6 +71,7 @@ class SequenceModel:
     def check(self) -> None:
         """Raise ValueError where parts of a loaded model do not fit together."""
         plan, made = self.plan, {COUNT, PLACE, REMAINING, *map(before, self.plan.asked), *self.plan.drawn}
+        made |= {occurrence.name for occurrence in plan.occurrences}
         self.layout.check()
         if {plan.key, *plan.constants, *plan.varying} != {*self.columns}:
             raise ValueError("its columns are not those of the table")
@@ -109,7 +110,8 @@ class SequenceModel:
     @property
     def laws(self) -> Laws:
         """Laws between columns of a row, and those of the row before."""
-        made = {COUNT, PLACE, REMAINING, *(usual.name for usual in self.plan.usual), *map(since, self.plan.stepping)}
+        known = (known.name for known in (*self.plan.usual, *self.plan.occurrences))
+        made = {COUNT, PLACE, REMAINING, *known, *map(since, self.plan.stepping)}
         return Laws(law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
 
     @property

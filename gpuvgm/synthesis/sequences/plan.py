@@ -14,6 +14,7 @@ from gpuvgm.io import is_datetime_type, is_number_type
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.occurrences import Occurrence, occurrences_of
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
 from gpuvgm.synthesis.sequences.running import LEAST_NUMBERS, LEAST_STEPS, RunningNumber, running_numbers
 from gpuvgm.synthesis.sequences.usual import UsualValue
@@ -69,6 +70,8 @@ class SequencePlan:
         Columns of which no value is below one of the row before.
     usual : tuple of UsualValue
         Columns of which something is usual for each key.
+    occurrences : tuple of Occurrence
+        Categories of which rows ask whether a row before had them.
     lacks_keys : bool
         Whether some rows have no key, each of which is a key of one row.
     """
@@ -84,6 +87,7 @@ class SequencePlan:
     distinct: tuple[str, ...] = ()
     rising: tuple[Rise, ...] = ()
     usual: tuple[UsualValue, ...] = ()
+    occurrences: tuple[Occurrence, ...] = ()
     lacks_keys: bool = False
 
     @property
@@ -117,7 +121,8 @@ class SequencePlan:
     def reserved(self) -> frozenset[str]:
         """Names of columns that are made, which none of the table may have."""
         names = (make(name) for make in (before, since) for name in self.varying)
-        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *(usual.name for usual in self.usual)))
+        known = (known.name for known in (*self.usual, *self.occurrences))
+        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *known))
 
 
 def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, FittedColumn]) -> SequencePlan:
@@ -157,6 +162,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         distinct=tuple(name for name in asked if _is_distinct(rows, name)),
         rising=tuple(_rises(rows, numbers)),
         usual=tuple(filter(None, usual)),
+        occurrences=occurrences_of(rows, columns, [name for name in asked if name != index]),
         lacks_keys=rows.column(key).null_count > 0,
     )
 

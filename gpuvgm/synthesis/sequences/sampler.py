@@ -23,6 +23,7 @@ from gpuvgm.synthesis.sequences.blocks import KeyBlock, KeyBlocks, KeysInTurn, L
 from gpuvgm.synthesis.sequences.fitting import RowsOfKeys
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
+from gpuvgm.synthesis.sequences.occurrences import as_text
 from gpuvgm.synthesis.sequences.steps import Step, given_columns
 
 OF_ROWS = -1  # in place of an attempt: seed of what is drawn row after row
@@ -121,12 +122,18 @@ class SequenceSampler(BatchSampler):
         """
         drawer, plan, made = self._steps.drawer, self.sequences.plan, list[MadeRows]()
         seed_of_rows = seed_of_attempt(seed, OF_ROWS)
+        occurred = {occurrence: np.zeros(len(counts), np.bool_) for occurrence in plan.occurrences}
         for place in range(int(counts[0])):
             several = int(np.count_nonzero(counts > place))
             asked = {name: array[:several] for name, array in keys.items()}
             asked[PLACE] = pa.array(np.full(several, place + 1))
             asked[REMAINING] = pa.array(counts[:several] - place - 1)
             asked |= {before(name): self._before(name, made, several) for name in plan.asked}
+            for occurrence, of_keys in occurred.items():
+                if made:
+                    former = made[-1].arrays[occurrence.column][:several]
+                    of_keys[:several] |= occurrence.is_in(former, self.model.by_name[occurrence.column])
+                asked[occurrence.name] = as_text(of_keys[:several])
             part, given = RowRange(first_key, several), given_columns(drawer, asked)
             bounds = self._bounds(made, counts[:several] - place - 1)
             step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), bounds)

@@ -101,3 +101,18 @@ def school_buses(runs: int, seed: int) -> pd.DataFrame:
             rows.append((f"R{run:06}", at, ("Green", "Mill", "Hill", "School")[stop % 4], rng.poisson(6)))
             at += pd.Timedelta(minutes=int(rng.choice([3, 5, 8, 12])))
     return pd.DataFrame(rows, columns=["run", "at", "stop", "pupils"])
+
+
+def order_events(orders: int, seed: int) -> pd.DataFrame:
+    """What happens to orders: paid once, then shipped once, then delivered, with calls and notes between."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for order in range(orders):
+        events, at = ["placed"], pd.Timestamp("2026-01-01") + pd.Timedelta(minutes=int(rng.integers(0, 400_000)))
+        while events[-1] != "delivered" and len(events) < 14:
+            following = next(step for step in ("paid", "shipped", "delivered") if step not in events)
+            events.append(following if rng.random() < 0.4 else str(rng.choice(["call", "mail", "note"])))
+        for event in events:
+            rows.append((f"O{order:06}", at, event, str(rng.choice(["web", "shop", "agent"]))))
+            at += pd.Timedelta(minutes=1 + int(rng.exponential(300)))
+    return pd.DataFrame(rows, columns=["order", "at", "event", "channel"])
