@@ -110,8 +110,7 @@ class SequenceModel:
     @property
     def laws(self) -> Laws:
         """Laws between columns of a row, and those of the row before."""
-        known = (known.name for known in (*self.plan.usual, *self.plan.occurrences))
-        made = {COUNT, PLACE, REMAINING, *known, *map(since, self.plan.stepping)}
+        made = {COUNT, PLACE, REMAINING, *self.plan.known, *map(since, self.plan.stepping)}
         return Laws(law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.special import xlogy
 
@@ -48,18 +49,19 @@ class Occurrence:
 
     def is_in(self, values: Any, column: FittedColumn) -> Bools:
         """Whether values are the category."""
-        return codes_in(column, values) == self.code
+        are_it: Bools = codes_in(column, values) == self.code
+        return are_it
 
     def before(self, rows: KeyRows, are_it: Bools) -> Bools:
         """Whether some row before is one of these."""
-        sums = np.cumsum(are_it) - are_it
+        sums: Ints = np.cumsum(are_it) - are_it
         occurred: Bools = sums > sums[rows.starts][rows.keys]
         return occurred
 
 
 def as_text(occurred: Bools) -> Any:
     """As columns of rows have it."""
-    return pa.DictionaryArray.from_arrays(pa.array(occurred.astype(np.int8)), pa.array([NO, YES])).cast(pa.string())
+    return pc.if_else(pa.array(occurred), YES, NO)
 
 
 def codes_in(column: FittedColumn, values: Any) -> Ints:

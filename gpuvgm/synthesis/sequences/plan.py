@@ -121,8 +121,12 @@ class SequencePlan:
     def reserved(self) -> frozenset[str]:
         """Names of columns that are made, which none of the table may have."""
         names = (make(name) for make in (before, since) for name in self.varying)
-        known = (known.name for known in (*self.usual, *self.occurrences))
-        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *known))
+        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *self.known))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Columns of what is usual for a key, and of what has been in its rows before."""
+        return (*(usual.name for usual in self.usual), *(occurrence.name for occurrence in self.occurrences))
 
 
 def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, FittedColumn]) -> SequencePlan:
