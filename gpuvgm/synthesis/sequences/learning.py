@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
 from gpuvgm.laws import Laws
@@ -25,9 +25,9 @@ from gpuvgm.synthesis.sequences.checks import (
     tell_of_order,
     with_key,
 )
+from gpuvgm.synthesis.sequences.kinds import kinds_of
 from gpuvgm.synthesis.sequences.model import SequenceModel, layout_of, without_missing
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
-from gpuvgm.synthesis.sequences.occurrences import NO, YES
+from gpuvgm.synthesis.sequences.names import COUNT, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
@@ -144,13 +144,7 @@ def _model(
     settings : SynthesizerSettings
         What the user asks for, and which columns are not drawn.
     """
-    originals = {before(name): name for name in plan.asked}
-    kinds = {
-        name: _kind(name, plan, columns)
-        or _like(originals.get(name, name), columns, schema, lacks_some=name in originals)
-        for name in table.schema.names
-    }
-    settings = replace(settings, columns={**kinds, **declared})
+    settings = replace(settings, columns=kinds_of(table.schema.names, plan, columns, schema) | dict(declared))
     source = any_source(table)
     transformer = fitted_columns(settings, source)
     encoded = {column.name for column in transformer.model_.columns if column.is_encoded}
@@ -158,37 +152,11 @@ def _model(
     return learn_rows(transformer, source, replace(settings, given=given))
 
 
-def _like(name: str, columns: Mapping[str, FittedColumn], schema: Any, *, lacks_some: bool) -> Any:
-    """How a column is declared that has values of another one, of which any may be lacking, and rows may lack all."""
-    column, spec = columns.get(name), schema[name]
-    if isinstance(column, NumericColumn) and MISSING in column.modal_values:
-        modal = [value for value in spec.options.get("modal", ()) if value is not None]
-        return {**spec.options, "modal": [*modal, None]}  # rows lack values that a sample may all have
-    if not isinstance(column, CategoricalColumn):
-        return spec
-    values = [None if category is MISSING else category for category in column.categories]
-    return {"kind": "categorical", "categories": [*values, *([None] if lacks_some and None not in values else [])]}
-
-
 def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
     """Of a row when it is comes first, which no law computes."""
     if not plan.index or any(number.column == plan.index for number in plan.running):
         return ()
     return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
-
-
-def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Any:
-    """How a column is declared that has no counterpart in the table."""
-    if name in (COUNT, PLACE, REMAINING):
-        return {"kind": "continuous", "integer": True}
-    usual = next((usual for usual in plan.usual if usual.name == name), None)
-    if usual is not None:
-        return {"kind": "categorical", "categories": usual.texts(columns[usual.column])}
-    if name in (occurrence.name for occurrence in plan.occurrences):
-        return {"kind": "categorical", "categories": [NO, YES]}
-    if name == HAS_KEY:
-        return "categorical"
-    return "continuous" if name in map(since, plan.stepping) else None
 
 
 def _without_key(model: RowModel, key: str) -> RowModel:
