@@ -81,15 +81,32 @@ class RowsBeside:
         """Texts of the last so many rows."""
         if not rows:
             return pa.array([], pa.string())
+        if form.curve is not None:
+            return self._rising_texts(name, form, rows, seed)
         if not form.in_groups:
-            last = np.arange(self.part.rows - rows, self.part.rows)
-            numbers = (last + self.part.first_row).astype(np.uint64)
-            return form.values(name, numbers, seed, self.categories(form.given, last))
+            last = self._rows_alone(rows)
+            return form.values(name, last.numbers, seed, self.categories(form.given, last.rows))
         things = self._things(form, rows)
         grouped = self._grouped(name, form, things, seed)
         new = self._new_texts(name, form, things, grouped, seed)
         places: Any = pa.array(things.places)
         return form.texts(name, new.at(things.needed), seed).take(places)
+
+    def _rising_texts(self, name: str, form: IdentifierForm, rows: int, seed: int) -> pa.Array[Any]:
+        """Texts of the last so many rows, whose numbers rise with their times."""
+        assert form.curve is not None
+        things = self._rows_alone(rows)
+        times = self.columns[form.curve.column]
+        assert isinstance(times, NumericColumn)
+        of_rows = np.asarray(times.all_numbers(taken(self.arrays[form.curve.column], things.rows)), np.float64)
+        numbers = form.curve.numbers(name, of_rows, things.numbers, seed)
+        grouped = self._grouped(name, form, things, seed)
+        return form.texts(name, NewTexts(grouped.patterns, numbers, things.numbers, grouped.moments), seed)
+
+    def _rows_alone(self, rows: int) -> _Things:
+        """The last so many rows, each of which gets a text for itself."""
+        last, every = np.arange(self.part.rows - rows, self.part.rows), np.arange(rows)
+        return _Things((last + self.part.first_row).astype(np.uint64), last, np.zeros(rows, np.int64), every, every)
 
     def _grouped(self, name: str, form: IdentifierForm, things: _Things, seed: int) -> _Groups:
         """The groups in which rows or keys are numbered."""

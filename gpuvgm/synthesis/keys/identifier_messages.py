@@ -25,6 +25,7 @@ def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -
     ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate != "missing"}
     ways |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
     ways |= {name: MADE[form.kind] for name, form in forms.items()}
+    ways |= {name: f"{ways[name]} that rise with {form.curve.column}" for name, form in forms.items() if form.curve}
     ways |= {name: f"{ways[name]}, one for each key" for name, form in forms.items() if form.key and form.patterns}
     return {column.name: ways.get(column.name, MADE["missing"]) for column in model.columns if not column.is_encoded}
 

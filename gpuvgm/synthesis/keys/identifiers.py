@@ -19,6 +19,7 @@ from gpuvgm.io import plain_values_of
 from gpuvgm.laws import DatesInText
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
+from gpuvgm.synthesis.keys.curves import CurveSearch, NumberCurve
 from gpuvgm.synthesis.keys.keys import KeyLayout
 from gpuvgm.synthesis.keys.patterns import MOST_NUMBERED, NUMBER, Pattern, SeenShape
 from gpuvgm.synthesis.keys.seen import LONGEST, SeenValues, refined_pattern
@@ -106,6 +107,8 @@ class IdentifierForm:
         Of 2^32 different values, how many hold the most frequent of these dates, in a sample; all without dates.
     in_groups : bool
         Whether values are numbered beside those with the same pattern and date, and not through all rows.
+    curve : NumberCurve, optional
+        Of numbers that rise with a time, over all rows: how.
     """
 
     kind: Literal["number", "address", "shape", "moment", "missing"]
@@ -124,6 +127,7 @@ class IdentifierForm:
     dated: tuple[Annotated[int, whole()], Annotated[int, whole()]] = (0, 0)
     busiest: Annotated[int, whole(0, 2**32)] = 2**32
     in_groups: bool = False
+    curve: NumberCurve | None = None
 
     def check(self, levels: Mapping[tuple[str, int], Any]) -> None:
         """Raise ValueError where the parts of a loaded form do not fit together, or are of keys of other levels."""
@@ -137,6 +141,10 @@ class IdentifierForm:
             pattern.require(numbers=self.kind == "number")
         if bool(self.date) != any(pattern.dates for pattern in self.patterns) or (self.date and not self.in_groups):
             raise ValueError("its patterns hold dates of no column")
+        if self.curve is not None:
+            self.curve.check()
+            if self.kind != "number" or self.key is not None:
+                raise ValueError("what is no running number rises with a time")
         if self.key is not None:
             self.key.check()
             lacking = [level for level in range(len(self.key.above) + 1) if (self.key.group, level) not in levels]
@@ -151,7 +159,7 @@ class IdentifierForm:
     @property
     def is_beside(self) -> bool:
         """True if values depend on what their rows have in modelled columns."""
-        return bool(self.given or self.date)
+        return bool(self.given or self.date or self.curve)
 
     def laws(self, name: str) -> list[str]:
         """Laws of the column of this name that its values keep, as users write them."""
@@ -211,6 +219,24 @@ class IdentifierForm:
             return self
         patterns = tuple(pattern.without_dates for pattern in self.patterns)
         return replace(self.alike, patterns=patterns, date="", busiest=2**32, in_groups=False)
+
+    def with_curve(
+        self, column: FittedColumn, times: Mapping[str, FittedColumn], rows: pa.Table, keys: Ints, in_all: int
+    ) -> IdentifierForm:
+        """The form with the time with which its numbers rise, if they are no keys and do with one of some columns.
+
+        Parameters
+        ----------
+        column : FittedColumn
+            The column of the form.
+        times : mapping of str to FittedColumn
+            Columns that may be such times.
+        rows, keys, in_all : object
+            A sample of the rows; see `CurveSearch`.
+        """
+        if self.kind != "number" or self.key is not None or self.domains:
+            return self
+        return replace(self, curve=CurveSearch(column, self, rows, keys, in_all).beside(times))
 
     def refined(self, values: SeenValues) -> IdentifierForm:
         """The form that makes none of the values of some rows, nor any that it did not make before."""
@@ -380,8 +406,14 @@ class IdentifierForm:
         if self.kind == "shape":
             return pattern.texts(new.numbers, stream, seed, moments=new.moments)
         numbers = pa.array(new.numbers.astype(np.int64) + (self.largest + 1)).cast(pa.string())
-        padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
+        padded = pc.utf8_lpad(numbers, self._width, "0") if self.width else numbers
         return pattern.texts(new.counter, stream, seed, padded, new.moments)
+
+    @property
+    def _width(self) -> int:
+        """Least digits: of numbers that rise with a time as many as the last one has, so that texts rise as well."""
+        most = 0 if self.curve is None else self.largest + self.curve.most
+        return max(self.width, len(str(most)))
 
     def _longer_texts(self, place: int, name: str, new: NewTexts, seed: int) -> pa.Array[Any]:
         """Texts of a pattern that are longer than any of the table, by as few letters or digits as possible."""

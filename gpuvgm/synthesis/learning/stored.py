@@ -90,6 +90,8 @@ def _check_network(
             raise ValueError(f'"{form.given}" has not the categories by which "{name}" has its patterns')
         if form.date and not form.may_hold(columns.get(form.date)):
             raise ValueError(f'"{form.date}" has not the dates that "{name}" holds')
+        if form.curve and not isinstance(columns.get(form.curve.column), NumericColumn):
+            raise ValueError(f'"{form.curve.column}" has no times with which "{name}" rises')
     bins_of_columns = {bins.name: bins for bins in structure.bins}
     keys = {name for name, form in forms.items() if form.key}
     for habit in structure.habits:

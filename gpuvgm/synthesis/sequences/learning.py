@@ -106,6 +106,7 @@ def _model_of(
         laws=[*laws_of_rows, *plan.laws],
     )
     steps = _without_key(_model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_steps), key)
+    steps = _with_curves(steps, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
     if sample.source is not None:
         made = [
@@ -117,6 +118,17 @@ def _model_of(
             totals = tuple(law for law in totals if law.is_kept(columns, rows))
     layout = layout_of(sample.counts, key)
     return SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
+
+
+def _with_curves(steps: RowModel, sample: KeySample, plan: SequencePlan) -> RowModel:
+    """The model of rows, with the times with which numbers rise that run on over all keys."""
+    rows, in_all = sample.rows, sum(rows * keys for rows, keys in sample.counts.items())
+    times = {name: steps.columns[name] for name in sorted(plan.asked, key=lambda name: name != plan.index)}
+    forms = {
+        name: form.with_curve(steps.columns[name], times, rows.table, rows.keys, in_all)
+        for name, form in steps.forms.items()
+    }
+    return replace(steps, forms=forms)
 
 
 def _model(

@@ -102,9 +102,13 @@ class SequenceSampler(BatchSampler):
         made = self._drawn(block.made.taken(order).arrays, block.counts[order], block.keys.first_row, seed)
         places = range(int(block.counts.max()))
         keys = np.concatenate([order[: np.count_nonzero(block.counts > place)] for place in places])
-        rows = self._steps.batch(made.taken(np.argsort(keys, kind="stable")), block.part, seed, is_alone=True)
+        fitting = RowsOfKeys(self.sequences, block.counts)
+        made = made.taken(np.argsort(keys, kind="stable"))
+        # Texts hold the dates, and numbers rise with the times, that rows have at last.
+        made = replace(made, arrays=fitting.within_range(made.arrays))
+        rows = self._steps.batch(made, block.part, seed, is_alone=True)
         of_keys = self._keys.batch(block.made, block.keys, seed, is_alone=True)
-        return self._table(of_keys, rows, block.counts)
+        return self._table(of_keys, rows, fitting)
 
     def _drawn(self, keys: Mapping[str, Any], counts: Ints, first_key: int, seed: int) -> MadeRows:
         """Rows of keys: all first ones, then all second ones, and so on.
@@ -170,13 +174,11 @@ class SequenceSampler(BatchSampler):
         moved = {name: within_range(columns[name], rows.arrays[name]) for name in names}
         return replace(rows, arrays={**rows.arrays, **moved})
 
-    def _table(self, keys: pa.RecordBatch, rows: pa.RecordBatch, counts: Ints) -> pa.RecordBatch:
+    def _table(self, keys: pa.RecordBatch, rows: pa.RecordBatch, fitting: RowsOfKeys) -> pa.RecordBatch:
         """Columns of the table, of those of keys and those of their rows, key after key."""
-        fitting = RowsOfKeys(self.sequences, counts)
-        of_rows = fitting.within_range({name: rows.column(name) for name in self.sequences.plan.varying})
+        of_rows: dict[str, Any] = {name: rows.column(name) for name in self.sequences.plan.varying}
         of_keys = fitting.with_totals(dict(zip(keys.schema.names, keys.columns, strict=True)), of_rows)
-        places = np.repeat(np.arange(len(counts)), counts)
-        arrays = of_rows | {name: taken(array, places) for name, array in of_keys.items()}
+        arrays = of_rows | {name: taken(array, fitting.keys) for name, array in of_keys.items()}
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     @cached_property
