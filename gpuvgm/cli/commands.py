@@ -506,6 +506,14 @@ def sample(
             metavar="CONDITIONS",
         ),
     ] = None,
+    sort: Annotated[
+        str | None,
+        option(
+            "--sort",
+            "Write the rows in the order of this column, of counts; running numbers that rise with it have no gaps.",
+            metavar="COLUMN",
+        ),
+    ] = None,
     seed: Annotated[int | None, option("--seed", "Random seed; by default that of the training.", min=0)] = None,
     for_: For = None,
     resume: GoOn = False,
@@ -524,7 +532,8 @@ def sample(
         executor_of(terminal, scheduler, workers, threads) as executor,
     ):
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
-        wanted = {"keys": keys, "conditions": conditions, "seed": seed, "out": file, "flavor": for_, "resume": resume}
+        wanted: Any = {"keys": keys, "conditions": conditions, "sort": sort, "seed": seed}
+        wanted |= {"out": file, "flavor": for_, "resume": resume}
         summary, share = sample_rows(model, rows, wanted, **machine)
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
     return _rows_outcome(terminal, path, summary, {"model": model, "condition_share": share}, met)

@@ -116,7 +116,7 @@ def train_private(
 def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machine: Any) -> tuple[Any, float | None]:
     """Write rows of a generator from `train_generator`, by default as many as its table has.
 
-    `wanted` has keys, conditions, seed, out, flavor and resume, as for `TableSynthesizer.sample`; `machine` has
+    `wanted` has keys, conditions, sort, seed, out, flavor and resume, as for `TableSynthesizer.sample`; `machine` has
     executor, threads and progress.
 
     Returns
@@ -139,7 +139,10 @@ def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machi
         raise InputError("--keys: all rows of so many keys are drawn: give no --rows")
     if keys is not None and name is not None:
         raise InputError(f"--keys is for counts with --sequence-key, and {model} is another generator")
-    wanted = {label: value for label, value in wanted.items() if label != "keys"}
+    if wanted["sort"] is not None and name is not None:
+        raise InputError(f"--sort is for counts, and {model} is another generator: sort the file that it writes")
+    without = ("keys",) if name is None else ("keys", "sort")
+    wanted = {label: value for label, value in wanted.items() if label not in without}
     if name in (None, "private"):
         generator = load(model)
         if isinstance(generator, PrivateSynthesizer):

@@ -265,6 +265,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         conditions: Any = None,
         out: None = None,
         first_row: int = 0,
+        sort: Any = None,
         seed: int | None = None,
         flavor: Flavor | None = None,
         resume: bool = False,
@@ -280,6 +281,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         conditions: Any = None,
         out: Path_,
         first_row: int = 0,
+        sort: Any = None,
         seed: int | None = None,
         flavor: Flavor | None = None,
         resume: bool = False,
@@ -294,6 +296,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         conditions: Any = None,
         out: Path_ | None = None,
         first_row: int = 0,
+        sort: Any = None,
         seed: int | None = None,
         flavor: Flavor | None = None,
         resume: bool = False,
@@ -321,6 +324,11 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
             returned.
         first_row : int
             Number of the first row; of a folder a multiple of 2^26, the rows of a file.
+        sort : label, optional
+            A modelled column by whose numbers, times or categories the rows are in order; missing values come last, and
+            rows of equal values stay as they are drawn. Running numbers that rise with it follow each other without
+            gaps. The sample is drawn as a whole, by this process, without `first_row`, `first_key` and `resume`; with
+            `out` it is sorted in temporary files, about as large as a Parquet file of it.
         seed : int, optional
             0 to 2^64 - 1; by default that of the fit.
         flavor : {"spark"}, optional
@@ -351,7 +359,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         >>> int(rows["age"].min()) >= 70, float(np.mean(rows["group"] == "retired")) > 0.95
         (True, True)
         """
-        sampler = sampler_of(self._fitted, self._settings)
+        sampler = sampler_of(self._fitted, self._settings, None if sort is None else str(sort))
         part = sampler.part(n, first_row, keys, first_key)
         if conditions is not None and not isinstance(conditions, Mapping):
             return sampler.beside_rows(any_source(conditions), part, seed, out)
@@ -360,8 +368,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         part = part if keys is None else sampler.of_keys(rows, first_key, keys, row_seed)
         if out is None:
             return sampler.table(rows, part, row_seed)
-        generator, here = sampler.generator(rows, row_seed, flavor), sampler.here(part)
-        return generator.write(out, part, self.executor, here=here, resume=resume)
+        return sampler.write(sampler.generator(rows, row_seed, flavor), out, part, self.executor, resume=resume)
 
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file; summaries of the columns are not kept.

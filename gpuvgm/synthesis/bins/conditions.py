@@ -177,14 +177,12 @@ def _drawable_range(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins
     return (min(low, first), high) if origin.back else (low, max(high, last))
 
 
-def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
-    """Refuse conditions on columns that are not modelled."""
-    unknown = [name for name in conditions if name not in modelled]
+def check_names(names: Iterable[str], modelled: Collection[str], asked: str = "conditions") -> None:
+    """Refuse conditions, or what else is asked, on columns that are not modelled."""
+    unknown = [name for name in names if name not in modelled]
     if unknown:
         near = suggestion(unknown[0], [*modelled])
-        raise InputError(
-            f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}{near}'
-        )
+        raise InputError(f'{asked}: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}{near}')
 
 
 def row_finder(column: FittedColumn, condition: Any) -> Finder:

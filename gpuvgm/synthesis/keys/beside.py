@@ -8,7 +8,7 @@ each period has numbers of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isqrt
 from typing import Any
 
@@ -51,6 +51,8 @@ class RowsBeside:
         of its first row.
     window : int
         Rows of a period of keys, where these are not laid out; 0 where they are.
+    numbers : mapping of str to ndarray of shape (rows,), uint64
+        Numbers of rows that are in the order of their times, by the column of texts: those of `numbers_in_order`.
     """
 
     part: RowRange
@@ -59,6 +61,7 @@ class RowsBeside:
     keys: KeyNumbers
     first_period: Callable[[int], RowsBeside] | None = None
     window: int = 0
+    numbers: Mapping[str, NDArray[np.uint64]] = field(default_factory=dict)
 
     @staticmethod
     def needed(forms: Mapping[str, IdentifierForm], part: RowRange, window: int) -> RowRange:
@@ -94,14 +97,52 @@ class RowsBeside:
 
     def _rising_texts(self, name: str, form: IdentifierForm, rows: int, seed: int) -> pa.Array[Any]:
         """Texts of the last so many rows, whose numbers rise with their times."""
-        assert form.curve is not None
-        things = self._rows_alone(rows)
-        times = self.columns[form.curve.column]
-        assert isinstance(times, NumericColumn)
-        of_rows = np.asarray(times.all_numbers(taken(self.arrays[form.curve.column], things.rows)), np.float64)
-        numbers = form.curve.numbers(name, of_rows, things.numbers, seed)
+        curve, things = form.curve, self._rows_alone(rows)
+        assert curve is not None
         grouped = self._grouped(name, form, things, seed)
+        if name in self.numbers:
+            numbers, form = self.numbers[name], replace(form, curve=None)
+        else:
+            times = self.columns[curve.column]
+            assert isinstance(times, NumericColumn)
+            of_rows = np.asarray(times.all_numbers(taken(self.arrays[times.name], things.rows)), np.float64)
+            numbers = curve.numbers(name, of_rows, things.numbers, seed)
         return form.texts(name, NewTexts(grouped.patterns, numbers, things.numbers, grouped.moments), seed)
+
+    def numbers_in_order(
+        self, name: str, form: IdentifierForm, rows: NDArray[np.bool_], before: Mapping[int, int]
+    ) -> tuple[NDArray[np.uint64], dict[int, int]]:
+        """Numbers without gaps, from the table's first one on, of rows that are in the order of their times.
+
+        Parameters
+        ----------
+        name : str
+            The column of the texts.
+        form : IdentifierForm
+            Its form, whose numbers rise with a time.
+        rows : ndarray of shape (rows,), bool
+            Rows that have a number.
+        before : mapping of int to int
+            How many rows before these have one, by group: that of a date, where numbers begin again with each.
+
+        Returns
+        -------
+        numbers : ndarray of shape (rows,), uint64
+            The numbers, less the one that follows the largest of the table, as forms count.
+        counts : dict of int to int
+            As `before`, of these rows as well.
+        """
+        assert form.curve is not None
+        groups = np.zeros(self.part.rows, np.uint64)
+        if form.curve.restarts:
+            groups = self._grouped(name, form, self._rows_alone(self.part.rows), 0).numbers
+        distinct, places = np.unique(groups, return_inverse=True)
+        ranks = np.zeros(self.part.rows, np.int64)
+        ranks[rows] = _ranks(np.zeros(np.count_nonzero(rows), np.int64), groups[rows])
+        first = np.array([before.get(group, 0) for group in distinct.tolist()], np.int64)
+        counts = first + np.bincount(places[rows], minlength=len(distinct))
+        numbers = form.curve.first + (first[places] + ranks) * form.curve.by - (form.largest + 1)
+        return numbers.astype(np.uint64), {**before, **dict(zip(distinct.tolist(), counts.tolist(), strict=True))}
 
     def _rows_alone(self, rows: int) -> _Things:
         """The last so many rows, each of which gets a text for itself."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.keys.streams import column_number
 
 LEAST_STEPS = 20  # from one time to the next, by which numbers are known to rise
-RISING = 0.99  # of these steps, at least, in which no number falls
+RISING = 0.99  # share of these steps, at least, in which no number falls
 TIMES_AS_MANY = 10  # rows as in the table, at least, that share no number of a place
 MORE_PLACES = 4  # times as many places as steps of time, so that the curve has most of them
 INTERVALS = 256  # of equal length, of which the curve has the rows
@@ -59,6 +59,8 @@ class NumberCurve:
         By how much numbers rise at least.
     first : int
         The table's first number.
+    restarts : bool
+        Whether the table's numbers begin again with each date that their texts hold.
     lead : int
         What is added to numbers of texts without zeros before them, so that all have as many digits, as in the table.
     """
@@ -73,6 +75,7 @@ class NumberCurve:
     room: Annotated[int, whole(1)]
     by: Annotated[int, whole(1)]
     first: int
+    restarts: bool = False
     lead: Annotated[int, whole(0, MOST)] = 0
 
     def check(self) -> None:
@@ -154,8 +157,10 @@ class CurveSearch:
             moments = np.asarray(time.all_numbers(self.rows.column(time.name).combine_chunks()), np.float64)
             known = np.isfinite(moments) & (numbers >= 0)
             groups = np.zeros_like(numbers), heads
-            if any(_rise(numbers[known], moments[known], of_group[known]) for of_group in groups):
-                return self._curve(time, moments[known], known, int(numbers[known].min()))
+            falls = [_falls(numbers[known], moments[known], of_group[known]) for of_group in groups]
+            if min(falls) <= 1 - RISING:
+                curve = self._curve(time, moments[known], known, int(numbers[known].min()))
+                return curve and replace(curve, restarts=bool(self.form.date) and falls[1] < falls[0])
         return None
 
     def _curve(self, time: Any, moments: Floats, known: NDArray[np.bool_], first: int) -> NumberCurve | None:
@@ -188,7 +193,7 @@ class CurveSearch:
             step = (stop - start) / (steps - 1)
         intervals = _intervals(np.clip(np.rint((moments - start) / step), 0, steps - 1), self.keys[known], steps)
         lead = self._lead(first, places * room * by)
-        curve = NumberCurve(time.name, float(start), float(step), steps, *intervals, places, room, by, first, lead)
+        curve = NumberCurve(time.name, float(start), float(step), steps, *intervals, places, room, by, first, lead=lead)
         return curve if curve.ends else None
 
     def _lead(self, first: int, most: int) -> int:
@@ -213,13 +218,12 @@ def _numbers_of(form: Any, values: Any) -> tuple[Ints, Ints]:
     return numbers, heads
 
 
-def _rise(numbers: Ints, moments: Floats, groups: Ints) -> bool:
-    """Whether the numbers of each group hardly ever fall from one time to the next."""
+def _falls(numbers: Ints, moments: Floats, groups: Ints) -> float:
+    """Share of the steps from one time to the next, within groups, in which numbers fall; 1 where there are few."""
     order = np.lexsort((numbers, moments, groups))
     later = (np.diff(groups[order]) == 0) & (np.diff(moments[order]) > 0)
-    falls = later & (np.diff(numbers[order]) < 0)
     steps = np.count_nonzero(later)
-    return bool(steps >= LEAST_STEPS and np.count_nonzero(falls) <= (1 - RISING) * steps)
+    return float(np.count_nonzero(later & (np.diff(numbers[order]) < 0)) / steps) if steps >= LEAST_STEPS else 1.0
 
 
 def _intervals(steps: Floats, keys: Ints, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

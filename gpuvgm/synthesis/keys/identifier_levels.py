@@ -81,18 +81,9 @@ def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) 
 
 
 def tell_of_longer(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> None:
-    """Warn of new values that are longer than those of the table, because too few others are surely of no row.
-
-    Warn also of numbers that rise with a time, but not over so many rows.
-    """
+    """Warn of new values that are longer than those of the table, because too few others are surely of no row."""
     for name, form in forms.items():
-        if form.curve is not None:
-            if part.first_row + part.rows > form.curve.room:
-                warn(
-                    f'column "{name}": its numbers rise with "{form.curve.column}" in each {form.curve.room:,} rows of '
-                    "a sample, and not from some of these to others; write the sample in order: sample(…, "
-                    f'sort="{form.curve.column}", out=…)'
-                )
+        if form.curve is not None:  # of more digits anyway
             continue
         if form.in_groups:
             period, keys = (1, 1) if form.key is None else form.key.period_lengths(form.level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import check_names
 from gpuvgm.synthesis.counts import write_network
 from gpuvgm.synthesis.drawing import MadeRows
-from gpuvgm.synthesis.keys import levels_of_keys, seed_of_attempt, tell_of_longer
+from gpuvgm.synthesis.keys import IdentifierForm, levels_of_keys, seed_of_attempt, tell_of_longer
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
 from gpuvgm.synthesis.sampling.sampler import BatchSampler, Sampler
+from gpuvgm.table import RunSummary
 
+Path_ = str | PathLike[str]
 _ROWS = whole()
 
 
@@ -85,6 +88,7 @@ class TableSampler:
 
     def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""
+        IdentifierForm.tell_of_rounds(self.model.forms, part.first_row + part.rows)
         batches = sampler.batches(part, seed, self.here(part))
         return table_maker(self.model.transformer)(pa.Table.from_batches(batches, sampler.schema))
 
@@ -95,6 +99,11 @@ class TableSampler:
         pandas_dtypes = self.model.transformer.pandas_dtypes_
         of_values = metadata_of_values(pandas_dtypes, sampler.schema, sampler.model.source)
         return replace(generator, described={**generator.described, **of_values})
+
+    def write(self, generator: Generator, out: Path_, part: RowRange, executor: Any, *, resume: bool) -> RunSummary:
+        """Write rows to a file or a folder; see `Generator.write`."""
+        IdentifierForm.tell_of_rounds(self.model.forms, part.first_row + part.rows)
+        return generator.write(out, part, executor, here=self.here(part), resume=resume)
 
     def here(self, part: RowRange) -> LocalExecutor:
         """Executor of this process, which reports how many rows are drawn."""

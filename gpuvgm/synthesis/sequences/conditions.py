@@ -24,6 +24,7 @@ from gpuvgm.synthesis.sampling import BatchSampler, TableSampler, sampler_under
 from gpuvgm.synthesis.sequences.blocks import KeyBlock
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import COUNT
+from gpuvgm.synthesis.sequences.ordered import OrderedTableSampler
 from gpuvgm.synthesis.sequences.sampler import SequenceSampler
 
 ANY = re.compile(r"any\((.*)\)")  # in place of a column's name: that of one of which some row of a key meets it
@@ -32,11 +33,12 @@ MOST_TRIED = 1 << 14  # keys, for each one that meets conditions
 _KEYS = whole()
 
 
-def sampler_of(model: RowModel | SequenceModel, settings: SynthesizerSettings) -> TableSampler:
-    """What draws samples of a model."""
-    if isinstance(model, RowModel):
-        return TableSampler(model, settings)
-    return SequenceTableSampler(model, settings)  # type: ignore[arg-type]  # it tells what a model of rows tells
+def sampler_of(model: RowModel | SequenceModel, settings: SynthesizerSettings, sort: str | None = None) -> TableSampler:
+    """What draws samples of a model, in the order of a column if one is given."""
+    of_model: Any = model  # a model of sequences tells what a model of rows tells
+    sampler = TableSampler if isinstance(model, RowModel) else SequenceTableSampler
+    unordered = sampler(of_model, settings)
+    return unordered if sort is None else OrderedTableSampler(of_model, settings, unordered, sort)
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached

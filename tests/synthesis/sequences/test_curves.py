@@ -151,5 +151,5 @@ def test_numbers_in_another_order_do_not_rise() -> None:
 def test_a_sample_of_more_rows_than_the_room_is_told_of(model: Any) -> None:
     _, synthesizer = model
     curve = synthesizer.identifiers_["number"].curve
-    with pytest.warns(UserWarning, match="its numbers rise with"):
+    with pytest.warns(UserWarning, match='draw it in order, with sort="time"'):
         synthesizer.sample(10, first_row=curve.room)

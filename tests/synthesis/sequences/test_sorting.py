@@ -17,7 +17,8 @@ import pytest
 from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
-from gpuvgm.synthesis.sequences.sorting import PART_BYTES, SortedParts, sorted_by
+from gpuvgm.synthesis.sequences.sorted_files import PART_BYTES, SortedParts
+from gpuvgm.synthesis.sequences.sorting import sorted_by
 
 KEYS, ROWS, SMALL = 100, 1_500, 6 << 10
 
@@ -42,7 +43,7 @@ def table() -> pa.Table:
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr("gpuvgm.synthesis.sequences.sorting.MOST_BITS", 2)  # so that parts are parted again
+    monkeypatch.setattr("gpuvgm.synthesis.sequences.sorted_files.MOST_BITS", 2)  # so that parts are parted again
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
 
