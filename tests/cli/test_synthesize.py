@@ -127,6 +127,21 @@ def test_a_sample_has_the_rows_of_its_table(model, tmp_path):
     assert document("sample", model, tmp_path / "out.parquet")["rows"] == ROWS
 
 
+def test_a_sample_is_written_in_the_order_of_a_column(model, tmp_path):
+    invoke("sample", model, tmp_path / "rows.parquet", "--sort", "joined")
+    invoke("sample", model, tmp_path / "unsorted.parquet")
+    rows, unsorted = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("rows", "unsorted"))
+    assert rows["joined"].to_pylist() == sorted(unsorted["joined"].to_pylist())
+    assert sorted(rows["customer"].to_pylist()) == sorted(unsorted["customer"].to_pylist())
+
+
+def test_an_order_that_cannot_be_is_refused(model, tmp_path):
+    told = invoke("sample", model, tmp_path / "rows.parquet", "--sort", "join", code=2).stderr
+    assert 'sort: there is no modelled column "join"' in told and 'did you mean "joined"' in told
+    assert "give no resume" in invoke("sample", model, tmp_path / "rows", "--sort", "joined", "--resume", code=2).stderr
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize("ending", [".xlsx", ".ods", ".json", ".tsv"])
 def test_of_names_of_other_formats_csv_is_named_too(model, tmp_path, ending):
     told = invoke("sample", model, tmp_path / f"out{ending}", code=2).stderr
@@ -418,6 +433,11 @@ def test_private_rows_hold_what_is_declared(private_model, tmp_path):
     assert rows.column_names == [*PEOPLE]
     assert pc.min(rows["age"]).as_py() >= 65
     assert set(rows["city"].to_pylist()) <= {"Rome", "New York", "elsewhere", None}
+
+
+def test_private_rows_have_no_order(private_model, tmp_path):
+    told = invoke("sample", private_model, tmp_path / "rows.parquet", "--sort", "age", code=2).stderr
+    assert "--sort is for counts" in told
 
 
 def test_by_default_as_many_private_rows_are_drawn_as_noisy_counts_say(private_model, tmp_path):

@@ -58,7 +58,7 @@ class NumberCurve:
     by : int
         By how much numbers rise at least.
     first : int
-        The table's first number.
+        The table's first number; of text, where a sample is of some rows, that of the sample.
     restarts : bool
         Whether the table's numbers begin again with each date that their texts hold.
     lead : int
@@ -131,7 +131,7 @@ class CurveSearch:
     Parameters
     ----------
     column : FittedColumn
-        The column of the numbers.
+        The column of the numbers, fitted to all rows.
     form : IdentifierForm
         Its form.
     rows : pyarrow.Table
@@ -159,7 +159,7 @@ class CurveSearch:
             groups = np.zeros_like(numbers), heads
             falls = [_falls(numbers[known], moments[known], of_group[known]) for of_group in groups]
             if min(falls) <= 1 - RISING:
-                curve = self._curve(time, moments[known], known, int(numbers[known].min()))
+                curve = self._curve(time, moments[known], known, self._first(numbers[known]))
                 return curve and replace(curve, restarts=bool(self.form.date) and falls[1] < falls[0])
         return None
 
@@ -175,9 +175,9 @@ class CurveSearch:
         known : ndarray of shape (rows,), bool
             The rows that have a number and a time.
         first : int
-            The least number.
+            The table's first number.
         """
-        room, by = 10, self.column.step if isinstance(self.column, IdColumn) else 1
+        room, by = 10, self.column.step if isinstance(self.column, IdColumn) and self.form.is_plain else 1
         while room < TIMES_AS_MANY * self.in_all:
             room *= 10
         most = min((_most_of(self.column) - self.form.largest) // (by * room), MOST_STEPS)
@@ -195,6 +195,12 @@ class CurveSearch:
         lead = self._lead(first, places * room * by)
         curve = NumberCurve(time.name, float(start), float(step), steps, *intervals, places, room, by, first, lead=lead)
         return curve if curve.ends else None
+
+    def _first(self, numbers: Ints) -> int:
+        """The least number: of whole numbers that of all rows, of text that of the sample."""
+        if isinstance(self.column, IdColumn) and self.form.is_plain and self.column.first:  # which is 0 of text
+            return self.column.first
+        return int(numbers.min())
 
     def _lead(self, first: int, most: int) -> int:
         """What gives all numbers of texts as many digits, where those of the table have; see `NumberCurve`."""

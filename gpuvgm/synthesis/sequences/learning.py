@@ -106,7 +106,7 @@ def _model_of(
         laws=[*laws_of_rows, *plan.laws],
     )
     steps = _without_key(_model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_steps), key)
-    steps = _with_curves(steps, sample, plan)
+    steps = _with_curves(steps, columns, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
     if sample.source is not None:
         made = [
@@ -120,12 +120,20 @@ def _model_of(
     return SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
 
 
-def _with_curves(steps: RowModel, sample: KeySample, plan: SequencePlan) -> RowModel:
+def _with_curves(
+    steps: RowModel, columns: Mapping[str, FittedColumn], sample: KeySample, plan: SequencePlan
+) -> RowModel:
     """The model of rows, with the times with which numbers rise that run on over all keys."""
     rows, in_all = sample.rows, sum(rows * keys for rows, keys in sample.counts.items())
-    times = {name: steps.columns[name] for name in sorted(plan.asked, key=lambda name: name != plan.index)}
+    times = dict[str, FittedColumn]()
+    for name in sorted(plan.asked, key=lambda name: name != plan.index):
+        column, times[name] = columns[name], steps.columns[name]
+        if isinstance(column, NumericColumn):
+            # Rows have times of the whole table, which the column of a sample of its keys may not reach.
+            of_steps: Any = steps.columns[name]
+            times[name] = replace(of_steps, minimum=column.minimum, maximum=column.maximum)
     forms = {
-        name: form.with_curve(steps.columns[name], times, rows.table, rows.keys, in_all)
+        name: form.with_curve(columns[name], times, rows.table, rows.keys, in_all) if name in columns else form
         for name, form in steps.forms.items()
     }
     return replace(steps, forms=forms)

@@ -12,6 +12,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.keys.curves import LEAST_KEYS, NumberCurve
+from gpuvgm.synthesis.sequences import learning, source
 
 KEYS = 250
 SAMPLED = 3000  # rows, more than in the tables
@@ -137,6 +138,23 @@ def test_places_rise_with_each_step_and_follow_the_rows() -> None:
     numbers = curve.numbers("number", np.arange(1000.0), np.zeros(1000, np.uint64), 0).astype(np.int64)
     assert np.all(np.diff(numbers) >= 10)
     assert 0.8 < numbers[500] / numbers[-1] < 0.9
+
+
+@pytest.mark.parametrize("kind", ["seconds", "padded"])
+def test_numbers_of_a_table_of_which_some_keys_are_learnt(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(source, "MOST_HELD", 100)
+    monkeypatch.setattr(learning, "SAMPLE_ROWS", 700)
+    table = with_numbers(kind)
+    with pytest.warns(gpuvgm.errors.InferenceWarning, match="does not see"):
+        synthesizer = fitted(table)
+    rows = synthesizer.sample(SAMPLED)
+    curve = synthesizer.identifiers_["number"].curve
+    assert sum(curve.rows) < len(table)
+    assert falls(rows) == 0
+    assert rows.number.is_unique
+    assert not rows.number.isin(table.number).any()
+    if kind == "seconds":
+        assert curve.first == table.number.min()
 
 
 def test_numbers_in_another_order_do_not_rise() -> None:
