@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns import CategoricalColumn, FittedColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
 from gpuvgm.laws import Laws
