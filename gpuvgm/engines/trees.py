@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import distinct_values
 from gpuvgm.summary import Floats, Ints
 
 NAT = 1 << 20  # whole numbers that make a nat
@@ -200,7 +201,7 @@ class Trees:
         size, counts, met = int(groups.max(initial=0)) + 1, np.zeros(len(self.nodes), np.int64), [np.zeros(0, np.int64)]
 
         def choose(rows: Ints, cut: Ints, nodes: Ints) -> NDArray[np.bool_]:
-            met.append(np.unique(nodes * size + groups[rows]))
+            met.append(distinct_values(nodes * size + groups[rows])[0])
             is_right: NDArray[np.bool_] = target[rows] >= self.ranges[cut, 1]
             return is_right
 
@@ -210,7 +211,7 @@ class Trees:
             depth[nodes] = of_level
         depths, from_below = depth[answered // size], answered[:0]
         for of_level in reversed(range(len(levels))):
-            here = np.unique(np.concatenate((answered[depths == of_level], from_below)))
+            here = distinct_values(np.concatenate((answered[depths == of_level], from_below)))[0]
             counts += np.bincount(here // size, minlength=len(counts))
             from_below = above[here // size] * size + here % size
         return counts

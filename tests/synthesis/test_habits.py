@@ -13,6 +13,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.synthesis.keys import habit_search
 from gpuvgm.synthesis.keys.habits import Habit
 
 ROWS, KEYS = 12_000, 600
@@ -254,3 +255,12 @@ def test_the_finest_keys_that_have_a_habit_have_it() -> None:
     sample = synthesizer.sample(ROWS, seed=14)
     assert agree(sample.drop(columns="mail").rename(columns={"iban": "mail"}), PARTS["day"]) > 0.98
     assert abs(agree(sample, PARTS["day"]) - agree(table, PARTS["day"])) < 0.05
+
+
+def test_a_category_of_keys_that_are_left_out_has_no_habits(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = bookings("orders", 2_000, 200)
+    rare = table.mail.map(len).idxmin()  # pairs are made of few keys, of which this one is none
+    table.loc[[rare], "kind"] = "cheque"
+    monkeypatch.setattr(habit_search, "MOST_KEPT", 1_000)
+    habits = gpuvgm.TableSynthesizer(threads=1).fit(table)._model.network.structure.habits
+    assert {"order"} == {table.kind.value_counts().index[habit.category] for habit in habits}

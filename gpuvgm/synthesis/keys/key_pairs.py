@@ -52,11 +52,13 @@ class KeyPairs:
         # By key and category, else in random order: rows that follow each other in a table may be alike by that alone.
         rows = rows[np.lexsort((mixed(rows.astype(np.uint64)), places[rows], hashes[rows]))]
         follows = (hashes[rows][1:] == hashes[rows][:-1]) & (places[rows][1:] == places[rows][:-1])
-        counts = np.bincount(places[rows], minlength=1)
+        counts = np.bincount(places[rows], minlength=int(places.max(initial=0)) + 1)  # keys left out may have others
         keys = counts - np.bincount(places[rows[1:][follows]], minlength=len(counts))
         pairs = np.stack((rows[:-1], rows[1:]))[:, follows]
         pairs = pairs[:, np.argsort(places[pairs[0]], kind="stable")]
-        return cls(hashes, places, rows, pairs, counts, np.where(counts <= most_rows * keys, keys, 0), persons)
+        return cls(
+            hashes, places, rows, pairs, counts, np.where(counts <= most_rows * np.maximum(keys, 1), keys, 0), persons
+        )
 
     def shares(
         self, codes: Floats | Ints, lowest: Floats | Ints, far: Callable[[Ints, Ints], NDArray[np.bool_]] | None = None

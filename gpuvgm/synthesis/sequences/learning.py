@@ -32,7 +32,7 @@ from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
-from gpuvgm.synthesis.sequences.totals import laws_of_keys
+from gpuvgm.synthesis.sequences.totals import columns_of_laws, laws_of_keys
 from gpuvgm.table import TableTransformer
 
 SAMPLE_ROWS = 1 << 17  # of whole keys, that show of longer tables what is learnt
@@ -94,7 +94,7 @@ def _model_of(
 ) -> SequenceModel:
     """A model of a sample of keys, with the counts of all rows."""
     columns, schema, key = transformer.model_.by_name, transformer.schema_, plan.key
-    tables = SequenceTables.of(sample.rows, plan, columns)
+    tables = SequenceTables(sample.rows, plan, columns)
     laws, laws_of_rows = Laws.by_names(settings.laws, tables.keys.schema.names)
     check_orders(laws_of_rows, tables, plan)
     keys = _model(tables.keys, columns, schema, plan, {key: "id"}, replace(settings, given=(COUNT,), laws=laws))
@@ -114,7 +114,7 @@ def _model_of(
             SequenceSource(sample.source, plan, columns, "steps", tables.steps.schema),
         ]
         keys, steps = keys.of_rows(made[0], settings), steps.of_rows(made[1], settings)
-        for rows in whole_keys(sample.source, key, sample.source.schema.names) if totals else ():
+        for rows in whole_keys(sample.source, key, columns_of_laws(key, totals)) if totals else ():
             totals = tuple(law for law in totals if law.is_kept(columns, rows))
     layout = layout_of(sample.counts, key)
     return SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)

@@ -24,7 +24,7 @@ from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import added, keys_by_rows, tables_of_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
-from gpuvgm.synthesis.sequences.totals import KeyLaw
+from gpuvgm.synthesis.sequences.totals import KeyLaw, columns_of_laws
 from gpuvgm.table import ModelFile, TableTransformer
 
 PARTS = pa.schema([("keys", pa.large_binary()), ("steps", pa.large_binary())])  # models within the file of one
@@ -140,7 +140,7 @@ class SequenceModel:
 
     def scored(self, table: Source) -> SequenceTables:
         """The tables of keys and steps of a table, whose rows are in order of their keys as they come."""
-        return SequenceTables.of(KeyRows.read(table, RowOrder(self.plan.key)), self.plan, self.columns)
+        return SequenceTables(KeyRows.read(table, RowOrder(self.plan.key)), self.plan, self.columns)
 
     @property
     def description(self) -> list[str]:
@@ -178,7 +178,7 @@ class SequenceModel:
             tables_of_keys(fitted, self.plan, self.columns) as tables,
         ):
             totals, sizes = self.totals, dict[int, int]()
-            for rows in tables.whole_keys():
+            for rows in tables.whole_keys(columns_of_laws(self.plan.key, totals)):
                 totals = tuple(law for law in totals if law.is_kept(self.columns, rows))
                 sizes = added(sizes, keys_by_rows(rows))
             keys, steps = self.keys.of_rows(tables.keys, settings), self.steps.of_rows(tables.steps, settings)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.io import Source, is_text_type, plain_values_of, taken
+from gpuvgm.io import Source, is_text_type, joined_arrays, plain_values_of, taken
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.sorting import RowOrder
@@ -53,11 +53,17 @@ class KeyRows:
     @classmethod
     def in_order(cls, table: pa.Table, key: str) -> KeyRows:
         """Rows that are in order already; keys of blank text are missing."""
-        table = _without_blank(table, key)
-        codes = codes_of(table.column(key))
-        changes = (codes[1:] != codes[:-1]) | (codes[1:] < 0)
-        starts = np.flatnonzero(np.append(True, changes)[: len(codes)])
+        starts = _starts_of(table.column(key))
+        if _are_blank(taken(table.column(key), starts)).any():
+            table = _without_blank(table, key)
+            starts = _starts_of(table.column(key))
         return cls(table, starts, np.arange(table.num_rows))
+
+    @property
+    def but_last_key(self) -> KeyRows:
+        """All rows but those of the last key."""
+        last = int(self.starts[-1])
+        return KeyRows(self.table.slice(0, last), self.starts[:-1], self.order[:last])
 
     @cached_property
     def counts(self) -> Ints:
@@ -80,14 +86,15 @@ class KeyRows:
         first: NDArray[np.bool_] = self.places == 0
         return first
 
-    @property
+    @cached_property
     def rows_before(self) -> Any:
         """Number of the row before each row, missing for first rows."""
         return pa.array(np.arange(self.table.num_rows) - 1, mask=self.are_first)
 
     def column(self, name: str) -> Any:
         """The rows of a column, as an Arrow array."""
-        return self.table.column(name).combine_chunks()
+        values = self.table.column(name)
+        return joined_arrays(values.chunks, values.type)
 
     def changes(self, name: str) -> NDArray[np.bool_]:
         """Whether rows have another value in a column than the row of their key before."""
@@ -105,18 +112,31 @@ def amounts_of(column: Any, values: Column) -> Floats:
     return amounts
 
 
+def _starts_of(column: Any) -> Ints:
+    """Rows that have another value than the row before, or none."""
+    values: Any = plain_values_of(column.combine_chunks())
+    if pa.types.is_floating(values.type) or pa.types.is_nested(values.type):
+        codes = codes_of(column)
+        follows = (codes[1:] == codes[:-1]) & (codes[1:] >= 0)
+    else:
+        follows = np.asarray(pc.fill_null(pc.equal(values[1:], values[:-1]), False))  # noqa: FBT003
+    return np.flatnonzero(np.append(True, ~follows)[: len(values)])
+
+
+def _are_blank(column: Any) -> NDArray[np.bool_]:
+    """Which rows of a column have blank text."""
+    texts: Any = plain_values_of(column)
+    if not is_text_type(texts.type):
+        return np.zeros(len(texts), np.bool_)
+    lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(texts))
+    blank: NDArray[np.bool_] = np.asarray(pc.fill_null(lengths, -1)) == 0
+    return blank
+
+
 def _without_blank(table: pa.Table, name: str) -> pa.Table:
     """The rows, with missing values in place of blank text in a column."""
-    texts: Any = plain_values_of(table.column(name).combine_chunks())
-    if not is_text_type(texts.type):
-        return table
-    words = texts.dictionary_encode()
-    lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(words.dictionary))
-    blank = np.append(np.asarray(lengths) == 0, np.False_)
-    lacks = blank[np.asarray(pc.fill_null(words.indices, len(blank) - 1))]
-    if not lacks.any():
-        return table
-    values = taken(table.column(name), pa.array(np.arange(len(lacks)), mask=lacks))
+    rows: Any = pa.array(np.arange(table.num_rows), mask=_are_blank(table.column(name)))
+    values = taken(table.column(name), rows)
     return table.set_column(table.schema.get_field_index(name), table.schema.field(name), values)
 
 

@@ -140,7 +140,7 @@ class SequenceSampler(BatchSampler):
                 asked[occurrence.name] = as_text(of_keys[:several])
             part, given = RowRange(first_key, several), given_columns(drawer, asked)
             bounds = self._bounds(made, counts[:several] - place - 1)
-            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), bounds)
+            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), self.sequences.columns, bounds)
             made.append(self._within_range(step.rows(plan.distinct, [rows.arrays for rows in made])))
         return made[0].joined(made[1:])
 

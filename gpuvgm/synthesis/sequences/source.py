@@ -12,16 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import FittedColumn
-from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.execution import any_source
-from gpuvgm.io import Block, Source, taken
-from gpuvgm.summary import Ints
+from gpuvgm.io import Block, Source, joined_arrays, taken
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 
 MOST_HELD = 1 << 20  # rows that are held in memory
+KEY_ROWS = 1 << 18  # of a sorted source, of which tables are made at once; a key with more is held whole
 
 
 def keys_by_rows(rows: KeyRows) -> dict[int, int]:
@@ -57,16 +56,21 @@ def rows_in_order(
 def whole_keys(source: Source, key: str, names: Sequence[str]) -> Iterator[KeyRows]:
     """Rows of a sorted source, cut between keys: blocks of rows, longer where a key is."""
     waiting: pa.Table | None = None
-    for block in source.blocks(names, BLOCK_ROWS):
+    for block in source.blocks(names, KEY_ROWS):
         table = pa.Table.from_batches([block.batch])
-        table = table if waiting is None else pa.concat_tables([waiting, table])
-        rows = KeyRows.in_order(table, key)
-        last = int(rows.starts[-1])
-        if last:
-            yield KeyRows.in_order(table.slice(0, last), key)
-        waiting = table.slice(last)
+        rows = KeyRows.in_order(table if waiting is None else _joined([waiting, table]), key)
+        if len(rows.starts) > 1:
+            yield rows.but_last_key
+        waiting = rows.table.slice(int(rows.starts[-1]))
     if waiting is not None and waiting.num_rows:
         yield KeyRows.in_order(waiting, key)
+
+
+def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables one after the other, each column in one piece, so that it is not copied whenever it is read."""
+    rows = pa.concat_tables(tables)
+    arrays = [joined_arrays(column.chunks, column.type) for column in rows.columns]
+    return pa.Table.from_arrays(arrays, schema=rows.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +158,12 @@ class SequenceSource(Source):
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks."""
         self.check_request(columns, block_rows)
-        return Block.cut(self._batches(columns), block_rows)
+        return Block.cut(self._batches(columns), min(block_rows, KEY_ROWS))  # these tables are wide
 
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         schema = pa.schema([self.schema.field(name) for name in columns])
         for rows in whole_keys(self.source, self.plan.key, self.source.schema.names):
-            tables = SequenceTables.of(rows, self.plan, self.columns)
+            tables = SequenceTables(rows, self.plan, self.columns)
             table: pa.Table = tables.keys if self.of == "keys" else tables.steps
             yield from table.select(list(columns)).cast(schema).to_batches()
 
@@ -173,12 +177,12 @@ class KeyTables:
     keys, steps : Source
         The table of keys, and that of steps; see `SequenceTables`.
     whole_keys : callable
-        Gives the rows, cut between keys.
+        Gives the rows of the key and of some columns, cut between keys.
     """
 
     keys: Source
     steps: Source
-    whole_keys: Callable[[], Iterator[KeyRows]]
+    whole_keys: Callable[[Collection[str]], Iterator[KeyRows]]
 
 
 @contextmanager
@@ -193,11 +197,11 @@ def tables_of_keys(table: Source, plan: SequencePlan, columns: Mapping[str, Fitt
     table.check_request([plan.key, *plan.constants, *plan.varying])
     with rows_in_order(table, plan.key, plan.index or None, columns) as rows:
         if isinstance(rows, KeyRows):
-            of_rows = SequenceTables.of(rows, plan, columns)
-            yield KeyTables(any_source(of_rows.keys), any_source(of_rows.steps), partial(iter, [rows]))
+            of_rows = SequenceTables(rows, plan, columns)
+            yield KeyTables(any_source(of_rows.keys), any_source(of_rows.steps), lambda _: iter([rows]))
         else:
-            all_keys = partial(whole_keys, rows, plan.key, rows.schema.names)
-            first = SequenceTables.of(next(all_keys()), plan, columns)
+            all_keys = partial(whole_keys, rows, plan.key)
+            first = SequenceTables(next(all_keys(rows.schema.names)), plan, columns)
             keys = SequenceSource(rows, plan, columns, "keys", first.keys.schema)
             steps = SequenceSource(rows, plan, columns, "steps", first.steps.schema)
             yield KeyTables(keys, steps, all_keys)
@@ -256,6 +260,6 @@ def _rows_of_keys(source: Source, order: RowOrder, column: Any, last: np.uint64)
     """Rows of the keys up to a hash, sorted: a source that is in another order of keys is read as it is."""
     chosen: list[pa.Table] = []
     for rows in whole_keys(source, order.key, source.schema.names):
-        are_low: Ints = np.flatnonzero(column.hashes(taken(rows.column(order.key), rows.starts)) <= last)
-        chosen.append(taken(rows.table, np.flatnonzero(np.isin(rows.keys, are_low))))
+        are_low = column.hashes(taken(rows.column(order.key), rows.starts)) <= last
+        chosen.append(taken(rows.table, np.flatnonzero(np.repeat(are_low, rows.counts))))
     return KeyRows.of(pa.concat_tables(chosen), order)

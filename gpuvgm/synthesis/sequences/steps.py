@@ -39,14 +39,17 @@ class Step:
         What is known of them and their rows before.
     seed : int
         Seed of the step.
+    columns : mapping of str to FittedColumn
+        The fitted columns of the table, whose numbers may have other origins than those of the drawer's columns.
     bounds : mapping of str to (ndarray of shape (keys,), ndarray of shape (keys,))
-        By column that rises along rows, its lowest and highest numbers; NaN for none.
+        By column that rises along rows, its lowest and highest numbers, those of the table's column; NaN for none.
     """
 
     drawer: RowDrawer
     keys: RowRange
     given: CodedRows
     seed: int
+    columns: Mapping[str, FittedColumn]
     bounds: Mapping[str, tuple[Floats, Floats]]
 
     def rows(self, distinct: Sequence[str], rows_before: Sequence[Arrays]) -> MadeRows:
@@ -91,7 +94,7 @@ class Step:
         return wrong
 
     def _readings(self, name: str, rows: Arrays) -> Floats:
-        return readings_of(self.drawer.model.by_name[name], rows[name])
+        return readings_of(self.columns[name], rows[name])
 
 
 def given_columns(drawer: RowDrawer, arrays: Arrays) -> CodedRows:

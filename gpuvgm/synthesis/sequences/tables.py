@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,29 +20,33 @@ from gpuvgm.synthesis.sequences.rows import KeyRows
 MOST_DIGITS = 15  # behind the point, that a float holds
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: tables are cached
 class SequenceTables:
-    """The rows of a table, and the two tables that are made of them.
+    """The rows of a table, and the two tables that are made of them when they are asked for.
 
     Parameters
     ----------
     rows : KeyRows
         The rows.
-    keys : pyarrow.Table
-        One row for each key: the key, its constant columns, its number of rows, and what is usual for it.
-    steps : pyarrow.Table
-        The rows, beside what they may ask of their key and of the row before.
+    plan : SequencePlan
+        How the tables are made.
+    columns : mapping of str to FittedColumn
+        The fitted columns.
     """
 
     rows: KeyRows
-    keys: pa.Table
-    steps: pa.Table
+    plan: SequencePlan
+    columns: Mapping[str, FittedColumn]
 
-    @classmethod
-    def of(cls, rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> SequenceTables:
-        """The tables of rows, by a plan."""
-        keys = _table_of_keys(rows, plan, columns)
-        return cls(rows, keys, _table_of_steps(rows, keys, plan, columns))
+    @cached_property
+    def keys(self) -> pa.Table:
+        """One row for each key: the key, its constant columns, its number of rows, and what is usual for it."""
+        return _table_of_keys(self.rows, self.plan, self.columns)
+
+    @cached_property
+    def steps(self) -> pa.Table:
+        """The rows, beside what they may ask of their key and of the row before."""
+        return _table_of_steps(self.rows, self.keys, self.plan, self.columns)
 
 
 def _table_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> pa.Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -136,6 +136,11 @@ def laws_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, Fitted
         if law.target not in laws and law.is_kept(columns, rows) and law.is_shown(columns, rows):
             laws[law.target] = law
     return tuple(laws.values())
+
+
+def columns_of_laws(key: str, laws: Sequence[KeyLaw]) -> list[str]:
+    """The key, and the columns that laws are of."""
+    return [*dict.fromkeys([key, *(name for law in laws for name in (law.target, law.operand))])]
 
 
 def _candidates(plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Iterator[KeyLaw]:

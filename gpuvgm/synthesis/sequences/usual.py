@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.io import taken
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of
@@ -60,11 +61,12 @@ class UsualValue:
 
     def of_keys(self, rows: KeyRows, column: FittedColumn) -> Any:
         """Text for each key."""
+        texts = pa.array(self.texts(column), pa.string())
         if isinstance(column, CategoricalColumn):
-            return pa.array([f"value {code}" for code in _most_frequent(rows, column)], pa.string())
+            return taken(texts, _most_frequent(rows, column))
         means = _means(rows, column)
         groups = np.where(np.isnan(means), NONE, np.searchsorted(np.array(self.edges), means, side="right"))
-        return pa.array([f"group {group}" for group in groups], pa.string())
+        return taken(texts, groups - NONE)
 
 
 def _most_frequent(rows: KeyRows, column: CategoricalColumn) -> Ints:

@@ -12,10 +12,12 @@ import pytest
 
 import gpuvgm
 from gpuvgm.execution import any_source
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.sequences import learning, source
 from gpuvgm.synthesis.sequences.model import layout_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 from gpuvgm.synthesis.sequences.source import KeySample, whole_keys
+from gpuvgm.synthesis.sequences.steps import Step
 from tests.synthesis.sequences.trades import bookings
 
 
@@ -24,7 +26,7 @@ def few_rows_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if hardly any rows could be held."""
     monkeypatch.setattr(source, "MOST_HELD", 100)
     monkeypatch.setattr(learning, "SAMPLE_ROWS", 900)
-    monkeypatch.setattr(source, "BLOCK_ROWS", 300)
+    monkeypatch.setattr(source, "KEY_ROWS", 300)
 
 
 def test_all_rows_are_counted(few_rows_fit: None, tmp_path: Path) -> None:
@@ -47,6 +49,27 @@ def test_all_rows_are_counted(few_rows_fit: None, tmp_path: Path) -> None:
     assert (rows.number == rows.groupby("account", sort=False).cumcount() + 1).all()
     frame: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
     pd.testing.assert_frame_equal(frame.sample(200, seed=0), fitted.sample(200, seed=0).to_pandas())
+
+
+def test_numbers_that_rise_are_compared_with_those_of_one_origin(
+    few_rows_fit: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows have other origins of times than the table: else none would seem to rise, and all be drawn again."""
+    table = bookings(300, 0).assign(booked=lambda rows: rows.booked + pd.Timedelta(minutes=1) * rows.number)
+    fitted: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
+    model, drawn, draw = fitted._model, list[int](), Step._drawn
+
+    def counted(step: Step, places: Ints, seed: int) -> Any:
+        drawn.append(len(places))
+        return draw(step, places, seed)
+
+    monkeypatch.setattr(Step, "_drawn", counted)
+    rows = fitted.sample(keys=100, seed=0)
+    one = pa.array(table.booked[:1])
+    assert model.columns["booked"].all_numbers(one) != model.steps.columns["booked"].all_numbers(one)
+    assert "booked" in [rise.column for rise in model.plan.rising]
+    assert rows.groupby("account").booked.is_monotonic_increasing.all()
+    assert sum(drawn) < 2 * model.layout.rows
 
 
 def test_rows_in_some_order_of_keys_are_learnt_as_sorted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
