@@ -40,6 +40,11 @@ class CodedRows:
         codes = {place: taken_rows(column, rows) for place, column in self.codes.items()}
         return CodedRows(codes, {place: taken_rows(column, rows) for place, column in self.readings.items()})
 
+    def first(self, rows: int) -> CodedRows:
+        """The first rows."""
+        codes = {place: column[:rows] for place, column in self.codes.items()}
+        return CodedRows(codes, {place: column[:rows] for place, column in self.readings.items()})
+
     def of_places(self, places: Sequence[int]) -> CodedRows:
         """Some columns and parts."""
         codes = {place: self.codes[place] for place in places}

@@ -24,7 +24,7 @@ from gpuvgm.synthesis.sequences.fitting import RowsOfKeys
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
 from gpuvgm.synthesis.sequences.occurrences import as_text
-from gpuvgm.synthesis.sequences.steps import Step, given_columns
+from gpuvgm.synthesis.sequences.steps import Step, columns_by_themselves, given_columns, readings_of
 
 OF_ROWS = -1  # in place of an attempt: seed of what is drawn row after row
 
@@ -127,21 +127,25 @@ class SequenceSampler(BatchSampler):
         drawer, plan, made = self._steps.drawer, self.sequences.plan, list[MadeRows]()
         seed_of_rows = seed_of_attempt(seed, OF_ROWS)
         occurred = {occurrence: np.zeros(len(counts), np.bool_) for occurrence in plan.occurrences}
+        of_keys, columns = given_columns(drawer, columns_by_themselves(drawer, keys)), self.sequences.columns
+        readings: dict[str, list[Floats]] = {name: [] for name in plan.distinct}
         for place in range(int(counts[0])):
             several = int(np.count_nonzero(counts > place))
             asked = {name: array[:several] for name, array in keys.items()}
             asked[PLACE] = pa.array(np.full(several, place + 1))
             asked[REMAINING] = pa.array(counts[:several] - place - 1)
             asked |= {before(name): self._before(name, made, several) for name in plan.asked}
-            for occurrence, of_keys in occurred.items():
+            for occurrence, has_been in occurred.items():
                 if made:
                     former = made[-1].arrays[occurrence.column][:several]
-                    of_keys[:several] |= occurrence.is_in(former, self.model.by_name[occurrence.column])
-                asked[occurrence.name] = as_text(of_keys[:several])
-            part, given = RowRange(first_key, several), given_columns(drawer, asked)
+                    has_been[:several] |= occurrence.is_in(former, columns[occurrence.column])
+                asked[occurrence.name] = as_text(has_been[:several])
+            part, given = RowRange(first_key, several), given_columns(drawer, asked, of_keys.first(several))
             bounds = self._bounds(made, counts[:several] - place - 1)
-            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), self.sequences.columns, bounds)
-            made.append(self._within_range(step.rows(plan.distinct, [rows.arrays for rows in made])))
+            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), columns, bounds)
+            made.append(self._within_range(step.rows(readings)))
+            for name, of_places in readings.items():
+                of_places.append(readings_of(columns[name], made[-1].arrays[name]))
         return made[0].joined(made[1:])
 
     def _bounds(self, made: list[MadeRows], remaining: Ints) -> dict[str, tuple[Floats, Floats]]:

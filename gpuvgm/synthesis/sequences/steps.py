@@ -52,17 +52,16 @@ class Step:
     columns: Mapping[str, FittedColumn]
     bounds: Mapping[str, tuple[Floats, Floats]]
 
-    def rows(self, distinct: Sequence[str], rows_before: Sequence[Arrays]) -> MadeRows:
+    def rows(self, rows_before: Mapping[str, Sequence[Floats]]) -> MadeRows:
         """The rows, drawn again while they have a value that their key has already, or one beyond its bounds.
 
         Parameters
         ----------
-        distinct : sequence of str
-            Columns of which no key has a value twice.
-        rows_before : sequence of mapping of str to Array
-            All rows before, by place, of at least as many keys.
+        rows_before : mapping of str to sequence of ndarray
+            By column of which no key has a value twice, its readings in all rows before, by place, of at least as many
+            keys.
         """
-        former = {name: [self._readings(name, rows)[: self.keys.rows] for rows in rows_before] for name in distinct}
+        former = {name: [rows[: self.keys.rows] for rows in places] for name, places in rows_before.items()}
         every = np.arange(self.keys.rows)
         made = self._drawn(every, self.seed)
         wrong = self._wrong(made, former, every)
@@ -97,12 +96,24 @@ class Step:
         return readings_of(self.columns[name], rows[name])
 
 
-def given_columns(drawer: RowDrawer, arrays: Arrays) -> CodedRows:
-    """Bins of the values of columns that are not drawn, and their numbers or categories."""
+def given_columns(drawer: RowDrawer, arrays: Arrays, coded: CodedRows | None = None) -> CodedRows:
+    """Bins of the values of columns that are not drawn, and their numbers or categories.
+
+    Parameters
+    ----------
+    drawer : RowDrawer
+        Draws the other columns.
+    arrays : mapping of str to Array
+        The values.
+    coded : CodedRows, optional
+        Columns of which that is known already.
+    """
     structure, columns, engine = drawer.network.structure, drawer.model.by_name, get_engine(drawer.engine)
-    coded = CodedRows()
+    coded = coded or CodedRows()
     for name in arrays.keys() & structure.place_of.keys():
         place = structure.place_of[name]
+        if place in coded.codes:
+            continue
         codes, parts = code_finder(columns, structure.bins[place], structure.parts, engine)(arrays.__getitem__)
         of_parts = {structure.place_of_part[part]: part_codes for part, part_codes in parts.items()}
         readings = readings_of(columns[name], arrays[name])
@@ -110,9 +121,16 @@ def given_columns(drawer: RowDrawer, arrays: Arrays) -> CodedRows:
     return coded
 
 
+def columns_by_themselves(drawer: RowDrawer, arrays: Arrays) -> Arrays:
+    """Those columns whose bins are made of none but these."""
+    origins = {bins.name: bins.made_of for bins in drawer.network.structure.bins}
+    return {name: array for name, array in arrays.items() if origins.get(name) in (None, *arrays)}
+
+
 def readings_of(column: FittedColumn, array: Any) -> Floats:
     """Numbers of a column's values, or its categories."""
     if isinstance(column, CategoricalColumn):
         return np.asarray(column.index.find(array), np.float64)
     numeric: Any = column
-    return np.nan_to_num(np.asarray(numeric.all_numbers(array), np.float64))
+    numbers: Floats = np.asarray(numeric.all_numbers(array), np.float64)
+    return numbers if np.isfinite(numbers).all() else np.nan_to_num(numbers)
