@@ -144,7 +144,7 @@ class _Part:
         descriptor, path = tempfile.mkstemp(suffix=".arrow", dir=folder)
         self.path, self.rows, self.bytes = Path(path), 0, 0
         self._lowest, self._highest = 2**64, -1
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        options = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))  # two thirds of what LZ4 leaves
         file = files.enter_context(os.fdopen(descriptor, "wb"))
         self._writer = files.enter_context(pa.ipc.new_file(file, schema, options=options))
 

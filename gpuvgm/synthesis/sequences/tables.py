@@ -72,9 +72,11 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
     arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.asked}
     arrays |= {occurrence.name: occurrence.of_rows(rows, columns[occurrence.column]) for occurrence in plan.occurrences}
     for name in plan.moving:
-        steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=name in plan.ratios)
-        # First rows have none; one that is there keeps later rows from lacking it.
-        arrays[since(name)] = pc.if_else(pa.array(rows.are_first), pc.min(pc.mode(steps).field("mode")), steps)
+        is_ratio = name in plan.ratios
+        steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=is_ratio)
+        # First rows have none; one that is there keeps later rows from lacking it, also where each key has one row.
+        usual = pc.coalesce(pc.min(pc.mode(steps).field("mode")), pa.scalar(int(is_ratio)).cast(steps.type))
+        arrays[since(name)] = pc.if_else(pa.array(rows.are_first), usual, steps)
     for number in plan.running:
         if number.has_step:
             added, taken_off = (rows.column(names[0]) for names in (number.added, number.taken_off))

@@ -72,6 +72,15 @@ def test_numbers_that_rise_are_compared_with_those_of_one_origin(
     assert sum(drawn) < 2 * model.layout.rows
 
 
+def test_the_last_key_may_have_one_row(few_rows_fit: None) -> None:
+    table = bookings(300, 0).sort_values(["account", "number"], ignore_index=True)
+    last = pd.DataFrame([{**table.iloc[0].to_dict(), "account": "DE999999"}])
+    table = pd.concat([table, last], ignore_index=True)
+    fitted: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
+    assert fitted._model.plan.moving
+    assert fitted._model.steps.network.counts.rows == len(table)
+
+
 def test_rows_in_some_order_of_keys_are_learnt_as_sorted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are not sorted into files, but in memory if they are few."""
     of_keys: Any = {"sequence_key": "account", "sequence_index": "number", "threads": 1}
