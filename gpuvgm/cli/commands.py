@@ -437,7 +437,6 @@ def train(
     A network whose training was interrupted continues with --resume. sample draws rows from MODEL.
     """
     from gpuvgm.cli.synthesize import train_generator, train_private
-    from gpuvgm.synthesis import describe_unmodelled
 
     promise = {"epsilon": epsilon, "delta": delta, "rows_per_person": rows_per_person}
     if private is not None:
@@ -467,7 +466,7 @@ def train(
     line = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
     real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
-    unmodelled = describe_unmodelled(fitted, generator.identifiers_, getattr(generator, "attributes_", {}))
+    unmodelled = generator._unmodelled
     laws_kept = [*generator.fit_report_.laws] if with_ == "counts" else []
     kept = f"laws: {'; '.join(laws_kept)}" if laws_kept else ""
     return CommandOutcome(document | {"laws": laws_kept}, [line, *filter(None, [kept, unmodelled])])

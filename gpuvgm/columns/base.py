@@ -291,6 +291,18 @@ class FittedColumn:
         """True if the column is part of the onehot matrix."""
         return self.has_scalar or self.has_codes
 
+    def declared_like(self, spec: Any, *, lacks_some: bool) -> Any:
+        """How a further column is declared that has values of this one, of which any may be lacking.
+
+        Parameters
+        ----------
+        spec : ColumnSpec
+            How this one is declared.
+        lacks_some : bool
+            Whether some rows have no value.
+        """
+        return spec
+
     def tells_apart(self, different: int) -> bool:
         """Return whether values may each name someone or something: text of more than 255 different ones."""
         type_: Any = self.decoded_type

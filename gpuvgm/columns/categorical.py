@@ -108,6 +108,11 @@ class CategoricalColumn(FittedColumn):
     has_codes: ClassVar[bool] = True
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "appearance", "declared", "dictionary", "automatic")
 
+    def declared_like(self, spec: Any, *, lacks_some: bool) -> Any:
+        """How a further column is declared that has some of these categories."""
+        values = [None if category is MISSING else category for category in self.categories]
+        return {"kind": "categorical", "categories": [*values, *([None] if lacks_some and None not in values else [])]}
+
     @property
     def width(self) -> int:
         """One-hot columns."""

@@ -107,6 +107,13 @@ class NumericColumn(FittedColumn):
         type_: pa.DataType = inner.text.type if isinstance(inner, OfText) else self.type
         return type_
 
+    def declared_like(self, spec: Any, *, lacks_some: bool) -> Any:
+        """How a further column is declared that has such numbers: all may be missing, where some of these are."""
+        if MISSING not in self.modal_values:
+            return spec
+        modal = [value for value in spec.options.get("modal", ()) if value is not None]
+        return {**spec.options, "modal": [*modal, None]}
+
     @cached_property
     def decoded_type(self) -> pa.DataType:
         """Arrow type of decoded values."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
@@ -194,6 +194,33 @@ class Laws(tuple[Law, ...]):
             for law in ready:
                 del remaining[law.target]
         return type(self)(ordered)
+
+    def recomputed(
+        self, columns: Mapping[str, Any], arrays: Mapping[str, Any], changed: Collection[str]
+    ) -> dict[str, Any]:
+        """Columns that laws compute from changed ones, and from each other; those that are changed stay.
+
+        Parameters
+        ----------
+        columns : mapping of str to FittedColumn
+            The columns.
+        arrays : mapping of str to Array
+            Their values, with the changed ones; laws of further columns are left out.
+        changed : collection of str
+            Columns that have other values.
+        """
+        values, stale = dict(arrays), {*changed}
+        made = dict[str, Any]()
+        for law in self.in_order():
+            if (
+                stale.intersection(law.operands)
+                and law.target not in changed
+                and values.keys() >= {law.target, *law.operands}
+            ):
+                made |= law.compute(columns, values.__getitem__, values.__getitem__)[0]
+                values |= made
+                stale.add(law.target)
+        return made
 
     @property
     def made_of(self) -> dict[str, set[str]]:

@@ -15,7 +15,7 @@ from gpuvgm.io import TableLike
 from gpuvgm.laws import Laws
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.keys import IdentifierForm
+from gpuvgm.synthesis.keys import IdentifierForm, describe_unmodelled
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.scoring import score_rows
 from gpuvgm.synthesis.sequences import SequenceModel
@@ -71,6 +71,11 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
     def identifiers_(self) -> dict[str, IdentifierForm]:
         """Forms of the columns that are not modelled."""
         return dict(self._fitted.forms)
+
+    @property
+    def _unmodelled(self) -> str:
+        """How columns are made that are not modelled, or once for each key."""
+        return describe_unmodelled(self._fitted.table, self.identifiers_, self.attributes_)
 
     @property
     def attributes_(self) -> dict[str, str]:

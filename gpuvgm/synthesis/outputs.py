@@ -19,7 +19,7 @@ from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values
 from gpuvgm.synthesis.bins import row_finders
 from gpuvgm.synthesis.drawing import unmodelled_columns, within_range
-from gpuvgm.synthesis.keys import IdentifierForm, tell_of_longer, tell_of_samples
+from gpuvgm.synthesis.keys import IdentifierForm, describe_unmodelled, tell_of_longer, tell_of_samples
 from gpuvgm.synthesis.learning import forms_of_table, table_maker
 from gpuvgm.table import TableTransformer, onehot_parts
 
@@ -64,6 +64,11 @@ class SampledTable:
         forms = forms_of_table(source, transformer.model_)
         tell_of_samples(transformer.model_, forms, {}, fitted_by_user=fitted_by_user, network=True)
         return cls(transformer, forms, enforce)
+
+    @property
+    def unmodelled(self) -> str:
+        """How columns are made that the network does not see."""
+        return describe_unmodelled(self.transformer.model_, self.identifiers, {})
 
     @property
     def schema(self) -> pa.Schema:

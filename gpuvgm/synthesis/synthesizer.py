@@ -14,6 +14,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import Progress, any_source
 from gpuvgm.io import TableLike
 from gpuvgm.synthesis.base import BaseSynthesizer
+from gpuvgm.synthesis.databases import DatabaseSynthesizer
 from gpuvgm.synthesis.learning import SynthesizerSettings, learn
 from gpuvgm.synthesis.private import PrivateSynthesizer
 from gpuvgm.synthesis.sequences import learn_sequences, read_sequences, sampler_of
@@ -392,7 +393,9 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         ModelFile.at(path).save(stored, lambda model: _of_model(model, path))
 
 
-def load(path: Path_, *, laws: Sequence[Any] = ()) -> TableTransformer | TableSynthesizer | PrivateSynthesizer:
+def load(
+    path: Path_, *, laws: Sequence[Any] = ()
+) -> TableTransformer | TableSynthesizer | PrivateSynthesizer | DatabaseSynthesizer:
     """Read a model that `save` of a transformer or a synthesizer wrote.
 
     Parameters
@@ -404,7 +407,7 @@ def load(path: Path_, *, laws: Sequence[Any] = ()) -> TableTransformer | TableSy
 
     Returns
     -------
-    TableTransformer, TableSynthesizer or PrivateSynthesizer
+    TableTransformer, TableSynthesizer, PrivateSynthesizer or DatabaseSynthesizer
         The model that was saved.
 
     Raises
@@ -426,6 +429,9 @@ def load(path: Path_, *, laws: Sequence[Any] = ()) -> TableTransformer | TableSy
     True
     """
     model = ModelFile.at(path).load()
+    database = DatabaseSynthesizer._of_model(model, path)
+    if database is not None:
+        return database
     is_private = model.generator == "private"
     if laws and (is_private or not model.network):
         raise InputError(f"{fspath(path)}: laws are for a TableSynthesizer, which this is not")

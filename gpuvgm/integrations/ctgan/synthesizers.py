@@ -187,6 +187,11 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         """Forms of identifiers of text, of a fit that inferred the kinds."""
         return {} if self._table is None else self._table.identifiers
 
+    @property
+    def _unmodelled(self) -> str:
+        """How columns are made that the network does not see."""
+        return "" if self._table is None else self._table.unmodelled
+
     def _tell_share(self, accepted_rows: int, drawn_rows: int) -> None:
         self.condition_share_ = accepted_rows / drawn_rows
         _LOG.info(

@@ -1,7 +1,7 @@
 from .beside import RowsBeside as RowsBeside
 from .form_search import find_forms as find_forms
 from .habit_search import HabitSample as HabitSample, habits_of as habits_of, likely_habits as likely_habits
-from .habits import Habit as Habit, describe_habits as describe_habits, with_habits as with_habits
+from .habits import Habit as Habit, with_habits as with_habits
 from .identifier_counts import IdentifierCounts as IdentifierCounts
 from .identifier_levels import (
     KeyNumbers as KeyNumbers,

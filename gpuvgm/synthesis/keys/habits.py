@@ -71,6 +71,14 @@ class Habit:
     weights: tuple[Annotated[float, finite], ...]
     weekdays: Annotated[int, whole(1, ALL_WEEKDAYS)]
 
+    def describe(self, columns: Mapping[str, FittedColumn]) -> str:
+        """What is whose, and where."""
+        where = ""
+        if self.beside:
+            beside = as_categories(columns[self.beside])
+            where = f" where {beside.name} is {beside.text_of(beside.categories[self.category])}"
+        return f"{self.part} of {self.column} ({'of rows' if self.is_calendar else f'of each {self.key}'}{where})"
+
     def check(self, columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], keys: Set[str]) -> None:
         """Raise ValueError where a loaded habit does not fit columns, their bins and the columns of keys."""
         beside, key = columns.get(self.beside), columns.get(self.key)
@@ -221,20 +229,6 @@ def as_categories(column: FittedColumn) -> CategoricalColumn:
     """The column, which is one of categories."""
     assert isinstance(column, CategoricalColumn)
     return column
-
-
-def describe_habits(habits: Sequence[Habit], columns: Mapping[str, FittedColumn]) -> str:
-    """Description of habits; empty without any."""
-    texts = []
-    for habit in habits:
-        where = ""
-        if habit.beside:
-            beside = as_categories(columns[habit.beside])
-            where = f" where {beside.name} is {beside.text_of(beside.categories[habit.category])}"
-        texts.append(
-            f"{habit.part} of {habit.column} ({'of rows' if habit.is_calendar else f'of each {habit.key}'}{where})"
-        )
-    return f"habits: {', '.join(texts)}" if texts else ""
 
 
 def with_habits(

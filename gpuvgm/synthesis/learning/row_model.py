@@ -17,7 +17,6 @@ from gpuvgm.synthesis.counts import Network, TreeSettings, write_network
 from gpuvgm.synthesis.keys import (
     IdentifierForm,
     Orders,
-    describe_habits,
     describe_left_out,
     describe_orders,
     describe_unmodelled,
@@ -171,9 +170,17 @@ class RowModel:
         """Lines of text."""
         structure, rows = self.network.structure, counted(self.network.counts.rows, "row")
         laws = f"laws: {'; '.join(self.law_texts)}" if self.law_texts else ""
-        habits = describe_habits(structure.habits, self.columns)
+        habits = ", ".join(habit.describe(self.columns) for habit in structure.habits)
         unmodelled = describe_unmodelled(self.table, self.forms, self.attributes)
         left_out = describe_left_out(self.table, self.forms)
         orders = describe_orders(self.table, self.orders)
-        lines = laws, self._rare, habits, unmodelled, left_out, self.table.describe_real_values(), orders
+        lines = (
+            laws,
+            self._rare,
+            f"habits: {habits}" if habits else "",
+            unmodelled,
+            left_out,
+            self.table.describe_real_values(),
+            orders,
+        )
         return [f"fitted on {rows}: {counted(len(structure.bins), 'column')} modelled", *filter(None, lines)]

@@ -75,9 +75,5 @@ class RowsOfKeys:
         for law in self.sequences.totals:
             totalled[law.target] = law.compute(columns, rows.__getitem__, self.starts, keys[law.target])
         changed = {law.target for law in self.sequences.totals}
-        for of_keys in self.sequences.keys.kept_laws.in_order() if changed else ():
-            if changed.intersection(of_keys.operands) and of_keys.target not in changed:
-                columns_of_keys = self.sequences.keys.columns
-                totalled |= of_keys.compute(columns_of_keys, totalled.__getitem__, totalled.__getitem__)[0]
-                changed.add(of_keys.target)
-        return totalled
+        laws = self.sequences.keys.kept_laws
+        return totalled | laws.recomputed(self.sequences.keys.columns, totalled, changed)

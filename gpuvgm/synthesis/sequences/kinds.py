@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.columns import FittedColumn, TableModel
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.occurrences import NO, YES
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 
 
-def kinds_of(
-    names: Iterable[str], plan: SequencePlan, columns: Mapping[str, FittedColumn], schema: Any
-) -> dict[str, Any]:
+def kinds_of(names: Iterable[str], plan: SequencePlan, table: TableModel) -> dict[str, Any]:
     """Declarations of the columns of a table that is made.
 
     Parameters
@@ -22,15 +20,12 @@ def kinds_of(
         Its columns.
     plan : SequencePlan
         What it is made by.
-    columns : mapping of str to FittedColumn
+    table : TableModel
         The fitted columns of the table that it is made of.
-    schema : TableSchema
-        Their kinds.
     """
     originals = {before(name): name for name in plan.asked}
     return {
-        name: _kind(name, plan, columns)
-        or _like(originals.get(name, name), columns, schema, lacks_some=name in originals)
+        name: _kind(name, plan, table.by_name) or _like(originals.get(name, name), table, lacks_some=name in originals)
         for name in names
     }
 
@@ -49,13 +44,7 @@ def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) ->
     return "continuous" if name in map(since, plan.stepping) else None
 
 
-def _like(name: str, columns: Mapping[str, FittedColumn], schema: Any, *, lacks_some: bool) -> Any:
-    """How a column is declared that has values of another one, of which any may be lacking, and rows may lack all."""
-    column, spec = columns.get(name), schema[name]
-    if isinstance(column, NumericColumn) and MISSING in column.modal_values:
-        modal = [value for value in spec.options.get("modal", ()) if value is not None]
-        return {**spec.options, "modal": [*modal, None]}  # rows lack values that a sample may all have
-    if not isinstance(column, CategoricalColumn):
-        return spec
-    values = [None if category is MISSING else category for category in column.categories]
-    return {"kind": "categorical", "categories": [*values, *([None] if lacks_some and None not in values else [])]}
+def _like(name: str, table: TableModel, *, lacks_some: bool) -> Any:
+    """How a column is declared that has values of another one; an unmodelled one as that is."""
+    column, spec = table.by_name.get(name), table.schema[name]
+    return spec if column is None else column.declared_like(spec, lacks_some=lacks_some)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, TableModel
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
 from gpuvgm.laws import Laws
@@ -59,8 +59,9 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             tell_of_order(rows, transformer.model_.by_name, index)
             order = RowOrder(key, index, None if index is None else transformer.model_.by_name[index])
             sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
-            check_keys(table, key, sample)
-            plan = plan_of(sample.rows, key, index, transformer.model_.by_name)
+            if not settings.given:  # rows of parents that are few, or have one row each, are learnt as well
+                check_keys(table, key, sample)
+            plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given)
             check_names_made(table, plan)
             check_plan(sample.rows, plan, settings)
             transformer._note_sequence(plan.key, plan.index)
@@ -93,11 +94,13 @@ def _model_of(
     transformer: TableTransformer, sample: KeySample, plan: SequencePlan, settings: SynthesizerSettings
 ) -> SequenceModel:
     """A model of a sample of keys, with the counts of all rows."""
-    columns, schema, key = transformer.model_.by_name, transformer.schema_, plan.key
+    columns, key = transformer.model_.by_name, plan.key
     tables = SequenceTables(sample.rows, plan, columns)
     laws, laws_of_rows = Laws.by_names(settings.laws, tables.keys.schema.names)
     check_orders(laws_of_rows, tables, plan)
-    keys = _model(tables.keys, columns, schema, plan, {key: "id"}, replace(settings, given=(COUNT,), laws=laws))
+    keys = _model(
+        tables.keys, transformer.model_, plan, {key: "id"}, replace(settings, given=(COUNT, *plan.given), laws=laws)
+    )
     check_form(keys, key)
     of_steps = replace(
         settings,
@@ -105,7 +108,7 @@ def _model_of(
         conditions_on=_drawn_first(plan),
         laws=[*laws_of_rows, *plan.laws],
     )
-    steps = _without_key(_model(tables.steps, columns, schema, plan, {key: {"key": True}}, of_steps), key)
+    steps = _without_key(_model(tables.steps, transformer.model_, plan, {key: {"key": True}}, of_steps), key)
     steps = _with_curves(steps, columns, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
     if sample.source is not None:
@@ -141,8 +144,7 @@ def _with_curves(
 
 def _model(
     table: pa.Table,
-    columns: Mapping[str, FittedColumn],
-    schema: Any,
+    columns: TableModel,
     plan: SequencePlan,
     declared: Mapping[str, Any],
     settings: SynthesizerSettings,
@@ -153,10 +155,8 @@ def _model(
     ----------
     table : pyarrow.Table
         The table.
-    columns : mapping of str to FittedColumn
+    columns : TableModel
         The fitted columns of the table that it is made of.
-    schema : TableSchema
-        Their kinds.
     plan : SequencePlan
         What it is made by.
     declared : mapping of str to object
@@ -164,7 +164,7 @@ def _model(
     settings : SynthesizerSettings
         What the user asks for, and which columns are not drawn.
     """
-    settings = replace(settings, columns=kinds_of(table.schema.names, plan, columns, schema) | dict(declared))
+    settings = replace(settings, columns=kinds_of(table.schema.names, plan, columns) | dict(declared))
     source = any_source(table)
     transformer = fitted_columns(settings, source)
     encoded = {column.name for column in transformer.model_.columns if column.is_encoded}

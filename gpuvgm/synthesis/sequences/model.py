@@ -81,6 +81,11 @@ class SequenceModel:
             if law.target not in plan.constants or law.operand not in plan.varying:
                 raise ValueError(f'"{law}" is no law of its columns')
 
+    @staticmethod
+    def layout_of(keys_by_rows: Mapping[int, int], key: str) -> KeyLayout:
+        """Distribution of rows per key; see `layout_of`."""
+        return layout_of(keys_by_rows, key)
+
     @property
     def table(self) -> TableModel:
         """The model of the columns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Annotated
@@ -74,6 +74,8 @@ class SequencePlan:
         Categories of which rows ask whether a row before had them.
     lacks_keys : bool
         Whether some rows have no key, each of which is a key of one row.
+    given : tuple of str
+        Columns of keys that are not drawn, as those of a parent table are.
     """
 
     key: str
@@ -89,6 +91,7 @@ class SequencePlan:
     usual: tuple[UsualValue, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
     lacks_keys: bool = False
+    given: tuple[str, ...] = ()
 
     @property
     def moving(self) -> tuple[str, ...]:
@@ -129,7 +132,9 @@ class SequencePlan:
         return (*(usual.name for usual in self.usual), *(occurrence.name for occurrence in self.occurrences))
 
 
-def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, FittedColumn]) -> SequencePlan:
+def plan_of(
+    rows: KeyRows, key: str, index: str | None, columns: Mapping[str, FittedColumn], given: Sequence[str] = ()
+) -> SequencePlan:
     """The plan of a table, by a sample of its keys.
 
     Parameters
@@ -140,9 +145,11 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         Columns of keys, and of the order of their rows.
     columns : mapping of str to FittedColumn
         The fitted columns.
+    given : sequence of str
+        Columns of keys that are not drawn.
     """
     names = [name for name in rows.table.schema.names if name != key]
-    constants = tuple(name for name in names if name != index and is_constant(rows, name))
+    constants = tuple(name for name in names if name in given or (name != index and is_constant(rows, name)))
     varying = tuple(name for name in names if name not in constants)
     asked = [name for name in varying if name in columns and columns[name].is_encoded]
     numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
@@ -168,6 +175,7 @@ def plan_of(rows: KeyRows, key: str, index: str | None, columns: Mapping[str, Fi
         usual=tuple(filter(None, usual)),
         occurrences=occurrences_of(rows, columns, [name for name in asked if name != index]),
         lacks_keys=rows.column(key).null_count > 0,
+        given=tuple(given),
     )
 
 

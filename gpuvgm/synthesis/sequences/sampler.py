@@ -95,6 +95,44 @@ class SequenceSampler(BatchSampler):
         skipped = part.first_row - drawn[0][0] if drawn else 0
         return pa.Table.from_batches([batch for _, batch in drawn], self.schema).slice(skipped, part.rows)
 
+    def of_parents(
+        self, keys: RowRange, first_row: int, parents: Mapping[str, Any], counts: Ints, seed: int
+    ) -> pa.RecordBatch:
+        """All rows of keys of which columns are given, and how many rows each has.
+
+        Parameters
+        ----------
+        keys : RowRange
+            Numbers of the keys.
+        first_row : int
+            Number of their first row.
+        parents : mapping of str to Array
+            The columns that are given.
+        counts : ndarray of shape (keys,), int64
+            Rows of each key, from 1 on.
+        seed : int
+            The seed.
+        """
+        drawer, given = self._keys.drawer, {**parents, COUNT: pa.array(counts)}
+        made = drawer.rows(keys, seed, given_columns(drawer, given))
+        made = replace(made, arrays={**made.arrays, **given})
+        return self._of_block(KeyBlock(keys, RowRange(first_row, int(counts.sum())), counts, made), seed)
+
+    def totals(self, keys: Mapping[str, Any], rows: Mapping[str, Any], counts: Ints) -> dict[str, Any]:
+        """Given columns of keys that laws make of their rows, and what other laws make of these.
+
+        Parameters
+        ----------
+        keys, rows : mapping of str to Array
+            Columns of the keys, and those of their rows, key after key.
+        counts : ndarray of shape (keys,), int64
+            Rows of each key.
+        """
+        if not self.sequences.totals:
+            return {}
+        totalled = RowsOfKeys(self.sequences, counts).with_totals(keys, rows)
+        return {name: column for name, column in totalled.items() if column is not keys[name]}
+
     def _of_block(self, block: KeyBlock, seed: int) -> pa.RecordBatch:
         """All rows of the keys of a block."""
         # Keys with more rows come first, so that those with a further row are always the first ones.
@@ -193,7 +231,8 @@ class SequenceSampler(BatchSampler):
 
     @cached_property
     def _keys(self) -> Sampler:
-        return self.conditioned or Sampler(self._drawer(self.sequences.keys, frozenset((COUNT,))))
+        given = frozenset((COUNT, *self.sequences.plan.given))
+        return self.conditioned or Sampler(self._drawer(self.sequences.keys, given))
 
     @cached_property
     def _steps(self) -> Sampler:

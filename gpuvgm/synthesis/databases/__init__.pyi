@@ -1,0 +1,1 @@
+from .synthesizer import DatabaseSynthesizer as DatabaseSynthesizer

@@ -1,0 +1,135 @@
+"""Rows beside the rows that they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.errors import InputError
+from gpuvgm.io import plain_values_of, taken
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.databases.references import Reference
+
+Bools = NDArray[np.bool_]
+NONE = -1  # in place of the number of a row: the key is missing
+HERE, ELSEWHERE, NOWHERE = "here", "elsewhere", "none"  # a row that is there, another one, or none
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Which row of its parent each row of a child refers to.
+
+    Parameters
+    ----------
+    reference : Reference
+        The reference.
+    rows : ndarray of shape (rows of the child,), int64
+        Number of the parent's row; -1 without a key; from `parents` on, numbers of keys that the parent lacks.
+    parents : int
+        Rows of the parent.
+    """
+
+    reference: Reference
+    rows: Ints
+    parents: int
+
+    @classmethod
+    def of(cls, reference: Reference, child: pa.Table, parent: pa.Table) -> Links:
+        """The links of two tables.
+
+        Raises
+        ------
+        InputError
+            For a key that the parent has twice, or lacks in a row, and for columns of other types.
+        """
+        codes = np.zeros(parent.num_rows + child.num_rows, np.int64)
+        known = np.ones(len(codes), np.bool_)
+        for of_child, of_parent in zip(reference.columns, reference.key, strict=True):
+            values = _of_both(reference, parent.column(of_parent), child.column(of_child))
+            of_column = np.asarray(pc.fill_null(values.dictionary_encode().indices, -1), np.int64)
+            known &= of_column >= 0
+            codes = np.unique(codes * (of_column.max(initial=0) + 2) + of_column, return_inverse=True)[1]
+        keys, of_children = codes[: parent.num_rows], codes[parent.num_rows :]
+        _check_keys(reference, keys, known[: parent.num_rows])
+        rows = np.full(codes.max(initial=-1) + 1, NONE)
+        rows[keys] = np.arange(parent.num_rows)
+        lacking = np.setdiff1d(of_children[known[parent.num_rows :]], keys)
+        rows[lacking] = parent.num_rows + np.arange(len(lacking))
+        return cls(reference, np.where(known[parent.num_rows :], rows[of_children], NONE), parent.num_rows)
+
+    @property
+    def is_here(self) -> Bools:
+        """Which children refer to a row that is there."""
+        here: Bools = (self.rows >= 0) & (self.rows < self.parents)
+        return here
+
+    @property
+    def counts(self) -> Ints:
+        """Children of each row of the parent."""
+        return np.bincount(self.rows[self.is_here], minlength=self.parents)
+
+    @property
+    def targets(self) -> Any:
+        """Of each child: whether the row that it refers to is there."""
+        return np.select([self.rows < 0, self.rows < self.parents], [NOWHERE, HERE], ELSEWHERE)
+
+    @property
+    def counts_elsewhere(self) -> Ints:
+        """Children of each row that is not there: of those with one key, and each child without a key for itself."""
+        elsewhere = np.bincount(self.rows[self.rows >= self.parents] - self.parents)
+        return elsewhere[elsewhere > 0]
+
+    @property
+    def lacking(self) -> int:
+        """Children without a key."""
+        return int(np.count_nonzero(self.rows == NONE))
+
+    def beside(self, parent: pa.Table, names: Sequence[str]) -> dict[str, Any]:
+        """Columns of the parent beside the rows of the child, which lack them where the row is not there."""
+        places = pa.array(self.rows, mask=~self.is_here)
+        return {self.reference.beside(name): taken(parent.column(name).combine_chunks(), places) for name in names}
+
+    @property
+    def keys(self) -> Any:
+        """A number for each row that is referred to; children without a key have one each."""
+        lacking = self.rows == NONE
+        keys = self.rows.copy()
+        keys[lacking] = max(self.parents, int(self.rows.max(initial=0)) + 1) + np.arange(np.count_nonzero(lacking))
+        return pa.array(keys)
+
+
+def _of_both(reference: Reference, parent: Any, child: Any) -> Any:
+    """Values of a key's column of the parent, then those of the child, as one array."""
+    columns = [plain_values_of(pa.chunked_array(column).combine_chunks()) for column in (parent, child)]
+    if columns[0].type != columns[1].type:
+        try:
+            columns[1] = columns[1].cast(columns[0].type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
+            raise InputError(
+                f"keys: {reference}: the columns hold {columns[1].type} and {columns[0].type}, "
+                "which do not go together: make them of one type"
+            ) from problem
+    return pa.concat_arrays(columns)
+
+
+def _check_keys(reference: Reference, keys: Ints, known: Bools) -> None:
+    """Refuse keys that are missing or come twice."""
+    if not known.all():
+        row = int(np.argmin(known))
+        raise InputError(
+            f'keys: {reference}: row {row:,} of "{reference.parent}" has no key: fill it in, or drop the row'
+        )
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    if len(first) < len(keys):
+        repeated = int(first[np.argmax(counts > 1)])
+        again = int(np.flatnonzero(keys == keys[repeated])[1])
+        raise InputError(
+            f'keys: {reference}: rows {repeated:,} and {again:,} of "{reference.parent}" have the same key: drop one '
+            "of them, or give a column in which no value comes twice"
+        )

@@ -1,0 +1,193 @@
+"""Stages from tables to a model of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.columns import TableModel
+from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.io import Source, TableSource, is_datetime_type, is_number_type, plain_type
+from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
+from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
+from gpuvgm.synthesis.databases.plan import DatabasePlan
+from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.learning import SynthesizerSettings, learn
+from gpuvgm.synthesis.sequences import SequenceModel, learn_sequences
+
+
+@dataclass(frozen=True, slots=True)
+class TablesToLearn:
+    """Tables, and which rows refer to which.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        The tables as they were given.
+    rows : mapping of str to pyarrow.Table
+        Their rows.
+    links : mapping of Reference to Links
+        Which row refers to which.
+    plan : DatabasePlan
+        How they are drawn.
+    """
+
+    sources: Mapping[str, Source]
+    rows: Mapping[str, pa.Table]
+    links: Mapping[Reference, Links]
+    plan: DatabasePlan
+
+    @classmethod
+    def of(cls, sources: Mapping[str, Source], references: Sequence[Reference], keep: Sequence[str]) -> TablesToLearn:
+        """The tables, read."""
+        rows = {name: _read(source) for name, source in sources.items()}
+        links = {
+            reference: Links.of(reference, rows[reference.child], rows[reference.parent]) for reference in references
+        }
+        return cls(sources, rows, links, DatabasePlan.of(references, rows, links, keep))
+
+    @classmethod
+    def by(cls, plan: DatabasePlan, sources: Mapping[str, Source]) -> TablesToLearn:
+        """Further tables, by the plan of a model."""
+        rows = {name: _read(source) for name, source in sources.items()}
+        references = (*plan.references, *plan.to_kept)
+        links = {
+            reference: Links.of(reference, rows[reference.child], rows[reference.parent]) for reference in references
+        }
+        return cls(sources, rows, links, plan)
+
+    def widened(self, parts: Mapping[str, TablePart]) -> dict[str, pa.Table]:
+        """The tables beside what their rows refer to, of a model that was fitted."""
+        rows = dict(self.rows)
+        for name in parts:
+            rows[name] = pa.table(_widened(name, replace(self, rows=rows), parts, {}).arrays)
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class WidenedTable:
+    """Rows of a table without what refers to others, and with what stands beside them.
+
+    Parameters
+    ----------
+    arrays : dict of str to Array
+        Its columns.
+    columns : dict of str to object
+        How they are declared.
+    given : tuple of str
+        Those of its first parent, which are not drawn.
+    """
+
+    arrays: dict[str, Any]
+    columns: dict[str, Any]
+    given: list[str] = field(default_factory=list)
+
+    def put_beside(self, links: Links, parent: pa.Table, model: TableModel) -> list[str]:
+        """Put modelled columns of a parent beside the rows, and return what they are called."""
+        reference, lacks_some = links.reference, not links.is_here.all()
+        left_out = {*reference.key, reference.count}
+        modelled = [column for column in model.columns if column.is_encoded and column.name not in left_out]
+        self.arrays.update(links.beside(parent, [column.name for column in modelled]))
+        for column in modelled:
+            spec = model.schema[column.name]
+            self.columns[reference.beside(column.name)] = column.declared_like(spec, lacks_some=lacks_some)
+        return [reference.beside(column.name) for column in modelled]
+
+
+def learn_database(
+    tables: TablesToLearn, columns: Mapping[str, Any], indices: Mapping[str, Any], settings: SynthesizerSettings
+) -> DatabaseModel:
+    """A model of some tables.
+
+    Parameters
+    ----------
+    tables : TablesToLearn
+        The tables.
+    columns : mapping of str to mapping
+        By table, columns that are declared.
+    indices : mapping of str to label
+        By table, the column that orders the children of a parent.
+    settings : SynthesizerSettings
+        What the user asks for.
+    """
+    plan, parts, rows = tables.plan, dict[str, TablePart](), dict(tables.rows)
+    for name in plan.in_order(tables.sources):
+        first, source = plan.first.get(name), tables.sources[name]
+        widened = _widened(name, replace(tables, rows=rows), parts, columns.get(name, {}))
+        table = TableSource(name, source.flavour, pa.table(widened.arrays), getattr(source, "dtypes", None))
+        of_table = replace(settings, columns=widened.columns)
+        if first is None:
+            model: Any = learn(table, of_table)
+        else:
+            index = indices.get(name)
+            of_key = replace(of_table, sequence_key=first.number, sequence_index=None if index is None else str(index))
+            model = learn_sequences(table, replace(of_key, given=tuple(widened.given)))
+        parts[name] = TablePart(model, of_table, _record_of(name, tables))
+        rows[name] = table.table
+    return DatabaseModel(plan, parts, {name: tables.rows[name] for name in plan.kept}, tuple(tables.sources))
+
+
+def _widened(
+    name: str, tables: TablesToLearn, parts: Mapping[str, TablePart], declared: Mapping[str, Any]
+) -> WidenedTable:
+    """A table as it is learnt, given the models of the tables that come before it."""
+    plan, links, rows = tables.plan, tables.links, tables.rows
+    referring, first = plan.referring(name), plan.first.get(name)
+    names = (column for column in rows[name].schema.names if column not in referring)
+    widened = WidenedTable({column: rows[name].column(column) for column in names}, dict(declared))
+    for reference in plan.counted(name):
+        widened.arrays[reference.count] = pa.array(links[reference].counts)
+        widened.columns[reference.count] = {"kind": "continuous", "integer": True}
+        if len(reference.key) == 1 and reference.key[0] not in referring:
+            widened.columns.setdefault(reference.key[0], "id")
+    for reference in (*([first] if first else []), *plan.seconds(name)):
+        beside = widened.put_beside(links[reference], rows[reference.parent], parts[reference.parent].model.table)
+        if reference == first:
+            widened.given.extend(beside)
+            widened.arrays[reference.number] = links[reference].keys
+        elif not links[reference].is_here.all():
+            widened.arrays[reference.target] = pa.array(links[reference].targets, pa.string())
+            widened.columns[reference.target] = {"kind": "categorical", "categories": [HERE, ELSEWHERE, NOWHERE]}
+    for reference in plan.kept_beside(name):
+        widened.columns.setdefault(reference.name, "categorical")
+        parent = rows[reference.parent]
+        widened.arrays.update(links[reference].beside(parent, _amounts_in(parent, reference.key)))
+    return widened
+
+
+def _amounts_in(table: pa.Table, key: Sequence[str]) -> list[str]:
+    """Columns of numbers and times that are no key."""
+    types = zip(table.schema.names, map(plain_type, table.schema.types), strict=True)
+    return [name for name, type_ in types if name not in key and (is_number_type(type_) or is_datetime_type(type_))]
+
+
+def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
+    """What a table is beside its model."""
+    first, seconds = tables.plan.first.get(name), tables.plan.seconds(name)
+    rows = tables.rows[name]
+    return TableRecord(
+        rows.num_rows,
+        tuple(rows.schema.names),
+        () if first is None else _children_elsewhere(tables.links[first]),
+        0 if first is None else tables.links[first].lacking,
+        {str(second): len(tables.links[second].counts_elsewhere) for second in seconds},
+    )
+
+
+def _children_elsewhere(links: Links) -> tuple[tuple[int, int], ...]:
+    """How many children rows have that are not there, and how many such rows; numbers that few have are grouped."""
+    sizes, keys = np.unique(links.counts_elsewhere, return_counts=True)
+    if not len(sizes):
+        return ()
+    layout = SequenceModel.layout_of(dict(zip(sizes.tolist(), keys.tolist(), strict=True)), links.reference.name)
+    return tuple(zip(layout.sizes, layout.keys, strict=True))
+
+
+def _read(source: Source) -> pa.Table:
+    """All rows of a table."""
+    blocks = [block.batch for block in source.blocks(source.schema.names, BLOCK_ROWS)]
+    return pa.Table.from_batches(blocks, source.schema)

@@ -1,0 +1,114 @@
+"""What is learnt of tables that refer to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+import pyarrow as pa
+
+from gpuvgm.rules import whole
+from gpuvgm.synthesis.databases.plan import DatabasePlan
+from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.sequences import SequenceModel, sampler_of
+
+
+@dataclass(frozen=True, slots=True)
+class TableRecord:
+    """What is known of a table beside its model.
+
+    Parameters
+    ----------
+    rows : int
+        Its rows.
+    columns : tuple of str
+        Its columns, in their order.
+    elsewhere : tuple of (int, int)
+        Numbers of children of rows that its first parent lacks, and how many such rows.
+    lacking : int
+        Its rows without a first parent.
+    further : mapping of str to int
+        By further reference, as text, how many rows its parent lacks.
+    """
+
+    rows: Annotated[int, whole(0)]
+    columns: tuple[str, ...]
+    elsewhere: tuple[tuple[int, ...], ...] = ()
+    lacking: Annotated[int, whole(0)] = 0
+    further: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True)  # no slots: the sampler is cached
+class TablePart:
+    """What is learnt of one table.
+
+    Parameters
+    ----------
+    model : RowModel or SequenceModel
+        Of its rows beside those of its parents; of children their parents are the keys.
+    settings : SynthesizerSettings
+        Where and how the work is done.
+    record : TableRecord
+        What is known beside.
+    """
+
+    model: RowModel | SequenceModel
+    settings: SynthesizerSettings
+    record: TableRecord
+
+    @cached_property
+    def sampler(self) -> Any:
+        """What draws its rows."""
+        return sampler_of(self.model, self.settings).under({})
+
+    def given(self, first: Reference) -> dict[str, str]:
+        """Columns of its first parent beside its rows, each with its name there."""
+        assert isinstance(self.model, SequenceModel)
+        return {name: name.removeprefix(first.beside("")) for name in self.model.plan.given}
+
+    def recomputed(self, rows: pa.Table, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Changed columns of rows, and what laws compute from them."""
+        arrays = {name: rows.column(name).combine_chunks() for name in rows.schema.names} | dict(changed)
+        return {**changed, **self.model.kept_laws.recomputed(self.model.columns, arrays, changed)}
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseModel:
+    """What is learnt of tables that refer to each other.
+
+    Parameters
+    ----------
+    plan : DatabasePlan
+        How they are drawn.
+    parts : mapping of str to TablePart
+        The tables that are drawn, parents before their children.
+    kept : mapping of str to pyarrow.Table
+        Tables that samples have as they are.
+    names : tuple of str
+        All tables, in the order in which they were given.
+    """
+
+    plan: DatabasePlan
+    parts: Mapping[str, TablePart]
+    kept: Mapping[str, pa.Table]
+    names: tuple[str, ...]
+
+    @property
+    def description(self) -> list[str]:
+        """Lines of text."""
+        return [self._describe(name) for name in self.names]
+
+    def _describe(self, name: str) -> str:
+        """A table in a line."""
+        if name in self.kept:
+            return f"{name}: {self.kept[name].num_rows:,} rows, kept as they are"
+        first, seconds = self.plan.first.get(name), self.plan.seconds(name)
+        whose = f', by "{first.name}" rows of {first.parent}' if first else ""
+        others = "".join(f', by "{second.name}" each of one of {second.parent}' for second in seconds)
+        laws = [*self.parts[name].model.law_texts, *map(str, getattr(self.parts[name].model, "totals", ()))]
+        return f"{name}: {self.parts[name].record.rows:,} rows{whose}{others}" + (
+            f"; laws: {'; '.join(laws)}" if laws else ""
+        )

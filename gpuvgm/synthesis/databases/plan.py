@@ -1,0 +1,116 @@
+"""Which tables are kept, which reference of a table comes first, and what stands beside its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.errors import InputError
+from gpuvgm.synthesis.databases.joins import Links
+from gpuvgm.synthesis.databases.references import Reference, in_order
+
+MOST_KEPT = 255  # rows of a table of things that is kept as it is
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePlan:
+    """How the tables are drawn.
+
+    Parameters
+    ----------
+    references : tuple of Reference
+        Those to tables that are drawn.
+    kept : tuple of str
+        Tables that samples have as they are.
+    to_kept : tuple of Reference
+        References to these, whose columns are drawn as any others.
+    first : mapping of str to Reference
+        By table the reference whose parent's rows its rows belong to.
+    same : mapping of str to Reference
+        References, as text, to the row to which the first parent refers as well: that reference of the first parent.
+    """
+
+    references: tuple[Reference, ...]
+    kept: tuple[str, ...]
+    to_kept: tuple[Reference, ...]
+    first: Mapping[str, Reference]
+    same: Mapping[str, Reference]
+
+    @classmethod
+    def of(
+        cls,
+        references: Sequence[Reference],
+        tables: Mapping[str, pa.Table],
+        links: Mapping[Reference, Links],
+        kept: Collection[str],
+    ) -> DatabasePlan:
+        """The plan of some tables: the parent with most rows comes first, as it says most of few children each."""
+        to_kept = tuple(reference for reference in references if reference.parent in kept)
+        drawn = tuple(reference for reference in references if reference.parent not in kept)
+        first = dict[str, Reference]()
+        for reference in sorted(drawn, key=lambda reference: tables[reference.parent].num_rows):
+            first[reference.child] = reference
+        same = dict[str, Reference]()
+        for reference in drawn:
+            of_child = first[reference.child]
+            for above in drawn:
+                if (above.child, above.parent) == (of_child.parent, reference.parent) and reference != of_child:
+                    here = links[of_child].is_here
+                    through = links[above].rows[np.where(here, links[of_child].rows, 0)]
+                    if len(through) and np.array_equal(links[reference].rows[here], through[here]):
+                        same[str(reference)] = above
+        plan = cls(drawn, tuple(kept), to_kept, first, same)
+        plan.check_shared()
+        return plan
+
+    def check_shared(self) -> None:
+        """Refuse a column that two references take."""
+        for table in self.first:
+            seen = dict[str, Reference]()
+            for reference in (reference for reference in self.references if reference.child == table):
+                for name in reference.columns:
+                    if name in seen and str(reference) not in self.same and str(seen[name]) not in self.same:
+                        raise InputError(
+                            f'keys: "{name}" of "{table}" is part of two references, {seen[name]} and {reference}: '
+                            "leave one of them out, or keep the parent of one, if it names no persons"
+                        )
+                    seen[name] = reference
+
+    def seconds(self, table: str) -> list[Reference]:
+        """Further references of a table, whose parents are chosen when its rows are drawn."""
+        further = (reference for reference in self.references if reference.child == table)
+        return [
+            reference for reference in further if reference != self.first[table] and str(reference) not in self.same
+        ]
+
+    def kept_beside(self, table: str) -> list[Reference]:
+        """References of one column to tables that are kept, whose numbers and times stand beside the rows."""
+        return [reference for reference in self.to_kept if reference.child == table and len(reference.columns) == 1]
+
+    def counted(self, table: str) -> list[Reference]:
+        """References to a table, whose children each of its rows counts."""
+        return [
+            reference for reference in self.references if reference.parent == table and str(reference) not in self.same
+        ]
+
+    def referring(self, table: str) -> frozenset[str]:
+        """Columns of a table that refer to rows of others, and are not drawn."""
+        mine = (reference for reference in self.references if reference.child == table)
+        return frozenset(name for reference in mine for name in reference.columns)
+
+    def referring_to(self, table: str) -> Iterator[tuple[Reference, Reference | None]]:
+        """References of a table, each with that of its first parent by which it is known, if it is."""
+        for reference in self.references:
+            if reference.child == table:
+                yield reference, self.same.get(str(reference))
+
+    def keys_of_several(self, table: str) -> set[tuple[str, ...]]:
+        """Keys of several columns that rows of other tables refer to."""
+        return {reference.key for reference in self.references if reference.parent == table and len(reference.key) > 1}
+
+    def in_order(self, tables: Mapping[str, object] | Sequence[str]) -> list[str]:
+        """Tables that are drawn: parents before their children."""
+        return [table for table in in_order(self.references, tables) if table not in self.kept]

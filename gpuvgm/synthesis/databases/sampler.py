@@ -1,0 +1,233 @@
+"""Tables that are drawn one after the other: parents, then their children, then what sums up over these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.datasets import RowRange
+from gpuvgm.io import taken
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.databases.choice import chosen_parents
+from gpuvgm.synthesis.databases.joins import Links
+from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart
+from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.keys import seed_of_attempt
+
+PARENTS = 1 << 14  # rows whose children are drawn together
+MOST_TRIED = 16  # times as many rows are drawn, of which those are left that have keys of their own
+FURTHER = 2  # times as many rows are drawn as keys are needed that a table lacks
+
+Tables = dict[str, pa.Table]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSampler:
+    """Draws the tables of a model.
+
+    Parameters
+    ----------
+    model : DatabaseModel
+        What they are drawn from.
+    scale : float
+        How many times as many rows the tables without parents have.
+    seed : int
+        The seed.
+    """
+
+    model: DatabaseModel
+    scale: float
+    seed: int
+
+    def tables(self) -> Tables:
+        """All tables, with the columns that users have."""
+        widened, done = self.widened(), Tables()
+        for name, part in self.model.parts.items():
+            arrays: dict[str, Any] = {column: widened[name].column(column) for column in widened[name].schema.names}
+            for reference, above in self.model.plan.referring_to(name):
+                numbers = np.asarray(widened[name].column((self.model.plan.first[name] if above else reference).number))
+                if above:
+                    parent, columns = done[above.child], above.columns
+                else:
+                    parent, columns = self._with_further(reference, numbers, done[reference.parent]), reference.key
+                places = pa.array(numbers, mask=(numbers < 0) | (numbers >= parent.num_rows))
+                keys = [taken(parent.column(column).combine_chunks(), places) for column in columns]
+                arrays |= zip(reference.columns, keys, strict=True)
+            done[name] = pa.table({column: arrays[column] for column in part.record.columns})
+        return {name: self.model.kept[name] if name in self.model.kept else done[name] for name in self.model.names}
+
+    def widened(self) -> Tables:
+        """The tables that are drawn, with what stands beside their rows and the numbers of rows that they refer to."""
+        plan, tables = self.model.plan, Tables()
+        for name, part in self.model.parts.items():
+            first = plan.first.get(name)
+            tables[name] = self._roots(name, part) if first is None else self._children(first, part, tables)
+        for name, part in self.model.parts.items():
+            for reference in plan.kept_beside(name):
+                kept = self.model.kept[reference.parent]
+                tables[name] = _beside(
+                    tables[name], Links.of(reference, tables[name], kept).rows, reference, kept, part
+                )
+            for reference in plan.seconds(name):
+                tables[name] = self._with_parents(tables[name], reference, part, tables[reference.parent])
+        for name in reversed([*self.model.parts]):
+            if name in plan.first:
+                self._sum_up(plan.first[name], tables)
+        for name, first in ((name, plan.first[name]) for name in self.model.parts if name in plan.first):
+            numbers = np.asarray(tables[name].column(first.number))
+            tables[name] = _with_columns(
+                tables[name], _columns_beside(tables[name], numbers, first, tables[first.parent])
+            )
+        return tables
+
+    def _numbers(self, reference: Reference, widened: Tables) -> Ints:
+        """Rows of a parent that the rows of its child refer to; see `Links`."""
+        above = self.model.plan.same.get(str(reference))
+        if above is None:
+            return np.asarray(widened[reference.child].column(reference.number))
+        of_first = np.asarray(widened[reference.child].column(self.model.plan.first[reference.child].number))
+        through = np.append(np.asarray(widened[above.child].column(above.number)), -1)
+        return through[np.where(of_first < len(through) - 1, of_first, -1)]
+
+    def links(self, widened: Tables) -> dict[Reference, Links]:
+        """Which row refers to which."""
+        rows = {name: table.num_rows for name, table in widened.items()}
+        return {
+            reference: Links(reference, self._numbers(reference, widened), rows[reference.parent])
+            for reference in self.model.plan.references
+        }
+
+    def _with_parents(self, child: pa.Table, reference: Reference, part: TablePart, parent: pa.Table) -> pa.Table:
+        """A table with the rows of a further parent that it refers to, and what laws make of these."""
+        elsewhere = (part.record.further or {}).get(str(reference), 0)
+        numbers = chosen_parents(reference, child, parent, self._seed_of(reference.child), elsewhere)
+        return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
+
+    def _seed_of(self, name: str) -> int:
+        return seed_of_attempt(self.seed, self.model.names.index(name))
+
+    def _roots(self, name: str, part: TablePart) -> pa.Table:
+        """Rows of a table without parents."""
+        rows, keys = max(round(part.record.rows * self.scale), 1), self.model.plan.keys_of_several(name)
+        drawn = self._rows(name, part, RowRange(0, rows))
+        for attempt in range(1, MOST_TRIED) if keys else ():
+            for key in keys:
+                drawn = drawn.take(np.sort(_first_of_each(drawn.select(list(key)))))
+            if drawn.num_rows >= rows:
+                break
+            drawn = pa.concat_tables([drawn, self._rows(name, part, RowRange(attempt * rows, rows))])
+        return drawn.slice(0, rows)
+
+    def _rows(self, name: str, part: TablePart, rows: RowRange) -> pa.Table:
+        seed, first = self._seed_of(name), self.model.plan.first.get(name)
+        if first is not None:  # rows without a parent
+            given: dict[str, Any] = {
+                beside: pa.nulls(rows.rows, part.sampler.sequences.columns[beside].decoded_type)
+                for beside in part.given(first)
+            }
+            alone = np.ones(rows.rows, np.int64)
+            return pa.Table.from_batches([part.sampler.of_parents(rows, rows.first_row, given, alone, seed)])
+        batches = [part.sampler.rows(block.first_row, block.rows, seed) for block in rows.ranges(BLOCK_ROWS)]
+        return pa.Table.from_batches(batches, part.sampler.schema)
+
+    def _children(self, reference: Reference, part: TablePart, tables: Tables) -> pa.Table:
+        """Rows of a table, parent after parent; then those whose parent is elsewhere, and those without one."""
+        parents, seed = tables[reference.parent], self._seed_of(reference.child)
+        elsewhere = [np.full(round(keys * self.scale), size) for size, keys in part.record.elsewhere]
+        alone = np.ones(round(part.record.lacking * self.scale), np.int64)
+        counts: Ints = np.concatenate([_counts(parents.column(reference.count)), *elsewhere, alone])
+        places, batches, row = np.flatnonzero(counts), list[pa.RecordBatch](), 0
+        for first in range(0, len(places), PARENTS):
+            block = places[first : first + PARENTS]
+            known = pa.array(block, mask=block >= parents.num_rows)
+            given = {
+                beside: taken(parents.column(of).combine_chunks(), known)
+                for beside, of in part.given(reference).items()
+            }
+            batches.append(part.sampler.of_parents(RowRange(first, len(block)), row, given, counts[block], seed))
+            row += batches[-1].num_rows
+        drawn = pa.Table.from_batches(batches, part.sampler.schema)
+        numbers = np.repeat(places, counts[places])
+        numbers[numbers >= len(counts) - len(alone)] = -1
+        return drawn.set_column(drawn.schema.get_field_index(reference.number), reference.number, pa.array(numbers))
+
+    def _sum_up(self, reference: Reference, tables: Tables) -> None:
+        """Put what laws say of the rows of a child into its parent, and what the parent's own laws make of that."""
+        part, child, parent = self.model.parts[reference.child], tables[reference.child], tables[reference.parent]
+        numbers = np.asarray(child.column(reference.number))
+        here = np.flatnonzero((numbers >= 0) & (numbers < parent.num_rows))
+        rows = {name: taken(child.column(name).combine_chunks(), here) for name in child.schema.names}
+        places, counts = np.unique(numbers[here], return_counts=True)
+        of = {beside: name for beside, name in part.given(reference).items() if name in parent.schema.names}
+        keys = {beside: taken(parent.column(name).combine_chunks(), places) for beside, name in of.items()}
+        summed = {
+            of[beside]: _replaced(parent.column(of[beside]).combine_chunks(), places, column)
+            for beside, column in part.sampler.totals(keys, rows, counts).items()
+        }
+        tables[reference.parent] = _with_columns(parent, self.model.parts[reference.parent].recomputed(parent, summed))
+
+    def _with_further(self, reference: Reference, numbers: Ints, parent: pa.Table) -> pa.Table:
+        """Keys of a parent, and after these as many further ones as rows refer to."""
+        wanted, keys = int(numbers.max(initial=-1)) + 1 - parent.num_rows, parent.select(list(reference.key))
+        if wanted <= 0:
+            return keys
+        drawn = self._rows(
+            reference.parent, self.model.parts[reference.parent], RowRange(parent.num_rows, FURTHER * wanted)
+        )
+        unlike = Reference(reference.parent, reference.key, reference.parent, reference.key)
+        links = Links.of(unlike, drawn, keys).rows
+        _, first = np.unique(links, return_index=True)
+        new = np.sort(first[links[first] >= parent.num_rows])[:wanted]
+        return pa.concat_tables([keys, drawn.select(list(reference.key)).take(new)])
+
+
+def _first_of_each(keys: pa.Table) -> Ints:
+    """The first row of each key."""
+    codes = np.zeros(keys.num_rows, np.int64)
+    for column in keys.columns:
+        of_column = np.asarray(column.combine_chunks().dictionary_encode().indices.fill_null(-1), np.int64) + 1
+        codes = np.unique(codes * (of_column.max(initial=0) + 1) + of_column, return_inverse=True)[1]
+    return np.unique(codes, return_index=True)[1]
+
+
+def _beside(child: pa.Table, numbers: Ints, reference: Reference, parent: pa.Table, part: TablePart) -> pa.Table:
+    """Rows of a child beside the parent's rows that they refer to, and what laws make of that."""
+    return _with_columns(child, part.recomputed(child, _columns_beside(child, numbers, reference, parent)))
+
+
+def _columns_beside(child: pa.Table, numbers: Ints, reference: Reference, parent: pa.Table) -> dict[str, Any]:
+    """Columns of the parent's rows that rows of a child refer to; others stay as they were drawn."""
+    here = np.flatnonzero((numbers >= 0) & (numbers < parent.num_rows))
+    names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
+    return {
+        reference.beside(name): _replaced(
+            child.column(reference.beside(name)).combine_chunks(),
+            here,
+            taken(parent.column(name).combine_chunks(), numbers[here]),
+        )
+        for name in names
+    }
+
+
+def _counts(column: Any) -> Ints:
+    """Whole numbers of children."""
+    counts: Ints = np.maximum(np.rint(np.asarray(column.to_numpy(), np.float64)), 0).astype(np.int64)
+    return counts
+
+
+def _with_columns(table: pa.Table, columns: Mapping[str, Any]) -> pa.Table:
+    """A table with other values in some columns."""
+    arrays = dict(zip(table.schema.names, table.columns, strict=True))
+    return pa.table(arrays | dict(columns))
+
+
+def _replaced(column: Any, places: Ints, values: Any) -> Any:
+    """A column with other values in some rows."""
+    order = np.arange(len(column))
+    order[places] = len(column) + np.arange(len(places))
+    return taken(pa.concat_arrays([column, values.cast(column.type)]), order)

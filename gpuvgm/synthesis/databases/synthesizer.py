@@ -1,0 +1,236 @@
+"""DatabaseSynthesizer: fit and sample of tables that refer to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from gpuvgm.columns import TableModel
+from gpuvgm.config import EngineName
+from gpuvgm.datasets import RowRange
+from gpuvgm.errors import InferenceWarning, InputError, NamedParameters, suggestion, warn
+from gpuvgm.execution import any_source
+from gpuvgm.rules import finite
+from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
+from gpuvgm.synthesis.databases.learning import TablesToLearn, learn_database
+from gpuvgm.synthesis.databases.model import DatabaseModel
+from gpuvgm.synthesis.databases.references import Reference, check_references, unnamed_references
+from gpuvgm.synthesis.databases.sampler import DatabaseSampler
+from gpuvgm.synthesis.databases.stored import DATABASE, read_database, stored_database
+from gpuvgm.synthesis.databases.writing import new_folder, written_tables
+from gpuvgm.synthesis.learning import SynthesizerSettings, table_maker
+from gpuvgm.table import ModelFile
+
+Path_ = str | PathLike[str]
+
+
+class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A generator of tables that refer to each other, such as customers, their orders and the lines of these.
+
+    Each table is learnt as by `TableSynthesizer`, beside what the rows have that it refers to. Rows of a child belong
+    to those of its parent as rows of a sequence do to their key: parents are drawn first, with their numbers of
+    children, then all children of each, one after the other. References of samples lead to rows of the sample, or
+    nowhere, in as many rows as those of the tables; keys are new ones.
+
+    Parameters
+    ----------
+    columns : mapping, optional
+        By table, columns and their kinds as for `TableSynthesizer`.
+    sequence_index : mapping of str to label, optional
+        By table, the column by which the children of a parent are in order; by default that of the table's rows.
+    keep : sequence of str
+        Tables that samples have as they are, since they name no persons: countries, products. References to them have
+        their real keys.
+    bins, safer, random_state, engine, threads : optional
+        As for `TableSynthesizer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> random = np.random.default_rng(0)
+    >>> customers = {"id": np.arange(300), "segment": random.choice(["private", "business"], 300)}
+    >>> orders = {"customer": np.sort(random.integers(0, 300, 1000)), "amount": random.lognormal(3, 1, 1000).round(2)}
+    >>> tables = {"customers": customers, "orders": orders}
+    >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+    >>> sample = synthesizer.sample()
+    >>> bool(np.isin(sample["orders"]["customer"], sample["customers"]["id"]).all())
+    True
+    """
+
+    _model: DatabaseModel  # once it is fitted
+
+    def __init__(
+        self,
+        columns: Mapping[str, Any] | None = None,
+        *,
+        sequence_index: Mapping[str, Any] | None = None,
+        keep: Sequence[str] = (),
+        bins: int = 1000,
+        safer: bool = False,
+        random_state: int | None = 0,
+        engine: EngineName = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.columns = columns
+        self.sequence_index = sequence_index
+        self.keep = keep
+        self.bins = bins
+        self.safer = safer
+        self.random_state = random_state
+        self.engine = engine
+        self.threads = threads
+
+    @property
+    def _settings(self) -> SynthesizerSettings:
+        """Parameters, as the stages of a fit take them."""
+        machine = {"engine": self.engine, "threads": self.threads, "executor": None, "memory": None, "progress": None}
+        return SynthesizerSettings(None, self.bins, "auto", (), self.safer, self.random_state, machine)
+
+    @property
+    def _fitted(self) -> DatabaseModel:
+        """What is learnt."""
+        if not self.__sklearn_is_fitted__():
+            raise NotFittedError("this DatabaseSynthesizer is not fitted yet: call fit, or load a model")
+        return self._model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
+
+    def fit(self, tables: Mapping[str, Any], y: None = None, *, keys: Mapping[str, str]) -> Self:
+        """Learn tables, and which rows refer to which. All tables are held in memory.
+
+        Parameters
+        ----------
+        tables : mapping of str to object
+            The tables by name, each as for `TableSynthesizer.fit`.
+        y : None
+            Ignored.
+        keys : mapping of str to str
+            Columns that refer to the key of another table: ``{"orders.customer": "customers.id"}``, of several columns
+            ``{"flights.(origin, hour)": "weather.(origin, hour)"}``. Of several parents of a table the one with most
+            rows comes first: its numbers of children are exact, those of others hold on average.
+
+        Returns
+        -------
+        DatabaseSynthesizer
+            The synthesizer itself.
+
+        Raises
+        ------
+        InputError
+            For references that cannot be, keys that come twice, and tables that cannot be fitted.
+        """
+        SynthesizerSettings.check(self.bins, self.safer, "auto")
+        sources = {str(name): any_source(table) for name, table in tables.items()}
+        references, names = Reference.read(keys), {name: source.schema.names for name, source in sources.items()}
+        check_references(references, names)
+        self._check_tables(names)
+        for line in unnamed_references(references, names):
+            warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
+        to_learn = TablesToLearn.of(sources, references, [str(name) for name in self.keep])
+        indices = {name: index for name, index in (self.sequence_index or {}).items() if index is not None}
+        self._model = learn_database(to_learn, self.columns or {}, indices, self._settings)
+        return self
+
+    def _check_tables(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Refuse parameters for tables that are not there, and a database of which no table is drawn."""
+        given = {"columns": self.columns or {}, "sequence_index": self.sequence_index or {}, "keep": self.keep}
+        for parameter, tables in given.items():
+            for table in tables:
+                if table not in names:
+                    raise InputError(f'{parameter}: there is no table "{table}"{suggestion(str(table), [*names])}')
+        if {*names} <= {*self.keep}:
+            raise InputError("keep: all tables are kept as they are: leave those out of which a sample is to be drawn")
+
+    def sample(self, scale: float = 1.0, *, out: Path_ | None = None, seed: int | None = None) -> dict[str, Any]:
+        """Draw all tables. The same call gives the same rows.
+
+        Parameters
+        ----------
+        scale : float
+            How many times as many rows the tables without parents have as those that were fitted; their children
+            follow. Tables that are kept do not change.
+        out : path, optional
+            A new folder, for a Parquet file of each table. Nothing is there before all are written.
+        seed : int, optional
+            0 to 2^64 - 1; by default that of the fit.
+
+        Returns
+        -------
+        dict of str to object
+            The tables, each of the kind that was fitted; with `out` the paths of their files.
+
+        Raises
+        ------
+        InputError
+            For a scale that is not positive, and a folder that is there already.
+        """
+        model = self._fitted
+        folder = None if out is None else new_folder(out)
+        sampled = self._sampler(scale, seed).tables()
+        if folder is not None:
+            return written_tables(folder, sampled)
+        first = next(iter(model.parts.values()))
+        makers = {name: table_maker(model.parts.get(name, first).model.transformer) for name in sampled}
+        return {name: makers[name](table) for name, table in sampled.items()}
+
+    def _sampler(self, scale: Any, seed: int | None) -> DatabaseSampler:
+        """What draws tables; scale and seed are checked."""
+        if float(finite(scale, "scale")) <= 0:
+            raise InputError(f"scale: give a positive number, got {scale:g}")
+        row_seed = (self.random_state or 0) if seed is None else int(seed)
+        RowRange(0, 0).check(row_seed)
+        return DatabaseSampler(self._fitted, float(scale), row_seed)
+
+    def evaluate(self, tables: Mapping[str, Any], *, seed: int | None = None) -> DatabaseComparison:
+        """Compare a sample with the tables: references, numbers of children, and rows beside those that they refer to.
+
+        Parameters
+        ----------
+        tables : mapping of str to object
+            The tables that were fitted, or others like them.
+        seed : int, optional
+            As for `sample`.
+
+        Returns
+        -------
+        DatabaseComparison
+            Its text begins with what is worst.
+        """
+        model = self._fitted
+        lacking = [name for name in model.names if name not in tables]
+        if lacking:
+            raise InputError(f'tables: there is no table "{lacking[0]}", which was fitted')
+        sources = {name: any_source(tables[name]) for name in model.names}
+        return compare_database(model, sources, self._sampler(1.0, seed))
+
+    def save(self, path: Path_) -> None:
+        """Write the synthesizer to a directory or a `.gpuvgm` file, which holds the rows of tables that are kept.
+
+        Parameters
+        ----------
+        path : path
+            Where to.
+        """
+        ModelFile.at(path).save(stored_database(self._fitted), lambda model: self._of_model(model, path))
+
+    @classmethod
+    def _of_model(cls, model: TableModel, path: Path_) -> Self | None:
+        """The synthesizer of a stored model; None for a model of another kind."""
+        settings = model.settings.get("synthesizer")
+        if not isinstance(settings, Mapping) or DATABASE not in settings:
+            return None
+        loaded = cls()
+        loaded._model = read_database(model, path, loaded._settings)
+        loaded.keep = loaded._model.plan.kept
+        of_tables = next(iter(loaded._model.parts.values())).settings
+        loaded.bins, loaded.safer, loaded.random_state = of_tables.bins, of_tables.safer, of_tables.random_state
+        return loaded
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *(self._model.description if self.__sklearn_is_fitted__() else [])])
