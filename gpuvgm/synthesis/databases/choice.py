@@ -12,16 +12,19 @@ import pyarrow as pa
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.databases.joins import ELSEWHERE, NOWHERE
+from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.keys import column_number
 
+MOST_AGAIN = 16  # attempts for the rows of an owner to have different parents
 UNLIKE = -1 << 31  # in place of a code
 LEAST_ALIKE = 10  # parents on average, so that each has about as many children as drawn for it
 GROUPS = 32  # of numbers of about as many rows each, which are alike within one
 
 
-def chosen_parents(reference: Reference, child: pa.Table, parent: pa.Table, seed: int, elsewhere: int) -> Ints:
+def chosen_parents(
+    reference: Reference, child: pa.Table, parent: pa.Table, seed: int, elsewhere: int, owners: Ints | None = None
+) -> Ints:
     """Number of the parent's row for each row of a child; -1 for none, from the parent's rows on for others.
 
     The row is drawn by how many children each has, of those that have what was drawn beside the child. Where there are
@@ -37,23 +40,41 @@ def chosen_parents(reference: Reference, child: pa.Table, parent: pa.Table, seed
         The seed.
     elsewhere : int
         How many rows the parent lacks.
+    owners : ndarray of shape (rows,), int64, optional
+        First parent of each row, of which no two rows have one further parent.
     """
-    words = philox_words(np.arange(child.num_rows, dtype=np.uint64), column_number(str(reference)), seed)
-    shares, weights = words[0] / 2.0**32, np.maximum(np.nan_to_num(_numbers(parent.column(reference.count))), 0)
+    words, every = _words(reference, child.num_rows, seed), np.arange(child.num_rows)
+    weights = np.maximum(np.nan_to_num(_numbers(parent.column(reference.count))), 0)
     names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
     columns = [Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names]
-    rows = np.full(child.num_rows, -1)
-    for alike in _in_turn(columns):
-        open_rows = np.flatnonzero(rows < 0)
-        if not len(open_rows):
-            break
-        rows[open_rows] = _drawn(alike, weights, open_rows, shares[open_rows])
+    turns, here = _in_turn(columns), np.ones(child.num_rows, np.bool_)
     if reference.target in child.schema.names:
         targets = np.asarray(child.column(reference.target).to_pylist(), object)
+        here = targets == HERE
+    rows = np.full(child.num_rows, -1)
+    rows[here] = _drawn_in_turn(turns, weights, every[here], words[0][here] / 2.0**32, is_even=True)
+    for attempt in range(1, MOST_AGAIN) if owners is not None else ():
+        again = np.flatnonzero(here & _are_repeated(np.asarray(owners), rows))
+        shares = _words(reference, child.num_rows, seed, attempt)[0][again] / 2.0**32
+        rows[again] = _drawn_in_turn(turns, weights, again, shares, is_even=False)
+    if not here.all():
         lost = targets == ELSEWHERE
         rows[lost] = parent.num_rows + (words[1][lost] % max(elsewhere, 1)).astype(np.int64)
-        rows[targets == NOWHERE] = -1
     return rows
+
+
+def _words(reference: Reference, rows: int, seed: int, attempt: int = 0) -> Any:
+    """Random words for each row."""
+    name = f"{reference}/{attempt}" if attempt else str(reference)
+    return philox_words(np.arange(rows, dtype=np.uint64), column_number(name), seed)
+
+
+def _are_repeated(owners: Ints, rows: Ints) -> Any:
+    """Which rows have the parent of a row before of their owner."""
+    order = np.lexsort((np.arange(len(rows)), rows, owners))
+    repeated = np.zeros(len(rows), np.bool_)
+    repeated[order[1:]] = (np.diff(owners[order]) == 0) & (np.diff(rows[order]) == 0)
+    return repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +130,35 @@ def _in_turn(columns: Sequence[Likeness]) -> list[list[Likeness]]:
     ] or [[]]
 
 
-def _drawn(alike: Sequence[Likeness], weights: Floats, open_rows: Ints, shares: Floats) -> Ints:
-    """A parent for each of some children, by lot among those that are alike; -1 where none has children."""
+def _drawn_in_turn(
+    turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats, *, is_even: bool
+) -> Ints:
+    """A parent for each of some children: the first that is alike."""
+    rows = np.full(len(children), -1)
+    for alike in turns:
+        open_rows = np.flatnonzero(rows < 0)
+        if not len(open_rows):
+            break
+        rows[open_rows] = _drawn(alike, weights, children[open_rows], shares[open_rows], is_even=is_even)
+    return rows
+
+
+def _drawn(alike: Sequence[Likeness], weights: Floats, open_rows: Ints, shares: Floats, *, is_even: bool) -> Ints:
+    """A parent for each of some children, by lot among those that are alike; -1 where none has children.
+
+    Even shares of the children that are alike give each parent as many as its weight says, but for one.
+    """
     parents, children = _codes(alike, open_rows) if alike else (np.zeros(len(weights), np.int64), 0 * open_rows)
     order = np.argsort(parents, kind="stable")
     stops = np.cumsum((weights if weights.sum() else np.ones(len(weights)))[order])
     bounds = np.append(0.0, stops)[np.searchsorted(parents[order], np.arange(parents.max(initial=0) + 2))]
     codes = np.maximum(children, 0)
+    if is_even:
+        ranked, sizes = np.lexsort((shares, codes)), np.bincount(codes)
+        shares = np.empty(len(codes))
+        shares[ranked] = (np.arange(len(codes)) - (np.cumsum(sizes) - sizes)[codes[ranked]] + 0.5) / sizes[
+            codes[ranked]
+        ]
     low, high = bounds[codes], bounds[codes + 1]
     places = np.searchsorted(stops, low + shares * (high - low), side="right")
     rows = order[np.minimum(places, len(order) - 1)]

@@ -175,6 +175,9 @@ def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
         () if first is None else _children_elsewhere(tables.links[first]),
         0 if first is None else tables.links[first].lacking,
         {str(second): len(tables.links[second].counts_elsewhere) for second in seconds},
+        tuple(
+            str(second) for second in seconds if first and tables.links[second].is_distinct(tables.links[first].rows)
+        ),
     )
 
 

@@ -32,6 +32,8 @@ class TableRecord:
         Its rows without a first parent.
     further : mapping of str to int
         By further reference, as text, how many rows its parent lacks.
+    distinct : tuple of str
+        Further references, as text, in which no two children of a first parent have the same parent.
     """
 
     rows: Annotated[int, whole(0)]
@@ -39,6 +41,7 @@ class TableRecord:
     elsewhere: tuple[tuple[int, ...], ...] = ()
     lacking: Annotated[int, whole(0)] = 0
     further: Mapping[str, int] | None = None
+    distinct: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)  # no slots: the sampler is cached

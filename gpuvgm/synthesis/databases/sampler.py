@@ -105,7 +105,9 @@ class DatabaseSampler:
     def _with_parents(self, child: pa.Table, reference: Reference, part: TablePart, parent: pa.Table) -> pa.Table:
         """A table with the rows of a further parent that it refers to, and what laws make of these."""
         elsewhere = (part.record.further or {}).get(str(reference), 0)
-        numbers = chosen_parents(reference, child, parent, self._seed_of(reference.child), elsewhere)
+        first = self.model.plan.first[reference.child]
+        owners = np.asarray(child.column(first.number)) if str(reference) in part.record.distinct else None
+        numbers = chosen_parents(reference, child, parent, self._seed_of(reference.child), elsewhere, owners)
         return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
 
     def _seed_of(self, name: str) -> int:
