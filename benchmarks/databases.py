@@ -207,7 +207,7 @@ def hma(tables: Tables, database: Database) -> Sampler:
     fitted.fit(drawn)
 
     def sample(_: int) -> Tables:
-        return {**tables, **fitted.sample(1.0)}
+        return {**tables, **fitted.sample(len(tables[database.root]), database.root)}
 
     return sample
 

@@ -178,6 +178,7 @@ def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
         tuple(
             str(second) for second in seconds if first and tables.links[second].is_distinct(tables.links[first].rows)
         ),
+        0 if first is None else int(np.count_nonzero(tables.links[first].is_here)),
     )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
+import numpy as np
 import pyarrow as pa
 
 from gpuvgm.rules import whole
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
@@ -34,6 +36,8 @@ class TableRecord:
         By further reference, as text, how many rows its parent lacks.
     distinct : tuple of str
         Further references, as text, in which no two children of a first parent have the same parent.
+    here : int
+        Its rows whose first parent is there.
     """
 
     rows: Annotated[int, whole(0)]
@@ -42,6 +46,24 @@ class TableRecord:
     lacking: Annotated[int, whole(0)] = 0
     further: Mapping[str, int] | None = None
     distinct: tuple[str, ...] = ()
+    here: Annotated[int, whole(0)] = 0
+
+    def children_elsewhere(self, here: int, scale: float) -> tuple[Ints, int]:
+        """Children of each row that its first parent lacks, and how many have none, by how many have one.
+
+        Parameters
+        ----------
+        here : int
+            Children whose parent is there.
+        scale : float
+            How many times as many there are as in the table, where it had none whose parent is there.
+        """
+        times, grouped = here / self.here if self.here else scale, sum(size * keys for size, keys in self.elsewhere)
+        of_each = times * (self.rows - self.here - self.lacking) / max(grouped, 1)
+        sizes, keys = np.array(self.elsewhere, np.int64).reshape(-1, 2).T
+        # Ends are rounded, not numbers of keys, whose differences would add up.
+        stops = np.rint(np.cumsum(keys) * of_each).astype(np.int64)
+        return np.repeat(sizes, np.diff(stops, prepend=0)), round(self.lacking * times)
 
 
 @dataclass(frozen=True)  # no slots: the sampler is cached

@@ -140,9 +140,9 @@ class DatabaseSampler:
     def _children(self, reference: Reference, part: TablePart, tables: Tables) -> pa.Table:
         """Rows of a table, parent after parent; then those whose parent is elsewhere, and those without one."""
         parents, seed = tables[reference.parent], self._seed_of(reference.child)
-        elsewhere = [np.full(round(keys * self.scale), size) for size, keys in part.record.elsewhere]
-        alone = np.ones(round(part.record.lacking * self.scale), np.int64)
-        counts: Ints = np.concatenate([_counts(parents.column(reference.count)), *elsewhere, alone])
+        counts = _counts(parents.column(reference.count))
+        elsewhere, alone = part.record.children_elsewhere(int(counts.sum()), self.scale)
+        counts = np.concatenate([counts, elsewhere, np.ones(alone, np.int64)])
         places, batches, row = np.flatnonzero(counts), list[pa.RecordBatch](), 0
         for first in range(0, len(places), PARENTS):
             block = places[first : first + PARENTS]
@@ -155,7 +155,7 @@ class DatabaseSampler:
             row += batches[-1].num_rows
         drawn = pa.Table.from_batches(batches, part.sampler.schema)
         numbers = np.repeat(places, counts[places])
-        numbers[numbers >= len(counts) - len(alone)] = -1
+        numbers[numbers >= len(counts) - alone] = -1
         return drawn.set_column(drawn.schema.get_field_index(reference.number), reference.number, pa.array(numbers))
 
     def _sum_up(self, reference: Reference, tables: Tables) -> None:
