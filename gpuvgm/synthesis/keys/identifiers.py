@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
@@ -393,7 +393,10 @@ class IdentifierForm:
             texts = self.texts(name, NewTexts(pattern_of, counter, counter), seed)
         else:
             texts = self.texts(name, NewTexts(*self.places(name, counter, seed, categories), counter), seed)
-        return self._with_domains(texts, name, counter, seed) if self.domains else texts
+        if not self.domains:
+            return texts
+        words = philox_words(counter, column_number(f"{name}/domain"), seed)[0]
+        return _with_domains(texts, self.domains, self.domain_values, words)
 
     def texts(self, name: str, new: NewTexts, seed: int) -> pa.Array[Any]:
         """Texts of patterns, with running numbers after the largest of the table, or of shapes."""
@@ -411,44 +414,43 @@ class IdentifierForm:
     def _texts_of(self, place: int, name: str, new: NewTexts, seed: int) -> pa.Array[Any]:
         """Texts of one pattern, or longer ones."""
         if place < 0:
-            return self._longer_texts(~place, name, new, seed)
+            return _longer_texts(self.patterns[~place], self.length, name, new, seed)
         stream, pattern = f"{name}/shape {place}" if place else name, self.patterns[place]
         if self.kind == "shape":
             return pattern.texts(new.numbers, stream, seed, moments=new.moments)
         numbers = pa.array(new.numbers.astype(np.int64) + (self.largest + 1)).cast(pa.string())
-        padded = pc.utf8_lpad(numbers, self._width, "0") if self.width else numbers
+        # Numbers that rise with a time have as many digits as the last one, so that texts rise as well.
+        digits = 0 if self.curve is None else len(str(self.largest + self.curve.most))
+        padded = pc.utf8_lpad(numbers, max(self.width, digits), "0") if self.width else numbers
         return pattern.texts(new.counter, stream, seed, padded, new.moments)
 
-    @property
-    def _width(self) -> int:
-        """Least digits: of numbers that rise with a time as many as the last one has, so that texts rise as well."""
-        most = 0 if self.curve is None else self.largest + self.curve.most
-        return max(self.width, len(str(most)))
 
-    def _longer_texts(self, place: int, name: str, new: NewTexts, seed: int) -> pa.Array[Any]:
-        """Texts of a pattern that are longer than any of the table, by as few letters or digits as possible."""
-        pattern, start, numbers = self.patterns[place], 0, new.numbers
-        texts: pa.Array[Any] = pa.nulls(len(numbers), pa.string())
-        for length in range(self.length + 1, LONGEST + 1):
-            longer = pattern.longer(length - pattern.characters)
-            stop = start + min(longer.values, MOST_NUMBERED)
-            has_length = (numbers >= start) & (numbers < stop)
-            moments = None if new.moments is None else new.moments[has_length]
-            of_length = longer.texts(numbers[has_length] - np.uint64(start), f"{name}/longer", seed, moments=moments)
-            texts = pc.replace_with_mask(texts, pa.array(has_length), of_length)
-            if not (numbers >= stop).any():
-                break
-            start = stop
-        return texts
+def _longer_texts(pattern: Pattern, length: int, name: str, new: NewTexts, seed: int) -> pa.Array[Any]:
+    """Texts of a pattern that are longer than a length, by as few letters or digits as possible."""
+    start, numbers = 0, new.numbers
+    texts: pa.Array[Any] = pa.nulls(len(numbers), pa.string())
+    for characters in range(length + 1, LONGEST + 1):
+        longer = pattern.longer(characters - pattern.characters)
+        stop = start + min(longer.values, MOST_NUMBERED)
+        has_length = (numbers >= start) & (numbers < stop)
+        moments = None if new.moments is None else new.moments[has_length]
+        of_length = longer.texts(numbers[has_length] - np.uint64(start), f"{name}/longer", seed, moments=moments)
+        texts = pc.replace_with_mask(texts, pa.array(has_length), of_length)
+        if not (numbers >= stop).any():
+            break
+        start = stop
+    return texts
 
-    def _with_domains(self, texts: pa.Array[Any], name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
-        """E-mail addresses whose domains have the shares that they have in the table."""
-        words = philox_words(counter, column_number(f"{name}/domain"), seed)[0]
-        ends = np.cumsum(self.domain_values)
-        places = np.searchsorted(ends, words * (ends[-1] / 2.0**32), side="right")
-        domains: Any = pa.array(self.domains, pa.string()).take(pa.array(places))
-        addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, domains, "@")
-        return addresses
+
+def _with_domains(
+    texts: pa.Array[Any], domains: Sequence[str], counts: Sequence[int], words: NDArray[np.uint64]
+) -> pa.Array[Any]:
+    """E-mail addresses whose domains have the shares that they have in the table, by random words of 32 bits."""
+    ends = np.cumsum(counts)
+    places = np.searchsorted(ends, words * (ends[-1] / 2.0**32), side="right")
+    of_texts: Any = pa.array(domains, pa.string()).take(pa.array(places))
+    addresses: pa.Array[Any] = pc.binary_join_element_wise(texts, of_texts, "@")
+    return addresses
 
 
 def _unused_addresses(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
