@@ -312,24 +312,19 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         n : int, optional
             Number of rows.
         keys, first_key : int, optional
-            In place of `n` and `first_row`, the number of keys whose rows are all drawn, and the first of them; of a
-            fit with `sequence_key`.
+            With `sequence_key`, in place of `n` and `first_row`: how many keys are drawn, and which is the first.
         conditions : mapping or table, optional
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
             Dates are text or datetimes. Rows have the exact distribution that the model has under all conditions
-            together. Or a table of `n` rows, for example a data frame: each row that is drawn has the values of its
-            row there.
+            together. Or a table of `n` rows: each row that is drawn has the values of its row there.
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files if the name
-            has no ending; several machines may fill one folder, each with rows of its own. Then what was written is
-            returned.
+            has no ending; several machines may fill one folder, each with rows of its own.
         first_row : int
             Number of the first row; of a folder a multiple of 2^26, the rows of a file.
         sort : label, optional
-            A modelled column by whose numbers, times or categories the rows are in order; missing values come last, and
-            rows of equal values stay as they are drawn. Running numbers that rise with it follow each other without
-            gaps. The sample is drawn as a whole, by this process, without `first_row`, `first_key` and `resume`; with
-            `out` it is sorted in temporary files, about as large as a Parquet file of it.
+            A modelled column by which the rows are in order, missing values last. Running numbers that rise with it
+            have no gaps. This process draws the whole sample, and for `out` sorts it in temporary files of its size.
         seed : int, optional
             0 to 2^64 - 1; by default that of the fit.
         flavor : {"spark"}, optional
@@ -346,8 +341,7 @@ class TableSynthesizer(BaseSynthesizer, Generic[Drawn]):
         Raises
         ------
         InputError
-            For conditions that no row of the model can meet, and for a table of conditions with another number of
-            rows.
+            For conditions that no row of the model can meet, and for a table of them with other than `n` rows.
 
         Examples
         --------
