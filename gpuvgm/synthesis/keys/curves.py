@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns import FittedColumn, IdColumn, NumericColumn
 from gpuvgm.engines import philox_words
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, warn
 from gpuvgm.io import is_datetime_type, is_text_type, plain_type, plain_values_of
 from gpuvgm.rules import finite, whole
 from gpuvgm.summary import Floats, Ints
@@ -77,6 +77,14 @@ class NumberCurve:
     first: int
     restarts: bool = False
     lead: Annotated[int, whole(0, MOST)] = 0
+
+    def tell_of_rounds(self, name: str, rows: int) -> None:
+        """Warn where the numbers of a column do not rise over so many rows."""
+        if rows > self.room:
+            warn(
+                f'column "{name}": its numbers rise with "{self.column}" within each {self.room:,} rows of a sample, '
+                f'and not from these to others; draw it in order, with sort="{self.column}"'
+            )
 
     def check(self) -> None:
         """Raise ValueError where the parts of a loaded curve do not fit together."""

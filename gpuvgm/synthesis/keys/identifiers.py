@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns import FittedColumn, IdColumn
 from gpuvgm.engines import philox_words
-from gpuvgm.errors import counted, warn
+from gpuvgm.errors import counted
 from gpuvgm.io import plain_values_of
 from gpuvgm.laws import DatesInText
 from gpuvgm.rules import whole
@@ -173,16 +173,6 @@ class IdentifierForm:
                 rows = counted(form.dated[1], "row")
                 law = f"{before[name].date} -> code({name})"
                 _LOG.warning('the law "%s" is broken by %s: samples do not keep it', law, rows)
-
-    @staticmethod
-    def tell_of_rounds(forms: Mapping[str, IdentifierForm], rows: int) -> None:
-        """Warn of numbers, given by column, that rise with a time, but not over so many rows."""
-        for name, form in forms.items():
-            if form.curve is not None and rows > form.curve.room:
-                warn(
-                    f'column "{name}": its numbers rise with "{form.curve.column}" within each {form.curve.room:,} '
-                    f'rows of a sample, and not from these to others; draw it in order, with sort="{form.curve.column}"'
-                )
 
     @property
     def is_plain(self) -> bool:

@@ -20,7 +20,7 @@ from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import check_names
 from gpuvgm.synthesis.counts import write_network
 from gpuvgm.synthesis.drawing import MadeRows
-from gpuvgm.synthesis.keys import IdentifierForm, levels_of_keys, seed_of_attempt, tell_of_longer
+from gpuvgm.synthesis.keys import levels_of_keys, seed_of_attempt, tell_of_longer
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
 from gpuvgm.synthesis.sampling.conditions import sampler_under, warn_of_rare
 from gpuvgm.synthesis.sampling.sampler import BatchSampler, Sampler
@@ -88,7 +88,7 @@ class TableSampler:
 
     def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""
-        IdentifierForm.tell_of_rounds(self.model.forms, part.first_row + part.rows)
+        self._tell_of_rounds(part)
         batches = sampler.batches(part, seed, self.here(part))
         return table_maker(self.model.transformer)(pa.Table.from_batches(batches, sampler.schema))
 
@@ -102,8 +102,14 @@ class TableSampler:
 
     def write(self, generator: Generator, out: Path_, part: RowRange, executor: Any, *, resume: bool) -> RunSummary:
         """Write rows to a file or a folder; see `Generator.write`."""
-        IdentifierForm.tell_of_rounds(self.model.forms, part.first_row + part.rows)
+        self._tell_of_rounds(part)
         return generator.write(out, part, executor, here=self.here(part), resume=resume)
+
+    def _tell_of_rounds(self, part: RowRange) -> None:
+        """Warn of numbers that rise with a time, but not over all rows."""
+        for name, form in self.model.forms.items():
+            if form.curve is not None:
+                form.curve.tell_of_rounds(name, part.first_row + part.rows)
 
     def here(self, part: RowRange) -> LocalExecutor:
         """Executor of this process, which reports how many rows are drawn."""
