@@ -45,7 +45,9 @@ def dependence_of(keys: KeyForms, laws: Laws, settings: SynthesizerSettings, sam
     """Which columns may depend on which, with evidence from a sample of rows."""
     levels = levels_of_attributes(keys.forms, keys.attributes)
     one_of_each = {levels[name]: rows_of_keys(sample.rows.column(key)) for name, key in keys.attributes.items()}
-    lacking = lacking_keys(keys.forms, dict.fromkeys(keys.attributes.values()), sample.column)
+    # Columns that are not drawn ask for nothing: which rows lack a key of these alone need not be known.
+    asking = dict.fromkeys(key for name, key in keys.attributes.items() if name not in settings.given)
+    lacking = lacking_keys(keys.forms, asking, sample.column)
     ordering = Laws(law for law in laws if not law.is_learnt)
     dependence = Dependence(
         levels,

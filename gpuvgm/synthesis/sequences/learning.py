@@ -31,7 +31,7 @@ from gpuvgm.synthesis.sequences.names import COUNT, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
-from gpuvgm.synthesis.sequences.tables import SequenceTables
+from gpuvgm.synthesis.sequences.tables import SequenceTables, with_first_steps
 from gpuvgm.synthesis.sequences.totals import columns_of_laws, laws_of_keys
 from gpuvgm.table import TableTransformer
 
@@ -62,6 +62,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             if not settings.given:  # rows of parents that are few, or have one row each, are learnt as well
                 check_keys(table, key, sample)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given)
+            plan = with_first_steps(plan, sample.rows, transformer.model_.by_name)
             check_names_made(table, plan)
             check_plan(sample.rows, plan, settings)
             transformer._note_sequence(plan.key, plan.index)

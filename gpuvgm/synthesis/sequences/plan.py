@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Annotated
 
@@ -76,6 +76,8 @@ class SequencePlan:
         Whether some rows have no key, each of which is a key of one row.
     given : tuple of str
         Columns of keys that are not drawn, as those of a parent table are.
+    first_steps : mapping of str to float
+        By number that is counted since the row before, what stands for the step of first rows, which have none.
     """
 
     key: str
@@ -92,6 +94,7 @@ class SequencePlan:
     occurrences: tuple[Occurrence, ...] = ()
     lacks_keys: bool = False
     given: tuple[str, ...] = ()
+    first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
 
     @property
     def moving(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -49,6 +49,20 @@ class SequenceTables:
         return _table_of_steps(self.rows, self.keys, self.plan, self.columns)
 
 
+def with_first_steps(plan: SequencePlan, rows: KeyRows, columns: Mapping[str, FittedColumn]) -> SequencePlan:
+    """The plan with what stands for the step of first rows: the most frequent one of some rows, the least of several.
+
+    Where no key has two rows it is 0, or 1 as a ratio.
+    """
+    first_steps = {}
+    for name in plan.moving:
+        is_ratio = name in plan.ratios
+        steps = _steps(rows.column(name), _before(rows, name, starts_at_0=False), columns[name], is_ratio=is_ratio)
+        usual = pc.min(pc.mode(steps).field("mode")).as_py()
+        first_steps[name] = float(usual if usual is not None and np.isfinite(usual) else is_ratio)
+    return replace(plan, first_steps=first_steps)
+
+
 def _table_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> pa.Table:
     """One row for each key."""
     table = taken(rows.table.select([plan.key, *plan.constants]), rows.starts)
@@ -72,11 +86,10 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
     arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.asked}
     arrays |= {occurrence.name: occurrence.of_rows(rows, columns[occurrence.column]) for occurrence in plan.occurrences}
     for name in plan.moving:
-        is_ratio = name in plan.ratios
-        steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=is_ratio)
-        # First rows have none; one that is there keeps later rows from lacking it, also where each key has one row.
-        usual = pc.coalesce(pc.min(pc.mode(steps).field("mode")), pa.scalar(int(is_ratio)).cast(steps.type))
-        arrays[since(name)] = pc.if_else(pa.array(rows.are_first), usual, steps)
+        steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=name in plan.ratios)
+        # First rows have none; one that is there keeps later rows from lacking it.
+        of_first = pa.scalar(plan.first_steps[name]).cast(steps.type)
+        arrays[since(name)] = pc.if_else(pa.array(rows.are_first), of_first, steps)
     for number in plan.running:
         if number.has_step:
             added, taken_off = (rows.column(names[0]) for names in (number.added, number.taken_off))

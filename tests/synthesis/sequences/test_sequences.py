@@ -240,13 +240,16 @@ def test_rows_are_scored_given_those_before(accounts: Any) -> None:
     assert broken[table.number == 2].all() and not broken[table.number == 1].any()
 
 
-def test_missing_keys_are_keys_of_one_row() -> None:
+def test_missing_keys_are_keys_of_one_row(tmp_path: Path) -> None:
     table = bookings(60, 1)
     table.loc[table.index % 9 == 0, "account"] = None
     table.loc[table.index % 11 == 0, "amount"] = np.nan
-    rows = fitted(table, "account", None).sample(500, seed=0)
+    synthesizer = fitted(table, "account", None)
+    rows = synthesizer.sample(500, seed=0)
     assert 0 < rows.account.isna().mean() < 0.3
     assert 0 < rows.amount.isna().mean() < 0.3
+    synthesizer.save(tmp_path / "bookings.gpuvgm")
+    assert gpuvgm.load(tmp_path / "bookings.gpuvgm").sample(500, seed=0).equals(rows)
 
 
 @pytest.mark.parametrize(
