@@ -52,6 +52,7 @@ from gpuvgm.cli.options import (
     RowGroupRows,
     Scheduler,
     Source,
+    Sources,
     Threads,
     Workers,
     app,
@@ -352,7 +353,7 @@ def kinds(
 @command
 def train(
     terminal: Terminal,
-    source: Source,
+    source: Sources,
     *,
     model: Model,
     with_: Annotated[
@@ -421,9 +422,29 @@ def train(
         str | None,
         option(
             "--sequence-index",
-            "With --sequence-key: the column by which the rows of a key are in order; by default as they come.",
+            "With --sequence-key: the column by which the rows of a key are in order; by default as they come. With "
+            "--key: TABLE.COLUMN,...",
             FIT,
             metavar="COLUMN",
+        ),
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        option(
+            "--key",
+            "For tables that refer to each other, such as orders.customer=customers.id; once for each reference (in "
+            "GPUVGM_KEY with spaces between).",
+            FIT,
+            metavar="CHILD.COLUMN=PARENT.KEY",
+        ),
+    ] = None,
+    keep: Annotated[
+        str | None,
+        option(
+            "--keep",
+            "With --key: tables that samples have as they are, since they name no persons, such as products.",
+            FIT,
+            metavar="TABLE,...",
         ),
     ] = None,
     resume: Annotated[
@@ -432,12 +453,24 @@ def train(
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> CommandOutcome:
-    """Train a generator of synthetic rows on a table.
+    """Train a generator of synthetic rows on a table, or on several that refer to each other.
 
     A network whose training was interrupted continues with --resume. sample draws rows from MODEL.
     """
     from gpuvgm.cli.synthesize import train_generator, train_private
 
+    network_or_private = {"--with": with_ != "counts", "--epochs": epochs is not None, "--private": private is not None}
+    if key:
+        from gpuvgm.cli.databases import train_database
+
+        foreign = network_or_private | {"--delimiter": delimiter is not None, "--memory": memory is not None}
+        foreign |= {"--hold-out": hold_out > 0, "--laws": laws != "auto", "--sequence-key": sequence_key is not None}
+        foreign |= {"--resume": resume, "--scheduler": scheduler is not None, "--workers": workers is not None}
+        foreign |= {"--epsilon": epsilon is not None, "--delta": delta is not None}
+        chosen = {"columns": parse_columns(columns), "random_state": seed or 0, "safer": safer, "threads": threads}
+        return train_database(source, model, key, keep, sequence_index, foreign, **chosen)
+    if len(source) > 1 or keep is not None:
+        raise InputError("several tables, and --keep, are for --key CHILD.COLUMN=PARENT.KEY, which is not given")
     promise = {"epsilon": epsilon, "delta": delta, "rows_per_person": rows_per_person}
     if private is not None:
         foreign = {"--with": with_ != "counts", "--epochs": epochs is not None, "--columns": columns is not None}
@@ -446,7 +479,7 @@ def train(
         foreign |= {"--safer": safer, "--laws": laws != "auto", "--resume": resume, "--memory": memory is not None}
         with executor_of(terminal, scheduler, workers, threads) as executor:
             machine: Any = {"executor": executor, "threads": threads}
-            made = train_private(private, source, model, promise, foreign, **machine)
+            made = train_private(private, source[0], model, promise, foreign, **machine)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
     if epsilon is not None or delta is not None or rows_per_person > 1:
         raise InputError("--epsilon, --delta and --rows-per-person are for --private DOMAIN.json, which is not given")
@@ -458,7 +491,7 @@ def train(
         settings |= {"hold_out": hold_out, "safer": safer, "laws": laws}
         settings |= {"sequence_key": sequence_key, "sequence_index": sequence_index}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
-        table = _open_table(source, delimiter)
+        table = _open_table(source[0], delimiter)
         generator = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)
     seconds = time.perf_counter() - start
     fitted = generator.transformer_.model_
@@ -513,6 +546,13 @@ def sample(
             metavar="COLUMN",
         ),
     ] = None,
+    scale: Annotated[
+        float | None,
+        option(
+            "--scale",
+            "Of tables that refer to each other: how many times as many rows those without parents have; by default 1.",
+        ),
+    ] = None,
     seed: Annotated[int | None, option("--seed", "Random seed; by default that of the training.", min=0)] = None,
     for_: For = None,
     resume: GoOn = False,
@@ -523,8 +563,18 @@ def sample(
     """Draw synthetic rows from a model that train wrote: all columns of its table, in their order and types."""
     from gpuvgm.cli.synthesize import sample_rows
     from gpuvgm.cli.where import parse_where
+    from gpuvgm.table import ModelFile
 
-    conditions = parse_where(where)
+    contents, conditions = ModelFile.at(model).load(), parse_where(where)
+    if contents.generator == "database":
+        from gpuvgm.cli.databases import sample_database
+
+        foreign = {"--rows": rows is not None, "--keys": keys is not None, "--where": where is not None}
+        foreign |= {"--sort": sort is not None, "--for": for_ is not None, "--resume": resume}
+        foreign |= {"--scheduler": scheduler is not None, "--workers": workers is not None}
+        return sample_database(model, path, 1.0 if scale is None else scale, seed, foreign)
+    if scale is not None:
+        raise InputError(f"--scale is for tables that refer to each other, and {model} holds one: give --rows")
     with (
         written_to(terminal, path) as file,
         terminal.bars() as progress,
@@ -533,7 +583,7 @@ def sample(
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
         wanted: Any = {"keys": keys, "conditions": conditions, "sort": sort, "seed": seed}
         wanted |= {"out": file, "flavor": for_, "resume": resume}
-        summary, share = sample_rows(model, rows, wanted, **machine)
+        summary, share = sample_rows(model, contents, rows, wanted, **machine)
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
     return _rows_outcome(terminal, path, summary, {"model": model, "condition_share": share}, met)
 
@@ -653,7 +703,7 @@ def inverse(
 @command
 def evaluate(
     terminal: Terminal,
-    source: Source,
+    source: Sources,
     *,
     model: Model,
     delimiter: Delimiter = None,
@@ -723,7 +773,7 @@ def evaluate(
 ) -> CommandOutcome:
     """Measure what encoding and decoding change in a table, or compare it with synthetic rows.
 
-    The exit code is 1 if a limit is exceeded.
+    Tables that refer to each other are compared with a folder of samples. The exit code is 1 if a limit is exceeded.
     """
     from gpuvgm.io import Document
 
@@ -745,6 +795,15 @@ def evaluate(
         if compare is not None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
     of_comparison = {"max_auc": max_auc, "max_sequence_auc": max_sequence_auc}
+    if len(source) > 1:
+        from gpuvgm.cli.databases import evaluate_database
+
+        foreign = {f"--{limit.replace('_', '-')}": value is not None for limit, value in limits.items()}
+        foreign |= {"--delimiter": delimiter is not None, "--against": against is not None}
+        foreign |= {"--memory": memory is not None, "--first-rows": first_rows}
+        foreign |= {"--scheduler": scheduler is not None, "--workers": workers is not None}
+        bounds = {"min_score": min_score, **of_comparison}
+        return evaluate_database(source, model, compare, bounds, (report, html), foreign)
     for limit, value in of_comparison.items():
         if compare is None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is for --compare")
@@ -752,9 +811,9 @@ def evaluate(
 
     with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
-        result = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
+        result = transformer.evaluate(_open_table(source[0], delimiter), compare=_open_synthetic(compare, delimiter))
     violations = result.broken({"min_score": min_score, **(limits if compare is None else of_comparison)})
-    document = {"source": source, "model": model, **result.to_dict(), "broken": violations}
+    document = {"source": source[0], "model": model, **result.to_dict(), "broken": violations}
     if compare is not None:
         document["compare"] = compare
     view = [str(result)]
@@ -764,7 +823,7 @@ def evaluate(
     if target is not None:
         target.write(json_text(document))
     if page is not None:
-        name = PurePath(source).name
+        name = PurePath(source[0]).name
         title = f"Round trip of {name}" if compare is None else f"{PurePath(compare).name} beside {name}"
         page.write(result.to_html(title=title, first_rows=first_rows))
     return CommandOutcome(document, view, BOUND_FAILED if violations else DONE, violations)
@@ -834,10 +893,12 @@ def info(
 
     contents = ModelFile.at(model).load()
     if contents.generator == "private":
-        from gpuvgm.synthesis import PrivateSynthesizer
-
-        made = PrivateSynthesizer._of_model(contents, model)
+        made: Any = gpuvgm.load(model)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
+    if contents.generator == "database":
+        from gpuvgm.cli.databases import describe_database
+
+        return describe_database(model)
     if contents.failed:
         unfinished = ColumnsFailed(contents.failed, len(contents.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")

@@ -179,9 +179,11 @@ def _check_keys(path: Path, table: str, keys: Any, keys_of_table: set[str]) -> N
 
 
 def _as_given(path: Path, key: str, value: Any) -> Any:
-    """A value as the command line gives it: text, but true and false as booleans."""
+    """A value as the command line gives it: text, but true and false as booleans, and lists of options given again."""
     if isinstance(value, bool):
         return value
+    if key in REPEATED and isinstance(value, (str, list)):
+        return [value] if isinstance(value, str) else value
     if isinstance(value, list) and all(isinstance(part, str) and "," not in part for part in value):
         return ",".join(value)
     if isinstance(value, (str, int, float)):
@@ -264,6 +266,14 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Parquet, CSV or Arrow: a file, a glob, a folder or a URL.",
+    ),
+]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Parquet, CSV or Arrow: a file, a glob, a folder or a URL; of tables that refer to each other one "
+        "NAME=SOURCE for each.",
     ),
 ]
 Out = Annotated[
@@ -396,6 +406,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     ),
 }
 OPTIONS: dict[str, set[str]] = {}
+REPEATED = {"key"}  # options that are given several times
 
 
 def command(function: Callable[..., CommandOutcome]) -> Callable[..., CommandOutcome]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import gpuvgm
 from gpuvgm.cli.options import GeneratorName
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.synthesis import PrivateSynthesizer, TableSynthesizer, load
 from gpuvgm.table import ModelFile
+
+if TYPE_CHECKING:
+    from gpuvgm.columns import TableModel
 
 _LOG = logging.getLogger("gpuvgm")
 #: Settings of counts alone, with their options and defaults.
@@ -64,7 +67,7 @@ def train_generator(
         network._refuse_to_forget(checkpoint, complete=True)  # before all else is done again
     try:
         if network is None:
-            generator = TableSynthesizer(**settings).fit(source)
+            generator = gpuvgm.TableSynthesizer(**settings).fit(source)
         else:
             generator = network(encoding=encoding, **({} if epochs is None else {"epochs": epochs}))
             generator.set_random_state(settings["random_state"])
@@ -81,7 +84,7 @@ def train_generator(
 
 def train_private(
     domain: str, source: str, model: str, promise: Mapping[str, Any], foreign: Mapping[str, bool], **machine: Any
-) -> PrivateSynthesizer:
+) -> gpuvgm.PrivateSynthesizer:
     """Train a private generator on a table, and write it.
 
     Parameters
@@ -108,13 +111,17 @@ def train_private(
     if refused:
         raise InputError(f"{refused[0]} is not for --private: all that is learnt of rows is counts with noise")
     ModelFile.at(model).check_target()
-    generator = PrivateSynthesizer(domain, **promise, **machine).fit(source)
+    generator = gpuvgm.PrivateSynthesizer(domain, **promise, **machine).fit(source)
     generator.save(model)
     return generator
 
 
-def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machine: Any) -> tuple[Any, float | None]:
+def sample_rows(
+    model: str, contents: TableModel, rows: int | None, wanted: Mapping[str, Any], **machine: Any
+) -> tuple[Any, float | None]:
     """Write rows of a generator from `train_generator`, by default as many as its table has.
+
+    `contents` are those of the file `model`.
 
     `wanted` has keys, conditions, sort, seed, out, flavor and resume, as for `TableSynthesizer.sample`; `machine` has
     executor, threads and progress.
@@ -133,7 +140,6 @@ def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machi
     ModuleNotFoundError
         For a neural network, where ctgan is not installed.
     """
-    contents = ModelFile.at(model).load()
     name, keys = contents.generator, wanted["keys"]
     if keys is not None and rows is not None:
         raise InputError("--keys: all rows of so many keys are drawn: give no --rows")
@@ -144,13 +150,13 @@ def sample_rows(model: str, rows: int | None, wanted: Mapping[str, Any], **machi
     without = ("keys",) if name is None else ("keys", "sort")
     wanted = {label: value for label, value in wanted.items() if label not in without}
     if name in (None, "private"):
-        generator = load(model)
-        if isinstance(generator, PrivateSynthesizer):
+        generator = gpuvgm.load(model)
+        if isinstance(generator, gpuvgm.PrivateSynthesizer):
             generator.set_params(executor=machine["executor"], threads=machine["threads"])
             rows = generator.rows_ if rows is None else rows
             return generator.sample(rows, **{**wanted, "seed": wanted["seed"] or 0}), None
         rows = contents.rows if rows is None and keys is None else rows
-        if not isinstance(generator, TableSynthesizer):
+        if not isinstance(generator, gpuvgm.TableSynthesizer):
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
         return generator.sample(rows, keys=keys, **wanted), None

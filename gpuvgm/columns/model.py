@@ -109,7 +109,7 @@ class TableModel:
 
     @property
     def generator(self) -> str | None:
-        """Name of the generator that a file holds: "ctgan", "tvae" or "private"; None for others."""
+        """Name of the generator that a file holds: "ctgan", "tvae", "private" or "database"; None for others."""
         settings = self.settings.get("synthesizer")
         return settings.get("with") if isinstance(settings, dict) else None
 

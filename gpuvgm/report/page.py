@@ -184,6 +184,21 @@ def _mean(scores: list[float]) -> float | None:
 def page(title: str, result: Scored) -> str:
     """HTML of the page."""
     packed = len(result.columns) > WIDE
+    return _document(title, _main_element(title, result, result._advice_by_column(), packed=packed), packed=packed)
+
+
+def page_of_tables(title: str, lines: Iterable[str], results: Mapping[str, Scored]) -> str:
+    """HTML of one page of several results by name, with lines on all of them before; their columns are folded."""
+    mains = [
+        _main_element(name, replace(result, first=None), result._advice_by_column(), f"table-{number}")
+        for number, (name, result) in enumerate(results.items(), 1)
+    ]
+    items = [piece("item", words=line) for line in lines]
+    return _document(title, piece("tables", title=title, items=items, mains=mains), packed=False)
+
+
+def _document(title: str, main: Markup, *, packed: bool) -> str:
+    """HTML of a page around its main element."""
     script = resource("page.js")
     document = piece(
         "document",
@@ -191,7 +206,7 @@ def page(title: str, result: Scored) -> str:
         title=title,
         css=Markup(resource("page.css")),
         no_script=piece("no_script") if packed else None,
-        main=_main_element(title, result, result._advice_by_column(), packed=packed),
+        main=main,
         script=Markup(script),
     )
     return f"<!doctype html>\n{document}\n"

@@ -59,7 +59,7 @@ class StoredSettings:
         Raises
         ------
         InputError
-            For a private synthesizer, which has no encoded columns.
+            For a private synthesizer, which has no encoded columns, and for a database.
         ModelFileError
             For settings that no transformer has.
         """
@@ -67,6 +67,11 @@ class StoredSettings:
             raise InputError(
                 f"{fspath(path)}: a private synthesizer, which has no encoded columns: load it with gpuvgm.load, and "
                 "draw rows with `gpuvgm sample`"
+            )
+        if model.generator == "database":
+            raise InputError(
+                f"{fspath(path)}: tables that refer to each other, none of which is encoded alone: load them with "
+                "gpuvgm.load, and draw them with `gpuvgm sample`"
             )
         arguments = {name: value for name, value in model.settings.items() if name != "synthesizer"}
         dtypes, frame = arguments.pop("pandas_dtypes", None), arguments.pop("frame", None)

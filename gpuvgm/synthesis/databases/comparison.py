@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ import pyarrow as pa
 from scipy.stats import ks_2samp
 
 from gpuvgm.columns import CategoricalColumn
-from gpuvgm.io import Source, TableSource
+from gpuvgm.io import Document, Source, TableSource
+from gpuvgm.report import page_of_tables
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
 from gpuvgm.synthesis.databases.learning import TablesToLearn
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.databases.sampler import DatabaseSampler
+from gpuvgm.synthesis.sequences import SequenceModel
 
+Path_ = str | PathLike[str]
 Shares = dict[str, float]
+_LIMITED = {"max_auc": "detection", "max_sequence_auc": "sequences"}  # limits, and what they are of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,29 @@ class ReferenceComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class TotalComparison:
+    """A law between a parent and its children in both databases.
+
+    Parameters
+    ----------
+    table : str
+        The table of the children.
+    law : str
+        The law.
+    original, sampled : float
+        Share of the parents that keep it.
+    """
+
+    table: str
+    law: str
+    original: float
+    sampled: float
+
+    def __str__(self) -> str:
+        return f"{self.table}: {self.law} holds for {self.sampled:.2%} of the parents (table {self.original:.2%})"
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseComparison:
     """A sample beside the tables.
 
@@ -64,51 +91,100 @@ class DatabaseComparison:
     ----------
     references : tuple of ReferenceComparison
         Those to tables that are drawn, the most different first.
+    totals : tuple of TotalComparison
+        Laws between parents and their children, those that samples break most first.
     tables : mapping of str to Comparison
         Each table that is drawn, beside what its rows refer to; those that a classifier tells most easily first.
     """
 
     references: tuple[ReferenceComparison, ...]
+    totals: tuple[TotalComparison, ...]
     tables: Mapping[str, Any]
 
-    def __str__(self) -> str:
+    @property
+    def _lines(self) -> list[str]:
+        """Verdicts of the tables, laws over tables, and references."""
         verdicts = [f"{name}: {comparison.verdict}" for name, comparison in self.tables.items()]
-        return "\n".join([*verdicts, *map(str, self.references)])
+        return [*verdicts, *map(str, self.totals), *map(str, self.references)]
 
-    def to_json(self) -> dict[str, Any]:
-        """The figures as JSON can hold them."""
-        references = [
-            {
-                "reference": figures.reference,
-                "original": figures.original,
-                "synthetic": figures.sampled,
-                "children": figures.children,
-            }
-            for figures in self.references
-        ]
-        return {"references": references, "tables": {name: of.to_json() for name, of in self.tables.items()}}
+    def __str__(self) -> str:
+        return "\n".join(self._lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as a dict that JSON can hold."""
+        return {
+            "references": [asdict(figures) for figures in self.references],
+            "totals": [asdict(figures) for figures in self.totals],
+            "tables": {name: comparison.to_dict() for name, comparison in self.tables.items()},
+        }
+
+    def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
+        """Limits that a table breaks, as sentences; empty where all hold.
+
+        Parameters
+        ----------
+        bounds : mapping of str to float
+            As for `Comparison.broken`. Of tables that are too small for a classifier its AUC is not limited.
+        """
+        broken = list[str]()
+        for name, comparison in self.tables.items():
+            unknown = {limit for limit, of in _LIMITED.items() if getattr(comparison, of) is None}
+            known = {limit: bound for limit, bound in bounds.items() if limit not in unknown}
+            broken += [f"{name}: {text}" for text in comparison.broken(known)]
+        return broken
+
+    def to_html(self, path: Path_ | None = None, *, title: str = "Sample beside the tables") -> str:
+        """One HTML page for people that needs nothing else.
+
+        Parameters
+        ----------
+        path : path, optional
+            File or URL to write the page to; its name ends in .html.
+        title : str
+            Heading of the page.
+        """
+        target = None if path is None else Document.page(path)
+        text = page_of_tables(title, self._lines, self.tables)
+        if target is not None:
+            target.write(text)
+        return text
 
 
 def compare_database(
-    model: DatabaseModel, sources: Mapping[str, Source], sampler: DatabaseSampler
+    model: DatabaseModel, sources: Mapping[str, Source], sampled: Mapping[str, Source]
 ) -> DatabaseComparison:
-    """Compare a sample with tables."""
-    original, sampled = TablesToLearn.by(model.plan, sources), sampler.widened()
-    widened, links = original.widened(model.parts), sampler.links(sampled)
-    references = [ReferenceComparison.of(original.links[of], links[of]) for of in model.plan.references]
-    comparisons: dict[str, Any] = {}
+    """Compare a sample with tables.
+
+    Parameters
+    ----------
+    model : DatabaseModel
+        What tells which rows refer to which, and kinds of columns.
+    sources, sampled : mapping of str to Source
+        The tables of both.
+    """
+    both = [TablesToLearn.by(model.plan, tables) for tables in (sources, sampled)]
+    widened = [tables.widened(model.parts) for tables in both]
+    references = [ReferenceComparison.of(*(tables.links[of] for tables in both)) for of in model.plan.references]
+    totals, comparisons = list[TotalComparison](), dict[str, Any]()
     for name, part in model.parts.items():
-        both = [
-            TableSource(name, "pyarrow", _of_different_parents(name, of, which, model))
-            for of, which in ((widened, original.links), (sampled, links))
+        rows = [TableSource(name, "pyarrow", tables[name]) for tables in widened]
+        if isinstance(part.model, SequenceModel):
+            shares = [part.model.shares_of_totals(table) for table in rows]
+            totals += [TotalComparison(name, law, share, shares[1][law]) for law, share in shares[0].items()]
+        judged = [
+            TableSource(name, "pyarrow", _of_different_parents(name, tables, links.links, model))
+            for tables, links in zip(widened, both, strict=True)
         ]
         evaluator = part.model.transformer._evaluator()
-        columns = tuple(column for column in part.model.table.columns if column.name in both[0].schema.names)
+        columns = tuple(column for column in part.model.table.columns if column.name in judged[0].schema.names)
         evaluator = replace(evaluator, model=replace(evaluator.model, columns=columns))
-        comparisons[name] = evaluator.compare(both[0], both[1])
+        comparisons[name] = evaluator.compare(judged[0], judged[1])
     ordered = sorted(comparisons, key=lambda name: -_auc(comparisons[name]))
-    worst_first = sorted(references, key=lambda figures: -max(figures.difference, 1 - figures.children))
-    return DatabaseComparison(tuple(worst_first), {name: comparisons[name] for name in ordered})
+    return DatabaseComparison(
+        tuple(sorted(references, key=lambda figures: -max(figures.difference, 1 - figures.children))),
+        tuple(sorted(totals, key=lambda figures: figures.sampled - figures.original)),
+        {name: comparisons[name] for name in ordered},
+    )
 
 
 def _of_different_parents(

@@ -121,19 +121,22 @@ class DatabaseModel:
     kept: Mapping[str, pa.Table]
     names: tuple[str, ...]
 
-    @property
-    def description(self) -> list[str]:
-        """Lines of text."""
-        return [self._describe(name) for name in self.names]
-
-    def _describe(self, name: str) -> str:
-        """A table in a line."""
+    def document_of(self, name: str) -> dict[str, Any]:
+        """What is known of a table, as a dict that JSON can hold."""
         if name in self.kept:
-            return f"{name}: {self.kept[name].num_rows:,} rows, kept as they are"
-        first, seconds = self.plan.first.get(name), self.plan.seconds(name)
+            return {"rows": self.kept[name].num_rows, "kept": True, "references": [], "laws": []}
+        part = self.parts[name]
+        references = [str(reference) for reference in self.plan.references if reference.child == name]
+        laws = [*part.model.law_texts, *map(str, getattr(part.model, "totals", ()))]
+        return {"rows": part.record.rows, "kept": False, "references": references, "laws": laws}
+
+    def describe(self, name: str) -> str:
+        """A table in a line."""
+        known = self.document_of(name)
+        if known["kept"]:
+            return f"{name}: {known['rows']:,} rows, kept as they are"
+        first = self.plan.first.get(name)
         whose = f', by "{first.name}" rows of {first.parent}' if first else ""
-        others = "".join(f', by "{second.name}" each of one of {second.parent}' for second in seconds)
-        laws = [*self.parts[name].model.law_texts, *map(str, getattr(self.parts[name].model, "totals", ()))]
-        return f"{name}: {self.parts[name].record.rows:,} rows{whose}{others}" + (
-            f"; laws: {'; '.join(laws)}" if laws else ""
-        )
+        others = "".join(f', by "{of.name}" each of one of {of.parent}' for of in self.plan.seconds(name))
+        laws = f"; laws: {'; '.join(known['laws'])}" if known["laws"] else ""
+        return f"{name}: {known['rows']:,} rows{whose}{others}{laws}"

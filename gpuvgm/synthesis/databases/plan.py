@@ -12,7 +12,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.synthesis.databases.joins import Links
 from gpuvgm.synthesis.databases.references import Reference, in_order
 
-MOST_KEPT = 255  # rows of a table of things that is kept as it is
+MOST_THINGS, LEAST_CHILDREN = 255, 10  # rows of a table that may be one of things, and children of each on average
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,12 @@ class DatabasePlan:
         kept: Collection[str],
     ) -> DatabasePlan:
         """The plan of some tables: the parent with most rows comes first, as it says most of few children each."""
+        for reference in references:
+            if reference.child in kept and reference.parent not in kept:
+                raise InputError(
+                    f'keep: "{reference.child}" refers to "{reference.parent}", whose keys are new in samples: keep '
+                    "that one, too, or neither"
+                )
         to_kept = tuple(reference for reference in references if reference.parent in kept)
         drawn = tuple(reference for reference in references if reference.parent not in kept)
         first = dict[str, Reference]()
@@ -65,6 +71,17 @@ class DatabasePlan:
         plan = cls(drawn, tuple(kept), to_kept, first, same)
         plan.check_shared()
         return plan
+
+    def maybe_things(self, links: Mapping[Reference, Links]) -> list[str]:
+        """Small tables that refer to none, to each row of which many refer, as many do to a product."""
+        counts = {reference.parent: links[reference].counts for reference in self.references}
+        return [
+            table
+            for table, children in counts.items()
+            if table not in self.first
+            and len(children) <= MOST_THINGS
+            and children.sum() >= LEAST_CHILDREN * len(children)
+        ]
 
     def check_shared(self) -> None:
         """Refuse a column that two references take."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-from gpuvgm.errors import InputError, listed, suggestion
+from gpuvgm.errors import InputError, suggestion
 
 _SIDE = re.compile(r"([^.]+)\.(?:\(([^()]+)\)|([^()]+))")
 
@@ -165,8 +165,3 @@ def unnamed_references(references: Sequence[Reference], columns: Mapping[str, Se
                     and (child, name) not in referred
                 ):
                     yield f'"{child}.{name}": "{parent}.{key}"'
-
-
-def described(references: Sequence[Reference]) -> str:
-    """References in a sentence."""
-    return listed([str(reference) for reference in references])

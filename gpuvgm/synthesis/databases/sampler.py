@@ -46,7 +46,7 @@ class DatabaseSampler:
 
     def tables(self) -> Tables:
         """All tables, with the columns that users have."""
-        widened, done = self.widened(), Tables()
+        widened, done = self._widened(), Tables()
         for name, part in self.model.parts.items():
             arrays: dict[str, Any] = {column: widened[name].column(column) for column in widened[name].schema.names}
             for reference, above in self.model.plan.referring_to(name):
@@ -61,7 +61,7 @@ class DatabaseSampler:
             done[name] = pa.table({column: arrays[column] for column in part.record.columns})
         return {name: self.model.kept[name] if name in self.model.kept else done[name] for name in self.model.names}
 
-    def widened(self) -> Tables:
+    def _widened(self) -> Tables:
         """The tables that are drawn, with what stands beside their rows and the numbers of rows that they refer to."""
         plan, tables = self.model.plan, Tables()
         for name, part in self.model.parts.items():
@@ -84,23 +84,6 @@ class DatabaseSampler:
                 tables[name], _columns_beside(tables[name], numbers, first, tables[first.parent])
             )
         return tables
-
-    def _numbers(self, reference: Reference, widened: Tables) -> Ints:
-        """Rows of a parent that the rows of its child refer to; see `Links`."""
-        above = self.model.plan.same.get(str(reference))
-        if above is None:
-            return np.asarray(widened[reference.child].column(reference.number))
-        of_first = np.asarray(widened[reference.child].column(self.model.plan.first[reference.child].number))
-        through = np.append(np.asarray(widened[above.child].column(above.number)), -1)
-        return through[np.where(of_first < len(through) - 1, of_first, -1)]
-
-    def links(self, widened: Tables) -> dict[Reference, Links]:
-        """Which row refers to which."""
-        rows = {name: table.num_rows for name, table in widened.items()}
-        return {
-            reference: Links(reference, self._numbers(reference, widened), rows[reference.parent])
-            for reference in self.model.plan.references
-        }
 
     def _with_parents(self, child: pa.Table, reference: Reference, part: TablePart, parent: pa.Table) -> pa.Table:
         """A table with the rows of a further parent that it refers to, and what laws make of these."""

@@ -23,7 +23,7 @@ from gpuvgm.table import ModelFile, TableTransformer, load_as
 Path_ = str | PathLike[str]
 TEXT: Any = pa.string()
 BODIES = pa.schema([("table", TEXT), ("body", pa.large_binary())])  # of models, and of tables that are kept
-DATABASE = "database"  # what the settings of a model of a database have, and no others
+DATABASE = "database"  # name of this generator in files
 PARAMETERS = ("bins", "safer", "random_state", "laws")  # as models of rows are stored with
 
 
@@ -46,7 +46,7 @@ def stored_database(model: DatabaseModel) -> TableModel:
     body = _packed(pa.table([pa.array(tables), pa.array(bodies, pa.large_binary())], schema=BODIES))
     record = DatabaseRecord(model.plan, {name: part.record for name, part in model.parts.items()}, model.names)
     first: TableTransformer = next(iter(model.parts.values())).model.transformer
-    return first._generator({DATABASE: document_of(record)}, body)
+    return first._generator({"with": DATABASE, DATABASE: document_of(record)}, body)
 
 
 def read_database(model: TableModel, path: Path_, settings: SynthesizerSettings) -> DatabaseModel:

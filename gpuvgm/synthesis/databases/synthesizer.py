@@ -14,6 +14,7 @@ from gpuvgm.config import EngineName
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InferenceWarning, InputError, NamedParameters, suggestion, warn
 from gpuvgm.execution import any_source
+from gpuvgm.io import Source, TableSource
 from gpuvgm.rules import finite
 from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
 from gpuvgm.synthesis.databases.learning import TablesToLearn, learn_database
@@ -21,7 +22,7 @@ from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference, check_references, unnamed_references
 from gpuvgm.synthesis.databases.sampler import DatabaseSampler
 from gpuvgm.synthesis.databases.stored import DATABASE, read_database, stored_database
-from gpuvgm.synthesis.databases.writing import new_folder, written_tables
+from gpuvgm.synthesis.databases.writing import new_folder, paths_of_tables, written_tables
 from gpuvgm.synthesis.learning import SynthesizerSettings, table_maker
 from gpuvgm.table import ModelFile
 
@@ -133,6 +134,10 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         for line in unnamed_references(references, names):
             warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
         to_learn = TablesToLearn.of(sources, references, [str(name) for name in self.keep])
+        for name in to_learn.plan.maybe_things(to_learn.links):
+            rows = to_learn.rows[name].num_rows
+            remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
+            warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
         indices = {name: index for name, index in (self.sequence_index or {}).items() if index is not None}
         self._model = learn_database(to_learn, self.columns or {}, indices, self._settings)
         return self
@@ -187,13 +192,18 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         RowRange(0, 0).check(row_seed)
         return DatabaseSampler(self._fitted, float(scale), row_seed)
 
-    def evaluate(self, tables: Mapping[str, Any], *, seed: int | None = None) -> DatabaseComparison:
+    def evaluate(
+        self, tables: Mapping[str, Any], compare: Mapping[str, Any] | Path_ | None = None, *, seed: int | None = None
+    ) -> DatabaseComparison:
         """Compare a sample with the tables: references, numbers of children, and rows beside those that they refer to.
 
         Parameters
         ----------
         tables : mapping of str to object
             The tables that were fitted, or others like them.
+        compare : mapping of str to object, or path of a folder, optional
+            A sample of any generator, by table, or with a Parquet file of each; by default one is drawn. Tables that
+            are kept need not be among them.
         seed : int, optional
             As for `sample`.
 
@@ -201,13 +211,20 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         -------
         DatabaseComparison
             Its text begins with what is worst.
+
+        Raises
+        ------
+        InputError
+            For tables that are not there, and keys that come twice.
         """
         model = self._fitted
-        lacking = [name for name in model.names if name not in tables]
-        if lacking:
-            raise InputError(f'tables: there is no table "{lacking[0]}", which was fitted')
-        sources = {name: any_source(tables[name]) for name in model.names}
-        return compare_database(model, sources, self._sampler(1.0, seed))
+        if compare is None:
+            drawn = self._sampler(1.0, seed).tables()
+            sampled: dict[str, Any] = {name: TableSource(name, "pyarrow", table) for name, table in drawn.items()}
+        else:
+            given = compare if isinstance(compare, Mapping) else paths_of_tables(compare, [*model.parts])
+            sampled = _sources({**model.kept, **given}, model.names, "compare")
+        return compare_database(model, _sources(tables, model.names, "tables"), sampled)
 
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file, which holds the rows of tables that are kept.
@@ -222,8 +239,7 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
     @classmethod
     def _of_model(cls, model: TableModel, path: Path_) -> Self | None:
         """The synthesizer of a stored model; None for a model of another kind."""
-        settings = model.settings.get("synthesizer")
-        if not isinstance(settings, Mapping) or DATABASE not in settings:
+        if model.generator != DATABASE:
             return None
         loaded = cls()
         loaded._model = read_database(model, path, loaded._settings)
@@ -232,5 +248,21 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         loaded.bins, loaded.safer, loaded.random_state = of_tables.bins, of_tables.safer, of_tables.random_state
         return loaded
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is learnt, as a dict that JSON can hold: rows of the tables, references, laws, and what is kept."""
+        return {"tables": {name: self._fitted.document_of(name) for name in self._fitted.names}}
+
+    def describe(self) -> list[str]:
+        """The same as lines of text, one for each table."""
+        return [self._fitted.describe(name) for name in self._fitted.names]
+
     def __str__(self) -> str:
-        return "\n".join([repr(self), *(self._model.description if self.__sklearn_is_fitted__() else [])])
+        return "\n".join([repr(self), *(self.describe() if self.__sklearn_is_fitted__() else [])])
+
+
+def _sources(tables: Mapping[str, Any], names: Sequence[str], parameter: str) -> dict[str, Source]:
+    """The tables of these names, opened."""
+    for name in names:
+        if name not in tables:
+            raise InputError(f'{parameter}: there is no table "{name}", which was fitted')
+    return {name: any_source(tables[name]) for name in names}

@@ -1,9 +1,9 @@
-"""A folder with a Parquet file of each table, which is there once all are written."""
+"""A folder with a Parquet file of each table: read, and written, where it is there once all are."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -28,6 +28,21 @@ def new_folder(out: str | PathLike[str]) -> Path:
     if place.exists():
         raise InputError(f"{place}: is there already; give the name of a new folder")
     return place
+
+
+def paths_of_tables(folder: str | PathLike[str], names: Sequence[str]) -> dict[str, Path]:
+    """Paths of the files of tables in a folder.
+
+    Raises
+    ------
+    InputError
+        For a table that has none.
+    """
+    paths = {name: Path(folder) / f"{name}.parquet" for name in names}
+    for path in paths.values():
+        if not path.exists():
+            raise InputError(f"{path}: is not there; the folder is to have a Parquet file of each table")
+    return paths
 
 
 def written_tables(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, Path]:

@@ -147,6 +147,11 @@ class SequenceModel:
         """The tables of keys and steps of a table, whose rows are in order of their keys as they come."""
         return SequenceTables(KeyRows.read(table, RowOrder(self.plan.key)), self.plan, self.columns)
 
+    def shares_of_totals(self, table: Source) -> dict[str, float]:
+        """By law over the rows of a key, the share of the keys of a table that keep it."""
+        rows = self.scored(table).rows
+        return {str(law): law.share_kept(self.columns, rows) for law in self.totals}
+
     @property
     def description(self) -> list[str]:
         """Lines of text."""

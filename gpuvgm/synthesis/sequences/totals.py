@@ -70,12 +70,17 @@ class KeyLaw:
         values: Column = replaced_rows(sampled, known, computed)
         return values
 
-    def is_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
-        """Whether all keys keep the law."""
+    def share_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> float:
+        """Share of the keys that keep the law, of those that lack no number; 1 where all do."""
         of_rows, targets = self._both_sides(columns, rows)
         known = ~(np.isnan(of_rows) | np.isnan(targets))
         near = np.maximum(_step_of(columns[self.target]) / 2, NEAR * np.abs(of_rows))
-        return bool(np.all(np.abs(of_rows - targets)[known] <= near[known]))
+        kept = np.abs(of_rows - targets)[known] <= near[known]
+        return float(np.mean(kept)) if len(kept) else 1.0
+
+    def is_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
+        """Whether all keys keep the law."""
+        return self.share_kept(columns, rows) == 1
 
     def is_shown(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> bool:
         """Whether enough keys show that they keep it, of several rows that differ."""

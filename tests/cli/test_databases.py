@@ -1,0 +1,128 @@
+"""From tables that refer to each other to others, by `train`, `sample` and `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.cli.running import document, invoke
+
+CUSTOMERS, ORDERS = 300, 900
+KEYS = ("--key", "orders.customer=customers.id", "--key", "orders.country=countries.code")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Customers, their orders, and the countries that these go to, as files of two formats."""
+    folder, random = tmp_path_factory.mktemp("shop"), np.random.default_rng(0)
+    ids = np.array([f"C-{20_000 + 7 * number}" for number in range(CUSTOMERS)])
+    customers = {"id": ids, "segment": random.choice(["private", "business"], CUSTOMERS)}
+    orders = {
+        "customer": ids[np.sort(random.integers(0, CUSTOMERS, ORDERS))],
+        "country": random.choice(["DE", "FR", "IT"], ORDERS),
+        "amount": random.lognormal(3, 1, ORDERS).round(2),
+    }
+    countries = {"code": ["DE", "FR", "IT"], "name": ["Germany", "France", "Italy"]}
+    pq.write_table(pa.table(customers), folder / "customers.parquet")
+    pa_csv.write_csv(pa.table(orders), folder / "bookings.csv")
+    pq.write_table(pa.table(countries), folder / "countries.parquet")
+    return [f"{folder}/customers.parquet", f"orders={folder}/bookings.csv", f"{folder}/countries.parquet"]
+
+
+@pytest.fixture(scope="module")
+def model(sources, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "shop.gpuvgm"
+    text = invoke("train", *sources, *KEYS, "--keep", "countries", "--model", path).stdout
+    assert f"customers: {CUSTOMERS} rows" in text and "countries: 3 rows, kept as they are" in text
+    assert f'orders: {ORDERS} rows, by "customer" rows of customers' in text
+    return path
+
+
+def test_a_folder_of_tables_is_drawn_and_compared(sources, model, tmp_path):
+    folder = tmp_path / "sample"
+    found = document("sample", model, folder, "--scale", "2")
+    assert {*found["paths"]} == {"customers", "orders", "countries"}
+    customers, orders, countries = (pq.read_table(folder / f"{name}.parquet") for name in found["paths"])
+    assert customers.num_rows == 2 * CUSTOMERS
+    assert {*orders["customer"].to_pylist()} <= {*customers["id"].to_pylist()}
+    assert countries["name"].to_pylist() == ["Germany", "France", "Italy"]
+    page = tmp_path / "page.html"
+    compared = document("evaluate", *sources, "--model", model, "--compare", folder, "--html", page)
+    (reference,) = compared["references"]
+    assert reference["original"]["here"] == reference["sampled"]["here"] == 1
+    assert {*compared["tables"]} == {"customers", "orders"} and not compared["broken"]
+    assert "orders.customer -&gt; customers.id" in page.read_text(encoding="utf-8")
+
+
+def test_a_limit_that_a_table_breaks_is_told_by_the_exit_code(sources, model, tmp_path):
+    report = tmp_path / "report.json"
+    limits = ("--min-score", "0.9999", "--report", report)
+    broken = document("evaluate", *sources, "--model", model, *limits, code=1)["broken"]
+    assert any(text.startswith("customers: ") for text in broken)
+    assert json.loads(report.read_text(encoding="utf-8"))["broken"] == broken
+
+
+def test_references_come_from_a_file_and_from_the_environment(sources, model, tmp_path):
+    config, path = tmp_path / "gpuvgm.toml", tmp_path / "shop.gpuvgm"
+    config.write_text(f'[train]\nkey = {json.dumps([*KEYS[1::2]])}\nkeep = "countries"\n', encoding="utf-8")
+    invoke("train", *sources, "--config", config, "--model", path)
+    again = tmp_path / "again.gpuvgm"
+    given = {"GPUVGM_KEY": " ".join(KEYS[1::2]), "GPUVGM_KEEP": "countries"}
+    invoke("train", *sources, "--model", again, env={**os.environ, **given})
+    tables = [document("info", one)["tables"] for one in (model, path, again)]
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_kinds_and_orders_are_given_by_table(sources, tmp_path):
+    spec, path = tmp_path / "spec.toml", tmp_path / "shop.gpuvgm"
+    spec.write_text('[columns.orders]\nnote = "drop"\n', encoding="utf-8")
+    told = invoke("train", *sources, *KEYS, "--columns", spec, "--model", path, code=2).stderr
+    assert 'no column "note"' in told
+    told = invoke("train", *sources, *KEYS, "--sequence-index", "orders.day", "--model", path, code=2).stderr
+    assert '"day"' in told
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--key", "orders.customer"], "write CHILD.COLUMN=PARENT.KEY"),
+        (["--key", "orders.customer=clients.id"], 'no table "clients"'),
+        ([*KEYS, "--with", "tvae"], "--with is for one table"),
+        ([*KEYS, "--hold-out", "0.5"], "--hold-out is for one table"),
+        ([*KEYS, "--keep", "cities"], 'keep: there is no table "cities"'),
+        ([], "are for --key CHILD.COLUMN=PARENT.KEY"),
+    ],
+)
+def test_what_cannot_be_trained(sources, tmp_path, arguments, message):
+    assert message in invoke("train", *sources, *arguments, "--model", tmp_path / "m.gpuvgm", code=2).stderr
+    assert not [*tmp_path.iterdir()]
+
+
+def test_tables_have_names_of_their_own(sources, tmp_path):
+    twice = [sources[0], sources[0], "--key", "customers.id=customers.id", "--model", tmp_path / "m.gpuvgm"]
+    assert 'a table "customers" is there already' in invoke("train", *twice, code=2).stderr
+
+
+def test_options_of_one_table_are_refused_for_several(sources, model, tmp_path):
+    out = tmp_path / "sample"
+    for option, value in (("--rows", "5"), ("--where", "amount >= 3"), ("--sort", "amount")):
+        assert f"{option} is for one table" in invoke("sample", model, out, option, value, code=2).stderr
+    assert "none of which is encoded alone" in invoke("transform", sources[0], out, "--model", model, code=2).stderr
+    assert "--max-ks is for one table" in invoke(
+        "evaluate", *sources, "--model", model, "--max-ks", "0.1", code=2
+    ).stderr
+    assert not out.exists()
+
+
+def test_options_of_several_tables_are_refused_for_one(sources, tmp_path):
+    path = tmp_path / "one.gpuvgm"
+    invoke("train", sources[0], "--model", path)
+    assert "--scale is for tables" in invoke("sample", path, tmp_path / "out.csv", "--scale", "2", code=2).stderr
+    assert "a model of one table" in invoke("evaluate", *sources, "--model", path, code=2).stderr
