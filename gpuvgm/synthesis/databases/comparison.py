@@ -210,7 +210,7 @@ def _of_different_parents(
         for column in rows.schema.names
         if column.startswith(reference.beside("")) and not isinstance(columns.get(column), CategoricalColumn)
     }
-    return rows.drop_columns(sorted(shared))
+    return rows.drop_columns(sorted({*shared, *model.plan.owners(name)[1:]}))
 
 
 def _auc(comparison: Any) -> float:

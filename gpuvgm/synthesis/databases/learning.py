@@ -147,7 +147,10 @@ def _widened(
     for reference in (*([first] if first else []), *plan.seconds(name)):
         beside = widened.put_beside(links[reference], rows[reference.parent], parts[reference.parent].model.table)
         if reference == first:
-            widened.given.extend(beside)
+            owners = plan.owners(first.parent)
+            widened.arrays.update(links[reference].beside(rows[first.parent], owners))
+            widened.columns.update(dict.fromkeys(map(first.beside, owners), "id"))
+            widened.given.extend([*beside, *map(first.beside, owners)])
             widened.arrays[reference.number] = links[reference].keys
         elif not links[reference].is_here.all():
             widened.arrays[reference.target] = pa.array(links[reference].targets, pa.string())

@@ -103,6 +103,11 @@ class DatabasePlan:
             reference for reference in further if reference != self.first[table] and str(reference) not in self.same
         ]
 
+    def owners(self, table: str) -> list[str]:
+        """Columns with the rows that those of a table belong to: of its first parent, of that one's, and so on."""
+        first = self.first.get(table)
+        return [] if first is None else [first.number, *map(first.beside, self.owners(first.parent))]
+
     def kept_beside(self, table: str) -> list[Reference]:
         """References of one column to tables that are kept, whose numbers and times stand beside the rows."""
         return [reference for reference in self.to_kept if reference.child == table and len(reference.columns) == 1]

@@ -125,6 +125,18 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         ------
         InputError
             For references that cannot be, keys that come twice, and tables that cannot be fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> orders = {"customer": np.repeat(np.arange(300), 3), "amount": np.random.default_rng(0).normal(50, 9, 900)}
+        >>> tables = {"customers": {"id": np.arange(300)}, "orders": orders}
+        >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+        >>> print(synthesizer)
+        DatabaseSynthesizer()
+        customers: 300 rows
+        orders: 900 rows, by "customer" rows of customers
         """
         SynthesizerSettings.check(self.bins, self.safer, "auto")
         sources = {str(name): any_source(table) for name, table in tables.items()}
@@ -174,6 +186,17 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         ------
         InputError
             For a scale that is not positive, and a folder that is there already.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> orders = {"customer": np.repeat(np.arange(300), 3), "amount": np.random.default_rng(0).normal(50, 9, 900)}
+        >>> tables = {"customers": {"id": np.arange(300)}, "orders": orders}
+        >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+        >>> sample = synthesizer.sample(2)
+        >>> len(sample["customers"]["id"]), len(sample["orders"]["customer"])
+        (600, 1800)
         """
         model = self._fitted
         folder = None if out is None else new_folder(out)
@@ -216,6 +239,17 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         ------
         InputError
             For tables that are not there, and keys that come twice.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> orders = {"customer": np.repeat(np.arange(300), 3), "amount": np.random.default_rng(0).normal(50, 9, 900)}
+        >>> tables = {"customers": {"id": np.arange(300)}, "orders": orders}
+        >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+        >>> comparison = synthesizer.evaluate(tables)
+        >>> comparison.references[0].sampled["here"]
+        1.0
         """
         model = self._fitted
         if compare is None:
@@ -233,6 +267,18 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         ----------
         path : path
             Where to.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> orders = {"customer": np.repeat(np.arange(300), 3), "amount": np.random.default_rng(0).normal(50, 9, 900)}
+        >>> tables = {"customers": {"id": np.arange(300)}, "orders": orders}
+        >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+        >>> synthesizer.save("shop.gpuvgm")
+        >>> sample = gpuvgm.load("shop.gpuvgm").sample()
+        >>> bool((sample["orders"]["amount"] == synthesizer.sample()["orders"]["amount"]).all())
+        True
         """
         ModelFile.at(path).save(stored_database(self._fitted), lambda model: self._of_model(model, path))
 
@@ -249,11 +295,43 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         return loaded
 
     def to_dict(self) -> dict[str, Any]:
-        """What is learnt, as a dict that JSON can hold: rows of the tables, references, laws, and what is kept."""
+        """What is learnt, as a dict that JSON can hold: rows of the tables, references, laws, and what is kept.
+
+        Returns
+        -------
+        dict
+            Under "tables", by name.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> orders = {"customer": np.repeat(np.arange(300), 3), "amount": np.random.default_rng(0).normal(50, 9, 900)}
+        >>> tables = {"customers": {"id": np.arange(300)}, "orders": orders}
+        >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+        >>> synthesizer.to_dict()["tables"]["orders"]["references"]
+        ['orders.customer -> customers.id']
+        """
         return {"tables": {name: self._fitted.document_of(name) for name in self._fitted.names}}
 
     def describe(self) -> list[str]:
-        """The same as lines of text, one for each table."""
+        """The same as lines of text.
+
+        Returns
+        -------
+        list of str
+            One for each table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> orders = {"customer": np.repeat(np.arange(300), 3), "amount": np.random.default_rng(0).normal(50, 9, 900)}
+        >>> tables = {"customers": {"id": np.arange(300)}, "orders": orders}
+        >>> synthesizer = gpuvgm.DatabaseSynthesizer().fit(tables, keys={"orders.customer": "customers.id"})
+        >>> synthesizer.describe()[0]
+        'customers: 300 rows'
+        """
         return [self._fitted.describe(name) for name in self._fitted.names]
 
     def __str__(self) -> str:

@@ -23,6 +23,7 @@ from gpuvgm.synthesis.keys import (
     rows_per_key,
 )
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts, count_rows
+from gpuvgm.synthesis.learning.key_forms import keys_that_count
 from gpuvgm.synthesis.learning.samples import read_twice, table_maker
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
@@ -79,6 +80,11 @@ class RowModel:
         """These laws, and those that forms of texts keep, as users write them."""
         of_forms = (text for name, form in self.forms.items() for text in form.laws(name))
         return (*self.kept_laws.texts(self.columns), *of_forms)
+
+    @property
+    def keys_of_persons(self) -> list[str]:
+        """Columns of which each value may be someone."""
+        return keys_that_count(self.table, self.forms)
 
     def with_programs(self, programs: Sequence[Any]) -> RowModel:
         """The model with laws that are objects, of which a file has the names alone; errors as of `Laws`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -103,13 +103,17 @@ def _model_of(
         tables.keys, transformer.model_, plan, {key: "id"}, replace(settings, given=(COUNT, *plan.given), laws=laws)
     )
     check_form(keys, key)
+    # Rows of one customer are one person's, however many orders they are of.
+    plan = replace(plan, above=tuple(name for name in keys.keys_of_persons if name in plan.constants))
+    tables, keys = SequenceTables(sample.rows, plan, columns), _without_keys(keys, plan.given)
     of_steps = replace(
         settings,
-        given=tuple(name for name in tables.steps.schema.names if name not in plan.drawn and name != key),
+        given=tuple(name for name in tables.steps.schema.names if name not in (key, *plan.above, *plan.drawn)),
         conditions_on=_drawn_first(plan),
         laws=[*laws_of_rows, *plan.laws],
     )
-    steps = _without_key(_model(tables.steps, transformer.model_, plan, {key: {"key": True}}, of_steps), key)
+    declared = dict.fromkeys((key, *plan.above), {"key": True})
+    steps = _without_keys(_model(tables.steps, transformer.model_, plan, declared, of_steps), declared)
     steps = _with_curves(steps, columns, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
     if sample.source is not None:
@@ -180,12 +184,12 @@ def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
     return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
 
 
-def _without_key(model: RowModel, key: str) -> RowModel:
+def _without_keys(model: RowModel, keys: Collection[str]) -> RowModel:
     """The model without what keys decide of it: all that is given to rows, and not drawn again."""
-    forms = {name: form for name, form in model.forms.items() if name != key}
-    attributes = {name: first for name, first in model.attributes.items() if first != key}
+    forms = {name: form for name, form in model.forms.items() if name not in keys}
+    attributes = {name: first for name, first in model.attributes.items() if first not in keys}
     structure, rows_per_key = model.network.structure, model.network.rows_per_key
-    habits = tuple(habit for habit in structure.habits if habit.key != key)
+    habits = tuple(habit for habit in structure.habits if habit.key not in keys)
     network = replace(
         model.network,
         structure=replace(structure, habits=habits),

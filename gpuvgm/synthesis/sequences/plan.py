@@ -76,6 +76,8 @@ class SequencePlan:
         Whether some rows have no key, each of which is a key of one row.
     given : tuple of str
         Columns of keys that are not drawn, as those of a parent table are.
+    above : tuple of str
+        Columns of keys above the key, such as the customer of an order, whose the rows are as well.
     first_steps : mapping of str to float
         By number that is counted since the row before, what stands for the step of first rows, which have none.
     """
@@ -94,6 +96,7 @@ class SequencePlan:
     occurrences: tuple[Occurrence, ...] = ()
     lacks_keys: bool = False
     given: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
     first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
 
     @property

@@ -77,7 +77,7 @@ def _table_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, Fitt
 
 def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> pa.Table:
     """One row for each row."""
-    unmodelled = [name for name in plan.constants if not columns[name].is_encoded]
+    unmodelled = [name for name in plan.constants if not columns[name].is_encoded and name not in plan.above]
     asked = [name for name in keys.schema.names if name not in (HAS_KEY, *unmodelled)]
     of_keys = taken(keys.select(asked), rows.keys)
     arrays: dict[str, Any] = dict(zip(of_keys.schema.names, of_keys.columns, strict=True))
