@@ -14,7 +14,6 @@ from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.keys import column_number
 
 MOST_AGAIN = 16  # attempts for the rows of an owner to have different parents
 UNLIKE = -1 << 31  # in place of a code
@@ -37,13 +36,13 @@ def chosen_parents(
     child, parent : pyarrow.Table
         The tables; the child has columns of the parent, by `Reference.beside`.
     seed : int
-        The seed.
+        The seed, of this reference alone.
     elsewhere : int
         How many rows the parent lacks.
     owners : ndarray of shape (rows,), int64, optional
         First parent of each row, of which no two rows have one further parent.
     """
-    words, every = _words(reference, child.num_rows, seed), np.arange(child.num_rows)
+    words, every = _words(child.num_rows, seed), np.arange(child.num_rows)
     weights = np.maximum(np.nan_to_num(_numbers(parent.column(reference.count))), 0)
     names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
     columns = [Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names]
@@ -55,7 +54,7 @@ def chosen_parents(
     rows[here] = _drawn_in_turn(turns, weights, every[here], words[0][here] / 2.0**32, is_even=True)
     for attempt in range(1, MOST_AGAIN) if owners is not None else ():
         again = np.flatnonzero(here & _are_repeated(np.asarray(owners), rows))
-        shares = _words(reference, child.num_rows, seed, attempt)[0][again] / 2.0**32
+        shares = _words(child.num_rows, seed, attempt)[0][again] / 2.0**32
         rows[again] = _drawn_in_turn(turns, weights, again, shares, is_even=False)
     if not here.all():
         lost = targets == ELSEWHERE
@@ -63,10 +62,9 @@ def chosen_parents(
     return rows
 
 
-def _words(reference: Reference, rows: int, seed: int, attempt: int = 0) -> Any:
+def _words(rows: int, seed: int, attempt: int = 0) -> Any:
     """Random words for each row."""
-    name = f"{reference}/{attempt}" if attempt else str(reference)
-    return philox_words(np.arange(rows, dtype=np.uint64), column_number(name), seed)
+    return philox_words(np.arange(rows, dtype=np.uint64), attempt, seed)
 
 
 def _are_repeated(owners: Ints, rows: Ints) -> Any:

@@ -11,13 +11,13 @@ import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.datasets import RowRange
+from gpuvgm.engines import philox_words
 from gpuvgm.io import taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.choice import chosen_parents
 from gpuvgm.synthesis.databases.joins import Links
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.keys import seed_of_attempt
 
 PARENTS = 1 << 14  # rows whose children are drawn together
 MOST_TRIED = 16  # times as many rows are drawn, of which those are left that have keys of their own
@@ -90,11 +90,14 @@ class DatabaseSampler:
         elsewhere = (part.record.further or {}).get(str(reference), 0)
         first = self.model.plan.first[reference.child]
         owners = np.asarray(child.column(first.number)) if str(reference) in part.record.distinct else None
-        numbers = chosen_parents(reference, child, parent, self._seed_of(reference.child), elsewhere, owners)
+        numbers = chosen_parents(reference, child, parent, self._seed_of(reference), elsewhere, owners)
         return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
 
-    def _seed_of(self, name: str) -> int:
-        return seed_of_attempt(self.seed, self.model.names.index(name))
+    def _seed_of(self, drawn: str | Reference) -> int:
+        """Seed of the rows of a table, or of the rows of a further parent that are chosen."""
+        place = (*self.model.names, *self.model.plan.references).index(drawn)
+        high, low, *_ = philox_words(np.array([place], np.uint64), 0, self.seed)[:, 0].tolist()
+        return int(high << 32 | low)
 
     def _roots(self, name: str, part: TablePart) -> pa.Table:
         """Rows of a table without parents."""
