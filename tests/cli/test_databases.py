@@ -115,9 +115,9 @@ def test_options_of_one_table_are_refused_for_several(sources, model, tmp_path):
     for option, value in (("--rows", "5"), ("--where", "amount >= 3"), ("--sort", "amount")):
         assert f"{option} is for one table" in invoke("sample", model, out, option, value, code=2).stderr
     assert "none of which is encoded alone" in invoke("transform", sources[0], out, "--model", model, code=2).stderr
-    assert "--max-ks is for one table" in invoke(
-        "evaluate", *sources, "--model", model, "--max-ks", "0.1", code=2
-    ).stderr
+    assert (
+        "--max-ks is for one table" in invoke("evaluate", *sources, "--model", model, "--max-ks", "0.1", code=2).stderr
+    )
     assert not out.exists()
 
 

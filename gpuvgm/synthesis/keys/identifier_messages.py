@@ -51,7 +51,8 @@ def tell_of_samples(
     if text := _describe_inferred_keys(model, keys):
         warn(text, InferenceWarning, ("keys", *keys))
     if not fitted_by_user:
-        for text, cause in warnings_of_samples(model, [*lost, *keys], network=network):
+        numbered = [name for name, form in forms.items() if form.curve]  # as their table has them
+        for text, cause in warnings_of_samples(model, [*lost, *keys, *numbered], network=network):
             warn(text, InferenceWarning, cause)
     if ways_of_unmodelled(model, forms):
         _LOG.info("%s", describe_unmodelled(model, forms, attributes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -171,3 +172,10 @@ def test_a_sample_of_more_rows_than_the_room_is_told_of(model: Any) -> None:
     curve = synthesizer.identifiers_["number"].curve
     with pytest.warns(UserWarning, match='draw it in order, with sort="time"'):
         synthesizer.sample(10, first_row=curve.room)
+
+
+def test_a_fit_does_not_ask_for_a_kind_of_numbers_that_rise() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gpuvgm.TableSynthesizer(sequence_key="member", sequence_index="time").fit(with_numbers("text"))
+    assert not any("does not see" in str(warning.message) for warning in caught)

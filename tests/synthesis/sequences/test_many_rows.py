@@ -51,6 +51,15 @@ def test_all_rows_are_counted(few_rows_fit: None, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(frame.sample(200, seed=0), fitted.sample(200, seed=0).to_pandas())
 
 
+def test_ends_of_blocks_change_nothing(few_rows_fit: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, samples = bookings(300, 0), list[pd.DataFrame]()
+    for rows in (300, 130):
+        monkeypatch.setattr(source, "KEY_ROWS", rows)
+        fitted = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
+        samples.append(fitted.sample(500, seed=0))
+    pd.testing.assert_frame_equal(*samples)
+
+
 def test_numbers_that_rise_are_compared_with_those_of_one_origin(
     few_rows_fit: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
