@@ -12,6 +12,7 @@ import pyarrow as pa
 from scipy.stats import ks_2samp
 
 from gpuvgm.columns import CategoricalColumn
+from gpuvgm.errors import check_present
 from gpuvgm.io import Document, Source, TableSource
 from gpuvgm.report import page_of_tables
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
@@ -162,6 +163,9 @@ def compare_database(
     sources, sampled : mapping of str to Source
         The tables of both.
     """
+    for tables in (sources, sampled):
+        for name in model.parts:
+            check_present(tables[name].name, model.schemas[name].names, tables[name].schema.names)
     both = [TablesToLearn.by(model.plan, tables) for tables in (sources, sampled)]
     widened = [tables.widened(model.parts) for tables in both]
     references = [ReferenceComparison.of(*(tables.links[of] for tables in both)) for of in model.plan.references]
@@ -177,7 +181,7 @@ def compare_database(
         ]
         evaluator = part.model.transformer._evaluator()
         columns = tuple(column for column in part.model.table.columns if column.name in judged[0].schema.names)
-        evaluator = replace(evaluator, model=replace(evaluator.model, columns=columns))
+        evaluator = replace(evaluator, model=replace(evaluator.model, columns=columns), sequence=None)
         comparisons[name] = evaluator.compare(judged[0], judged[1])
     ordered = sorted(comparisons, key=lambda name: -_auc(comparisons[name]))
     return DatabaseComparison(
@@ -196,10 +200,13 @@ def _of_different_parents(
     """
     rows, first = tables[name], model.plan.first.get(name)
     if first is not None:
-        numbers, above = links[first].rows, model.plan.first.get(first.parent)
+        alone = -1 - np.arange(rows.num_rows)  # of rows without a parent each is one's own
+        numbers, above = np.where(links[first].rows < 0, alone, links[first].rows), model.plan.first.get(first.parent)
         while above is not None:
             of_parents = np.append(links[above].rows, -1)
-            numbers = of_parents[np.where(numbers < len(of_parents) - 1, numbers, -1)]
+            is_here = (numbers >= 0) & (numbers < len(of_parents) - 1)
+            numbers = of_parents[np.where(is_here, numbers, -1)]
+            numbers = np.where(numbers < 0, alone, numbers)
             above = model.plan.first.get(above.parent)
         order = np.random.default_rng(0).permutation(rows.num_rows)
         rows = rows.take(np.sort(order[np.unique(numbers[order], return_index=True)[1]]))
@@ -210,7 +217,7 @@ def _of_different_parents(
         for column in rows.schema.names
         if column.startswith(reference.beside("")) and not isinstance(columns.get(column), CategoricalColumn)
     }
-    return rows.drop_columns(sorted({*shared, *model.plan.owners(name)[1:]}))
+    return rows.drop_columns(sorted({*shared, *model.plan.owners(name)}))
 
 
 def _auc(comparison: Any) -> float:

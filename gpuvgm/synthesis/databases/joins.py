@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
-from gpuvgm.io import plain_values_of, taken
+from gpuvgm.io import is_datetime_type, is_number_type, is_text_type, plain_values_of, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.references import Reference
 
@@ -96,6 +96,24 @@ class Links:
         return len(pairs) == len(known) and by_chance >= LEAST_REPEATS
 
     @property
+    def places(self) -> Ints:
+        """Place of each child among those of its parent, from 1 on."""
+        _, numbers = np.unique(self.rows, return_inverse=True)
+        order = np.argsort(numbers, kind="stable")
+        starts = np.cumsum(np.bincount(numbers)) - np.bincount(numbers)
+        places = np.empty(len(order), np.int64)
+        places[order] = 1 + np.arange(len(order)) - starts[numbers[order]]
+        return places
+
+    def decides(self, column: Any) -> bool:
+        """Whether all children of a parent have one value of a column, as far as any has several."""
+        values = np.asarray(
+            pa.chunked_array(column).combine_chunks().dictionary_encode().indices.fill_null(-1), np.int64
+        )
+        pairs = np.unique(np.stack([self.rows, values]), axis=1)
+        return len(np.unique(self.rows)) < len(self.rows) and pairs.shape[1] == len(np.unique(self.rows))
+
+    @property
     def lacking(self) -> int:
         """Children without a key."""
         return int(np.count_nonzero(self.rows == NONE))
@@ -117,15 +135,27 @@ class Links:
 def _of_both(reference: Reference, parent: Any, child: Any) -> Any:
     """Values of a key's column of the parent, then those of the child, as one array."""
     columns = [plain_values_of(pa.chunked_array(column).combine_chunks()) for column in (parent, child)]
-    if columns[0].type != columns[1].type:
-        try:
-            columns[1] = columns[1].cast(columns[0].type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
-            raise InputError(
-                f"keys: {reference}: the columns hold {columns[1].type} and {columns[0].type}, "
-                "which do not go together: make them of one type"
-            ) from problem
-    return pa.concat_arrays(columns)
+    # pandas has whole numbers as floats where some are missing.
+    columns = [
+        pc.if_else(pc.is_nan(column), None, column) if pa.types.is_floating(column.type) else column
+        for column in columns
+    ]
+    try:
+        has_keys = not any(pa.types.is_null(column.type) for column in columns)
+        if has_keys and _family(columns[0].type) != _family(columns[1].type):
+            raise pa.ArrowInvalid("one of them means something else")
+        return pa.concat_arrays([columns[0], columns[1].cast(columns[0].type)])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
+        raise InputError(
+            f"keys: {reference}: the columns hold {columns[1].type} and {columns[0].type}, "
+            "which do not go together: make them of one type"
+        ) from problem
+
+
+def _family(type_: pa.DataType) -> str:
+    """What values of a type are, each of which may be cast to others of its family alone."""
+    families = {"time": is_datetime_type, "number": is_number_type, "text": is_text_type}
+    return next((family for family, holds in families.items() if holds(type_)), str(type_))
 
 
 def _check_keys(reference: Reference, keys: Ints, known: Bools) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Source, TableSource, is_datetime_type, is_number_type, plain_type
+from gpuvgm.synthesis.databases.checks import is_declared
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
 from gpuvgm.synthesis.databases.plan import DatabasePlan
@@ -126,9 +127,20 @@ def learn_database(
             index = indices.get(name)
             of_key = replace(of_table, sequence_key=first.number, sequence_index=None if index is None else str(index))
             model = learn_sequences(table, replace(of_key, given=tuple(widened.given)))
+        # Labels that are no text, and dtypes of columns that refer to others, are those of the source.
+        model.transformer.labels_ = dict(getattr(source, "labels", None) or {})
+        model.transformer.pandas_dtypes_ = dict(getattr(source, "dtypes", None) or {})
         parts[name] = TablePart(model, of_table, _record_of(name, tables))
         rows[name] = table.table
-    return DatabaseModel(plan, parts, {name: tables.rows[name] for name in plan.kept}, tuple(tables.sources))
+    kept = {name: tables.rows[name] for name in plan.kept}
+    schemas = {name: _sampled_schema(tables.rows[name].schema, columns.get(name, {})) for name in tables.sources}
+    return DatabaseModel(plan, parts, kept, schemas, {name: of.flavour for name, of in tables.sources.items()})
+
+
+def _sampled_schema(schema: pa.Schema, declared: Mapping[Any, Any]) -> pa.Schema:
+    """Columns that samples have: those that are not dropped."""
+    dropped = {str(name) for name, kind in declared.items() if is_declared(kind, "drop")}
+    return pa.schema([field for field in schema.remove_metadata() if field.name not in dropped])
 
 
 def _widened(
@@ -138,7 +150,8 @@ def _widened(
     plan, links, rows = tables.plan, tables.links, tables.rows
     referring, first = plan.referring(name), plan.first.get(name)
     names = (column for column in rows[name].schema.names if column not in referring)
-    widened = WidenedTable({column: rows[name].column(column) for column in names}, dict(declared))
+    declared = {str(column): kind for column, kind in declared.items()}
+    widened = WidenedTable({column: rows[name].column(column) for column in names}, declared)
     for reference in plan.counted(name):
         widened.arrays[reference.count] = pa.array(links[reference].counts)
         widened.columns[reference.count] = {"kind": "continuous", "integer": True}
@@ -155,6 +168,11 @@ def _widened(
         elif not links[reference].is_here.all():
             widened.arrays[reference.target] = pa.array(links[reference].targets, pa.string())
             widened.columns[reference.target] = {"kind": "categorical", "categories": [HERE, ELSEWHERE, NOWHERE]}
+    shown = [column for column in widened.arrays if not is_declared(widened.columns.get(column), "drop")]
+    drawn = [column for column in shown if first and column not in (*widened.given, first.number)]
+    if first and all(links[first].decides(widened.arrays[column]) for column in drawn):
+        # Rows that a parent has alike are told from each other by their place.
+        widened.arrays[first.place] = pa.array(links[first].places)
     for reference in plan.kept_beside(name):
         widened.columns.setdefault(reference.name, "categorical")
         parent = rows[reference.parent]
@@ -174,7 +192,6 @@ def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
     rows = tables.rows[name]
     return TableRecord(
         rows.num_rows,
-        tuple(rows.schema.names),
         () if first is None else _children_elsewhere(tables.links[first]),
         0 if first is None else tables.links[first].lacking,
         {str(second): len(tables.links[second].counts_elsewhere) for second in seconds},

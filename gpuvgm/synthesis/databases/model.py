@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.io import TableSource, restore
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
+from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
 from gpuvgm.synthesis.sequences import SequenceModel, sampler_of
 
 
@@ -26,8 +27,6 @@ class TableRecord:
     ----------
     rows : int
         Its rows.
-    columns : tuple of str
-        Its columns, in their order.
     elsewhere : tuple of (int, int)
         Numbers of children of rows that its first parent lacks, and how many such rows.
     lacking : int
@@ -41,7 +40,6 @@ class TableRecord:
     """
 
     rows: Annotated[int, whole(0)]
-    columns: tuple[str, ...]
     elsewhere: tuple[tuple[int, ...], ...] = ()
     lacking: Annotated[int, whole(0)] = 0
     further: Mapping[str, int] | None = None
@@ -112,14 +110,35 @@ class DatabaseModel:
         The tables that are drawn, parents before their children.
     kept : mapping of str to pyarrow.Table
         Tables that samples have as they are.
-    names : tuple of str
-        All tables, in the order in which they were given.
+    schemas : mapping of str to pyarrow.Schema
+        Columns of all tables that samples have, in the order in which the tables were given.
+    flavours : mapping of str to str
+        What kinds of object they were, as sources call them.
     """
 
     plan: DatabasePlan
     parts: Mapping[str, TablePart]
     kept: Mapping[str, pa.Table]
-    names: tuple[str, ...]
+    schemas: Mapping[str, pa.Schema]
+    flavours: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All tables."""
+        return (*self.schemas,)
+
+    @property
+    def indices(self) -> dict[str, str]:
+        """By table, the column that orders children."""
+        models = {name: part.model for name, part in self.parts.items()}
+        plans = {name: model.plan for name, model in models.items() if isinstance(model, SequenceModel)}
+        return {name: plan.index for name, plan in plans.items() if plan.index}
+
+    def made(self, name: str, rows: pa.Table) -> Any:
+        """Rows of a table as the kind of object that was fitted."""
+        if name in self.parts:
+            return table_maker(self.parts[name].model.transformer)(rows)
+        return restore(rows, TableSource(name, self.flavours[name], pa.table({})))
 
     def document_of(self, name: str) -> dict[str, Any]:
         """What is known of a table, as a dict that JSON can hold."""

@@ -47,6 +47,11 @@ class Reference:
         return f"row({self.name})"
 
     @property
+    def place(self) -> str:
+        """Name of the column that has the place of a row among those of its parent."""
+        return f"place({self.name})"
+
+    @property
     def count(self) -> str:
         """Name of the column of the parent that has the number of its children."""
         return f"count({_side(self.child, self.columns)})"
@@ -79,7 +84,7 @@ class Reference:
                     'several columns "flights.(origin, hour)": "weather.(origin, hour)"'
                 )
             read.append(cls(*parts[0], *parts[1]))
-        return tuple(read)
+        return tuple(sorted(read, key=str))  # whichever order they are given in
 
 
 def _side(table: str, columns: Sequence[str]) -> str:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.datasets import RowRange
 from gpuvgm.engines import philox_words
-from gpuvgm.io import taken
+from gpuvgm.errors import InferenceWarning, warn
+from gpuvgm.io import plain_type, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.choice import chosen_parents
 from gpuvgm.synthesis.databases.joins import Links
@@ -47,7 +48,7 @@ class DatabaseSampler:
     def tables(self) -> Tables:
         """All tables, with the columns that users have."""
         widened, done = self._widened(), Tables()
-        for name, part in self.model.parts.items():
+        for name in self.model.parts:
             arrays: dict[str, Any] = {column: widened[name].column(column) for column in widened[name].schema.names}
             for reference, above in self.model.plan.referring_to(name):
                 numbers = np.asarray(widened[name].column((self.model.plan.first[name] if above else reference).number))
@@ -56,9 +57,10 @@ class DatabaseSampler:
                 else:
                     parent, columns = self._with_further(reference, numbers, done[reference.parent]), reference.key
                 places = pa.array(numbers, mask=(numbers < 0) | (numbers >= parent.num_rows))
-                keys = [taken(parent.column(column).combine_chunks(), places) for column in columns]
-                arrays |= zip(reference.columns, keys, strict=True)
-            done[name] = pa.table({column: arrays[column] for column in part.record.columns})
+                of_parent = [taken(parent.column(column).combine_chunks(), places) for column in columns]
+                types = [self.model.schemas[name].field(column).type for column in reference.columns]
+                arrays |= zip(reference.columns, map(_of_type, of_parent, types), strict=True)
+            done[name] = pa.table({column: arrays[column] for column in self.model.schemas[name].names})
         return {name: self.model.kept[name] if name in self.model.kept else done[name] for name in self.model.names}
 
     def _widened(self) -> Tables:
@@ -95,7 +97,7 @@ class DatabaseSampler:
 
     def _seed_of(self, drawn: str | Reference) -> int:
         """Seed of the rows of a table, or of the rows of a further parent that are chosen."""
-        place = (*self.model.names, *self.model.plan.references).index(drawn)
+        place = sorted((*self.model.names, *map(str, self.model.plan.references))).index(str(drawn))
         high, low, *_ = philox_words(np.array([place], np.uint64), 0, self.seed)[:, 0].tolist()
         return int(high << 32 | low)
 
@@ -103,12 +105,17 @@ class DatabaseSampler:
         """Rows of a table without parents."""
         rows, keys = max(round(part.record.rows * self.scale), 1), self.model.plan.keys_of_several(name)
         drawn = self._rows(name, part, RowRange(0, rows))
-        for attempt in range(1, MOST_TRIED) if keys else ():
+        for attempt in range(1, MOST_TRIED + 1) if keys else ():
             for key in keys:
                 drawn = drawn.take(np.sort(_first_of_each(drawn.select(list(key)))))
             if drawn.num_rows >= rows:
                 break
-            drawn = pa.concat_tables([drawn, self._rows(name, part, RowRange(attempt * rows, rows))])
+            if attempt < MOST_TRIED:
+                drawn = pa.concat_tables([drawn, self._rows(name, part, RowRange(attempt * rows, rows))])
+        if drawn.num_rows < rows:
+            listed_keys = " and ".join(", ".join(key) for key in keys)
+            fact = f"{name}: {drawn.num_rows:,} rows in place of {rows:,}, each with another key of {listed_keys}"
+            warn(f"{fact}: there are hardly more such keys; ask for a smaller scale", InferenceWarning)
         return drawn.slice(0, rows)
 
     def _rows(self, name: str, part: TablePart, rows: RowRange) -> pa.Table:
@@ -172,6 +179,14 @@ class DatabaseSampler:
         _, first = np.unique(links, return_index=True)
         new = np.sort(first[links[first] >= parent.num_rows])[:wanted]
         return pa.concat_tables([keys, drawn.select(list(reference.key)).take(new)])
+
+
+def _of_type(keys: Any, type_: pa.DataType) -> Any:
+    """Keys of a parent as a child has them; as the parent has them where they are too large for that."""
+    try:
+        return keys.cast(plain_type(type_))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return keys
 
 
 def _first_of_each(keys: pa.Table) -> Ints:

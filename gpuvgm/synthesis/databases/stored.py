@@ -22,7 +22,8 @@ from gpuvgm.table import ModelFile, TableTransformer, load_as
 
 Path_ = str | PathLike[str]
 TEXT: Any = pa.string()
-BODIES = pa.schema([("table", TEXT), ("body", pa.large_binary())])  # of models, and of tables that are kept
+BINARY: Any = pa.large_binary()
+BODIES = pa.schema([("table", TEXT), ("body", BINARY), ("schema", BINARY)])  # of models, and of tables that are kept
 DATABASE = "database"  # name of this generator in files
 PARAMETERS = ("bins", "safer", "random_state", "laws")  # as models of rows are stored with
 
@@ -33,18 +34,21 @@ class DatabaseRecord:
 
     plan: DatabasePlan
     tables: Mapping[str, TableRecord]
-    names: tuple[str, ...]
+    flavours: Mapping[str, str]
 
 
 def stored_database(model: DatabaseModel) -> TableModel:
     """The model as a file has it: in that of the first table's columns."""
-    tables, bodies = [*model.parts, *model.kept], list[bytes]()
-    for part in model.parts.values():
-        parameters = {name: getattr(part.settings, name) for name in PARAMETERS}
-        bodies.append(ModelFile.packed(part.model.stored(parameters)))
-    bodies += [_packed(table) for table in model.kept.values()]
-    body = _packed(pa.table([pa.array(tables), pa.array(bodies, pa.large_binary())], schema=BODIES))
-    record = DatabaseRecord(model.plan, {name: part.record for name, part in model.parts.items()}, model.names)
+    bodies = {name: _packed(table) for name, table in model.kept.items()}
+    for name, part in model.parts.items():
+        parameters = {parameter: getattr(part.settings, parameter) for parameter in PARAMETERS}
+        bodies[name] = ModelFile.packed(part.model.stored(parameters))
+    schemas = [schema.serialize().to_pybytes() for schema in model.schemas.values()]
+    columns = [pa.array(model.names), pa.array(map(bodies.get, model.names), BINARY), pa.array(schemas, BINARY)]
+    body = _packed(pa.table(columns, schema=BODIES))
+    # Parents before their children.
+    records = {name: part.record for name, part in model.parts.items()}
+    record = DatabaseRecord(model.plan, records, model.flavours)
     first: TableTransformer = next(iter(model.parts.values())).model.transformer
     return first._generator({"with": DATABASE, DATABASE: document_of(record)}, body)
 
@@ -60,17 +64,16 @@ def read_database(model: TableModel, path: Path_, settings: SynthesizerSettings)
     try:
         document: Any = model.settings["synthesizer"]
         record = read_as(DatabaseRecord, document[DATABASE], "the database")
-        rows = ArrowBytes.of(model.network).table(BODIES)
-        bodies: dict[Any, Any] = dict(
-            zip(rows.column("table").to_pylist(), rows.column("body").to_pylist(), strict=True)
-        )
+        tables, packed, columns = ArrowBytes.of(model.network).table(BODIES).to_pydict().values()
+        bodies: dict[str, bytes] = dict(zip(tables, packed, strict=True))
+        schemas = {name: pa.ipc.read_schema(pa.py_buffer(of)) for name, of in zip(tables, columns, strict=True)}
         parts = {name: _part(bodies[name], path, settings, of_table) for name, of_table in record.tables.items()}
         kept = {name: pa.ipc.open_file(pa.py_buffer(bodies[name])).read_all() for name in record.plan.kept}
-        if {*record.names} != {*parts, *kept}:
+        if not {*schemas} == {*record.flavours} == {*parts, *kept}:
             raise ValueError("its tables are not those of its models")
     except (ValueError, LookupError, TypeError, ArithmeticError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{path}: its database is inconsistent ({problem}); write it again") from problem
-    return DatabaseModel(record.plan, parts, kept, record.names)
+    return DatabaseModel(record.plan, parts, kept, schemas, record.flavours)
 
 
 def _part(body: bytes, path: Path_, settings: SynthesizerSettings, record: TableRecord) -> TablePart:

@@ -12,10 +12,11 @@ from sklearn.exceptions import NotFittedError
 from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName
 from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InferenceWarning, InputError, NamedParameters, suggestion, warn
+from gpuvgm.errors import InferenceWarning, InputError, NamedParameters, warn
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, TableSource
 from gpuvgm.rules import finite
+from gpuvgm.synthesis.databases.checks import check_mapping, check_names_made, check_parameters
 from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
 from gpuvgm.synthesis.databases.learning import TablesToLearn, learn_database
 from gpuvgm.synthesis.databases.model import DatabaseModel
@@ -23,7 +24,7 @@ from gpuvgm.synthesis.databases.references import Reference, check_references, u
 from gpuvgm.synthesis.databases.sampler import DatabaseSampler
 from gpuvgm.synthesis.databases.stored import DATABASE, read_database, stored_database
 from gpuvgm.synthesis.databases.writing import new_folder, paths_of_tables, written_tables
-from gpuvgm.synthesis.learning import SynthesizerSettings, table_maker
+from gpuvgm.synthesis.learning import SynthesizerSettings
 from gpuvgm.table import ModelFile
 
 Path_ = str | PathLike[str]
@@ -139,30 +140,25 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         orders: 900 rows, by "customer" rows of customers
         """
         SynthesizerSettings.check(self.bins, self.safer, "auto")
+        check_mapping("tables", tables, '{"customers": customers, "orders": orders}')
+        check_mapping("keys", keys, '{"orders.customer": "customers.id"}')
+        given = {"columns": self.columns or {}, "sequence_index": self.sequence_index or {}}
+        for parameter, by_table in given.items():
+            check_mapping(parameter, by_table, '{"orders": …}')
         sources = {str(name): any_source(table) for name, table in tables.items()}
         references, names = Reference.read(keys), {name: source.schema.names for name, source in sources.items()}
         check_references(references, names)
-        self._check_tables(names)
+        check_parameters(names, given | {"keep": self.keep}, references)
         for line in unnamed_references(references, names):
             warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
         to_learn = TablesToLearn.of(sources, references, [str(name) for name in self.keep])
+        check_names_made(names, to_learn.plan)
         for name in to_learn.plan.maybe_things(to_learn.links):
             rows = to_learn.rows[name].num_rows
             remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
             warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
-        indices = {name: index for name, index in (self.sequence_index or {}).items() if index is not None}
-        self._model = learn_database(to_learn, self.columns or {}, indices, self._settings)
+        self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
         return self
-
-    def _check_tables(self, names: Mapping[str, Sequence[str]]) -> None:
-        """Refuse parameters for tables that are not there, and a database of which no table is drawn."""
-        given = {"columns": self.columns or {}, "sequence_index": self.sequence_index or {}, "keep": self.keep}
-        for parameter, tables in given.items():
-            for table in tables:
-                if table not in names:
-                    raise InputError(f'{parameter}: there is no table "{table}"{suggestion(str(table), [*names])}')
-        if {*names} <= {*self.keep}:
-            raise InputError("keep: all tables are kept as they are: leave those out of which a sample is to be drawn")
 
     def sample(self, scale: float = 1.0, *, out: Path_ | None = None, seed: int | None = None) -> dict[str, Any]:
         """Draw all tables. The same call gives the same rows.
@@ -199,13 +195,11 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         (600, 1800)
         """
         model = self._fitted
-        folder = None if out is None else new_folder(out)
+        folder = None if out is None else new_folder(out, model.names)
         sampled = self._sampler(scale, seed).tables()
         if folder is not None:
             return written_tables(folder, sampled)
-        first = next(iter(model.parts.values()))
-        makers = {name: table_maker(model.parts.get(name, first).model.transformer) for name in sampled}
-        return {name: makers[name](table) for name, table in sampled.items()}
+        return {name: model.made(name, table) for name, table in sampled.items()}
 
     def _sampler(self, scale: Any, seed: int | None) -> DatabaseSampler:
         """What draws tables; scale and seed are checked."""
@@ -256,7 +250,8 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
             drawn = self._sampler(1.0, seed).tables()
             sampled: dict[str, Any] = {name: TableSource(name, "pyarrow", table) for name, table in drawn.items()}
         else:
-            given = compare if isinstance(compare, Mapping) else paths_of_tables(compare, [*model.parts])
+            given = paths_of_tables(compare, [*model.parts]) if isinstance(compare, (str, PathLike)) else compare
+            check_mapping("compare", given, '{"customers": customers, "orders": orders}')
             sampled = _sources({**model.kept, **given}, model.names, "compare")
         return compare_database(model, _sources(tables, model.names, "tables"), sampled)
 
@@ -291,6 +286,7 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         loaded._model = read_database(model, path, loaded._settings)
         loaded.keep = loaded._model.plan.kept
         of_tables = next(iter(loaded._model.parts.values())).settings
+        loaded.sequence_index = loaded._model.indices or None
         loaded.bins, loaded.safer, loaded.random_state = of_tables.bins, of_tables.safer, of_tables.random_state
         return loaded
 
@@ -340,6 +336,7 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
 
 def _sources(tables: Mapping[str, Any], names: Sequence[str], parameter: str) -> dict[str, Source]:
     """The tables of these names, opened."""
+    check_mapping(parameter, tables, '{"customers": customers, "orders": orders}')
     for name in names:
         if name not in tables:
             raise InputError(f'{parameter}: there is no table "{name}", which was fitted')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pyarrow as pa
 
@@ -13,14 +13,18 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import ParquetSink, check_folder_of, location_of
 
 
-def new_folder(out: str | PathLike[str]) -> Path:
+def new_folder(out: str | PathLike[str], names: Sequence[str]) -> Path:
     """A folder that is to be written, and is not there yet.
 
     Raises
     ------
     InputError
-        Where something has the name, the folder that it is to lie in is not there, or the name is a URL.
+        Where something has the name, the folder that it is to lie in is not there, or the name is a URL; and for names
+        of tables that are none of files.
     """
+    for name in names:
+        if PurePath(name).name != name or name.startswith("."):
+            raise InputError(f'out: no file may be called as the table "{name}": give it another name in the fit')
     place = location_of(out)
     if not isinstance(place, Path):
         raise InputError(f"{fspath(out)}: tables that refer to each other are written to a folder of this machine")

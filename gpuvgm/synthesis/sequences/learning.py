@@ -179,7 +179,7 @@ def _model(
 
 def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
     """Of a row when it is comes first, which no law computes."""
-    if not plan.index or any(number.column == plan.index for number in plan.running):
+    if not plan.index or plan.index in (*plan.numbering, *(number.column for number in plan.running)):
         return ()
     return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
 

@@ -16,7 +16,13 @@ from gpuvgm.summary import Floats
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
 from gpuvgm.synthesis.sequences.occurrences import Occurrence, occurrences_of
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
-from gpuvgm.synthesis.sequences.running import LEAST_NUMBERS, LEAST_STEPS, RunningNumber, running_numbers
+from gpuvgm.synthesis.sequences.running import (
+    LEAST_NUMBERS,
+    LEAST_STEPS,
+    RunningNumber,
+    law_of_places,
+    running_numbers,
+)
 from gpuvgm.synthesis.sequences.usual import UsualValue
 
 LEAST_CONSTANT = 0.98  # of the keys of several rows, that have one value of a constant column
@@ -76,6 +82,8 @@ class SequencePlan:
         Whether some rows have no key, each of which is a key of one row.
     given : tuple of str
         Columns of keys that are not drawn, as those of a parent table are.
+    numbering : mapping of str to str
+        By number of lines, such as 1, 2, 3 or 10, 20, 30 in each key, the law by which its place makes it.
     above : tuple of str
         Columns of keys above the key, such as the customer of an order, whose the rows are as well.
     first_steps : mapping of str to float
@@ -96,6 +104,7 @@ class SequencePlan:
     occurrences: tuple[Occurrence, ...] = ()
     lacks_keys: bool = False
     given: tuple[str, ...] = ()
+    numbering: Mapping[str, str] = field(default_factory=dict)
     above: tuple[str, ...] = ()
     first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
 
@@ -124,7 +133,8 @@ class SequencePlan:
         """Laws by which numbers are made of the row before and what is drawn since."""
         sums = (f"{before(name)} + {since(name)} = {name}" for name in self.differences)
         products = (f"{before(name)} * {since(name)} = {name}" for name in self.ratios)
-        return (*sums, *products, *(law for number in self.running for law in number.laws))
+        running = (law for number in self.running for law in number.laws)
+        return (*sums, *products, *running, *self.numbering.values())
 
     @property
     def reserved(self) -> frozenset[str]:
@@ -161,8 +171,13 @@ def plan_of(
     numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
     amounts = {name: amounts_of(columns[name], rows.column(name)) for name in asked if _adds_up(columns[name])}
     running = {number.column: number for number in running_numbers(rows, amounts, [*numbers])}
+    lines = {
+        name: law for name in amounts if (law := law_of_places(rows, name, amounts[name], is_number=name in numbers))
+    }
     moving = [
-        name for name in numbers if name in amounts and _moves_little(rows, amounts[name], is_index=name == index)
+        name
+        for name in numbers
+        if name in amounts and name not in lines and _moves_little(rows, amounts[name], is_index=name == index)
     ]
     ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(rows, amounts[name]))
     differences = tuple(name for name in moving if name not in (*ratios, *running))
@@ -182,6 +197,7 @@ def plan_of(
         occurrences=occurrences_of(rows, columns, [name for name in asked if name != index]),
         lacks_keys=rows.column(key).null_count > 0,
         given=tuple(given),
+        numbering=lines,
     )
 
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.sequences.names import before, since
+from gpuvgm.synthesis.sequences.names import PLACE, before, since
 from gpuvgm.synthesis.sequences.rows import KeyRows
 
 LEAST_STEPS = 20  # other than 0, that show a running number
 LEAST_NUMBERS = 10  # different ones
+LEAST_KEYS = 20  # of several rows, that show numbers of lines
 PROBED = 256  # rows that pairs of columns are tried on first
 MOSTLY = 0.99  # of the rows that keep a law, of which the others are told
 NEAR = 1e-9  # of the largest number, by which sums may differ
@@ -64,6 +65,34 @@ class RunningNumber:
         for name in self.taken_off:
             steps -= amounts[name][rows]
         return steps
+
+
+def law_of_places(rows: KeyRows, name: str, amounts: Floats, *, is_number: bool) -> str:
+    """The law by which the place of a row makes a number in it, as those of lines; empty where it does not.
+
+    Parameters
+    ----------
+    rows : KeyRows
+        Rows of whole keys.
+    name : str
+        The column.
+    amounts : ndarray of shape (rows,)
+        Its numbers, NaN where they are missing.
+    is_number : bool
+        Whether it is modelled as numbers, not as categories, which can but be the place itself.
+    """
+    after = np.flatnonzero(~rows.are_first)
+    if len(np.unique(rows.keys[after])) < LEAST_KEYS:
+        return ""
+    places, row = rows.places + 1, after[0]
+    step = amounts[row] - amounts[row - 1]
+    before_first = amounts[row] - step * places[row]
+    if not (step and step % 1 == 0 and before_first % 1 == 0 and np.all(step * places + before_first == amounts)):
+        return ""
+    if (step, before_first) == (1, 0):
+        return f"{PLACE} = {name}"
+    sign = "-" if before_first < 0 else "+"
+    return f"{step:.0f} * {PLACE} {sign} {abs(before_first):.0f} = {name}" if is_number else ""
 
 
 def running_numbers(rows: KeyRows, amounts: Mapping[str, Floats], targets: Sequence[str]) -> tuple[RunningNumber, ...]:

@@ -296,6 +296,31 @@ def stock_cards(cards: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["card", "number", "received", "issued", "stock"])
 
 
+@pytest.mark.parametrize(
+    ("step", "first", "index", "law"),
+    [
+        (1, 1, None, "place() = line"),
+        (1, 1, "line", "place() = line"),
+        (10, 10, "line", "10 * place() = line"),
+        (1, 0, "line", "place() - 1 = line"),
+    ],
+)
+def test_numbers_of_lines_follow_from_the_place_of_a_row(step: int, first: int, index: str | None, law: str) -> None:
+    """Also those of long orders, of which there are too few for a category of their own."""
+    random = np.random.default_rng(0)
+    counts = np.append(1 + np.minimum(random.poisson(1.2, 600), 5), [9, 12])
+    order = np.repeat(np.arange(len(counts)), counts)
+    places = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    lines = {"line": first + step * places, "price": random.lognormal(3, 1, len(order)).round(2)}
+    table = pd.DataFrame({"order": [f"O-{1000 + 3 * number}" for number in order], **lines})
+    synthesizer: Any = fitted(table, "order", index)
+    assert law in map(str, synthesizer._model.steps.laws)
+    rows = synthesizer.sample(3000, seed=1)
+    assert (rows.line == first + step * rows.groupby("order").cumcount()).all()
+    broken = table.assign(line=table.line.where(table.index != 700, 3))
+    assert law not in map(str, fitted(broken, "order", index)._model.steps.laws)
+
+
 def test_what_is_received_and_issued_runs_on() -> None:
     table = stock_cards(200, 0)
     synthesizer = fitted(table, "card", "number")
