@@ -1,4 +1,4 @@
-"""Kinds of columns from the metadata of SDV; SDV itself is not needed."""
+"""Kinds of columns, and keys of tables, from the metadata of SDV; SDV itself is not needed."""
 
 from __future__ import annotations
 
@@ -61,6 +61,49 @@ def read_kinds(metadata: Any, table: str | None = None) -> dict[str, Any]:
     keys = [described.get("primary_key"), *(described.get("alternate_keys") or [])]
     kinds = {str(name): "id" if name in keys else _kind_of(name, entry) for name, entry in described["columns"].items()}
     return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def read_keys(metadata: Any) -> dict[str, str]:
+    """Read relationships between tables from the metadata of SDV, for `keys` of `DatabaseSynthesizer.fit`.
+
+    Parameters
+    ----------
+    metadata : sdv.metadata.Metadata, dict or path
+        As for `read_kinds`.
+
+    Returns
+    -------
+    dict of str to str
+        By column that refers, the key that it refers to; empty where there are none.
+
+    Raises
+    ------
+    InputError
+        For what is no metadata.
+
+    Examples
+    --------
+    >>> from gpuvgm.integrations.sdv import read_keys
+    >>> sides = {"parent_table_name": "customers", "parent_primary_key": "id"}
+    >>> sides |= {"child_table_name": "orders", "child_foreign_key": "customer"}
+    >>> read_keys({"tables": {}, "relationships": [sides]})
+    {'orders.customer': 'customers.id'}
+    """
+    document = _metadata_document(metadata)
+    relationships = document.get("relationships", []) if isinstance(document, Mapping) else None
+    sides = ("child_table_name", "child_foreign_key", "parent_table_name", "parent_primary_key")
+    try:
+        read = [[relationship[side] for side in sides] for relationship in relationships or []]
+    except (TypeError, LookupError) as error:
+        raise InputError(NO_METADATA) from error
+    if relationships is None:
+        raise InputError(NO_METADATA)
+    return {f"{child}.{_column(column)}": f"{parent}.{_column(key)}" for child, column, parent, key in read}
+
+
+def _column(name: Any) -> str:
+    """A column of a reference, or several."""
+    return str(name) if isinstance(name, str) else f"({', '.join(map(str, name))})"
 
 
 def _metadata_document(metadata: Any) -> Any:

@@ -23,6 +23,7 @@ DROP_INS = {
     "ctgan.TVAE": "ctgan",
     "ctabgan.DataTransformer": None,
     "sdv.read_kinds": None,
+    "sdv.read_keys": None,
     "torch.TrainingDataset": "torch",
     **dict.fromkeys(("spark.fit", "spark.encode", "spark.decode"), "pyspark"),
 }

@@ -66,7 +66,7 @@ def _check_declared(table: str, declared: Mapping[str, Any], reference: Referenc
         return
     if table == reference.child:
         for name in reference.columns:
-            if name in declared:
+            if not is_declared(declared.get(name, "id"), "id"):
                 raise InputError(f'columns: "{name}" of "{table}" has keys of "{reference.parent}": leave its kind out')
     if table == reference.parent:
         for name in reference.key:

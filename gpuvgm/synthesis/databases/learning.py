@@ -150,7 +150,13 @@ def _widened(
     plan, links, rows = tables.plan, tables.links, tables.rows
     referring, first = plan.referring(name), plan.first.get(name)
     names = (column for column in rows[name].schema.names if column not in referring)
-    declared = {str(column): kind for column, kind in declared.items()}
+    referring_to_any = referring.union(*(reference.columns for reference in plan.to_kept if reference.child == name))
+    # Metadata calls them identifiers, which they are not in their own table.
+    declared = {
+        str(column): kind
+        for column, kind in declared.items()
+        if column not in referring_to_any or not is_declared(kind, "id")
+    }
     widened = WidenedTable({column: rows[name].column(column) for column in names}, declared)
     for reference in plan.counted(name):
         widened.arrays[reference.count] = pa.array(links[reference].counts)

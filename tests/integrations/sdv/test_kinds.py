@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.integrations.sdv import read_kinds
+from gpuvgm.integrations.sdv import read_keys, read_kinds
 
 PEOPLE = {
     "columns": {
@@ -134,3 +134,19 @@ def test_a_file_that_is_no_metadata_is_refused(tmp_path) -> None:
             path.write_bytes(content)
         with pytest.raises(InputError, match=r"metadata\.json: .*give the JSON file"):
             read_kinds(path)
+
+
+def test_relationships_are_keys():
+    sides = {"parent_table_name": "customers", "parent_primary_key": "id"}
+    orders = sides | {"child_table_name": "orders", "child_foreign_key": "customer"}
+    weather = {"parent_table_name": "weather", "parent_primary_key": ["origin", "hour"]}
+    flights = weather | {"child_table_name": "flights", "child_foreign_key": ["origin", "hour"]}
+    found = read_keys({"tables": {}, "relationships": [orders, flights]})
+    assert found == {"orders.customer": "customers.id", "flights.(origin, hour)": "weather.(origin, hour)"}
+    assert read_keys(METADATA) == {}
+
+
+@pytest.mark.parametrize("metadata", [5, {"relationships": [{}]}, {"relationships": 5}])
+def test_what_has_no_relationships(metadata):
+    with pytest.raises(InputError, match="metadata: no columns are described"):
+        read_keys(metadata)
