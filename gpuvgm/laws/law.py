@@ -273,7 +273,7 @@ class Law(ABC):
         return self._form(type(self), tuple(map(new, self.operands)), new(self.target))
 
     @classmethod
-    def without_implied(cls, laws: Sequence[Law]) -> Sequence[Law]:
+    def without_implied(cls, laws: Sequence[Law], sample: LawSample) -> Sequence[Law]:  # noqa: ARG003
         """Laws without those of this sort that follow from the rest."""
         return laws
 

@@ -52,10 +52,13 @@ class Order(NumericLaw):
                     yield [order]
 
     @classmethod
-    def without_implied(cls, laws: Sequence[Law]) -> Sequence[Law]:
-        """Laws without the orders that follow from two others."""
+    def without_implied(cls, laws: Sequence[Law], sample: LawSample) -> Sequence[Law]:
+        """Laws without the orders that follow from two others, in all rows in which both of their numbers are known."""
         pairs = {(law.operands[0], law.target) for law in laws if isinstance(law, cls)}
-        implied = {(low, high) for low, middle in pairs for lower, high in pairs if middle == lower}
+        chains = ((low, middle, high) for low, middle in pairs for lower, high in pairs if middle == lower)
+        implied = {
+            (low, high) for low, middle, high in chains if (low, high) in pairs and _links(low, middle, high, sample)
+        }
         return [law for law in laws if not isinstance(law, cls) or (law.operands[0], law.target) not in implied]
 
     @property
@@ -107,6 +110,12 @@ class Order(NumericLaw):
         if step := target.codec.plain.spacing:
             numbers = rounded_to_steps(numbers, step, rounded)
         return values_of_codes(target, numbers)
+
+
+def _links(low: str, middle: str, high: str, sample: LawSample) -> bool:
+    """Whether the middle number is known wherever both others are."""
+    lower, between, upper = (np.isnan(sample.amounts[name]) for name in (low, middle, high))
+    return not np.any(between & ~lower & ~upper)
 
 
 def _range(amounts: Floats) -> tuple[float, float]:

@@ -43,7 +43,7 @@ class LawSearch:
                     rounding += [law for law in forms if sort.rounds and law.identity not in forbidden]
         laws: Sequence[Law] = [*chosen, *self._rounding_orders(rounding, chosen)]
         for sort in LAWS:
-            laws = sort.without_implied(laws)
+            laws = sort.without_implied(laws, self.sample)
         return *laws, *self._programmed(wanted, refuted)
 
     def _programmed(self, wanted: str | Sequence[Any], refuted: Set[tuple[str, ...]]) -> Iterator[Law]:

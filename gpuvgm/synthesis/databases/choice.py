@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +12,22 @@ import pyarrow as pa
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE
+from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, numbers_of
 from gpuvgm.synthesis.databases.references import Reference
 
-MOST_AGAIN = 16  # attempts for the rows of an owner to have different parents
+MOST_AGAIN, ATTEMPTS = 32, 4  # for rows to keep laws, and to have other parents than those of their owner; of one turn
 UNLIKE = -1 << 31  # in place of a code
 LEAST_ALIKE = 10  # parents on average, so that each has about as many children as drawn for it
 GROUPS = 32  # of numbers of about as many rows each, which are alike within one
 
 
 def chosen_parents(
-    reference: Reference, child: pa.Table, parent: pa.Table, seed: int, elsewhere: int, owners: Ints | None = None
+    reference: Reference,
+    child: pa.Table,
+    parent: pa.Table,
+    seed: int,
+    elsewhere: int,
+    wrong: Callable[[Ints, Ints], Ints],
 ) -> Ints:
     """Number of the parent's row for each row of a child; -1 for none, from the parent's rows on for others.
 
@@ -39,11 +44,12 @@ def chosen_parents(
         The seed, of this reference alone.
     elsewhere : int
         How many rows the parent lacks.
-    owners : ndarray of shape (rows,), int64, optional
-        First parent of each row, of which no two rows have one further parent.
+    wrong : callable
+        Which rows of the child are to have another one, of those that were chosen last, given the choice for all.
     """
     words, every = _words(child.num_rows, seed), np.arange(child.num_rows)
-    weights = np.maximum(np.nan_to_num(_numbers(parent.column(reference.count))), 0)
+    weights = np.maximum(np.nan_to_num(numbers_of(parent.column(reference.count))), 0)
+    weights = weights if weights.sum() else np.ones(len(weights))
     names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
     columns = [Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names]
     turns, here = _in_turn(columns), np.ones(child.num_rows, np.bool_)
@@ -51,11 +57,16 @@ def chosen_parents(
         targets = np.asarray(child.column(reference.target).to_pylist(), object)
         here = targets == HERE
     rows = np.full(child.num_rows, -1)
-    rows[here] = _drawn_in_turn(turns, weights, every[here], words[0][here] / 2.0**32, is_even=True)
-    for attempt in range(1, MOST_AGAIN) if owners is not None else ():
-        again = np.flatnonzero(here & _are_repeated(np.asarray(owners), rows))
+    rows[here] = _each_as_often(turns, weights, every[here], words[0][here] / 2.0**32)
+    again = np.flatnonzero(here)
+    for attempt in range(1, MOST_AGAIN):
+        again = wrong(again, rows)
+        if not len(again):
+            break
         shares = _words(child.num_rows, seed, attempt)[0][again] / 2.0**32
-        rows[again] = _drawn_in_turn(turns, weights, again, shares, is_even=False)
+        # Of those that are alike none may do: from some attempts on they need be less so.
+        wider = turns[min(attempt // ATTEMPTS, len(turns) - 1) :]
+        rows[again] = _by_lot(wider, weights, again, shares)
     if not here.all():
         lost = targets == ELSEWHERE
         rows[lost] = parent.num_rows + (words[1][lost] % max(elsewhere, 1)).astype(np.int64)
@@ -65,14 +76,6 @@ def chosen_parents(
 def _words(rows: int, seed: int, attempt: int = 0) -> Any:
     """Random words for each row."""
     return philox_words(np.arange(rows, dtype=np.uint64), attempt, seed)
-
-
-def _are_repeated(owners: Ints, rows: Ints) -> Any:
-    """Which rows have the parent of a row before of their owner."""
-    order = np.lexsort((np.arange(len(rows)), rows, owners))
-    repeated = np.zeros(len(rows), np.bool_)
-    repeated[order[1:]] = (np.diff(owners[order]) == 0) & (np.diff(rows[order]) == 0)
-    return repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Likeness:
         """The codes of two columns."""
         both = [plain_values_of(column.combine_chunks()) for column in (parent, child)]
         if is_number_type(both[0].type) or is_datetime_type(both[0].type):
-            numbers = [_numbers(column) for column in both]
+            numbers = [numbers_of(column) for column in both]
             known = np.sort(numbers[0][~np.isnan(numbers[0])])
             edges = np.unique(known[np.arange(1, GROUPS) * len(known) // GROUPS]) if len(known) else known
             of_parent, of_child = (
@@ -121,46 +124,86 @@ def _in_turn(columns: Sequence[Likeness]) -> list[list[Likeness]]:
     """What is to be alike: first as much as `LEAST_ALIKE` allows, then less and less, at last nothing."""
     turns = [[column.wider(times) if column.are_numbers else column for column in columns] for times in (1, 4, 16)]
     categories = sorted((column for column in columns if not column.are_numbers), key=lambda column: column.size)
-    turns += [categories[:several] for several in range(len(categories), -1, -1)]
+    turns += [categories[:several] for several in range(len(categories), 0, -1)]
     alike = [_codes(turn)[0] for turn in turns]
-    return [
-        turn for turn, codes in zip(turns, alike, strict=True) if len(codes) >= LEAST_ALIKE * (codes.max() + 1)
-    ] or [[]]
+    kept = [turn for turn, codes in zip(turns, alike, strict=True) if len(codes) >= LEAST_ALIKE * (codes.max() + 1)]
+    return [*kept, []]
 
 
-def _drawn_in_turn(
-    turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats, *, is_even: bool
-) -> Ints:
-    """A parent for each of some children: the first that is alike."""
-    rows = np.full(len(children), -1)
+def _each_as_often(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats) -> Ints:
+    """A parent for each of some children: one that is alike, of those that have not all of their children yet.
+
+    Children beyond those wait for the next turn, in which less is alike, and in the last one take what is left.
+    """
+    rows, left = np.full(len(children), -1), weights * (len(children) / weights.sum())
     for alike in turns:
-        open_rows = np.flatnonzero(rows < 0)
-        if not len(open_rows):
-            break
-        rows[open_rows] = _drawn(alike, weights, children[open_rows], shares[open_rows], is_even=is_even)
+        waiting = np.flatnonzero(rows < 0)
+        cells = Cells.of(alike, left, children[waiting])
+        codes, rank, sizes = (
+            np.maximum(cells.children, 0),
+            np.empty(len(waiting)),
+            np.bincount(np.maximum(cells.children, 0)),
+        )
+        rank[np.lexsort((shares[waiting], codes))] = np.arange(len(waiting))
+        rank += 0.5 - (np.cumsum(sizes) - sizes)[codes]
+        room = cells.weights[codes]
+        is_enough = (sizes[codes] <= room) | (not alike)
+        rows[waiting] = cells.parents_at(np.where(is_enough, rank / sizes[codes] * room, rank))
+        left = np.maximum(left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left)), 0)
     return rows
 
 
-def _drawn(alike: Sequence[Likeness], weights: Floats, open_rows: Ints, shares: Floats, *, is_even: bool) -> Ints:
-    """A parent for each of some children, by lot among those that are alike; -1 where none has children.
+def _by_lot(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats) -> Ints:
+    """A parent for each of some children: of those that are alike by lot, whatever others have."""
+    rows = np.full(len(children), -1)
+    for alike in turns:
+        waiting = np.flatnonzero(rows < 0)
+        cells = Cells.of(alike, weights, children[waiting])
+        rows[waiting] = cells.parents_at(shares[waiting] * cells.weights[np.maximum(cells.children, 0)])
+    return rows
 
-    Even shares of the children that are alike give each parent as many as its weight says, but for one.
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Parents in cells of those that are alike.
+
+    Parameters
+    ----------
+    order : ndarray of shape (parents,), int64
+        The parents, cell after cell.
+    stops : ndarray of shape (parents,)
+        Sums of their weights, in this order.
+    starts : ndarray of shape (cells + 1,)
+        Where each cell begins among these sums.
+    children : ndarray of shape (children,), int64
+        Cell of each child; -1 for none.
     """
-    parents, children = _codes(alike, open_rows) if alike else (np.zeros(len(weights), np.int64), 0 * open_rows)
-    order = np.argsort(parents, kind="stable")
-    stops = np.cumsum((weights if weights.sum() else np.ones(len(weights)))[order])
-    bounds = np.append(0.0, stops)[np.searchsorted(parents[order], np.arange(parents.max(initial=0) + 2))]
-    codes = np.maximum(children, 0)
-    if is_even:
-        ranked, sizes = np.lexsort((shares, codes)), np.bincount(codes)
-        shares = np.empty(len(codes))
-        shares[ranked] = (np.arange(len(codes)) - (np.cumsum(sizes) - sizes)[codes[ranked]] + 0.5) / sizes[
-            codes[ranked]
-        ]
-    low, high = bounds[codes], bounds[codes + 1]
-    places = np.searchsorted(stops, low + shares * (high - low), side="right")
-    rows = order[np.minimum(places, len(order) - 1)]
-    return np.where((children >= 0) & (high > low), rows, -1)
+
+    order: Ints
+    stops: Floats
+    starts: Floats
+    children: Ints
+
+    @classmethod
+    def of(cls, alike: Sequence[Likeness], weights: Floats, children: Ints) -> Cells:
+        """Cells of parents, and those of some children, by their numbers."""
+        parents, of_children = _codes(alike, children) if alike else (np.zeros(len(weights), np.int64), 0 * children)
+        order = np.argsort(parents, kind="stable")
+        stops = np.cumsum(weights[order])
+        places = np.searchsorted(parents[order], np.arange(parents.max(initial=0) + 2))
+        return cls(order, stops, np.append(0.0, stops)[places], of_children)
+
+    @property
+    def weights(self) -> Floats:
+        """Sum of the weights of each cell."""
+        return np.diff(self.starts)
+
+    def parents_at(self, places: Floats) -> Ints:
+        """The parent of each child at a place within the weights of its cell; -1 for children beyond it, or of none."""
+        codes = np.maximum(self.children, 0)
+        found = np.searchsorted(self.stops, self.starts[codes] + places, side="right")
+        is_within = (self.children >= 0) & (places < self.weights[codes])
+        return np.where(is_within, self.order[np.minimum(found, len(self.order) - 1)], -1)
 
 
 def _codes(alike: Sequence[Likeness], open_rows: Ints | slice = slice(0)) -> tuple[Ints, Ints]:
@@ -172,11 +215,3 @@ def _codes(alike: Sequence[Likeness], open_rows: Ints | slice = slice(0)) -> tup
         places = np.minimum(np.searchsorted(known, children), len(known) - 1)
         children = np.where((known[places] == children) & (children >= 0), places, UNLIKE)
     return parents, children
-
-
-def _numbers(column: Any) -> Floats:
-    """Numbers of a column, NaN where missing; of times their ticks."""
-    values = plain_values_of(column if isinstance(column, pa.Array) else column.combine_chunks())
-    if is_datetime_type(values.type):
-        values = values.cast(pa.int64()) if not pa.types.is_date32(values.type) else values.cast(pa.int32())
-    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)

@@ -210,14 +210,13 @@ def _of_different_parents(
             above = model.plan.first.get(above.parent)
         order = np.random.default_rng(0).permutation(rows.num_rows)
         rows = rows.take(np.sort(order[np.unique(numbers[order], return_index=True)[1]]))
-    columns = model.parts[name].model.columns
-    shared = {
+    columns, shared = model.parts[name].model.columns, model.plan.shared(name)
+    numbers_shared = [
         column
-        for reference in (*model.plan.seconds(name), *model.plan.kept_beside(name))
         for column in rows.schema.names
-        if column.startswith(reference.beside("")) and not isinstance(columns.get(column), CategoricalColumn)
-    }
-    return rows.drop_columns(sorted({*shared, *model.plan.owners(name)}))
+        if column.startswith(shared) and not isinstance(columns.get(column), CategoricalColumn)
+    ]
+    return rows.drop_columns([*numbers_shared, *model.plan.owners(name)])
 
 
 def _auc(comparison: Any) -> float:

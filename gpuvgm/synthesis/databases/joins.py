@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_datetime_type, is_number_type, is_text_type, plain_values_of, taken
-from gpuvgm.summary import Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.references import Reference
 
 Bools = NDArray[np.bool_]
@@ -130,6 +130,14 @@ class Links:
         keys = self.rows.copy()
         keys[lacking] = max(self.parents, int(self.rows.max(initial=0)) + 1) + np.arange(np.count_nonzero(lacking))
         return pa.array(keys)
+
+
+def numbers_of(column: Any) -> Floats:
+    """Numbers of a column, NaN where missing; of times their ticks."""
+    values = plain_values_of(column if isinstance(column, pa.Array) else column.combine_chunks())
+    if is_datetime_type(values.type):
+        values = values.cast(pa.int64()) if not pa.types.is_date32(values.type) else values.cast(pa.int32())
+    return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
 
 
 def _of_both(reference: Reference, parent: Any, child: Any) -> Any:

@@ -43,13 +43,19 @@ class TablesToLearn:
     plan: DatabasePlan
 
     @classmethod
-    def of(cls, sources: Mapping[str, Source], references: Sequence[Reference], keep: Sequence[str]) -> TablesToLearn:
+    def of(
+        cls,
+        sources: Mapping[str, Source],
+        references: Sequence[Reference],
+        keep: Sequence[str],
+        indices: Mapping[str, Any],
+    ) -> TablesToLearn:
         """The tables, read."""
         rows = {name: _read(source) for name, source in sources.items()}
         links = {
             reference: Links.of(reference, rows[reference.child], rows[reference.parent]) for reference in references
         }
-        return cls(sources, rows, links, DatabasePlan.of(references, rows, links, keep))
+        return cls(sources, rows, links, DatabasePlan.of(references, rows, links, keep, indices))
 
     @classmethod
     def by(cls, plan: DatabasePlan, sources: Mapping[str, Source]) -> TablesToLearn:
@@ -168,7 +174,7 @@ def _widened(
         if reference == first:
             owners = plan.owners(first.parent)
             widened.arrays.update(links[reference].beside(rows[first.parent], owners))
-            widened.columns.update(dict.fromkeys(map(first.beside, owners), "id"))
+            widened.columns.update(dict.fromkeys(map(first.beside, owners), {"key": True}))
             widened.given.extend([*beside, *map(first.beside, owners)])
             widened.arrays[reference.number] = links[reference].keys
         elif not links[reference].is_here.all():

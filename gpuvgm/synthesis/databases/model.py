@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 from gpuvgm.io import TableSource, restore
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
+from gpuvgm.synthesis.databases.joins import Bools
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, table_maker
@@ -96,6 +97,14 @@ class TablePart:
         """Changed columns of rows, and what laws compute from them."""
         arrays = {name: rows.column(name).combine_chunks() for name in rows.schema.names} | dict(changed)
         return {**changed, **self.model.kept_laws.recomputed(self.model.columns, arrays, changed)}
+
+    def breaking(self, rows: pa.Table, changed: Collection[str]) -> Bools:
+        """Which rows break laws, that compute nothing, between changed columns and others."""
+        broken = np.zeros(rows.num_rows, np.bool_)
+        for law in self.model.kept_laws:
+            if not law.decides and {*law.names} <= {*rows.schema.names} and {*law.names} - {*changed} < {*law.names}:
+                broken |= law.score(self.model.columns, lambda name: rows.column(name).combine_chunks()).broken
+        return broken
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.databases.joins import Links
 from gpuvgm.synthesis.databases.references import Reference, in_order
+from gpuvgm.synthesis.databases.telling import most_telling
 
 MOST_THINGS, LEAST_CHILDREN = 255, 10  # rows of a table that may be one of things, and children of each on average
 
@@ -46,8 +48,9 @@ class DatabasePlan:
         tables: Mapping[str, pa.Table],
         links: Mapping[Reference, Links],
         kept: Collection[str],
+        indices: Mapping[str, Any],
     ) -> DatabasePlan:
-        """The plan of some tables: the parent with most rows comes first, as it says most of few children each."""
+        """The plan of some tables; see `most_telling` for which parent comes first."""
         for reference in references:
             if reference.child in kept and reference.parent not in kept:
                 raise InputError(
@@ -57,8 +60,11 @@ class DatabasePlan:
         to_kept = tuple(reference for reference in references if reference.parent in kept)
         drawn = tuple(reference for reference in references if reference.parent not in kept)
         first = dict[str, Reference]()
-        for reference in sorted(drawn, key=lambda reference: tables[reference.parent].num_rows):
-            first[reference.child] = reference
+        for child in dict.fromkeys(reference.child for reference in drawn):
+            parents = [links[reference] for reference in drawn if reference.child == child]
+            referring = {name for of in references if of.child == child for name in of.columns}
+            names = [name for name in tables[child].schema.names if name not in referring]
+            first[child] = most_telling(parents, tables[child], names, indices.get(child)).reference
         same = dict[str, Reference]()
         for reference in drawn:
             of_child = first[reference.child]
@@ -107,6 +113,12 @@ class DatabasePlan:
         """Columns with the rows that those of a table belong to: of its first parent, of that one's, and so on."""
         first = self.first.get(table)
         return [] if first is None else [first.number, *map(first.beside, self.owners(first.parent))]
+
+    def shared(self, table: str) -> tuple[str, ...]:
+        """How columns begin of what many rows of a table share: further parents, its own or of its first parent."""
+        first = self.first.get(table)
+        above = () if first is None else map(first.beside, self.shared(first.parent))
+        return (*(further.beside("") for further in (*self.seconds(table), *self.kept_beside(table))), *above)
 
     def kept_beside(self, table: str) -> list[Reference]:
         """References of one column to tables that are kept, whose numbers and times stand beside the rows."""

@@ -92,7 +92,15 @@ class DatabaseSampler:
         elsewhere = (part.record.further or {}).get(str(reference), 0)
         first = self.model.plan.first[reference.child]
         owners = np.asarray(child.column(first.number)) if str(reference) in part.record.distinct else None
-        numbers = chosen_parents(reference, child, parent, self._seed_of(reference), elsewhere, owners)
+        changed = [reference.beside(name) for name in parent.schema.names]
+
+        def wrong(rows: Ints, numbers: Ints) -> Ints:
+            """Rows that break a law with their parent, and those that have one of a row before of their owner."""
+            beside = _beside(child.take(rows), numbers[rows], reference, parent, part)
+            broken = rows[part.breaking(beside, changed)]
+            return broken if owners is None else np.union1d(broken, _repeated(owners, numbers))
+
+        numbers = chosen_parents(reference, child, parent, self._seed_of(reference), elsewhere, wrong)
         return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
 
     def _seed_of(self, drawn: str | Reference) -> int:
@@ -179,6 +187,14 @@ class DatabaseSampler:
         _, first = np.unique(links, return_index=True)
         new = np.sort(first[links[first] >= parent.num_rows])[:wanted]
         return pa.concat_tables([keys, drawn.select(list(reference.key)).take(new)])
+
+
+def _repeated(owners: Ints, numbers: Ints) -> Ints:
+    """Rows that have the parent of a row before of their owner."""
+    order = np.lexsort((np.arange(len(numbers)), numbers, owners))
+    is_same = (np.diff(owners[order]) == 0) & (np.diff(numbers[order]) == 0)
+    repeated: Ints = order[1:][is_same & (owners[order[1:]] >= 0) & (numbers[order[1:]] >= 0)]
+    return repeated
 
 
 def _of_type(keys: Any, type_: pa.DataType) -> Any:

@@ -114,8 +114,8 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
             Ignored.
         keys : mapping of str to str
             Columns that refer to the key of another table: ``{"orders.customer": "customers.id"}``, of several columns
-            ``{"flights.(origin, hour)": "weather.(origin, hour)"}``. Of several parents of a table the one with most
-            rows comes first: its numbers of children are exact, those of others hold on average.
+            ``{"flights.(origin, hour)": "weather.(origin, hour)"}``. Of several parents of a table the one that
+            tells most of it comes first: its numbers of children are exact, those of others hold on average.
 
         Returns
         -------
@@ -151,7 +151,7 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         check_parameters(names, given | {"keep": self.keep}, references)
         for line in unnamed_references(references, names):
             warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
-        to_learn = TablesToLearn.of(sources, references, [str(name) for name in self.keep])
+        to_learn = TablesToLearn.of(sources, references, [*map(str, self.keep)], given["sequence_index"])
         check_names_made(names, to_learn.plan)
         for name in to_learn.plan.maybe_things(to_learn.links):
             rows = to_learn.rows[name].num_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -35,12 +35,13 @@ LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A column of which no number is below one of the row before, in any row.
+    """A column of which no number is below one of the row before, in any row; or one of rows and one of their key.
 
     Parameters
     ----------
     column, former : str
-        The column, and that of the row before: the same one, or another one of datetimes.
+        The column, and that of the row before: the same one, or another one of datetimes. Where one of them is of the
+        key, both are of the same row.
     step : float
         By how much it is above at least, in numbers of the columns, which may have two origins; 0 where some are equal.
     """
@@ -192,7 +193,7 @@ def plan_of(
         ratios,
         running=tuple(running.values()),
         distinct=tuple(name for name in asked if _is_distinct(rows, name)),
-        rising=tuple(_rises(rows, numbers)),
+        rising=(*_rises(rows, numbers), *_rises_of_keys(rows, numbers, constants, columns)),
         usual=tuple(filter(None, usual)),
         occurrences=occurrences_of(rows, columns, [name for name in asked if name != index]),
         lacks_keys=rows.column(key).null_count > 0,
@@ -234,6 +235,24 @@ def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise
             rises = (amounts[name][after] - amounts[former][after - 1])[known]
             if np.count_nonzero(rises > 0) >= LEAST_STEPS and rises.min() >= 0:
                 yield Rise(name, former, float(steps[known].min()))
+
+
+def _rises_of_keys(
+    rows: KeyRows, numbers: Mapping[str, NumericColumn], constants: Sequence[str], columns: Mapping[str, FittedColumn]
+) -> Iterator[Rise]:
+    """Datetimes that are never before one of their key, or never after it: nothing is lent before a member joined."""
+    of_keys = (name for name in constants if isinstance(columns[name], NumericColumn))
+    moments = [name for name in (*numbers, *of_keys) if is_datetime_type(columns[name].decoded_type)]
+    moment_columns: Any = {name: columns[name] for name in moments}
+    readings = {name: np.asarray(column.all_numbers(rows.column(name))) for name, column in moment_columns.items()}
+    amounts = {name: amounts_of(column, rows.column(name)) for name, column in moment_columns.items()}
+    mixed = np.random.default_rng(0).permutation(rows.table.num_rows)
+    for name, former in product(moments, moments):
+        if (name in numbers) != (former in numbers):
+            known = ~np.isnan(amounts[name] - amounts[former])
+            rises, by_chance = amounts[name] - amounts[former], amounts[name][mixed] - amounts[former]
+            if np.count_nonzero(by_chance < 0) >= LEAST_STEPS and rises[known].min(initial=np.inf) >= 0:
+                yield Rise(name, former, float((readings[name] - readings[former])[known].min()))
 
 
 def _adds_up(column: FittedColumn) -> bool:

@@ -179,25 +179,35 @@ class SequenceSampler(BatchSampler):
                     has_been[:several] |= occurrence.is_in(former, columns[occurrence.column])
                 asked[occurrence.name] = as_text(has_been[:several])
             part, given = RowRange(first_key, several), given_columns(drawer, asked, of_keys.first(several))
-            bounds = self._bounds(made, counts[:several] - place - 1)
+            bounds = self._bounds(asked, made, counts[:several] - place - 1)
             step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), columns, bounds)
             made.append(self._within_range(step.rows(readings)))
             for name, of_places in readings.items():
                 of_places.append(readings_of(columns[name], made[-1].arrays[name]))
         return made[0].joined(made[1:])
 
-    def _bounds(self, made: list[MadeRows], remaining: Ints) -> dict[str, tuple[Floats, Floats]]:
+    def _bounds(
+        self, keys: Mapping[str, Any], made: list[MadeRows], remaining: Ints
+    ) -> dict[str, tuple[Floats, Floats]]:
         """Lowest and highest number of each column that rises, such that there is room for the rows that follow."""
         columns: Any = self.model.by_name
-        bounds = dict[str, tuple[Floats, Floats]]()
-        for rise in self.sequences.plan.rising:
-            lowest, highest = bounds.get(rise.column) or (np.full(len(remaining), np.nan) for _ in range(2))
-            if made:
+        unknown, bounds = np.full(len(remaining), np.nan), dict[str, tuple[Floats, Floats]]()
+        rising = self.sequences.plan.rising
+        room = {rise.column: rise.step * remaining for rise in rising if rise.former == rise.column}
+        for rise in rising:
+            varying = rise.former if rise.column in keys else rise.column
+            lowest, highest = bounds.get(varying, (unknown, unknown))
+            if rise.column in keys:
+                last = columns[rise.column].all_numbers(keys[rise.column]) - rise.step
+                highest = np.fmin(highest, last - room.get(varying, 0))
+            elif rise.former in keys:
+                lowest = np.fmax(lowest, columns[rise.former].all_numbers(keys[rise.former]) + rise.step)
+            elif made:
                 former = columns[rise.former].all_numbers(made[-1].arrays[rise.former][: len(remaining)])
                 lowest = np.fmax(lowest, np.asarray(former) + rise.step)
             if rise.former == rise.column:
-                highest = columns[rise.column].plain_range[1] - rise.step * remaining
-            bounds[rise.column] = lowest, highest
+                highest = np.fmin(highest, columns[rise.column].plain_range[1] - room[varying])
+            bounds[varying] = lowest, highest
         return bounds
 
     def _before(self, name: str, made: list[MadeRows], several: int) -> Any:

@@ -13,6 +13,7 @@ Tables = dict[str, Any]
 SHOP = {"orders.customer": "customers.id", "lines.order": "orders.id", "lines.product": "products.id"}
 INDEX = {"lines": "number"}
 VISITS = {"visits.customer": "customers.id", "visits.branch": "branches.code"}
+LIBRARY = {"loans.card": "members.card", "loans.isbn": "books.isbn"}
 FLIGHTS = {"flights.(airport, departs)": "weather.(airport, hour)"}
 
 
@@ -79,6 +80,27 @@ def flights(hours: int, seed: int) -> Tables:
     return {
         "weather": weather,
         "flights": pd.DataFrame({"airport": rows.airport, "departs": rows.hour, "delay": delays}),
+    }
+
+
+def library(members: int, seed: int) -> Tables:
+    """Loans of books to members, none before they joined; there are more books than members."""
+    rng = np.random.default_rng(seed)
+    cards, isbns = [f"L-{10_000 + 13 * number}" for number in range(members)], 97_800_000 + np.arange(2 * members) * 3
+    joined = pd.Timestamp("2019-01-01") + pd.to_timedelta(rng.integers(0, 1400, members), "D")
+    ages = rng.choice(["adult", "child"], members, p=[0.7, 0.3])
+    genres = rng.choice(["novel", "travel", "picture book"], len(isbns))
+    chances = np.where(genres == "picture book", 8.0, 1.0), np.where(genres == "picture book", 0.1, 1.0)
+    loans = list[Any]()
+    for card, day, age in zip(cards, joined, ages, strict=True):
+        shares = chances[0 if age == "child" else 1]
+        for _ in range(1 + rng.poisson(4)):
+            day += int(rng.integers(3, 90)) * DAY
+            loans.append((card, rng.choice(isbns, p=shares / shares.sum()), day, day + int(1 + rng.gamma(4, 5)) * DAY))
+    return {
+        "members": pd.DataFrame({"card": cards, "joined": joined, "age": ages}),
+        "books": pd.DataFrame({"isbn": isbns, "genre": genres}),
+        "loans": pd.DataFrame(loans, columns=["card", "isbn", "lent", "returned"]),
     }
 
 

@@ -90,6 +90,19 @@ def test_rows_are_like_the_rows_before(accounts: Any) -> None:
     assert abs(sizes.mean() / sizes_of_table.mean() - 1) < 0.02
 
 
+def test_nothing_is_before_a_time_of_its_key_or_after_it() -> None:
+    random, rows = np.random.default_rng(0), list[Any]()
+    for member in range(300):
+        day = joined = pd.Timestamp("2019-01-01") + pd.Timedelta(days=int(random.integers(0, 1400)))
+        left = joined + pd.Timedelta(days=int(random.integers(200, 900)))
+        while (day := day + pd.Timedelta(days=int(random.integers(3, 90)))) <= left:
+            rows.append((f"M-{1000 + 7 * member}", joined, left, day, round(float(random.lognormal(2, 1)), 2)))
+    table = pd.DataFrame(rows, columns=["member", "joined", "left", "day", "price"])
+    rows_of_keys = fitted(table, "member", "day").sample(3000, seed=0)
+    assert (rows_of_keys.day >= rows_of_keys.joined).mean() > 0.995
+    assert (rows_of_keys.day <= rows_of_keys.left).mean() > 0.98
+
+
 def test_stays_do_not_overlap(stays: Any) -> None:
     table, synthesizer = stays
     rows = synthesizer.sample(keys=10 * KEYS, seed=1)

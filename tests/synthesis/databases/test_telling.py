@@ -1,0 +1,75 @@
+"""Which parent comes first, and what a child keeps of its parents, first and further ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from gpuvgm.synthesis.databases import plan
+from gpuvgm.synthesis.databases.joins import Links
+from tests.synthesis.databases.shop import LIBRARY, SHOP, VISITS, Tables, library, shop, visits
+
+
+def fitted(tables: Tables, keys: dict[str, str], **parameters: Any) -> gpuvgm.DatabaseSynthesizer:
+    return gpuvgm.DatabaseSynthesizer(threads=1, **parameters).fit(tables, keys=keys)
+
+
+def firsts(synthesizer: gpuvgm.DatabaseSynthesizer) -> dict[str, str]:
+    return {child: reference.parent for child, reference in synthesizer._fitted.plan.first.items()}
+
+
+def joined(tables: Tables) -> pd.DataFrame:
+    return tables["loans"].merge(tables["members"], on="card").merge(tables["books"], on="isbn")
+
+
+@pytest.mark.parametrize("order", ["of members", "of days"])
+def test_loans_belong_to_members(order: str) -> None:
+    """Though there are more books: a loan goes with the member's loan before, not with that of the book."""
+    tables = library(300, 0)
+    if order == "of days":
+        tables["loans"] = tables["loans"].sort_values("lent", ignore_index=True)
+    synthesizer = fitted(tables, LIBRARY, sequence_index={"loans": "lent"})
+    assert firsts(synthesizer) == {"loans": "members"}
+    real, rows = joined(tables), joined(synthesizer.sample())
+    assert (rows.lent >= rows.joined).mean() > 0.995
+    assert (rows.returned >= rows.lent).all()
+    shares = [table[table.age == "child"].genre.eq("picture book").mean() for table in (real, rows)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.1)
+
+
+def test_orders_between_a_child_and_a_further_parent_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "most_telling", lambda parents, *_: max(parents, key=lambda links: links.parents))
+    tables = library(300, 0)
+    synthesizer = fitted(tables, LIBRARY, sequence_index={"loans": "lent"})
+    assert firsts(synthesizer) == {"loans": "books"}
+    rows = joined(synthesizer.sample())
+    assert (rows.lent >= rows.joined).mean() > 0.98
+
+
+def test_lines_belong_to_orders_and_visits_to_the_table_of_more_rows() -> None:
+    assert firsts(fitted(shop(200, 0), SHOP)) == {"orders": "customers", "lines": "orders"}
+    assert firsts(fitted(visits(200, 0), VISITS)) == {"visits": "customers"}
+
+
+def test_further_parents_have_the_children_that_were_drawn_for_them() -> None:
+    """Within what differs between two tables of so few rows."""
+    tables = visits(300, 0)
+    synthesizer = fitted(tables, VISITS)
+    sample = synthesizer.sample()
+    counts = sample["visits"].branch.value_counts().reindex(sample["branches"].code).fillna(0).to_numpy()
+    real = tables["visits"].branch.value_counts().to_numpy()
+    assert counts.std() < 2 * real.std()
+    large = sample["visits"].merge(sample["branches"], left_on="branch", right_on="code")
+    means = large.groupby("size").amount.mean()
+    assert means["large"] > 3 * means["small"]
+
+
+def test_children_of_a_parent_are_numbered() -> None:
+    from gpuvgm.synthesis.databases.references import Reference
+
+    links = Links(Reference("lines", ("order",), "orders", ("id",)), np.array([1, 0, 1, -1, 1, -1]), 2)
+    assert links.places.tolist() == [1, 1, 2, 1, 3, 2]
