@@ -165,6 +165,16 @@ class Scored(ReportPart, ABC):
             target.write(text)
         return text
 
+    @staticmethod
+    def _page_of_tables(title: str, lines: Iterable[str], results: Mapping[str, Scored]) -> str:
+        """HTML of one page of several results by name, with lines on all of them before; columns are folded."""
+        mains = [
+            _main_element(name, replace(result, first=None), result._advice_by_column(), f"table-{number}")
+            for number, (name, result) in enumerate(results.items(), 1)
+        ]
+        items = [piece("item", words=line) for line in lines]
+        return _document(title, piece("tables", title=title, items=items, mains=mains), packed=False)
+
     def __str__(self) -> str:
         return self.to_text()
 
@@ -185,16 +195,6 @@ def page(title: str, result: Scored) -> str:
     """HTML of the page."""
     packed = len(result.columns) > WIDE
     return _document(title, _main_element(title, result, result._advice_by_column(), packed=packed), packed=packed)
-
-
-def page_of_tables(title: str, lines: Iterable[str], results: Mapping[str, Scored]) -> str:
-    """HTML of one page of several results by name, with lines on all of them before; their columns are folded."""
-    mains = [
-        _main_element(name, replace(result, first=None), result._advice_by_column(), f"table-{number}")
-        for number, (name, result) in enumerate(results.items(), 1)
-    ]
-    items = [piece("item", words=line) for line in lines]
-    return _document(title, piece("tables", title=title, items=items, mains=mains), packed=False)
 
 
 def _document(title: str, main: Markup, *, packed: bool) -> str:

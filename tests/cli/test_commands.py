@@ -101,6 +101,8 @@ def test_the_commands_and_options_are_those_that_work():
             "laws",
             "sequence_key",
             "sequence_index",
+            "key",
+            "keep",
             "columns",
             "delimiter",
             "seed",
@@ -108,7 +110,7 @@ def test_the_commands_and_options_are_those_that_work():
             *machine,
             *memory,
         },
-        "sample": {"rows", "keys", "where", "seed", "for", "resume", *machine},
+        "sample": {"rows", "keys", "where", "sort", "scale", "seed", "for", "resume", *machine},
         "evaluate": {
             *machine,
             *memory,

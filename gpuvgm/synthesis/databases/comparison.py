@@ -14,7 +14,6 @@ from scipy.stats import ks_2samp
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.errors import check_present
 from gpuvgm.io import Document, Source, TableSource
-from gpuvgm.report import page_of_tables
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
 from gpuvgm.synthesis.databases.learning import TablesToLearn
 from gpuvgm.synthesis.databases.model import DatabaseModel
@@ -145,7 +144,7 @@ class DatabaseComparison:
             Heading of the page.
         """
         target = None if path is None else Document.page(path)
-        text = page_of_tables(title, self._lines, self.tables)
+        text: str = next(iter(self.tables.values()))._page_of_tables(title, self._lines, self.tables)
         if target is not None:
             target.write(text)
         return text

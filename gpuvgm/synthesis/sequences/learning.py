@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -113,7 +113,7 @@ def _model_of(
         laws=[*laws_of_rows, *plan.laws],
     )
     declared = dict.fromkeys((key, *plan.above), {"key": True})
-    steps = _without_keys(_model(tables.steps, transformer.model_, plan, declared, of_steps), declared)
+    steps = _without_keys(_model(tables.steps, transformer.model_, plan, declared, of_steps), (key, *plan.above))
     steps = _with_curves(steps, columns, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
     if sample.source is not None:
@@ -184,7 +184,7 @@ def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
     return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
 
 
-def _without_keys(model: RowModel, keys: Collection[str]) -> RowModel:
+def _without_keys(model: RowModel, keys: tuple[str, ...]) -> RowModel:
     """The model without what keys decide of it: all that is given to rows, and not drawn again."""
     forms = {name: form for name, form in model.forms.items() if name not in keys}
     attributes = {name: first for name, first in model.attributes.items() if first not in keys}
