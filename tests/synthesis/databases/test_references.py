@@ -66,8 +66,8 @@ def test_what_is_no_reference_is_refused(child: str, parent: str) -> None:
         ({"orders.custmer": "customers.id"}, 'table "orders" has no column "custmer"; did you mean "customer"'),
         ({"orders.customer": "customers.joind"}, 'table "customers" has no column "joind"; did you mean "joined"'),
         (
-            {"lines.(order, nmber)": "orders.(id, lines)"},
-            'table "lines" has no column "nmber"; did you mean "number"?, for lines.(order, nmber) -> ',
+            {"lines.(order, numbers)": "orders.(id, lines)"},
+            'table "lines" has no column "numbers"; did you mean "number"?, for lines.(order, numbers) -> ',
         ),
     ],
 )
@@ -200,7 +200,7 @@ def test_references_that_are_not_declared_give_a_warning(recwarn: pytest.Warning
         ),
         ({"keep": ["customers", "orders"]}, "keep: all tables are kept as they are: leave those out of which"),
         ({"bins": 1}, "bins must be a whole number from 2 to 1000, got 1"),
-        ({"columns": {"orders": {"chanel": "id"}}}, 'orders: no column "chanel"; did you mean "channel"'),
+        ({"columns": {"orders": {"channell": "id"}}}, 'orders: no column "channell"; did you mean "channel"'),
         ({"sequence_index": {"orders": "days"}}, 'sequence_index: orders has no column "days"'),
     ],
 )
