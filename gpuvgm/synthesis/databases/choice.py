@@ -17,7 +17,6 @@ from gpuvgm.synthesis.databases.references import Reference
 
 MOST_AGAIN, ATTEMPTS = 32, 4  # for rows to keep laws, and to have other parents than those of their owner; of one turn
 UNLIKE = -1 << 31  # in place of a code
-LEAST_ALIKE = 10  # parents on average, so that each has about as many children as drawn for it
 GROUPS = 32  # of numbers of about as many rows each, which are alike within one
 
 
@@ -121,13 +120,11 @@ class Likeness:
 
 
 def _in_turn(columns: Sequence[Likeness]) -> list[list[Likeness]]:
-    """What is to be alike: first as much as `LEAST_ALIKE` allows, then less and less, at last nothing."""
+    """What is to be alike: first all columns, then less and less, at last nothing."""
     turns = [[column.wider(times) if column.are_numbers else column for column in columns] for times in (1, 4, 16)]
     categories = sorted((column for column in columns if not column.are_numbers), key=lambda column: column.size)
     turns += [categories[:several] for several in range(len(categories), 0, -1)]
-    alike = [_codes(turn)[0] for turn in turns]
-    kept = [turn for turn, codes in zip(turns, alike, strict=True) if len(codes) >= LEAST_ALIKE * (codes.max() + 1)]
-    return [*kept, []]
+    return [*turns, []]
 
 
 def _each_as_often(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats) -> Ints:

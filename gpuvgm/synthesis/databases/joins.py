@@ -17,7 +17,10 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.references import Reference
 
 Bools = NDArray[np.bool_]
-LEAST_REPEATS = 30  # expected by chance, where there are none
+LEAST_REPEATS, LEAST_EQUAL = (
+    30,
+    5,
+)  # expected by chance, where there are none: of owners, and of both parents of a child
 NONE = -1  # in place of the number of a row: the key is missing
 HERE, ELSEWHERE, NOWHERE = "here", "elsewhere", "none"  # a row that is there, another one, or none
 
@@ -94,6 +97,14 @@ class Links:
         shares = self.counts / max(len(known), 1)
         by_chance = float(np.sum(of_owners * (of_owners - 1) / 2) * np.sum(shares**2))
         return len(pairs) == len(known) and by_chance >= LEAST_REPEATS
+
+    def is_apart(self, first: Links) -> bool:
+        """Whether no child has one row of a table as this and as another parent, as several would by chance."""
+        if self.reference.parent != first.reference.parent:
+            return False
+        both = self.is_here & first.is_here
+        by_chance = float(np.sum(self.counts * first.counts)) / max(int(np.count_nonzero(both)), 1)
+        return by_chance >= LEAST_EQUAL and not bool(np.any(self.rows[both] == first.rows[both]))
 
     @property
     def places(self) -> Ints:

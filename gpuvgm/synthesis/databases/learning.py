@@ -200,17 +200,18 @@ def _amounts_in(table: pa.Table, key: Sequence[str]) -> list[str]:
 
 def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
     """What a table is beside its model."""
-    first, seconds = tables.plan.first.get(name), tables.plan.seconds(name)
-    rows = tables.rows[name]
+    first, links = tables.plan.first.get(name), tables.links
+    rows, seconds = tables.rows[name].num_rows, tables.plan.seconds(name)
+    if first is None:
+        return TableRecord(rows)
     return TableRecord(
-        rows.num_rows,
-        () if first is None else _children_elsewhere(tables.links[first]),
-        0 if first is None else tables.links[first].lacking,
-        {str(second): len(tables.links[second].counts_elsewhere) for second in seconds},
-        tuple(
-            str(second) for second in seconds if first and tables.links[second].is_distinct(tables.links[first].rows)
-        ),
-        0 if first is None else int(np.count_nonzero(tables.links[first].is_here)),
+        rows,
+        elsewhere=_children_elsewhere(links[first]),
+        lacking=links[first].lacking,
+        further={str(second): len(links[second].counts_elsewhere) for second in seconds},
+        distinct=tuple(str(second) for second in seconds if links[second].is_distinct(links[first].rows)),
+        here=int(np.count_nonzero(links[first].is_here)),
+        apart=tuple(str(second) for second in seconds if links[second].is_apart(links[first])),
     )
 
 

@@ -38,6 +38,8 @@ class TableRecord:
         Further references, as text, in which no two children of a first parent have the same parent.
     here : int
         Its rows whose first parent is there.
+    apart : tuple of str
+        Further references, as text, to the table of the first parent, which lead to another row than that.
     """
 
     rows: Annotated[int, whole(0)]
@@ -46,6 +48,7 @@ class TableRecord:
     further: Mapping[str, int] | None = None
     distinct: tuple[str, ...] = ()
     here: Annotated[int, whole(0)] = 0
+    apart: tuple[str, ...] = ()
 
     def children_elsewhere(self, here: int, scale: float) -> tuple[Ints, int]:
         """Children of each row that its first parent lacks, and how many have none, by how many have one.

@@ -91,14 +91,17 @@ class DatabaseSampler:
         """A table with the rows of a further parent that it refers to, and what laws make of these."""
         elsewhere = (part.record.further or {}).get(str(reference), 0)
         first = self.model.plan.first[reference.child]
-        owners = np.asarray(child.column(first.number)) if str(reference) in part.record.distinct else None
+        owners, record = np.asarray(child.column(first.number)), part.record
         changed = [reference.beside(name) for name in parent.schema.names]
 
         def wrong(rows: Ints, numbers: Ints) -> Ints:
-            """Rows that break a law with their parent, and those that have one of a row before of their owner."""
+            """Rows that break a law with their parent, and those that have one which they may not have, too."""
             beside = _beside(child.take(rows), numbers[rows], reference, parent, part)
-            broken = rows[part.breaking(beside, changed)]
-            return broken if owners is None else np.union1d(broken, _repeated(owners, numbers))
+            broken = part.breaking(beside, changed)
+            if str(reference) in record.apart:
+                broken |= numbers[rows] == owners[rows]
+            repeated = _repeated(owners, numbers) if str(reference) in record.distinct else ()
+            return np.union1d(rows[broken], np.array(repeated, np.int64))
 
         numbers = chosen_parents(reference, child, parent, self._seed_of(reference), elsewhere, wrong)
         return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)

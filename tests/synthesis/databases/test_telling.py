@@ -68,6 +68,24 @@ def test_further_parents_have_the_children_that_were_drawn_for_them() -> None:
     assert means["large"] > 3 * means["small"]
 
 
+def test_no_team_plays_itself() -> None:
+    """Two references to one table lead to two rows where they do in all rows of the table."""
+    random = np.random.default_rng(0)
+    teams = pd.DataFrame(
+        {"id": [f"T{number}" for number in range(100, 200)], "city": random.choice(["Rome", "Bonn"], 100)}
+    )
+    home = random.integers(0, 100, 1000)
+    away = (home + random.integers(1, 100, 1000)) % 100
+    ids = teams.id.to_numpy()
+    matches = pd.DataFrame({"home": ids[home], "away": ids[away], "goals": random.poisson(1.5, 1000)})
+    keys = {"matches.home": "teams.id", "matches.away": "teams.id"}
+    rows = fitted({"teams": teams, "matches": matches}, keys).sample(2)["matches"]
+    assert (rows.home != rows.away).all()
+    by_lot = matches.assign(away=random.permutation(matches.home))
+    rows = fitted({"teams": teams, "matches": by_lot}, keys).sample(4)["matches"]
+    assert (rows.home == rows.away).any()
+
+
 def test_children_of_a_parent_are_numbered() -> None:
     from gpuvgm.synthesis.databases.references import Reference
 
