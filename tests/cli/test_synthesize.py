@@ -280,7 +280,7 @@ def test_an_interrupted_training_leaves_nothing_and_counts_begin_again(table, tm
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(synthesize.TableSynthesizer, "fit", interrupt)
+        broken.setattr(gpuvgm.TableSynthesizer, "fit", interrupt)
         invoke("train", _parquet(table), "--model", path, code=130)
     assert not list(tmp_path.glob("*people*"))
     told = invoke("train", _parquet(table), "--model", path, "--resume").stderr
