@@ -459,11 +459,11 @@ def train(
     """
     from gpuvgm.cli.synthesize import train_generator, train_private
 
-    network_or_private = {"--with": with_ != "counts", "--epochs": epochs is not None, "--private": private is not None}
     if key:
         from gpuvgm.cli.databases import train_database
 
-        foreign = network_or_private | {"--delimiter": delimiter is not None, "--memory": memory is not None}
+        foreign = {"--with": with_ != "counts", "--epochs": epochs is not None, "--private": private is not None}
+        foreign |= {"--delimiter": delimiter is not None, "--memory": memory is not None}
         foreign |= {"--hold-out": hold_out > 0, "--laws": laws != "auto", "--sequence-key": sequence_key is not None}
         foreign |= {"--resume": resume, "--scheduler": scheduler is not None, "--workers": workers is not None}
         foreign |= {"--epsilon": epsilon is not None, "--delta": delta is not None}
@@ -893,7 +893,7 @@ def info(
 
     contents = ModelFile.at(model).load()
     if contents.generator == "private":
-        made: Any = gpuvgm.load(model)
+        made: Any = gpuvgm.PrivateSynthesizer._of_model(contents, model)
         return CommandOutcome({"model": model, **made.to_dict()}, [f"{model}: {made.describe()}"])
     if contents.generator == "database":
         from gpuvgm.cli.databases import describe_database

@@ -9,6 +9,7 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.cli.console import BOUND_FAILED, DONE, CommandOutcome, json_text
+from gpuvgm.cli.options import refuse
 from gpuvgm.errors import InputError
 from gpuvgm.io import Document
 from gpuvgm.table import ModelFile
@@ -66,9 +67,7 @@ def train_database(
     **settings
         Parameters of `DatabaseSynthesizer`.
     """
-    refused = [option for option, is_set in foreign.items() if is_set]
-    if refused:
-        raise InputError(f"{refused[0]} is for one table, and --key for several that refer to each other")
+    refuse(foreign, "is for one table, and --key for several that refer to each other")
     ModelFile.at(model).check_target()
     start = time.perf_counter()
     kept = [name.strip() for name in (keep or "").split(",") if name.strip()]
@@ -100,9 +99,7 @@ def sample_database(
     foreign : mapping of str to bool
         Options that are for one table, and whether each is given.
     """
-    refused = [option for option, is_set in foreign.items() if is_set]
-    if refused:
-        raise InputError(f"{refused[0]} is for one table, and {model} holds several: choose how many with --scale")
+    refuse(foreign, f"is for one table, and {model} holds several: choose how many with --scale")
     paths = _database_of(model).sample(scale, out=folder, seed=seed)
     document = {"model": model, "scale": scale, "paths": {name: str(path) for name, path in paths.items()}}
     return CommandOutcome(document, [f"{folder}: {', '.join(path.name for path in paths.values())}"])
@@ -133,9 +130,7 @@ def evaluate_database(
     foreign : mapping of str to bool
         Options that are for one table, and whether each is given.
     """
-    refused = [option for option, is_set in foreign.items() if is_set]
-    if refused:
-        raise InputError(f"{refused[0]} is for one table, and these are several")
+    refuse(foreign, "is for one table, and these are several")
     report, page = (None if pages[0] is None else Document.json(pages[0])), pages[1]
     comparison = _database_of(model).evaluate(tables_of(sources), compare)
     violations = comparison.broken(bounds)

@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import wraps
 from keyword import iskeyword
@@ -121,6 +121,13 @@ def option(name: str, text: str, group: str | None = None, **more: Any) -> Any:
 def variable_of(option: str) -> str:
     """Environment variable of an option."""
     return f"{PREFIX}_{option.rstrip('_').upper().replace('-', '_')}"
+
+
+def refuse(given: Mapping[str, bool], why: str) -> None:
+    """Refuse the first of some options that is given."""
+    option = next((name for name, is_given in given.items() if is_given), None)
+    if option is not None:
+        raise InputError(f"{option} {why}")
 
 
 def parse_count(text: str) -> int:

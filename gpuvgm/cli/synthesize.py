@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gpuvgm
-from gpuvgm.cli.options import GeneratorName
+from gpuvgm.cli.options import GeneratorName, refuse
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.table import ModelFile
 
@@ -107,9 +107,7 @@ def train_private(
     InputError
         For options of other generators, which learn of rows what the promise forbids.
     """
-    refused = [option for option, is_set in foreign.items() if is_set]
-    if refused:
-        raise InputError(f"{refused[0]} is not for --private: all that is learnt of rows is counts with noise")
+    refuse(foreign, "is not for --private: all that is learnt of rows is counts with noise")
     ModelFile.at(model).check_target()
     generator = gpuvgm.PrivateSynthesizer(domain, **promise, **machine).fit(source)
     generator.save(model)

@@ -90,14 +90,11 @@ def read_keys(metadata: Any) -> dict[str, str]:
     {'orders.customer': 'customers.id'}
     """
     document = _metadata_document(metadata)
-    relationships = document.get("relationships", []) if isinstance(document, Mapping) else None
     sides = ("child_table_name", "child_foreign_key", "parent_table_name", "parent_primary_key")
     try:
-        read = [[relationship[side] for side in sides] for relationship in relationships or []]
-    except (TypeError, LookupError) as error:
+        read = [[relationship[side] for side in sides] for relationship in document.get("relationships", [])]
+    except (AttributeError, TypeError, LookupError) as error:
         raise InputError(NO_METADATA) from error
-    if relationships is None:
-        raise InputError(NO_METADATA)
     return {f"{child}.{_column(column)}": f"{parent}.{_column(key)}" for child, column, parent, key in read}
 
 

@@ -136,11 +136,8 @@ def _each_as_often(turns: Sequence[Sequence[Likeness]], weights: Floats, childre
     for alike in turns:
         waiting = np.flatnonzero(rows < 0)
         cells = Cells.of(alike, left, children[waiting])
-        codes, rank, sizes = (
-            np.maximum(cells.children, 0),
-            np.empty(len(waiting)),
-            np.bincount(np.maximum(cells.children, 0)),
-        )
+        codes, rank = cells.codes, np.empty(len(waiting))
+        sizes = np.bincount(codes)
         rank[np.lexsort((shares[waiting], codes))] = np.arange(len(waiting))
         rank += 0.5 - (np.cumsum(sizes) - sizes)[codes]
         room = cells.weights[codes]
@@ -156,7 +153,7 @@ def _by_lot(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints
     for alike in turns:
         waiting = np.flatnonzero(rows < 0)
         cells = Cells.of(alike, weights, children[waiting])
-        rows[waiting] = cells.parents_at(shares[waiting] * cells.weights[np.maximum(cells.children, 0)])
+        rows[waiting] = cells.parents_at(shares[waiting] * cells.weights[cells.codes])
     return rows
 
 
@@ -191,19 +188,23 @@ class Cells:
         return cls(order, stops, np.append(0.0, stops)[places], of_children)
 
     @property
+    def codes(self) -> Ints:
+        """Cell of each child; of one in none the first."""
+        return np.maximum(self.children, 0)
+
+    @property
     def weights(self) -> Floats:
         """Sum of the weights of each cell."""
         return np.diff(self.starts)
 
     def parents_at(self, places: Floats) -> Ints:
         """The parent of each child at a place within the weights of its cell; -1 for children beyond it, or of none."""
-        codes = np.maximum(self.children, 0)
-        found = np.searchsorted(self.stops, self.starts[codes] + places, side="right")
-        is_within = (self.children >= 0) & (places < self.weights[codes])
+        found = np.searchsorted(self.stops, self.starts[self.codes] + places, side="right")
+        is_within = (self.children >= 0) & (places < self.weights[self.codes])
         return np.where(is_within, self.order[np.minimum(found, len(self.order) - 1)], -1)
 
 
-def _codes(alike: Sequence[Likeness], open_rows: Ints | slice = slice(0)) -> tuple[Ints, Ints]:
+def _codes(alike: Sequence[Likeness], open_rows: Ints) -> tuple[Ints, Ints]:
     """Codes of columns together, from 0 on: of all parents, and of some children; -1 for what no parent has."""
     parents, children = np.zeros(1, np.int64), np.zeros(1, np.int64)
     for column in alike:

@@ -52,13 +52,9 @@ class Links:
         InputError
             For a key that the parent has twice, or lacks in a row, and for columns of other types.
         """
-        codes = np.zeros(parent.num_rows + child.num_rows, np.int64)
-        known = np.ones(len(codes), np.bool_)
-        for of_child, of_parent in zip(reference.columns, reference.key, strict=True):
-            values = _of_both(reference, parent.column(of_parent), child.column(of_child))
-            of_column = np.asarray(pc.fill_null(values.dictionary_encode().indices, -1), np.int64)
-            known &= of_column >= 0
-            codes = np.unique(codes * (of_column.max(initial=0) + 2) + of_column, return_inverse=True)[1]
+        sides = zip(reference.key, reference.columns, strict=True)
+        columns = [codes_of(_of_both(reference, parent.column(of), child.column(name))) for of, name in sides]
+        codes, known = codes_together(columns), np.logical_and.reduce([of_column >= 0 for of_column in columns])
         keys, of_children = codes[: parent.num_rows], codes[parent.num_rows :]
         _check_keys(reference, keys, known[: parent.num_rows])
         rows = np.full(codes.max(initial=-1) + 1, NONE)
@@ -109,20 +105,17 @@ class Links:
     @property
     def places(self) -> Ints:
         """Place of each child among those of its parent, from 1 on."""
-        _, numbers = np.unique(self.rows, return_inverse=True)
-        order = np.argsort(numbers, kind="stable")
-        starts = np.cumsum(np.bincount(numbers)) - np.bincount(numbers)
+        _, numbers, counts = np.unique(self.rows, return_inverse=True, return_counts=True)
+        order, starts = np.argsort(numbers, kind="stable"), np.cumsum(counts) - counts
         places = np.empty(len(order), np.int64)
         places[order] = 1 + np.arange(len(order)) - starts[numbers[order]]
         return places
 
     def decides(self, column: Any) -> bool:
         """Whether all children of a parent have one value of a column, as far as any has several."""
-        values = np.asarray(
-            pa.chunked_array(column).combine_chunks().dictionary_encode().indices.fill_null(-1), np.int64
-        )
-        pairs = np.unique(np.stack([self.rows, values]), axis=1)
-        return len(np.unique(self.rows)) < len(self.rows) and pairs.shape[1] == len(np.unique(self.rows))
+        owners = len(np.unique(self.rows))
+        pairs = np.unique(np.stack([self.rows, codes_of(pa.chunked_array(column).combine_chunks())]), axis=1)
+        return owners < len(self.rows) and pairs.shape[1] == owners
 
     @property
     def lacking(self) -> int:
@@ -141,6 +134,19 @@ class Links:
         keys = self.rows.copy()
         keys[lacking] = max(self.parents, int(self.rows.max(initial=0)) + 1) + np.arange(np.count_nonzero(lacking))
         return pa.array(keys)
+
+
+def codes_of(values: Any) -> Ints:
+    """A number for each different value of an array, -1 where it is missing."""
+    return np.asarray(values.dictionary_encode().indices.fill_null(-1), np.int64)
+
+
+def codes_together(columns: Sequence[Ints]) -> Ints:
+    """A number for each different row of codes of some columns, from 0 on; what is missing is a value of its own."""
+    codes = np.zeros(len(columns[0]), np.int64)
+    for of_column in columns:
+        codes = np.unique(codes * (of_column.max(initial=0) + 2) + of_column + 1, return_inverse=True)[1]
+    return codes
 
 
 def numbers_of(column: Any) -> Floats:

@@ -51,20 +51,13 @@ class TablesToLearn:
         indices: Mapping[str, Any],
     ) -> TablesToLearn:
         """The tables, read."""
-        rows = {name: _read(source) for name, source in sources.items()}
-        links = {
-            reference: Links.of(reference, rows[reference.child], rows[reference.parent]) for reference in references
-        }
+        rows, links = _read_all(sources, references)
         return cls(sources, rows, links, DatabasePlan.of(references, rows, links, keep, indices))
 
     @classmethod
     def by(cls, plan: DatabasePlan, sources: Mapping[str, Source]) -> TablesToLearn:
         """Further tables, by the plan of a model."""
-        rows = {name: _read(source) for name, source in sources.items()}
-        references = (*plan.references, *plan.to_kept)
-        links = {
-            reference: Links.of(reference, rows[reference.child], rows[reference.parent]) for reference in references
-        }
+        rows, links = _read_all(sources, (*plan.references, *plan.to_kept))
         return cls(sources, rows, links, plan)
 
     def widened(self, parts: Mapping[str, TablePart]) -> dict[str, pa.Table]:
@@ -222,6 +215,14 @@ def _children_elsewhere(links: Links) -> tuple[tuple[int, int], ...]:
         return ()
     layout = SequenceModel.layout_of(dict(zip(sizes.tolist(), keys.tolist(), strict=True)), links.reference.name)
     return tuple(zip(layout.sizes, layout.keys, strict=True))
+
+
+def _read_all(
+    sources: Mapping[str, Source], references: Sequence[Reference]
+) -> tuple[dict[str, pa.Table], dict[Reference, Links]]:
+    """All rows of some tables, and which refer to which."""
+    rows = {name: _read(source) for name, source in sources.items()}
+    return rows, {of: Links.of(of, rows[of.child], rows[of.parent]) for of in references}
 
 
 def _read(source: Source) -> pa.Table:

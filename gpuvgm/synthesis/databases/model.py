@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -101,12 +101,15 @@ class TablePart:
         arrays = {name: rows.column(name).combine_chunks() for name in rows.schema.names} | dict(changed)
         return {**changed, **self.model.kept_laws.recomputed(self.model.columns, arrays, changed)}
 
-    def breaking(self, rows: pa.Table, changed: Collection[str]) -> Bools:
-        """Which rows break laws, that compute nothing, between changed columns and others."""
-        broken = np.zeros(rows.num_rows, np.bool_)
-        for law in self.model.kept_laws:
-            if not law.decides and {*law.names} <= {*rows.schema.names} and {*law.names} - {*changed} < {*law.names}:
-                broken |= law.score(self.model.columns, lambda name: rows.column(name).combine_chunks()).broken
+    def orders_with(self, changed: Collection[str], names: Collection[str]) -> list[Any]:
+        """Laws that compute nothing, between changed columns and others of these names."""
+        between = (law for law in self.model.kept_laws if {*law.names} <= {*names} and not {*law.names} <= {*changed})
+        return [law for law in between if not law.decides]
+
+    def breaking(self, laws: Sequence[Any], rows: pa.Table) -> Bools:
+        """Which rows break one of some laws."""
+        arrays = {name: rows.column(name).combine_chunks() for law in laws for name in law.names}
+        broken: Bools = np.logical_or.reduce([law.score(self.model.columns, arrays.__getitem__).broken for law in laws])
         return broken
 
 

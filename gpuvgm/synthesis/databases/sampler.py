@@ -16,7 +16,7 @@ from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.io import plain_type, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.choice import chosen_parents
-from gpuvgm.synthesis.databases.joins import Links
+from gpuvgm.synthesis.databases.joins import Links, codes_of, codes_together
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart
 from gpuvgm.synthesis.databases.references import Reference
 
@@ -92,12 +92,13 @@ class DatabaseSampler:
         elsewhere = (part.record.further or {}).get(str(reference), 0)
         first = self.model.plan.first[reference.child]
         owners, record = np.asarray(child.column(first.number)), part.record
-        changed = [reference.beside(name) for name in parent.schema.names]
+        orders = part.orders_with([reference.beside(name) for name in parent.schema.names], child.schema.names)
 
         def wrong(rows: Ints, numbers: Ints) -> Ints:
             """Rows that break a law with their parent, and those that have one which they may not have, too."""
-            beside = _beside(child.take(rows), numbers[rows], reference, parent, part)
-            broken = part.breaking(beside, changed)
+            broken = np.zeros(len(rows), np.bool_)
+            if orders:
+                broken |= part.breaking(orders, _beside(child.take(rows), numbers[rows], reference, parent, part))
             if str(reference) in record.apart:
                 broken |= numbers[rows] == owners[rows]
             repeated = _repeated(owners, numbers) if str(reference) in record.distinct else ()
@@ -210,10 +211,7 @@ def _of_type(keys: Any, type_: pa.DataType) -> Any:
 
 def _first_of_each(keys: pa.Table) -> Ints:
     """The first row of each key."""
-    codes = np.zeros(keys.num_rows, np.int64)
-    for column in keys.columns:
-        of_column = np.asarray(column.combine_chunks().dictionary_encode().indices.fill_null(-1), np.int64) + 1
-        codes = np.unique(codes * (of_column.max(initial=0) + 1) + of_column, return_inverse=True)[1]
+    codes = codes_together([codes_of(column.combine_chunks()) for column in keys.columns])
     return np.unique(codes, return_index=True)[1]
 
 

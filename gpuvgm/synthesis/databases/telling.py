@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import Links, numbers_of
+from gpuvgm.synthesis.databases.joins import Links, codes_of, numbers_of
 
 GROUPS = 16  # of numbers of about as many rows, or of categories, of which the last has all rare ones
 MOST_ROWS = 1 << 16  # that are looked at, all of some parents
@@ -84,7 +84,7 @@ def _groups(column: Any) -> Ints:
     if is_number_type(values.type) or is_datetime_type(values.type):
         ranks = _ranks(column)
         return ranks * GROUPS // max(len(ranks), 1)
-    codes = np.asarray(values.dictionary_encode().indices.fill_null(-1), np.int64) + 1
+    codes = codes_of(values) + 1
     by_rows = np.argsort(-np.bincount(codes), kind="stable")
     places = np.empty(len(by_rows), np.int64)
     places[by_rows] = np.arange(len(by_rows))

@@ -249,8 +249,8 @@ def _rises_of_keys(
     mixed = np.random.default_rng(0).permutation(rows.table.num_rows)
     for name, former in product(moments, moments):
         if (name in numbers) != (former in numbers):
-            known = ~np.isnan(amounts[name] - amounts[former])
             rises, by_chance = amounts[name] - amounts[former], amounts[name][mixed] - amounts[former]
+            known = ~np.isnan(rises)
             if np.count_nonzero(by_chance < 0) >= LEAST_STEPS and rises[known].min(initial=np.inf) >= 0:
                 yield Rise(name, former, float((readings[name] - readings[former])[known].min()))
 

@@ -82,7 +82,7 @@ def law_of_places(rows: KeyRows, name: str, amounts: Floats, *, is_number: bool)
         Whether it is modelled as numbers, not as categories, which can but be the place itself.
     """
     after = np.flatnonzero(~rows.are_first)
-    if len(np.unique(rows.keys[after])) < LEAST_KEYS:
+    if np.count_nonzero(rows.counts > 1) < LEAST_KEYS:
         return ""
     places, row = rows.places + 1, after[0]
     step = amounts[row] - amounts[row - 1]
