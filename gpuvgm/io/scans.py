@@ -188,8 +188,11 @@ def dataset_source(dataset: Any) -> ScanSource:
     name = "pyarrow.dataset.Dataset"
     with _explain_scan(name):
         dataset = _with_int96(dataset)
-        rows = dataset.count_rows()
-    options = _fragment_options(dataset)
+        options = _fragment_options(dataset)
+        # Not count_rows: it counts all rows of files of which a dataset has a few row groups, and NaN as rows that meet
+        # a filter where the statistics of the other numbers do.
+        with dataset.scanner(columns=[], **options).to_reader() as reader:
+            rows = sum(batch.num_rows for batch in reader)
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         with _explain_scan(name):

@@ -125,6 +125,20 @@ def test_batches_are_no_longer_than_a_block(table: pa.Table, tmp_path: Path, sca
     assert max(batch.num_rows for batch in source.scan(["delay"], 10_000)) <= 10_000
 
 
+def test_rows_of_a_dataset_are_those_that_a_scan_gives(tmp_path: Path) -> None:
+    """Arrow's own count takes missing numbers for rows that meet a filter, and all row groups of a file for a few."""
+    number = np.arange(1.0, 2001.0)
+    number[::10] = np.nan
+    pq.write_table(pa.table({"x": number, "y": np.arange(2000)}), tmp_path / "a.parquet", row_group_size=500)
+    whole = ds.dataset(tmp_path)
+    (file,) = whole.get_fragments()
+    group = ds.FileSystemDataset([file.subset(row_group_ids=[1])], whole.schema, whole.format, whole.filesystem)
+    for given, rows in ((whole.filter(ds.field("x") > 0), 1800), (group, 500), (group.filter(ds.field("x") > 0), 450)):
+        assert given.count_rows() > rows == open_source(given).rows
+        found, expected = TableTransformer().fit(given), TableTransformer().fit(given.to_table())
+        assert found.columns_["x"].means.tobytes() == expected.columns_["x"].means.tobytes()
+
+
 def test_a_dataset_keeps_its_own_reading_options(table: pa.Table, tmp_path: Path) -> None:
     files = dataset(table, tmp_path).files
     chosen = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(use_buffered_stream=True))
