@@ -21,12 +21,14 @@ from tests.docs.pages import DOCS, PAGES
 ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
 TESTED_APART = ("table", "peers", "gpu", "training")
 WITHOUT_YARDSTICKS = ("sample of 10 columns in memory", "sample of 100 columns in memory")
-MANY_PROCESSES = dict.fromkeys(("billion", "estimator", "import", "scaling", "synthesizer"), [pytest.mark.exhaustive])
+TAKE_LONG = dict.fromkeys(
+    ("billion", "defaults", "estimator", "import", "scaling", "synthesizer"), [pytest.mark.exhaustive]
+)
 
 
 @pytest.mark.parametrize(
     "benchmark",
-    [pytest.param(name, marks=MANY_PROCESSES.get(name, [])) for name in BENCHMARKS if name not in TESTED_APART],
+    [pytest.param(name, marks=TAKE_LONG.get(name, [])) for name in BENCHMARKS if name not in TESTED_APART],
 )
 def test_benchmark_prints_a_table_and_writes_json_lines(
     benchmark: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
