@@ -28,7 +28,7 @@ def draw_in_trees(
     trees: tuple[Any, ...],
     codes: Sequence[_Codes],
     shares: Floats,
-    range: tuple[int, int],
+    rows: tuple[int, int, NDArray[np.uint64] | None],
     randomness: tuple[int, int],
 ) -> _Codes: ...
 def log_shares_in_trees(
@@ -155,7 +155,7 @@ class Kernels:
         ends: tuple[Floats, Floats],
         contexts: tuple[int, Ints],
         parents: tuple[_Codes | None, _Codes | None],
-        rows: tuple[int, int],
+        rows: tuple[int, int, NDArray[np.uint64] | None],
         randomness: tuple[int, int],
     ) -> tuple[_Codes, Floats]: ...
     def find_bins(self, numbers: Floats, edges: Floats, codes: _Codes) -> _Codes: ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
 from gpuvgm.io import Block
@@ -20,6 +21,11 @@ class RowRange:
 
     first_row: int
     rows: int
+
+    @property
+    def numbers(self) -> NDArray[np.uint64]:
+        """Numbers of the rows."""
+        return np.arange(self.first_row, self.first_row + self.rows, dtype=np.uint64)
 
     def ranges(self, block_rows: int) -> Iterator[RowRange]:
         """Consecutive ranges of `block_rows` rows, the last one shorter."""

@@ -27,7 +27,6 @@ from gpuvgm.engines.tables import (
     KernelTable,
     PriorTable,
     RowRules,
-    philox_words,
 )
 from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.engines.whole import nearest_multiples
@@ -571,7 +570,7 @@ class Engine:
         return trees.count_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)])
 
     def draw_in_trees(self, grown: Trees, codes: Sequence[Codes], shares: Floats, draw: Draw, rows: int) -> Codes:
-        """Codes of consecutive rows, by the first two words of Philox4x32-10 (Salmon et al. 2011) at their numbers.
+        """Codes of rows, by the first two words of Philox4x32-10 (Salmon et al. 2011) at their numbers.
 
         Parameters
         ----------
@@ -582,7 +581,7 @@ class Engine:
         shares : ndarray of shape (nodes,)
             Probability of the right half at each node.
         draw : Draw
-            Seed, column and first row.
+            Seed, column, and first row or numbers.
         rows : int
             Number of rows.
 
@@ -591,8 +590,7 @@ class Engine:
         ndarray of shape (rows,), uint16
             The codes.
         """
-        numbers = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
-        high, low, *_ = philox_words(numbers, draw.column, draw.seed)
+        high, low, *_ = draw.words(rows)
         uniforms = ((high << np.uint64(20) | low >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
         return trees.draw_in_trees(grown, [*map(to_numpy, codes)], shares, uniforms)
 
@@ -604,7 +602,7 @@ class Engine:
         return trees.log_shares_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)], log_shares)
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
-        """Consecutive rows of a column of a synthesizer.
+        """Rows of a column of a synthesizer.
 
         A row takes the four words of Philox4x32-10 (Salmon et al. 2011) at its number: for the group of its bin, the
         bin in it, a piece of the bin, and the place in the piece.
@@ -616,7 +614,7 @@ class Engine:
         parents : sequence of ndarray of shape (rows,), uint16
             Bins of the parents, at most two.
         draw : Draw
-            Seed, column and first row.
+            Seed, column, and first row or numbers.
         rows : int
             Number of rows.
 
@@ -627,7 +625,7 @@ class Engine:
         numbers : ndarray of shape (rows,)
             Its place.
         """
-        words = philox_words(np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64), draw.column, draw.seed)
+        words = draw.words(rows)
         outer = parents[0].astype(np.int64) if parents else np.zeros(rows, np.int64)
         context = outer * column.width + (column.second[parents[1]] if len(parents) > 1 else 0)
         code, bins = outer, len(column.pieces.starts) - 1

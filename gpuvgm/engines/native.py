@@ -188,8 +188,9 @@ class NativeEngine(Engine):
         return _native.count_in_trees(target, grown.walked, codes)
 
     def draw_in_trees(self, grown: Trees, codes: Sequence[Codes], shares: Floats, draw: Draw, rows: int) -> Codes:
-        """Codes of consecutive rows; see `Engine.draw_in_trees`."""
-        return _native.draw_in_trees(grown.walked, codes, shares, (draw.first_row, rows), (draw.column, draw.seed))
+        """Codes of rows; see `Engine.draw_in_trees`."""
+        numbered = draw.first_row, rows, draw.numbers
+        return _native.draw_in_trees(grown.walked, codes, shares, numbered, (draw.column, draw.seed))
 
     def log_shares_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes], log_shares: Floats) -> Floats:
         """Sums of logarithms along the ways of rows; see `Engine.log_shares_in_trees`."""
@@ -204,7 +205,7 @@ class NativeEngine(Engine):
             (column.low, column.high),
             (column.width, column.second),
             (first_parent, second_parent),
-            (draw.first_row, rows),
+            (draw.first_row, rows, draw.numbers),
             (draw.column, draw.seed),
         )
 

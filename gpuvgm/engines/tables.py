@@ -205,7 +205,7 @@ class PriorTable:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Source of the uniforms of a transform.
+    """Source of random numbers of rows: of the uniforms of a transform, or of the words of drawn rows.
 
     Parameters
     ----------
@@ -217,6 +217,8 @@ class Draw:
         Uniforms in [0, 1) to use instead of the generator's.
     most_probable : bool
         No draw: take the most probable active component.
+    numbers : ndarray of shape (rows,), uint64, optional
+        Global indices of drawn rows that do not follow each other, in place of `first_row`.
     """
 
     seed: int = 0
@@ -224,6 +226,12 @@ class Draw:
     first_row: int = 0
     uniforms: Floats | None = None
     most_probable: bool = False
+    numbers: NDArray[np.uint64] | None = None
+
+    def words(self, rows: int) -> NDArray[np.uint64]:
+        """Four 32-bit words of each drawn row, of Philox4x32-10 (Salmon et al. 2011) at its number."""
+        following = np.arange(self.first_row, self.first_row + rows, dtype=np.uint64)
+        return philox_words(following if self.numbers is None else self.numbers, self.column, self.seed)
 
     def generated(self, rows: int) -> Floats:
         """The generator's uniforms of consecutive rows: the middles of their words' intervals of 2^-32.

@@ -198,10 +198,14 @@ def drawn_column(parents: int, *, stages: int, seed: int = 5) -> tuple[DrawnColu
 def test_drawn_rows(name: str, stages: int, parents: int, rows: int) -> None:
     column, bins = drawn_column(parents, stages=stages)
     bins = [codes[:rows] for codes in bins]
-    draw = Draw(2**63, 7, 2**40 + 3)
-    expected, found = (engine.draw_rows(column, bins, draw, rows) for engine in (REFERENCE, make_engine(name)))
-    for one, other in zip(found, expected, strict=True):
-        assert one.dtype == other.dtype and np.array_equal(one, other)
+    following = np.arange(2**40 + 3, 2**40 + 3 + rows, dtype=np.uint64)
+    for draw in (Draw(2**63, 7, 2**40 + 3), Draw(2**63, 7, numbers=following[::-1].copy())):
+        expected, found = (engine.draw_rows(column, bins, draw, rows) for engine in (REFERENCE, make_engine(name)))
+        for one, other in zip(found, expected, strict=True):
+            assert one.dtype == other.dtype and np.array_equal(one, other)
+    given = REFERENCE.draw_rows(column, bins, Draw(2**63, 7, numbers=following), rows)
+    alone = REFERENCE.draw_rows(column, bins, Draw(2**63, 7, 2**40 + 3), rows)
+    assert all(map(np.array_equal, given, alone))
 
 
 def places_column() -> tuple[DrawnColumn, np.ndarray]:
@@ -272,6 +276,8 @@ def test_wrong_tables_of_a_drawn_column_are_refused(name: str) -> None:
             draw(column, codes, Draw(), 1500)
     with pytest.raises(ValueError, match="one value a row"):
         draw(column, bins, Draw(), 1499)
+    with pytest.raises(ValueError, match="needs a number"):
+        draw(column, bins, Draw(numbers=np.arange(1499, dtype=np.uint64)), 1500)
 
 
 @pytest.mark.parametrize("name", native_names())

@@ -92,7 +92,8 @@ def assert_walks_are_equal(candidate: Engine, trees: Trees, size: int, rows: int
     assert counts.sum() >= rows * (size > 1)
     shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
     logs = np.log(np.stack((1 - shares, shares)))
-    for draw in (Draw(5, 77, 9), Draw(5, 2**63 + 1, 2**33)):
+    scattered = np.random.default_rng(7).integers(0, 2**63, rows).astype(np.uint64)
+    for draw in (Draw(5, 77, 9), Draw(5, 2**63 + 1, 2**33), Draw(5, 77, numbers=scattered)):
         drawn = REFERENCE.draw_in_trees(trees, others, shares, draw, rows)
         np.testing.assert_array_equal(to_numpy(candidate.draw_in_trees(trees, others, shares, draw, rows)), drawn)
     sums = REFERENCE.log_shares_in_trees(own, trees, others, logs)

@@ -21,7 +21,7 @@ from gpuvgm.errors import InferenceWarning, ModelFileError
 from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.counts.tables import counts_of_keys
-from gpuvgm.synthesis.drawing.drawing import LONGEST_GAP, KeyTable
+from gpuvgm.synthesis.drawing.drawing import KeyTable
 from gpuvgm.synthesis.keys import form_search, key_search
 from gpuvgm.synthesis.keys.attributes import WITNESSES, Evidence
 from gpuvgm.synthesis.keys.key_counts import COUNTED_KEYS, KeyCounts
@@ -692,7 +692,7 @@ def test_tables_of_keys_hold_all_keys_of_rows_and_few_others() -> None:
         numbers = random.integers(0, 10**6, size).astype(np.uint64) + np.uint64(2**40)
         drawn = KeyTable.of(numbers, 0)
         assert np.array_equal(drawn.numbers[drawn.places], numbers)
-        assert len(drawn.numbers) <= size * (LONGEST_GAP + 1)
+        assert len(drawn.numbers) <= 2 * size
 
 
 def test_no_rows_and_one_row_can_be_drawn(fitted: Any, sample: Any) -> None:

@@ -321,7 +321,10 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
 
 
 def test_a_layout_without_keys_gives_each_row_its_own() -> None:
-    assert [numbers.tolist() for numbers in KeyLayout("k").numbers(RowRange(5, 3), seed=0)] == [[5, 6, 7], [0, 0, 0]]
+    assert [numbers.tolist() for numbers in KeyLayout("k").numbers(RowRange(5, 3).numbers, seed=0)] == [
+        [5, 6, 7],
+        [0, 0, 0],
+    ]
 
 
 @pytest.mark.parametrize(

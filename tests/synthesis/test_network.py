@@ -94,7 +94,7 @@ def test_trees_draw_rows_by_their_probability() -> None:
     """Every combination of the columns occurs as often as its probability says."""
     network = _network(sizes=(3, 4, 2, 5, 3))
     codes, _, probability = _all_rows(network)
-    drawn = Drawing(network, {}, get_engine("auto")).rows(7, 40_000, 3)
+    drawn = Drawing(network, {}, get_engine("auto")).rows(np.arange(7, 40_007, dtype=np.uint64), 3)
     shape = [len(bins) for bins in network.structure.bins]
     place, found = np.ravel_multi_index(codes, shape), np.ravel_multi_index([one for one, _ in drawn], shape)
     expected, counts = np.zeros(np.prod(shape)), np.bincount(found, minlength=np.prod(shape))
@@ -142,7 +142,7 @@ def test_conditions_agree_with_enumeration(monkeypatch: pytest.MonkeyPatch, way:
         conditions = {at: replace(network.structure.bins[at], mass=share) for at, share in evidence.items()}
         drawing = Drawing(network, conditions, get_engine("auto"))
         assert drawing.trees.is_exact == (way != "parents")
-        drawn = drawing.rows(0, rows, seed)
+        drawn = drawing.rows(np.arange(rows, dtype=np.uint64), seed)
         for at, bins in enumerate(network.structure.bins):
             share = np.minimum(np.bincount(codes[at], weight / np.sum(weight), len(bins)), 1.0)
             found = np.bincount(drawn[at][0], minlength=len(bins))
@@ -162,11 +162,14 @@ def test_rows_with_conditions_depend_on_their_number_alone(monkeypatch: pytest.M
     network = _network()
     bins = network.structure.bins[2]
     drawing = Drawing(network, {2: replace(bins, mass=np.array([0.2, 1.0]))}, get_engine("auto"))
-    whole = drawing.rows(5, 300, 9)
-    parts = [drawing.rows(first, rows, 9) for first, rows in ((5, 1), (6, 0), (6, 130), (136, 169))]
-    for at, (codes, places) in enumerate(whole):
-        assert np.array_equal(codes, np.concatenate([part[at][0] for part in parts]))
-        assert np.array_equal(places, np.concatenate([part[at][1] for part in parts]))
+    numbers = np.arange(5, 305, dtype=np.uint64)
+    whole = drawing.rows(numbers, 9)
+    order = np.random.default_rng(0).permutation(300)
+    for taken in (np.arange(300), order):
+        parts = [drawing.rows(numbers[part], 9) for part in np.split(taken, (1, 1, 131))]
+        for at, (codes, places) in enumerate(whole):
+            assert np.array_equal(codes[taken], np.concatenate([part[at][0] for part in parts]))
+            assert np.array_equal(places[taken], np.concatenate([part[at][1] for part in parts]))
 
 
 def test_conditions_without_mass_are_refused() -> None:
@@ -239,10 +242,10 @@ def test_structure_finds_a_parent_of_two(random: np.random.Generator) -> None:
 @pytest.mark.parametrize("name", [*native_names(), "cuda-strict"])
 def test_engines_draw_the_same(name: str) -> None:
     """Samples of the NumPy engine and of every other one have the same bits, with and without conditions."""
-    network = _network()
+    network, numbers = _network(), np.arange(11, 5011, dtype=np.uint64)
     bins = network.structure.bins[3]
     for conditions in ({}, {3: replace(bins, mass=(np.arange(len(bins)) % 3 == 0).astype(float))}):
-        found = [Drawing(network, conditions, make_engine(one)).rows(11, 5000, 3) for one in ("reference", name)]
+        found = [Drawing(network, conditions, make_engine(one)).rows(numbers, 3) for one in ("reference", name)]
         for one, other in zip(*found, strict=True):
             assert all(map(np.array_equal, one, other))
 

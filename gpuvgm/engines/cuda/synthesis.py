@@ -43,6 +43,12 @@ COUNTS = Program(
     operation="gpuvgm::count_row(i, rows, &own[0], &first[0], &second[0], &shape[0], &second_of[0], &group_of[0], "
     "&pairs[0], &triples[0])",
 )
+_RANDOMNESS = (
+    *(value("uint64", name) for name in ("seed", "column", "first_row")),
+    Parameter("uint64", "numbers"),
+    value("int32", "scattered"),
+)
+_RANDOM = "seed, column, gpuvgm::number_of(i, first_row, &numbers[0], scattered)"
 ROWS = Program(
     name="gpuvgm_draw_rows",
     sources=SOURCES,
@@ -56,12 +62,12 @@ ROWS = Program(
         Parameter("int64", "starts"),
         Parameter("int64", "second_of"),
         Parameter("float64", "ends"),
-        *(value("uint64", name) for name in ("seed", "column", "first_row")),
+        *_RANDOMNESS,
         written("uint16", "code"),
         written("float64", "number"),
     ),
     operation="gpuvgm::draw_row(i, rows, &first[0], &second[0], &shape[0], &keys[0], &starts[0], &second_of[0], "
-    "&ends[0], seed, column, first_row, &code[0], &number[0])",
+    f"&ends[0], {_RANDOM}, &code[0], &number[0])",
 )
 
 _TREES = (
@@ -95,10 +101,10 @@ TREE_ROWS = Program(
         Parameter("uint16", "asked"),
         *_TREES,
         Parameter("float64", "shares"),
-        *(value("uint64", name) for name in ("seed", "column", "first_row")),
+        *_RANDOMNESS,
         written("uint16", "codes"),
     ),
-    operation=f"gpuvgm::draw_in_trees(i, rows, &asked[0], {_WALKED}, &shares[0], seed, column, first_row, &codes[0])",
+    operation=f"gpuvgm::draw_in_trees(i, rows, &asked[0], {_WALKED}, &shares[0], {_RANDOM}, &codes[0])",
 )
 
 
@@ -141,7 +147,7 @@ def draw_rows(device: Device, column: DrawnColumn, parents: Sequence[Any], draw:
     first_parent, second_parent = (*parents, code, code)[:2]
     tables = [xp.asarray(_shape(column, len(parents))), xp.asarray(keys), xp.asarray(starts)]
     tables += [_never_empty(device, column.second), xp.asarray(ends)]
-    arguments = [rows, first_parent, second_parent, *tables, draw.seed, draw.column, draw.first_row, code, number]
+    arguments = [rows, first_parent, second_parent, *tables, *_random(device, draw), code, number]
     device.run_rows(ROWS, arguments, rows)
     return code, number
 
@@ -160,8 +166,14 @@ def draw_in_trees(device: Device, grown: Trees, codes: Sequence[Any], shares: Fl
     """Codes of consecutive rows on the device; see `Engine.draw_in_trees`."""
     sampled = device.xp.empty(rows, np.uint16)
     tables = [_one_after_the_other(device, codes), *_trees_on(device, grown), _never_empty(device, shares)]
-    device.run_rows(TREE_ROWS, [rows, *tables, draw.seed, draw.column, draw.first_row, sampled], rows)
+    device.run_rows(TREE_ROWS, [rows, *tables, *_random(device, draw), sampled], rows)
     return sampled
+
+
+def _random(device: Device, draw: Draw) -> list[Any]:
+    """Arguments of `_RANDOMNESS`."""
+    numbers = np.empty(0, np.uint64) if draw.numbers is None else draw.numbers
+    return [draw.seed, draw.column, draw.first_row, _never_empty(device, numbers), int(draw.numbers is not None)]
 
 
 def _trees_on(device: Device, grown: Trees) -> list[Any]:

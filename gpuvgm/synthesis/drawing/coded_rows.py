@@ -60,8 +60,3 @@ class CodedRows:
 def taken_rows(values: Any, rows: Ints | None) -> Any:
     """Values of some rows, where they lie; None takes them as they are."""
     return values if rows is None else values[namespace_of(values).asarray(rows)]
-
-
-def joined_rows(parts: Sequence[Any]) -> Any:
-    """Arrays one after another, where they lie."""
-    return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts)

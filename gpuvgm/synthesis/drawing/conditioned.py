@@ -31,7 +31,7 @@ CANDIDATES = 4  # of a row that are expected to meet the conditions: a further d
 RARE_SHARE = 1 / 512  # of the pilot rows: where fewer meet the conditions, further draws are faster than candidates
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
 STREAM = "conditions"  # of random numbers that no column takes
-DrawCodes = Callable[[int, CodedRows, int, int, int], CodedRows]
+DrawCodes = Callable[[int, CodedRows, NDArray[np.uint64], int], CodedRows]
 
 
 @dataclass(frozen=True)  # no slots: shares are cached
@@ -45,8 +45,8 @@ class ConditionedTrees:
     evidence : mapping of int to ndarray of shape (bins,)
         Share of each bin's values that meet a condition, by column.
     draw : callable
-        Draws the bins of a column, given those of columns before it, first row, number of rows, and seed. Of datetimes
-        with parts it gives the codes of these, too, and the places in the bins. The bins may be drawn before.
+        Draws the bins of a column, given those of columns before it, numbers of the rows, and seed. Of datetimes with
+        parts it gives the codes of these, too, and the places in the bins. The bins may be drawn before.
     engine : Engine
         Engine that computes probabilities.
     computed : frozenset of int
@@ -90,13 +90,13 @@ class ConditionedTrees:
         """Whether many rows are drawn for each that meets the conditions."""
         return self._combinations is None and self._candidates > CANDIDATES / LEAST_SHARE
 
-    def codes(self, first_row: int, rows: int, seed: int) -> CodedRows:
-        """Bins of `places` for consecutive rows, on the host; and what else is drawn of them."""
+    def codes(self, numbers: NDArray[np.uint64], seed: int) -> CodedRows:
+        """Bins of `places` for rows, on the host; and what else is drawn of them."""
         if self._combinations is None:
-            return self._first_that_meet(first_row, rows, seed)
+            return self._first_that_meet(numbers, seed)
         codes, lottery = self._combinations
-        words = philox_words(_numbers(first_row, rows), column_number(STREAM), seed)[0]
-        chosen = lottery.draw(np.zeros(rows, np.int64), words)
+        words = philox_words(numbers, column_number(STREAM), seed)[0]
+        chosen = lottery.draw(np.zeros(len(numbers), np.int64), words)
         return CodedRows({place: column[chosen] for place, column in codes.items()})
 
     @cached_property
@@ -140,24 +140,25 @@ class ConditionedTrees:
     @cached_property
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
-        met = int(np.count_nonzero(self._are_met(self._candidate_codes(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
+        numbers = np.arange(PILOT_ROWS, dtype=np.uint64)
+        met = int(np.count_nonzero(self._are_met(self._candidate_codes(numbers, 0), numbers, 0)))
         on_average = 1 if met < RARE_SHARE * PILOT_ROWS else CANDIDATES
         return 0 if met < self.least_share * PILOT_ROWS else -(-on_average * PILOT_ROWS // met)
 
-    def _candidate_codes(self, first: int, rows: int, seed: int) -> CodedRows:
-        """Bins of consecutive candidates; a condition on the first column is met by all of them."""
+    def _candidate_codes(self, numbers: NDArray[np.uint64], seed: int) -> CodedRows:
+        """Bins of candidates; a condition on the first column is met by all of them."""
         candidates = CodedRows()
         if self.places[0] in self.evidence:
-            words = philox_words(_numbers(first, rows), column_number(f"{STREAM}/first"), seed)[0]
-            codes = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint16)
+            words = philox_words(numbers, column_number(f"{STREAM}/first"), seed)[0]
+            codes = self._first.draw(np.zeros(len(numbers), np.int64), words).astype(np.uint16)
             candidates = CodedRows({self.places[0]: codes})
         for place in self.places:
-            candidates = candidates | self.draw(place, candidates, first, rows, seed)
+            candidates = candidates | self.draw(place, candidates, numbers, seed)
         return candidates.on_host
 
-    def _are_met(self, candidates: CodedRows, first: int, rows: int, seed: int) -> NDArray[np.bool_]:
+    def _are_met(self, candidates: CodedRows, numbers: NDArray[np.uint64], seed: int) -> NDArray[np.bool_]:
         """Mark candidates that meet the conditions: in each bin as large a share as its values that meet them."""
-        words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
+        rows, words = len(numbers), philox_words(numbers, column_number(STREAM), seed)[0]
         further = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
         share = np.ones(rows)
         for place in self.network.structure.twins.keys() & {*further}:
@@ -167,42 +168,40 @@ class ConditionedTrees:
         taken: NDArray[np.bool_] = words < share * _share_that_meets(further, candidates.codes, rows) * 2.0**32
         return taken
 
-    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> CodedRows:
+    def _first_that_meet(self, numbers: NDArray[np.uint64], seed: int) -> CodedRows:
         """Bins of each row's first candidate that meets the conditions."""
-        codes, readings = dict[int, Codes](), dict[int, Floats]()
-        at_once = max(1, MOST_CANDIDATES // self._candidates)
-        unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
+        codes, readings, rows = dict[int, Codes](), dict[int, Floats](), len(numbers)
+        at_once, unmet = max(1, MOST_CANDIDATES // self._candidates), np.arange(rows)
         for attempt in itertools.count(1):
-            if not unmet:
+            if not len(unmet):
                 break
-            attempts = [self._attempt(first_row, part, seed_of_attempt(seed, attempt)) for part in unmet]
-            for part, (candidates, met) in zip(unmet, attempts, strict=True):
+            left = []
+            for part in np.array_split(unmet, range(at_once, len(unmet), at_once)):
+                candidates, met = self._attempt(numbers[part], seed_of_attempt(seed, attempt))
                 _fill(codes, candidates.codes, part, met, rows)
                 _fill(readings, candidates.readings, part, met, rows)
-            unmet = [
-                range(part.start + row, part.start + row + 1)
-                for part, (_, met) in zip(unmet, attempts, strict=True)
-                for row in np.flatnonzero(~met).tolist()
-            ]
+                left.append(part[~met])
+            unmet = np.concatenate(left)
         return CodedRows(codes, readings)
 
-    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[CodedRows, NDArray[np.bool_]]:
-        """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
-        first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
-        candidates = self._candidate_codes(first, count, seed)
-        met = self._are_met(candidates, first, count, seed).reshape(len(part), self._candidates)
-        chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
+    def _attempt(self, numbers: NDArray[np.uint64], seed: int) -> tuple[CodedRows, NDArray[np.bool_]]:
+        """Bins of the first candidate of each row that meets the conditions, and whether there is one."""
+        several = np.arange(self._candidates, dtype=np.uint64)
+        of_candidates: NDArray[np.uint64] = (numbers[:, None] * np.uint64(len(several)) + several).ravel()
+        candidates = self._candidate_codes(of_candidates, seed)
+        met = self._are_met(candidates, of_candidates, seed).reshape(len(numbers), self._candidates)
+        chosen = np.arange(len(numbers)) * self._candidates + np.argmax(met, axis=1)
         is_met = np.asarray(met.any(axis=1))
         return candidates.at(chosen), is_met
 
 
 def _fill(
-    columns: dict[int, Any], candidates: Mapping[int, Any], part: range, met: NDArray[np.bool_], rows: int
+    columns: dict[int, Any], candidates: Mapping[int, Any], part: Ints, met: NDArray[np.bool_], rows: int
 ) -> None:
-    """Write the rows of a part whose candidates meet the conditions, by column."""
+    """Write some rows, where their candidates meet the conditions, by column."""
     for place, column in candidates.items():
         of_rows = columns.setdefault(place, np.zeros(rows, column.dtype))
-        of_rows[part.start : part.stop][met] = column[met]
+        of_rows[part[met]] = column[met]
 
 
 def _share_that_meets(evidence: Mapping[int, Floats], codes: Mapping[int, Codes], rows: int) -> Floats:
@@ -211,8 +210,3 @@ def _share_that_meets(evidence: Mapping[int, Floats], codes: Mapping[int, Codes]
     for place, of_bins in evidence.items():
         share *= of_bins[codes[place]] / np.max(of_bins)
     return share
-
-
-def _numbers(first: int, rows: int) -> NDArray[np.uint64]:
-    """Consecutive numbers."""
-    return np.arange(rows, dtype=np.uint64) + np.uint64(first)

@@ -7,10 +7,9 @@ words are compared with, so that all engines draw the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +19,27 @@ from gpuvgm.engines import Draw, DrawnColumn, Engine, Lottery
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.counts import Network
-from gpuvgm.synthesis.drawing.coded_rows import CodedRows, joined_rows, taken_rows
+from gpuvgm.synthesis.drawing.coded_rows import CodedRows, taken_rows
 from gpuvgm.synthesis.drawing.conditioned import ConditionedTrees
 from gpuvgm.synthesis.drawing.messages import Messages, propagate
 from gpuvgm.synthesis.keys import column_number
 
 Drawn = list[tuple[Codes, Floats]]
-LONGEST_GAP = 1 << 9  # keys that are drawn although no row has them
 MOST_AGAIN = 16  # draws of a bin that is to be none of some
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTable:
-    """Consecutive keys of one level, which are drawn as rows are.
+    """Keys of one level, which are drawn as rows are.
 
     Parameters
     ----------
     seed : int
         Seed of the draws.
-    ranges : tuple of (int, int)
-        First number and count of the keys, one range after the other.
+    numbers : ndarray of shape (keys,), uint64
+        Numbers of the keys, ascending.
     places : ndarray of shape (rows,), int64
-        For each row the place of its key in these ranges.
+        For each row the place of its key among them.
     level : int
         Level of the keys.
     above : mapping of int to ndarray of shape (keys,), int64
@@ -51,7 +49,7 @@ class KeyTable:
     """
 
     seed: int
-    ranges: tuple[tuple[int, int], ...]
+    numbers: NDArray[np.uint64]
     places: Ints
     level: int = 0
     above: Mapping[int, Ints] = field(default_factory=dict)
@@ -59,24 +57,14 @@ class KeyTable:
 
     @classmethod
     def of(cls, numbers: NDArray[np.uint64], seed: int) -> KeyTable:
-        """The keys that have given numbers, and those between where the engine draws all faster than ranges."""
-        if not len(numbers):
-            return cls(seed, ((0, 0),), np.empty(0, np.int64))
-        first, last = numbers.min(), numbers.max()
-        if int(last - first) < max(len(numbers), LONGEST_GAP):
-            return cls(seed, ((int(first), int(last - first) + 1),), (numbers - first).astype(np.int64))
-        distinct = np.unique(numbers)
-        breaks = np.flatnonzero(np.diff(distinct) > LONGEST_GAP)
-        firsts, lasts = distinct[np.append(0, breaks + 1)], distinct[np.append(breaks, len(distinct) - 1)]
-        counts = (lasts - firsts).astype(np.int64) + 1
-        which = np.searchsorted(firsts, numbers, side="right") - 1
-        places = (numbers - firsts[which]).astype(np.int64) + (np.cumsum(counts) - counts)[which]
-        return cls(seed, tuple(zip(firsts.tolist(), counts.tolist(), strict=True)), places)
-
-    @property
-    def numbers(self) -> NDArray[np.uint64]:
-        """Numbers of the keys."""
-        return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in self.ranges])
+        """The keys that have given numbers, and those between where there are few of them."""
+        if len(numbers):
+            first, last = numbers.min(), numbers.max()
+            if int(last - first) < len(numbers):
+                between = np.arange(int(last - first) + 1, dtype=np.uint64)
+                return cls(seed, first + between, (numbers - first).astype(np.int64))
+        distinct, places = np.unique(numbers, return_inverse=True)
+        return cls(seed, distinct, places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +172,10 @@ class Drawing:
         computed = frozenset(place for place, column in self._of_trees_in_turn.items() if not column.is_learnt)
         return ConditionedTrees(self.network, evidence, self._codes, self.engine, computed)
 
-    def _codes(self, place: int, former: CodedRows, first_row: int, rows: int, seed: int) -> CodedRows:
-        """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
+    def _codes(self, place: int, former: CodedRows, numbers: NDArray[np.uint64], seed: int) -> CodedRows:
+        """Bins of a column for rows, given those of columns before it; see `ConditionedTrees`."""
         structure, computed = self.network.structure, self._of_trees_in_turn.get(place)
-        draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
+        draw, rows = RowsToDraw(seed, numbers).draw(structure.nodes[place].name), len(numbers)
         sources = former.of_places(computed.sources) if computed else CodedRows()
         if computed is not None and not computed.is_drawn:
             return self._by_law(computed, place, sources, by_trees=True)
@@ -253,14 +241,13 @@ class Drawing:
 
     def rows(
         self,
-        first_row: int,
-        rows: int,
+        numbers: NDArray[np.uint64],
         seed: int,
         keys: Mapping[int, KeyTable] | None = None,
         given: CodedRows | None = None,
         stop: int | None = None,
     ) -> Drawn:
-        """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
+        """Rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
         those of the trees that meet them; where hardly any does, columns are drawn for keys, or there are no trees,
@@ -268,8 +255,8 @@ class Drawing:
 
         Parameters
         ----------
-        first_row, rows : int
-            The rows.
+        numbers : ndarray of shape (rows,), uint64
+            Numbers of the rows.
         seed : int
             Seed of the columns that are drawn for each row.
         keys : mapping of int to KeyTable, optional
@@ -282,10 +269,10 @@ class Drawing:
         structure, tables = self.network.structure, keys or {}
         by_trees = bool(structure.trees) and (not self.conditions or (not tables and self.trees.is_exact))
         order = structure.order if by_trees else range(len(structure.nodes))
-        decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else CodedRows()
+        decided = self.trees.codes(numbers, seed) if by_trees and self.conditions else CodedRows()
         decided = decided if given is None else decided | given
         computed = self._of_trees_in_turn if by_trees else self.computed(order)
-        turns = _Turns(self, by_trees, computed, decided, RowsToDraw(seed, ((first_row, rows),)))
+        turns = _Turns(self, by_trees, computed, decided, RowsToDraw(seed, numbers))
         before, sources, columns = _Former(), _sources(computed), dict[int, tuple[Codes, Floats]]()
         for place in order[:stop]:
             table = tables.get(place)
@@ -318,11 +305,8 @@ class Drawing:
             Name of the stream of random numbers.
         """
         column, bins = self._places_of_bins[place], codes.astype(np.uint16)
-        draws = [
-            self.engine.draw_rows(column, [bins[at]], draw, count)
-            for draw, count, at in RowsToDraw(keys.seed, keys.ranges).draws(stream)
-        ]
-        drawn_bins, readings = (to_numpy(joined_rows(parts)) for parts in zip(*draws, strict=True))
+        draw = RowsToDraw(keys.seed, keys.numbers).draw(stream)
+        drawn_bins, readings = map(to_numpy, self.engine.draw_rows(column, [bins], draw, len(bins)))
         return drawn_bins[keys.places], readings[keys.places]
 
     def _by_law(self, column: ComputedColumn, place: int, rows: CodedRows, *, by_trees: bool) -> CodedRows:
@@ -343,25 +327,24 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class RowsToDraw:
-    """Ranges of rows or keys, which are drawn one after another.
+    """Rows or keys that are drawn together.
 
     Parameters
     ----------
     seed : int
         Seed of the draws.
-    ranges : sequence of (int, int)
-        First number and count of each range.
+    numbers : ndarray of shape (rows,), uint64
+        Their numbers.
     """
 
     seed: int
-    ranges: Sequence[tuple[int, int]]
+    numbers: NDArray[np.uint64]
 
-    def draws(self, stream: str) -> Iterator[tuple[Draw, int, slice]]:
-        """Draw of each range, how many rows it has, and their places among those of all ranges."""
-        column, at = column_number(stream), 0
-        for first, count in self.ranges:
-            yield Draw(self.seed, column, first), count, slice(at, at + count)
-            at += count
+    def draw(self, stream: str) -> Draw:
+        """What draws a column of them; numbers that follow each other need not lie in memory."""
+        first = int(self.numbers[0]) if len(self.numbers) else 0
+        follow = bool((np.diff(self.numbers) == 1).all())
+        return Draw(self.seed, column_number(stream), first, numbers=None if follow else self.numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,24 +396,18 @@ class _Turns:
         return column | self.decided.of_places([part for part in parts if part in self.decided.codes])
 
     def _drawn(self, place: int, asked: Sequence[Codes], table: KeyTable | None) -> CodedRows:
-        """Bins of a column and places in them, one range after another."""
-        ranges = RowsToDraw(table.seed, table.ranges) if table else self.rows
-        draws = [
-            self._range(place, [codes[at] for codes in asked], draw, count)
-            for draw, count, at in ranges.draws(self.drawing.network.structure.nodes[place].name)
-        ]
-        codes, readings = map(joined_rows, zip(*draws, strict=True))
-        return CodedRows.of_column(place, codes, readings)
-
-    def _range(self, place: int, asked: Sequence[Codes], draw: Draw, count: int) -> tuple[Codes, Any]:
-        """Bins of a column and places in them, of consecutive rows or keys."""
+        """Bins of a column and places in them."""
         drawing, decided = self.drawing, self.decided
         if place in decided.readings:
-            return decided.codes[place], decided.readings[place]
+            return decided.of_places([place])
+        rows = RowsToDraw(table.seed, table.numbers) if table else self.rows
+        draw, count = rows.draw(drawing.network.structure.nodes[place].name), len(rows.numbers)
         if place in decided.codes:
             codes = drawing._without_barred(place, decided.codes[place], asked, draw)
-            return drawing.engine.draw_rows(drawing._places_of_bins[place], [codes], draw, count)
-        return drawing._drawn(place, asked, draw, count, by_trees=self.by_trees)
+            column = drawing.engine.draw_rows(drawing._places_of_bins[place], [codes], draw, count)
+        else:
+            column = drawing._drawn(place, asked, draw, count, by_trees=self.by_trees)
+        return CodedRows.of_column(place, *column)
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,7 +239,7 @@ def unmodelled_columns(
         These rows and those before that matter, with their keys, and what they have in modelled columns, on which
         forms may depend; without it keys are those that `key_numbers` gives.
     """
-    numbers = key_numbers(forms, part, seed) if beside is None else beside.last_keys(part.rows)
+    numbers = key_numbers(forms, part.numbers, seed) if beside is None else beside.last_keys(part.rows)
     distinct = {level: np.unique(numbers[level], return_inverse=True) for level in levels_of_keys(forms)}
     arrays = {}
     for column in columns:
@@ -268,7 +268,7 @@ def _values_of_rows(
     if form is None:
         coded = column.absent(part.first_row, part.rows)
         return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough
-    numbers = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
+    numbers = part.numbers
     if beside is not None and form.is_beside:
         values = _beside_rows(column, form, part, seed, beside)
     else:

@@ -432,9 +432,9 @@ def likely_habits(
             likely += of_column
             continue
         numbers = sample.numbers(name)[0]
-        readings = clock.readings(numbers)
+        readings, every = clock.readings(numbers), np.arange(len(numbers), dtype=np.uint64)
         places_of_rows = {**places, name: readings}
-        kept = [(habit, habit.rows(places_of_rows, keys_of_rows, 0, 0)) for habit in of_column]
+        kept = [(habit, habit.rows(places_of_rows, keys_of_rows, every, 0)) for habit in of_column]
         moved = with_habits(kept, {name: clock}, places_of_rows, keys_of_rows, 0).get(name, readings)
         losses = _losses(sample, name, numbers, clock.numbers(moved), log_probability)
         likely += of_column if len(losses) and float(np.mean(losses)) <= MOST_LOST else []

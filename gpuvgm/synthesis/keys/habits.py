@@ -100,8 +100,8 @@ class Habit:
             return len(bins)
         return len(bins.clock.cells) if self.part == "time" else bins.clock.size(self.part)
 
-    def rows(self, places: Mapping[str, Floats], keys: KeysOfRows, first_row: int, seed: int) -> Ints:
-        """Those of consecutive rows that keep to the habit.
+    def rows(self, places: Mapping[str, Floats], keys: KeysOfRows, numbers: NDArray[np.uint64], seed: int) -> Ints:
+        """Those of rows that keep to the habit.
 
         Parameters
         ----------
@@ -109,8 +109,8 @@ class Habit:
             Place of each row's category, by column that says where habits hold.
         keys : mapping of str to (ndarray, ndarray)
             As for `with_habits`.
-        first_row : int
-            Number of the first row.
+        numbers : ndarray of shape (rows,), uint64
+            Numbers of the rows.
         seed : int
             Seed of which rows keep to it.
         """
@@ -119,8 +119,8 @@ class Habit:
         if self.share == 1:
             return rows
         # The same words for all parts of a column: rows that keep to its day keep to its time.
-        column, numbers = column_number(f"{self.stream}/keeps"), rows.astype(np.uint64) + np.uint64(first_row)
-        kept: Ints = rows[philox_words(numbers, column, seed)[0] < self.share * 2**32]
+        column = column_number(f"{self.stream}/keeps")
+        kept: Ints = rows[philox_words(numbers[rows], column, seed)[0] < self.share * 2**32]
         return kept
 
     def codes_of(self, keys: NDArray[np.uint64], seed: int) -> Ints:

@@ -68,15 +68,15 @@ def lacking_keys(
     return lacking
 
 
-def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int) -> KeyNumbers:
-    """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
+def key_numbers(forms: Mapping[str, IdentifierForm], rows: NDArray[np.uint64], seed: int) -> KeyNumbers:
+    """Numbers of the keys of rows, by their numbers, by group and level, as `KeyLayout.numbers` gives them.
 
     The bits of the columns that rows lack, which it gives behind the numbers, stand at the level after the last one.
     """
     return {
         (group, level): numbers
         for group, layout in layouts_of(forms).items()
-        for level, numbers in enumerate(layout.numbers(part, seed))
+        for level, numbers in enumerate(layout.numbers(rows, seed))
     }
 
 
@@ -113,7 +113,7 @@ def _numbers_of(form: IdentifierForm, part: RowRange, seed: int) -> Iterator[NDA
     if stop <= form.unlengthened:
         return
     if form.key is not None and part.rows <= LONGEST_PERIOD:
-        yield np.unique(form.key.numbers(part, seed)[form.level])
+        yield np.unique(form.key.numbers(part.numbers, seed)[form.level])
         return
     for start in range(first, stop, LONGEST_PERIOD):
         yield np.arange(start, min(start + LONGEST_PERIOD, stop), dtype=np.uint64)

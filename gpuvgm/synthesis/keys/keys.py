@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.datasets import RowRange
 from gpuvgm.synthesis.keys.streams import shuffled
 
 Hashes = NDArray[np.uint64]
@@ -106,13 +105,13 @@ class KeyLayout:
         masks = [np.uint64((1 << int(stop)) - (1 << int(start))) for start, stop in pairwise(stops)]
         return [bits & mask == mask for mask in masks]
 
-    def numbers(self, part: RowRange, seed: int, *, by_key: bool = False) -> list[Hashes]:
-        """Numbers of the keys of consecutive rows, by level; as a last array the bits of the columns that rows lack.
+    def numbers(self, rows: Hashes, seed: int, *, by_key: bool = False) -> list[Hashes]:
+        """Numbers of the keys of rows, by level; as a last array the bits of the columns that rows lack.
 
         Parameters
         ----------
-        part : RowRange
-            The rows.
+        rows : ndarray of shape (rows,), uint64
+            Numbers of the rows.
         seed : int
             Seed of which rows have which keys.
         by_key : bool
@@ -120,7 +119,6 @@ class KeyLayout:
         """
         period = period_of(self)
         length = np.uint64(period.stops[-1])
-        rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
         periods, places = np.divmod(rows, length)
         combinations: NDArray[np.signedinteger[Any]]
         if by_key:

@@ -62,9 +62,9 @@ class KeyAfterKey:
         drawer, plain, seed = self.drawer, self._plain & tests.keys(), window.seed
         order = drawer.network.structure.order
         stop = 1 + max((order.index(drawer.place_of[name]) for name in plain), default=-1)
-        first_row, numbers = window.first_row + passed, self._numbers(window, part)
-        first_of_part = window.first_row + part.first_row
-        first = drawer.drawing.rows(first_of_part, part.rows, seed, drawer.keys(numbers, seed), stop=stop)
+        numbers = self._numbers(window, part)
+        part_numbers = replace(part, first_row=window.first_row + part.first_row).numbers
+        first = drawer.drawing.rows(part_numbers, seed, drawer.keys(numbers, seed), stop=stop)
         values = SampledColumns(drawer.values, dict(enumerate(first)), drawer.keeper)
         met = np.ones(part.rows, np.bool_)
         for name in plain:
@@ -76,18 +76,19 @@ class KeyAfterKey:
         of_rows = CodedRows(
             {place: first[place][0] for place in drawn}, {place: first[place][1] for place in drawn}
         ).at(at)
-        rows = drawer.drawing.rows(first_row, len(at), seed, keys, of_rows)
-        made, unmet = drawer.made(DrawnRows(drawer.habits.rows(rows, numbers, first_row, seed), numbers), 0)
+        met_numbers = RowRange(window.first_row + passed, len(at)).numbers
+        rows = drawer.drawing.rows(met_numbers, seed, keys, of_rows)
+        made, unmet = drawer.made(DrawnRows(drawer.habits.rows(rows, numbers, met_numbers, seed), numbers), 0)
         for name, test in tests.items():
             unmet = unmet | ~test(made.arrays[name])
         return made.taken(np.flatnonzero(~unmet)), len(at)
 
     def _numbers(self, window: Window, part: RowRange) -> KeyNumbers:
         """Numbers of the keys of consecutive rows of a window."""
-        laps = [key_numbers(self.drawer.identifiers, *lap) for lap in window.laps(part)]
+        laps = [key_numbers(self.drawer.identifiers, lap.numbers, seed) for lap, seed in window.laps(part)]
         numbers = {level: np.concatenate([lap[level] for lap in laps]) for level in laps[0]}
         rows = replace(part, first_row=window.first_row + part.first_row)
-        in_turn = self._in_turn.numbers(rows, window.own_seed, by_key=True)
+        in_turn = self._in_turn.numbers(rows.numbers, window.own_seed, by_key=True)
         return numbers | {(self._in_turn.group, level): of_level for level, of_level in enumerate(in_turn)}
 
     @cached_property

@@ -23,15 +23,6 @@ class DrawnRows:
     nodes: Drawn
     keys: KeyNumbers
 
-    def followed_by(self, further: DrawnRows) -> DrawnRows:
-        """These rows, and further ones."""
-        nodes = [
-            (np.append(codes, further_codes), np.append(places, further_places))
-            for (codes, places), (further_codes, further_places) in zip(self.nodes, further.nodes, strict=True)
-        ]
-        keys = {level: np.append(numbers, further.keys[level]) for level, numbers in self.keys.items()}
-        return DrawnRows(nodes, keys)
-
 
 @dataclass(frozen=True, slots=True)
 class SampledColumns:

@@ -44,17 +44,17 @@ class KeyHabits:
     identifiers: Mapping[str, IdentifierForm]
     drawing: Drawing
 
-    def rows(self, rows: Drawn, numbers: KeyNumbers, first_row: int, seed: int) -> Drawn:
+    def rows(self, rows: Drawn, key_numbers: KeyNumbers, numbers: NDArray[np.uint64], seed: int) -> Drawn:
         """Drawn rows with what their keys have, as far as conditions allow.
 
         Parameters
         ----------
         rows : list of (ndarray, ndarray)
-            Bins and places of consecutive rows, by node.
-        numbers : mapping of (str, int) to ndarray of shape (rows,)
+            Bins and places of rows, by node.
+        key_numbers : mapping of (str, int) to ndarray of shape (rows,)
             Numbers of the rows' keys by group and level.
-        first_row : int
-            Number of the first row.
+        numbers : ndarray of shape (rows,), uint64
+            Numbers of the rows.
         seed : int
             Seed of what each key has.
         """
@@ -62,12 +62,12 @@ class KeyHabits:
             return rows
         readings = {name: rows[place][1] for name, place in self.structure.place_of.items()}
         keys = {
-            name: self._keys(name, readings, numbers)
+            name: self._keys(name, readings, key_numbers)
             for name in {habit.key for habit in self.habits if not habit.is_calendar}
         }
         clocks = {bins.name: bins.clock for bins in self.structure.bins if bins.clock is not None}
         rows_of_habits = [
-            (habit, habit.rows(readings, keys, first_row, seed)) for habit in self.habits if not habit.is_calendar
+            (habit, habit.rows(readings, keys, numbers, seed)) for habit in self.habits if not habit.is_calendar
         ]
         changed = [*rows]
         for name, moved in with_habits(rows_of_habits, clocks, readings, keys, seed).items():
@@ -79,9 +79,9 @@ class KeyHabits:
             place = self.structure.place_of[habit.column]
             if habit.part == "value" and place not in self.conditions:
                 changed[place] = self._with_values(changed[place], habit, keys[habit.key][0], at, seed)
-        return self._in_calendars(changed, readings, first_row, seed)
+        return self._in_calendars(changed, readings, numbers, seed)
 
-    def _in_calendars(self, rows: Drawn, before: Mapping[str, Floats], first_row: int, seed: int) -> Drawn:
+    def _in_calendars(self, rows: Drawn, before: Mapping[str, Floats], numbers: NDArray[np.uint64], seed: int) -> Drawn:
         """Rows on weekdays that their categories have: those of categories that keys have, or have had put there."""
         moved, values = [*rows], {habit.column for habit in self.habits if habit.part == "value"}
         for habit in (habit for habit in self.habits if habit.is_calendar):
@@ -92,7 +92,7 @@ class KeyHabits:
             at, clock = np.flatnonzero(is_meant), self.structure.bins[place].clock
             codes, readings = moved[place]
             assert clock is not None
-            changed = habit.in_calendar(clock, readings[at], at.astype(np.uint64) + np.uint64(first_row), seed)
+            changed = habit.in_calendar(clock, readings[at], numbers[at], seed)
             if place in self.conditions:
                 changed = np.where(self.conditions[place].hold(changed), changed, readings[at])
             moved[place] = codes, _with(readings, at, changed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from gpuvgm.synthesis.sampling.habits import KeyHabits
 from gpuvgm.synthesis.sampling.keeper import LawKeeper
 from gpuvgm.synthesis.sampling.key_tables import key_tables
 
-SHORT_RANGE = 1 << 10  # rows
 MOST_WITHIN = 32  # attempts for a row to have computed values that are in the range of their column
 TRIES_WITH_KEY = 16  # times as many attempts as a row takes on average, in which it has its own key
 MOST_WITHIN_GIVEN = 8  # where what is beyond may be moved to the ends of the range
@@ -34,14 +33,6 @@ MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, 
 LEAST_KEPT, SURELY_KEPT = 1 / 64, 1 / 16  # of the rows that are drawn, that keep laws which only tell whether they do
 FEW_TRIED, MANY_TRIED = 1 << 10, 1 << 14  # rows that show it; the latter where so few of the former do
 LEAST_TRIED = 1 << 8  # of them, that meet all conditions
-
-
-def ranges_of_marked(mask: NDArray[np.bool_]) -> list[RowRange]:
-    """Ranges with all rows that a mask marks, and others: a range of one row takes nearly as long as one of 1,000."""
-    marked = np.flatnonzero(mask)
-    breaks = np.flatnonzero(np.diff(marked) > SHORT_RANGE)
-    firsts, lasts = marked[np.append(0, breaks + 1)], marked[np.append(breaks, len(marked) - 1)]
-    return [RowRange(first, last + 1 - first) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached
@@ -175,31 +166,21 @@ class RowDrawer:
         habits = tuple(free)
         return KeyHabits(habits, columns, structure, self.conditions, self.identifiers, self.drawing)
 
-    def rows(self, part: RowRange, seed: int, given: CodedRows | None = None) -> MadeRows:
-        """Consecutive rows, each drawn again with further seeds until it meets all conditions and keeps all laws.
+    def rows(self, numbers: NDArray[np.uint64], seed: int, given: CodedRows | None = None) -> MadeRows:
+        """Rows by their numbers, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
         A row that is drawn again has another key, so that attributes are those of its key. Where objects judge
         rows, it has its own key at first, so that keys have as many rows as in the table.
         """
-        made, unmet = self.made(self._draw(part, seed, seed, seed, given), 0)
+        made, unmet = self.made(self._draw(numbers, seed, seed, seed, given), 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
                 return made
-            ranges, attempt_seed = ranges_of_marked(unmet), seed_of_attempt(seed, attempt)
+            places, attempt_seed = np.flatnonzero(unmet), seed_of_attempt(seed, attempt)
             seed_of_keys = seed if self._keeps_keys(attempt) else attempt_seed
-            draws = [
-                self._draw(
-                    RowRange(part.first_row + rows.first_row, rows.rows),
-                    attempt_seed,
-                    seed,
-                    seed_of_keys,
-                    given and given.at(np.arange(rows.first_row, rows.first_row + rows.rows)),
-                )
-                for rows in ranges
-            ]
-            redrawn, are_unmet = self.made(reduce(DrawnRows.followed_by, draws), attempt)
-            places = np.concatenate([np.arange(rows.first_row, rows.first_row + rows.rows) for rows in ranges])
-            accepted = np.flatnonzero(unmet[places] & ~are_unmet)
+            drawn = self._draw(numbers[places], attempt_seed, seed, seed_of_keys, given and given.at(places))
+            redrawn, are_unmet = self.made(drawn, attempt)
+            accepted = np.flatnonzero(~are_unmet)
             if len(accepted):
                 made = made.replaced(places[accepted], redrawn, accepted)
             unmet[places[accepted]] = False
@@ -216,12 +197,12 @@ class RowDrawer:
         )
 
     def _draw(
-        self, part: RowRange, seed: int, key_seed: int, seed_of_keys: int, given: CodedRows | None = None
+        self, numbers: NDArray[np.uint64], seed: int, key_seed: int, seed_of_keys: int, given: CodedRows | None = None
     ) -> DrawnRows:
-        """Consecutive rows; which keys they have depends on the last seed, what each key has on the one before."""
-        numbers = key_numbers(self.identifiers, part, seed_of_keys)
-        rows = self.drawing.rows(part.first_row, part.rows, seed, self.keys(numbers, key_seed), given)
-        return DrawnRows(self.habits.rows(rows, numbers, part.first_row, key_seed), numbers)
+        """Rows with these numbers; which keys they have depends on the last seed, what each has on the one before."""
+        of_keys = key_numbers(self.identifiers, numbers, seed_of_keys)
+        rows = self.drawing.rows(numbers, seed, self.keys(of_keys, key_seed), given)
+        return DrawnRows(self.habits.rows(rows, of_keys, numbers, key_seed), of_keys)
 
     def keys(self, numbers: KeyNumbers, seed: int) -> dict[int, KeyTable]:
         """By node, the keys that attributes are drawn for."""
@@ -254,7 +235,7 @@ class RowDrawer:
         """Which of the first rows keep each of these laws: of few rows, or of many where few keep all."""
         tried = dict[str, NDArray[np.bool_]]()
         for count in (FEW_TRIED, MANY_TRIED) if self.laws.judging else ():
-            made, unmet = self._made(self._draw(RowRange(0, count), 0, 0, 0), 0)
+            made, unmet = self._made(self._draw(RowRange(0, count).numbers, 0, 0, 0), 0)
             rows = made.taken(np.flatnonzero(~unmet))
             tried = {str(law): ~self._broken(law, rows) for law in self.laws.judging}
             if np.count_nonzero(np.logical_and.reduce([*tried.values()])) >= SURELY_KEPT * len(rows):

@@ -164,7 +164,7 @@ class Sampler(BatchSampler):
         if self._filtered is not None and self._filtered.is_exact:
             return self._filtered.first(part.rows, Window(seed)) if is_whole else self._filtered.rows(part, seed)
         ranges = [*part.ranges(TESTED_ROWS if self.drawer.tested else BLOCK_ROWS)]
-        first, *further = [self.drawer.rows(rows, seed) for rows in ranges or [RowRange(part.first_row, 0)]]
+        first, *further = [self.drawer.rows(rows.numbers, seed) for rows in ranges or [RowRange(part.first_row, 0)]]
         return first.joined(further)
 
     def batch(self, made: MadeRows, part: RowRange, seed: int, *, is_alone: bool = False) -> pa.RecordBatch:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.columns import TableModel
 from gpuvgm.datasets import RowRange
@@ -69,7 +70,7 @@ class SequenceSampler(BatchSampler):
 
     def keys_of(self, part: RowRange, seed: int) -> RowRange:
         """Numbers of the keys of consecutive rows, where none are to meet conditions."""
-        return LaidOutKeys(self.sequences.layout, self._keys).keys_of(part, seed)
+        return LaidOutKeys(self._keys, self._are_whole, self.sequences.layout).keys_of(part, seed)
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows."""
@@ -114,7 +115,7 @@ class SequenceSampler(BatchSampler):
             The seed.
         """
         drawer, given = self._keys.drawer, {**parents, COUNT: pa.array(counts)}
-        made = drawer.rows(keys, seed, given_columns(drawer, given))
+        made = drawer.rows(keys.numbers, seed, given_columns(drawer, given))
         made = replace(made, arrays={**made.arrays, **given})
         return self._of_block(KeyBlock(keys, RowRange(first_row, int(counts.sum())), counts, made), seed)
 
@@ -137,7 +138,7 @@ class SequenceSampler(BatchSampler):
         """All rows of the keys of a block."""
         # Keys with more rows come first, so that those with a further row are always the first ones.
         order = np.argsort(-block.counts, kind="stable")
-        made = self._drawn(block.made.taken(order).arrays, block.counts[order], block.keys.first_row, seed)
+        made = self._drawn(block.made.taken(order).arrays, block.counts[order], block.keys.numbers[order], seed)
         places = range(int(block.counts.max()))
         keys = np.concatenate([order[: np.count_nonzero(block.counts > place)] for place in places])
         fitting = RowsOfKeys(self.sequences, block.counts)
@@ -148,7 +149,7 @@ class SequenceSampler(BatchSampler):
         of_keys = self._keys.batch(block.made, block.keys, seed, is_alone=True)
         return self._table(of_keys, rows, fitting)
 
-    def _drawn(self, keys: Mapping[str, Any], counts: Ints, first_key: int, seed: int) -> MadeRows:
+    def _drawn(self, keys: Mapping[str, Any], counts: Ints, numbers: NDArray[np.uint64], seed: int) -> MadeRows:
         """Rows of keys: all first ones, then all second ones, and so on.
 
         Parameters
@@ -157,8 +158,8 @@ class SequenceSampler(BatchSampler):
             Columns of the keys, of which those with more rows come first.
         counts : ndarray of shape (keys,), int64
             Rows of each key.
-        first_key : int
-            Number of the first key.
+        numbers : ndarray of shape (keys,), uint64
+            Numbers of the keys.
         seed : int
             The seed.
         """
@@ -178,9 +179,9 @@ class SequenceSampler(BatchSampler):
                     former = made[-1].arrays[occurrence.column][:several]
                     has_been[:several] |= occurrence.is_in(former, columns[occurrence.column])
                 asked[occurrence.name] = as_text(has_been[:several])
-            part, given = RowRange(first_key, several), given_columns(drawer, asked, of_keys.first(several))
+            given = given_columns(drawer, asked, of_keys.first(several))
             bounds = self._bounds(asked, made, counts[:several] - place - 1)
-            step = Step(drawer, part, given, seed_of_attempt(seed_of_rows, place), columns, bounds)
+            step = Step(drawer, numbers[:several], given, seed_of_attempt(seed_of_rows, place), columns, bounds)
             made.append(self._within_range(step.rows(readings)))
             for name, of_places in readings.items():
                 of_places.append(readings_of(columns[name], made[-1].arrays[name]))
@@ -236,8 +237,14 @@ class SequenceSampler(BatchSampler):
     @cached_property
     def _blocks(self) -> KeyBlocks:
         """Numbers of keys and their rows."""
-        laid_out = self.conditioned is None
-        return LaidOutKeys(self.sequences.layout, self._keys) if laid_out else KeysInTurn(self._keys)
+        if self.conditioned is None:
+            return LaidOutKeys(self._keys, self._are_whole, self.sequences.layout)
+        return KeysInTurn(self._keys, self._are_whole)
+
+    @property
+    def _are_whole(self) -> bool:
+        """Whether all keys of a block are drawn together, as texts are numbered among its rows."""
+        return any(form.in_groups for form in self.sequences.forms.values())
 
     @cached_property
     def _keys(self) -> Sampler:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn
-from gpuvgm.datasets import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.bins import code_finder
@@ -27,13 +26,13 @@ Arrays = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next row of consecutive keys.
+    """The next row of keys.
 
     Parameters
     ----------
     drawer : RowDrawer
         Draws rows given those before.
-    keys : RowRange
+    keys : ndarray of shape (keys,), uint64
         Numbers of the keys.
     given : CodedRows
         What is known of them and their rows before.
@@ -46,7 +45,7 @@ class Step:
     """
 
     drawer: RowDrawer
-    keys: RowRange
+    keys: NDArray[np.uint64]
     given: CodedRows
     seed: int
     columns: Mapping[str, FittedColumn]
@@ -61,25 +60,23 @@ class Step:
             By column of which no key has a value twice, its readings in all rows before, by place, of at least as many
             keys.
         """
-        former = {name: [rows[: self.keys.rows] for rows in places] for name, places in rows_before.items()}
-        every = np.arange(self.keys.rows)
-        made = self._drawn(every, self.seed)
+        former = {name: [rows[: len(self.keys)] for rows in places] for name, places in rows_before.items()}
+        every = np.arange(len(self.keys))
+        made = self.drawer.rows(self.keys, self.seed, self.given)
         wrong = self._wrong(made, former, every)
         for attempt in range(MOST_AGAIN):
             if not wrong.any():
                 break
             places = np.repeat(np.flatnonzero(wrong), CANDIDATES)
-            redrawn = self._drawn(places, seed_of_attempt(self.seed, DRAWN_AGAIN - attempt))
+            candidates = np.tile(np.arange(CANDIDATES, dtype=np.uint64), len(places) // CANDIDATES)
+            numbers = self.keys[places] * np.uint64(CANDIDATES) + candidates
+            seed = seed_of_attempt(self.seed, DRAWN_AGAIN - attempt)
+            redrawn = self.drawer.rows(numbers, seed, self.given.at(places))
             fitting = np.flatnonzero(~self._wrong(redrawn, former, places))
             changed, first = np.unique(places[fitting], return_index=True)
             made = made.replaced(changed, redrawn, fitting[first])
             wrong[changed] = False
         return made
-
-    def _drawn(self, places: Ints, seed: int) -> MadeRows:
-        """Rows of keys, numbered as if these followed each other: all keys of a block are always drawn together."""
-        part = RowRange(self.keys.first_row, len(places))
-        return self.drawer.rows(part, seed, self.given.at(places))
 
     def _wrong(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
         """Which rows have a value that their key has already, or one beyond its bounds."""

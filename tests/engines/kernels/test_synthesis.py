@@ -38,9 +38,9 @@ def test_bins_of_numbers(device: EmulatedDevice, edges: int, shift: int) -> None
 def test_drawn_rows(device: EmulatedDevice, parents: int, stages: int, rows: int) -> None:
     column, bins = drawn_column(parents, stages=stages)
     bins = [codes[:rows] for codes in bins]
-    draw = Draw(2**63, 7, 2**40 + 3)
-    expected = REFERENCE.draw_rows(column, bins, draw, rows)
-    for place in (0, 1):
+    scattered = np.random.default_rng(4).integers(0, 2**63, rows).astype(np.uint64)
+    for place, draw in enumerate((Draw(2**63, 7, 2**40 + 3), Draw(2**63, 7, numbers=scattered))):
+        expected = REFERENCE.draw_rows(column, bins, draw, rows)
         found = CudaEngine(REFERENCE, device).draw_rows(column, [shifted(one, place) for one in bins], draw, rows)
         for one, other in zip(found, expected, strict=True):
             assert isinstance(one, Resident) and one.dtype == other.dtype
@@ -66,8 +66,9 @@ def test_trees(device: EmulatedDevice, size: int, rows: int) -> None:
     own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint16)
     others = [column.codes[:rows] for column in columns(900, 99)]
     shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
-    draw, engine = Draw(2**63, 7, 2**40 + 3), CudaEngine(REFERENCE, device)
-    for place in (0, 1):
+    scattered = np.random.default_rng(4).integers(0, 2**63, rows).astype(np.uint64)
+    draws, engine = (Draw(2**63, 7, 2**40 + 3), Draw(2**63, 7, numbers=scattered)), CudaEngine(REFERENCE, device)
+    for place, draw in enumerate(draws):
         moved = [shifted(one, place) for one in others]
         counts = engine.count_in_trees(shifted(own, place), trees, moved)
         np.testing.assert_array_equal(counts, REFERENCE.count_in_trees(own, trees, others))

@@ -12,12 +12,11 @@ import pytest
 
 import gpuvgm
 from gpuvgm.execution import any_source
-from gpuvgm.summary import Ints
+from gpuvgm.synthesis.sampling import RowDrawer
 from gpuvgm.synthesis.sequences import learning, source
 from gpuvgm.synthesis.sequences.model import layout_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 from gpuvgm.synthesis.sequences.source import KeySample, whole_keys
-from gpuvgm.synthesis.sequences.steps import Step
 from tests.synthesis.sequences.trades import bookings
 
 
@@ -66,13 +65,13 @@ def test_numbers_that_rise_are_compared_with_those_of_one_origin(
     """The rows have other origins of times than the table: else none would seem to rise, and all be drawn again."""
     table = bookings(300, 0).assign(booked=lambda rows: rows.booked + pd.Timedelta(minutes=1) * rows.number)
     fitted: Any = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
-    model, drawn, draw = fitted._model, list[int](), Step._drawn
+    model, drawn, draw = fitted._model, list[int](), RowDrawer.rows
 
-    def counted(step: Step, places: Ints, seed: int) -> Any:
-        drawn.append(len(places))
-        return draw(step, places, seed)
+    def counted(drawer: RowDrawer, numbers: Any, *given: Any) -> Any:
+        drawn.append(len(numbers))
+        return draw(drawer, numbers, *given)
 
-    monkeypatch.setattr(Step, "_drawn", counted)
+    monkeypatch.setattr(RowDrawer, "rows", counted)
     rows = fitted.sample(keys=100, seed=0)
     one = pa.array(table.booked[:1])
     assert model.columns["booked"].all_numbers(one) != model.steps.columns["booked"].all_numbers(one)

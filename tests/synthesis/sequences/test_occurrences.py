@@ -67,3 +67,20 @@ def test_categories_by_lot_are_not_asked_for(synthesizer: Any) -> None:
     model = gpuvgm.TableSynthesizer(sequence_key="order", random_state=0).fit(table)._model
     assert model.plan.occurrences == ()
     assert occurrences_of(KeyRows.read(open_source(table), RowOrder("order")), model.columns, ["event"]) == ()
+
+
+def test_what_has_been_counts_in_further_rows_conditions_and_scores(synthesizer: Any) -> None:
+    """Orders of two parts, orders that are shipped, and rows of an order that is paid twice."""
+    settings: Any = {"sequence_key": "order", "sequence_index": "at", "random_state": 0}
+    first, second = order_events(300, 3), order_events(300, 4)
+    second["order"] = "N" + second["order"].str[1:]
+    added = gpuvgm.TableSynthesizer(like=synthesizer, **settings).fit(first).partial_fit(second)
+    merged = gpuvgm.TableSynthesizer(like=synthesizer, **settings).fit(first)
+    merged = merged.merge(gpuvgm.TableSynthesizer(like=synthesizer, **settings).fit(second))
+    assert added.sample(keys=300).equals(merged.sample(keys=300)) and broken(merged.sample(keys=1000)) <= 0.02
+    shipped = synthesizer.sample(keys=300, conditions={"any(event)": "shipped"})
+    assert shipped.groupby("order").event.apply(lambda events: "shipped" in [*events]).all()
+    assert broken(shipped) <= 0.02
+    order = first[first.order == first.order[0]].reset_index(drop=True)
+    again = order.assign(event=[*"placed paid call call paid call call shipped delivered".split()])
+    assert order.event[4] == "call" and synthesizer.score_samples(again)[4] < synthesizer.score_samples(order)[4] - 3

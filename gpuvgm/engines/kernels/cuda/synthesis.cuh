@@ -18,16 +18,21 @@ struct DrawnShape {
     LotteryPlace of_groups, inside, pieces;  // without entries inside, the first one has bins; or the row has its bin
 };
 
-// Bin of the row (first_row + i), and a place in a piece of it. ends: low and high of each piece.
+// Number of a drawn row: the one given, or first_row + i where `scattered` is 0.
+GPUVGM_FN u64 number_of(i64 i, u64 first_row, const u64* numbers, int scattered) {
+    return scattered ? numbers[i] : first_row + (u64)i;
+}
+
+// Bin of a row, and a place in a piece of it. ends: low and high of each piece.
 GPUVGM_FN void draw_row(i64 i, i64 rows, const u16* first, const u16* second, const i64* shape, const u64* keys,
-                        const i64* starts, const i64* second_of, const double* ends, u64 seed, u64 column,
-                        u64 first_row, u16* codes, double* numbers) {
+                        const i64* starts, const i64* second_of, const double* ends, u64 seed, u64 column, u64 number,
+                        u16* codes, double* numbers) {
     if (i >= rows) {
         return;
     }
     const DrawnShape& tables = *(const DrawnShape*)shape;
     u32 words[4];
-    philox(first_row + (u64)i, column, seed, words);
+    philox(number, column, seed, words);
     const auto drawn = [&](const LotteryPlace& lottery, i64 block, u32 word) {
         return entry_of(keys + lottery.keys, starts[lottery.starts + block], lottery.entries, (int)lottery.steps, block,
                         word);
@@ -83,14 +88,14 @@ GPUVGM_FN void count_in_trees(i64 i, i64 rows, const u16* own, const u16* asked,
                  [&](int half, int node) { atomicAdd(counts + ((i64)half * node_count + node), (u64)1); });
 }
 
-// Code of the row (first_row + i).
+// Code of a row.
 GPUVGM_FN void draw_in_trees(i64 i, i64 rows, const u16* asked, const WalkedTrees& trees, const double* shares,
-                             u64 seed, u64 column, u64 first_row, u16* codes) {
+                             u64 seed, u64 column, u64 number, u16* codes) {
     if (i >= rows) {
         return;
     }
     u32 words[4];
-    philox(first_row + (u64)i, column, seed, words);
+    philox(number, column, seed, words);
     codes[i] = (u16)trees.drawn(fine_uniform_of(words[0], words[1]), shares, AskedCodes{asked, i, rows});
 }
 

@@ -13,7 +13,7 @@ GPUVGM_FN int64_t entry_of(const Lottery& lottery, int64_t block, u32 word) {
     return entry_of(lottery.keys, lottery.starts[block], lottery.entries, lottery.steps, block, word);
 }
 
-void draw_rows(const DrawnColumn& column, const uint16_t* first, const uint16_t* second, uint64_t first_row,
+void draw_rows(const DrawnColumn& column, const uint16_t* first, const uint16_t* second, const RowNumbers& row_numbers,
                int64_t rows, uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers) {
     alignas(64) u32 words[4][WORD_ROWS];
     alignas(64) int64_t outer[WORD_ROWS], entry[WORD_ROWS];
@@ -22,7 +22,7 @@ void draw_rows(const DrawnColumn& column, const uint16_t* first, const uint16_t*
         const int count = (int)(rows - start < WORD_ROWS ? rows - start : WORD_ROWS);
         for (int i = 0; i < count; ++i) {
             u32 four[4];
-            philox(first_row + start + i, counter, seed, four);
+            philox(row_numbers.of(start + i), counter, seed, four);
             for (int w = 0; w < 4; ++w) {
                 words[w][i] = four[w];
             }

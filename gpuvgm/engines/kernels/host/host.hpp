@@ -56,6 +56,14 @@ struct Draw {
     bool most_probable;      // no draw at all
 };
 
+// Numbers of drawn rows: those given, or those that follow each other from the first one on.
+struct RowNumbers {
+    uint64_t first;
+    const uint64_t* given;
+
+    uint64_t of(int64_t row) const { return given ? given[row] : first + (uint64_t)row; }
+};
+
 // Rows of a sort, and the first of them.
 struct Found {
     int64_t rows, first;
@@ -167,8 +175,8 @@ struct HostKernels {
     void (*closer)(const double* x, const double* row_squares, int64_t rows, int features, const double* nearest,
                    const double* candidates, const double* squares, int count, double* out, int64_t stride);
     // first, second: bins of the parents, or null. codes: bins of the column.
-    void (*draw_rows)(const DrawnColumn&, const uint16_t* first, const uint16_t* second, uint64_t first_row,
-                      int64_t rows, uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers);
+    void (*draw_rows)(const DrawnColumn&, const uint16_t* first, const uint16_t* second, const RowNumbers&, int64_t rows,
+                      uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers);
     void (*find_bins)(const double* x, int64_t rows, const double* edges, int edge_count, const uint16_t* codes,
                       uint16_t* out);
 };

@@ -61,6 +61,17 @@ struct Mixture {
     }
 };
 
+// First number of drawn rows, how many there are, and their numbers where they do not follow each other.
+using NumberedRows = std::tuple<uint64_t, size_t, std::optional<Words>>;
+
+inline RowNumbers numbers_of(const NumberedRows& rows) {
+    const auto& [first, count, given] = rows;
+    if (given && given->shape(0) != count) {
+        throw std::invalid_argument("every drawn row needs a number");
+    }
+    return {first, given ? given->data() : nullptr};
+}
+
 // Modal values; numerator, denominator and bits of a step; scale and its exponent; origin.
 using ColumnRules =
     std::tuple<Reals, std::optional<std::tuple<double, double, int>>, std::tuple<std::string, int>, double>;

@@ -40,16 +40,17 @@ void check_parent(const Parent& parent, size_t rows, int64_t bins) {
     }
 }
 
-// Bins of consecutive rows, and the place of each in a piece of its bin.
+// Bins of rows, and the place of each in a piece of its bin.
 auto draw_rows(const Kernels& kernels, std::tuple<std::optional<Entries>, std::optional<Entries>, Entries> lotteries,
                std::tuple<Reals, Reals> ends, std::tuple<int64_t, Places> contexts_of,
-               std::tuple<Parent, Parent> parents, std::tuple<uint64_t, size_t> range,
+               std::tuple<Parent, Parent> parents, NumberedRows numbered,
                std::tuple<uint64_t, uint64_t> randomness) {
     const auto& [groups, inside, pieces] = lotteries;
     const auto& [low, high] = ends;
     const auto& [width, second] = contexts_of;
     const auto& [first_codes, second_codes] = parents;
-    const auto [first_row, rows] = range;
+    const size_t rows = std::get<1>(numbered);
+    const RowNumbers row_numbers = numbers_of(numbered);
     DrawnColumn column{};
     if (groups) {
         column.groups = lottery_of(std::get<0>(*groups), std::get<1>(*groups));
@@ -90,7 +91,7 @@ auto draw_rows(const Kernels& kernels, std::tuple<std::optional<Entries>, std::o
     std::unique_ptr<double[]> numbers(new double[rows]);
     {
         nb::gil_scoped_release unlocked;
-        kernels.loops.draw_rows(column, pointer(first_codes), pointer(second_codes), first_row, (int64_t)rows,
+        kernels.loops.draw_rows(column, pointer(first_codes), pointer(second_codes), row_numbers, (int64_t)rows,
                                 std::get<0>(randomness), std::get<1>(randomness), codes.get(), numbers.get());
     }
     return std::make_tuple(owned(std::move(codes), {rows}), owned(std::move(numbers), {rows}));

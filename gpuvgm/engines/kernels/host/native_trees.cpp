@@ -211,21 +211,22 @@ auto count_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes) {
     return owned(std::move(counts), {2, nodes});
 }
 
-// Codes of consecutive rows by two words of Philox each. shares: (nodes,) of the right half.
-auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, std::tuple<uint64_t, size_t> range,
+// Codes of rows by two words of Philox each. shares: (nodes,) of the right half.
+auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, NumberedRows numbered,
                    std::tuple<uint64_t, uint64_t> randomness) {
-    const auto [first_row, rows] = range;
+    const size_t rows = std::get<1>(numbered);
+    const RowNumbers row_numbers = numbers_of(numbered);
     const auto [column, seed] = randomness;
     check_rows(codes, rows);
     std::vector<uint16_t> drawn(rows);
     {
         nb::gil_scoped_release unlocked;
         std::vector<double> uniforms(std::min<size_t>(rows, RowWalk::ROWS));
-        const auto draw_rows = [&, first = first_row, number = column, key = seed](int64_t start, int64_t count,
+        const auto draw_rows = [&, number = column, key = seed](int64_t start, int64_t count,
                                                                                    auto walk) {
             for (int64_t i = 0; i < count; ++i) {
                 u32 words[4];
-                philox(first + start + i, number, key, words);
+                philox(row_numbers.of(start + i), number, key, words);
                 uniforms[i] = fine_uniform_of(words[0], words[1]);
             }
             const auto choose = [&](int, int node, const int32_t* rows, int64_t count, uint8_t* is_right) {
