@@ -61,7 +61,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
             if not settings.given:  # rows of parents that are few, or have one row each, are learnt as well
                 check_keys(table, key, sample)
-            plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given)
+            plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given, settings.forgotten)
             plan = with_first_steps(plan, sample.rows, transformer.model_.by_name)
             check_names_made(table, plan)
             check_plan(sample.rows, plan, settings)
