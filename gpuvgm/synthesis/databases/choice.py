@@ -50,8 +50,7 @@ def chosen_parents(
         Which rows of the child are to have another one, of those that were chosen last, given the choice for all.
     """
     words, every = _words(child.num_rows, seed), np.arange(child.num_rows)
-    weights = np.maximum(np.nan_to_num(numbers_of(parent.column(reference.count))), 0)
-    weights = weights if weights.sum() else np.ones(len(weights))
+    weights = weights_of(reference, parent)
     names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
     columns = {name: Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names}
     telling = [columns[name] for name in _most_telling_first(reference, child, names)]
@@ -74,6 +73,12 @@ def chosen_parents(
         lost = targets == ELSEWHERE
         rows[lost] = parent.num_rows + (words[1][lost] % max(elsewhere, 1)).astype(np.int64)
     return rows
+
+
+def weights_of(reference: Reference, parent: pa.Table) -> Floats:
+    """How many children each row of a parent has."""
+    weights: Floats = np.maximum(np.nan_to_num(numbers_of(parent.column(reference.count))), 0)
+    return weights if weights.sum() else np.ones(len(weights))
 
 
 def _words(rows: int, seed: int, attempt: int = 0) -> Any:

@@ -18,6 +18,7 @@ from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableReco
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.databases.telling import forgotten
+from gpuvgm.synthesis.databases.uniqueness import keys_of
 from gpuvgm.synthesis.learning import SynthesizerSettings, learn
 from gpuvgm.synthesis.sequences import SequenceModel, learn_sequences
 
@@ -211,7 +212,12 @@ def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
         elsewhere=_children_elsewhere(links[first]),
         lacking=links[first].lacking,
         further={str(second): len(links[second].counts_elsewhere) for second in seconds},
-        distinct=tuple(str(second) for second in seconds if links[second].is_distinct(links[first].rows)),
+        unique=keys_of(
+            tables.rows[name],
+            [links[reference] for reference in (first, *seconds)],
+            tables.plan.referring(name),
+            tables.plan.keys_of_several(name),
+        ),
         here=int(np.count_nonzero(links[first].is_here)),
         apart=tuple(str(second) for second in seconds if links[second].is_apart(links[first])),
     )

@@ -34,8 +34,8 @@ class TableRecord:
         Its rows without a first parent.
     further : mapping of str to int
         By further reference, as text, how many rows its parent lacks.
-    distinct : tuple of str
-        Further references, as text, in which no two children of a first parent have the same parent.
+    unique : tuple of tuple of str
+        Keys of several columns, each of which no two rows have.
     here : int
         Its rows whose first parent is there.
     apart : tuple of str
@@ -46,7 +46,7 @@ class TableRecord:
     elsewhere: tuple[tuple[int, ...], ...] = ()
     lacking: Annotated[int, whole(0)] = 0
     further: Mapping[str, int] | None = None
-    distinct: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
     here: Annotated[int, whole(0)] = 0
     apart: tuple[str, ...] = ()
 

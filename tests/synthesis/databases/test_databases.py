@@ -258,19 +258,26 @@ def test_two_references_lead_to_one_table() -> None:
 
 
 def test_children_of_a_parent_have_different_further_parents() -> None:
-    """No student takes a course twice, as many would by chance."""
+    """No student takes a course twice, as many would by chance; where there are too few courses, exams are left out."""
     rng = np.random.default_rng(0)
     students = pd.DataFrame({"id": [f"S-{number:04}" for number in range(200)], "year": rng.integers(1, 5, 200)})
     courses = pd.DataFrame({"code": [f"K{number:02}" for number in range(30)], "points": rng.choice([5, 10], 30)})
     taken = np.concatenate([rng.choice(30, 5, replace=False) for _ in range(200)])
     exams = pd.DataFrame({"student": students.id.repeat(5).to_numpy(), "course": courses.code.to_numpy()[taken]})
     exams["grade"] = rng.choice([*"ABCD"], 1000)
+    notes = exams.iloc[np.sort(rng.integers(0, 1000, 300))][["student", "course"]].reset_index(drop=True)
+    key = ["student", "course"]
     keys = {"exams.student": "students.id", "exams.course": "courses.code"}
-    synthesizer = fitted({"students": students, "courses": courses, "exams": exams}, keys)
-    for scale in (0.5, 1, 2):
-        sampled = synthesizer.sample(scale)["exams"]
-        assert (sampled.groupby("student").size() == 5).all()
-        assert sampled.duplicated(["student", "course"]).mean() < 0.002
+    keys["notes.(student, course)"] = "exams.(student, course)"
+    synthesizer = fitted({"students": students, "courses": courses, "exams": exams, "notes": notes}, keys)
+    assert synthesizer._fitted.parts["exams"].record.unique == (("student", "course"),)
+    for scale in (0.1, 0.5, 2):
+        sampled = synthesizer.sample(scale)
+        sizes = sampled["exams"].groupby("student").size()
+        assert (sizes == min(5, len(sampled["courses"]))).all()
+        assert not sampled["exams"].duplicated(key).any()
+        assert lead_to_rows(sampled["notes"], key, sampled["exams"], key).all()
+        assert len(sampled["notes"]) > 0.1 * len(sampled["exams"])
 
 
 def test_one_row_is_reached_in_two_ways() -> None:
