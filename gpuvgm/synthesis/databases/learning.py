@@ -128,7 +128,8 @@ def learn_database(
         first, source = plan.first.get(name), tables.sources[name]
         widened = _widened(name, replace(tables, rows=rows), parts, columns.get(name, {}))
         table = TableSource(name, source.flavour, pa.table(widened.arrays), getattr(source, "dtypes", None))
-        of_table = replace(settings, columns=widened.columns)
+        made = tuple(column for column in widened.arrays if column not in source.schema.names)
+        of_table = replace(settings, columns=widened.columns, made=made)
         if first is None:
             model: Any = learn(table, of_table)
         else:

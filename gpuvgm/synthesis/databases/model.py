@@ -89,7 +89,11 @@ class TablePart:
     @cached_property
     def sampler(self) -> Any:
         """What draws its rows."""
-        return sampler_of(self.model, self.settings).under({})
+        return self.sampler_under({})
+
+    def sampler_under(self, conditions: Mapping[str, Any]) -> Any:
+        """What draws rows of a table without parents that meet conditions."""
+        return sampler_of(self.model, self.settings).under(conditions)
 
     def given(self, first: Reference) -> dict[str, str]:
         """Columns of its first parent beside its rows, each with its name there."""
@@ -154,6 +158,17 @@ class DatabaseModel:
         if name in self.parts:
             return table_maker(self.parts[name].model.transformer)(rows)
         return restore(rows, TableSource(name, self.flavours[name], pa.table({})))
+
+    def summed(self, name: str) -> set[str]:
+        """Columns of a table that are computed of its children's rows, and what its own laws make of these."""
+        summed = set[str]()
+        for first in (first for first in self.plan.first.values() if first.parent == name):
+            model: Any = self.parts[first.child].model
+            summed |= {law.target.removeprefix(first.beside("")) for law in model.totals}
+        for law in self.parts[name].model.kept_laws.in_order():
+            if summed.intersection(law.operands):
+                summed.add(law.target)
+        return summed
 
     def document_of(self, name: str) -> dict[str, Any]:
         """What is known of a table, as a dict that JSON can hold."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,14 @@ class DatabaseSampler:
         How many times as many rows the tables without parents have.
     seed : int
         The seed.
+    conditions : mapping of str to mapping
+        By table without parents, conditions that its rows meet.
     """
 
     model: DatabaseModel
     scale: float
     seed: int
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def tables(self) -> Tables:
         """All tables, with the columns that users have."""
@@ -176,8 +179,9 @@ class DatabaseSampler:
             }
             alone = np.ones(rows.rows, np.int64)
             return pa.Table.from_batches([part.sampler.of_parents(rows, rows.first_row, given, alone, seed)])
-        batches = [part.sampler.rows(block.first_row, block.rows, seed) for block in rows.ranges(BLOCK_ROWS)]
-        return pa.Table.from_batches(batches, part.sampler.schema)
+        sampler = part.sampler_under(self.conditions[name]) if name in self.conditions else part.sampler
+        batches = [sampler.rows(block.first_row, block.rows, seed) for block in rows.ranges(BLOCK_ROWS)]
+        return pa.Table.from_batches(batches, sampler.schema)
 
     def _children(self, reference: Reference, part: TablePart, tables: Tables) -> pa.Table:
         """Rows of a table, parent after parent; then those whose parent is elsewhere, and those without one."""

@@ -169,7 +169,9 @@ def _model(
     settings : SynthesizerSettings
         What the user asks for, and which columns are not drawn.
     """
-    settings = replace(settings, columns=kinds_of(table.schema.names, plan, columns) | dict(declared))
+    made = tuple(name for name in table.schema.names if name not in columns.by_name)
+    kinds = kinds_of(table.schema.names, plan, columns) | dict(declared)
+    settings = replace(settings, columns=kinds, made=(*settings.made, *made))
     source = any_source(table)
     transformer = fitted_columns(settings, source)
     encoded = {column.name for column in transformer.model_.columns if column.is_encoded}

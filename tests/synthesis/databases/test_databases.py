@@ -159,6 +159,36 @@ def test_parents_are_as_many_as_the_scale_says(tables: Tables, synthesizer: Data
     assert [*least["orders"]] == [*tables["orders"]]
 
 
+def test_rows_without_parents_meet_conditions(synthesizer: DatabaseSynthesizer) -> None:
+    """And have as many children as such rows have; those of other tables follow."""
+    conditions = {"customers.country": "IT", "customers.joined": ("2024-03-01", None)}
+    sampled = synthesizer.sample(2, conditions=conditions, seed=1)
+    customers = sampled["customers"]
+    assert len(customers) == 600
+    assert (customers.country == "IT").all()
+    assert (customers.joined >= pd.Timestamp("2024-03-01")).all()
+    assert 3.5 < len(sampled["orders"]) / 600 < 5.5  # of all 2.1
+    assert sampled["orders"].customer.isin(customers.id).all()
+    assert_equal(synthesizer.sample(conditions={}), synthesizer.sample())
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"orders.day": ("2024-03-01", None)}, 'rows of "orders" are drawn for those of "customers": give conditions'),
+        ({"products.category": "toys"}, '"products" is kept as it is'),
+        ({"country": "IT"}, 'there is no table "country" for "country": write "customers.country"'),
+        ({"customers.contry": "IT"}, 'there is no modelled column "contry"'),
+        ({"customers.country": "AT"}, "'AT' is none of its categories"),
+        (["customers.country"], "give a dict, such as"),
+    ],
+)
+def test_conditions_that_cannot_be(synthesizer: DatabaseSynthesizer, conditions: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        synthesizer.sample(conditions=conditions)
+    assert str(refused.value).startswith(("conditions: ", 'column "country": '))
+
+
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), "2", None])
 def test_scales_are_positive_numbers(synthesizer: DatabaseSynthesizer, scale: Any) -> None:
     with pytest.raises(InputError, match=r"^scale"):
