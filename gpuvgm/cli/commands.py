@@ -534,7 +534,8 @@ def sample(
         option(
             "--where",
             'Conditions that all rows meet, for example "age >= 30 and city in (a, b) and rate is missing"; with '
-            "--sequence-key, any(column) = value is met by some row of each key.",
+            "--sequence-key, any(column) = value is met by some row of each key. Of tables that refer to each other "
+            "those without parents have conditions, such as customers.country = AT.",
             metavar="CONDITIONS",
         ),
     ] = None,
@@ -569,10 +570,11 @@ def sample(
     if contents.generator == "database":
         from gpuvgm.cli.databases import sample_database
 
-        foreign = {"--rows": rows is not None, "--keys": keys is not None, "--where": where is not None}
+        foreign = {"--rows": rows is not None, "--keys": keys is not None}
         foreign |= {"--sort": sort is not None, "--for": for_ is not None, "--resume": resume}
         foreign |= {"--scheduler": scheduler is not None, "--workers": workers is not None}
-        return sample_database(model, path, 1.0 if scale is None else scale, seed, foreign)
+        chosen = {"scale": 1.0 if scale is None else scale, "conditions": conditions, "seed": seed}
+        return sample_database(model, contents, path, chosen, foreign)
     if scale is not None:
         raise InputError(f"--scale is for tables that refer to each other, and {model} holds one: give --rows")
     with (
@@ -898,7 +900,7 @@ def info(
     if contents.generator == "database":
         from gpuvgm.cli.databases import describe_database
 
-        return describe_database(model)
+        return describe_database(model, contents)
     if contents.failed:
         unfinished = ColumnsFailed(contents.failed, len(contents.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")

@@ -10,6 +10,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.cli.console import BOUND_FAILED, DONE, CommandOutcome, json_text
 from gpuvgm.cli.options import refuse
+from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io import Document
 from gpuvgm.table import ModelFile
@@ -82,26 +83,26 @@ def train_database(
 
 
 def sample_database(
-    model: str, folder: str, scale: float, seed: int | None, foreign: Mapping[str, bool]
+    model: str, contents: TableModel, folder: str, wanted: Mapping[str, Any], foreign: Mapping[str, bool]
 ) -> CommandOutcome:
     """Write a folder with a file of each table.
 
     Parameters
     ----------
     model : str
-        A model of `train_database`.
+        Path of a model of `train_database`.
+    contents : TableModel
+        What it holds.
     folder : str
         The folder to write.
-    scale : float
-        How many times as many rows tables without parents have.
-    seed : int, optional
-        Random seed.
+    wanted : mapping of str to object
+        Arguments of `DatabaseSynthesizer.sample`.
     foreign : mapping of str to bool
         Options that are for one table, and whether each is given.
     """
     refuse(foreign, f"is for one table, and {model} holds several: choose how many with --scale")
-    paths = _database_of(model).sample(scale, out=folder, seed=seed)
-    document = {"model": model, "scale": scale, "paths": {name: str(path) for name, path in paths.items()}}
+    paths = _database_of(model, contents).sample(**wanted, out=folder)
+    document = {"model": model, "scale": wanted["scale"], "paths": {name: str(path) for name, path in paths.items()}}
     return CommandOutcome(document, [f"{folder}: {', '.join(path.name for path in paths.values())}"])
 
 
@@ -132,7 +133,7 @@ def evaluate_database(
     """
     refuse(foreign, "is for one table, and these are several")
     report, page = (None if pages[0] is None else Document.json(pages[0])), pages[1]
-    comparison = _database_of(model).evaluate(tables_of(sources), compare)
+    comparison = _database_of(model, ModelFile.at(model).load()).evaluate(tables_of(sources), compare)
     violations = comparison.broken(bounds)
     document = {"model": model, "compare": compare, **comparison.to_dict(), "broken": violations}
     if report is not None:
@@ -142,14 +143,14 @@ def evaluate_database(
     return CommandOutcome(document, [str(comparison)], BOUND_FAILED if violations else DONE, violations)
 
 
-def describe_database(model: str) -> CommandOutcome:
+def describe_database(model: str, contents: TableModel) -> CommandOutcome:
     """What a model of `train_database` holds."""
-    generator = _database_of(model)
+    generator = _database_of(model, contents)
     return CommandOutcome({"model": model, **generator.to_dict()}, generator.describe())
 
 
-def _database_of(model: str) -> gpuvgm.DatabaseSynthesizer:
-    generator = gpuvgm.load(model)
-    if not isinstance(generator, gpuvgm.DatabaseSynthesizer):
+def _database_of(model: str, contents: TableModel) -> gpuvgm.DatabaseSynthesizer:
+    generator = gpuvgm.DatabaseSynthesizer._of_model(contents, model)
+    if generator is None:
         raise InputError(f"{model}: a model of one table: give one SOURCE, or train with --key")
     return generator

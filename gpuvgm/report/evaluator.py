@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,9 +16,11 @@ from gpuvgm.errors import check_present
 from gpuvgm.execution import Need, Run, RunSettings
 from gpuvgm.io import Source
 from gpuvgm.report.comparison import Comparison
+from gpuvgm.report.counting import FIRST_COLUMNS
 from gpuvgm.report.figures import RunFacts
 from gpuvgm.report.hold_out import HoldOut
 from gpuvgm.report.original_table import OriginalTable
+from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.report import Report
 from gpuvgm.report.round_trip import evaluate_table
 from gpuvgm.report.validation import Validation
@@ -95,6 +98,26 @@ class Evaluator:
             comparison = original.compare(*original.count_synthetic(run), held_out, declared)
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=model.schema.reasons, facts=facts)
+
+    def trends(self, table: Source, synthetic: Source, groups: Mapping[str, Any]) -> tuple[PairTrend, ...]:
+        """Dependence of pairs of columns in two tables, those that have lost most first.
+
+        Parameters
+        ----------
+        table, synthetic : Source
+            Both tables.
+        groups : mapping of str to object
+            A group of each column that is looked at, which is encoded; pairs of one group are not.
+        """
+        names = [name for name in self.model.names if name in groups][:FIRST_COLUMNS]
+
+        def need() -> Need:
+            return Need.compare(table.fields(names), (table.rows or 0) + (synthetic.rows or 0))
+
+        with self.settings.run("evaluate", table, need) as run:
+            original = OriginalTable.count(self.model, names, run)
+        with self.settings.run("compare", synthetic, need) as run:
+            return original.trends(original.count_synthetic(run)[0], groups)
 
     def _scan(self, stage: str, table: Source) -> AbstractContextManager[Run]:
         """The run of one scan over a table that has the fitted columns."""

@@ -33,7 +33,7 @@ from gpuvgm.report.laws.rows import SomeRows
 from gpuvgm.report.laws.rules import Rising
 from gpuvgm.report.laws.shares import law_shares
 from gpuvgm.report.near import NearRows, near_rows
-from gpuvgm.report.pair_trends import missing_together, pair_trends, rows_at, thinned, worst_pairs
+from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import JointPictures
 from gpuvgm.report.sequences import LEAST_KEYS, Sequences, WholeKeys, sequences_between
 from gpuvgm.summary import Ints
@@ -173,6 +173,12 @@ class OriginalTable:
             laws=law_shares(self.sample, sample, declared),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
+
+    def trends(self, synthetic: TableCounts, groups: Mapping[str, Any]) -> tuple[PairTrend, ...]:
+        """Dependence of pairs of columns of different groups, those that have lost most first; see `pair_trends`."""
+        tables = (self.counts, synthetic)
+        samples = [{name: thinned(counts.columns[name].rows) for name in self.pairs} for counts in tables]
+        return pair_trends(samples[0], samples[1], groups)
 
     def _sequences(
         self, key: str, keys: Sequence[Words], columns: Mapping[str, ColumnComparison], synthetic: TableCounts

@@ -71,7 +71,9 @@ def worst_pairs(pairs: Iterable[PairTrend]) -> tuple[PairTrend, ...]:
     return tuple(sorted(pairs, key=lambda pair: (pair.score is None, -pair.lost)))
 
 
-def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> tuple[PairTrend, ...]:
+def pair_trends(
+    original: Mapping[str, Rows], synthetic: Mapping[str, Rows], groups: Mapping[str, Any] | None = None
+) -> tuple[PairTrend, ...]:
     """All pairs of columns, those that have lost most first, those without a score last.
 
     Scores are SDMetrics' CorrelationSimilarity, 1 - |r - r'| / 2 of Pearson's correlations, and ContingencySimilarity,
@@ -82,6 +84,8 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     ----------
     original, synthetic : mapping of str to ndarray of shape (rows,)
         Rows of the columns of both tables, in the same order.
+    groups : mapping of str to object, optional
+        A group of each column: pairs of one group are left out.
     """
     numbers = {name for name, rows in original.items() if rows.dtype.kind == "f"}
     only_numbers = len(numbers) == len(original)
@@ -91,6 +95,8 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     rows = [len(values) for table in tables for values in [*table.values()][:1]]
     trends = []
     for first, second in combinations(original, 2):
+        if groups is not None and groups[first] == groups[second]:
+            continue
         if numbers >= {first, second}:
             (before, after), common_rows = zip(
                 *(_correlation(table[first], table[second]) for table in tables), strict=True

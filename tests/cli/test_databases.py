@@ -11,6 +11,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from gpuvgm.table import ModelFile
 from tests.cli.running import document, invoke
 
 CUSTOMERS, ORDERS = 300, 900
@@ -58,6 +59,25 @@ def test_a_folder_of_tables_is_drawn_and_compared(sources, model, tmp_path):
     assert reference["original"]["here"] == reference["sampled"]["here"] == 1
     assert {*compared["tables"]} == {"customers", "orders"} and not compared["broken"]
     assert "orders.customer -&gt; customers.id" in page.read_text(encoding="utf-8")
+
+
+def test_rows_without_parents_meet_conditions(model, tmp_path):
+    where = ("--where", "customers.segment = business")
+    document("sample", model, tmp_path / "sample", *where)
+    customers = pq.read_table(tmp_path / "sample" / "customers.parquet")
+    assert customers["segment"].to_pylist() == CUSTOMERS * ["business"]
+    told = invoke("sample", model, tmp_path / "none", "--where", "orders.amount >= 3", code=2).stderr
+    assert '--where: rows of "orders" are drawn for those of "customers"' in told
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_model_is_read_once(model, tmp_path, monkeypatch):
+    reads, load = [], ModelFile.load
+    monkeypatch.setattr(ModelFile, "load", lambda file: (reads.append(file), load(file))[1])
+    document("info", model)
+    assert len(reads) == 1
+    document("sample", model, tmp_path / "sample")
+    assert len(reads) == 2
 
 
 def test_a_limit_that_a_table_breaks_is_told_by_the_exit_code(sources, model, tmp_path):
@@ -112,7 +132,7 @@ def test_tables_have_names_of_their_own(sources, tmp_path):
 
 def test_options_of_one_table_are_refused_for_several(sources, model, tmp_path):
     out = tmp_path / "sample"
-    for option, value in (("--rows", "5"), ("--where", "amount >= 3"), ("--sort", "amount")):
+    for option, value in (("--rows", "5"), ("--sort", "amount")):
         assert f"{option} is for one table" in invoke("sample", model, out, option, value, code=2).stderr
     assert "none of which is encoded alone" in invoke("transform", sources[0], out, "--model", model, code=2).stderr
     assert (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -72,3 +72,11 @@ def test_readings_of_a_column_stand_beside_its_bins() -> None:
     chosen = rows.at(np.array([1])).of_places([5, 0])
     assert {place: codes.tolist() for place, codes in chosen.codes.items()} == {5: [6], 0: [2]}
     assert {place: readings.tolist() for place, readings in chosen.readings.items()} == {0: [7.0]}
+
+
+@pytest.mark.parametrize("made", [(), ("count()",)])
+def test_no_warning_tells_of_columns_that_are_made(made: tuple[str, ...], recwarn: pytest.WarningsRecorder) -> None:
+    table = any_source({"count()": np.append(np.random.default_rng(0).poisson(2, 500), 40_000)})
+    settings = gpuvgm.TableSynthesizer({"count()": {"kind": "continuous", "integer": True}}, threads=1)._settings
+    fitted_columns(replace(settings, made=made), table)
+    assert ["asinh" in str(warning.message) for warning in recwarn] == [True] * (not made)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpuvgm.errors import InputError, suggestion
+from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
 
@@ -75,6 +76,35 @@ def _check_declared(table: str, declared: Mapping[str, Any], reference: Referenc
                 raise InputError(
                     f'columns: "{name}" of "{table}" is a key, of which samples have new ones: {reference}'
                 )
+
+
+def conditions_by_table(conditions: Any, model: DatabaseModel) -> dict[str, dict[str, Any]]:
+    """Conditions by table, of those on ``"customers.country"``.
+
+    Raises
+    ------
+    InputError
+        For tables that are not there, that refer to others, or are kept, and for columns that their children decide.
+    """
+    check_mapping("conditions", conditions, '{"customers.country": "AT"}')
+    by_table = dict[str, dict[str, Any]]()
+    for name, condition in conditions.items():
+        table, _, column = str(name).partition(".")
+        if table not in model.names:
+            near = suggestion(table, model.names)
+            raise InputError(f'conditions: there is no table "{table}"{near} for "{name}": write "customers.country"')
+        if table in model.kept:
+            raise InputError(f'conditions: "{table}" is kept as it is, so that samples have all of its rows')
+        if table in model.plan.first:
+            above = model.plan.first[table].parent
+            raise InputError(
+                f'conditions: rows of "{table}" are drawn for those of "{above}": give conditions on a table without '
+                f"parents, which are {', '.join(part for part in model.parts if part not in model.plan.first)}"
+            )
+        if column in model.summed(table):
+            raise InputError(f'conditions: "{column}" of "{table}" is computed of rows of its children, drawn later')
+        by_table.setdefault(table, {})[column] = condition
+    return by_table
 
 
 def is_declared(declared: Any, kind: str) -> bool:

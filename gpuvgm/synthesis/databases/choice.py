@@ -14,9 +14,11 @@ from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, numbers_of
 from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.databases.telling import MOST_ROWS, groups_of, told_of
 
 MOST_AGAIN, ATTEMPTS = 32, 4  # for rows to keep laws, and to have other parents than those of their owner; of one turn
 UNLIKE = -1 << 31  # in place of a code
+WIDER = (4, 16)  # such groups that are alike, where there are none in one
 GROUPS = 32  # of numbers of about as many rows each, which are alike within one
 
 
@@ -31,7 +33,8 @@ def chosen_parents(
     """Number of the parent's row for each row of a child; -1 for none, from the parent's rows on for others.
 
     The row is drawn by how many children each has, of those that have what was drawn beside the child. Where there are
-    none, numbers need be near only, and nearer ones go before; then categories are left out, those of the most first.
+    none, what goes with no other column of the child is left out; then numbers need be near only, and nearer ones go
+    before; at last columns are left out, those that go least with others first.
 
     Parameters
     ----------
@@ -47,11 +50,11 @@ def chosen_parents(
         Which rows of the child are to have another one, of those that were chosen last, given the choice for all.
     """
     words, every = _words(child.num_rows, seed), np.arange(child.num_rows)
-    weights = np.maximum(np.nan_to_num(numbers_of(parent.column(reference.count))), 0)
-    weights = weights if weights.sum() else np.ones(len(weights))
+    weights = weights_of(reference, parent)
     names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
-    columns = [Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names]
-    turns, here = _in_turn(columns), np.ones(child.num_rows, np.bool_)
+    columns = {name: Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names}
+    telling = [columns[name] for name in _most_telling_first(reference, child, names)]
+    turns, here = _in_turn([*columns.values()], telling), np.ones(child.num_rows, np.bool_)
     if reference.target in child.schema.names:
         targets = np.asarray(child.column(reference.target).to_pylist(), object)
         here = targets == HERE
@@ -70,6 +73,12 @@ def chosen_parents(
         lost = targets == ELSEWHERE
         rows[lost] = parent.num_rows + (words[1][lost] % max(elsewhere, 1)).astype(np.int64)
     return rows
+
+
+def weights_of(reference: Reference, parent: pa.Table) -> Floats:
+    """How many children each row of a parent has."""
+    weights: Floats = np.maximum(np.nan_to_num(numbers_of(parent.column(reference.count))), 0)
+    return weights if weights.sum() else np.ones(len(weights))
 
 
 def _words(rows: int, seed: int, attempt: int = 0) -> Any:
@@ -119,12 +128,27 @@ class Likeness:
         return Likeness(self.parent // times, self.child // times, self.are_numbers)
 
 
-def _in_turn(columns: Sequence[Likeness]) -> list[list[Likeness]]:
-    """What is to be alike: first all columns, then less and less, at last nothing."""
-    turns = [[column.wider(times) if column.are_numbers else column for column in columns] for times in (1, 4, 16)]
-    categories = sorted((column for column in columns if not column.are_numbers), key=lambda column: column.size)
-    turns += [categories[:several] for several in range(len(categories), 0, -1)]
-    return [*turns, []]
+def _most_telling_first(reference: Reference, child: pa.Table, names: Sequence[str]) -> list[str]:
+    """Columns of the parent that go with others of the child, those that go most with them first."""
+    lead = reference.beside("")
+    others = [name for name in child.schema.names if not name.startswith(lead) and not name.startswith("row(")]
+    rows = child.take(np.arange(0, child.num_rows, 1 + child.num_rows // MOST_ROWS))
+    mixed = np.random.default_rng(0).permutation(rows.num_rows)
+    codes = [groups_of(rows.column(name)) for name in others]
+
+    def told(name: str) -> float:
+        """Information on all other columns in nats."""
+        groups = groups_of(rows.column(reference.beside(name)))
+        return sum(told_of(groups, of, of[mixed]) for of in codes)
+
+    nats = {name: told(name) for name in names}
+    return sorted((name for name in names if nats[name] > 0), key=nats.__getitem__, reverse=True)
+
+
+def _in_turn(columns: Sequence[Likeness], telling: Sequence[Likeness]) -> list[list[Likeness]]:
+    """What is to be alike: first all columns, then those that go with others less and less, at last nothing."""
+    wider = [[column.wider(times) if column.are_numbers else column for column in telling] for times in WIDER]
+    return [[*columns], [*telling], *wider, *(wider[-1][:several] for several in range(len(telling) - 1, 0, -1)), []]
 
 
 def _each_as_often(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats) -> Ints:
@@ -135,6 +159,8 @@ def _each_as_often(turns: Sequence[Sequence[Likeness]], weights: Floats, childre
     rows, left = np.full(len(children), -1), weights * (len(children) / weights.sum())
     for alike in turns:
         waiting = np.flatnonzero(rows < 0)
+        if not len(waiting):
+            break
         cells = Cells.of(alike, left, children[waiting])
         codes, rank = cells.codes, np.empty(len(waiting))
         sizes = np.bincount(codes)

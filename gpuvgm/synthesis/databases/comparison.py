@@ -22,6 +22,7 @@ from gpuvgm.synthesis.sequences import SequenceModel
 
 Path_ = str | PathLike[str]
 Shares = dict[str, float]
+MOST_PAIRS, LEAST_LOST = 5, 0.02  # in the text: pairs of columns, and what each has lost of its score at least
 _LIMITED = {"max_auc": "detection", "max_sequence_auc": "sequences"}  # limits, and what they are of
 
 
@@ -84,6 +85,41 @@ class TotalComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherPair:
+    """A column of a child, or of its first parent, and one of a further parent, in both databases.
+
+    Parameters
+    ----------
+    table : str
+        The child.
+    columns : (str, str)
+        Both columns, as they stand beside its rows.
+    metric : str
+        "correlation" of numbers, else "contingency".
+    score : float or None
+        How alike they go together, from 0 to 1; None where a column is constant.
+    lost : float
+        What the score is short of one that chance leaves.
+    original, sampled : float or None
+        Their correlations.
+    """
+
+    table: str
+    columns: tuple[str, str]
+    metric: str
+    score: float | None
+    lost: float
+    original: float | None
+    sampled: float | None
+
+    def __str__(self) -> str:
+        lead = f"{self.table}: {self.columns[0]} goes with {self.columns[1]}"
+        if self.original is None or self.sampled is None:
+            return f"{lead} alike by {self.score or 0.0:.3f}"
+        return f"{lead} by a correlation of {self.sampled:z.2f} (table {self.original:z.2f})"
+
+
+@dataclass(frozen=True, slots=True)
 class DatabaseComparison:
     """A sample beside the tables.
 
@@ -93,19 +129,23 @@ class DatabaseComparison:
         Those to tables that are drawn, the most different first.
     totals : tuple of TotalComparison
         Laws between parents and their children, those that samples break most first.
+    pairs : tuple of FurtherPair
+        What goes with columns of further parents, in all rows; what has lost most first.
     tables : mapping of str to Comparison
         Each table that is drawn, beside what its rows refer to; those that a classifier tells most easily first.
     """
 
     references: tuple[ReferenceComparison, ...]
     totals: tuple[TotalComparison, ...]
+    pairs: tuple[FurtherPair, ...]
     tables: Mapping[str, Any]
 
     @property
     def _lines(self) -> list[str]:
-        """Verdicts of the tables, laws over tables, and references."""
+        """Verdicts of the tables, laws over tables, pairs of columns that have lost most, and references."""
         verdicts = [f"{name}: {comparison.verdict}" for name, comparison in self.tables.items()]
-        return [*verdicts, *map(str, self.totals), *map(str, self.references)]
+        lost = [pair for pair in self.pairs if pair.lost >= LEAST_LOST][:MOST_PAIRS]
+        return [*verdicts, *map(str, self.totals), *map(str, lost), *map(str, self.references)]
 
     def __str__(self) -> str:
         return "\n".join(self._lines)
@@ -115,6 +155,7 @@ class DatabaseComparison:
         return {
             "references": [asdict(figures) for figures in self.references],
             "totals": [asdict(figures) for figures in self.totals],
+            "pairs": [asdict(figures) for figures in self.pairs],
             "tables": {name: comparison.to_dict() for name, comparison in self.tables.items()},
         }
 
@@ -168,7 +209,7 @@ def compare_database(
     both = [TablesToLearn.by(model.plan, tables) for tables in (sources, sampled)]
     widened = [tables.widened(model.parts) for tables in both]
     references = [ReferenceComparison.of(*(tables.links[of] for tables in both)) for of in model.plan.references]
-    totals, comparisons = list[TotalComparison](), dict[str, Any]()
+    totals, pairs, comparisons = list[TotalComparison](), list[FurtherPair](), dict[str, Any]()
     for name, part in model.parts.items():
         rows = [TableSource(name, "pyarrow", tables[name]) for tables in widened]
         if isinstance(part.model, SequenceModel):
@@ -179,6 +220,10 @@ def compare_database(
             for tables, links in zip(widened, both, strict=True)
         ]
         evaluator = part.model.transformer._evaluator()
+        groups = _groups(name, model)
+        if any(groups.values()):
+            trends = evaluator.trends(rows[0], rows[1], groups)
+            pairs += [FurtherPair(name, of.columns, of.metric, of.score, of.lost, of.before, of.after) for of in trends]
         columns = tuple(column for column in part.model.table.columns if column.name in judged[0].schema.names)
         evaluator = replace(evaluator, model=replace(evaluator.model, columns=columns), sequence=None)
         comparisons[name] = evaluator.compare(judged[0], judged[1])
@@ -186,8 +231,16 @@ def compare_database(
     return DatabaseComparison(
         tuple(sorted(references, key=lambda figures: -max(figures.difference, 1 - figures.children))),
         tuple(sorted(totals, key=lambda figures: figures.sampled - figures.original)),
+        tuple(sorted(pairs, key=lambda figures: -figures.lost)),
         {name: comparisons[name] for name in ordered},
     )
+
+
+def _groups(name: str, model: DatabaseModel) -> dict[str, str]:
+    """Columns that are modelled beside the rows of a table, each with the further parent that it is of, or ""."""
+    shared, left_out = model.plan.shared(name), model.plan.owners(name)
+    modelled = [of.name for of in model.parts[name].model.table.columns if of.is_encoded and of.name not in left_out]
+    return {column: next((lead for lead in shared if column.startswith(lead)), "") for column in modelled}
 
 
 def _of_different_parents(

@@ -17,10 +17,7 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.references import Reference
 
 Bools = NDArray[np.bool_]
-LEAST_REPEATS, LEAST_EQUAL = (
-    30,
-    5,
-)  # expected by chance, where there are none: of owners, and of both parents of a child
+LEAST_EQUAL = 5  # of both parents of a child, expected by chance, where there are none
 NONE = -1  # in place of the number of a row: the key is missing
 HERE, ELSEWHERE, NOWHERE = "here", "elsewhere", "none"  # a row that is there, another one, or none
 
@@ -84,15 +81,6 @@ class Links:
         """Children of each row that is not there: of those with one key, and each child without a key for itself."""
         elsewhere = np.bincount(self.rows[self.rows >= self.parents] - self.parents)
         return elsewhere[elsewhere > 0]
-
-    def is_distinct(self, owners: Ints) -> bool:
-        """Whether no two children of an owner have the same parent, as many would by chance."""
-        known = np.flatnonzero(self.is_here & (owners >= 0))
-        pairs = np.unique(owners[known] * (self.parents + 1) + self.rows[known])
-        of_owners = np.unique(owners[known], return_counts=True)[1].astype(np.float64)
-        shares = self.counts / max(len(known), 1)
-        by_chance = float(np.sum(of_owners * (of_owners - 1) / 2) * np.sum(shares**2))
-        return len(pairs) == len(known) and by_chance >= LEAST_REPEATS
 
     def is_apart(self, first: Links) -> bool:
         """Whether no child has one row of a table as this and as another parent, as several would by chance."""

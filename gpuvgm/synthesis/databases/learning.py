@@ -17,6 +17,8 @@ from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.databases.telling import forgotten
+from gpuvgm.synthesis.databases.uniqueness import keys_of
 from gpuvgm.synthesis.learning import SynthesizerSettings, learn
 from gpuvgm.synthesis.sequences import SequenceModel, learn_sequences
 
@@ -86,6 +88,13 @@ class WidenedTable:
     columns: dict[str, Any]
     given: list[str] = field(default_factory=list)
 
+    def forgotten(self, first: Links, index: str | None) -> tuple[str, ...]:
+        """Columns of which a row tells nothing of the next one of its first parent."""
+        dropped = {name for name, kind in self.columns.items() if is_declared(kind, "drop")}
+        left_out = {*self.given, first.reference.number, *dropped} - {index}
+        drawn = {name: column for name, column in self.arrays.items() if name not in left_out}
+        return forgotten(first, pa.table(drawn), [*drawn], index)
+
     def put_beside(self, links: Links, parent: pa.Table, model: TableModel) -> list[str]:
         """Put modelled columns of a parent beside the rows, and return what they are called."""
         reference, lacks_some = links.reference, not links.is_here.all()
@@ -119,13 +128,15 @@ def learn_database(
         first, source = plan.first.get(name), tables.sources[name]
         widened = _widened(name, replace(tables, rows=rows), parts, columns.get(name, {}))
         table = TableSource(name, source.flavour, pa.table(widened.arrays), getattr(source, "dtypes", None))
-        of_table = replace(settings, columns=widened.columns)
+        made = tuple(column for column in widened.arrays if column not in source.schema.names)
+        of_table = replace(settings, columns=widened.columns, made=made)
         if first is None:
             model: Any = learn(table, of_table)
         else:
-            index = indices.get(name)
-            of_key = replace(of_table, sequence_key=first.number, sequence_index=None if index is None else str(index))
-            model = learn_sequences(table, replace(of_key, given=tuple(widened.given)))
+            index = None if indices.get(name) is None else str(indices[name])
+            of_key = replace(of_table, sequence_key=first.number, sequence_index=index, given=tuple(widened.given))
+            untold = widened.forgotten(tables.links[first], index)
+            model = learn_sequences(table, replace(of_key, forgotten=untold))
         # Labels that are no text, and dtypes of columns that refer to others, are those of the source.
         model.transformer.labels_ = dict(getattr(source, "labels", None) or {})
         model.transformer.pandas_dtypes_ = dict(getattr(source, "dtypes", None) or {})
@@ -202,7 +213,12 @@ def _record_of(name: str, tables: TablesToLearn) -> TableRecord:
         elsewhere=_children_elsewhere(links[first]),
         lacking=links[first].lacking,
         further={str(second): len(links[second].counts_elsewhere) for second in seconds},
-        distinct=tuple(str(second) for second in seconds if links[second].is_distinct(links[first].rows)),
+        unique=keys_of(
+            tables.rows[name],
+            [links[reference] for reference in (first, *seconds)],
+            tables.plan.referring(name),
+            tables.plan.keys_of_several(name),
+        ),
         here=int(np.count_nonzero(links[first].is_here)),
         apart=tuple(str(second) for second in seconds if links[second].is_apart(links[first])),
     )

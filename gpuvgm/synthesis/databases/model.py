@@ -34,8 +34,8 @@ class TableRecord:
         Its rows without a first parent.
     further : mapping of str to int
         By further reference, as text, how many rows its parent lacks.
-    distinct : tuple of str
-        Further references, as text, in which no two children of a first parent have the same parent.
+    unique : tuple of tuple of str
+        Keys of several columns, each of which no two rows have.
     here : int
         Its rows whose first parent is there.
     apart : tuple of str
@@ -46,7 +46,7 @@ class TableRecord:
     elsewhere: tuple[tuple[int, ...], ...] = ()
     lacking: Annotated[int, whole(0)] = 0
     further: Mapping[str, int] | None = None
-    distinct: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
     here: Annotated[int, whole(0)] = 0
     apart: tuple[str, ...] = ()
 
@@ -89,7 +89,11 @@ class TablePart:
     @cached_property
     def sampler(self) -> Any:
         """What draws its rows."""
-        return sampler_of(self.model, self.settings).under({})
+        return self.sampler_under({})
+
+    def sampler_under(self, conditions: Mapping[str, Any]) -> Any:
+        """What draws rows of a table without parents that meet conditions."""
+        return sampler_of(self.model, self.settings).under(conditions)
 
     def given(self, first: Reference) -> dict[str, str]:
         """Columns of its first parent beside its rows, each with its name there."""
@@ -154,6 +158,17 @@ class DatabaseModel:
         if name in self.parts:
             return table_maker(self.parts[name].model.transformer)(rows)
         return restore(rows, TableSource(name, self.flavours[name], pa.table({})))
+
+    def summed(self, name: str) -> set[str]:
+        """Columns of a table that are computed of its children's rows, and what its own laws make of these."""
+        summed = set[str]()
+        for first in (first for first in self.plan.first.values() if first.parent == name):
+            model: Any = self.parts[first.child].model
+            summed |= {law.target.removeprefix(first.beside("")) for law in model.totals}
+        for law in self.parts[name].model.kept_laws.in_order():
+            if summed.intersection(law.operands):
+                summed.add(law.target)
+        return summed
 
     def document_of(self, name: str) -> dict[str, Any]:
         """What is known of a table, as a dict that JSON can hold."""

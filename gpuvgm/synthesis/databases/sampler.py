@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from gpuvgm.engines import philox_words
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.io import plain_type, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.choice import chosen_parents
+from gpuvgm.synthesis.databases.choice import chosen_parents, weights_of
 from gpuvgm.synthesis.databases.joins import Links, codes_of, codes_together
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart
 from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.databases.uniqueness import Key, repeated, with_free_parents
 
 PARENTS = 1 << 14  # rows whose children are drawn together
 MOST_TRIED = 16  # times as many rows are drawn, of which those are left that have keys of their own
@@ -39,11 +40,14 @@ class DatabaseSampler:
         How many times as many rows the tables without parents have.
     seed : int
         The seed.
+    conditions : mapping of str to mapping
+        By table without parents, conditions that its rows meet.
     """
 
     model: DatabaseModel
     scale: float
     seed: int
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def tables(self) -> Tables:
         """All tables, with the columns that users have."""
@@ -77,6 +81,8 @@ class DatabaseSampler:
                 )
             for reference in plan.seconds(name):
                 tables[name] = self._with_parents(tables[name], reference, part, tables[reference.parent])
+            known = (self._parts_of(key, name, tables[name]) for key in part.record.unique)
+            self._drop(name, np.unique(np.concatenate([[], *map(repeated, filter(None, known))])).astype(int), tables)
         for name in reversed([*self.model.parts]):
             if name in plan.first:
                 self._sum_up(plan.first[name], tables)
@@ -92,6 +98,9 @@ class DatabaseSampler:
         elsewhere = (part.record.further or {}).get(str(reference), 0)
         first = self.model.plan.first[reference.child]
         owners, record = np.asarray(child.column(first.number)), part.record
+        with_reference = (key for key in record.unique if {*reference.columns} <= {*key})
+        known = (self._parts_of(key, reference.child, child, reference) for key in with_reference)
+        keys = [others for others in known if others is not None]
         orders = part.orders_with([reference.beside(name) for name in parent.schema.names], child.schema.names)
 
         def wrong(rows: Ints, numbers: Ints) -> Ints:
@@ -101,11 +110,42 @@ class DatabaseSampler:
                 broken |= part.breaking(orders, _beside(child.take(rows), numbers[rows], reference, parent, part))
             if str(reference) in record.apart:
                 broken |= numbers[rows] == owners[rows]
-            repeated = _repeated(owners, numbers) if str(reference) in record.distinct else ()
-            return np.union1d(rows[broken], np.array(repeated, np.int64))
+            again = (repeated([*others, numbers]) for others in keys)
+            return np.unique(np.concatenate([rows[broken], *again]))
 
-        numbers = chosen_parents(reference, child, parent, self._seed_of(reference), elsewhere, wrong)
+        seed, refused = self._seed_of(reference), owners if str(reference) in record.apart else -np.ones_like(owners)
+        numbers = chosen_parents(reference, child, parent, seed, elsewhere, wrong)
+        for others in keys:
+            numbers = with_free_parents(numbers, others, weights_of(reference, parent), refused, seed)
         return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
+
+    def _parts_of(self, key: Key, name: str, rows: pa.Table, but: Reference | None = None) -> list[Ints] | None:
+        """Codes of the parts of a key but for one reference; None where some are not drawn, or not yet."""
+        plan = self.model.plan
+        references = [of for of in (plan.first[name], *plan.seconds(name)) if {*of.columns} & {*key} and of != but]
+        columns = [column for column in key if column not in plan.referring(name)]
+        if not {*columns, *(of.number for of in references)} <= {*rows.schema.names}:
+            return None
+        numbers = [np.asarray(rows.column(of.number)) for of in references]
+        return [*numbers, *(codes_of(rows.column(column).combine_chunks()) for column in columns)]
+
+    def _drop(self, name: str, dropped: Ints, tables: Tables) -> None:
+        """Take rows out of a table, and what refers to them out of others."""
+        if not len(dropped):
+            return
+        rows = tables[name].num_rows
+        is_left = np.ones(rows, np.bool_)
+        is_left[dropped] = False
+        tables[name], places = tables[name].filter(pa.array(is_left)), np.cumsum(is_left) - 1
+        for of in self.model.plan.references:
+            if of.parent == name and of.number in tables[of.child].schema.names:
+                numbers = np.asarray(tables[of.child].column(of.number))
+                is_here = (numbers >= 0) & (numbers < rows)
+                at = np.where(is_here, numbers, 0)
+                others = np.where(numbers < 0, numbers, numbers - len(dropped))
+                moved = pa.array(np.where(is_here, places[at], others))
+                tables[of.child] = _with_columns(tables[of.child], {of.number: moved})
+                self._drop(of.child, np.flatnonzero(is_here & ~is_left[at]), tables)
 
     def _seed_of(self, drawn: str | Reference) -> int:
         """Seed of the rows of a table, or of the rows of a further parent that are chosen."""
@@ -139,8 +179,9 @@ class DatabaseSampler:
             }
             alone = np.ones(rows.rows, np.int64)
             return pa.Table.from_batches([part.sampler.of_parents(rows, rows.first_row, given, alone, seed)])
-        batches = [part.sampler.rows(block.first_row, block.rows, seed) for block in rows.ranges(BLOCK_ROWS)]
-        return pa.Table.from_batches(batches, part.sampler.schema)
+        sampler = part.sampler_under(self.conditions[name]) if name in self.conditions else part.sampler
+        batches = [sampler.rows(block.first_row, block.rows, seed) for block in rows.ranges(BLOCK_ROWS)]
+        return pa.Table.from_batches(batches, sampler.schema)
 
     def _children(self, reference: Reference, part: TablePart, tables: Tables) -> pa.Table:
         """Rows of a table, parent after parent; then those whose parent is elsewhere, and those without one."""
@@ -191,14 +232,6 @@ class DatabaseSampler:
         _, first = np.unique(links, return_index=True)
         new = np.sort(first[links[first] >= parent.num_rows])[:wanted]
         return pa.concat_tables([keys, drawn.select(list(reference.key)).take(new)])
-
-
-def _repeated(owners: Ints, numbers: Ints) -> Ints:
-    """Rows that have the parent of a row before of their owner."""
-    order = np.lexsort((np.arange(len(numbers)), numbers, owners))
-    is_same = (np.diff(owners[order]) == 0) & (np.diff(numbers[order]) == 0)
-    repeated: Ints = order[1:][is_same & (owners[order[1:]] >= 0) & (numbers[order[1:]] >= 0)]
-    return repeated
 
 
 def _of_type(keys: Any, type_: pa.DataType) -> Any:

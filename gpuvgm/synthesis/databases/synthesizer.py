@@ -16,7 +16,12 @@ from gpuvgm.errors import InferenceWarning, InputError, NamedParameters, warn
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, TableSource
 from gpuvgm.rules import finite
-from gpuvgm.synthesis.databases.checks import check_mapping, check_names_made, check_parameters
+from gpuvgm.synthesis.databases.checks import (
+    check_mapping,
+    check_names_made,
+    check_parameters,
+    conditions_by_table,
+)
 from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
 from gpuvgm.synthesis.databases.learning import TablesToLearn, learn_database
 from gpuvgm.synthesis.databases.model import DatabaseModel
@@ -160,7 +165,14 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
         return self
 
-    def sample(self, scale: float = 1.0, *, out: Path_ | None = None, seed: int | None = None) -> dict[str, Any]:
+    def sample(
+        self,
+        scale: float = 1.0,
+        *,
+        conditions: Mapping[str, Any] | None = None,
+        out: Path_ | None = None,
+        seed: int | None = None,
+    ) -> dict[str, Any]:
         """Draw all tables. The same call gives the same rows.
 
         Parameters
@@ -168,6 +180,10 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         scale : float
             How many times as many rows the tables without parents have as those that were fitted; their children
             follow. Tables that are kept do not change.
+        conditions : mapping, optional
+            Conditions on columns of tables without parents, ``{"customers.country": "AT", "customers.age": (60,
+            None)}``, each a value, a list or a range, as for `TableSynthesizer.sample`. All rows of these tables meet
+            them, as many as without; their children follow.
         out : path, optional
             A new folder, for a Parquet file of each table. Nothing is there before all are written.
         seed : int, optional
@@ -181,7 +197,8 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InputError
-            For a scale that is not positive, and a folder that is there already.
+            For a scale that is not positive, a folder that is there already, and conditions that cannot be met, or are
+            on tables that refer to others.
 
         Examples
         --------
@@ -196,18 +213,18 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted
         folder = None if out is None else new_folder(out, model.names)
-        sampled = self._sampler(scale, seed).tables()
+        sampled = self._sampler(scale, seed, conditions_by_table(conditions or {}, model)).tables()
         if folder is not None:
             return written_tables(folder, sampled)
         return {name: model.made(name, table) for name, table in sampled.items()}
 
-    def _sampler(self, scale: Any, seed: int | None) -> DatabaseSampler:
+    def _sampler(self, scale: Any, seed: int | None, conditions: Mapping[str, Any]) -> DatabaseSampler:
         """What draws tables; scale and seed are checked."""
         if float(finite(scale, "scale")) <= 0:
             raise InputError(f"scale: give a positive number, got {scale:g}")
         row_seed = (self.random_state or 0) if seed is None else int(seed)
         RowRange(0, 0).check(row_seed)
-        return DatabaseSampler(self._fitted, float(scale), row_seed)
+        return DatabaseSampler(self._fitted, float(scale), row_seed, conditions)
 
     def evaluate(
         self, tables: Mapping[str, Any], compare: Mapping[str, Any] | Path_ | None = None, *, seed: int | None = None
@@ -247,7 +264,7 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted
         if compare is None:
-            drawn = self._sampler(1.0, seed).tables()
+            drawn = self._sampler(1.0, seed, {}).tables()
             sampled: dict[str, Any] = {name: TableSource(name, "pyarrow", table) for name, table in drawn.items()}
         else:
             given = paths_of_tables(compare, [*model.parts]) if isinstance(compare, (str, PathLike)) else compare

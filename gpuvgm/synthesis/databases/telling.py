@@ -15,6 +15,9 @@ from gpuvgm.synthesis.databases.joins import Links, codes_of, numbers_of
 GROUPS = 16  # of numbers of about as many rows, or of categories, of which the last has all rare ones
 MOST_ROWS = 1 << 16  # that are looked at, all of some parents
 LEAST_MORE = 0.02  # nats, by which a parent of fewer rows has to tell more
+LEAST_TOLD = 0.01  # nats, that a row tells of the next one of its parent, beside what is told by chance
+PAIRS_OF_CELL = 20  # of rows, on average, in each cell of two groups
+BY_CHANCE = 4.0  # standard deviations of what is told by chance
 
 
 def most_telling(parents: Sequence[Links], child: pa.Table, names: Sequence[str], index: str | None) -> Links:
@@ -35,7 +38,7 @@ def most_telling(parents: Sequence[Links], child: pa.Table, names: Sequence[str]
     if len(by_rows) == 1:
         return by_rows[0]
     order = np.argsort(_ranks(child.column(index)), kind="stable") if index else np.arange(child.num_rows)
-    codes = [_groups(child.column(name)) for name in names]
+    codes = [groups_of(child.column(name)) for name in names]
     told = [
         _told(
             links, order, [of for of, name in zip(codes, names, strict=True) if not links.decides(child.column(name))]
@@ -45,15 +48,42 @@ def most_telling(parents: Sequence[Links], child: pa.Table, names: Sequence[str]
     return by_rows[0] if max(told) < told[0] + LEAST_MORE else by_rows[int(np.argmax(told))]
 
 
+def forgotten(links: Links, child: pa.Table, names: Sequence[str], index: str | None) -> tuple[str, ...]:
+    """Columns of which a row tells nothing of the next one of its parent, of whatever column. Parameters as above."""
+    order = np.argsort(_ranks(child.column(index)), kind="stable") if index else np.arange(child.num_rows)
+    after = _rows_after(links, order)
+    most = min(int((len(after[1]) / PAIRS_OF_CELL) ** 0.5), GROUPS)
+    if most < 2:
+        return ()
+    mixed = np.random.default_rng(0).permutation(after[1])
+    codes = {name: groups_of(child.column(name), most) for name in names}
+
+    former, following, by_chance = ({name: of[rows] for name, of in codes.items()} for rows in (*after, mixed))
+    return tuple(name for name in names if not any(told_of(former[name], following[of], by_chance[of]) for of in names))
+
+
+def told_of(first: Ints, second: Ints, mixed: Ints) -> float:
+    """Information of groups on others in nats, but for that on them in any order; 0 where it is no more than chance."""
+    told = _information(first, second) - _information(first, mixed)
+    cells = float(first.max(initial=0)) * float(second.max(initial=0))
+    return told if told >= max(LEAST_TOLD, BY_CHANCE * (cells / 2) ** 0.5 / max(len(first), 1)) else 0.0
+
+
+def _rows_after(links: Links, order: Ints) -> tuple[Ints, Ints]:
+    """Some rows, and the next ones of their parents, in an order of all rows."""
+    rows = _looked_at(links, order, np.random.default_rng(0))
+    rows = rows[np.argsort(links.rows[rows], kind="stable")]
+    places = 1 + np.flatnonzero(np.diff(links.rows[rows]) == 0)
+    return rows[places - 1], rows[places]
+
+
 def _told(links: Links, order: Ints, columns: Sequence[Ints]) -> float:
     """Mutual information of each row and the row before of its parent, beyond that of rows of any parent, in nats.
 
     What rows of a parent have in common, in whatever order, is not counted either: its columns tell that of any parent.
     """
     random = np.random.default_rng(0)
-    share = MOST_ROWS / max(len(order), 1)
-    is_looked_at = np.append(random.random(links.parents) < share, False)
-    rows = order[is_looked_at[np.where(links.is_here, links.rows, -1)][order]]
+    rows = _looked_at(links, order, random)
     mixed = random.permutation(len(rows))
     by_owner = rows[np.argsort(links.rows[rows], kind="stable")]
     in_any_order = rows[mixed][np.argsort(links.rows[rows[mixed]], kind="stable")]
@@ -68,27 +98,34 @@ def _told(links: Links, order: Ints, columns: Sequence[Ints]) -> float:
     return told
 
 
+def _looked_at(links: Links, order: Ints, random: np.random.Generator) -> Ints:
+    """Rows of some parents that are there, in an order of all rows."""
+    share = MOST_ROWS / max(len(order), 1)
+    is_looked_at = np.append(random.random(links.parents) < share, False)
+    rows: Ints = order[is_looked_at[np.where(links.is_here, links.rows, -1)][order]]
+    return rows
+
+
 def _information(first: Ints, second: Ints) -> float:
     """Mutual information of two groups in nats."""
-    counts = np.zeros((GROUPS, GROUPS))
-    np.add.at(counts, (first, second), 1)
+    counts = np.bincount(first * GROUPS + second, minlength=GROUPS**2).reshape(GROUPS, GROUPS).astype(np.float64)
     shares = counts / max(len(first), 1)
     expected = shares.sum(1, keepdims=True) * shares.sum(0, keepdims=True)
     known = shares > 0
     return float(np.sum(shares[known] * np.log(shares[known] / expected[known])))
 
 
-def _groups(column: Any) -> Ints:
+def groups_of(column: Any, most: int = GROUPS) -> Ints:
     """Numbers in groups of about as many rows; the most frequent categories, and all others as one."""
     values = plain_values_of(column.combine_chunks())
     if is_number_type(values.type) or is_datetime_type(values.type):
         ranks = _ranks(column)
-        return ranks * GROUPS // max(len(ranks), 1)
+        return ranks * most // max(len(ranks), 1)
     codes = codes_of(values) + 1
     by_rows = np.argsort(-np.bincount(codes), kind="stable")
     places = np.empty(len(by_rows), np.int64)
     places[by_rows] = np.arange(len(by_rows))
-    return np.minimum(places, GROUPS - 1)[codes]
+    return np.minimum(places, most - 1)[codes]
 
 
 def _ranks(column: Any) -> Ints:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gpuvgm.columns import NumericColumn, TableModel, TableSchema
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.io import Source, is_text_type, plain_type
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import LEAST_KEYS, Persons
@@ -23,6 +25,14 @@ Options = dict[str, tuple[Mapping[str, Any], str]]  # of columns that are not de
 
 def fitted_columns(settings: SynthesizerSettings, table: Source) -> TableTransformer:
     """The columns, fitted to a table; those that the user has fitted are checked."""
+    with warnings.catch_warnings():
+        for name in settings.made:
+            warnings.filterwarnings("ignore", f'column "{re.escape(name)}"', InferenceWarning)
+        return _fitted_columns(settings, table)
+
+
+def _fitted_columns(settings: SynthesizerSettings, table: Source) -> TableTransformer:
+    """The same, with warnings of all columns."""
     columns = settings.columns
     if isinstance(columns, TableTransformer):
         return _checked_columns(columns, table)

@@ -45,6 +45,10 @@ class SynthesizerSettings:
         Share of the rows, or of the keys that they belong to, that the fit does not see.
     given : tuple of str
         Columns that are not drawn: all others may depend on them.
+    forgotten : tuple of str
+        Columns of which rows of a key do not ask what the row before has.
+    made : tuple of str
+        Columns that are no columns of the user's table, of which no warning tells.
     machine : mapping of str to object
         Where and how the work is done, as `RunSettings` has it.
     """
@@ -60,6 +64,8 @@ class SynthesizerSettings:
     sequence_index: str | None = None
     hold_out: float = 0.0
     given: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:

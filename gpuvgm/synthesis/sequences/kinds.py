@@ -23,7 +23,7 @@ def kinds_of(names: Iterable[str], plan: SequencePlan, table: TableModel) -> dic
     table : TableModel
         The fitted columns of the table that it is made of.
     """
-    originals = {before(name): name for name in plan.asked}
+    originals = {before(name): name for name in plan.remembered}
     return {
         name: _kind(name, plan, table.by_name) or _like(originals.get(name, name), table, lacks_some=name in originals)
         for name in names

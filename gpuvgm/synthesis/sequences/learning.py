@@ -61,7 +61,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
             if not settings.given:  # rows of parents that are few, or have one row each, are learnt as well
                 check_keys(table, key, sample)
-            plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given)
+            plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given, settings.forgotten)
             plan = with_first_steps(plan, sample.rows, transformer.model_.by_name)
             check_names_made(table, plan)
             check_plan(sample.rows, plan, settings)
@@ -169,7 +169,9 @@ def _model(
     settings : SynthesizerSettings
         What the user asks for, and which columns are not drawn.
     """
-    settings = replace(settings, columns=kinds_of(table.schema.names, plan, columns) | dict(declared))
+    made = tuple(name for name in table.schema.names if name not in columns.by_name)
+    kinds = kinds_of(table.schema.names, plan, columns) | dict(declared)
+    settings = replace(settings, columns=kinds, made=(*settings.made, *made))
     source = any_source(table)
     transformer = fitted_columns(settings, source)
     encoded = {column.name for column in transformer.model_.columns if column.is_encoded}

@@ -70,7 +70,7 @@ class SequenceModel:
 
     def check(self) -> None:
         """Raise ValueError where parts of a loaded model do not fit together."""
-        plan, made = self.plan, {COUNT, PLACE, REMAINING, *map(before, self.plan.asked), *self.plan.drawn}
+        plan, made = self.plan, {COUNT, PLACE, REMAINING, *map(before, self.plan.remembered), *self.plan.drawn}
         made |= {occurrence.name for occurrence in plan.occurrences}
         self.layout.check()
         if {plan.key, *plan.constants, *plan.varying} != {*self.columns}:

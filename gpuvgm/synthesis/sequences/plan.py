@@ -66,7 +66,7 @@ class SequencePlan:
     varying : tuple of str
         All further columns.
     asked : tuple of str
-        Varying columns of which rows ask what the row before has.
+        Varying columns that are modelled.
     differences, ratios : tuple of str
         Numbers that are counted since the row before.
     running : tuple of RunningNumber
@@ -89,6 +89,8 @@ class SequencePlan:
         Columns of keys above the key, such as the customer of an order, whose the rows are as well.
     first_steps : mapping of str to float
         By number that is counted since the row before, what stands for the step of first rows, which have none.
+    forgotten : tuple of str
+        Modelled columns of which rows do not ask what the row before has, since it tells nothing.
     """
 
     key: str
@@ -108,6 +110,12 @@ class SequencePlan:
     numbering: Mapping[str, str] = field(default_factory=dict)
     above: tuple[str, ...] = ()
     first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
+    forgotten: tuple[str, ...] = ()
+
+    @property
+    def remembered(self) -> tuple[str, ...]:
+        """Columns of which rows ask what the row before has."""
+        return tuple(name for name in self.asked if name not in self.forgotten)
 
     @property
     def moving(self) -> tuple[str, ...]:
@@ -150,7 +158,12 @@ class SequencePlan:
 
 
 def plan_of(
-    rows: KeyRows, key: str, index: str | None, columns: Mapping[str, FittedColumn], given: Sequence[str] = ()
+    rows: KeyRows,
+    key: str,
+    index: str | None,
+    columns: Mapping[str, FittedColumn],
+    given: Sequence[str] = (),
+    forgotten: Sequence[str] = (),
 ) -> SequencePlan:
     """The plan of a table, by a sample of its keys.
 
@@ -164,6 +177,8 @@ def plan_of(
         The fitted columns.
     given : sequence of str
         Columns of keys that are not drawn.
+    forgotten : sequence of str
+        Columns of which the row before tells nothing.
     """
     names = [name for name in rows.table.schema.names if name != key]
     constants = tuple(name for name in names if name in given or (name != index and is_constant(rows, name)))
@@ -182,7 +197,10 @@ def plan_of(
     ]
     ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(rows, amounts[name]))
     differences = tuple(name for name in moving if name not in (*ratios, *running))
-    usual = (UsualValue.of_rows(rows, columns[name]) for name in asked if name != index)
+    needed = (index, *running, *moving)
+    forgotten = tuple(name for name in asked if name in forgotten and name not in needed)
+    told = [name for name in asked if name != index and name not in forgotten]
+    usual = (UsualValue.of_rows(rows, columns[name]) for name in told)
     return SequencePlan(
         key,
         index or "",
@@ -195,10 +213,11 @@ def plan_of(
         distinct=tuple(name for name in asked if _is_distinct(rows, name)),
         rising=(*_rises(rows, numbers), *_rises_of_keys(rows, numbers, constants, columns)),
         usual=tuple(filter(None, usual)),
-        occurrences=occurrences_of(rows, columns, [name for name in asked if name != index]),
+        occurrences=occurrences_of(rows, columns, told),
         lacks_keys=rows.column(key).null_count > 0,
         given=tuple(given),
         numbering=lines,
+        forgotten=forgotten,
     )
 
 

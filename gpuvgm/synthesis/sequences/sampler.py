@@ -173,7 +173,7 @@ class SequenceSampler(BatchSampler):
             asked = {name: array[:several] for name, array in keys.items()}
             asked[PLACE] = pa.array(np.full(several, place + 1))
             asked[REMAINING] = pa.array(counts[:several] - place - 1)
-            asked |= {before(name): self._before(name, made, several) for name in plan.asked}
+            asked |= {before(name): self._before(name, made, several) for name in plan.remembered}
             for occurrence, has_been in occurred.items():
                 if made:
                     former = made[-1].arrays[occurrence.column][:several]

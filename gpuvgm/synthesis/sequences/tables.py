@@ -83,7 +83,7 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
     arrays: dict[str, Any] = dict(zip(of_keys.schema.names, of_keys.columns, strict=True))
     arrays[PLACE] = pa.array(rows.places + 1)
     arrays[REMAINING] = pa.array(rows.counts[rows.keys] - rows.places - 1)
-    arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.asked}
+    arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.remembered}
     arrays |= {occurrence.name: occurrence.of_rows(rows, columns[occurrence.column]) for occurrence in plan.occurrences}
     for name in plan.moving:
         steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=name in plan.ratios)

@@ -61,7 +61,7 @@ def test_texts_and_figures(comparison: Any) -> None:
     ) in lines
     assert "lines: order.total = sum(amount) holds for 100.00% of the parents (table 100.00%)" in lines
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert sorted(document) == ["references", "tables", "totals"]
+    assert sorted(document) == ["pairs", "references", "tables", "totals"]
     assert [*document["tables"]] == [*comparison.tables]
     assert {reference["reference"] for reference in document["references"]} == {
         "orders.customer -> customers.id",
@@ -95,12 +95,13 @@ def test_samples_are_drawn_or_given(tmp_path: Path) -> None:
 def test_orders_of_others_and_totals_that_are_no_sums_are_told(
     tables: Tables, synthesizer: gpuvgm.DatabaseSynthesizer, sample: Tables, comparison: Any
 ) -> None:
-    """Orders whose customers and totals are those of other orders."""
+    """Orders whose customers and totals are those of other orders, and lines that lead to other products."""
     random = np.random.default_rng(0)
     orders = sample["orders"].assign(
         **{name: random.permutation(sample["orders"][name]) for name in ("customer", "total")}
     )
-    spoilt = synthesizer.evaluate(tables, {**sample, "orders": orders})
+    lines = sample["lines"].assign(product=random.permutation(sample["lines"]["product"]))
+    spoilt = synthesizer.evaluate(tables, {**sample, "orders": orders, "lines": lines})
     laws = {law["law"]: law["synthetic"] for law in spoilt.to_dict()["tables"]["orders"]["laws"]}
     assert laws["customer.joined <= day"] < 0.95
     assert "customer.joined <= day" in str(spoilt)
@@ -108,6 +109,15 @@ def test_orders_of_others_and_totals_that_are_no_sums_are_told(
     assert total_of(spoilt, "sum(amount)").sampled < 0.1
     assert total_of(spoilt, "count()").sampled == 1
     assert spoilt.totals[0].law == "order.total = sum(amount)"  # the worst one
+    pairs = [pair for pair in spoilt.pairs if pair.columns == ("price", "product.price")]
+    assert [pair.table for pair in pairs] == ["lines"]
+    assert spoilt.pairs[0] == pairs[0]  # the worst one
+    assert pairs[0].original == pytest.approx(1)
+    assert abs(pairs[0].sampled) < 0.2
+    told = f"lines: price goes with product.price by a correlation of {pairs[0].sampled:z.2f} (table 1.00)"
+    assert told in str(spoilt).splitlines()
+    assert told in spoilt.to_html()
+    assert "price goes with" not in str(comparison)
 
 
 def test_few_parents_and_references_to_nowhere_are_told(

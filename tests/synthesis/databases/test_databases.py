@@ -159,6 +159,36 @@ def test_parents_are_as_many_as_the_scale_says(tables: Tables, synthesizer: Data
     assert [*least["orders"]] == [*tables["orders"]]
 
 
+def test_rows_without_parents_meet_conditions(synthesizer: DatabaseSynthesizer) -> None:
+    """And have as many children as such rows have; those of other tables follow."""
+    conditions = {"customers.country": "IT", "customers.joined": ("2024-03-01", None)}
+    sampled = synthesizer.sample(2, conditions=conditions, seed=1)
+    customers = sampled["customers"]
+    assert len(customers) == 600
+    assert (customers.country == "IT").all()
+    assert (customers.joined >= pd.Timestamp("2024-03-01")).all()
+    assert 3.5 < len(sampled["orders"]) / 600 < 5.5  # of all 2.1
+    assert sampled["orders"].customer.isin(customers.id).all()
+    assert_equal(synthesizer.sample(conditions={}), synthesizer.sample())
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        ({"orders.day": ("2024-03-01", None)}, 'rows of "orders" are drawn for those of "customers": give conditions'),
+        ({"products.category": "toys"}, '"products" is kept as it is'),
+        ({"country": "IT"}, 'there is no table "country" for "country": write "customers.country"'),
+        ({"customers.contry": "IT"}, 'there is no modelled column "contry"'),
+        ({"customers.country": "AT"}, "'AT' is none of its categories"),
+        (["customers.country"], "give a dict, such as"),
+    ],
+)
+def test_conditions_that_cannot_be(synthesizer: DatabaseSynthesizer, conditions: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        synthesizer.sample(conditions=conditions)
+    assert str(refused.value).startswith(("conditions: ", 'column "country": '))
+
+
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), "2", None])
 def test_scales_are_positive_numbers(synthesizer: DatabaseSynthesizer, scale: Any) -> None:
     with pytest.raises(InputError, match=r"^scale"):
@@ -258,19 +288,26 @@ def test_two_references_lead_to_one_table() -> None:
 
 
 def test_children_of_a_parent_have_different_further_parents() -> None:
-    """No student takes a course twice, as many would by chance."""
+    """No student takes a course twice, as many would by chance; where there are too few courses, exams are left out."""
     rng = np.random.default_rng(0)
     students = pd.DataFrame({"id": [f"S-{number:04}" for number in range(200)], "year": rng.integers(1, 5, 200)})
     courses = pd.DataFrame({"code": [f"K{number:02}" for number in range(30)], "points": rng.choice([5, 10], 30)})
     taken = np.concatenate([rng.choice(30, 5, replace=False) for _ in range(200)])
     exams = pd.DataFrame({"student": students.id.repeat(5).to_numpy(), "course": courses.code.to_numpy()[taken]})
     exams["grade"] = rng.choice([*"ABCD"], 1000)
+    notes = exams.iloc[np.sort(rng.integers(0, 1000, 300))][["student", "course"]].reset_index(drop=True)
+    key = ["student", "course"]
     keys = {"exams.student": "students.id", "exams.course": "courses.code"}
-    synthesizer = fitted({"students": students, "courses": courses, "exams": exams}, keys)
-    for scale in (0.5, 1, 2):
-        sampled = synthesizer.sample(scale)["exams"]
-        assert (sampled.groupby("student").size() == 5).all()
-        assert sampled.duplicated(["student", "course"]).mean() < 0.002
+    keys["notes.(student, course)"] = "exams.(student, course)"
+    synthesizer = fitted({"students": students, "courses": courses, "exams": exams, "notes": notes}, keys)
+    assert synthesizer._fitted.parts["exams"].record.unique == (("student", "course"),)
+    for scale in (0.1, 0.5, 2):
+        sampled = synthesizer.sample(scale)
+        sizes = sampled["exams"].groupby("student").size()
+        assert (sizes == min(5, len(sampled["courses"]))).all()
+        assert not sampled["exams"].duplicated(key).any()
+        assert lead_to_rows(sampled["notes"], key, sampled["exams"], key).all()
+        assert len(sampled["notes"]) > 0.1 * len(sampled["exams"])
 
 
 def test_one_row_is_reached_in_two_ways() -> None:

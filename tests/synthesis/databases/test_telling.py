@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import gpuvgm
 from gpuvgm.synthesis.databases import plan
 from gpuvgm.synthesis.databases.joins import Links
+from gpuvgm.synthesis.databases.references import Reference
+from gpuvgm.synthesis.databases.telling import forgotten
 from tests.synthesis.databases.shop import LIBRARY, SHOP, VISITS, Tables, library, shop, visits
 
 
@@ -87,7 +90,36 @@ def test_no_team_plays_itself() -> None:
 
 
 def test_children_of_a_parent_are_numbered() -> None:
-    from gpuvgm.synthesis.databases.references import Reference
-
     links = Links(Reference("lines", ("order",), "orders", ("id",)), np.array([1, 0, 1, -1, 1, -1]), 2)
     assert links.places.tolist() == [1, 1, 2, 1, 3, 2]
+
+
+def test_goals_go_with_the_strength_of_both_teams() -> None:
+    """That of the further parent nearly as much as that of the first one."""
+    random = np.random.default_rng(0)
+    teams = pd.DataFrame({"id": [f"T{number}" for number in range(100, 250)], "strength": random.normal(50, 10, 150)})
+    home = random.integers(0, 150, 1800)
+    away = (home + random.integers(1, 150, 1800)) % 150
+    strength, ids = teams.strength.to_numpy(), teams.id.to_numpy()
+    goals = random.poisson(np.exp(0.3 + 0.05 * (strength[home] - strength[away])))
+    matches = pd.DataFrame({"home": ids[home], "away": ids[away], "goals": goals})
+    tables = {"teams": teams.round(1), "matches": matches}
+    sample = fitted(tables, {"matches.home": "teams.id", "matches.away": "teams.id"}).sample()
+
+    def correlations(shop: Tables) -> Any:
+        of_teams = shop["teams"].set_index("id").strength
+        sides = [of_teams.reindex(shop["matches"][side]).to_numpy() for side in ("home", "away")]
+        return np.corrcoef([shop["matches"].goals, *sides])[0, 1:]
+
+    real, drawn = correlations(tables), correlations(sample)
+    assert (np.abs(real) > 0.35).all()
+    assert (drawn / real > 0.7).all()
+
+
+def test_columns_whose_row_before_tells_nothing_are_forgotten() -> None:
+    random = np.random.default_rng(0)
+    links = Links(Reference("lines", ("order",), "orders", ("id",)), np.arange(900) // 3, 300)
+    usual = np.repeat(random.integers(0, 3, 300), 3)
+    rows = {"usual": usual, "by lot": random.normal(size=900), "next": random.choice([*"abc"], 900)}
+    rows["tells"] = np.roll(rows["next"], -1)  # what the next row has as another column
+    assert forgotten(links, pa.table(rows), [*rows], None) == ("by lot", "next")
