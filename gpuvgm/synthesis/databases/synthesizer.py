@@ -18,7 +18,7 @@ from gpuvgm.io import Source, TableSource
 from gpuvgm.rules import finite
 from gpuvgm.synthesis.databases.checks import check_mapping, check_names_made, check_parameters
 from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
-from gpuvgm.synthesis.databases.learning import TablesToLearn, learn_database
+from gpuvgm.synthesis.databases.learning import learn_database, tables_to_learn
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference, check_references, unnamed_references
 from gpuvgm.synthesis.databases.sampler import DatabaseSampler
@@ -151,13 +151,12 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         check_parameters(names, given | {"keep": self.keep}, references)
         for line in unnamed_references(references, names):
             warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
-        to_learn = TablesToLearn.of(sources, references, [*map(str, self.keep)], given["sequence_index"])
-        check_names_made(names, to_learn.plan)
-        for name in to_learn.plan.maybe_things(to_learn.links):
-            rows = to_learn.rows[name].num_rows
-            remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
-            warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
-        self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
+        with tables_to_learn(sources, references, [*map(str, self.keep)], given["sequence_index"]) as to_learn:
+            check_names_made(names, to_learn.plan)
+            for name, rows in to_learn.plan.maybe_things(to_learn.counts).items():
+                remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
+                warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
+            self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
         return self
 
     def sample(self, scale: float = 1.0, *, out: Path_ | None = None, seed: int | None = None) -> dict[str, Any]:
