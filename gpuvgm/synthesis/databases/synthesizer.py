@@ -18,6 +18,7 @@ from gpuvgm.io import Source, TableSource
 from gpuvgm.rules import finite
 from gpuvgm.synthesis.databases.checks import check_mapping, check_names_made, check_parameters
 from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
+from gpuvgm.synthesis.databases.flow import can_flow, written_in_blocks
 from gpuvgm.synthesis.databases.learning import learn_database, tables_to_learn
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference, check_references, unnamed_references
@@ -195,10 +196,10 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted
         folder = None if out is None else new_folder(out, model.names)
-        sampled = self._sampler(scale, seed).tables()
+        sampler = self._sampler(scale, seed)
         if folder is not None:
-            return written_tables(folder, sampled)
-        return {name: model.made(name, table) for name, table in sampled.items()}
+            return written_in_blocks(folder, sampler) if can_flow(model) else written_tables(folder, sampler.tables())
+        return {name: model.made(name, table) for name, table in sampler.tables().items()}
 
     def _sampler(self, scale: Any, seed: int | None) -> DatabaseSampler:
         """What draws tables; scale and seed are checked."""
