@@ -105,7 +105,10 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "_model")
 
     def fit(self, tables: Mapping[str, Any], y: None = None, *, keys: Mapping[str, str]) -> Self:
-        """Learn tables, and which rows refer to which. All tables are held in memory.
+        """Learn tables, and which rows refer to which.
+
+        Tables of up to a million rows each are held in memory, and so are all where a table refers to several that are
+        drawn. Others are sorted into temporary files, which are removed at the end. The model is the same.
 
         Parameters
         ----------
@@ -169,7 +172,8 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
             How many times as many rows the tables without parents have as those that were fitted; their children
             follow. Tables that are kept do not change.
         out : path, optional
-            A new folder, for a Parquet file of each table. Nothing is there before all are written.
+            A new folder, for a Parquet file of each table. Nothing is there before all are written. Rows are written
+            as they are drawn, unless a table refers to several that are drawn, or to a key of several columns.
         seed : int, optional
             0 to 2^64 - 1; by default that of the fit.
 
