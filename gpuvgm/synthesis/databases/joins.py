@@ -275,10 +275,11 @@ def check_known(reference: Reference, known: Bools, first_row: int = 0) -> None:
         )
 
 
-def repeated_keys(reference: Reference, row: int, again: int) -> InputError:
-    """The error of two rows of a parent with the same key."""
+def repeated_keys(reference: Reference, rows: Sequence[int]) -> InputError:
+    """The error of two rows of a parent with the same key, whose numbers may be unknown."""
+    repeated = f"rows {rows[0]:,} and {rows[1]:,}" if len(rows) > 1 else "two rows"
     return InputError(
-        f'keys: {reference}: rows {row:,} and {again:,} of "{reference.parent}" have the same key: drop one '
+        f'keys: {reference}: {repeated} of "{reference.parent}" have the same key: drop one '
         "of them, or give a column in which no value comes twice"
     )
 
@@ -289,4 +290,4 @@ def _check_keys(reference: Reference, keys: Ints, known: Bools) -> None:
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     if len(first) < len(keys):
         repeated = int(first[np.argmax(counts > 1)])
-        raise repeated_keys(reference, repeated, int(np.flatnonzero(keys == keys[repeated])[1]))
+        raise repeated_keys(reference, [repeated, int(np.flatnonzero(keys == keys[repeated])[1])])

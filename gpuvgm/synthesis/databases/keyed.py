@@ -1,4 +1,7 @@
-"""Rows in the order of hashes of their keys, in which parents and their children can be merged."""
+"""Rows in the order of hashes of their keys, in which parents and their children can be merged.
+
+Hashes of 63 bits stand for keys: of ten million keys two have the same one in one of some 180,000 databases.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.io import Block, Source
+from gpuvgm.io import Block, Source, TableSource
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.joins import hashes_of_keys
 from gpuvgm.synthesis.databases.references import Reference
@@ -31,6 +34,21 @@ def places_in_order(rows: pa.Table, keys: Sequence[Any], index: Any) -> Ints:
     """Places of rows in the order of hashes of their keys, and of an index if there is one."""
     hashed = rows.append_column(HASH, hashes_of_keys(keys))
     return np.asarray(_order(index, hashed.schema).places(hashed))
+
+
+class SortedTable(TableSource):
+    """A table in memory, whose rows are not in the order of its source."""
+
+    __slots__ = ()
+
+    def locate(self, row: int) -> str:
+        """Describe the place of a row, which is not its place in the table."""
+        return self.place(row)
+
+    @property
+    def place(self) -> Callable[[int], str]:
+        """`locate` without the rows."""
+        return f"{self.name}, row {{}} of its rows when they are sorted".format
 
 
 @dataclass(frozen=True, slots=True)

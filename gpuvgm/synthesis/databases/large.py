@@ -381,7 +381,9 @@ class LargeTables:
             hashes = np.append(last, hashes_in(pa.Table.from_batches([block.batch])))
             repeated = np.flatnonzero(hashes[1:] == hashes[:-1])
             if len(repeated):
-                raise repeated_keys(reference, *self._rows_with(reference, hashes[repeated[0]]))
+                is_there = self.sources[reference.parent].repeatable
+                rows = self._rows_with(reference, hashes[repeated[0]]) if is_there else []
+                raise repeated_keys(reference, rows)
             last = hashes[-1:]
 
     def _rows_with(self, reference: Reference, hash_: Any) -> list[int]:

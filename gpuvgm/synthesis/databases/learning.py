@@ -14,7 +14,7 @@ from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
 from gpuvgm.synthesis.databases.joins import Links, keys_in
-from gpuvgm.synthesis.databases.keyed import children_elsewhere, places_in_order, read
+from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read
 from gpuvgm.synthesis.databases.large import LargeTables
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
 from gpuvgm.synthesis.databases.plan import DatabasePlan
@@ -146,7 +146,8 @@ class TablesToLearn:
         for reference in self.plan.kept_beside(name):
             arrays |= links[reference].beside(self.rows[reference.parent], widening.beside[reference])
         source = self.sources[name]
-        table = TableSource(name, source.flavour, pa.table(arrays), getattr(source, "dtypes", None))
+        kind = TableSource if self.plan.ordering(name) is None else SortedTable
+        table = kind(name, source.flavour, pa.table(arrays), getattr(source, "dtypes", None))
         self.rows[name] = table.table
         return table, widening
 
