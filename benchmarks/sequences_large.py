@@ -153,11 +153,11 @@ def write(path: str, kind: str, rows: str) -> None:
 STAGES = {"fit": fit, "sample": sample, "write": write}
 
 
-def cost(folder: Path, stage: str, *arguments: object) -> Cost:
-    """What a stage needs as a process of its own, in the folder of the files."""
+def cost(folder: Path, stage: str, *arguments: object, of: str = "benchmarks.sequences_large") -> Cost:
+    """What a stage of a benchmark needs as a process of its own, in the folder of the files."""
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         variables = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": temporary, "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "benchmarks.sequences_large", "--stage", stage, *map(str, arguments)]
+        command = [sys.executable, "-m", of, "--stage", stage, *map(str, arguments)]
         start = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL)
         largest, is_over = [0], threading.Event()

@@ -47,6 +47,12 @@ class Unit:
         amounts: Floats = float(self.factor) * (numbers + self.base)
         return amounts
 
+    @staticmethod
+    def times_of_day(moments: Floats) -> Floats:
+        """Time of the day of moments, in nanoseconds."""
+        times: Floats = moments % SPANS["days"]
+        return times
+
     def scale_to(self, other: Unit) -> tuple[float, float]:
         """Factor and shift that turn numbers of this unit into numbers of another one."""
         factor = self.factor / other.factor

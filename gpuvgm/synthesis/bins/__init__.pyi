@@ -11,7 +11,6 @@ from .bins import (
 )
 from .calendar import LEAST_GAIN as LEAST_GAIN, gain_of_days as gain_of_days, learn_clock as learn_clock
 from .clock import (
-    DAY as DAY,
     PARTS as PARTS,
     RARE as RARE,
     TWIN as TWIN,

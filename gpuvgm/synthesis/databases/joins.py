@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import mixed
+from gpuvgm.columns import PassthroughColumn
 from gpuvgm.errors import InputError
-from gpuvgm.io import is_datetime_type, is_number_type, is_text_type, plain_values_of, taken
+from gpuvgm.io import is_datetime_type, is_number_type, is_text_type, plain_type, plain_values_of, taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.references import Reference
 
@@ -49,8 +51,8 @@ class Links:
         InputError
             For a key that the parent has twice, or lacks in a row, and for columns of other types.
         """
-        sides = zip(reference.key, reference.columns, strict=True)
-        columns = [codes_of(_of_both(reference, parent.column(of), child.column(name))) for of, name in sides]
+        sides = zip(keys_in(parent, reference), keys_in(child, reference, of=parent.schema), strict=True)
+        columns = [codes_of(pa.concat_arrays([*of_both])) for of_both in sides]
         codes, known = codes_together(columns), np.logical_and.reduce([of_column >= 0 for of_column in columns])
         keys, of_children = codes[: parent.num_rows], codes[parent.num_rows :]
         _check_keys(reference, keys, known[: parent.num_rows])
@@ -58,7 +60,23 @@ class Links:
         rows[keys] = np.arange(parent.num_rows)
         lacking = np.setdiff1d(of_children[known[parent.num_rows :]], keys)
         rows[lacking] = parent.num_rows + np.arange(len(lacking))
-        return cls(reference, np.where(known[parent.num_rows :], rows[of_children], NONE), parent.num_rows)
+        rows = np.where(known[parent.num_rows :], rows[of_children], NONE)
+        return cls(reference, _in_order_of_rows(rows, parent.num_rows), parent.num_rows)
+
+    def reordered(self, children: Ints | None, parents: Ints | None) -> Links:
+        """The links of the same tables, whose rows are in another order.
+
+        Parameters
+        ----------
+        children, parents : ndarray of int64, optional
+            Places of the rows of both tables in their new order.
+        """
+        rows = self.rows if children is None else self.rows[children]
+        if parents is not None:
+            places = np.append(np.empty(self.parents, np.int64), NONE)
+            places[parents] = np.arange(self.parents)
+            rows = np.where(rows < self.parents, places[np.minimum(rows, self.parents)], rows)
+        return replace(self, rows=_in_order_of_rows(rows, self.parents))
 
     @property
     def is_here(self) -> Bools:
@@ -101,9 +119,10 @@ class Links:
 
     def decides(self, column: Any) -> bool:
         """Whether all children of a parent have one value of a column, as far as any has several."""
-        owners = len(np.unique(self.rows))
-        pairs = np.unique(np.stack([self.rows, codes_of(pa.chunked_array(column).combine_chunks())]), axis=1)
-        return owners < len(self.rows) and pairs.shape[1] == owners
+        known, codes = self.rows != NONE, codes_of(pa.chunked_array(column).combine_chunks())
+        owners = len(np.unique(self.rows[known]))
+        pairs = np.unique(np.stack([self.rows, codes])[:, known], axis=1)
+        return owners < int(np.count_nonzero(known)) and pairs.shape[1] == owners
 
     @property
     def lacking(self) -> int:
@@ -118,9 +137,10 @@ class Links:
     @property
     def keys(self) -> Any:
         """A number for each row that is referred to; children without a key have one each."""
-        lacking = self.rows == NONE
+        lacking, elsewhere = self.rows == NONE, self.rows >= self.parents
         keys = self.rows.copy()
-        keys[lacking] = max(self.parents, int(self.rows.max(initial=0)) + 1) + np.arange(np.count_nonzero(lacking))
+        keys[elsewhere] = number_elsewhere(self.parents, self.rows[elsewhere] - self.parents)
+        keys[lacking] = number_alone(self.parents, np.arange(np.count_nonzero(lacking)))
         return pa.array(keys)
 
 
@@ -145,22 +165,74 @@ def numbers_of(column: Any) -> Floats:
     return np.asarray(values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _of_both(reference: Reference, parent: Any, child: Any) -> Any:
-    """Values of a key's column of the parent, then those of the child, as one array."""
-    columns = [plain_values_of(pa.chunked_array(column).combine_chunks()) for column in (parent, child)]
-    # pandas has whole numbers as floats where some are missing.
-    columns = [
-        pc.if_else(pc.is_nan(column), None, column) if pa.types.is_floating(column.type) else column
-        for column in columns
+def number_elsewhere(parents: int, keys: Ints) -> Ints:
+    """Numbers of keys that a parent of so many rows lacks, by their places among these."""
+    return parents + 2 * keys
+
+
+def number_alone(parents: int, rows: Ints) -> Ints:
+    """Numbers of rows without a key, by their places among these."""
+    return parents + 2 * rows + 1
+
+
+def keys_in(rows: Any, reference: Reference, of: pa.Schema | None = None) -> list[Any]:
+    """Columns of keys of a parent; with the columns of the parent those of a child, as the parent has them.
+
+    Missing are also NaN, as pandas has whole numbers as floats where some are missing, and blank text.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table or pyarrow.RecordBatch
+        Rows of the parent or of the child.
+    reference : Reference
+        The reference.
+    of : pyarrow.Schema, optional
+        Columns of the parent, where the rows are those of the child.
+
+    Raises
+    ------
+    InputError
+        For columns of other types.
+    """
+    if of is None:
+        return [_plain_keys(rows.column(name)) for name in reference.key]
+    names = zip(reference.columns, reference.key, strict=True)
+    return [
+        _cast(reference, _plain_keys(rows.column(name)), plain_type(of.field(of_parent).type))
+        for name, of_parent in names
     ]
+
+
+def hashes_of_keys(columns: Sequence[Any]) -> Any:
+    """A hash of each row of a key's columns, missing where one of these is."""
+    words, lacking = np.zeros(len(columns[0]), np.uint64), np.zeros(len(columns[0]), np.bool_)
+    for column in columns:
+        hashes = PassthroughColumn.hashes(column)
+        words, lacking = mixed(words ^ hashes, 0), lacking | (hashes == 0)
+    return pa.array(words, mask=lacking)
+
+
+def _plain_keys(column: Any) -> Any:
+    """Values of a column of keys."""
+    values = plain_values_of(pa.chunked_array(column).combine_chunks())
+    if pa.types.is_floating(values.type):
+        return pc.if_else(pc.is_nan(values), None, values)
+    if is_text_type(values.type):
+        lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(values))
+        return pc.if_else(np.asarray(lengths.fill_null(-1)) == 0, None, values)
+    return values
+
+
+def _cast(reference: Reference, values: Any, type_: pa.DataType) -> Any:
+    """Keys of a child as values of the type of the parent's."""
     try:
-        has_keys = not any(pa.types.is_null(column.type) for column in columns)
-        if has_keys and _family(columns[0].type) != _family(columns[1].type):
+        has_keys = not (pa.types.is_null(values.type) or pa.types.is_null(type_))
+        if has_keys and _family(type_) != _family(values.type):
             raise pa.ArrowInvalid("one of them means something else")
-        return pa.concat_arrays([columns[0], columns[1].cast(columns[0].type)])
+        return values.cast(type_)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
         raise InputError(
-            f"keys: {reference}: the columns hold {columns[1].type} and {columns[0].type}, "
+            f"keys: {reference}: the columns hold {values.type} and {type_}, "
             "which do not go together: make them of one type"
         ) from problem
 
@@ -171,18 +243,39 @@ def _family(type_: pa.DataType) -> str:
     return next((family for family, holds in families.items() if holds(type_)), str(type_))
 
 
-def _check_keys(reference: Reference, keys: Ints, known: Bools) -> None:
-    """Refuse keys that are missing or come twice."""
+def _in_order_of_rows(rows: Ints, parents: int) -> Ints:
+    """Numbers of parents' rows, of which those that are not there are numbered as their children come."""
+    elsewhere = np.flatnonzero(rows >= parents)
+    _, first, codes = np.unique(rows[elsewhere], return_index=True, return_inverse=True)
+    ranks = np.empty(len(first), np.int64)
+    ranks[np.argsort(first)] = parents + np.arange(len(first))
+    numbered = rows.copy()
+    numbered[elsewhere] = ranks[codes]
+    return numbered
+
+
+def check_known(reference: Reference, known: Bools, first_row: int = 0) -> None:
+    """Refuse rows of a parent without a key, of which the first has a number."""
     if not known.all():
-        row = int(np.argmin(known))
+        row = first_row + int(np.argmin(known))
         raise InputError(
             f'keys: {reference}: row {row:,} of "{reference.parent}" has no key: fill it in, or drop the row'
         )
+
+
+def repeated_keys(reference: Reference, rows: Sequence[int]) -> InputError:
+    """The error of two rows of a parent with the same key, whose numbers may be unknown."""
+    repeated = f"rows {rows[0]:,} and {rows[1]:,}" if len(rows) > 1 else "two rows"
+    return InputError(
+        f'keys: {reference}: {repeated} of "{reference.parent}" have the same key: drop one '
+        "of them, or give a column in which no value comes twice"
+    )
+
+
+def _check_keys(reference: Reference, keys: Ints, known: Bools) -> None:
+    """Refuse keys that are missing or come twice."""
+    check_known(reference, known)
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     if len(first) < len(keys):
         repeated = int(first[np.argmax(counts > 1)])
-        again = int(np.flatnonzero(keys == keys[repeated])[1])
-        raise InputError(
-            f'keys: {reference}: rows {repeated:,} and {again:,} of "{reference.parent}" have the same key: drop one '
-            "of them, or give a column in which no value comes twice"
-        )
+        raise repeated_keys(reference, [repeated, int(np.flatnonzero(keys == keys[repeated])[1])])

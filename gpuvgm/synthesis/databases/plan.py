@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.joins import Links
 from gpuvgm.synthesis.databases.references import Reference, in_order
 from gpuvgm.synthesis.databases.telling import most_telling
@@ -61,33 +62,43 @@ class DatabasePlan:
         drawn = tuple(reference for reference in references if reference.parent not in kept)
         first = dict[str, Reference]()
         for child in dict.fromkeys(reference.child for reference in drawn):
-            parents = [links[reference] for reference in drawn if reference.child == child]
+            of_child = [reference for reference in drawn if reference.child == child]
+            if len(of_child) == 1:
+                first[child] = of_child[0]
+                continue
+            parents = [links[reference] for reference in of_child]
             referring = {name for of in references if of.child == child for name in of.columns}
             names = [name for name in tables[child].schema.names if name not in referring]
             first[child] = most_telling(parents, tables[child], names, indices.get(child)).reference
         same = dict[str, Reference]()
         for reference in drawn:
-            of_child = first[reference.child]
+            of_parent = first[reference.child]
             for above in drawn:
-                if (above.child, above.parent) == (of_child.parent, reference.parent) and reference != of_child:
-                    here = links[of_child].is_here
-                    through = links[above].rows[np.where(here, links[of_child].rows, 0)]
+                if (above.child, above.parent) == (of_parent.parent, reference.parent) and reference != of_parent:
+                    here = links[of_parent].is_here
+                    through = links[above].rows[np.where(here, links[of_parent].rows, 0)]
                     if len(through) and np.array_equal(links[reference].rows[here], through[here]):
                         same[str(reference)] = above
         plan = cls(drawn, tuple(kept), to_kept, first, same)
         plan.check_shared()
         return plan
 
-    def maybe_things(self, links: Mapping[Reference, Links]) -> list[str]:
-        """Small tables that refer to none, to each row of which many refer, as many do to a product."""
-        counts = {reference.parent: links[reference].counts for reference in self.references}
-        return [
-            table
-            for table, children in counts.items()
+    def maybe_things(self, counts: Mapping[Reference, Ints]) -> dict[str, int]:
+        """Rows of small tables that refer to none, to each row of which many refer, as many do to a product.
+
+        Parameters
+        ----------
+        counts : mapping of Reference to ndarray of int64
+            Numbers of children of each row.
+        """
+        of_parents = {reference.parent: counts[reference] for reference in self.references}
+        return {
+            table: len(children)
+            for table, children in of_parents.items()
             if table not in self.first
             and len(children) <= MOST_THINGS
             and children.sum() >= LEAST_CHILDREN * len(children)
-        ]
+        }
 
     def check_shared(self) -> None:
         """Refuse a column that two references take."""
@@ -101,6 +112,16 @@ class DatabasePlan:
                             "leave one of them out, or keep the parent of one, if it names no persons"
                         )
                     seen[name] = reference
+
+    @property
+    def has_further_parents(self) -> bool:
+        """Whether rows of any table refer to several that are drawn."""
+        return len(self.first) < len(self.references)
+
+    def ordering(self, table: str) -> Reference | None:
+        """The reference by whose keys rows are in order: to the first parent, or of the first child."""
+        of_parent = (reference for reference in self.references if reference.parent == table)
+        return self.first.get(table) or next(of_parent, None)
 
     def seconds(self, table: str) -> list[Reference]:
         """Further references of a table, whose parents are chosen when its rows are drawn."""
@@ -134,6 +155,11 @@ class DatabasePlan:
         """Columns of a table that refer to rows of others, and are not drawn."""
         mine = (reference for reference in self.references if reference.child == table)
         return frozenset(name for reference in mine for name in reference.columns)
+
+    def own(self, table: str, names: Sequence[str]) -> list[str]:
+        """Those columns of a table that refer to no rows."""
+        referring = self.referring(table)
+        return [name for name in names if name not in referring]
 
     def referring_to(self, table: str) -> Iterator[tuple[Reference, Reference | None]]:
         """References of a table, each with that of its first parent by which it is known, if it is."""

@@ -72,11 +72,11 @@ class DatabaseSampler:
         plan, tables = self.model.plan, Tables()
         for name, part in self.model.parts.items():
             first = plan.first.get(name)
-            tables[name] = self._roots(name, part) if first is None else self._children(first, part, tables)
+            tables[name] = self._roots(name) if first is None else self._children(first, part, tables)
         for name, part in self.model.parts.items():
             for reference in plan.kept_beside(name):
                 kept = self.model.kept[reference.parent]
-                tables[name] = _beside(
+                tables[name] = beside_rows(
                     tables[name], Links.of(reference, tables[name], kept).rows, reference, kept, part
                 )
             for reference in plan.seconds(name):
@@ -85,7 +85,7 @@ class DatabaseSampler:
             self._drop(name, np.unique(np.concatenate([[], *map(repeated, filter(None, known))])).astype(int), tables)
         for name in reversed([*self.model.parts]):
             if name in plan.first:
-                self._sum_up(plan.first[name], tables)
+                self.sum_up(plan.first[name], tables)
         for name, first in ((name, plan.first[name]) for name in self.model.parts if name in plan.first):
             numbers = np.asarray(tables[name].column(first.number))
             tables[name] = _with_columns(
@@ -107,17 +107,17 @@ class DatabaseSampler:
             """Rows that break a law with their parent, and those that have one which they may not have, too."""
             broken = np.zeros(len(rows), np.bool_)
             if orders:
-                broken |= part.breaking(orders, _beside(child.take(rows), numbers[rows], reference, parent, part))
+                broken |= part.breaking(orders, beside_rows(child.take(rows), numbers[rows], reference, parent, part))
             if str(reference) in record.apart:
                 broken |= numbers[rows] == owners[rows]
             again = (repeated([*others, numbers]) for others in keys)
             return np.unique(np.concatenate([rows[broken], *again]))
 
-        seed, refused = self._seed_of(reference), owners if str(reference) in record.apart else -np.ones_like(owners)
+        seed, refused = self.seed_of(reference), owners if str(reference) in record.apart else -np.ones_like(owners)
         numbers = chosen_parents(reference, child, parent, seed, elsewhere, wrong)
         for others in keys:
             numbers = with_free_parents(numbers, others, weights_of(reference, parent), refused, seed)
-        return _beside(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
+        return beside_rows(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
 
     def _parts_of(self, key: Key, name: str, rows: pa.Table, but: Reference | None = None) -> list[Ints] | None:
         """Codes of the parts of a key but for one reference; None where some are not drawn, or not yet."""
@@ -147,31 +147,36 @@ class DatabaseSampler:
                 tables[of.child] = _with_columns(tables[of.child], {of.number: moved})
                 self._drop(of.child, np.flatnonzero(is_here & ~is_left[at]), tables)
 
-    def _seed_of(self, drawn: str | Reference) -> int:
+    def seed_of(self, drawn: str | Reference) -> int:
         """Seed of the rows of a table, or of the rows of a further parent that are chosen."""
         place = sorted((*self.model.names, *map(str, self.model.plan.references))).index(str(drawn))
         high, low, *_ = philox_words(np.array([place], np.uint64), 0, self.seed)[:, 0].tolist()
         return int(high << 32 | low)
 
-    def _roots(self, name: str, part: TablePart) -> pa.Table:
+    def rows_of_root(self, name: str) -> int:
+        """How many rows a table without parents has."""
+        return max(round(self.model.parts[name].record.rows * self.scale), 1)
+
+    def _roots(self, name: str) -> pa.Table:
         """Rows of a table without parents."""
-        rows, keys = max(round(part.record.rows * self.scale), 1), self.model.plan.keys_of_several(name)
-        drawn = self._rows(name, part, RowRange(0, rows))
+        rows, keys = self.rows_of_root(name), self.model.plan.keys_of_several(name)
+        drawn = self.rows_by_number(name, RowRange(0, rows))
         for attempt in range(1, MOST_TRIED + 1) if keys else ():
             for key in keys:
                 drawn = drawn.take(np.sort(_first_of_each(drawn.select(list(key)))))
             if drawn.num_rows >= rows:
                 break
             if attempt < MOST_TRIED:
-                drawn = pa.concat_tables([drawn, self._rows(name, part, RowRange(attempt * rows, rows))])
+                drawn = pa.concat_tables([drawn, self.rows_by_number(name, RowRange(attempt * rows, rows))])
         if drawn.num_rows < rows:
             listed_keys = " and ".join(", ".join(key) for key in keys)
             fact = f"{name}: {drawn.num_rows:,} rows in place of {rows:,}, each with another key of {listed_keys}"
             warn(f"{fact}: there are hardly more such keys; ask for a smaller scale", InferenceWarning)
         return drawn.slice(0, rows)
 
-    def _rows(self, name: str, part: TablePart, rows: RowRange) -> pa.Table:
-        seed, first = self._seed_of(name), self.model.plan.first.get(name)
+    def rows_by_number(self, name: str, rows: RowRange) -> pa.Table:
+        """Rows of a table by their numbers, without a parent if it has one."""
+        part, seed, first = self.model.parts[name], self.seed_of(name), self.model.plan.first.get(name)
         if first is not None:  # rows without a parent
             given: dict[str, Any] = {
                 beside: pa.nulls(rows.rows, part.sampler.sequences.columns[beside].decoded_type)
@@ -185,8 +190,8 @@ class DatabaseSampler:
 
     def _children(self, reference: Reference, part: TablePart, tables: Tables) -> pa.Table:
         """Rows of a table, parent after parent; then those whose parent is elsewhere, and those without one."""
-        parents, seed = tables[reference.parent], self._seed_of(reference.child)
-        counts = _counts(parents.column(reference.count))
+        parents, seed = tables[reference.parent], self.seed_of(reference.child)
+        counts = counts_in(parents.column(reference.count))
         elsewhere, alone = part.record.children_elsewhere(int(counts.sum()), self.scale)
         counts = np.concatenate([counts, elsewhere, np.ones(alone, np.int64)])
         places, batches, row = np.flatnonzero(counts), list[pa.RecordBatch](), 0
@@ -204,7 +209,7 @@ class DatabaseSampler:
         numbers[numbers >= len(counts) - alone] = -1
         return drawn.set_column(drawn.schema.get_field_index(reference.number), reference.number, pa.array(numbers))
 
-    def _sum_up(self, reference: Reference, tables: Tables) -> None:
+    def sum_up(self, reference: Reference, tables: Tables) -> None:
         """Put what laws say of the rows of a child into its parent, and what the parent's own laws make of that."""
         part, child, parent = self.model.parts[reference.child], tables[reference.child], tables[reference.parent]
         numbers = np.asarray(child.column(reference.number))
@@ -224,9 +229,7 @@ class DatabaseSampler:
         wanted, keys = int(numbers.max(initial=-1)) + 1 - parent.num_rows, parent.select(list(reference.key))
         if wanted <= 0:
             return keys
-        drawn = self._rows(
-            reference.parent, self.model.parts[reference.parent], RowRange(parent.num_rows, FURTHER * wanted)
-        )
+        drawn = self.rows_by_number(reference.parent, RowRange(parent.num_rows, FURTHER * wanted))
         unlike = Reference(reference.parent, reference.key, reference.parent, reference.key)
         links = Links.of(unlike, drawn, keys).rows
         _, first = np.unique(links, return_index=True)
@@ -248,7 +251,7 @@ def _first_of_each(keys: pa.Table) -> Ints:
     return np.unique(codes, return_index=True)[1]
 
 
-def _beside(child: pa.Table, numbers: Ints, reference: Reference, parent: pa.Table, part: TablePart) -> pa.Table:
+def beside_rows(child: pa.Table, numbers: Ints, reference: Reference, parent: pa.Table, part: TablePart) -> pa.Table:
     """Rows of a child beside the parent's rows that they refer to, and what laws make of that."""
     return _with_columns(child, part.recomputed(child, _columns_beside(child, numbers, reference, parent)))
 
@@ -267,7 +270,7 @@ def _columns_beside(child: pa.Table, numbers: Ints, reference: Reference, parent
     }
 
 
-def _counts(column: Any) -> Ints:
+def counts_in(column: Any) -> Ints:
     """Whole numbers of children."""
     counts: Ints = np.maximum(np.rint(np.asarray(column.to_numpy(), np.float64)), 0).astype(np.int64)
     return counts

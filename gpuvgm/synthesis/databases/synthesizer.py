@@ -23,7 +23,8 @@ from gpuvgm.synthesis.databases.checks import (
     conditions_by_table,
 )
 from gpuvgm.synthesis.databases.comparison import DatabaseComparison, compare_database
-from gpuvgm.synthesis.databases.learning import TablesToLearn, learn_database
+from gpuvgm.synthesis.databases.flow import can_flow, written_in_blocks
+from gpuvgm.synthesis.databases.learning import learn_database, tables_to_learn
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference, check_references, unnamed_references
 from gpuvgm.synthesis.databases.sampler import DatabaseSampler
@@ -109,7 +110,10 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "_model")
 
     def fit(self, tables: Mapping[str, Any], y: None = None, *, keys: Mapping[str, str]) -> Self:
-        """Learn tables, and which rows refer to which. All tables are held in memory.
+        """Learn tables, and which rows refer to which.
+
+        Tables of up to a million rows each are held in memory, and so are all where a table refers to several that are
+        drawn. Others are sorted into temporary files, which are removed at the end. The model is the same.
 
         Parameters
         ----------
@@ -156,13 +160,12 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         check_parameters(names, given | {"keep": self.keep}, references)
         for line in unnamed_references(references, names):
             warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
-        to_learn = TablesToLearn.of(sources, references, [*map(str, self.keep)], given["sequence_index"])
-        check_names_made(names, to_learn.plan)
-        for name in to_learn.plan.maybe_things(to_learn.links):
-            rows = to_learn.rows[name].num_rows
-            remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
-            warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
-        self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
+        with tables_to_learn(sources, references, [*map(str, self.keep)], given["sequence_index"]) as to_learn:
+            check_names_made(names, to_learn.plan)
+            for name, rows in to_learn.plan.maybe_things(to_learn.counts).items():
+                remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
+                warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
+            self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
         return self
 
     def sample(
@@ -185,7 +188,8 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
             None)}``, each a value, a list or a range, as for `TableSynthesizer.sample`. All rows of these tables meet
             them, as many as without; their children follow.
         out : path, optional
-            A new folder, for a Parquet file of each table. Nothing is there before all are written.
+            A new folder, for a Parquet file of each table. Nothing is there before all are written. Rows are written
+            as they are drawn, unless a table refers to several that are drawn, or to a key of several columns.
         seed : int, optional
             0 to 2^64 - 1; by default that of the fit.
 
@@ -213,10 +217,10 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted
         folder = None if out is None else new_folder(out, model.names)
-        sampled = self._sampler(scale, seed, conditions_by_table(conditions or {}, model)).tables()
+        sampler = self._sampler(scale, seed, conditions_by_table(conditions or {}, model))
         if folder is not None:
-            return written_tables(folder, sampled)
-        return {name: model.made(name, table) for name, table in sampled.items()}
+            return written_in_blocks(folder, sampler) if can_flow(model) else written_tables(folder, sampler.tables())
+        return {name: model.made(name, table) for name, table in sampler.tables().items()}
 
     def _sampler(self, scale: Any, seed: int | None, conditions: Mapping[str, Any]) -> DatabaseSampler:
         """What draws tables; scale and seed are checked."""

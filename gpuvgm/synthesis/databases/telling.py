@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
+from gpuvgm.io import Source, is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.joins import Links, codes_of, numbers_of
 
@@ -48,17 +49,33 @@ def most_telling(parents: Sequence[Links], child: pa.Table, names: Sequence[str]
     return by_rows[0] if max(told) < told[0] + LEAST_MORE else by_rows[int(np.argmax(told))]
 
 
-def forgotten(links: Links, child: pa.Table, names: Sequence[str], index: str | None) -> tuple[str, ...]:
-    """Columns of which a row tells nothing of the next one of its parent, of whatever column. Parameters as above."""
-    order = np.argsort(_ranks(child.column(index)), kind="stable") if index else np.arange(child.num_rows)
-    after = _rows_after(links, order)
+def forgotten(child: Source, owner: str, names: Sequence[str], index: str | None) -> tuple[str, ...]:
+    """Columns of which a row tells nothing of the next one of its parent, of whatever column.
+
+    Parameters
+    ----------
+    child : Source
+        The child, of which the first rows are looked at.
+    owner : str
+        Its column with the numbers of its parents.
+    names : sequence of str
+        Columns that may be forgotten.
+    index : str, optional
+        The column by which its rows are in order.
+    """
+    asked = [*dict.fromkeys((owner, *names, *([index] if index else ())))]
+    blocks = (block.batch for block in child.blocks(asked, MOST_ROWS))
+    rows = pa.Table.from_batches([*islice(blocks, 1)], child.fields(asked))
+    owners = np.asarray(rows.column(owner).combine_chunks(), np.int64)
+    order = np.lexsort((_ranks(rows.column(index)) if index else np.arange(len(owners)), owners))
+    places = 1 + np.flatnonzero(np.diff(owners[order]) == 0)
+    after = order[places - 1], order[places]
     most = min(int((len(after[1]) / PAIRS_OF_CELL) ** 0.5), GROUPS)
     if most < 2:
         return ()
     mixed = np.random.default_rng(0).permutation(after[1])
-    codes = {name: groups_of(child.column(name), most) for name in names}
-
-    former, following, by_chance = ({name: of[rows] for name, of in codes.items()} for rows in (*after, mixed))
+    codes = {name: groups_of(rows.column(name), most) for name in names}
+    former, following, by_chance = ({name: of[at] for name, of in codes.items()} for at in (*after, mixed))
     return tuple(name for name in names if not any(told_of(former[name], following[of], by_chance[of]) for of in names))
 
 
@@ -67,14 +84,6 @@ def told_of(first: Ints, second: Ints, mixed: Ints) -> float:
     told = _information(first, second) - _information(first, mixed)
     cells = float(first.max(initial=0)) * float(second.max(initial=0))
     return told if told >= max(LEAST_TOLD, BY_CHANCE * (cells / 2) ** 0.5 / max(len(first), 1)) else 0.0
-
-
-def _rows_after(links: Links, order: Ints) -> tuple[Ints, Ints]:
-    """Some rows, and the next ones of their parents, in an order of all rows."""
-    rows = _looked_at(links, order, np.random.default_rng(0))
-    rows = rows[np.argsort(links.rows[rows], kind="stable")]
-    places = 1 + np.flatnonzero(np.diff(links.rows[rows]) == 0)
-    return rows[places - 1], rows[places]
 
 
 def _told(links: Links, order: Ints, columns: Sequence[Ints]) -> float:

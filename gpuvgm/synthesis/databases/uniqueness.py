@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.joins import Links, codes_of, codes_together
+from gpuvgm.synthesis.databases.references import Reference
 
 LEAST_REPEATS = 30  # expected by chance, of a key that none has
 MOST_PARTS = 3  # of a key
@@ -17,28 +18,25 @@ MOST_PARTS = 3  # of a key
 Key = tuple[str, ...]
 
 
-def keys_of(
-    child: pa.Table, links: Sequence[Links], referring: Collection[str], keys: Collection[Key]
-) -> tuple[Key, ...]:
+def keys_of(child: pa.Table, links: Sequence[Links], keys: Collection[Key]) -> tuple[Key, ...]:
     """Columns of which no two rows of a child have the same values, as many rows would by chance.
 
     A key has two or three parts, all of them references but for one, which may be a column. None of its parts alone or
-    two of them are a key.
+    two of them are a key. Of a child of one parent the model of its rows says what no parent has twice.
 
     Parameters
     ----------
     child : pyarrow.Table
-        The child.
+        Columns of the child that refer to no rows.
     links : sequence of Links
         Which rows its rows refer to.
-    referring : collection of str
-        Its columns that refer to rows.
     keys : collection of tuple of str
         Keys that other tables refer to, which are such whatever is by chance.
     """
     codes = {of.reference.columns: of.rows for of in links}
-    names = [name for name in child.schema.names if name not in referring]
-    alone = {(name,): codes_of(child.column(name).combine_chunks()) for name in names}
+    if len(links) == 1:
+        return keys_of_several(links[0].reference, keys)
+    alone = {(name,): codes_of(child.column(name).combine_chunks()) for name in child.schema.names}
     alone = {columns: rows for columns, rows in alone.items() if not _is_key([rows])}
     found = [key for key in keys if len(key) > 1]
     found += [columns for columns, rows in codes.items() if _is_key([rows])]
@@ -50,6 +48,11 @@ def keys_of(
                     if _is_key([codes[columns] for columns in former] + [(codes | alone)[last]]):
                         found.append(key)
     return tuple(key for key in found if key not in codes)
+
+
+def keys_of_several(first: Reference, keys: Collection[Key]) -> tuple[Key, ...]:
+    """Keys of several columns that are not the reference of a child of one parent."""
+    return tuple(key for key in sorted(keys) if len(key) > 1 and key != first.columns)
 
 
 def _is_key(parts: Sequence[Ints]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from os import PathLike, fspath
 from pathlib import Path, PurePath
 
@@ -42,21 +43,38 @@ def paths_of_tables(folder: str | PathLike[str], names: Sequence[str]) -> dict[s
     InputError
         For a table that has none.
     """
-    paths = {name: Path(folder) / f"{name}.parquet" for name in names}
+    paths = {name: path_of_table(Path(folder), name) for name in names}
     for path in paths.values():
         if not path.exists():
             raise InputError(f"{path}: is not there; the folder is to have a Parquet file of each table")
     return paths
 
 
-def written_tables(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, Path]:
-    """Write tables, and return the paths of their files."""
+@contextmanager
+def unfinished_folder(folder: Path) -> Iterator[Path]:
+    """A folder for files, which has its name once all of them are written; nothing is left of it after an error."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}") as parent:
         unfinished = Path(parent, "tables")
         unfinished.mkdir()
-        for name, table in tables.items():
-            with ParquetSink(unfinished / f"{name}.parquet", table.schema) as sink:
-                for batch in table.to_batches():
-                    sink.write(batch)
+        yield unfinished
         unfinished.rename(folder)
-    return {name: folder / f"{name}.parquet" for name in tables}
+
+
+def path_of_table(folder: Path, name: str) -> Path:
+    """Path of the file of a table in a folder."""
+    return folder / f"{name}.parquet"
+
+
+def write_table(folder: Path, name: str, table: pa.Table) -> None:
+    """Write the file of a table to a folder."""
+    with ParquetSink(path_of_table(folder, name), table.schema) as sink:
+        for batch in table.to_batches():
+            sink.write(batch)
+
+
+def written_tables(folder: Path, tables: Mapping[str, pa.Table]) -> dict[str, Path]:
+    """Write tables, and return the paths of their files."""
+    with unfinished_folder(folder) as unfinished:
+        for name, table in tables.items():
+            write_table(unfinished, name, table)
+    return {name: path_of_table(folder, name) for name in tables}

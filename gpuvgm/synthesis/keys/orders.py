@@ -21,7 +21,7 @@ from gpuvgm.errors import InferenceWarning, declaration, listed, warn
 from gpuvgm.io import is_datetime_type, is_moment_type, is_plain_number_type, is_text_type, plain_type
 from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.bins import DAY, Rows
+from gpuvgm.synthesis.bins import Rows
 from gpuvgm.synthesis.keys.attributes import MISSING_VALUE, NO_KEY, WITNESSES, Evidence, values_of
 from gpuvgm.synthesis.keys.key_search import LEAST_REPEATED
 from gpuvgm.synthesis.keys.keys import Hashes
@@ -209,7 +209,7 @@ def _moments_of(columns: Mapping[str, FittedColumn], rows: pa.Table) -> dict[Mom
     times = [name for name, type_ in types.items() if pa.types.is_time(type_)]
     days = [name for name, type_ in types.items() if is_moment_type(type_)]
     numbers = numbers_of({name: columns[name] for name in (*days, *times)}, rows)
-    different = {name: len(np.unique(column[~np.isnan(column)] % DAY)) for name, column in numbers.items()}
+    different = {name: len(np.unique(Unit.times_of_day(column[~np.isnan(column)]))) for name, column in numbers.items()}
     moments: dict[Moment, Floats] = {(name,): numbers[name] for name in days if different[name] >= LEAST_TIMES}
     only_days = [name for name in days if (name,) not in moments]
     pairs = product(only_days, [name for name in times if different[name] >= LEAST_TIMES])

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -58,10 +58,7 @@ def sorted_by(
     if source.repeatable and order.is_kept_by(source):
         yield source
         return
-    block_rows = min(max(part_bytes // (4 * VALUE_BYTES * len(source.schema.names)), 1), READ_ROWS)
-    batches = (block.batch for block in source.blocks(source.schema.names, block_rows))
-    chunks = chunks_of(batches, source.schema, math.inf if source.in_memory else part_bytes)
-    with sorted_rows(source, chunks, order, f'the order of "{key}"', part_bytes) as rows:
+    with order.sorted(source, f'the order of "{key}"', part_bytes) as rows:
         yield rows
 
 
@@ -123,7 +120,7 @@ class RowOrder:
 
     def hashes(self, rows: pa.RecordBatch | pa.Table) -> Hashes:
         """A hash of each row's key; of rows without a key, one of all their values, so that they are keys of one."""
-        hashes = _hashes(rows.column(self.key))
+        hashes = self._hashes_of_keys(rows.column(self.key))
         lacking = np.flatnonzero(hashes == NO_KEY)
         if len(lacking):
             words = np.zeros(len(lacking), np.uint64)
@@ -131,6 +128,9 @@ class RowOrder:
                 words = mixed(words ^ _hashes(taken(rows.column(name), lacking)), 0)
             hashes[lacking] = words
         return hashes
+
+    def _hashes_of_keys(self, keys: Any) -> Hashes:
+        return _hashes(keys)
 
     def places(self, rows: pa.Table) -> Any:
         """Places of the rows in this order."""
@@ -145,6 +145,25 @@ class RowOrder:
         """The rows in this order."""
         ordered: pa.Table = taken(rows, self.places(rows))
         return ordered
+
+    @contextmanager
+    def sorted(self, source: Source, described: str, part_bytes: int = PART_BYTES) -> Iterator[Source]:
+        """A source of the same rows in this order, which can be read again until the end; see `sorted_by`.
+
+        Parameters
+        ----------
+        source : Source
+            The rows, which are read once.
+        described : str
+            The order, for the log.
+        part_bytes : int
+            Size in memory of the rows that are sorted at once.
+        """
+        block_rows = min(max(part_bytes // (4 * VALUE_BYTES * len(source.schema.names)), 1), READ_ROWS)
+        batches = (block.batch for block in source.blocks(source.schema.names, block_rows))
+        chunks = chunks_of(batches, source.schema, math.inf if source.in_memory else part_bytes)
+        with sorted_rows(source, chunks, self, described, part_bytes) as rows:
+            yield rows
 
     def is_kept_by(self, source: Source) -> bool:
         """Whether the rows of each key follow each other, with an index that does not fall."""
@@ -163,6 +182,20 @@ class RowOrder:
                 return False
             last = hashes[-1:]
         return starts.are_different()
+
+
+class HashOrder(RowOrder):
+    """Rows in the order of a column that has a hash of the key of each; see `RowOrder`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def by(cls, key: str, index: str | None, schema: pa.Schema) -> Self:
+        """The order of a table's rows by a column of hashes and, if it can be sorted, by that of an index."""
+        return cls(key, index if index is not None and _is_sortable(plain_type(schema.field(index).type)) else None)
+
+    def _hashes_of_keys(self, keys: Any) -> Hashes:
+        return np.asarray(keys.fill_null(int(NO_KEY)), np.uint64).copy()
 
 
 def is_ordered(type_: Any) -> bool:

@@ -1,0 +1,129 @@
+"""Databases of more rows than are held in memory: the same models and samples, to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gpuvgm import DatabaseSynthesizer
+from gpuvgm.errors import InputError
+from gpuvgm.execution import any_source
+from gpuvgm.synthesis.databases import flow, keyed, large, learning, sampler
+from gpuvgm.synthesis.databases.learning import TablesToLearn, tables_to_learn
+from gpuvgm.synthesis.databases.references import Reference
+from tests.synthesis.databases.shop import FLIGHTS, SHOP, VISITS, Tables, flights, pair, visits
+from tests.synthesis.databases.test_database_files import assert_equal
+
+PAIR = {"orders.customer": "customers.id"}
+
+
+@pytest.fixture
+def nothing_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no rows could be held, and blocks were short."""
+    monkeypatch.setattr(learning, "MOST_HELD", 0)
+    for module in (keyed, large):
+        monkeypatch.setattr(module, "READ_ROWS", 37)
+
+
+@pytest.fixture(autouse=True)
+def few_drawn_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the children of few parents were drawn together."""
+    for module in (sampler, flow):
+        monkeypatch.setattr(module, "PARENTS", 25)
+
+
+def fitted(tables: Any, keys: Any, **parameters: Any) -> DatabaseSynthesizer:
+    return DatabaseSynthesizer(threads=1, bins=5, **parameters).fit(tables, keys=keys)
+
+
+def incomplete(customers: int, seed: int) -> Tables:
+    """Orders in some order, of which some have no customer, and some one that is not there."""
+    tables, rng = pair(customers, seed), np.random.default_rng(seed)
+    orders = tables["orders"].assign(number=rng.permutation(3 * customers))
+    keys = orders.customer.to_numpy(object)
+    keys[rng.random(len(keys)) < 0.1] = None
+    orders["customer"] = pd.Series(keys).replace({f"C-{20_000 + 7 * number}": f"D-{number}" for number in range(9)})
+    return {**tables, "orders": orders}
+
+
+def stock(customers: int, seed: int) -> Tables:
+    """Customers, their orders, and lines of these with their products: totals are sums of lines."""
+    tables, rng = incomplete(customers, seed), np.random.default_rng(seed)
+    orders = tables["orders"].drop(columns=["channel", "number"]).assign(id=1000 + 3 * np.arange(3 * customers))
+    products = pd.DataFrame({"id": np.arange(20), "price": rng.lognormal(3, 1, 20).round(2)})
+    chosen, of = rng.integers(0, 20, 9 * customers), rng.integers(0, len(orders), 9 * customers)
+    order = orders.id.to_numpy()[of] + (rng.random(len(of)) < 0.1)  # some are not there
+    lines = pd.DataFrame({"order": order, "product": chosen, "net": products.price.to_numpy()[chosen]})
+    orders["total"] = lines.groupby("order").net.sum().reindex(orders.id).fillna(0).round(2).to_numpy()
+    return {**tables, "orders": orders, "lines": lines, "products": products}
+
+
+def in_files(tables: Tables, folder: Path) -> dict[str, Path]:
+    """Tables as folders of two files, whose rows are in another order."""
+    for name, rows in tables.items():
+        (folder / name).mkdir(parents=True)
+        shuffled = rows.sample(frac=1, random_state=0)
+        for number, part in enumerate((shuffled[20:], shuffled[:20])):
+            part.to_parquet(folder / name / f"{number}.parquet", index=False)
+    return {name: folder / name for name in tables}
+
+
+def test_models_and_samples_are_those_of_tables_in_memory(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Whatever the order of rows and files, and whether samples are written as they are drawn."""
+    tables, given = incomplete(60, 0), {"sequence_index": {"orders": "number"}}
+    held = fitted(tables, PAIR, **given)
+    request.getfixturevalue("nothing_held")
+    merged = fitted(in_files(tables, tmp_path / "tables"), PAIR, **given)
+    assert merged._model.parts["orders"].record == held._model.parts["orders"].record
+    sample = held.sample(seed=1)
+    assert_equal({name: rows.to_pandas() for name, rows in merged.sample(seed=1).items()}, sample)
+    paths = merged.sample(seed=1, out=tmp_path / "sample")
+    assert flow.can_flow(merged._model)
+    assert_equal({name: pd.read_parquet(path) for name, path in paths.items()}, sample)
+    elsewhere = sample["orders"].customer[~sample["orders"].customer.isin(sample["customers"].id)]
+    assert 0 < elsewhere.isna().sum() < len(elsewhere)
+    assert not elsewhere.isin(tables["customers"].id).any()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize(
+    ("tables", "keys", "parameters"),
+    [(stock(60, 0), SHOP, {"keep": ["products"]}), (flights(60, 0), FLIGHTS, {})],
+    ids=["three tables one below the other", "keys of several columns"],
+)
+def test_other_databases_are_learnt_and_sampled_alike(
+    tables: Tables, keys: Any, parameters: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    held = fitted(tables, keys, **parameters)
+    request.getfixturevalue("nothing_held")
+    merged = fitted(tables, keys, **parameters)
+    assert merged.to_dict() == held.to_dict()
+    parts = [synthesizer._model.parts.values() for synthesizer in (merged, held)]
+    assert [part.record for part in parts[0]] == [part.record for part in parts[1]]
+    sample = held.sample(seed=1)
+    assert_equal(merged.sample(seed=1), sample)
+    paths = merged.sample(seed=1, out=tmp_path / "sample")
+    assert_equal({name: pd.read_parquet(path) for name, path in paths.items()}, sample)
+
+
+def test_rows_with_the_same_key_and_without_one_are_named(nothing_held: None) -> None:
+    tables = pair(60, 0)
+    rows = tables["customers"]
+    for ids, message in (
+        (rows.id.where(rows.index != 50, rows.id[7]), 'rows 7 and 50 of "customers" have the same key'),
+        (rows.id.where(rows.index != 50), 'row 50 of "customers" has no key'),
+    ):
+        with pytest.raises(InputError, match=message):
+            fitted({**tables, "customers": rows.assign(id=ids)}, PAIR)
+
+
+def test_further_parents_are_held(nothing_held: None) -> None:
+    """Their rows are chosen among all."""
+    sources = {name: any_source(rows) for name, rows in visits(60, 0).items()}
+    with tables_to_learn(sources, Reference.read(VISITS), (), {}) as tables:
+        assert isinstance(tables, TablesToLearn)
+        assert tables.plan.seconds("visits")
