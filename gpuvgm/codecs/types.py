@@ -165,4 +165,5 @@ def _middle(sample: pa.ChunkedArray[Any]) -> int:
         return 0
     if pa.types.is_integer(present.type):
         return int(ascending(present.to_numpy())[len(present) // 2])
-    return own_value(present[pc.sort_indices(present)[len(present) // 2].as_py()])
+    middle: int = own_value(present[pc.sort_indices(present)[len(present) // 2].as_py()])
+    return middle
