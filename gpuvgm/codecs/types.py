@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gpuvgm.arrays import ascending
 from gpuvgm.codecs.base import Codec
 from gpuvgm.codecs.datetimes import DatetimeCodec, comparable, own_value
 from gpuvgm.codecs.decimals import DecimalCodec
@@ -160,4 +161,9 @@ def _codec_class(type_: pa.DataType) -> type[FloatCodec | IntegerCodec | Datetim
 def _middle(sample: pa.ChunkedArray[Any]) -> int:
     """Median of whole numbers, datetimes or decimals in the unit of their type, 0 without any."""
     present = comparable(sample.drop_null().combine_chunks())
-    return own_value(present[pc.sort_indices(present)[len(present) // 2].as_py()]) if len(present) else 0
+    if not len(present):
+        return 0
+    if pa.types.is_integer(present.type):
+        return int(ascending(present.to_numpy())[len(present) // 2])
+    middle: int = own_value(present[pc.sort_indices(present)[len(present) // 2].as_py()])
+    return middle

@@ -40,9 +40,17 @@ def digits_of(values: Any) -> Any:
     return pa.chunked_array([pa.nulls(len(plain), pa.string())])
 
 
+def _different_digits(values: Any) -> Any:
+    """The different texts that `digits_of` gives, of integers without one for every row."""
+    plain = plain_values_of(values)
+    return digits_of(plain.unique() if pa.types.is_integer(plain.type) else plain).drop_null().unique()
+
+
 def are_whole(values: Any) -> bool:
     """Return whether nearly all values are whole numbers or text."""
     plain = plain_values_of(values)
+    if pa.types.is_integer(plain.type) or is_text_type(plain.type):
+        return True
     rows = len(plain) - pc.sum(pc.is_null(plain, nan_is_null=True)).as_py() if len(plain) else 0
     return len(digits_of(values).drop_null()) >= ALIKE * rows
 
@@ -59,8 +67,8 @@ def check_digits_of(column: pa.ChunkedArray[Any]) -> str:
     first = column.slice(0, FIRST_ROWS)
     if not are_whole(first):
         return ""
-    few = digits_of(first).drop_null().unique()
+    few = _different_digits(first)
     if len(few) >= ENOUGH and not CHECKS.found_in(few.to_pylist()):
         return ""
-    different = digits_of(column).drop_null().unique()[:LOOKED_AT]
+    different = _different_digits(column)[:LOOKED_AT]
     return CHECKS.found_in(different.to_pylist()) if are_whole(column) else ""

@@ -94,12 +94,13 @@ def shape_of(
     numbers = codec.encode_chunks(sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
-    shares = dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
     sentinels = _values_by_number(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
     rare_sentinels = _values_by_number(
         sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*sentinels])
     )
-    shape = _with_sentinels(codec, sentinels, rare_sentinels, shares)
+    apart = [*sentinels, *rare_sentinels]
+    shares = counts[np.searchsorted(values, apart)] / counts.sum()
+    shape = _with_sentinels(codec, sentinels, rare_sentinels, dict(zip(apart, shares.tolist(), strict=True)))
     ordinary &= ~np.isin(numbers, [*sentinels])
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
     all_numbers = codec.encode_chunks(sample)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +78,33 @@ class AcceleratedLoop(EMLoop, Protocol):
         """Make the first iteration, unless it has been made."""
 
 
+class SearchEnd(NamedTuple):
+    """Result of a search; see `gpuvgm.mixture.search.SearchResult`.
+
+    Parameters
+    ----------
+    statistics : tuple or None
+        Sums of the best fit, as `EMLoop.statistics`; None where no start gets above the least evidence.
+    posterior : tuple of ndarray or None
+        Its posterior, as `EMLoop.posterior`; None where it is one of the fits that were handed in.
+    bounds : list of float
+        Bounds of its last ascent.
+    converged : bool
+        Whether this ended by its tolerance.
+    modes : int
+        Its components with more weight than the threshold, and a row.
+    bound_with_fewer : float or None
+        The highest bound found with fewer modes; None where there is one mode.
+    """
+
+    statistics: tuple[tuple[Floats, Floats, Floats, Floats], float] | None
+    posterior: Sequence[Floats] | None
+    bounds: list[float]
+    converged: bool
+    modes: int
+    bound_with_fewer: float | None
+
+
 class CellEM(Protocol):
     """EM for mixtures of one feature over the cells of a summary, a batch of problems at a time."""
 
@@ -101,6 +128,35 @@ class CellEM(Protocol):
             Most iterations of each.
         tolerance : float
             Gain of the bound below which one ends.
+        """
+
+    def search(
+        self,
+        coarser: Sequence[CellEM],
+        rows: Sequence[float],
+        starts: Sequence[Sequence[tuple[Sequence[Floats], float]]],
+        extent: tuple[tuple[float, ...], list[int]],
+        weight_threshold: float,
+        least: tuple[float, float] | None,
+    ) -> SearchEnd | None:
+        """Search for the best fit in one call, with the bits of `gpuvgm.mixture.search.search` over the same loops.
+
+        None: that one takes its place.
+
+        Parameters
+        ----------
+        coarser : sequence of CellEM
+            The levels before this one, the coarsest first.
+        rows : sequence of float
+            Rows of each level.
+        starts : sequence of sequence of tuple
+            Coarse starts, full ones, fits and sparse starts, as `EMLoop.statistics`.
+        extent : tuple
+            `Effort.numbers`.
+        weight_threshold : float
+            A mode is a component with more weight than this.
+        least : tuple of float, optional
+            Evidence that a start must get above on the coarsest level, and the logarithm of the strength of the prior.
         """
 
 

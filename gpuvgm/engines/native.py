@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import PLAIN, AcceleratedLoop, CellEM, Codes, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.base import (
+    PLAIN,
+    AcceleratedLoop,
+    CellEM,
+    Codes,
+    EMLoop,
+    Engine,
+    OnehotPart,
+    PlainEM,
+    ReadPart,
+    SearchEnd,
+)
 from gpuvgm.engines.encode import (
     CLIPPED,
     INFINITE,
@@ -228,25 +239,39 @@ class NativeEM:
     def __init__(self, kernels: _native.Kernels, cells: Cells, prior: PriorTable, *, sound: bool) -> None:
         scatter = np.ascontiguousarray(cells.scatter) if np.any(cells.scatter) else None
         mean, weight = np.ascontiguousarray(cells.mean), np.ascontiguousarray(cells.weight)
-        self._problem = _native.EMProblem(
+        self.problem = _native.EMProblem(
             kernels, mean, weight, scatter, prior.numbers, prior.origin, prior.dirichlet, prior.tied, sound
         )
 
     def bound(self, sums: Sequence[Floats], entropy: float) -> float:
         """Lower bound after some sums; see `CellEM.bound`."""
-        return self._problem.bound(list(map(np.ascontiguousarray, sums)), entropy)
+        return self.problem.bound(list(map(np.ascontiguousarray, sums)), entropy)
 
     def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[AcceleratedLoop]:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
-        return [_native.Ascent(self._problem, list(map(np.ascontiguousarray, start))) for start in starts]
+        return [_native.Ascent(self.problem, list(map(np.ascontiguousarray, start))) for start in starts]
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM; see `CellEM.plain`."""
-        return _native.PlainEM(self._problem, list(map(np.ascontiguousarray, start)), remembered)
+        return _native.PlainEM(self.problem, list(map(np.ascontiguousarray, start)), remembered)
 
     def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
         _native.run_em(list(batch), iterations, tolerance, 1)  # of several columns each has a thread
+
+    def search(
+        self,
+        coarser: Sequence[CellEM],
+        rows: Sequence[float],
+        starts: Sequence[Sequence[tuple[Sequence[Floats], float]]],
+        extent: tuple[tuple[float, ...], list[int]],
+        weight_threshold: float,
+        least: tuple[float, float] | None,
+    ) -> SearchEnd:
+        """Search for the best fit; see `CellEM.search`."""
+        levels = [level.problem for level in (*coarser, self) if isinstance(level, NativeEM)]
+        sums = [[(list(map(np.ascontiguousarray, arrays)), entropy) for arrays, entropy in sort] for sort in starts]
+        return SearchEnd(*_native.search_cells(levels, list(rows), sums, *extent, weight_threshold, least))
 
 
 def _has_loops(values: Array, rules: RowRules, missing: NDArray[np.bool_] | None) -> bool:

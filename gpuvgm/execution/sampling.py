@@ -24,6 +24,7 @@ from gpuvgm.io import (
     Runs,
     Source,
     TableSource,
+    is_datetime_type,
     is_plain_number_type,
     joined_arrays,
     plain_values_of,
@@ -163,7 +164,7 @@ def _fine_runs(rows: int) -> int:
 
 
 def _join_chunks(table: pa.Table, threads: int) -> pa.Table:
-    """The table with one chunk a column and with numbers in ascending order, which most plans would sort anyway.
+    """The table with one chunk a column, and numbers and datetimes in ascending order: most plans would sort them.
 
     Work on many short chunks takes longer than the copy.
     """
@@ -173,7 +174,10 @@ def _join_chunks(table: pa.Table, threads: int) -> pa.Table:
 
 
 def _sort_numbers(array: pa.Array[Any]) -> pa.Array[Any]:
-    """Values of an array; numbers are in ascending order, NaN and missing values last."""
+    """Values of an array; numbers and datetimes are in ascending order, NaN and missing values last."""
+    if is_datetime_type(array.type):
+        integers = array.view(pa.int32() if array.type.bit_width == 32 else pa.int64())
+        return _sort_numbers(integers).view(array.type)
     if not is_plain_number_type(array.type):
         return array
     values = pa.array(ascending(array.drop_null().to_numpy()), array.type)

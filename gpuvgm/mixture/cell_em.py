@@ -62,11 +62,11 @@ class _EngineObjective(Objective):
 
     def bound(self, statistics: Statistics) -> float:
         """The bound of `point`, without its posterior."""
-        return self.loops.bound(_sums_of(statistics), statistics.entropy)
+        return self.loops.bound(sums_of(statistics), statistics.entropy)
 
     def ascents(self, starts: Sequence[Statistics]) -> Sequence[_CellAscent]:
         """Ascents from sums of assignments of the rows."""
-        loops = self.loops.ascents([_sums_of(start) for start in starts])
+        loops = self.loops.ascents([sums_of(start) for start in starts])
         return [_CellAscent(self.prior, loop) for loop in loops]
 
     def run(self, ascents: Sequence[_CellAscent], iterations: int, tolerance: float) -> list[float]:
@@ -76,7 +76,14 @@ class _EngineObjective(Objective):
         return [loop.bound for loop in batch]
 
 
-def _sums_of(statistics: Statistics) -> list[Floats]:
+def loops_of(levels: Sequence[Objective]) -> list[CellEM]:
+    """The engine's own loops of objectives; none unless all have some."""
+    loops = [level.loops for level in levels if isinstance(level, _EngineObjective)]
+    return loops if len(loops) == len(levels) else []
+
+
+def sums_of(statistics: Statistics) -> list[Floats]:
+    """Arrays of statistics as an engine takes them."""
     return [statistics.reference, statistics.counts, statistics.first, statistics.second]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.mixture.accumulate import hard_start
-from gpuvgm.mixture.cell_em import Ascent, cell_objective
+from gpuvgm.mixture.cell_em import Ascent, cell_objective, loops_of, sums_of
 from gpuvgm.mixture.em import MixtureFit, Objective, Point, Stopping
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import ILL_DEFINED, Posterior, Prior
@@ -70,6 +70,12 @@ class Effort:
     starts: int = 8
     rich_starts: int = 2
     lesser: Effort | None = None
+
+    @property
+    def numbers(self) -> tuple[tuple[float, ...], list[int]]:
+        """Tolerances and counts as an engine's own search takes them."""
+        counts = [self.max_iter, self.rough_iter, self.screening, self.trial, self.finalists, self.rounds]
+        return (self.tolerance, self.rough_tolerance), counts
 
 
 #: By the names that users know. "auto" ends where little is left to gain: a fit where the curvature learnt from its
@@ -237,6 +243,42 @@ def search(
     rival : SearchResult, optional
         Result under another prior: the result where no start gets above its evidence on the coarsest level.
     """
+    loops = loops_of(levels)
+    if not loops:
+        return search_in_python(levels, starts, effort, weight_threshold, rival)
+    sorts = (starts.coarse, starts.full, starts.fits, starts.sparse)
+    sums = [[(sums_of(start), start.entropy) for start in sort] for sort in sorts]
+    least = None if rival is None else (rival.evidence, float(np.log(levels[-1].prior.mean_precision)))
+    rows = [level.rows for level in levels]
+    end = loops[-1].search(loops[:-1], rows, sums, effort.numbers, weight_threshold, least)
+    if end is None:
+        return search_in_python(levels, starts, effort, weight_threshold, rival)
+    if end.statistics is None:
+        assert rival is not None
+        return rival
+    fine, (arrays, entropy) = levels[-1], end.statistics
+    statistics = Statistics(*arrays, entropy)
+    posterior = fine.point(statistics).posterior if end.posterior is None else fine.prior.posterior(end.posterior)
+    assert posterior is not None
+    return SearchResult(
+        prior=fine.prior,
+        fit=MixtureFit(posterior, tuple(end.bounds), end.converged),
+        statistics=statistics,
+        starts=len(starts.coarse) + len(starts.full) + len(starts.sparse),
+        modes=end.modes,
+        bound_with_fewer=end.bound_with_fewer,
+        rows=fine.rows,
+    )
+
+
+def search_in_python(
+    levels: Sequence[Objective],
+    starts: Starts,
+    effort: Effort,
+    weight_threshold: float,
+    rival: SearchResult | None,
+) -> SearchResult:
+    """`search` step by step: of several features, and what an engine's own search equals to the bit."""
     objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
     all_starts = [*starts.coarse, *starts.full]

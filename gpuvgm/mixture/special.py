@@ -113,8 +113,8 @@ def native_kernels() -> Any:
 
 def _native() -> Functions:
     """The C++ functions, of vectors alone: the same operations in the same order, in a twentieth of the time."""
-    native, kernels = import_module("gpuvgm._native"), native_kernels()
-    return Functions(kernels.log, kernels.exp, native.digamma, native.gammaln)
+    kernels = native_kernels()
+    return Functions(kernels.log, kernels.exp, kernels.digamma, kernels.gammaln)
 
 
 def normal_cdf(x: Vector) -> Vector:

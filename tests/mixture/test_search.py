@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 
 from gpuvgm.config import FitConfig
 from gpuvgm.datasets import amount
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.mixture.accumulate import hard_start, over_cells
 from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
@@ -22,17 +22,22 @@ from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import (
     Effort,
     SearchResult,
+    Starts,
     SummaryConfig,
     _lloyd_start,
     _search_levels,
     cell_starts,
     coarse_cells,
     coarse_to_fine,
+    quantile_start,
+    search,
     search_cells,
+    search_in_python,
 )
 from gpuvgm.mixture.statistics import _APART as APART, Statistics
 from gpuvgm.mixture.summary_fit import _with_blur, blur
 from gpuvgm.summary import Cells, Frame, Grid, Masses
+from tests.conftest import make_engine, native_names
 
 QUICK = Effort(screening=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
 COMPONENTS = 6
@@ -295,3 +300,48 @@ def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
     found = search_cells(get_engine("auto"), cells, prior, config_of(0, Effort(), 10))
     statistics = rows.accumulate(found.fit.posterior)
     assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)
+
+
+def everything_of(result: SearchResult) -> list[Any]:
+    """All that a search finds, its numbers by their bits."""
+    sums, posterior = result.statistics, result.fit.posterior
+    arrays = [sums.reference, sums.counts, sums.first, sums.second, *posterior.arrays(), np.array(posterior.slack)]
+    numbers = [result.fit.bounds, result.fit.converged, sums.entropy, result.modes, result.bound_with_fewer]
+    return [*(array.tobytes() for array in arrays), *numbers, result.starts, result.rows, result.prior]
+
+
+@pytest.mark.parametrize("candidate", native_names())
+@pytest.mark.parametrize("concentration", ["dirichlet_process", "dirichlet_distribution"])
+def test_the_engines_own_search_has_the_bits_of_that_in_python(
+    candidate: str, concentration: Any, column: tuple[Cells, Prior]
+) -> None:
+    cells, prior = column[0], replace(column[1], concentration_type=concentration)
+    levels = coarse_to_fine(cells)
+    assert len(levels) == 2
+    objectives = [cell_objective(make_engine(candidate), level, prior, sound=True) for level in levels]
+    coarse = cell_starts(levels[0], 3, np.random.RandomState(0), replace(QUICK, starts=1, rich_starts=0))
+    full, sparse = [quantile_start(cells, 3)], [quantile_start(levels[0], 1).padded(3)]
+    rich = [start.padded(5) for start in coarse]
+    plain = search(objectives, Starts([*coarse, *rich], full, sparse=sparse), QUICK)
+    high = replace(plain, fit=replace(plain.fit, bounds=(plain.fit.bounds[-1] + 1.0,)))
+    for starts, rival in (
+        (Starts([*coarse, *rich], full, sparse=sparse), None),
+        (Starts(coarse, fits=[plain.statistics]), replace(high, fit=replace(high.fit, bounds=(-np.inf,)))),
+        (Starts(coarse), high),
+    ):
+        found = search(objectives, starts, QUICK, 0.005, rival)
+        expected = search_in_python(objectives, starts, QUICK, 0.005, rival)
+        assert everything_of(found) == everything_of(expected)
+        assert (found is rival) == (expected is rival) == (rival is high)
+
+
+@pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")
+def test_starts_of_an_engines_own_search_are_checked(column: tuple[Cells, Prior]) -> None:
+    loops: Any = get_engine("auto").em(column[0], column[1].table(), sound=True)
+    extent = QUICK.numbers
+    with pytest.raises(ValueError, match="needs a start"):
+        loops.search([], [1.0], [[]] * 4, extent, 0.005, None)
+    with pytest.raises(ValueError, match="four sorts of starts"):
+        loops.search([], [1.0], [[]] * 3, extent, 0.005, None)
+    with pytest.raises(ValueError, match="one value a component"):
+        loops.search([], [1.0], [[([np.ones(2), *[np.ones(3)] * 3], 0.0)], [], [], []], extent, 0.005, None)

@@ -13,7 +13,7 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.datasets import amount
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.execution import RowSample, Sampled, sampling
+from gpuvgm.execution import LocalExecutor, RowSample, Run, Sampled, sampling
 from gpuvgm.execution.sampling import stratify
 from gpuvgm.io import open_source
 
@@ -261,3 +261,13 @@ def test_kinds_are_those_of_all_phases() -> None:
     transformer = TableTransformer().fit(pa.table({"day": day, "word": word}))
     assert "2 distinct values" in transformer.schema_["word"].reason
     assert "365 distinct values" in transformer.schema_["day"].reason
+
+
+@pytest.mark.parametrize("type_", [pa.timestamp("ns", "UTC"), pa.date32(), pa.duration("ms"), pa.float32(), pa.uint8()])
+def test_a_fine_sample_is_sorted_once_with_missing_values_last(type_: Any) -> None:
+    numbers = pa.array([7, None, 3, 250, 3], pa.int32() if pa.types.is_date(type_) else pa.int64()).cast(type_)
+    table = pa.table({"x": pa.chunked_array([numbers, numbers.slice(1, 2)])})
+    run = Run(open_source(table), "auto", LocalExecutor(1))
+    column = Sampled.of(run, ["x"], 0, fine=True).rows.column("x")
+    assert column.type == type_ and column.num_chunks == 1
+    assert column.to_pylist() == table.column("x").take(pa.array([2, 4, 6, 0, 3, 1, 5])).to_pylist()

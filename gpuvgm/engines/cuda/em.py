@@ -302,3 +302,14 @@ class DeviceEM:
         host_loops = [loop for loop in batch if not isinstance(loop, Loop)]
         if host_loops:
             self._host.run(host_loops, iterations, tolerance)
+
+    def search(
+        self,
+        coarser: Sequence[CellEM],
+        rows: Sequence[float],
+        starts: Sequence[Sequence[tuple[Sequence[Floats], float]]],
+        extent: tuple[tuple[float, ...], list[int]],
+        weight_threshold: float,
+        least: tuple[float, float] | None,
+    ) -> None:
+        """None: rounds of several columns run as one launch, which Python's search asks for; see `CellEM.search`."""

@@ -4,47 +4,14 @@
 // writes the 3 K + 1 sums over all rows or cells.
 //
 // A problem is worked on by a team: one thread on the host, a block on a device. All of a team take the same way and
-// know the same scalars; `team.each` shares the elements of a vector out, and all wait for each other before and after.
+// know the same scalars; `team.each` shares the elements of a vector out, and all wait for each other before and after;
+// `team.apply` does so with a function of vgm_special.cuh of groups of as many elements.
 #pragma once
 #include "vgm_special.cuh"
 
 namespace gpuvgm {
-namespace {
 
-constexpr double LN_2 = 0.6931471805599453, LN_2_PI = 1.8378770664093453;
-constexpr double LEAST_COUNT = 10 * 2.220446049250313e-16;  // scikit-learn's guard against empty components
-constexpr double LARGE_STICK = 1e7;                         // from here on Stirling's formula is exact enough
-constexpr double NO_VARIANCE = 1e-280, LEAST_VARIANCE = 1e-13, LONGEST_STEP = 0.5, ROOT_2 = 1.4142135623730951;
-constexpr double LEAST_CURVATURE = 1e-8, SHORTER = 0.25, SHORTEST = 0.2;
-constexpr int STEP_MEMORY = 12, PATIENCE = 4;
-
-GPUVGM_FN double larger(double a, double b) { return a >= b || a != a ? a : b; }  // NaN stays, as in numpy.maximum
-
-// The team of one.
-struct Alone {
-    template <class Work> GPUVGM_FN void each(int count, Work work) const {
-        for (int i = 0; i < count; ++i) {
-            work(i);
-        }
-    }
-    // The same for groups of as many elements: work(group, element).
-    template <class Work> GPUVGM_FN void each(int groups, int count, Work work) const {
-        for (int group = 0; group < groups; ++group) {
-            each(count, [&](int i) { work(group, i); });
-        }
-    }
-};
-
-template <class Term> GPUVGM_FN double added(int terms, Term term) {
-    double sum = term(0);
-#if defined(__CUDACC__)
-#pragma unroll 4  // or some compilers write it out for more terms than there are components
-#endif
-    for (int i = 1; i < terms; ++i) {
-        sum = sum + term(i);
-    }
-    return sum;
-}
+constexpr int STEP_MEMORY = 12;  // steps that the curvature is learnt from
 
 struct PriorTable {
     double weight_concentration, mean, mean_precision, covariance, degrees_of_freedom, reg_covar, least_covariance;
@@ -87,6 +54,51 @@ struct Point {
     Posterior posterior;
     double bound;
 };
+
+// The numbers of a problem of accelerated EM.
+struct EMState {
+    PriorTable prior;
+    bool sound;
+    int components;
+    Point best, reached;
+    Statistics trial;
+    double *half, *coefficients, *totals;
+    double *at, *end, *residual, *last, *last_residual, *metric, *scaled, *direction, *extra;  // (3 K,)
+    double* terms;                                                                             // (4 K,)
+    double *along, *share;                                                                     // (STEP_MEMORY,)
+    double *pairs, *weighed;  // (STEP_MEMORY, 2, 3 K): a ring, and the same in the metric, in order
+    int first_pair, pair_count, quiet;
+    bool has_trial, has_last, has_extra, converged;
+    double length;
+
+    GPUVGM_FN static constexpr int size(int k) {
+        return 3 * Statistics::size(k) + 2 * Posterior::size(k) + 2 * k + 3 * k + 1 + 9 * 3 * k + 4 * k +
+               2 * STEP_MEMORY;
+    }
+    GPUVGM_FN static constexpr int size_of_pairs(int k) { return 2 * STEP_MEMORY * 2 * 3 * k; }
+};
+
+namespace {
+
+constexpr double LN_2_PI = 1.8378770664093453;
+constexpr double LEAST_COUNT = 10 * 2.220446049250313e-16;  // scikit-learn's guard against empty components
+constexpr double LARGE_STICK = 1e7;                         // from here on Stirling's formula is exact enough
+constexpr double NO_VARIANCE = 1e-280, LEAST_VARIANCE = 1e-13, LONGEST_STEP = 0.5, ROOT_2 = 1.4142135623730951;
+constexpr double LEAST_CURVATURE = 1e-8, SHORTER = 0.25, SHORTEST = 0.2;
+constexpr int PATIENCE = 4;
+
+GPUVGM_FN double larger(double a, double b) { return a >= b || a != a ? a : b; }  // NaN stays, as in numpy.maximum
+
+template <class Term> GPUVGM_FN double added(int terms, Term term) {
+    double sum = term(0);
+#if defined(__CUDACC__)
+#pragma unroll 4  // or some compilers write it out for more terms than there are components
+#endif
+    for (int i = 1; i < terms; ++i) {
+        sum = sum + term(i);
+    }
+    return sum;
+}
 
 // ---- M-step and bound: posterior.py --------------------------------------------------------------------------------
 
@@ -145,18 +157,17 @@ GPUVGM_CALL void kernel_table(const Team& team, const PriorTable& prior, const P
                               double* coefficients, double* terms) {
     const int k = p.components;
     const double all = prior.dirichlet ? digamma_of(added(k, [&](int i) { return p.weight_a()[i]; })) : 0.0;
-    team.each(prior.dirichlet ? 2 : 4, k,
-              [&](int group, int i) { terms[group * k + i] = digamma_of(argument_of(p, group, i)); });
+    team.apply(
+        Digamma{}, prior.dirichlet ? 2 : 4, k, [&](int group, int i) { return argument_of(p, group, i); }, terms);
+    team.apply(Log{}, 1, k, [&](int, int i) { return p.covariances()[i] * p.degrees_of_freedom()[i]; }, half);
     const double *of_b = terms + 2 * k, *of_both = terms + 3 * k;
     team.each(k, [&](int i) {
         double log_weight = terms[i] - (prior.dirichlet ? all : of_both[i]);
         if (!prior.dirichlet) {  // what the sticks before leave of it
             log_weight = log_weight + (i == 0 ? 0.0 : added(i, [&](int j) { return of_b[j] - of_both[j]; }));
         }
-        const double covariance = p.covariances()[i], degrees_of_freedom = p.degrees_of_freedom()[i];
-        const double log_determinant = -0.5 * log_of(covariance * degrees_of_freedom);
-        const double log_precision = LN_2 + terms[k + i];
-        half[i] = 0.5 * PER_LN_2 / covariance;
+        const double log_determinant = -0.5 * half[i], log_precision = LN_2 + terms[k + i];
+        half[i] = 0.5 * PER_LN_2 / p.covariances()[i];
         coefficients[i] =
             (log_weight - 0.5 * LN_2_PI + log_determinant + 0.5 * (log_precision - 1 / p.mean_precision()[i])) *
             PER_LN_2;
@@ -171,15 +182,19 @@ GPUVGM_CALL double rise_of_gammaln(double b, double a) {
     return a * log_of(a + b) - a + (b - 0.5) * log1p;
 }
 
-// `terms` has 4 K numbers.
+// `terms` has 4 K numbers, `logs` 2 K.
 template <class Team>
 GPUVGM_CALL double lower_bound(const Team& team, const PriorTable& prior, const Posterior& p, double entropy,
-                               double* terms) {
+                               double* terms, double* logs) {
     const int k = p.components;
     const double *a = p.weight_a(), *b = p.weight_b();
     const double all = prior.dirichlet ? gammaln_of(added(k, [&](int i) { return a[i]; })) / k : 0.0;
-    team.each(prior.dirichlet ? 2 : 4, k,
-              [&](int group, int i) { terms[group * k + i] = gammaln_of(argument_of(p, group, i)); });
+    team.apply(
+        LogGamma{}, prior.dirichlet ? 2 : 4, k, [&](int group, int i) { return argument_of(p, group, i); }, terms);
+    const auto log_argument = [&](int group, int i) {
+        return group == 0 ? p.covariances()[i] * p.degrees_of_freedom()[i] : p.mean_precision()[i];
+    };
+    team.apply(Log{}, 2, k, log_argument, logs);
     team.each(k, [&](int i) {
         double log_norm = terms[i];
         if (prior.dirichlet) {
@@ -190,10 +205,10 @@ GPUVGM_CALL double lower_bound(const Team& team, const PriorTable& prior, const 
             log_norm = log_norm + (terms[2 * k + i] - terms[3 * k + i]);
         }
         const double degrees_of_freedom = p.degrees_of_freedom()[i];
-        const double log_determinant = -0.5 * log_of(p.covariances()[i] * degrees_of_freedom);
+        const double log_determinant = -0.5 * logs[i];
         const double log_wishart =
             -(degrees_of_freedom * log_determinant + 0.5 * degrees_of_freedom * LN_2 + terms[k + i]);
-        terms[i] = log_norm - log_wishart - 0.5 * log_of(p.mean_precision()[i]);
+        terms[i] = log_norm - log_wishart - 0.5 * logs[k + i];
     });
     return entropy + added(k, [&](int i) { return terms[i]; });
 }
@@ -311,60 +326,46 @@ GPUVGM_CALL void quasi_newton(const Team& team, int n, int count, const double* 
     }
 }
 
-// One problem's numbers: size(components) in `memory` and size_of_pairs(components) in `pairs`.
-template <class Team> struct EM {
+// A problem before its first iteration: size(components) numbers in `memory`, size_of_pairs(components) in `pairs`.
+GPUVGM_CALL EMState em_state(const PriorTable& prior, bool sound, int k, double* memory, double* pairs) {
+    EMState em{};
+    em.prior = prior;
+    em.sound = sound;
+    em.components = k;
+    em.length = 1.0;
+    em.pairs = pairs;
+    em.weighed = pairs + STEP_MEMORY * 2 * 3 * k;
+    auto take = [&](int numbers) {
+        double* start = memory;
+        memory += numbers;
+        return start;
+    };
+    em.best = {{take(Statistics::size(k)), k}, {take(Posterior::size(k)), k}, 0.0};
+    em.reached = {{take(Statistics::size(k)), k}, {take(Posterior::size(k)), k}, 0.0};
+    em.trial = {take(Statistics::size(k)), k};
+    em.half = take(2 * k);  // and coefficients, which the bound uses as room
+    em.coefficients = em.half + k;
+    em.totals = take(3 * k + 1);
+    em.at = take(3 * k);
+    em.end = take(3 * k);
+    em.residual = take(3 * k);
+    em.last = take(3 * k);
+    em.last_residual = take(3 * k);
+    em.metric = take(3 * k);
+    em.scaled = take(3 * k);
+    em.direction = take(3 * k);
+    em.extra = take(3 * k);
+    em.terms = take(4 * k);
+    em.along = take(STEP_MEMORY);
+    em.share = take(STEP_MEMORY);
+    return em;
+}
+
+// A team at work on a problem.
+template <class Team> struct EM : EMState {
     Team team;
-    PriorTable prior;
-    bool sound;
-    int components;
-    Point best, reached;
-    Statistics trial;
-    double *half, *coefficients, *totals;
-    double *at, *end, *residual, *last, *last_residual, *metric, *scaled, *direction, *extra;  // (3 K,)
-    double* terms;                                                                             // (4 K,)
-    double *along, *share;                                                                     // (STEP_MEMORY,)
-    double *pairs, *weighed;  // (STEP_MEMORY, 2, 3 K): a ring, and the same in the metric, in order
-    int first_pair = 0, pair_count = 0, quiet = 0;
-    bool has_trial = false, has_last = false, has_extra = false, converged = false;
-    double length = 1.0;
 
-    GPUVGM_FN static constexpr int size(int k) {
-        return 3 * Statistics::size(k) + 2 * Posterior::size(k) + 2 * k + 3 * k + 1 + 9 * 3 * k + 4 * k +
-               2 * STEP_MEMORY;
-    }
-    GPUVGM_FN static constexpr int size_of_pairs(int k) { return 2 * STEP_MEMORY * 2 * 3 * k; }
-
-    GPUVGM_CALL EM(const Team& team_, const PriorTable& prior_, bool sound_, int k, double* memory, double* pairs_)
-        : team(team_),
-          prior(prior_),
-          sound(sound_),
-          components(k),
-          pairs(pairs_),
-          weighed(pairs_ + STEP_MEMORY * 2 * 3 * k) {
-        auto take = [&](int numbers) {
-            double* start = memory;
-            memory += numbers;
-            return start;
-        };
-        best = {{take(Statistics::size(k)), k}, {take(Posterior::size(k)), k}, 0.0};
-        reached = {{take(Statistics::size(k)), k}, {take(Posterior::size(k)), k}, 0.0};
-        trial = {take(Statistics::size(k)), k};
-        half = take(k);
-        coefficients = take(k);
-        totals = take(3 * k + 1);
-        at = take(3 * k);
-        end = take(3 * k);
-        residual = take(3 * k);
-        last = take(3 * k);
-        last_residual = take(3 * k);
-        metric = take(3 * k);
-        scaled = take(3 * k);
-        direction = take(3 * k);
-        extra = take(3 * k);
-        terms = take(4 * k);
-        along = take(STEP_MEMORY);
-        share = take(STEP_MEMORY);
-    }
+    GPUVGM_FN EM(const Team& team_, const EMState& state) : EMState(state), team(team_) {}
 
     // One iteration of variational EM from a posterior, which may be that of `to`.
     template <class EStep> GPUVGM_CALL void step(const Posterior& from, Point& to, EStep& e_step) {
@@ -372,7 +373,7 @@ template <class Team> struct EM {
         e_step(components, from.means(), half, coefficients, totals);
         statistics_of(team, totals, from.means(), half, coefficients, sound, to.statistics);
         const double slack = update(team, prior, to.statistics, to.posterior, terms);
-        to.bound = lower_bound(team, prior, to.posterior, to.statistics.entropy(), terms) + slack;
+        to.bound = lower_bound(team, prior, to.posterior, to.statistics.entropy(), terms, half) + slack;
     }
 
     // The first iteration, from the statistics in `trial`.

@@ -10,7 +10,7 @@
 namespace gpuvgm {
 namespace {
 
-constexpr double PER_LN_2 = 1.4426950408889634;
+constexpr double PER_LN_2 = 1.4426950408889634, LN_2 = 0.6931471805599453;
 constexpr double HALF_LOG_2_PI = 0.5 * 1.8378770664093453;
 constexpr double LOG_2_HIGH = 6.93147180369123816490e-01;  // has trailing zeros
 constexpr double LOG_2_LOW = 1.90821492927058770002e-10;
@@ -18,20 +18,21 @@ constexpr double HUGE_ARGUMENT = 1e25;  // from here on the product would overfl
 constexpr int SHIFT = 10;               // arguments are moved up by recurrence until the asymptotic series hold
 
 // Logarithm of mantissa * 2^exponent; the mantissa lies between the root of 0.5 and that of 2.
-GPUVGM_FN double log_of_parts(double mantissa, double exponent) {
-    const double f = (mantissa - 1) / (mantissa + 1), q = f * f;
-    double series = 1.0 / 21;  // written out: several numbers at once are done of what has no loop
-    series = series * q + 1.0 / 19;
-    series = series * q + 1.0 / 17;
-    series = series * q + 1.0 / 15;
-    series = series * q + 1.0 / 13;
-    series = series * q + 1.0 / 11;
-    series = series * q + 1.0 / 9;
-    series = series * q + 1.0 / 7;
-    series = series * q + 1.0 / 5;
-    series = series * q + 1.0 / 3;
-    series = series * q + 1.0;
-    return exponent * LOG_2_HIGH + (2 * f * series + exponent * LOG_2_LOW);
+template <class Real> GPUVGM_FN Real log_of_parts(Real mantissa, Real exponent) {
+    typedef Splat<Real> S;
+    const Real f = (mantissa - S::of(1.0)) / (mantissa + S::of(1.0)), q = f * f;
+    Real series = S::of(1.0 / 21);  // written out: several numbers at once are done of what has no loop
+    series = series * q + S::of(1.0 / 19);
+    series = series * q + S::of(1.0 / 17);
+    series = series * q + S::of(1.0 / 15);
+    series = series * q + S::of(1.0 / 13);
+    series = series * q + S::of(1.0 / 11);
+    series = series * q + S::of(1.0 / 9);
+    series = series * q + S::of(1.0 / 7);
+    series = series * q + S::of(1.0 / 5);
+    series = series * q + S::of(1.0 / 3);
+    series = series * q + S::of(1.0);
+    return exponent * S::of(LOG_2_HIGH) + (S::of(2.0) * f * series + exponent * S::of(LOG_2_LOW));
 }
 
 // Exponential of x without its factor 2^power; power is the whole number nearest to x / log 2.
@@ -60,35 +61,63 @@ GPUVGM_FN double log_of(double x) {
         mantissa = 2 * mantissa;
         power -= 1;
     }
-    return log_of_parts(mantissa, power);
+    return log_of_parts(mantissa, (double)power);
 }
 
-GPUVGM_CALL double digamma_of(double x) {
-    double below = 1 / (x + (SHIFT - 1));
+template <class Real> GPUVGM_CALL Real digamma_of(Real x) {
+    typedef Splat<Real> S;
+    Real below = S::of(1.0) / (x + S::of(SHIFT - 1));
     for (int i = SHIFT - 2; i >= 0; --i) {
-        below = below + 1 / (x + i);
+        below = below + S::of(1.0) / (x + S::of(i));
     }
-    const double y = x + SHIFT, q = 1 / y / y;
-    const double series =
-        q * (1.0 / 12 -
-             q * (1.0 / 120 - q * (1.0 / 252 - q * (1.0 / 240 - q * (1.0 / 132 - q * (691.0 / 32760 - q / 12))))));
-    return log_of(y) - 0.5 / y - series - below;
+    const Real y = x + S::of(SHIFT), q = S::of(1.0) / y / y;
+    Real series = S::of(691.0 / 32760) - q / S::of(12.0);
+    series = S::of(1.0 / 132) - q * series;
+    series = S::of(1.0 / 240) - q * series;
+    series = S::of(1.0 / 252) - q * series;
+    series = S::of(1.0 / 120) - q * series;
+    series = q * (S::of(1.0 / 12) - q * series);
+    return log_of(y) - S::of(0.5) / y - series - below;
+}
+
+// Stirling's formula for log-gamma of large numbers.
+template <class Real> GPUVGM_FN Real stirling_of(Real y) {
+    typedef Splat<Real> S;
+    const Real q = S::of(1.0) / y / y;
+    Real series = S::of(691.0 / 360360) - q / S::of(156.0);
+    series = S::of(1.0 / 1188) - q * series;
+    series = S::of(1.0 / 1680) - q * series;
+    series = S::of(1.0 / 1260) - q * series;
+    series = S::of(1.0 / 360) - q * series;
+    series = (S::of(1.0 / 12) - q * series) / y;
+    return (y - S::of(0.5)) * log_of(y) - y + S::of(HALF_LOG_2_PI) + series;
+}
+
+// x (x + 1) ... (x + SHIFT - 1).
+template <class Real> GPUVGM_FN Real rising_product(Real x) {
+    Real product = x;
+    for (int i = 1; i < SHIFT; ++i) {
+        product = product * (x + Splat<Real>::of(i));
+    }
+    return product;
 }
 
 GPUVGM_CALL double gammaln_of(double x) {
     const bool shifted = x < HUGE_ARGUMENT;
-    double product = shifted ? x : 1.0;
-    for (int i = 1; shifted && i < SHIFT; ++i) {
-        product = product * (x + i);
-    }
-    const double y = shifted ? x + SHIFT : x, q = 1 / y / y;
-    const double series =
-        (1.0 / 12 -
-         q * (1.0 / 360 - q * (1.0 / 1260 - q * (1.0 / 1680 - q * (1.0 / 1188 - q * (691.0 / 360360 - q / 156)))))) /
-        y;
-    const double stirling = (y - 0.5) * log_of(y) - y + HALF_LOG_2_PI + series;
-    return shifted ? stirling - log_of(product) : stirling;
+    const double stirling = stirling_of(shifted ? x + SHIFT : x);
+    return shifted ? stirling - log_of(rising_product(x)) : stirling;
 }
+
+// The functions as things that teams are given.
+struct Log {
+    template <class Real> GPUVGM_FN Real operator()(Real x) const { return log_of(x); }
+};
+struct Digamma {
+    template <class Real> GPUVGM_FN Real operator()(Real x) const { return digamma_of(x); }
+};
+struct LogGamma {
+    template <class Real> GPUVGM_FN Real operator()(Real x) const { return gammaln_of(x); }
+};
 
 }  // namespace
 }  // namespace gpuvgm

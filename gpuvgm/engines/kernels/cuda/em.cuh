@@ -31,8 +31,9 @@ struct Block {
         }
         __syncthreads();
     }
-    template <class Work> GPUVGM_FN void each(int groups, int count, Work work) const {
-        each(groups * count, [&](int i) { work(i / count, i % count); });
+    template <class Function, class Argument>
+    GPUVGM_FN void apply(Function function, int groups, int count, Argument argument, double* out) const {
+        each(groups * count, [&](int i) { out[i] = function(argument(i / count, i % count)); });
     }
 };
 
@@ -202,7 +203,7 @@ extern "C" GPUVGM_KERNEL_TOGETHER(GPUVGM_THREADS, 2)
     const PriorTable prior{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8] != 0, n[9] != 0, n[10] != 0};
     const double tolerance = n[12];
     const Block team;
-    EM<Block> em(team, prior, n[11] != 0, k, memory, state + size + SCALARS);
+    EM<Block> em(team, em_state(prior, n[11] != 0, k, memory, state + size + SCALARS));
     const CellSums e_step{(const double*)place[0], (const double*)place[1], (const double*)place[2], place[5], room};
     double* out = results + (i64)stride * blockIdx.x;
     double *oldest = out + 3 + statistics + posterior, *bounds = plain ? oldest + posterior : oldest;

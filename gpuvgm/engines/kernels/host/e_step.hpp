@@ -238,13 +238,14 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
             Moments sums(work.sums + 3 * LANES * k);
             for (int v = 0; v < T; ++v) {
                 const Lanes n = load(tile_weight + v * LANES), m2 = load(tile_scatter + v * LANES);
-                const Lanes r = load(work.at(k, v)), d = y[v] - centre, g = (centre - y[v]) * lambda;
+                const Lanes r = load(work.at(k, v)), to_centre = centre - y[v], g = to_centre * lambda;
                 const Lanes r1 = r * (g - slope[v]);
                 const Lanes r2 = r * (fused(g, g, -lambda) - curve[v]) - twice_slope[v] * r1;
                 const Lanes count = fused(half_scatter[v], r2, n * r), shift = m2 * r1;
                 sums.count = sums.count + count;
-                sums.first = sums.first + fused(d, count, shift);
-                sums.second = sums.second + fused(d, fused(d, count, shift + shift), m2 * r);
+                sums.first = sums.first + fused_minus(to_centre, count, shift);
+                sums.second =
+                    sums.second + fused_minus(to_centre, fused_minus(to_centre, count, shift + shift), m2 * r);
             }
             sums.keep(work.sums + 3 * LANES * k);
         }

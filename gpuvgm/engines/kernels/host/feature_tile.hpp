@@ -2,6 +2,7 @@
 // it. The densities come from panels of four columns of P whose sums stay in registers. How many Lanes a panel spans
 // moves no sum from its place, so every instruction set gives the same bits.
 #pragma once
+#include "../vgm_special.cuh"
 #include "e_step.hpp"
 #include "host.hpp"
 #include "lanes.hpp"
@@ -12,7 +13,7 @@ namespace {
 // Lanes of a tile, and how it is divided.
 constexpr int FEATURE_TILE = 32, GROUP = E_STEP_TILE, GROUPS = FEATURE_TILE / GROUP;
 constexpr int FEATURE_ROWS = FEATURE_TILE * LANES, PANEL = 4;
-constexpr double LOG2_E = 1.4426950408889634, LN_2 = 0.6931471805599453;
+constexpr double LOG2_E = 1.4426950408889634;
 static_assert(FEATURE_TILE == 32, "one bit of a word a Lanes");
 static_assert(CHUNK_ROWS % FEATURE_ROWS == 0 && GROUP % PANEL_TILE == 0, "tiles divide chunks, panels divide groups");
 

@@ -102,6 +102,19 @@ struct Tally {
     double minimum, maximum;
 };
 
+// Cells of a summary: their means, weights and scatters, or none.
+struct CellTable {
+    const double *mean, *weight, *scatter;
+    int64_t count;
+
+    int64_t chunks() const { return (count + CHUNK_ROWS - 1) / CHUNK_ROWS; }
+};
+
+struct EMState;  // and what it is made of: vgm_em.cuh
+struct Posterior;
+struct PriorTable;
+struct Statistics;
+
 constexpr int RULED_ROWS = 256;  // rows that rules are applied to at a time
 
 // How values become numbers: scale(value - origin), NaN for modal ones. Those off a step are counted, by the bits of
@@ -161,6 +174,8 @@ struct HostKernels {
                       Tally*, RowCounts*);
     void (*log)(const double* x, int64_t rows, double* out);
     void (*exp)(const double* x, int64_t rows, double* out);
+    void (*digamma)(const double* x, int64_t rows, double* out);
+    void (*gammaln)(const double* x, int64_t rows, double* out);
     // Labels of the nearest centres; squares: of the centres. Returns whether a label changed.
     bool (*nearest_centres)(const double* x, int64_t rows, int features, const double* centres, const double* squares,
                             int components, int32_t* labels);
@@ -179,6 +194,14 @@ struct HostKernels {
                       uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers);
     void (*find_bins)(const double* x, int64_t rows, const double* edges, int edge_count, const uint16_t* codes,
                       uint16_t* out);
+    // EM over cells; see EM in vgm_em.cuh. room: (chunks, 3 K + 1).
+    void (*em_step)(EMState&, const CellTable&, double* room);  // of plain EM
+    void (*em_begin)(EMState&, const CellTable&, double* room);
+    void (*em_iterate)(EMState&, const CellTable&, double least_gain, double* room);
+    // Sums with a component cut in two, the upper half behind all others; see Statistics.split. out has one more.
+    void (*em_split)(const Statistics& sums, int component, const Statistics& out);
+    // The posterior of sums, and its bound. room: 6 K.
+    double (*em_bound)(const PriorTable&, const Statistics&, const Posterior&, double* room);
 };
 
 }  // namespace gpuvgm

@@ -26,13 +26,6 @@ namespace gpuvgm {
 
 namespace {
 
-template <double (*FUNCTION)(double)> auto each(Reals x) {
-    std::vector<double> values(x.shape(0));
-    std::transform(x.data(), x.data() + x.shape(0), values.begin(), FUNCTION);
-    const size_t size = values.size();
-    return owned(std::move(values), {size});
-}
-
 template <auto FUNCTION> auto all(const Kernels& kernels, Reals x) {
     std::vector<double> values(x.shape(0));
     {
@@ -325,8 +318,6 @@ NB_MODULE(_native, m) {
     using namespace nb::literals;
     nb::set_leak_warnings(false);  // a process may end while Python still holds objects of this module
     m.doc() = "Row loops of the native engine, and functions of K-vectors.";
-    m.def("digamma", &each<digamma_of>, "x"_a, "Digamma; see gpuvgm.mixture.special.");
-    m.def("gammaln", &each<gammaln_of>, "x"_a, "Logarithm of the gamma function; see gpuvgm.mixture.special.");
     m.def("distinct", &distinct, "keys"_a, "The distinct keys, ascending, and how often each occurs.");
     m.def("instruction_sets", &instruction_sets, "Instruction sets usable on this machine, the fastest first.");
     nb::class_<Mixture>(m, "Mixture", "Components of a mixture, as the row formulas take them.")
@@ -343,6 +334,8 @@ NB_MODULE(_native, m) {
         .def("log_prob", &log_prob, "x"_a, "gaussians"_a)
         .def("log", &all<&HostKernels::log>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.")
         .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
+        .def("digamma", &all<&HostKernels::digamma>, "x"_a, "Digamma; see gpuvgm.mixture.special.")
+        .def("gammaln", &all<&HostKernels::gammaln>, "x"_a, "Log-gamma; see gpuvgm.mixture.special.")
         .def("nearest_centres", &nearest_centres, "x"_a, "centres"_a, "squares"_a, "labels"_a,
              "Labels of the nearest centres; whether one changed.")
         .def("label_and_sum", &label_and_sum, "x"_a, "centres"_a, "squares"_a, "largest"_a, "labels"_a, "counts"_a,
