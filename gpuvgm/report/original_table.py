@@ -14,6 +14,7 @@ from gpuvgm.columns import TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution import Run, Sampled
+from gpuvgm.io import is_number_type
 from gpuvgm.report.column_comparison import ColumnComparison
 from gpuvgm.report.column_pairs import PAIRS, ROWS_OF_KEY, ColumnRows, Pair
 from gpuvgm.report.combinations import Combination, combinations
@@ -175,9 +176,16 @@ class OriginalTable:
         )
 
     def trends(self, synthetic: TableCounts, groups: Mapping[str, Any]) -> tuple[PairTrend, ...]:
-        """Dependence of pairs of columns of different groups, those that have lost most first; see `pair_trends`."""
-        tables = (self.counts, synthetic)
-        samples = [{name: thinned(counts.columns[name].rows) for name in self.pairs} for counts in tables]
+        """Dependence of pairs of columns of different groups, those that have lost most first; see `pair_trends`.
+
+        Categories that are numbers, such as goals, have correlations, of their places.
+        """
+
+        def some_rows(name: str, counts: TableCounts) -> NDArray[Any]:
+            rows = thinned(counts.columns[name].rows)
+            return self.pairs[name].order(rows) if is_number_type(self.model.by_name[name].decoded_type) else rows
+
+        samples = [{name: some_rows(name, counts) for name in self.pairs} for counts in (self.counts, synthetic)]
         return pair_trends(samples[0], samples[1], groups)
 
     def _sequences(

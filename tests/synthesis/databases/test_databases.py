@@ -178,7 +178,7 @@ def test_rows_without_parents_meet_conditions(synthesizer: DatabaseSynthesizer) 
         ({"orders.day": ("2024-03-01", None)}, 'rows of "orders" are drawn for those of "customers": give conditions'),
         ({"products.category": "toys"}, '"products" is kept as it is'),
         ({"country": "IT"}, 'there is no table "country" for "country": write "customers.country"'),
-        ({"customers.contry": "IT"}, 'there is no modelled column "contry"'),
+        ({"customers.land": "IT"}, 'there is no modelled column "land"'),
         ({"customers.country": "AT"}, "'AT' is none of its categories"),
         (["customers.country"], "give a dict, such as"),
     ],
