@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.io import open_source
 from gpuvgm.synthesis.databases import plan
 from gpuvgm.synthesis.databases.joins import Links
 from gpuvgm.synthesis.databases.references import Reference
@@ -118,8 +119,9 @@ def test_goals_go_with_the_strength_of_both_teams() -> None:
 
 def test_columns_whose_row_before_tells_nothing_are_forgotten() -> None:
     random = np.random.default_rng(0)
-    links = Links(Reference("lines", ("order",), "orders", ("id",)), np.arange(900) // 3, 300)
     usual = np.repeat(random.integers(0, 3, 300), 3)
     rows = {"usual": usual, "by lot": random.normal(size=900), "next": random.choice([*"abc"], 900)}
     rows["tells"] = np.roll(rows["next"], -1)  # what the next row has as another column
-    assert forgotten(links, pa.table(rows), [*rows], None) == ("by lot", "next")
+    lines = pa.table({**rows, "order": np.arange(900) // 3, "place": np.arange(900) % 3})
+    for given in (lines, lines.take(random.permutation(900))):
+        assert forgotten(open_source(given), "order", [*rows], "place") == ("by lot", "next")
