@@ -145,8 +145,11 @@ class Links:
 
 
 def codes_of(values: Any) -> Ints:
-    """A number for each different value of an array, -1 where it is missing."""
-    return np.asarray(values.dictionary_encode().indices.fill_null(-1), np.int64)
+    """A number for each different value of an array, -1 where it is missing; one for all lists and such."""
+    try:
+        return np.asarray(values.dictionary_encode().indices.fill_null(-1), np.int64)
+    except pa.ArrowNotImplementedError:  # no samples have them
+        return np.where(np.asarray(values.is_valid()), 0, -1)
 
 
 def codes_together(columns: Sequence[Ints]) -> Ints:

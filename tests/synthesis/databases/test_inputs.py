@@ -71,10 +71,10 @@ def test_kinds_of_keys_are_not_declared(tables: dict[str, Any], columns: Any, me
         fitted(tables, columns=columns)
 
 
-def test_dropped_columns_are_not_in_samples(tables: dict[str, Any]) -> None:
-    tables["orders"]["note"] = "n"
+def test_dropped_columns_are_not_in_samples_and_lists_are_missing_there(tables: dict[str, Any]) -> None:
+    tables["orders"]["note"], tables["orders"]["tags"] = "n", [["a", "b"]] * 600
     rows = fitted(tables, columns={"orders": {"amount": "drop"}}).sample()["orders"]
-    assert rows.columns.tolist() == ["customer", "note"]
+    assert rows.columns.tolist() == ["customer", "note", "tags"] and rows.tags.isna().all()
 
 
 def test_keys_that_pandas_has_as_floats_are_whole_numbers(tables: dict[str, Any]) -> None:
