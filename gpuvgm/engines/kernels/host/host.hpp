@@ -190,8 +190,8 @@ struct HostKernels {
     void (*closer)(const double* x, const double* row_squares, int64_t rows, int features, const double* nearest,
                    const double* candidates, const double* squares, int count, double* out, int64_t stride);
     // first, second: bins of the parents, or null. codes: bins of the column.
-    void (*draw_rows)(const DrawnColumn&, const uint16_t* first, const uint16_t* second, const RowNumbers&, int64_t rows,
-                      uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers);
+    void (*draw_rows)(const DrawnColumn&, const uint16_t* first, const uint16_t* second, const RowNumbers&,
+                      int64_t rows, uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers);
     void (*find_bins)(const double* x, int64_t rows, const double* edges, int edge_count, const uint16_t* codes,
                       uint16_t* out);
     // EM over cells; see EM in vgm_em.cuh. room: (chunks, 3 K + 1).

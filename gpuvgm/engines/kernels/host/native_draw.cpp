@@ -43,8 +43,7 @@ void check_parent(const Parent& parent, size_t rows, int64_t bins) {
 // Bins of rows, and the place of each in a piece of its bin.
 auto draw_rows(const Kernels& kernels, std::tuple<std::optional<Entries>, std::optional<Entries>, Entries> lotteries,
                std::tuple<Reals, Reals> ends, std::tuple<int64_t, Places> contexts_of,
-               std::tuple<Parent, Parent> parents, NumberedRows numbered,
-               std::tuple<uint64_t, uint64_t> randomness) {
+               std::tuple<Parent, Parent> parents, NumberedRows numbered, std::tuple<uint64_t, uint64_t> randomness) {
     const auto& [groups, inside, pieces] = lotteries;
     const auto& [low, high] = ends;
     const auto& [width, second] = contexts_of;

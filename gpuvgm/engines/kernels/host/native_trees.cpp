@@ -222,8 +222,7 @@ auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, Numbered
     {
         nb::gil_scoped_release unlocked;
         std::vector<double> uniforms(std::min<size_t>(rows, RowWalk::ROWS));
-        const auto draw_rows = [&, number = column, key = seed](int64_t start, int64_t count,
-                                                                                   auto walk) {
+        const auto draw_rows = [&, number = column, key = seed](int64_t start, int64_t count, auto walk) {
             for (int64_t i = 0; i < count; ++i) {
                 u32 words[4];
                 philox(row_numbers.of(start + i), number, key, words);
