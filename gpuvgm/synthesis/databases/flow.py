@@ -205,7 +205,7 @@ class Flow:
         self.open_rows = self.open_rows.slice(complete - self.final)
         taken_of = [(child, child._take(complete, self.final)) for child in self.children]
         for child, of_child in reversed(taken_of):
-            if of_child.num_rows:
+            if of_child.num_rows or child.part.record.of_none:
                 assert child.first is not None
                 tables = {child.name: of_child, self.name: rows}
                 self.sampler.sum_up(child.first, tables)

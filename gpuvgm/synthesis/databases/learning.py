@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
@@ -23,7 +24,7 @@ from gpuvgm.synthesis.databases.telling import forgotten
 from gpuvgm.synthesis.databases.uniqueness import keys_of
 from gpuvgm.synthesis.databases.widening import Widening
 from gpuvgm.synthesis.learning import SynthesizerSettings, learn
-from gpuvgm.synthesis.sequences import learn_sequences
+from gpuvgm.synthesis.sequences import SequenceModel, learn_sequences
 
 MOST_HELD = 1 << 20  # rows of a table that is held in memory
 
@@ -218,7 +219,7 @@ def learn_database(
     settings : SynthesizerSettings
         What the user asks for.
     """
-    plan, parts = tables.plan, dict[str, TablePart]()
+    plan, parts, learnt = tables.plan, dict[str, TablePart](), dict[str, Source]()
     for name in plan.in_order(tables.sources):
         table, widening = tables.beside_parents(name, parts, columns.get(name, {}))
         first, source = plan.first.get(name), tables.sources[name]
@@ -231,12 +232,33 @@ def learn_database(
             untold = forgotten(table, first.number, widening.drawn(table.schema.names), index)
             of_key = replace(of_table, sequence_key=first.number, sequence_index=index, given=widening.given)
             model = learn_sequences(table, replace(of_key, forgotten=untold))
+            model = model.free_of_laws(parts[first.parent].model.kept_laws, first.beside)
         # Labels that are no text, and dtypes of columns that refer to others, are those of the source.
         model.transformer.labels_ = dict(getattr(source, "labels", None) or {})
         model.transformer.pandas_dtypes_ = dict(getattr(source, "dtypes", None) or {})
-        parts[name] = TablePart(model, of_table, tables.record_of(name, model.network.counts.rows))
+        record = tables.record_of(name, model.network.counts.rows)
+        if first is not None:
+            record = replace(record, of_none=_kept_without_children(model, first, learnt[first.parent]))
+        parts[name], learnt[name] = TablePart(model, of_table, record), table
     schemas = {name: _sampled_schema(of.schema, columns.get(name, {})) for name, of in tables.sources.items()}
     return DatabaseModel(plan, parts, tables.kept, schemas, {name: of.flavour for name, of in tables.sources.items()})
+
+
+def _kept_without_children(model: SequenceModel, first: Reference, parent: Source) -> tuple[str, ...]:
+    """Columns of a parent that are a sum over children and another column, which rows without any have alone."""
+    laws, kept = [law for law in model.totals if law.addend], list[str]()
+    for law in laws:
+        names = {name: name.removeprefix(first.beside("")) for name in (law.target, law.addend)}
+        known = 0
+        for block in parent.blocks([*dict.fromkeys((first.count, *names.values()))], BLOCK_ROWS):
+            rows = np.flatnonzero(np.asarray(block.host_column(first.count)) == 0)
+            known += len(rows)
+            keys = {name: taken(block.host_column(of), rows) for name, of in names.items()}
+            if not law.is_kept_without_rows(model.columns, keys):
+                break
+        else:
+            kept += [law.target] if known else []
+    return tuple(kept)
 
 
 def _sampled_schema(schema: pa.Schema, declared: Mapping[Any, Any]) -> pa.Schema:

@@ -40,6 +40,8 @@ class TableRecord:
         Its rows whose first parent is there.
     apart : tuple of str
         Further references, as text, to the table of the first parent, which lead to another row than that.
+    of_none : tuple of str
+        Columns of the first parent that are a sum over children and another column, which rows without any have alone.
     """
 
     rows: Annotated[int, whole(0)]
@@ -49,6 +51,7 @@ class TableRecord:
     unique: tuple[tuple[str, ...], ...] = ()
     here: Annotated[int, whole(0)] = 0
     apart: tuple[str, ...] = ()
+    of_none: tuple[str, ...] = ()
 
     def children_elsewhere(self, here: int, scale: float) -> tuple[Ints, int]:
         """Children of each row that its first parent lacks, and how many have none, by how many have one.

@@ -218,10 +218,17 @@ class DatabaseSampler:
         places, counts = np.unique(numbers[here], return_counts=True)
         of = {beside: name for beside, name in part.given(reference).items() if name in parent.schema.names}
         keys = {beside: taken(parent.column(name).combine_chunks(), places) for beside, name in of.items()}
-        summed = {
-            of[beside]: _replaced(parent.column(of[beside]).combine_chunks(), places, column)
-            for beside, column in part.sampler.totals(keys, rows, counts).items()
-        }
+        totals = part.sampler.totals(keys, rows, counts) if len(places) else {}
+        columns = {beside: parent.column(name).combine_chunks() for beside, name in of.items()}
+        summed = {beside: _replaced(columns[beside], places, column) for beside, column in totals.items()}
+        model: Any = part.model
+        for law in model.totals:
+            if law.target in part.record.of_none:
+                alone = np.setdiff1d(np.arange(parent.num_rows), places)
+                of_none = {name: taken(columns[name], alone) for name in (law.target, law.addend)}
+                values = law.of_sums(model.columns, np.zeros(len(alone)), of_none)
+                summed[law.target] = _replaced(summed.get(law.target, columns[law.target]), alone, values)
+        summed = {of[beside]: column for beside, column in summed.items()}
         tables[reference.parent] = _with_columns(parent, self.model.parts[reference.parent].recomputed(parent, summed))
 
     def _with_further(self, reference: Reference, numbers: Ints, parent: pa.Table) -> pa.Table:

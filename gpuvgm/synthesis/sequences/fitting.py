@@ -73,7 +73,7 @@ class RowsOfKeys:
         """Columns of keys that keep the laws over their rows, and what other laws make of these."""
         columns, totalled = self.sequences.columns, self._with_missing_keys(keys)
         for law in self.sequences.totals:
-            totalled[law.target] = law.compute(columns, rows.__getitem__, self.starts, keys[law.target])
+            totalled[law.target] = law.compute(columns, rows.__getitem__, self.starts, keys)
         changed = {law.target for law in self.sequences.totals}
         laws = self.sequences.keys.kept_laws
         return totalled | laws.recomputed(self.sequences.keys.columns, totalled, changed)

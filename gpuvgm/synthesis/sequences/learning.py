@@ -125,7 +125,8 @@ def _model_of(
         for rows in whole_keys(sample.source, key, columns_of_laws(key, totals)) if totals else ():
             totals = tuple(law for law in totals if law.is_kept(columns, rows))
     layout = layout_of(sample.counts, key)
-    return SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
+    model = SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
+    return model.free_of_laws(keys.kept_laws)
 
 
 def _with_curves(

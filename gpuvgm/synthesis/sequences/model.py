@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import added, keys_by_rows, tables_of_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
-from gpuvgm.synthesis.sequences.totals import KeyLaw, columns_of_laws
+from gpuvgm.synthesis.sequences.totals import KeyLaw, columns_of_laws, free_of_laws
 from gpuvgm.table import ModelFile, TableTransformer
 
 PARTS = pa.schema([("keys", pa.large_binary()), ("steps", pa.large_binary())])  # models within the file of one
@@ -78,7 +78,7 @@ class SequenceModel:
         if not {plan.key, COUNT, *plan.constants} <= {*self.keys.columns} or not made <= {*self.steps.columns}:
             raise ValueError("its models lack columns")
         for law in self.totals:
-            if law.target not in plan.constants or law.operand not in plan.varying:
+            if not {law.target, law.addend or law.target} <= {*plan.constants} or law.operand not in plan.varying:
                 raise ValueError(f'"{law}" is no law of its columns')
 
     @staticmethod
@@ -146,6 +146,18 @@ class SequenceModel:
     def scored(self, table: Source) -> SequenceTables:
         """The tables of keys and steps of a table, whose rows are in order of their keys as they come."""
         return SequenceTables(KeyRows.read(table, RowOrder(self.plan.key)), self.plan, self.columns)
+
+    def free_of_laws(self, laws: Laws, name_of: Callable[[str], str] = str) -> SequenceModel:
+        """The model without sums of rows whose addend or target laws between columns of keys compute anew.
+
+        Parameters
+        ----------
+        laws : Laws
+            Laws of the keys.
+        name_of : callable
+            Gives the name of a column of these laws among those of the model.
+        """
+        return replace(self, totals=free_of_laws(self.totals, laws, name_of))
 
     def shares_of_totals(self, table: Source) -> dict[str, float]:
         """By law over the rows of a key, the share of the keys of a table that keep it."""

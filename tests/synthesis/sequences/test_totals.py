@@ -1,0 +1,49 @@
+"""Sums over the rows of a key to which its keys add something: what is paid for sending, vouchers, taxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+
+ORDERS = 250
+
+
+def orders(kind: str) -> pd.DataFrame:
+    """Lines of orders, whose total is made of what they cost and of something else."""
+    random = np.random.default_rng(1)
+    order = np.repeat(np.arange(ORDERS), 1 + random.poisson(1.5, ORDERS))
+    net = random.lognormal(3, 0.6, len(order)).round(2)
+    goods = pd.Series(net).groupby(order).sum().round(2).to_numpy()
+    of_orders = {
+        "sending": lambda: {"sending": (added := random.choice([0, 4.9, 9.9], ORDERS)), "total": goods + added},
+        "voucher": lambda: {"voucher": (off := random.uniform(0, 5, ORDERS).round(2)), "total": goods - off},
+        "tax": lambda: {"goods": goods, "tax": (tax := (0.2 * goods).round(2)), "total": goods + tax},
+    }[kind]()
+    return pd.DataFrame(
+        {"order": 1000 + order, "net": net, **{name: of.round(2)[order] for name, of in of_orders.items()}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "laws"),
+    [
+        ("sending", "total = sum(net) + sending"),
+        ("voucher", "total = sum(net) - voucher"),
+        ("tax", "goods = sum(net)"),  # the total is the sum of two columns of the order
+    ],
+)
+def test_totals_of_sums_and_something_else(kind: str, laws: str) -> None:
+    table = orders(kind)
+    synthesizer: Any = gpuvgm.TableSynthesizer(sequence_key="order", random_state=0, threads=1).fit(table)
+    assert [str(law) for law in synthesizer._model.totals] == [laws]
+    of_orders = synthesizer.sample(keys=300).groupby("order")
+    net, of_keys = of_orders.net.sum(), of_orders.first()
+    added = {"sending": 1, "voucher": -1, "tax": 1}[kind] * of_keys[kind]
+    np.testing.assert_allclose(of_keys.total, net + added, atol=0.005)
+    if kind == "tax":
+        np.testing.assert_allclose(of_keys.tax, 0.2 * of_keys.goods, atol=0.0051)
