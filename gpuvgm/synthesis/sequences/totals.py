@@ -18,7 +18,7 @@ from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of
 
 Function = Literal["count", "sum", "min", "max", "first", "last"]
-Sign = Literal[1, -1]
+Sign = Literal["+", "-"]
 LEAST_KEYS = 20  # of several rows that differ, and keep the law
 LEAST_NUMBERS = 10  # different ones of its target
 LEAST_COUNTS = 3  # of a target that counts rows
@@ -40,7 +40,7 @@ class KeyLaw:
         The column of the rows; of a count any.
     addend : str
         Another column of the keys, such as what is paid for sending, that a sum is added to; empty for none.
-    sign : {1, -1}
+    sign : {"+", "-"}
         Whether the addend is added or, as a discount is, taken off.
     """
 
@@ -48,11 +48,11 @@ class KeyLaw:
     function: Function
     operand: str
     addend: str = ""
-    sign: Sign = 1
+    sign: Sign = "+"
 
     def __str__(self) -> str:
         operand = "" if self.function == "count" else self.operand
-        addend = f" {'+' if self.sign > 0 else '-'} {self.addend}" if self.addend else ""
+        addend = f" {self.sign} {self.addend}" if self.addend else ""
         return f"{self.target} = {self.function}({operand}){addend}"
 
     def compute(
@@ -136,7 +136,10 @@ class KeyLaw:
 
     def _with_addend(self, columns: Mapping[str, FittedColumn], sums: Floats, keys: Arrays) -> Floats:
         """Sums of rows, and what their keys add to them."""
-        return sums + self.sign * amounts_of(columns[self.addend], keys(self.addend)) if self.addend else sums
+        if not self.addend:
+            return sums
+        added = amounts_of(columns[self.addend], keys(self.addend))
+        return sums + added if self.sign == "+" else sums - added
 
     def _operand(self, columns: Mapping[str, FittedColumn], rows: Arrays) -> Floats:
         """Numbers of the rows; of a count each is 1."""

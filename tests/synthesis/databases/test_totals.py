@@ -30,7 +30,8 @@ def test_visits_without_treatments_cost_the_fee(tmp_path: Path) -> None:
     """Whether samples are written as they are drawn, or not."""
     synthesizer: Any = gpuvgm.DatabaseSynthesizer(keep=["vets"], threads=1, random_state=0).fit(practice(), keys=KEYS)
     assert "visit.total = sum(amount) + visit.vet.fee" in str(synthesizer)
-    paths = synthesizer.sample(out=tmp_path / "sample")
+    synthesizer.save(tmp_path / "practice.gpuvgm")
+    paths = gpuvgm.load(tmp_path / "practice.gpuvgm").sample(out=tmp_path / "sample")
     for tables in (synthesizer.sample(), {name: pd.read_parquet(path) for name, path in paths.items()}):
         visits = tables["visits"].set_index("id")
         given = tables["treatments"].groupby("visit").amount.sum().reindex(visits.index).fillna(0)
