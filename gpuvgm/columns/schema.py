@@ -166,13 +166,13 @@ class TableSchema:
         """
 
         def inferred(declared: ColumnSpec) -> ColumnSpec:
-            if declared.kind in _UNREAD:
-                return declared
-            spec = with_kind(declared, sample.column(declared.name), source_name, settings(declared))
-            # Whether text is what was expected of it all rows decide.
-            return (
-                spec if spec.remark is not None or declared.accepts(spec) else inferred(declared.expected or declared)
-            )
+            # No recursion: a closure that knows itself would keep the sample until Python collects garbage.
+            while declared.kind not in _UNREAD:
+                spec = with_kind(declared, sample.column(declared.name), source_name, settings(declared))
+                if spec.remark is not None or declared.accepts(spec):
+                    return spec
+                declared = declared.expected or declared  # whether text is what was expected of it all rows decide
+            return declared
 
         with ThreadPoolExecutor(threads) as pool:
             schema = TableSchema(tuple(pool.map(inferred, self.columns)))

@@ -142,9 +142,8 @@ def infer_kinds(run: Run, declared: TableSchema, settings: Settings) -> tuple[Sa
 def _kinds_in(sampled: Sampled, declared: TableSchema, settings: Settings) -> TableSchema:
     """The columns, each with the kind that the sample shows or that was declared."""
     source, threads = sampled.run.source, sampled.run.executor.threads
-    return declared.inferred(
-        sampled.rows, source.name, lambda spec: spec.inference_settings(settings, source.rows), threads
-    )
+    rows = source.rows
+    return declared.inferred(sampled.rows, source.name, lambda spec: spec.inference_settings(settings, rows), threads)
 
 
 def _fit_rows(

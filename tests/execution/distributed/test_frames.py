@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import uuid
 from collections import Counter
@@ -191,9 +192,15 @@ def test_partitions_are_kept_by_what_they_take(client, tmp_path, monkeypatch):
 
 
 def test_partitions_that_a_fit_kept_are_forgotten_after_it(client, tmp_path):
-    lazy = dd.from_map(noted, range(6), folder=tmp_path, meta=NO_ROWS)
-    gpuvgm.TableTransformer(effort="research", max_iter=3).fit(lazy)
-    wait_until(lambda: not any(str(key).startswith("('noted") for key in client.futures))
+    """At once, not when Python collects garbage."""
+    gc.collect()
+    gc.disable()
+    try:
+        lazy = dd.from_map(noted, range(6), folder=tmp_path, meta=NO_ROWS)
+        gpuvgm.TableTransformer(effort="research", max_iter=3).fit(lazy)
+        wait_until(lambda: not any(str(key).startswith("('noted") for key in client.futures))
+    finally:
+        gc.enable()
 
 
 def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):
