@@ -217,9 +217,9 @@ class DatabaseSampler:
         rows = {name: taken(child.column(name).combine_chunks(), here) for name in child.schema.names}
         places, counts = np.unique(numbers[here], return_counts=True)
         of = {beside: name for beside, name in part.given(reference).items() if name in parent.schema.names}
-        keys = {beside: taken(parent.column(name).combine_chunks(), places) for beside, name in of.items()}
-        totals = part.sampler.totals(keys, rows, counts) if len(places) else {}
         columns = {beside: parent.column(name).combine_chunks() for beside, name in of.items()}
+        keys = {beside: taken(column, places) for beside, column in columns.items()}
+        totals = part.sampler.totals(keys, rows, counts) if len(places) else {}
         summed = {beside: _replaced(columns[beside], places, column) for beside, column in totals.items()}
         model: Any = part.model
         for law in model.totals:

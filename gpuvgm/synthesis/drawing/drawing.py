@@ -325,7 +325,7 @@ class Drawing:
         return CodedRows.of_column(place, self.network.structure.in_network(place, codes), within)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: whether numbers follow each other is cached
 class RowsToDraw:
     """Rows or keys that are drawn together.
 
@@ -343,8 +343,12 @@ class RowsToDraw:
     def draw(self, stream: str) -> Draw:
         """What draws a column of them; numbers that follow each other need not lie in memory."""
         first = int(self.numbers[0]) if len(self.numbers) else 0
-        follow = bool((np.diff(self.numbers) == 1).all())
-        return Draw(self.seed, column_number(stream), first, numbers=None if follow else self.numbers)
+        return Draw(self.seed, column_number(stream), first, numbers=None if self._follow else self.numbers)
+
+    @cached_property
+    def _follow(self) -> bool:
+        """Whether the numbers follow each other."""
+        return bool((np.diff(self.numbers) == 1).all())
 
 
 @dataclass(frozen=True, slots=True)

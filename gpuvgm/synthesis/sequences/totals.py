@@ -82,7 +82,7 @@ class KeyLaw:
 
     def of_sums(self, columns: Mapping[str, FittedColumn], sums: Floats, keys: Mapping[str, Column]) -> Column:
         """Values of keys of which the sums are known; those that are sampled where they are not."""
-        totals = self._with_addend(columns, sums, keys.__getitem__)
+        totals = self._in_all(columns, sums, keys.__getitem__)
         known = np.flatnonzero(~np.isnan(totals))
         values: Column = replaced_rows(keys[self.target], known, _with_numbers(columns[self.target], totals[known]))
         return values
@@ -90,6 +90,10 @@ class KeyLaw:
     def share_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> float:
         """Share of the keys that keep the law, of those that lack no number; 1 where all do."""
         of_rows, targets = self._both_sides(columns, rows)
+        return self._share_near(columns, of_rows, targets)
+
+    def _share_near(self, columns: Mapping[str, FittedColumn], of_rows: Floats, targets: Floats) -> float:
+        """Share of the numbers that are what the law says, of those that are known; 1 where none is."""
         known = ~(np.isnan(of_rows) | np.isnan(targets))
         kept = self._are_near(columns, of_rows, targets)[known]
         return float(np.mean(kept)) if len(kept) else 1.0
@@ -97,7 +101,7 @@ class KeyLaw:
     def is_kept_without_rows(self, columns: Mapping[str, FittedColumn], keys: Mapping[str, Column]) -> bool:
         """Whether keys without rows keep a sum with an addend, of which they have that alone."""
         targets = amounts_of(columns[self.target], keys[self.target])
-        of_none = self._with_addend(columns, np.zeros(len(targets)), keys.__getitem__)
+        of_none = self._in_all(columns, np.zeros(len(targets)), keys.__getitem__)
         return bool(np.all(self._are_near(columns, of_none, targets)))
 
     def _are_near(self, columns: Mapping[str, FittedColumn], of_rows: Floats, targets: Floats) -> Any:
@@ -131,14 +135,14 @@ class KeyLaw:
         targets = amounts_of(columns[self.target], taken(rows.column(self.target), rows.starts))
         if self.function in ("count", "sum"):
             sums = np.add.reduceat(numbers, rows.starts)
-            return self._with_addend(columns, sums, lambda name: taken(rows.column(name), rows.starts)), targets
+            return self._in_all(columns, sums, lambda name: taken(rows.column(name), rows.starts)), targets
         return numbers[_rows_of_function(self.function, numbers, rows.starts)], targets
 
-    def _with_addend(self, columns: Mapping[str, FittedColumn], sums: Floats, keys: Arrays) -> Floats:
+    def _in_all(self, columns: Mapping[str, FittedColumn], sums: Floats, keys: Arrays) -> Floats:
         """Sums of rows, and what their keys add to them."""
-        if not self.addend:
-            return sums
-        added = amounts_of(columns[self.addend], keys(self.addend))
+        return self._with_addend(sums, amounts_of(columns[self.addend], keys(self.addend))) if self.addend else sums
+
+    def _with_addend(self, sums: Floats, added: Floats) -> Floats:
         return sums + added if self.sign == "+" else sums - added
 
     def _operand(self, columns: Mapping[str, FittedColumn], rows: Arrays) -> Floats:
@@ -237,12 +241,18 @@ def _with_addends(
         if _is_amount(columns[name])
     }
     spreads = {name: float(np.nanstd(of_keys)) for name, of_keys in amounts.items() if not np.isnan(of_keys).all()}
+    sums = dict[str, Floats]()
     for law in _candidates(plan, columns):
-        if law.function == "sum" and law.target not in laws:
+        if law.function == "sum" and law.target not in laws and law.target in spreads:
+            if law.operand not in sums:
+                sums[law.operand] = np.add.reduceat(law._operand(columns, rows.column), rows.starts)
             for addend in spreads:
-                if addend != law.target and spreads[addend] <= spreads.get(law.target, 0.0):
-                    with_addend = (replace(law, addend=addend, sign=sign) for sign in get_args(Sign))
-                    yield from (found for found in with_addend if found.is_kept(columns, rows))
+                if addend != law.target and spreads[addend] <= spreads[law.target]:
+                    for sign in get_args(Sign):
+                        found = replace(law, addend=addend, sign=sign)
+                        of_rows = found._with_addend(sums[law.operand], amounts[addend])
+                        if found._share_near(columns, of_rows, amounts[law.target]) == 1:
+                            yield found
 
 
 def _is_amount(column: FittedColumn) -> bool:
