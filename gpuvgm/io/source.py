@@ -52,12 +52,15 @@ class Source:
         Whether the rows are computed by Dask's graph.
     in_memory : bool
         Whether columns lie in memory each for itself, so that reading them group by group costs no more.
+    reordered : bool
+        Whether a row's place is another one than in the table that was given.
     """
 
     __slots__ = ()  # or dataclasses with slots would have a __dict__ all the same
     identified: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
     in_memory: ClassVar[bool] = False
+    reordered: ClassVar[bool] = False
 
     # For type checkers alone: dataclasses would take these properties for the defaults of their fields.
     if TYPE_CHECKING:
@@ -162,6 +165,12 @@ class Source:
         self.check_request(columns)
         check_runs(self.name, self.rows, runs)
 
+    def sample_of_blocks(self, columns: Sequence[str], runs: Runs, block_rows: int) -> pa.Table:
+        """Rows of each run, one after the other; all rows up to the last of them are read, and these are copied."""
+        self.check_sample(columns, runs)
+        pieces = rows_of_runs((block.batch for block in self.blocks(columns, block_rows)), runs)
+        return pa.Table.from_batches([batch for run in pieces for batch in run], self.fields(columns))
+
     def fingerprint(self) -> dict[str, Any]:
         """Identity of the source for later comparison, JSON-able: kind and shape, as far as known."""
         rows = {} if self.rows is None else {"rows": self.rows}
@@ -179,7 +188,7 @@ class Source:
         str
             The file and the row in it, counted from 1; for tables in memory their name and the row, counted from 0.
         """
-        return f"{self.name}, row {row}"
+        return self.place(row)
 
     def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> Source:
         """The source with the sampled rows in memory, if they would have to be computed again."""
@@ -188,7 +197,7 @@ class Source:
     @property
     def place(self) -> Callable[[int], str]:
         """`locate` without the rows, which can be sent to another process."""
-        return f"{self.name}, row {{}}".format
+        return f"{self.name}, row {{}}{' of its rows when they are sorted' if self.reordered else ''}".format
 
     def as_read(self, *, on_device: bool) -> Source:
         """The source as engines of a device, or of the host, read it."""

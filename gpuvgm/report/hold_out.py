@@ -148,13 +148,9 @@ class PartOfRows(Source):
         """True if the table can be read again."""
         return self.whole.repeatable
 
-    def locate(self, row: int) -> str:
-        """Describe the place of a row, which is counted among these alone."""
-        return self.place(row)
-
     @property
     def place(self) -> Callable[[int], str]:
-        """`locate` without the rows."""
+        """Describes the place of a row, which is counted among these alone."""
         return f"{self.name}, row {{}} of those that are {'' if self.held else 'not '}held out".format
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:

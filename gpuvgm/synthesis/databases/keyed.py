@@ -40,15 +40,7 @@ class SortedTable(TableSource):
     """A table in memory, whose rows are not in the order of its source."""
 
     __slots__ = ()
-
-    def locate(self, row: int) -> str:
-        """Describe the place of a row, which is not its place in the table."""
-        return self.place(row)
-
-    @property
-    def place(self) -> Callable[[int], str]:
-        """`locate` without the rows."""
-        return f"{self.name}, row {{}} of its rows when they are sorted".format
+    reordered: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -153,6 +153,7 @@ class WideTable(Source):
     beside: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[Reference, tuple[pa.Table, list[str]]] = field(default_factory=dict)
     repeatable: ClassVar[bool] = True
+    reordered: ClassVar[bool] = True
 
     @property
     def rows(self) -> int | None:
@@ -177,33 +178,14 @@ class WideTable(Source):
         types = self.types
         return pa.schema([(name, types[name]) for name in self.columns or self.ordered.schema.names])
 
-    def locate(self, row: int) -> str:
-        """Describe the place of a row, which is not its place in the table."""
-        return self.place(row)
-
-    @property
-    def place(self) -> Callable[[int], str]:
-        """`locate` without the rows."""
-        return f"{self.name}, row {{}} of its rows when they are sorted".format
-
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks."""
         self.check_request(columns, block_rows)
         return Block.cut(self._batches(columns), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Sequence[tuple[int, int]]) -> pa.Table:
-        """Rows of each run, one after the other; all rows up to the last of them are read, and these are copied."""
-        self.check_sample(columns, runs)
-        pieces: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        end = max((start + length for start, length in runs), default=0)
-        for block in self.blocks(columns, READ_ROWS):
-            if block.first_row >= end:
-                break
-            for number, (start, length) in block.shares_of(runs):
-                rows = np.arange(start, start + length)
-                arrays = [taken(column, rows) for column in block.batch.columns]
-                pieces[number].append(pa.RecordBatch.from_arrays(arrays, schema=block.batch.schema))
-        return pa.Table.from_batches([batch for run in pieces for batch in run], self.fields(columns))
+        """Rows of each run; see `Source.sample_of_blocks`."""
+        return self.sample_of_blocks(columns, runs, READ_ROWS)
 
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The columns, in batches of any length."""
@@ -390,10 +372,8 @@ class LargeTables:
 
     def _rows_with(self, reference: Reference, hash_: Any) -> list[int]:
         """The first two rows of a parent that have a key of this hash."""
-        keyed, rows = (
-            KeyedSource(self.sources[reference.parent], lambda batch, _: keys_in(batch, reference)),
-            list[int](),
-        )
+        keyed = KeyedSource(self.sources[reference.parent], lambda batch, _: keys_in(batch, reference))
+        rows = list[int]()
         for block in keyed.blocks([HASH], READ_ROWS):
             rows += (block.first_row + np.flatnonzero(np.asarray(block.host_column(HASH)) == hash_)).tolist()
         return rows[:2]

@@ -53,10 +53,8 @@ class KeyBlock:
     def of_rows(self, part: RowRange) -> KeyBlock:
         """Those of the keys that have some consecutive rows."""
         stops, asked = np.cumsum(self.counts), part.first_row - self.part.first_row
-        first, last = (
-            int(np.searchsorted(stops, asked, side="right")),
-            int(np.searchsorted(stops, asked + part.rows)) + 1,
-        )
+        first = int(np.searchsorted(stops, asked, side="right"))
+        last = int(np.searchsorted(stops, asked + part.rows)) + 1
         counts, before = self.counts[first:last], int(stops[first] - self.counts[first])
         keys = RowRange(self.keys.first_row + first, len(counts))
         rows = RowRange(self.part.first_row + before, int(counts.sum()))

@@ -6,12 +6,12 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -253,20 +253,12 @@ class SortedParts(Source):
     rows: int
     parts: tuple[Path, ...]
     dictionaries: _Dictionaries
+    reordered: ClassVar[bool] = True
 
     @property
     def schema(self) -> pa.Schema:
         """That of the table."""
         return self.dictionaries.schema
-
-    def locate(self, row: int) -> str:
-        """Describe the place of a row, which is not its place in the table."""
-        return self.place(row)
-
-    @property
-    def place(self) -> Callable[[int], str]:
-        """`locate` without the rows."""
-        return f"{self.name}, row {{}} of its rows when they are sorted".format
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns in blocks."""
@@ -275,20 +267,5 @@ class SortedParts(Source):
         return Block.cut(batches, block_rows)
 
     def sample(self, columns: Sequence[str], runs: Sequence[tuple[int, int]]) -> pa.Table:
-        """Rows of each run, one after the other; all rows up to the last of them are read, and these are copied."""
-        self.check_sample(columns, runs)
-        pieces: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        end = max((start + length for start, length in runs), default=0)
-        for block in self.blocks(columns, READ_ROWS):
-            if block.first_row >= end:
-                break
-            for number, (start, length) in block.shares_of(runs):
-                pieces[number].append(_copied(block.batch, start, length))
-        return pa.Table.from_batches([batch for run in pieces for batch in run], self.fields(columns))
-
-
-def _copied(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
-    """A copy of some rows: a slice would hold all of the batch in memory."""
-    places = np.arange(start, start + length)
-    arrays = [taken(column, places) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema) if arrays else batch.slice(start, length)
+        """Rows of each run; see `Source.sample_of_blocks`."""
+        return self.sample_of_blocks(columns, runs, READ_ROWS)
