@@ -18,6 +18,7 @@ from gpuvgm.engines import choose_engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import ClusterExecutor, DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.dask_frames import DaskFrame, array_source, frame_source
+from gpuvgm.execution.grouped import grouped_on_workers
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, limits_of, parse_memory
 from gpuvgm.execution.partitions import (
@@ -255,6 +256,14 @@ class Run:
         if cuts is not None and isinstance(source, FileSource):
             return file_rows(source, reading, cuts)
         return partitions(source, reading, min(limits), whole_groups=self.engine == "cuda")
+
+    def grouped(
+        self, columns: Sequence[str], hashes: Callable[[pa.Table], Any], sort: Callable[[pa.Table], pa.Table]
+    ) -> Any:
+        """A context with the rows on the workers of a cluster, those of a group together; see `grouped_on_workers`."""
+        assert self.cluster is not None
+        parts = [*self.partitions(columns)]
+        return grouped_on_workers(self.cluster.client, parts, self.source.fields(columns), hashes, sort)
 
     def rows_of_blocks(self, width: int) -> int:
         """Rows of a block: few enough that every thread gets some, and that wide ones fit the memory."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
-from gpuvgm.execution.dask_frames import DaskPartition
+from gpuvgm.execution.dask_rows import DaskPartition
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
 from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.errors import InputError, counted
-from gpuvgm.execution.partitions import HeldRows, Reading
-from gpuvgm.io import Block, DeclaredColumns, Packed, Runs, Source, holds_device_rows, row_bytes
+from gpuvgm.errors import InputError
+from gpuvgm.execution.dask_rows import DaskPartition, DaskRows, as_argument, forget, give_back, overlaps_of
+from gpuvgm.execution.partitions import Reading
+from gpuvgm.io import DeclaredColumns, Runs, holds_device_rows, row_bytes
 from gpuvgm.shortage import machine_memory
 
 MOST_COUNTED = 64  # frames whose lengths are remembered
@@ -30,7 +30,7 @@ _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of
 
 # Dask's frames compare by element, so eq is off; `keep_sampled` needs weak references.
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class DaskFrame(Source):
+class DaskFrame(DaskRows):
     """A frame of Dask, of pandas' frames or cuDF's, or an array whose chunks became such.
 
     Parameters
@@ -118,7 +118,7 @@ class DaskFrame(Source):
             return self  # in memory already, or on a device of this process, which does not spill
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
         parts = self.partitions(Reading("reference", tuple(columns), 1))
-        hits = [part for part in parts if _overlaps(ends, part.first_row, part.rows)]
+        hits = [part for part in parts if overlaps_of(ends, part.first_row, part.rows)]
         if room is None:
             memory = _memories_of(client) if on_cluster else [machine_memory()]
             room = round(min(KEPT_SHARE * sum(memory), KEPT_BYTES * len(memory)))
@@ -129,36 +129,13 @@ class DaskFrame(Source):
         row = dask.delayed(_bytes_of, pure=False)(as_argument(first)).compute() / hits[0].rows
         head = [hit for hit, end in zip(hits, accumulate(hit.rows for hit in hits), strict=True) if row * end <= room]
         if not head:
-            _forget([first.dask])
+            forget([first.dask])
             return self
         frames = [first, *dask.persist(*(part.delayed for part in head[1:]))]
         frame = replace(self, kept=dict(zip((part.number for part in head), frames, strict=True)))
         # Dask's objects lie in cycles, which wait for the garbage collector.
-        weakref.finalize(frame, _forget, [part.dask for part in frames])
+        weakref.finalize(frame, forget, [part.dask for part in frames])
         return frame
-
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read all rows of the columns in this process, one partition after the other."""
-        self.check_request(columns, block_rows)
-        reading = Reading("reference", tuple(columns), block_rows)
-        parts = (partition.of(partition.delayed.compute()).read() for partition in self.partitions(reading))
-        return Block.cut((block.batch for part in parts for block in part.blocks), block_rows)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows of each run, one after the other; only the partitions that hold some are computed."""
-        self.check_sample(columns, runs)
-        ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
-        parts = self.partitions(Reading("reference", tuple(columns), 1))
-        hits = [(part, overlaps) for part in parts if (overlaps := _overlaps(ends, part.first_row, part.rows))]
-        schema = self.fields(columns)
-        tables = _sampled_tables(hits, schema)
-        pieces = [
-            piece
-            for (_, overlaps), table in zip(hits, tables, strict=True)
-            for piece in _split_into_pieces(table, overlaps)
-        ]
-        ordered = [rows for *_, rows in sorted(pieces, key=lambda piece: piece[:2])]
-        return pa.concat_tables([pa.Table.from_batches([], schema), *ordered])
 
     def map(self, function: PartFunction, *, numbered: bool) -> Any:
         """A lazy frame of a function's results for each partition, with the partitions, index and divisions of these.
@@ -189,78 +166,10 @@ class DaskFrame(Source):
         return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names), "token": self.frame._name}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DaskPartition:
-    """One partition: rows to be computed where a worker is.
-
-    Parameters
-    ----------
-    number : int
-        Its position among the partitions.
-    first_row, rows : int
-        Its rows, globally.
-    reading : Reading
-        What is read of it.
-    declared : DeclaredColumns
-        Columns and types of the frame.
-    delayed : dask.delayed.Delayed, optional
-        How it is computed.
-    """
-
-    number: int
-    first_row: int
-    rows: int
-    reading: Reading
-    declared: DeclaredColumns
-    delayed: Any = None
-
-    @property
-    def computed(self) -> Any:
-        """The argument of a task that stands for the rows."""
-        return as_argument(self.delayed)
-
-    @property
-    def alone(self) -> DaskPartition:
-        """The partition without the graph of its rows, as it travels with a task."""
-        return replace(self, delayed=None)
-
-    def of(self, frame: Any) -> HeldRows:
-        """The partition with its rows.
-
-        Raises
-        ------
-        InputError
-            Where it has other columns, types or rows than the frame declares.
-        """
-        _give_back()
-        source = self.declared.source(f"partition {self.number}", frame, self.reading.columns)
-        if source.rows != self.rows:
-            raise InputError(
-                f"partition {self.number} has {counted(source.rows or 0, 'row')} now, "
-                f"and had {self.rows:,} when they were counted: "
-                "persist the frame, or make what it is computed from stay the same"
-            )
-        return HeldRows(source, self.first_row, self.reading)
-
-
-def _forget(graphs: Sequence[dict[Any, Any]]) -> None:
-    """Release computed partitions: frames in this process, or futures of a cluster."""
-    for graph in graphs:
-        for value in graph.values():
-            if hasattr(value, "release"):
-                value.release()
-        graph.clear()
-
-
 def _memories_of(client: Any) -> list[int]:
     """Bytes that each worker of a cluster may take; for one without a limit the memory of this machine."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return [int(worker["memory_limit"]) or machine_memory() for worker in workers]
-
-
-def _give_back() -> None:
-    """Make Arrow return freed memory, which after a read may be as much as the partition."""
-    pa.default_memory_pool().release_unused()
 
 
 def _bytes_of(frame: Any) -> int:
@@ -268,95 +177,6 @@ def _bytes_of(frame: Any) -> int:
     from dask.sizeof import sizeof
 
     return int(sizeof(frame))
-
-
-def as_argument(partition: Any) -> Any:
-    """The argument of a task that stands for a delayed partition.
-
-    Of a persisted one it is the future itself: Dask would make a task of the name that it has in the frame.
-    """
-    node = partition.dask[partition.key]
-    node = partition.dask.get(node.target) if hasattr(node, "target") else node
-    return node if type(node).__module__.partition(".")[0] == "distributed" else partition
-
-
-Piece = tuple[int, int, int]  # rows of a run that lie in a partition: number of the run, first row, end
-
-
-def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[Piece]:
-    """Rows of runs, shape (runs, 2), start and stop, that lie among consecutive rows."""
-    low, high = np.maximum(runs[:, 0], first_row), np.minimum(runs[:, 1], first_row + rows)
-    return [(int(order), int(low[order]), int(high[order])) for order in np.flatnonzero(low < high)]
-
-
-def _sampled_tables(hits: Sequence[tuple[DaskPartition, list[Piece]]], schema: pa.Schema) -> list[pa.Table]:
-    """Rows of runs in each partition, as a table each that is computed where the partition is.
-
-    Most partitions have the same dictionaries. Those of the first one come once; columns of the others with an equal
-    dictionary come as codes alone.
-    """
-    import dask
-
-    dictionaries: Any = {}
-    names = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    if names and hits:
-        first = hits[0][0]
-        dictionaries = dask.delayed(partial(_read_dictionaries, first.alone, names), pure=False)(first.computed)
-    tasks = [
-        dask.delayed(partial(_read_runs, part.alone, pieces), pure=False)(part.computed, dictionaries)
-        for part, pieces in hits
-    ]
-    entries, *tables = map(Packed.unpack, dask.compute(dictionaries, *tasks))
-    return [_restore_dictionaries(table, schema, entries) for table in tables]
-
-
-def _read_dictionaries(partition: DaskPartition, columns: Sequence[str], frame: Any) -> Packed:
-    """The dictionaries of a partition by column."""
-    row: Any = partition.of(frame).source.sample(columns, [(0, 1)])
-    return Packed({name: row.column(name).chunk(0).dictionary for name in columns})
-
-
-def _read_runs(partition: DaskPartition, pieces: list[Piece], frame: Any, dictionaries: Any) -> Packed:
-    """Rows of runs in a partition, as a table; columns with one of the dictionaries come as their codes.
-
-    The table is a copy, since slices would keep, and send, the whole partition.
-    """
-    runs = [(low - partition.first_row, high - low) for _, low, high in pieces]
-    rows = partition.of(frame).source.sample(partition.reading.columns, runs)
-    entries = Packed.unpack(dictionaries)
-    return Packed(pa.table({name: _as_codes(rows.column(name), entries.get(name)) for name in rows.column_names}))
-
-
-def _as_codes(column: Any, entries: Any) -> Any:
-    """A column in one chunk, as codes if all its dictionaries are `entries`; a column with others is not changed."""
-    if pa.types.is_dictionary(column.type):
-        if entries is None or not all(chunk.dictionary.equals(entries) for chunk in column.chunks):
-            return column
-        column = pa.chunked_array([chunk.indices for chunk in column.chunks], column.type.index_type)
-    # One chunk, or several where one cannot hold all rows.
-    return pa.table([column], ["rows"]).combine_chunks().column(0)
-
-
-def _restore_dictionaries(table: pa.Table, schema: pa.Schema, entries: Mapping[str, pa.Array[Any]]) -> pa.Table:
-    """A table with the types of the schema, made from columns and from codes of dictionaries."""
-    columns: list[Any] = [
-        column
-        if column.type == field.type
-        else pa.chunked_array([_with_entries(chunk, entries[field.name], field.type) for chunk in column.chunks])
-        for column, field in zip(table.columns, schema, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _with_entries(codes: Any, entries: Any, type_: Any) -> Any:
-    return pa.DictionaryArray.from_arrays(codes, entries, ordered=type_.ordered)
-
-
-def _split_into_pieces(table: pa.Table, pieces: Sequence[Piece]) -> Iterator[tuple[int, int, pa.Table]]:
-    """Split a table into pieces of runs: number of the run, first row and rows of each."""
-    starts = accumulate((high - low for _, low, high in pieces), initial=0)
-    for (order, low, high), start in zip(pieces, starts, strict=False):
-        yield order, low, table.slice(start, high - low)
 
 
 def frame_source(frame: Any) -> DaskFrame:
@@ -531,7 +351,7 @@ PartFunction = Callable[[Any, int], Any]  # a partition's frame and the global i
 
 def _call_function(function: PartFunction, frame: Any, first: int) -> Any:
     """Call a function after Arrow has returned the memory that reading the partition took."""
-    _give_back()
+    give_back()
     return function(frame, first)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -30,9 +31,9 @@ from gpuvgm.synthesis.sequences.model import SequenceModel, layout_of, without_m
 from gpuvgm.synthesis.sequences.names import COUNT, since
 from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder
-from gpuvgm.synthesis.sequences.source import KeySample, SequenceSource, rows_in_order, whole_keys
+from gpuvgm.synthesis.sequences.source import KeySample, rows_in_order
 from gpuvgm.synthesis.sequences.tables import SequenceTables, with_first_steps
-from gpuvgm.synthesis.sequences.totals import columns_of_laws, laws_of_keys
+from gpuvgm.synthesis.sequences.totals import columns_of_laws, kept_laws, laws_of_keys
 from gpuvgm.table import TableTransformer
 
 SAMPLE_ROWS = 1 << 17  # of whole keys, that show of longer tables what is learnt
@@ -55,7 +56,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         settings = replace(settings, columns=with_key(rows, settings, key, index))
         transformer = _fitted_in_any_order(settings, rows)
         check_kinds(transformer.model_.by_name, key, index)
-        with rows_in_order(rows, key, index, transformer.model_.by_name) as in_order:
+        with rows_in_order(rows, key, index, transformer.model_.by_name, settings) as in_order:
             tell_of_order(rows, transformer.model_.by_name, index)
             order = RowOrder(key, index, None if index is None else transformer.model_.by_name[index])
             sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
@@ -116,14 +117,12 @@ def _model_of(
     steps = _without_keys(_model(tables.steps, transformer.model_, plan, declared, of_steps), (key, *plan.above))
     steps = _with_curves(steps, columns, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
-    if sample.source is not None:
-        made = [
-            SequenceSource(sample.source, plan, columns, "keys", tables.keys.schema),
-            SequenceSource(sample.source, plan, columns, "steps", tables.steps.schema),
-        ]
-        keys, steps = keys.of_rows(made[0], settings), steps.of_rows(made[1], settings)
-        for rows in whole_keys(sample.source, key, columns_of_laws(key, totals)) if totals else ():
-            totals = tuple(law for law in totals if law.is_kept(columns, rows))
+    if (rows := sample.source) is not None:
+        keys = keys.of_rows(rows.made(plan, columns, "keys", tables.keys.schema), settings)
+        steps = steps.of_rows(rows.made(plan, columns, "steps", tables.steps.schema), settings)
+        kept = partial(kept_laws, totals, columns)
+        for laws_kept in rows.of_keys(columns_of_laws(key, totals), kept) if totals else ():
+            totals = tuple(law for law in totals if law in laws_kept)
     layout = layout_of(sample.counts, key)
     model = SequenceModel(transformer, plan, layout, without_missing(keys, key), steps, totals)
     return model.free_of_laws(keys.kept_laws)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import added, keys_by_rows, tables_of_keys
 from gpuvgm.synthesis.sequences.tables import SequenceTables
-from gpuvgm.synthesis.sequences.totals import KeyLaw, columns_of_laws, free_of_laws
+from gpuvgm.synthesis.sequences.totals import KeyLaw, columns_of_laws, free_of_laws, kept_laws
 from gpuvgm.table import ModelFile, TableTransformer
 
 PARTS = pa.schema([("keys", pa.large_binary()), ("steps", pa.large_binary())])  # models within the file of one
@@ -197,12 +198,12 @@ class SequenceModel:
         """A model with the same plan, bins and networks, of the keys of a table alone."""
         with (
             read_twice(table, self.transformer._hold_out) as fitted,
-            tables_of_keys(fitted, self.plan, self.columns) as tables,
+            tables_of_keys(fitted, self.plan, self.columns, settings) as tables,
         ):
             totals, sizes = self.totals, dict[int, int]()
-            for rows in tables.whole_keys(columns_of_laws(self.plan.key, totals)):
-                totals = tuple(law for law in totals if law.is_kept(self.columns, rows))
-                sizes = added(sizes, keys_by_rows(rows))
+            known = partial(_laws_and_sizes, totals, self.columns)
+            for kept, by_rows in tables.of_keys(columns_of_laws(self.plan.key, totals), known):
+                totals, sizes = tuple(law for law in totals if law in kept), added(sizes, by_rows)
             keys, steps = self.keys.of_rows(tables.keys, settings), self.steps.of_rows(tables.steps, settings)
         layout = layout_of(sizes, self.plan.key)
         return replace(self, layout=layout, keys=without_missing(keys, self.plan.key), steps=steps, totals=totals)
@@ -233,6 +234,13 @@ class SequenceModel:
             steps=self.steps.merge(other.steps),
             totals=tuple(law for law in self.totals if law in other.totals),
         )
+
+
+def _laws_and_sizes(
+    laws: Sequence[KeyLaw], columns: Mapping[str, FittedColumn], rows: KeyRows
+) -> tuple[tuple[KeyLaw, ...], dict[int, int]]:
+    """The laws that some rows keep, and how many keys have so many rows."""
+    return kept_laws(laws, columns, rows), keys_by_rows(rows)
 
 
 def without_missing(keys: RowModel, key: str) -> RowModel:

@@ -6,19 +6,24 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.columns import FittedColumn
-from gpuvgm.execution import any_source
-from gpuvgm.io import Block, Source, joined_arrays, taken
+from gpuvgm.execution import Run, any_source, executor_for
+from gpuvgm.io import Block, Source, TableSource, joined_arrays, taken
+from gpuvgm.summary import Ints
+from gpuvgm.synthesis.learning import SynthesizerSettings
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
 from gpuvgm.synthesis.sequences.tables import SequenceTables
 
+R = TypeVar("R")
+Made = Literal["keys", "steps"]
 MOST_HELD = 1 << 20  # rows that are held in memory
 KEY_ROWS = 1 << 18  # of a sorted source, of which tables are made at once; a key with more is held whole
 
@@ -36,21 +41,25 @@ def added(counts: Mapping[int, int], further: Mapping[int, int]) -> dict[int, in
 
 @contextmanager
 def rows_in_order(
-    table: Source, key: str, index: str | None, columns: Mapping[str, FittedColumn]
-) -> Iterator[KeyRows | Source]:
-    """All rows of a table in the order of keys: in memory if they are few, else a source of them.
+    table: Source, key: str, index: str | None, columns: Mapping[str, FittedColumn], settings: SynthesizerSettings
+) -> Iterator[KeyRows | OrderedRows]:
+    """All rows of a table in the order of keys: in memory if they are few, else in files or on a cluster's workers.
 
     Raises
     ------
     InputError
         For columns that cannot be sorted.
     """
-    table, of_index = ChosenColumns.of(table, columns), None if index is None else columns[index]
-    if table.rows is not None and table.rows <= MOST_HELD:
-        yield KeyRows.read(table, RowOrder.of(table, key, index, of_index))
+    rows, of_index = ChosenColumns.of(table, columns), None if index is None else columns[index]
+    order, cluster = RowOrder.of(rows, key, index, of_index), executor_for(settings.machine["executor"], table)
+    if rows.rows is not None and rows.rows <= MOST_HELD:
+        yield KeyRows.read(rows, order)
+    elif cluster is not None and (table.lazy or table.read_apart):
+        with Run.over(table, "auto", cluster).grouped(rows.schema.names, order.hashes, order.sort) as grouped:
+            yield RowsOnWorkers(grouped, key)
     else:
-        with sorted_by(table, key, index, of_index) as source:
-            yield source
+        with sorted_by(rows, key, index, of_index) as source:
+            yield SortedRows(source, key)
 
 
 def whole_keys(source: Source, key: str, names: Sequence[str]) -> Iterator[KeyRows]:
@@ -119,6 +128,98 @@ class ChosenColumns(Source):
         return self.source.blocks(columns, block_rows)
 
 
+class OrderedRows(Protocol):
+    """Rows of a table that are not held in this process, those of a key next to each other."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+
+    def of_keys(self, names: Collection[str], function: Callable[[KeyRows], R]) -> Iterator[R]:
+        """What a function gives of some columns of rows that are cut between keys; of all keys in the end."""
+
+    def made(self, plan: SequencePlan, columns: Mapping[str, FittedColumn], of: Made, schema: pa.Schema) -> Source:
+        """The table of keys, or that of steps; see `SequenceTables`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortedRows:
+    """Rows of a source; see `OrderedRows`.
+
+    Parameters
+    ----------
+    source : Source
+        The rows.
+    key : str
+        The column of the keys.
+    """
+
+    source: Source
+    key: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        return self.source.schema
+
+    def of_keys(self, names: Collection[str], function: Callable[[KeyRows], R]) -> Iterator[R]:
+        """What a function gives of blocks of rows, longer where a key is."""
+        return map(function, whole_keys(self.source, self.key, [*names]))
+
+    def made(self, plan: SequencePlan, columns: Mapping[str, FittedColumn], of: Made, schema: pa.Schema) -> Source:
+        """The table of keys, or that of steps, of a million rows at a time."""
+        return SequenceSource(self.source, plan, columns, of, schema)
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOnWorkers:
+    """Rows on the workers of a cluster; see `OrderedRows`.
+
+    Parameters
+    ----------
+    grouped : GroupedRows
+        The rows.
+    key : str
+        The column of the keys.
+    """
+
+    grouped: Any
+    key: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+        columns: pa.Schema = self.grouped.schema
+        return columns
+
+    def of_keys(self, names: Collection[str], function: Callable[[KeyRows], R]) -> Iterator[R]:
+        """What a function gives of the rows of each partition; it is called where they lie."""
+        results: Iterator[R] = self.grouped.each(partial(_of_partition, function, self.key, [*names]))
+        return results
+
+    def made(self, plan: SequencePlan, columns: Mapping[str, FittedColumn], of: Made, schema: pa.Schema) -> Source:
+        """The table of keys, or that of steps, made where the rows lie."""
+        counted = self.of_keys([self.key], partial(_rows_made, of))
+        lengths = tuple(next(counted) if rows else 0 for rows in self.grouped.lengths)
+        table: Source = self.grouped.made(schema, lengths, partial(_made, plan, columns, of, schema))
+        return table
+
+
+def _of_partition(function: Callable[[KeyRows], R], key: str, names: Sequence[str], rows: pa.Table) -> R:
+    return function(KeyRows.in_order(rows.select(names), key))
+
+
+def _rows_made(of: Made, rows: KeyRows) -> int:
+    return len(rows.starts) if of == "keys" else rows.table.num_rows
+
+
+def _made(
+    plan: SequencePlan, columns: Mapping[str, FittedColumn], of: Made, schema: pa.Schema, rows: pa.Table
+) -> SequenceSource:
+    count = _rows_made(of, KeyRows.in_order(rows, plan.key))
+    return SequenceSource(TableSource("rows", "pyarrow", rows), plan, columns, of, schema, count)
+
+
 @dataclass(frozen=True, slots=True)
 class SequenceSource(Source):
     """The table of keys or of steps of a sorted source.
@@ -140,7 +241,7 @@ class SequenceSource(Source):
     source: Source
     plan: SequencePlan
     columns: Mapping[str, FittedColumn]
-    of: Literal["keys", "steps"]
+    of: Made
     schema: pa.Schema
     rows: int | None = None
     repeatable: ClassVar[bool] = True
@@ -176,17 +277,19 @@ class KeyTables:
     ----------
     keys, steps : Source
         The table of keys, and that of steps; see `SequenceTables`.
-    whole_keys : callable
-        Gives the rows of the key and of some columns, cut between keys.
+    of_keys : callable
+        Gives what a function gives of all keys; see `OrderedRows`.
     """
 
     keys: Source
     steps: Source
-    whole_keys: Callable[[Collection[str]], Iterator[KeyRows]]
+    of_keys: Callable[[Collection[str], Callable[[KeyRows], Any]], Iterator[Any]]
 
 
 @contextmanager
-def tables_of_keys(table: Source, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Iterator[KeyTables]:
+def tables_of_keys(
+    table: Source, plan: SequencePlan, columns: Mapping[str, FittedColumn], settings: SynthesizerSettings
+) -> Iterator[KeyTables]:
     """Tables of a further table's keys and their rows, by the plan of a model.
 
     Raises
@@ -195,21 +298,30 @@ def tables_of_keys(table: Source, plan: SequencePlan, columns: Mapping[str, Fitt
         For columns that the table lacks.
     """
     table.check_request([plan.key, *plan.constants, *plan.varying])
-    with rows_in_order(table, plan.key, plan.index or None, columns) as rows:
+    with rows_in_order(table, plan.key, plan.index or None, columns, settings) as rows:
         if isinstance(rows, KeyRows):
-            of_rows = SequenceTables(rows, plan, columns)
-            yield KeyTables(any_source(of_rows.keys), any_source(of_rows.steps), lambda _: iter([rows]))
+            tables = SequenceTables(rows, plan, columns)
+            yield KeyTables(
+                any_source(tables.keys), any_source(tables.steps), lambda _, function: iter([function(rows)])
+            )
         else:
-            all_keys = partial(whole_keys, rows, plan.key)
-            first = SequenceTables(next(all_keys(rows.schema.names)), plan, columns)
-            keys = SequenceSource(rows, plan, columns, "keys", first.keys.schema)
-            steps = SequenceSource(rows, plan, columns, "steps", first.steps.schema)
-            yield KeyTables(keys, steps, all_keys)
+            keys, steps = next(rows.of_keys(rows.schema.names, partial(_schemas_made, plan, columns)))
+            of_keys, of_steps = (rows.made(plan, columns, "keys", keys), rows.made(plan, columns, "steps", steps))
+            yield KeyTables(of_keys, of_steps, rows.of_keys)
+
+
+def _schemas_made(
+    plan: SequencePlan, columns: Mapping[str, FittedColumn], rows: KeyRows
+) -> tuple[pa.Schema, pa.Schema]:
+    """Columns of the tables of keys and of steps, by one key."""
+    first = KeyRows.in_order(rows.table.slice(0, int(rows.counts[0])), plan.key)
+    tables = SequenceTables(first, plan, columns)
+    return tables.keys.schema, tables.steps.schema
 
 
 @dataclass(frozen=True, slots=True)
 class KeySample:
-    """Whole keys of a sorted source, those with the smallest hashes, and how many rows all keys have.
+    """Whole keys of a table, those with the smallest hashes, and how many rows all keys have.
 
     Parameters
     ----------
@@ -217,21 +329,21 @@ class KeySample:
         Their rows.
     counts : mapping of int to int
         How many keys have so many rows.
-    source : Source, optional
+    source : OrderedRows, optional
         All rows, where the sample has some of them.
     """
 
     rows: KeyRows
     counts: Mapping[int, int]
-    source: Source | None = None
+    source: OrderedRows | None = None
 
     @classmethod
-    def of(cls, source: KeyRows | Source, order: RowOrder, column: Any, most: int) -> KeySample:
+    def of(cls, source: KeyRows | OrderedRows, order: RowOrder, column: Any, most: int) -> KeySample:
         """All keys of rows that are held in memory, or about so many rows of some; sorted as files are.
 
         Parameters
         ----------
-        source : KeyRows or Source
+        source : KeyRows or OrderedRows
             The rows, those of a key next to each other.
         order : RowOrder
             The order of the rows.
@@ -243,23 +355,45 @@ class KeySample:
         if isinstance(source, KeyRows):
             return cls(source, keys_by_rows(source))
         counts: dict[int, int] = {}
-        hashes, sizes = np.empty(0, np.uint64), np.empty(0, np.int64)
-        for rows in whole_keys(source, order.key, [order.key]):
-            counts = added(counts, keys_by_rows(rows))
-            hashes = np.append(hashes, column.hashes(taken(rows.column(order.key), rows.starts)))
-            sizes = np.append(sizes, rows.counts)
-            ranked = np.argsort(hashes, kind="stable")
-            kept = ranked[: int(np.searchsorted(np.cumsum(sizes[ranked]), most)) + 1]
-            hashes, sizes = hashes[kept], sizes[kept]
-        rows_of_sample = _rows_of_keys(source, order, column, hashes.max(initial=np.uint64(0)))
-        is_whole = len(rows_of_sample.starts) == sum(counts.values())
-        return cls(rows_of_sample, counts, None if is_whole else source)
+        lowest = LowestKeys()
+        for sizes, keys in source.of_keys([order.key], partial(_keys_of, order.key, column, most)):
+            counts, lowest = added(counts, sizes), lowest.with_keys(keys, most)
+        chosen = partial(_rows_up_to, order.key, column, lowest.hashes.max(initial=np.uint64(0)))
+        # A source that is in another order of keys is read as it is, and sorted.
+        rows = KeyRows.of(pa.concat_tables(source.of_keys(source.schema.names, chosen)), order)
+        return cls(rows, counts, None if len(rows.starts) == sum(counts.values()) else source)
 
 
-def _rows_of_keys(source: Source, order: RowOrder, column: Any, last: np.uint64) -> KeyRows:
-    """Rows of the keys up to a hash, sorted: a source that is in another order of keys is read as it is."""
-    chosen: list[pa.Table] = []
-    for rows in whole_keys(source, order.key, source.schema.names):
-        are_low = column.hashes(taken(rows.column(order.key), rows.starts)) <= last
-        chosen.append(taken(rows.table, np.flatnonzero(np.repeat(are_low, rows.counts))))
-    return KeyRows.of(pa.concat_tables(chosen), order)
+class LowestKeys(NamedTuple):
+    """Keys with the smallest hashes, about so many rows of them.
+
+    Parameters
+    ----------
+    hashes : ndarray of shape (keys,), uint64
+        Hashes, in rising order.
+    sizes : ndarray of shape (keys,), int64
+        Rows of each key.
+    """
+
+    hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
+    sizes: Ints = np.empty(0, np.int64)
+
+    def with_keys(self, other: LowestKeys, most: int) -> LowestKeys:
+        """The lowest keys of both, until these have more than so many rows."""
+        hashes, sizes = np.append(self.hashes, other.hashes), np.append(self.sizes, other.sizes)
+        ranked = np.argsort(hashes, kind="stable")
+        kept = ranked[: int(np.searchsorted(np.cumsum(sizes[ranked]), most)) + 1]
+        return LowestKeys(hashes[kept], sizes[kept])
+
+
+def _keys_of(key: str, column: Any, most: int, rows: KeyRows) -> tuple[dict[int, int], LowestKeys]:
+    """How many keys have so many rows, and the lowest keys."""
+    hashes = column.hashes(taken(rows.column(key), rows.starts))
+    return keys_by_rows(rows), LowestKeys().with_keys(LowestKeys(hashes, rows.counts), most)
+
+
+def _rows_up_to(key: str, column: Any, last: np.uint64, rows: KeyRows) -> pa.Table:
+    """Rows of the keys up to a hash."""
+    are_low = column.hashes(taken(rows.column(key), rows.starts)) <= last
+    chosen: pa.Table = taken(rows.table, np.flatnonzero(np.repeat(are_low, rows.counts)))
+    return chosen

@@ -209,6 +209,11 @@ def free_of_laws(totals: Sequence[KeyLaw], laws: Laws, name_of: Callable[[str], 
     return tuple(law for law in totals if not law.addend or not {law.target, law.addend} & computed)
 
 
+def kept_laws(laws: Sequence[KeyLaw], columns: Mapping[str, FittedColumn], rows: KeyRows) -> tuple[KeyLaw, ...]:
+    """The laws that some rows keep."""
+    return tuple(law for law in laws if law.is_kept(columns, rows))
+
+
 def columns_of_laws(key: str, laws: Sequence[KeyLaw]) -> list[str]:
     """The key, and the columns that laws are of."""
     return [*dict.fromkeys([key, *(name for law in laws for name in (law.target, law.operand, law.addend) if name)])]

@@ -16,7 +16,7 @@ from gpuvgm.synthesis.sampling import RowDrawer
 from gpuvgm.synthesis.sequences import learning, source
 from gpuvgm.synthesis.sequences.model import layout_of
 from gpuvgm.synthesis.sequences.sorting import RowOrder, sorted_by
-from gpuvgm.synthesis.sequences.source import KeySample, whole_keys
+from gpuvgm.synthesis.sequences.source import KeySample, SortedRows
 from tests.synthesis.sequences.trades import bookings
 
 
@@ -102,8 +102,9 @@ def test_rows_in_some_order_of_keys_are_learnt_as_sorted_ones(monkeypatch: pytes
 def test_rows_are_cut_between_keys() -> None:
     table = bookings(40, 0)
     key = gpuvgm.TableTransformer({"account": {"key": True}}).fit(table[["account"]]).columns_["account"]
-    with sorted_by(any_source(table), "account", "number") as rows:
-        pieces = [*whole_keys(rows, "account", ["account", "number"])]
+    with sorted_by(any_source(table), "account", "number") as source:
+        rows = SortedRows(source, "account")
+        pieces = [*rows.of_keys(["account", "number"], lambda piece: piece)]
         sample = KeySample.of(rows, RowOrder("account", "number"), key, 50)
     assert sum(piece.table.num_rows for piece in pieces) == len(table)
     assert sample.source is rows
