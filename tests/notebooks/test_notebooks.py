@@ -40,8 +40,9 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOT
         pytest.param("05", 20_000, "transform on the CPU", marks=exhaustive),
         pytest.param("07", 5_000, "same rows: True", marks=exhaustive),
         pytest.param("08", 3_000, "    0 totals that are not the sum of their lines", marks=exhaustive),
+        pytest.param("09", 3_000, "0 planes of the table among those of the sample", marks=exhaustive),
     ],
-    ids=["01", "03", "04", "05", "07", "08"],
+    ids=["01", "03", "04", "05", "07", "08", "09"],
 )
 def test_runs_from_a_clean_kernel(number: str, rows: int, said: str, tmp_path: Path) -> None:
     assert said in run_notebook(number, tmp_path, GPUVGM_NOTEBOOK_ROWS=str(rows))

@@ -142,8 +142,12 @@ class DatabasePlan:
         return (*(further.beside("") for further in (*self.seconds(table), *self.kept_beside(table))), *above)
 
     def kept_beside(self, table: str) -> list[Reference]:
-        """References of one column to tables that are kept, whose numbers and times stand beside the rows."""
-        return [reference for reference in self.to_kept if reference.child == table and len(reference.columns) == 1]
+        """References of one column to tables that are kept, whose numbers and times stand beside the rows.
+
+        A column that refers to a table that is drawn, too, comes from there.
+        """
+        of_table = (reference for reference in self.to_kept if reference.child == table)
+        return [of for of in of_table if len(of.columns) == 1 and of.name not in self.referring(table)]
 
     def counted(self, table: str) -> list[Reference]:
         """References to a table, whose children each of its rows counts."""

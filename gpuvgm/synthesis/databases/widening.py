@@ -94,7 +94,9 @@ class Widening:
 
     def _put_beside(self, reference: Reference, part: TablePart, *, lacks_some: bool) -> None:
         """Put modelled columns of a parent beside the rows, and of the first one whose rows they are."""
-        model, left_out = part.model.table, {*reference.key, reference.count}
+        # A key of one column is another for each row; parts of one of several tell of the children.
+        keys = reference.key if len(reference.key) == 1 else ()
+        model, left_out = part.model.table, {*keys, reference.count}
         modelled = [column for column in model.columns if column.is_encoded and column.name not in left_out]
         self.beside[reference] = [column.name for column in modelled]
         for column in modelled:

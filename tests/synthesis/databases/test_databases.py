@@ -357,6 +357,20 @@ def test_tables_with_keys_of_several_columns_are_kept() -> None:
     assert lead_to_rows(sampled["flights"], ["airport", "departs"], weather, ["airport", "hour"]).mean() > 0.99
 
 
+def test_parts_of_keys_tell_of_children_and_refer_to_tables_that_are_kept() -> None:
+    """An airport is a part of the key of its weather, and a row of a table that samples have as it is."""
+    tables, airports = flights(300, 0), pd.DataFrame({"code": ["EWR", "JFK", "LGA"], "height": [5, 4, 7]})
+    goals = {"EWR": ["ORD", "IAH"], "JFK": ["LAX", "SFO"], "LGA": ["ATL", "DCA"]}
+    chosen = np.random.default_rng(0).integers(0, 2, 900)
+    tables["flights"]["to"] = [goals[code][goal] for code, goal in zip(tables["flights"].airport, chosen, strict=True)]
+    keys = {**FLIGHTS, "flights.airport": "airports.code"}
+    sampled = fitted({**tables, "airports": airports}, keys, keep=["airports"]).sample()
+    pd.testing.assert_frame_equal(sampled["airports"], airports)
+    rows = sampled["flights"]
+    assert lead_to_rows(rows, ["airport", "departs"], sampled["weather"], ["airport", "hour"]).all()
+    assert all(to in goals[code] for code, to in zip(rows.airport, rows.to, strict=True))
+
+
 def test_references_to_tables_that_are_kept_have_real_keys() -> None:
     tables = visits(150, 0)
     tables["visits"]["branch"] = lost(tables["visits"].branch, 0.1, 0.1, ["S9999"])

@@ -398,3 +398,24 @@ def test_what_models_of_keys_refuse(accounts: Any, stays: Any) -> None:
         synthesizer.sample()
     with pytest.raises(InputError, match="no sequence_key"):
         gpuvgm.TableSynthesizer(bins=20).fit({"x": [1, 2, 3] * 20}).sample(keys=3)
+
+
+def test_laws_of_numbers_that_are_near_those_before() -> None:
+    """Both clock times rise along a day; only from one and the delay is the other known."""
+    rng = np.random.default_rng(0)
+    rows = list[Any]()
+    for tram in range(150):
+        planned = int(rng.integers(300, 600))
+        for stop in range(1, 1 + int(rng.integers(3, 8))):
+            planned += int(rng.integers(20, 90))
+            late = int(rng.geometric(0.2)) - 1
+            clocks = (minute // 60 * 100 + minute % 60 for minute in (planned, planned + late))
+            rows.append((f"T{tram:04}", stop, *clocks, late))
+    table = pd.DataFrame(rows, columns=["tram", "stop", "planned", "left", "late"])
+    synthesizer = gpuvgm.TableSynthesizer(sequence_key="tram", sequence_index="stop").fit(table)
+    assert "clock(planned) + late = clock(left)" in map(str, synthesizer.laws_)
+    sample = synthesizer.sample(keys=150)
+    minutes = {name: sample[name] // 100 * 60 + sample[name] % 100 for name in ("planned", "left")}
+    assert ((minutes["planned"] + sample.late - minutes["left"]) % 1440 == 0).all()
+    after = sample.tram == sample.tram.shift()
+    assert (minutes["planned"].diff()[after] > 0).mean() > 0.9
