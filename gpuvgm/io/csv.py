@@ -476,9 +476,12 @@ def ragged_row(path: Location, delimiter: str) -> str | None:
     def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
         at = "a row" if row.number is None else f"row {count + row.number - 1}"
         text = _readable(row.text.encode("latin-1"))  # the bytes of the file, whatever its encoding
+        may_name = at == "row 1" and row.actual_columns == row.expected_columns + 1
         messages.append(
             f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
             f"quote values that hold {_NAMES.get(delimiter, repr(delimiter))}"
+            + ", or, if the first value is the row's name, as R's write.table has it, write row.names=FALSE"
+            * may_name
         )
         return "error"
 
