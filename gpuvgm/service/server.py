@@ -31,7 +31,7 @@ else:
     LIMITS = True
 
 BACKLOG = 128
-MOST_CONNECTIONS = 1_000
+MOST_CONNECTIONS, MOST_AT_ONCE = 1_000, 2_048
 HEAD_SECONDS = 30  # for the head of a request to arrive
 KEEP_ALIVE_SECONDS = 30
 LOOK_SECONDS = 0.05
@@ -94,10 +94,10 @@ class Connection(H11Protocol):
         self.transport.close()
 
 
-def most_connections() -> int:
-    """Connections that may be open: fewer than files, of which a process may have few."""
+def most_files() -> int:
+    """Files that the process may open, connections among them."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE) if LIMITS else (-1, -1)
-    return min(MOST_CONNECTIONS, files // 2) if files > 0 else MOST_CONNECTIONS
+    return files if files > 0 else sys.maxsize
 
 
 class Server(uvicorn.Server):
@@ -198,10 +198,12 @@ class Service:
 
 def _serve(models: Iterable[str], listener: socket.socket, guard: Guard, tell: Callable[[str], None]) -> int:
     """Answer what comes to a socket, and return the number of requests."""
-    protocol: Any = partial(Connection, most_connections())
+    files = most_files()
+    protocol: Any = partial(Connection, min(MOST_CONNECTIONS, files // 2))
     config = uvicorn.Config(
         guard,
         http=protocol,
+        backlog=min(MOST_AT_ONCE, files // 4),  # which are taken before any other is closed
         log_config=None,
         log_level="warning",
         access_log=False,
