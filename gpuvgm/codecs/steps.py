@@ -19,10 +19,14 @@ from gpuvgm.codecs.curves import CurvedCodec
 from gpuvgm.codecs.datetimes import DatetimeCodec, stored
 from gpuvgm.codecs.decimals import DecimalCodec
 from gpuvgm.codecs.floats import FloatCodec
+from gpuvgm.codecs.moments import ATOMS
 from gpuvgm.engines import Step
 from gpuvgm.summary import STRAYS, Floats
 
 CHANCE = 40  # bits: values without a step lie all on multiples of one with a probability of 2^-40
+USUAL = 19  # the same of few values and a step that people use: a decimal place, a second, an hour, a day
+FEW = 3  # different values
+SPANS = [ATOMS[unit] for unit in ("D", "h", "m", "s", "ms")]  # nanoseconds
 MOST_STRAYS = STRAYS - 1  # different values that are no multiples of the step of all others
 STRAY_ROWS = 0.01  # of the rows at most
 FIRST = 64  # values that are tried before all of them
@@ -66,6 +70,9 @@ def with_learned_step(
     common, off = _common_step(values)
     step = common * unit
     if step == 1 or not values.lie_on(off, math.log2(step)):
+        step = _usual_step(codec, values)
+        off = values.none
+    if step == 1:
         return codec, []
     base = codec.base - codec.base % step
     base += step * (base < codec.limits[0])
@@ -94,13 +101,17 @@ class _DistinctValues:
         """The values on a step, with so many fewer strays allowed off a longer one."""
         return _DistinctValues(self.distinct[~off], self.counts[~off], self.most_strays - int(np.count_nonzero(off)))
 
-    def lie_on(self, off: NDArray[np.bool_], bits: Floats | float) -> bool:
-        """Return whether so few are off a step that it is no chance; a value is on it with probability 2^-bits."""
+    def lie_on(self, off: NDArray[np.bool_], bits: Floats | float, *, usual: bool = False) -> bool:
+        """Return whether so few are off a step that it is no chance; a value is on it with probability 2^-bits.
+
+        With `usual` the step is one that people use, and less has to tell of it where few values are all on it.
+        """
         strays, bits_on = int(np.count_nonzero(off)), np.broadcast_to(bits, len(off))[~off]
         if strays > self.most_strays or strays and self.counts[off].sum() > STRAY_ROWS * self.counts.sum():
             return False
         evidence = np.sum(bits_on) - np.max(bits_on, initial=0.0)  # one value is on many steps
-        return bool(evidence - strays * math.log2(len(off)) >= CHANCE)
+        least = USUAL if usual and not strays and len(off) <= FEW else CHANCE
+        return bool(evidence - strays * math.log2(len(off)) >= least)
 
 
 def _integers(
@@ -157,6 +168,17 @@ def _common_step(values: _DistinctValues) -> tuple[int, NDArray[np.bool_]]:
     return step, values.none
 
 
+def _usual_step(codec: Codec, values: _DistinctValues) -> int:
+    """The longest span of a clock that all of a few datetimes are multiples of; 1 where it may be an accident."""
+    if not isinstance(codec, DatetimeCodec) or len(values.distinct) < 2:
+        return 1
+    for span in SPANS:
+        step = span // codec.nanoseconds
+        if step > 1 and not np.any(values.distinct % step) and values.lie_on(values.none, math.log2(step), usual=True):
+            return step
+    return 1
+
+
 def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | None, NDArray[np.bool_]]:
     """The step of floats as decimal text, None where they have none, and which of them are off it.
 
@@ -177,10 +199,10 @@ def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | N
         if np.count_nonzero(_are_off(first, Fraction(1, 10**places), codec)) > values.most_strays:
             continue
         bits = np.log2(np.maximum(unit / _spacing(np.maximum(sizes, unit), codec), 1.0))
-        if not values.lie_on(values.none, bits):
+        if not values.lie_on(values.none, bits, usual=True):
             break  # nor would those of a shorter unit
         off = _are_off(distinct, Fraction(1, 10**places), codec)
-        if not values.lie_on(off, bits):
+        if not values.lie_on(off, bits, usual=True):
             continue
         are_of_digits = _are_of_digits(distinct, off, codec)
         step, off = _longest_step(values, off, bits > 0, places, codec)

@@ -308,6 +308,12 @@ class FittedColumn:
         type_: Any = self.decoded_type
         return different > MOST_ORDINARY and is_text_type(getattr(type_, "value_type", type_))
 
+    @property
+    def holds_text(self) -> bool:
+        """True of text, and of UUIDs, which people write as text."""
+        type_: Any = self.decoded_type
+        return is_text_type(type_) or type_.equals(pa.uuid())
+
     @cached_property
     def numbers_things(self) -> bool:
         """True if values name articles or places, not persons; see `gpuvgm.columns.things`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,14 +20,17 @@ _FRACTION, _LONG = r"\.0+\z", r"\A[0-9]{7,}\z"
 
 
 def digits_of(values: Any) -> Any:
-    """Whole numbers as texts of their digits, and texts as they are; null for other values.
+    """Whole numbers as texts of their digits, texts as they are, and UUIDs as people write them; null for other values.
 
     Parameters
     ----------
     values : pyarrow.Array or pyarrow.ChunkedArray
-        Integers, floats, decimals or text, also in dictionaries.
+        Integers, floats, decimals, UUIDs or text, also in dictionaries.
     """
     plain = plain_values_of(values)
+    if values.type == pa.uuid():
+        texts = pa.array((value and str(UUID(bytes=value)) for value in plain.to_pylist()), pa.string())
+        return pa.chunked_array([texts]) if isinstance(plain, pa.ChunkedArray) else texts
     if pa.types.is_floating(plain.type):
         numbers = plain.cast(pa.float64())
         is_exact = pc.less(pc.abs(numbers), pa.scalar(MOST_EXACT))

@@ -105,7 +105,7 @@ class CsvPart(Part):
         types |= dict.fromkeys(self.decimal_commas.intersection(names), pa.string())
 
         def batch(text: pa.Buffer) -> pa.RecordBatch:
-            table = parse_rows(text, self.delimiter, types)
+            table = parse_values(text, self.delimiter, types)
             if not columns:
                 return rows_only(table.num_rows)
             pairs = zip(columns, arrays_of(table), strict=True)
@@ -127,13 +127,49 @@ def parse_options(delimiter: str, **options: Any) -> pyarrow.csv.ParseOptions:
     return pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, **options)
 
 
+def parse_values(text: pa.Buffer, delimiter: str, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """Rows of these columns and types; a word for a missing value is one in quotes too, but for columns of text."""
+    try:
+        return parse_rows(text, delimiter, types, as_text=True, quoted=False)
+    except pa.ArrowInvalid:  # such as a number that is "NA" in quotes
+        texts = {name: type_ for name, type_ in types.items() if pa.types.is_string(type_)}
+        others = {name: type_ for name, type_ in types.items() if name not in texts}
+        if not others:
+            raise
+    tables = [parse_rows(text, delimiter, others)]
+    if texts:
+        tables.append(parse_rows(text, delimiter, texts, as_text=True, quoted=False))
+    columns = {name: column for table in tables for name, column in zip(table.column_names, table.columns, strict=True)}
+    return pa.table([columns[name] for name in types], names=list(types))
+
+
 def parse_rows(
-    text: pa.Buffer, delimiter: str, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
+    text: pa.Buffer,
+    delimiter: str,
+    types: Mapping[str, pa.DataType] | None = None,
+    *,
+    as_text: bool = False,
+    quoted: bool = True,
 ) -> pa.Table:
-    """Rows with their header as a table, of these columns and types; by default of all, with inferred types."""
+    """Rows with their header as a table.
+
+    Parameters
+    ----------
+    text : pyarrow.Buffer
+        The rows, with the header in front.
+    delimiter : str
+        Separator of fields.
+    types : mapping of str to pyarrow.DataType, optional
+        Columns, and their types; by default all, with inferred types.
+    as_text : bool
+        Whether text may be missing, too.
+    quoted : bool
+        Whether values in quotes may be missing.
+    """
     convert = pyarrow.csv.ConvertOptions(
         null_values=NULLS,
         strings_can_be_null=as_text,
+        quoted_strings_can_be_null=quoted,
         column_types=dict(types or {}),
         include_columns=list(types or ()),
     )
@@ -476,9 +512,12 @@ def ragged_row(path: Location, delimiter: str) -> str | None:
     def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
         at = "a row" if row.number is None else f"row {count + row.number - 1}"
         text = _readable(row.text.encode("latin-1"))  # the bytes of the file, whatever its encoding
+        may_name = at == "row 1" and row.actual_columns == row.expected_columns + 1
         messages.append(
             f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
             f"quote values that hold {_NAMES.get(delimiter, repr(delimiter))}"
+            + ", or, if the first value is the row's name, as R's write.table has it, write row.names=FALSE"
+            * may_name
         )
         return "error"
 

@@ -176,7 +176,7 @@ class CsvForm:
         if self.quoted:
             return quoted
         needs_quotes = pc.match_substring_regex(texts, rf'["\r\n{re.escape(self.delimiter)}]|^\s|\s$|^$')
-        return pc.if_else(needs_quotes, quoted, texts)
+        return pc.if_else(pc.or_(needs_quotes, are_missing(texts)), quoted, texts)
 
 
 def _moments(column: Any, mark: str, fraction: int) -> Text:

@@ -168,7 +168,8 @@ def belongs(file: PurePath, folder: PurePath) -> bool:
 
 
 def _is_hidden(name: PurePath) -> bool:
-    return any(step.startswith((".", "_")) for step in name.parts)
+    # As for Spark, a folder that says the value of a column is not hidden: "_year=2024".
+    return any(step.startswith(".") or (step.startswith("_") and "=" not in step) for step in name.parts)
 
 
 def stamp_of(path: Location, *, listed: bool = False) -> Stamp:

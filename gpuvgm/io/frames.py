@@ -41,7 +41,7 @@ class TableSource(Source):
     table : pyarrow.Table
         The rows.
     dtypes : dict of str to dtype, optional
-        Dtypes of the columns whose Arrow type does not say them: polars' Enum.
+        Dtypes of the columns whose Arrow type does not say them: polars' Enum, and its Categories that have a name.
     """
 
     name: str
@@ -89,12 +89,18 @@ def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | A
     A table of Arrow's reads many chunks faster, a column by itself says which one Arrow has no type for.
     """
     if "Object" not in map(str, frame.dtypes):
-        enum = sys.modules["polars"].Enum
-        enums = {label: dtype for label, dtype in frame.schema.items() if isinstance(dtype, enum)}
+        dtypes = {label: dtype for label, dtype in frame.schema.items() if has_own_categories(dtype)}
         with suppress(*ARROW_PROBLEMS):
-            return TableSource(name, "polars", pa.table(frame), enums)
+            return TableSource(name, "polars", pa.table(frame), dtypes)
     columns = {series.name: stream_column(name, series.name, series) for series in frame.get_columns()}
     return ArraySource(name, "polars", columns, len(frame))
+
+
+def has_own_categories(dtype: Any) -> bool:
+    """Return whether a dtype is of polars and has categories of its own: an Enum, or Categories that have a name."""
+    polars = sys.modules["polars"]
+    is_categorical = isinstance(dtype, polars.Categorical)
+    return isinstance(dtype, polars.Enum) or (is_categorical and not dtype.categories.is_global())
 
 
 infer_type: Any = pa.infer_type  # its stub asks for a mask

@@ -184,6 +184,7 @@ ROWS_OF_SPARK = (
     "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and decode, which "
     "work where its rows are; frame.toArrow() is all of them here"
 )
+TABLE_OF_A_LOG = "a {} is not read by itself: pass "  # of a table whose log says which of its files count
 #: In the order in which they are asked for: a kind that is a case of another stands before it.
 OPENERS: tuple[Opener, ...] = (
     (_is(Source), lambda source: source),
@@ -195,6 +196,9 @@ OPENERS: tuple[Opener, ...] = (
     (_named("duckdb", "DuckDBPyRelation"), relation_source),
     (_named("pyarrow.dataset", "Dataset"), dataset_source),
     (_named("pyspark.sql", "DataFrame"), _refuse(ROWS_OF_SPARK)),
+    (_named("deltalake", "DeltaTable"), _refuse(TABLE_OF_A_LOG + "table.to_pyarrow_dataset()")),
+    (_named("pyiceberg.table", "Table"), _refuse(TABLE_OF_A_LOG + "table.scan().to_arrow()")),
+    (_named("pyiceberg.table", "TableScan"), _refuse(TABLE_OF_A_LOG + "scan.to_arrow()")),
     (_named("pandas", "Series"), _refuse(ONE_COLUMN)),
     (_named("polars", "Series"), _refuse(ONE_COLUMN)),
     (_named("cudf", "Series"), _refuse(ONE_COLUMN)),

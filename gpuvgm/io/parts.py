@@ -21,6 +21,10 @@ from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")  # that int64 holds; leading zeros make a code
 Values = Mapping[str, str | None]
+SAME_COLUMNS = (
+    "all parts need the same columns: add it where it is missing, or, for files, pass pyarrow.dataset.dataset(paths, "
+    "schema=schema) with the columns of all, in which it is null there"
+)
 
 
 def check_columns(source: str, first: str, expected: pa.Schema, schema: pa.Schema) -> None:
@@ -33,10 +37,10 @@ def check_columns(source: str, first: str, expected: pa.Schema, schema: pa.Schem
     """
     missing = [name for name in expected.names if name not in schema.names]
     if missing:
-        raise InputError(f'{source}: column "{missing[0]}" is missing, {first} has it; all parts need the same columns')
+        raise InputError(f'{source}: column "{missing[0]}" is missing, {first} has it; {SAME_COLUMNS}')
     extra = [name for name in schema.names if name not in expected.names]
     if extra:
-        raise InputError(f'{source}: column "{extra[0]}" is not in {first}; all parts need the same columns')
+        raise InputError(f'{source}: column "{extra[0]}" is not in {first}; {SAME_COLUMNS}')
 
 
 def check_same(source: str, first: str, expected: pa.Schema, schema: pa.Schema) -> None:

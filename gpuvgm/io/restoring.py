@@ -13,7 +13,7 @@ from gpuvgm.arrays import DeviceColumn, on_host
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_values_of, tidied
 from gpuvgm.io.block import Table, host_table
-from gpuvgm.io.frames import ArraySource, are_labelled_numbers, arrow_categories
+from gpuvgm.io.frames import ArraySource, are_labelled_numbers, arrow_categories, has_own_categories
 from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
@@ -37,7 +37,8 @@ def restore(
         everything else stays a pyarrow Table. What lay on a device goes there: cuDF gives cuDF (with its index where
         the number of rows is the same), a dict or a matrix a dict of the device's arrays.
     dtypes : mapping of str to dtype, optional
-        For pandas and polars: dtypes to give these columns, where their values fit; polars' own Enum alone.
+        For pandas and polars: dtypes to give these columns, where their values fit; of polars' own those alone that
+        have categories of their own.
     flavour : {"pandas", "polars", "pyarrow"}, optional
         Type of the result, if not that of the source.
     labels : mapping, optional
@@ -77,13 +78,13 @@ def _labelled(result: Any, labels: Mapping[str, Any]) -> Any:
 
 
 def to_polars(table: pa.Table, dtypes: Mapping[str, object]) -> Any:
-    """A polars DataFrame, with the columns that have a dtype Enum as such."""
+    """A polars DataFrame, whose columns have the dtypes that have categories of their own."""
     import polars
 
     frames = [_polars_column(name, table.column(name)) for name in table.schema.names]
     frame: Any = polars.concat(frames, how="horizontal") if frames else polars.from_arrow(table)
-    enums = {name: dtypes.get(name) for name in table.schema.names if isinstance(dtypes.get(name), polars.Enum)}
-    return frame.cast(enums)
+    categorical = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    return frame.cast({name: dtypes[name] for name in categorical if has_own_categories(dtypes.get(name))})
 
 
 def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:

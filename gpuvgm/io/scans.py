@@ -44,6 +44,8 @@ class ScanSource(Source):
         (schema, batches) -> a lazy table of the same library, for which `batches` is called whenever it is computed.
     labels : mapping, optional
         Labels of the first part of an iterator that are no text, by name.
+    dtypes : mapping of str to dtype, optional
+        Dtypes of polars' columns that have categories of their own.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ScanSource(Source):
     is_query: bool = False
     lazily: Lazily | None = None
     labels: Mapping[str, Any] | None = None
+    dtypes: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_unique(self.name, self.schema.names)
@@ -100,7 +103,7 @@ def stream_source(stream: Any) -> ScanSource:
         For a stream of a single column without a name.
     """
     name = f"{'pyarrow.' * isinstance(stream, pa.RecordBatchReader)}{type(stream).__name__}"
-    repeatable = not isinstance(stream, (pa.RecordBatchReader, Iterator))
+    repeatable = not (isinstance(stream, Iterator) or _is_reader(stream))
     unread = [_stream_reader(name, stream)]
     schema = unread[0].schema
 
@@ -108,7 +111,10 @@ def stream_source(stream: Any) -> ScanSource:
         if not unread and not repeatable:
             raise refuse_second_reading(name)
         # The first scan takes the reader that was opened for the schema.
-        reader = unread.pop() if unread else _stream_reader(name, stream)
+        try:
+            reader = unread.pop() if unread else _stream_reader(name, stream)
+        except InputError as problem:  # a stream that does not say that it is read once
+            raise refuse_second_reading(name, "pyarrow.RecordBatchReader.from_stream(stream)") from problem
         if not reader.schema.equals(schema):
             raise SourceChangedError(f"{name}: its columns changed between two scans; give a table that stays")
         return (batch.select(list(columns)) for batch in reader)
@@ -116,9 +122,14 @@ def stream_source(stream: Any) -> ScanSource:
     return ScanSource(name, "stream", schema, scan, repeatable=repeatable)
 
 
-def refuse_second_reading(name: str) -> InputError:
+def _is_reader(stream: Any) -> bool:
+    """Return whether an object reads a stream, as those of pyarrow, arro3 and nanoarrow do: once."""
+    return any(hasattr(type(stream), method) for method in ("read_all", "get_next"))
+
+
+def refuse_second_reading(name: str, instead: str = "a new iterator") -> InputError:
     """The error for a second read."""
-    return InputError(f"{name}: can be read only once; give a file, a table or a new iterator")
+    return InputError(f"{name}: can be read only once; give a file, a table or {instead}")
 
 
 def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source]) -> ScanSource:
@@ -205,6 +216,9 @@ def dataset_source(dataset: Any) -> ScanSource:
 
 def _with_int96(dataset: Any) -> Any:
     """The dataset with INT96 timestamps of Parquet files in microseconds: in nanoseconds distant ones wrap around."""
+    kinds = sys.modules["pyarrow.dataset"]
+    if not isinstance(dataset, (kinds.FileSystemDataset, kinds.UnionDataset)):
+        return dataset  # it has no such files; one of Lance's has no other schema either
     if "timestamp[ns" not in str(dataset.schema.types) and "timestamp[us" not in str(dataset.schema.types):
         return dataset
     unfiltered, row_filter = dataset.replace_schema(dataset.schema), dataset._scan_options.get("filter")
@@ -341,8 +355,11 @@ def lazy_source(frame: Any) -> ScanSource:
     with _explain_scan(name, problem):
         empty = polars.DataFrame(schema=frame.collect_schema())
         rows = frame.select(polars.len()).collect().item()
-    schema = polars_source(empty, name).schema
-    return ScanSource(name, "polars", schema, scan, rows, is_query=True, lazily=_lazy_frame_of)
+    table = polars_source(empty, name)
+    schema = table.schema
+    return ScanSource(
+        name, "polars", schema, scan, rows, is_query=True, lazily=_lazy_frame_of, dtypes=table.dtypes or {}
+    )
 
 
 def _lazy_frame_of(schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]) -> Any:

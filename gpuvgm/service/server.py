@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gpuvgm.errors import InputError
 from gpuvgm.service.app import create_app
@@ -21,11 +23,81 @@ from gpuvgm.service.guard import Guard
 from gpuvgm.service.limits import Gate, Limits
 from gpuvgm.service.models import Served, load_models
 
+try:
+    import resource
+except ImportError:  # Windows
+    LIMITS = False
+else:
+    LIMITS = True
+
 BACKLOG = 128
+MOST_CONNECTIONS, MOST_AT_ONCE = 1_000, 2_048
+HEAD_SECONDS = 30  # for the head of a request to arrive
 KEEP_ALIVE_SECONDS = 30
 LOOK_SECONDS = 0.05
 SWITCH_SECONDS = 0.0005  # small requests pass through several threads, and wait for Python's lock in each
 GRACE_SECONDS = 5  # beyond the time to answer a request, and as much to send that
+
+
+class Connection(H11Protocol):
+    """A connection; it is closed where no request comes, or where others come and too many are open.
+
+    Parameters
+    ----------
+    most : int
+        Connections that may be open.
+    **parts : object
+        What uvicorn gives.
+    """
+
+    def __init__(self, most: int, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._most, self._since = most, 0.0
+        self._silence: asyncio.TimerHandle | None = None
+
+    @property
+    def has_request(self) -> bool:
+        """True from the head of a request to the end of its answer."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, in place of the one that has been silent for longest if there are too many."""
+        super().connection_made(transport)
+        self._wait_for_head(HEAD_SECONDS)
+        if len(self.connections) > self._most:
+            connections: Any = self.connections
+            min(connections, key=lambda one: (one.has_request, one._since))._close()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._wait_for_head(KEEP_ALIVE_SECONDS + HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        if self._silence is not None:
+            self._silence.cancel()
+
+    def _wait_for_head(self, seconds: float) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+        self._since = self.loop.time()
+        self._silence = self.loop.call_later(seconds, self._close_silent)
+
+    def _close_silent(self) -> None:
+        if not self.has_request:
+            self._close()
+
+    def _close(self) -> None:
+        self.connections.discard(self)
+        self.transport.close()
+
+
+def most_files() -> int:
+    """Files that the process may open, connections among them."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE) if LIMITS else (-1, -1)
+    return files if files > 0 else sys.maxsize
 
 
 class Server(uvicorn.Server):
@@ -126,9 +198,12 @@ class Service:
 
 def _serve(models: Iterable[str], listener: socket.socket, guard: Guard, tell: Callable[[str], None]) -> int:
     """Answer what comes to a socket, and return the number of requests."""
+    files = most_files()
+    protocol: Any = partial(Connection, min(MOST_CONNECTIONS, files // 2))
     config = uvicorn.Config(
         guard,
-        http="h11",
+        http=protocol,
+        backlog=min(MOST_AT_ONCE, files // 4),  # which are taken before any other is closed
         log_config=None,
         log_level="warning",
         access_log=False,

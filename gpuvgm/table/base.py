@@ -587,6 +587,8 @@ class BaseTransformer(NamedParameters):
     ) -> Any:
         """Decode rows to values of the columns' own types.
 
+        Numbers may lie beyond the training range where a generator has learnt little; see `invalid`.
+
         Parameters
         ----------
         encoded : object

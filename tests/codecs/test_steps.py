@@ -275,3 +275,19 @@ def test_doubles_may_join_floats_on_a_step() -> None:
 def test_time_of_day_in_microseconds() -> None:
     values = pa.array([dt.time(i % 24, i * 5 % 60) for i in range(500)])
     assert learned(values).step_text == "PT5M"
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        (pa.array([np.datetime64("2024-01-01", "us"), np.datetime64("2024-03-01", "us")]), "P1D"),
+        (pa.array([np.datetime64("2024-01-01T07:00", "ns"), np.datetime64("2024-01-05T12:31:07", "ns")]), "PT1S"),
+        (pa.array([0, 90_500], pa.duration("ms")), "PT0.001S"),
+        (pa.array([249.99, 1250.0]), "0.01"),
+        (pa.array([3.5, 12_000.25, 8.0]), "0.01"),
+        (pa.array([3.123456789012, 12_000.25]), ""),
+        (pa.array([249.99, 1250.0], pa.float32()), ""),
+    ],
+)
+def test_two_values_tell_of_steps_that_people_use(values: pa.Array[Any], step: str) -> None:
+    assert learned(values).step_text == step

@@ -136,6 +136,9 @@ class Forms:
     def capsule(self) -> object:
         return Capsule(self.table)
 
+    def foreign_reader(self) -> object:
+        return Reader(self.table)
+
     def dataset(self) -> Any:
         return ds.dataset(sorted(self.folder_of_parquet().rglob("[a-d].*")))
 
@@ -182,6 +185,22 @@ class Capsule:
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return self.table.__arrow_c_stream__(requested_schema)
+
+
+class Reader(Capsule):
+    """A stream as nanoarrow's `ArrayStream` and arro3's readers are: it can be taken once."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.stream = table.to_reader()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        if self.stream is None:
+            raise RuntimeError("array stream is released")
+        stream, self.stream = self.stream, None
+        return stream.__arrow_c_stream__(requested_schema)
+
+    def read_all(self) -> object:
+        raise NotImplementedError
 
 
 @pytest.fixture

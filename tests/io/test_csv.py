@@ -430,6 +430,8 @@ def test_a_model_of_one_dialect_encodes_the_other(tmp_path: Path) -> None:
         ("a,b\n1,x\n2,café,3\n".encode(), r"row 2 has 3 values, the header has 2 \('2,café,3'\)"),
         (b"a,b\n1\n", r"row 1 has 1 value, the header has 2"),
         (b"a;b\n1;2;3\n4;5\n", r"row 1 has 3 values, the header has 2 \('1;2;3'\); quote values that hold semicolons"),
+        (b'"a","b"\n"1",3,4\n"2",5,6\n', r"row 1 has 3 values, .* commas, or, if the first .* write row\.names=FALSE$"),
+        (b"a,b\n1,2\n3,4,5\n", r"row 2 has 3 values, the header has 2 \('3,4,5'\); quote values that hold commas$"),
         (b"a;b\n1,5;x\n2,5;x;y\n", r"row 2 has 3 values, the header has 2 .* quote values that hold semicolons"),
         (
             b"a,b\n" + b"1,2.5\n" * FIRST_BLOCK + b"1,2,3\n",

@@ -17,6 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
 from gpuvgm.io.csv_forms import CsvForm
 from gpuvgm.io.sink import CsvSink
+from tests.io.conftest import rows_of
 
 ROWS = 600
 RANDOM = np.random.default_rng(2)
@@ -100,7 +101,7 @@ def test_decimals_without_a_digit_before_the_mark_have_places(tmp_path: Path) ->
 def test_missing_values_and_the_mark_of_the_encoding_are_those_of_the_file(
     tmp_path: Path, mark: bytes, word: str
 ) -> None:
-    """Missing text is an empty field: a word would be text."""
+    """Missing text is an empty field, which every reader takes for one."""
     rows = [f"{k % 7 or word},{'' if k % 5 == 0 else 'é'},{word if k % 3 == 0 else k / 4}" for k in range(ROWS)]
     text = mark + "\n".join(["n,text,x", *rows, ""]).encode()
     (tmp_path / "in.csv").write_bytes(text)
@@ -177,3 +178,36 @@ def test_parquet_says_nothing_of_csv(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(_table(";", ","))
     gpuvgm.TableSynthesizer().fit(tmp_path / "in.csv").sample(30, out=tmp_path / "out.parquet")
     assert b"gpuvgm.csv" not in pa.parquet.read_schema(tmp_path / "out.parquet").metadata
+
+
+@pytest.mark.parametrize("quoted", [True, False])
+def test_a_word_for_missing_values_is_text_in_quotes_alone(tmp_path: Path, *, quoted: bool) -> None:
+    """R's write.csv and readr write missing text as NA, and the text NA in quotes."""
+    header = '"land","n","note"' if quoted else "land,n,note"
+    rows = ["NA,1.5,NA", '"NA",NA,""', 'null,"NA","a"', '"null","2.5",b', '"DE",2.25,b']
+    (tmp_path / "in.csv").write_text("\n".join([header, *rows * 50, ""]))
+    table = rows_of(tmp_path / "in.csv")
+    assert table.schema.types == [pa.string(), pa.float64(), pa.string()]
+    assert table["land"].to_pylist() == [None, "NA", None, "null", "DE"] * 50
+    assert table["n"].to_pylist() == [1.5, None, None, 2.5, 2.25] * 50
+    assert table["note"].to_pylist() == [None, None, "a", "b", "b"] * 50
+    synthesizer = gpuvgm.TableSynthesizer(random_state=0).fit(tmp_path / "in.csv")
+    for out in ("sample.csv", "sample.parquet"):
+        synthesizer.sample(200, seed=1, out=tmp_path / out)
+    sample = rows_of(tmp_path / "sample.csv", ["land"])
+    assert sample.equals(rows_of(tmp_path / "sample.parquet", ["land"]))
+    assert set(sample["land"].to_pylist()) == {None, "NA", "null", "DE"}
+
+
+def test_words_for_missing_values_are_quoted_where_they_are_text(tmp_path: Path) -> None:
+    words = ["NA", None, "n/a", "DE"]
+    assert _written(tmp_path / "o.csv", CsvForm(quoted=False), x=words, y=[1, 2, 3, 4]) == [
+        '"NA",1',
+        ",2",
+        '"n/a",3',
+        "DE,4",
+    ]
+    with CsvSink(tmp_path / "a.csv", pa.schema({"x": pa.string(), "y": pa.int64()})) as sink:
+        sink.write(pa.record_batch({"x": words, "y": [1, 2, 3, 4]}))
+    for name in ("o.csv", "a.csv"):
+        assert rows_of(tmp_path / name, ["x"])["x"].to_pylist() == words

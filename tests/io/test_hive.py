@@ -29,6 +29,14 @@ def written(folder: Path, *files: tuple[str, dict[str, list[object]]]) -> Path:
     return folder
 
 
+def test_a_key_may_begin_with_an_underscore(tmp_path: Path) -> None:
+    files = ("_year=2024/a.parquet", {"x": [1.0]}), ("_year=2025/b.parquet", {"x": [2.0]})
+    folder = written(
+        tmp_path / "t", *files, ("_delta=1/_hidden/c.parquet", {"x": [3.0]}), ("_d/d.parquet", {"x": [4.0]})
+    )
+    assert rows_of(folder).to_pylist() == [{"x": 1.0, "_year": 2024}, {"x": 2.0, "_year": 2025}]
+
+
 def test_partitions_of_pandas_come_back(tmp_path: Path) -> None:
     frame().to_parquet(tmp_path / "t", partition_cols=["year", "month"])
     source = open_source(tmp_path / "t")

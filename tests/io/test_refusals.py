@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -147,6 +148,18 @@ def test_files_that_differ_are_named(tmp_path, second, message):
     pq.write_table(pa.table(second), tmp_path / "b.parquet")
     with pytest.raises(InputError, match=message):
         open_source([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+
+
+@pytest.mark.parametrize("lacks", ["a.parquet", "b.parquet"])
+def test_files_without_a_column_are_read_as_the_error_says(tmp_path, lacks):
+    for name in ("a.parquet", "b.parquet"):
+        pq.write_table(pa.table({"x": [1.0]} if name == lacks else {"x": [2.0], "n": [1]}), tmp_path / name)
+    paths = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    with pytest.raises(InputError, match=r"pass pyarrow\.dataset\.dataset\(paths, schema=schema\)"):
+        open_source(paths)
+    schema = pa.unify_schemas(list(map(pq.read_schema, paths)))
+    rows = rows_of(ds.dataset(list(map(str, paths)), schema=schema)).to_pylist()
+    assert {(row["x"], row["n"]) for row in rows} == {(1.0, None), (2.0, 1)}
 
 
 def test_a_cut_arrow_file_is_refused_by_name(forms):

@@ -122,3 +122,21 @@ def test_rows_in_front_are_asked_first_also_for_what_an_iterator_gives() -> None
     rows = [(lambda source: isinstance(source, pd.DataFrame), lambda _: arrow_source(renamed))]
     assert open_source(iter([ROWS.to_pandas()]), rows).schema.names == ["y", "colour"]
     assert open_source(iter([ROWS]), rows).schema.names == ["x", "colour"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "remedy"),
+    [
+        ("deltalake", "DeltaTable", r"table\.to_pyarrow_dataset\(\)"),
+        ("pyiceberg.table", "Table", r"table\.scan\(\)\.to_arrow\(\)"),
+        ("pyiceberg.table", "TableScan", r"scan\.to_arrow\(\)"),
+    ],
+)
+def test_tables_with_a_log_are_refused_with_what_reads_them(
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str, remedy: str
+) -> None:
+    library = ModuleType(module)
+    setattr(library, name, type(name, (), {}))
+    monkeypatch.setitem(sys.modules, module, library)
+    with pytest.raises(InputError, match=f"^a {name} is not read by itself: pass {remedy}$"):
+        open_source(getattr(library, name)())

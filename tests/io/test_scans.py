@@ -329,3 +329,37 @@ def test_no_rows_are_legal(table: pa.Table, tmp_path: Path, scanned: Callable[..
 def test_rows_are_counted_without_columns(table: pa.Table, tmp_path: Path, scanned: Callable[..., Any]) -> None:
     source = open_source(scanned(table.slice(0, 25), tmp_path))
     assert [block.rows for block in source.blocks([], 10)] == [10, 10, 5]
+
+
+class Lance(ds.Dataset):
+    """A dataset as pylance 14 has it: a class of Arrow's without files, whose schema is never replaced."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._table.schema
+
+    def replace_schema(self, schema: pa.Schema) -> None:
+        raise NotImplementedError("Cannot replace the schema of a dataset.")
+
+    def scanner(self, columns: list[str] | None = None, batch_size: int = 2) -> ds.Scanner:
+        return ds.dataset(self._table).scanner(columns=columns, batch_size=batch_size)
+
+
+def test_datetimes_of_a_dataset_of_another_library_are_read() -> None:
+    times = pa.table({"time": pa.array([1, None, 3], pa.timestamp("us")), "n": [1, 2, 3]})
+    source = open_source(Lance(times))
+    assert source.rows == 3
+    assert source.sample(["time", "n"], [(0, 3)]).equals(times)
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_named_categories_of_polars_are_those_of_the_results(*, is_lazy: bool) -> None:
+    colours = pl.Series("colour", ["red", "blue", None] * 20, pl.Categorical(pl.Categories("colours", "shop")))
+    frame = pl.DataFrame([colours, colours.alias("grade").cast(pl.Enum(["red", "blue"]))])
+    transformer = TableTransformer().fit(frame.lazy() if is_lazy else frame)
+    decoded = transformer.inverse_transform(transformer.transform(frame))
+    assert decoded.schema == frame.schema
+    assert pl.concat([frame, decoded])["colour"].to_list() == 2 * colours.to_list()

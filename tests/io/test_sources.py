@@ -18,7 +18,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 from gpuvgm.io import Source, open_source, restore
 
-ONCE = ("reader", "iterator_of_frames", "iterator_of_mixed")
+ONCE = ("reader", "foreign_reader", "iterator_of_frames", "iterator_of_mixed")
 UNCOUNTED = (*ONCE, "capsule", "arrow_stream")
 FLAVOURS = {
     "parquet": "path",
@@ -38,6 +38,7 @@ FLAVOURS = {
     "record_batch": "pyarrow",
     "reader": "stream",
     "capsule": "stream",
+    "foreign_reader": "stream",
     "dataset": "pyarrow",
     "filtered_dataset": "pyarrow",
     "relation": "pyarrow",

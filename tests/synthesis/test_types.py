@@ -266,3 +266,19 @@ def test_forms_of_whole_numbers_of_many_digits_are_saved(tmp_path: Path) -> None
     synthesizer = gpuvgm.TableSynthesizer().fit(pa.table({"x": numbers, "y": range(600)}))
     synthesizer.save(tmp_path / "x.gpuvgm")
     assert gpuvgm.load(tmp_path / "x.gpuvgm").sample(500).equals(synthesizer.sample(500))
+
+
+@pytest.mark.parametrize("kind", [pa.table, pd.DataFrame])
+def test_uuids_are_new_ones(kind: Any, tmp_path: Path) -> None:
+    words = np.random.default_rng(3).integers(0, 2**63, (200, 2)).tolist()
+    given = [*(UUID(int=high << 64 | low, version=4) for high, low in words), *[None] * 20]
+    array = pa.array([value and value.bytes for value in given], pa.uuid())
+    table = kind({"id": given if kind is pd.DataFrame else array, "y": range(220)})
+    synthesizer = gpuvgm.TableSynthesizer(random_state=0).fit(table)
+    sample = synthesizer.sample(400, seed=1)
+    values = [value for value in (sample["id"].tolist() if kind is pd.DataFrame else sample["id"].to_pylist()) if value]
+    assert 320 < len(values) == len(set(values)) < 395
+    assert all(isinstance(value, UUID) and value.version == 4 for value in values)
+    assert not set(values) & set(given)
+    synthesizer.save(tmp_path / "x.gpuvgm")
+    assert gpuvgm.load(tmp_path / "x.gpuvgm").sample(400, seed=1).equals(sample)

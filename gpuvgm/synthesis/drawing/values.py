@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -296,13 +297,16 @@ def _beside_rows(column: FittedColumn, form: IdentifierForm, part: RowRange, see
 
 def _is_whole(column: FittedColumn) -> bool:
     """Whether a column holds whole numbers that identify."""
-    return isinstance(column, IdColumn) and not is_text_type(plain_type(column.decoded_type))
+    return isinstance(column, IdColumn) and not (column.holds_text or is_text_type(plain_type(column.decoded_type)))
 
 
 def _of_texts(column: Any, form: IdentifierForm, texts: Any) -> Any:
     """Values of a column whose texts these are."""
     if _is_whole(column):
         return column.of_numbers(texts, int(10**form.length))
+    if column.decoded_type == pa.uuid():
+        storage = pa.array((UUID(text).bytes for text in texts.to_pylist()), pa.binary(16))
+        return pa.ExtensionArray.from_storage(pa.uuid(), storage)
     return texts.cast(column.decoded_type)
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InputError
-from gpuvgm.io import Source, is_text_type
+from gpuvgm.io import Source
 from gpuvgm.laws import Laws
 from gpuvgm.synthesis.keys import (
     PROBED,
@@ -103,7 +103,7 @@ def first_columns(forms: Mapping[str, IdentifierForm]) -> list[str]:
 def keys_that_count(model: TableModel, forms: Mapping[str, IdentifierForm]) -> list[str]:
     """Columns of which each value may be someone: the first one of each level of keys, and what samples have new of."""
     moments = {name for name, form in forms.items() if form.kind == "moment"}
-    texts = [column for column in model.columns if column.kind in {"id", "pass"} and is_text_type(column.decoded_type)]
+    texts = [column for column in model.columns if column.kind in {"id", "pass"} and column.holds_text]
     names = [column.name for column in (*model.identifiers, *texts) if column.name not in moments]
     without_level = [name for name in dict.fromkeys(names) if name not in forms or forms[name].key is None]
     return [*first_columns(forms), *without_level]

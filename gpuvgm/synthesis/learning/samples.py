@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.arrays import Column
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import IdColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.execution import Sampled, any_source
-from gpuvgm.io import ParquetSink, Source, TableSource, is_text_type, restore, taken
+from gpuvgm.io import ParquetSink, Source, TableSource, restore, taken
 from gpuvgm.report import HoldOut
 from gpuvgm.summary import Ints
 from gpuvgm.table import TableTransformer
@@ -46,14 +46,17 @@ class TableSample:
 
     @classmethod
     def of(cls, table: Source, names: Sequence[str], seed: int) -> TableSample:
-        """A sample of some columns, of `TREE_ROWS` rows at most."""
+        """A sample of some columns, of `TREE_ROWS` rows at most; UUIDs are the text that people write."""
         rows = sampled_rows(table, names, seed, TREE_ROWS)
+        for place, field in enumerate(rows.schema):
+            if field.type == pa.uuid():
+                rows = rows.set_column(place, field.name, IdColumn.digits(rows.column(place)))
         return cls(rows, rows.num_rows == table.rows or rows.num_rows < TREE_ROWS)
 
     @classmethod
     def of_model(cls, table: Source, model: TableModel, left_out: Sequence[str] = ()) -> TableSample:
         """A sample of the columns that are modelled or have a form; and of some that the model leaves out."""
-        texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
+        texts = [column for column in model.columns if column.kind == "pass" and column.holds_text]
         names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
         return cls.of(table, [*names, *left_out], model.seed)
 
