@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import gpuvgm
 from benchmarks.inputs import COLUMN, CONTINUOUS, FITTED_ROWS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.machine import ROOT, aim, instruction_sets
-from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
+from benchmarks.measure import Measurement, beside_yardsticks, median_times, seconds_of
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import Draw, Engine, get_engine
 from gpuvgm.engines.base import PLAIN
@@ -48,7 +48,7 @@ def whole_fit(x: np.ndarray) -> Measurement:
     """From an array in memory to a model, one thread each; one start, k-means included on both sides."""
     transformer = gpuvgm.TableTransformer(CONTINUOUS, threads=1, effort="research")
     with threadpool_limits(1):
-        ours = best_times({"fit": lambda: transformer.fit({COLUMN: x})})["fit"]
+        ours = median_times({"fit": lambda: transformer.fit({COLUMN: x})})["fit"]
         theirs = seconds_of(lambda: scikit_learn_fit(x, "kmeans"))
     case = "whole fit, cents, 100 iterations"
     return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: LEAST_OF_SCIKIT_LEARN})
@@ -93,7 +93,7 @@ def e_step(x: np.ndarray) -> list[Measurement]:
 def expectation_maximisation(x: np.ndarray) -> Measurement:
     """EM alone, k-means apart: scikit-learn starts from random responsibilities, which costs it next to nothing."""
     with threadpool_limits(1):
-        ours = best_times({"em": exact_em(x)}, 3)["em"]
+        ours = median_times({"em": exact_em(x)}, 3)["em"]
         theirs = seconds_of(lambda: scikit_learn_fit(x, "random", ITERATIONS))
     case = f"exact EM, {ITERATIONS} iterations"
     return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: aim(40.0, 25.0)})
@@ -130,7 +130,7 @@ def measure_transform(rows: int) -> list[Measurement]:
 def beside_numpy(x: np.ndarray) -> Measurement:
     """A million rows by the engine and by the formula in NumPy."""
     formula = Transform(x, get_engine("reference"))
-    times = best_times({"sampled": Transform(x, get_engine("auto")).sampled, NUMPY: formula.sampled}, 3)
+    times = median_times({"sampled": Transform(x, get_engine("auto")).sampled, NUMPY: formula.sampled}, 3)
     return Measurement("sampled", len(x), times["sampled"], {NUMPY: times[NUMPY]})
 
 
@@ -186,7 +186,7 @@ def measure_inverse(rows: int) -> list[Measurement]:
         get_engine(engine).decode(encoded.scalar[rows_of], encoded.code[rows_of], PLAIN, table, values[rows_of])
 
     few = min(rows, FITTED_ROWS)
-    pair = best_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})
+    pair = median_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})
     return [
         *beside_yardsticks(x, {"inverse": lambda: inverse("auto", rows)}, {"inverse": LEAST_OF_INVERSE}),
         Measurement("inverse", few, pair["native"], {NUMPY: pair[NUMPY]}),
