@@ -42,6 +42,22 @@ finally:
     return loaded
 
 
+def test_transformers_and_synthesizers_are_made_and_work_without_scikit_learn():
+    """Its base class takes longer to import than all of gpuvgm: it brings scipy.stats and pandas."""
+    code = """
+import json, sys, gpuvgm
+gpuvgm.PrivateSynthesizer, gpuvgm.DatabaseSynthesizer
+table = {"colour": ["red", "red", "blue"] * 40, "size": [1.5, 2, 3.5, 2] * 30}
+fitted = gpuvgm.TableTransformer(tol=1e-2).fit(table)
+fitted.inverse_transform(fitted.transform(table))
+print(fitted, len(gpuvgm.TableSynthesizer(bins=20).fit(table).sample(3)))
+print(json.dumps(sorted(sys.modules)))
+"""
+    text, modules = run_python("-c", code).splitlines()
+    assert text == "TableTransformer(tol=0.01) 2"
+    assert not {"sklearn", "scipy.stats"} & {*json.loads(modules)}  # pyarrow imports pandas for lists
+
+
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["fit", "--help"]], ids=" ".join)
 def test_what_needs_no_rows_loads_nothing_that_computes(arguments):
     assert not loaded_by_command(*arguments) & (HEAVY | {"numpy", "pyarrow"})
