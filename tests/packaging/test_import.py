@@ -28,18 +28,19 @@ def test_import_is_light():
 
 
 def loaded_by_command(*arguments):
+    """Packages that a command loads; where it has begun its work, garbage is collected, but not among modules."""
     code = """
-import json, sys
+import gc, json, sys
 from gpuvgm.__main__ import main
 sys.argv = ["gpuvgm", *sys.argv[1:]]
 try:
     main()
 finally:
-    print(json.dumps(sorted(sys.modules)))
+    print(json.dumps([sorted(sys.modules), gc.isenabled(), gc.get_freeze_count() > 10_000]))
 """
-    loaded = {name.partition(".")[0] for name in json.loads(run_python("-c", code, *arguments).splitlines()[-1])}
-    assert "typer" in loaded
-    return loaded
+    modules, *collects = json.loads(run_python("-c", code, *arguments).splitlines()[-1])
+    assert "typer" in modules and collects == ["gpuvgm.cli.run" in modules] * 2
+    return {name.partition(".")[0] for name in modules}
 
 
 def test_transformers_and_synthesizers_are_made_and_work_without_scikit_learn():
