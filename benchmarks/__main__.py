@@ -56,7 +56,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "table": (table.measure, 1_000_000),
     "files": (files.measure, 8_000_000),
     "peers": (peers.measure, 200_000),
-    "import": (engine.measure_imports, 1),
+    "import": (engine.measure_imports, 1_000),
     "gpu": (gpu.measure, 1_000_000_000),
     "billion": (billion.measure, 1_000_000_000),
     "scaling": (scaling.measure, 100_000_000),

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
 import gpuvgm
 from benchmarks.inputs import COLUMN, CONTINUOUS, FITTED_ROWS, amounts, fitted_column, lognormal, plan_for
-from benchmarks.machine import ROOT, aim, instruction_sets
-from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
+from benchmarks.machine import aim, instruction_sets
+from benchmarks.measure import Measurement, beside_yardsticks, median_times, seconds_of
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import Draw, Engine, get_engine
 from gpuvgm.engines.base import PLAIN
@@ -48,7 +54,7 @@ def whole_fit(x: np.ndarray) -> Measurement:
     """From an array in memory to a model, one thread each; one start, k-means included on both sides."""
     transformer = gpuvgm.TableTransformer(CONTINUOUS, threads=1, effort="research")
     with threadpool_limits(1):
-        ours = best_times({"fit": lambda: transformer.fit({COLUMN: x})})["fit"]
+        ours = median_times({"fit": lambda: transformer.fit({COLUMN: x})})["fit"]
         theirs = seconds_of(lambda: scikit_learn_fit(x, "kmeans"))
     case = "whole fit, cents, 100 iterations"
     return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: LEAST_OF_SCIKIT_LEARN})
@@ -93,7 +99,7 @@ def e_step(x: np.ndarray) -> list[Measurement]:
 def expectation_maximisation(x: np.ndarray) -> Measurement:
     """EM alone, k-means apart: scikit-learn starts from random responsibilities, which costs it next to nothing."""
     with threadpool_limits(1):
-        ours = best_times({"em": exact_em(x)}, 3)["em"]
+        ours = median_times({"em": exact_em(x)}, 3)["em"]
         theirs = seconds_of(lambda: scikit_learn_fit(x, "random", ITERATIONS))
     case = f"exact EM, {ITERATIONS} iterations"
     return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: aim(40.0, 25.0)})
@@ -130,7 +136,7 @@ def measure_transform(rows: int) -> list[Measurement]:
 def beside_numpy(x: np.ndarray) -> Measurement:
     """A million rows by the engine and by the formula in NumPy."""
     formula = Transform(x, get_engine("reference"))
-    times = best_times({"sampled": Transform(x, get_engine("auto")).sampled, NUMPY: formula.sampled}, 3)
+    times = median_times({"sampled": Transform(x, get_engine("auto")).sampled, NUMPY: formula.sampled}, 3)
     return Measurement("sampled", len(x), times["sampled"], {NUMPY: times[NUMPY]})
 
 
@@ -186,7 +192,7 @@ def measure_inverse(rows: int) -> list[Measurement]:
         get_engine(engine).decode(encoded.scalar[rows_of], encoded.code[rows_of], PLAIN, table, values[rows_of])
 
     few = min(rows, FITTED_ROWS)
-    pair = best_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})
+    pair = median_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})
     return [
         *beside_yardsticks(x, {"inverse": lambda: inverse("auto", rows)}, {"inverse": LEAST_OF_INVERSE}),
         Measurement("inverse", few, pair["native"], {NUMPY: pair[NUMPY]}),
@@ -194,22 +200,49 @@ def measure_inverse(rows: int) -> list[Measurement]:
 
 
 LARGEST_SECONDS = 0.2
-_TIMED = "import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
 AIM = f"{LARGEST_SECONDS} s"
+IMPORT_NUMPY, IMPORT_ALONE = "import numpy", "import gpuvgm"
+FRESH_RUNS = 7
+BEFORE = "BENCHMARK_BEFORE"  # a variable that may name an interpreter with another build of gpuvgm, which takes turns
+_BUILD_BEFORE = ", before"
 
 
 def measure_imports(rows: int) -> list[Measurement]:
-    """Imports, beside that of NumPy and the largest time aimed at; `rows` has no part in it."""
-    numpy, alone = import_seconds("import numpy"), import_seconds("import gpuvgm")
-    used = import_seconds("import gpuvgm; gpuvgm.TableTransformer", 2)
-    return [
-        Measurement("import gpuvgm", 1, alone, {"import numpy": numpy, AIM: LARGEST_SECONDS}, {AIM: 1.0}),
-        Measurement("import gpuvgm, first use of TableTransformer", 1, used, {"import numpy": numpy}),
-    ]
+    """CPU seconds of fresh interpreters: imports, and the command that fits `rows` rows of three columns."""
+    cases = {
+        IMPORT_NUMPY: ["-c", IMPORT_NUMPY],
+        IMPORT_ALONE: ["-c", IMPORT_ALONE],
+        f"{IMPORT_ALONE}, first use of TableTransformer": ["-c", "import gpuvgm; gpuvgm.TableTransformer"],
+        f"{IMPORT_ALONE}, first use of TableSynthesizer": ["-c", "import gpuvgm; gpuvgm.TableSynthesizer"],
+        f"command fit, {rows:,} rows, 3 columns": ["-m", "gpuvgm", "fit", "rows.parquet", "--model", "model"],
+    }
+    builds = {"": sys.executable} | ({_BUILD_BEFORE: os.environ[BEFORE]} if BEFORE in os.environ else {})
+    with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as name:
+        table = {"amount": amounts(rows), "size": lognormal(rows), "letter": np.resize([*"abc"], rows)}
+        pq.write_table(pa.table(table), Path(name) / "rows.parquet")
+        functions = {
+            case + build: partial(run_fresh, [interpreter, *arguments], name)
+            for case, arguments in cases.items()
+            for build, interpreter in builds.items()
+        }
+        times = median_times(functions, FRESH_RUNS, seconds_of_children)
+    measured = []
+    for case in [*cases][1:]:
+        yardsticks = {IMPORT_NUMPY: times[IMPORT_NUMPY]}
+        if _BUILD_BEFORE in builds:
+            yardsticks["the build before"] = times[case + _BUILD_BEFORE]
+        aim = {AIM: 1.0} if case == IMPORT_ALONE else {}
+        measured.append(Measurement(case, 1, times[case], yardsticks | dict.fromkeys(aim, LARGEST_SECONDS), aim))
+    return measured
 
 
-def import_seconds(statement: str, repeats: int = 5) -> float:
-    """Best seconds of a statement in a fresh interpreter, the files being in the page cache."""
-    command = [sys.executable, "-c", _TIMED.format(statement=statement)]
-    runs = [subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True) for _ in range(repeats)]
-    return min(float(run.stdout) for run in runs)
+def run_fresh(command: Sequence[str], folder: str) -> None:
+    """Run a command in a folder; compiled modules are kept, as they are of what is installed."""
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run(command, cwd=folder, env=variables, check=True, stdout=subprocess.DEVNULL)
+
+
+def seconds_of_children() -> float:
+    """CPU seconds of all processes that this one has started and that have ended."""
+    used = os.times()
+    return used.children_user + used.children_system

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.engine import SCIKIT_LEARN
 from benchmarks.inputs import FITTED_ROWS, amounts, clouds, columns, plan_for
 from benchmarks.machine import aim, found_by, peak_memory
-from benchmarks.measure import FLOAT_BYTES, Measurement, best_times, mebibytes, seconds_of, share_text
+from benchmarks.measure import FLOAT_BYTES, Measurement, mebibytes, median_times, seconds_of, share_text
 from gpuvgm.engines import get_engine
 
 COMPONENTS, FEATURES = 10, 8
@@ -124,7 +124,7 @@ def outputs(x: np.ndarray) -> list[Measurement]:
 def output(x: np.ndarray, method: str, ours: Any, theirs: Any) -> Measurement:
     """One method of both."""
     functions = {"ours": lambda: getattr(ours, method)(x), "theirs": lambda: getattr(theirs, method)(x)}
-    times = best_times(functions, 3)
+    times = median_times(functions, 3)
     case, row_bytes = f"{method}, full, {x.shape[1]} features", FLOAT_BYTES * x.shape[1]
     return Measurement(case, len(x), times["ours"], {SCIKIT_LEARN: times["theirs"]}, row_bytes=row_bytes)
 
@@ -145,7 +145,7 @@ def searched(name: str, x: np.ndarray) -> Measurement:
         warnings.simplefilter("ignore")
         whole = seconds_of(lambda: best.fit(x.reshape(-1, 1)))
         theirs = seconds_of(lambda: exact.fit(x.reshape(-1, 1)))
-    one_pass = best_times({"pass": lambda: get_engine("auto").summarise(x, grid)})["pass"]
+    one_pass = median_times({"pass": lambda: get_engine("auto").summarise(x, grid)})["pass"]
     bounds = {"exact": exact.lower_bound_ / len(x), "best": best.lower_bound_ / len(x)}
     gain = bounds["best"] - bounds["exact"]
     shown = {f"bound a row, {effort}": f"{bound:.6f}" for effort, bound in bounds.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from rich.table import Table
 
 FLOAT_BYTES = 8
 REPEATS = 5
+Clock = Callable[[], float]  # seconds
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Measurement:
     rows : int
         Rows it was done to.
     seconds : float
-        Best time.
+        What it took: of functions that are timed here the median of the CPU seconds.
     yardsticks : mapping of str to float
         Seconds that others need for as many rows, in the same run.
     least : mapping of str to float
@@ -77,20 +79,26 @@ class Measurement:
         return {**asdict(self), "rows_per_second": self.rows_per_second, "ratios": ratios, "missed": self.missed()}
 
 
-def best_times(functions: Mapping[str, Callable[[], object]], repeats: int = REPEATS) -> dict[str, float]:
-    """Best seconds of each function; they take turns, so that all see the same machine."""
-    best = dict.fromkeys(functions, np.inf)
+def median_times(
+    functions: Mapping[str, Callable[[], object]], repeats: int = REPEATS, clock: Clock = time.process_time
+) -> dict[str, float]:
+    """Median seconds of each function; they take turns, so that all see the same machine.
+
+    They are CPU seconds of all threads unless another clock is given. On a busy machine the least time on the wall
+    favours short calls, as they are more often not interrupted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
-            best[name] = min(best[name], seconds_of(function))
-    return best
+            times[name].append(seconds_of(function, clock))
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
-def seconds_of(function: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    start = time.perf_counter()
+def seconds_of(function: Callable[[], object], clock: Clock = time.process_time) -> float:
+    """Seconds of one call; CPU seconds unless another clock is given."""
+    start = clock()
     function()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def yardstick_functions(x: np.ndarray) -> dict[str, Callable[[], object]]:
@@ -104,7 +112,7 @@ def beside_yardsticks(
 ) -> list[Measurement]:
     """Functions over the rows `x` beside numpy.sum and a copy; `least` gives the aim relative to numpy.sum by case."""
     yardsticks = yardstick_functions(x)
-    times = best_times({**yardsticks, **functions}, repeats)
+    times = median_times({**yardsticks, **functions}, repeats)
     seconds = {name: times[name] for name in yardsticks}
     return [
         Measurement(case, len(x), times[case], seconds, {"numpy.sum": least[case]} if case in least else {})

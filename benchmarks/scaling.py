@@ -26,7 +26,7 @@ from scipy.optimize import nnls
 
 import gpuvgm
 from benchmarks.inputs import fitted_column
-from benchmarks.measure import Measurement, best_times, seconds_of
+from benchmarks.measure import Measurement, median_times, seconds_of
 from gpuvgm.engines import get_engine
 from gpuvgm.execution import Run, any_source, rows_on_workers
 from gpuvgm.io import ParquetSink
@@ -136,7 +136,7 @@ def _client_share(
     """Seconds of this process's processor beside the time on the clock, and how many tasks ran."""
     before = time.process_time()
     with _task_stream(client) as tasks:
-        wall = sum(seconds_of(function) for _ in range(times))
+        wall = sum(seconds_of(function, time.perf_counter) for _ in range(times))
         taken = (time.process_time() - before) / times
         time.sleep(0.5)  # the scheduler hears of the last tasks
     return Measurement(
@@ -179,7 +179,7 @@ STEPS = {"fit": ("read", "summarise"), "transform": ("read", "transform", "write
 def watch(client: Any, workers: int, rows: int, function: Callable[[], None]) -> Watched:
     """Run a function, and read off what the workers did meanwhile."""
     with _task_stream(client) as tasks:
-        wall = seconds_of(function)
+        wall = seconds_of(function, time.perf_counter)
         time.sleep(0.5)  # the scheduler hears of the last tasks
     spans = [
         (step["start"], step["stop"])
@@ -222,11 +222,11 @@ def unit_costs(source: Path, folder: Path, name: str) -> dict[str, Unit]:
         "transform": lambda: transformer.transform({"Amount": x}),
         "write": write,
     }
-    seconds = best_times(functions, 3)
+    seconds = median_times(functions, 3, time.perf_counter)
     size = {"read": source.stat().st_size, "write": target.stat().st_size}
     units = {name: Unit(seconds[name] / len(x), size.get(name, 0) / len(x)) for name in functions}
-    units["merge of two summaries"] = Unit(min(seconds_of(lambda: summary.merge(summary)) for _ in range(5)))
-    return units
+    merges = median_times({"merge": lambda: summary.merge(summary)}, clock=time.perf_counter)
+    return units | {"merge of two summaries": Unit(merges["merge"])}
 
 
 def _read(source: Path) -> None:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.inputs import real_table
 from benchmarks.machine import found_by, memory_figure, peak_memory
-from benchmarks.measure import Measurement, best_times, mebibytes
+from benchmarks.measure import Measurement, mebibytes, median_times
 from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.datasets import mixed_table_rows
 
@@ -85,7 +85,7 @@ def batches() -> Iterator[Measurement]:
     kinds = dict.fromkeys(FLIGHTS, "continuous") | dict.fromkeys(FLIGHTS_DISCRETE, "categorical")
     training = TrainingRows(TableTransformer(kinds, effort="research").fit(frame), frame)
     for rows in BATCHES:
-        seconds = best_times({"batch": partial(training.batch, rows)}, 400)["batch"]
+        seconds = median_times({"batch": partial(training.batch, rows)}, 400)["batch"]
         case = f"batch of {rows:,}, {training.width} columns of the matrix"
         yield Measurement(case, rows, seconds, row_bytes=4 * training.width)
 

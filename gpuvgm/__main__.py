@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -23,6 +24,7 @@ def open_closed_descriptors() -> None:
 def main() -> NoReturn:
     """Entry point; Ctrl-C while modules are loaded is as quiet as later."""
     open_closed_descriptors()
+    gc.disable()  # what is imported stays; `run_command` enables it
     try:
         check_address_space()
         from gpuvgm.cli import main as run

@@ -75,7 +75,7 @@ from gpuvgm.errors import ColumnsFailed, InputError, counted
 from gpuvgm.files import SIGNALS
 
 if TYPE_CHECKING:
-    from gpuvgm.table import BaseTransformer, RunSummary
+    from gpuvgm.table import RunSummary, TableTransformer
 
 
 def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float | None = None) -> Any:
@@ -275,14 +275,14 @@ def fit(
     from gpuvgm.cli import tables as views
     from gpuvgm.cli.fit import add_files, complete, fit_columns
     from gpuvgm.cli.record import speed
-    from gpuvgm.table import BaseTransformer, ModelFile
+    from gpuvgm.table import ModelFile, TableTransformer
 
     if add and failed:
         raise InputError("--add and --failed exclude each other; give one of them")
     ModelFile.at(model).check_target()
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = BaseTransformer(
+        transformer = TableTransformer(
             columns=parse_columns(columns),
             random_state=seed,
             algorithm=algorithm,
@@ -809,10 +809,10 @@ def evaluate(
     for limit, value in of_comparison.items():
         if compare is None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is for --compare")
-    from gpuvgm.table import BaseTransformer, load_as
+    from gpuvgm.table import TableTransformer, load_as
 
     with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
-        distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
+        distance = None if against is None else transformer.distance_to(load_as(TableTransformer, against))
         result = transformer.evaluate(_open_table(source[0], delimiter), compare=_open_synthetic(compare, delimiter))
     violations = result.broken({"min_score": min_score, **(limits if compare is None else of_comparison)})
     document = {"source": source[0], "model": model, **result.to_dict(), "broken": violations}
@@ -1009,10 +1009,10 @@ def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
 @contextmanager
 def _open_model(
     terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
-) -> Iterator[BaseTransformer]:
+) -> Iterator[TableTransformer]:
     """Load a model with this run's settings; the engine that fitted it may be missing here."""
-    from gpuvgm.table import BaseTransformer, load_as
+    from gpuvgm.table import TableTransformer, load_as
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         place: dict[str, Any] = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}
-        yield load_as(BaseTransformer, model, **place, **settings)
+        yield load_as(TableTransformer, model, **place, **settings)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.table import BaseTransformer, ModelFile, load_as, load_for
+from gpuvgm.table import ModelFile, TableTransformer, load_as, load_for
 
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
 
 
-def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed: bool = False) -> BaseTransformer:
+def fit_columns(transformer: TableTransformer, source: Any, model: str, *, failed: bool = False) -> TableTransformer:
     """Fit all columns, or those that failed before; if some fail, the others are kept next to the model.
 
     Parameters
     ----------
-    transformer : BaseTransformer
+    transformer : TableTransformer
         With the settings of this run.
     source : str or Source
         The training rows.
@@ -26,7 +26,7 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
 
     Returns
     -------
-    BaseTransformer
+    TableTransformer
         The one that was given, fitted.
 
     Raises
@@ -38,7 +38,7 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
     if failed:
         if not unfinished.exists():
             raise InputError(f"{model}: no column failed in a fit of this model; run fit without --failed")
-        transformer.unfinished_ = load_as(BaseTransformer, str(unfinished)).unfinished_
+        transformer.unfinished_ = load_as(TableTransformer, str(unfinished)).unfinished_
     try:
         return transformer.fit_failed(source) if failed else transformer.fit(source)
     except ColumnsFailed as problem:
@@ -47,12 +47,12 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
         raise InputError(problem.message(remedy)) from problem
 
 
-def add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTransformer:
+def add_files(transformer: TableTransformer, source: Any, model: str) -> TableTransformer:
     """The model at its place, with the files added that it lacks.
 
     Parameters
     ----------
-    transformer : BaseTransformer
+    transformer : TableTransformer
         With the settings of this run; those that the model does not have are refused.
     source : str or Source
         The files of the fit, and new ones.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -38,6 +39,9 @@ def run_command(
         Warnings to print before it begins.
     """
     _keep_pandas_out()
+    if not gc.isenabled():  # as `__main__` left it, for the imports
+        gc.freeze()  # modules are never searched for garbage
+        gc.enable()
     terminal = Terminal(**{name: common[name] for name in ("json", "quiet", "debug", "progress", "log_format")})
     record = RunRecord(function.__name__, options, terminal.stages)
     target, error = None, None

@@ -36,9 +36,7 @@ UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # by digits of a fraction of a seco
 _SIGNS = "[$\u20ac\u00a3\u00a5]|USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR"
 _BLANK = " \u00a0\u202f"
 #: A sign, one of money perhaps, digits, and up to ten characters of a unit or of blanks.
-_NUMBER = re.compile(
-    rf"-?(?P<prefix>(?:{_SIGNS})[{_BLANK}]?)?[0-9](?:[0-9., '\u00a0\u202f]*[0-9])?(?P<suffix>[^0-9.,']{{0,10}})"
-)
+_NUMBER = rf"-?(?P<prefix>(?:{_SIGNS})[{_BLANK}]?)?[0-9](?:[0-9., '\u00a0\u202f]*[0-9])?(?P<suffix>[^0-9.,']{{0,10}})"
 _NEGATIVE_ZERO = r"\A-[^1-9]*\z"  # no number is written so again
 _CLOCK_TEXT = r"\d\d?:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?"
 _MONTHS = (
@@ -63,7 +61,7 @@ HALVES = {
     for blank in ("", " ")
     for half in ("AM", "am", "a.m.")
 }
-_MOMENT = re.compile(
+_MOMENT = (
     r"(?P<prefix>\[?)(?P<day>(?P<first>\d{1,4})(?P<mark>[-/. ])\d{1,2}(?P<last>(?P=mark)|, )(?P<third>\d{1,4}))?"
     rf"(?P<separator>[T :]|, )?(?P<time>{_CLOCK_TEXT})?(?P<half> ?(?:[AP]M|[ap]m|[ap]\.m\.))?"
     r"(?P<zone>(?: ?(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?))?\]?)"
@@ -666,7 +664,7 @@ def _pattern_like(text: str) -> str | None:
     """Pattern of texts like one that is a number, a date or a time; None for other texts."""
     if re.fullmatch(_LIKE_MOMENT, text):
         return _LIKE_MOMENT
-    number = _NUMBER.fullmatch(text)
+    number = re.fullmatch(_NUMBER, text)
     if number is None:
         return None
     prefix, suffix = re.escape(number["prefix"] or ""), re.escape(number["suffix"])
@@ -857,14 +855,14 @@ def _moment_in(text: str) -> re.Match[str] | None:
     """Parts of a text that is a date or a time, its month as a number; None for others."""
     text = _without_weekday(text)[1]
     name, months = _month_in(text)
-    parts = _MOMENT.fullmatch(text.replace(name, "01", 1) if months else text)
+    parts = re.fullmatch(_MOMENT, text.replace(name, "01", 1) if months else text)
     return parts if parts and (parts["day"] or parts["time"]) else None
 
 
 def _number_form(texts: Text, type_: pa.DataType, parse: str | None) -> NumberText | None:
     """The first form that all texts have."""
     example = texts[0].as_py()
-    match = _NUMBER.fullmatch(example)
+    match = re.fullmatch(_NUMBER, example)
     if match is None:
         return None
     prefix, suffix = match["prefix"] or "", match["suffix"]

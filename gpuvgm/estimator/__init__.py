@@ -1,6 +1,7 @@
 """`BayesianGaussianMixture` with scikit-learn's parameters, attributes and checks, for rows of any kind.
 
-Begin with `estimator.py`; `reading.py` makes rows of what scikit-learn's users hand in, and the fit itself lies in
+`protocol.py` has the base of transformers and synthesizers, which scikit-learn takes as its own. Begin with
+`estimator.py`; `reading.py` makes rows of what scikit-learn's users hand in, and the fit itself lies in
 `mixture`.
 """
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_text_type, row_bytes
-from gpuvgm.table import BaseTransformer, ModelFile, jsonable, load_as
+from gpuvgm.table import ModelFile, TableTransformer, jsonable, load_as
 
 _LOG = logging.getLogger("gpuvgm.service")
 
@@ -27,7 +27,7 @@ class Served:
     ----------
     name : str
         Its file name without ending.
-    transformer : BaseTransformer
+    transformer : TableTransformer
         The model, loaded.
     document : dict
         Document of `gpuvgm info --json`, without the path.
@@ -38,13 +38,13 @@ class Served:
     """
 
     name: str
-    transformer: BaseTransformer
+    transformer: TableTransformer
     document: Mapping[str, Any]
     widths: Mapping[str, float]
     types: Mapping[str, pa.DataType]
 
     @classmethod
-    def of(cls, name: str, transformer: BaseTransformer) -> Served:
+    def of(cls, name: str, transformer: TableTransformer) -> Served:
         """Prepare a loaded model; encoding no rows loads everything that the first request needs."""
         transformer.engine, transformer.threads = "auto", 1
         transformer.set_output(transform="pyarrow")
@@ -60,7 +60,7 @@ class Served:
         document = {"model": name, **model.describe()}
         return cls(name, transformer, jsonable(document), widths, types)
 
-    def reporting(self, progress: Callable[..., None]) -> BaseTransformer:
+    def reporting(self, progress: Callable[..., None]) -> TableTransformer:
         """A copy of the model for one request, which reports progress after every block."""
         # Requests run side by side, each with a progress of its own.
         transformer = copy.copy(self.transformer)
@@ -95,7 +95,7 @@ def load_models(place: Path) -> dict[str, Served]:
         name = ModelFile(path).name
         if name in models:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
-        transformer = load_as(BaseTransformer, path)
+        transformer = load_as(TableTransformer, path)
         if hasattr(transformer, "unfinished_"):
             _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --failed)", path)
         else:

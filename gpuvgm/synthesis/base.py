@@ -6,10 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-
-from gpuvgm.errors import NamedParameters
+from gpuvgm.estimator import Estimator
 from gpuvgm.execution import any_source
 from gpuvgm.io import TableLike
 from gpuvgm.laws import Laws
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 
 
-class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn ships no types
+class BaseSynthesizer(Estimator, ABC):
     """What a fitted `TableSynthesizer` has learnt, and what it tells of tables; fits and samples are defined there."""
 
     _model: RowModel | SequenceModel  # once it is fitted
@@ -49,6 +46,8 @@ class BaseSynthesizer(NamedParameters, BaseEstimator, ABC):  # type: ignore[misc
     def _fitted(self) -> RowModel | SequenceModel:
         """What is learnt."""
         if not self.__sklearn_is_fitted__():
+            from sklearn.exceptions import NotFittedError
+
             raise NotFittedError("this TableSynthesizer is not fitted yet: call fit, or load a model")
         return self._model
 

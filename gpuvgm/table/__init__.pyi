@@ -1,4 +1,4 @@
-from .base import BaseTransformer as BaseTransformer, load_as as load_as, load_for as load_for
+from .base import load_as as load_as, load_for as load_for
 from .column_kinds import kinds as kinds
 from .conditions import RowIndex as RowIndex
 from .decode import onehot_parts as onehot_parts

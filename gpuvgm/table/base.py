@@ -66,7 +66,7 @@ _FRAMES = ("pandas", "polars", "pyarrow")
 
 
 class BaseTransformer(NamedParameters):
-    """Fit, transform and inverse of tables, without scikit-learn: what commands do with a `TableTransformer`."""
+    """Fit, transform and inverse of tables: what a `TableTransformer` does, whose page tells the parameters."""
 
     model_: TableModel
     summaries_: dict[str, Summary]
@@ -1065,18 +1065,18 @@ def load_as(kind: type[Transformer], path: Path_, model: TableModel | None = Non
     return transformer
 
 
-def load_for(transformer: BaseTransformer, path: Path_) -> tuple[BaseTransformer, list[str]]:
+def load_for(transformer: Transformer, path: Path_) -> tuple[Transformer, list[str]]:
     """Read the transformer of a model, which works where and as another one does.
 
     Returns
     -------
-    fitted : BaseTransformer
+    fitted : TableTransformer
         The transformer of the model.
     ignored : list of str
         Settings of the other one that are lost: neither defaults nor those of the model.
     """
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
-    fitted = load_as(BaseTransformer, path, **machine)
-    changes, defaults, settings = map(settings_of, (transformer, BaseTransformer(), fitted))
+    fitted = load_as(type(transformer), path, **machine)
+    changes, defaults, settings = settings_of(transformer), settings_of(BaseTransformer()), settings_of(fitted)
     further = [name for name in changes if name not in OF_THIS_MACHINE]
     return fitted, [name for name in further if changes[name] not in (defaults[name], settings[name])]

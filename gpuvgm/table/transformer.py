@@ -1,17 +1,16 @@
-"""TableTransformer, which is an estimator of scikit-learn."""
+"""TableTransformer, which scikit-learn takes as an estimator."""
 
 from __future__ import annotations
 
+import sys
 from typing import Self
 
-from sklearn import get_config
-from sklearn.base import BaseEstimator
-
+from gpuvgm.estimator import Estimator
 from gpuvgm.execution import clone_beside_executor
 from gpuvgm.table.base import BaseTransformer
 
 
-class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class TableTransformer(BaseTransformer, Estimator):
     """Mode-specific normalisation of the columns of a table.
 
     For every numeric column a variational Gaussian mixture with a Dirichlet-process prior is fitted to all rows in one
@@ -152,6 +151,10 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         """The output that `set_output` chose, or scikit-learn's global setting; None for the default."""
         if hasattr(self, "_sklearn_output_config"):
             return super()._flavour()
+        if "sklearn" not in sys.modules:  # nobody has set it
+            return None
+        from sklearn import get_config
+
         output = get_config()["transform_output"]
         return None if output == "default" else str(output)
 

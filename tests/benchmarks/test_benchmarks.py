@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+import time
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from benchmarks import __main__ as main_module, billion, estimator, inputs, picture, scaling
 from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.measure import Measurement, best_times
+from benchmarks.measure import Measurement, median_times, seconds_of
 from tests.docs.pages import DOCS, PAGES
 
 ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
@@ -156,8 +158,19 @@ def test_a_missed_aim_is_named() -> None:
 
 def test_functions_take_turns() -> None:
     called: list[str] = []
-    best_times({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, 3)
+    median_times({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, 3)
     assert called == ["a", "b"] * 3
+
+
+def test_a_function_takes_the_median_of_the_seconds_of_its_clock() -> None:
+    told = iter([0.0, 9.0, 10.0, 12.0, 20.0, 21.0])
+    assert median_times({"a": lambda: None}, 3, clock=lambda: next(told)) == {"a": 2.0}
+
+
+def test_times_are_those_of_the_processor() -> None:
+    """Minima on the wall favour short calls where others work too."""
+    clocks = {inspect.signature(function).parameters["clock"].default for function in (median_times, seconds_of)}
+    assert clocks == {time.process_time}
 
 
 def test_picture_is_the_same_twice(tmp_path: Path) -> None:

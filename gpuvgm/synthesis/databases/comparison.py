@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import ks_2samp
 
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.errors import check_present
@@ -48,6 +47,8 @@ class ReferenceComparison:
     @classmethod
     def of(cls, original: Links, sampled: Links) -> ReferenceComparison:
         """The figures of a reference."""
+        from scipy.stats import ks_2samp  # takes longer to import than all of gpuvgm
+
         distance = float(ks_2samp(original.counts, sampled.counts).statistic)
         return cls(str(original.reference), _shares(original), _shares(sampled), 1 - distance)
 

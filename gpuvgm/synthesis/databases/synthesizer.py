@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Self
 
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-
 from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName
 from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InferenceWarning, InputError, NamedParameters, warn
+from gpuvgm.errors import InferenceWarning, InputError, warn
+from gpuvgm.estimator import Estimator
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source, TableSource
 from gpuvgm.rules import finite
@@ -36,7 +34,7 @@ from gpuvgm.table import ModelFile
 Path_ = str | PathLike[str]
 
 
-class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class DatabaseSynthesizer(Estimator):
     """A generator of tables that refer to each other, such as customers, their orders and the lines of these.
 
     Each table is learnt as by `TableSynthesizer`, beside what the rows have that it refers to. Rows of a child belong
@@ -103,6 +101,8 @@ class DatabaseSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]
     def _fitted(self) -> DatabaseModel:
         """What is learnt."""
         if not self.__sklearn_is_fitted__():
+            from sklearn.exceptions import NotFittedError
+
             raise NotFittedError("this DatabaseSynthesizer is not fitted yet: call fit, or load a model")
         return self._model
 

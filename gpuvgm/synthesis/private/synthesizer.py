@@ -8,13 +8,12 @@ from os import PathLike, fspath
 from typing import Any, Self
 
 import pyarrow as pa
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.columns import TableModel
 from gpuvgm.config import EngineName, Flavor
 from gpuvgm.datasets import RowRange
-from gpuvgm.errors import InputError, ModelFileError, NamedParameters, warn
+from gpuvgm.errors import InputError, ModelFileError, warn
+from gpuvgm.estimator import Estimator
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import TableLike
 from gpuvgm.rules import whole
@@ -33,7 +32,7 @@ Path_ = str | PathLike[str]
 _ROWS = whole()
 
 
-class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class PrivateSynthesizer(Estimator):
     """A generator of synthetic tables that keeps a promise of differential privacy. Experimental.
 
     What it learns of the rows is counts with noise, and nothing else: the model, all samples of it and whatever is
@@ -186,7 +185,10 @@ class PrivateSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc] 
     @property
     def _fitted(self) -> PrivateRowModel:
         """What is learnt."""
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError("this PrivateSynthesizer is not fitted yet: call fit, or load a model")
         return self._model
 
     def _with(self, model: PrivateRowModel) -> Self:

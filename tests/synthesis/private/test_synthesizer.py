@@ -22,7 +22,7 @@ from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.synthesis.private import cells, mechanism
 from gpuvgm.synthesis.private.account import Promise
-from gpuvgm.table import BaseTransformer, load_as
+from gpuvgm.table import TableTransformer, load_as
 from tests.synthesis.private.tables import COLUMNS, DOMAIN, odd_rows, ordinary_rows
 
 PROMISE = {"epsilon": 1, "delta": 1e-9}
@@ -586,7 +586,7 @@ def test_other_readers_of_models_refuse_it_by_name(synthesizer, tmp_path):
     path = tmp_path / "made.gpuvgm"
     synthesizer.save(path)
     with pytest.raises(InputError, match="private synthesizer"):
-        load_as(BaseTransformer, path)
+        load_as(TableTransformer, path)
     pytest.importorskip("ctgan")
     from gpuvgm.integrations.ctgan import CTGAN
 

@@ -32,7 +32,7 @@ int64_t decode_rows(const Scalar* scalar, const Code* code, int64_t rows, const 
                     const DecodeTable& table, double* value, bool* complete) {
     const Lanes factor = splat(1.0 / table.scale), centre = splat(table.centre), limit = splat(table.limit);
     const LookUp means(table.means, table.codes), widths(table.widths, table.codes), exact(table.exact, table.codes);
-    alignas(64) double x[RULED_ROWS];
+    alignas(64) double last_values[RULED_ROWS];
     Scalar last_scalars[RULED_ROWS] = {};
     Code last_codes[RULED_ROWS] = {};
     *complete = true;
@@ -40,6 +40,7 @@ int64_t decode_rows(const Scalar* scalar, const Code* code, int64_t rows, const 
         const int count = (int)(rows - start < RULED_ROWS ? rows - start : RULED_ROWS);
         const Scalar* z = scalar + start;
         const Code* k = code + start;
+        double* x = count == RULED_ROWS ? value + start : last_values;  // a whole batch is worked on where it will lie
         if (const int64_t wrong = unknown_code(k, count, table.codes); wrong >= 0) {
             return start + wrong;
         }
@@ -59,7 +60,9 @@ int64_t decode_rows(const Scalar* scalar, const Code* code, int64_t rows, const 
             }
             *complete &= count_missing(x, count) == 0;
         }
-        __builtin_memcpy(value + start, x, count * sizeof(double));
+        if (count < RULED_ROWS) {
+            __builtin_memcpy(value + start, x, count * sizeof(double));
+        }
     }
     return -1;
 }
