@@ -333,23 +333,33 @@ def utilities(training: Any, held_out: Any, sample: Any, random: np.random.Gener
 
     Targets are drawn of numbers and of columns with few categories; rows where a target is missing are left out.
     """
-    numbers = {name for name in training if _is_number(training[name])}
+    numbers, known = may_be_targets(training)
     categories = set(training) - numbers
-    known = [name for name in training if 2 <= training[name].nunique() <= (np.inf if name in numbers else MOST)]
     found = {}
     for target in random.permutation(known)[:TARGETS]:
         real, other = (
             rows[rows[target].notna()].fillna(dict.fromkeys(categories, MISSING)) for rows in (held_out, sample)
         )
-        found[target] = 0.0 if target in numbers else _hits_without_sample(real[target])
+        found[target] = guessed(real[target])
         if len(other) > 1:
             found[target] = max(found[target], utility(real, other, categories, target))
     return found
 
 
-def _hits_without_sample(categories: Any) -> float:
-    """The area under the ROC curve of two categories that are guessed; of more the share of the most frequent one."""
-    return 0.5 if categories.nunique() == 2 else float(categories.value_counts(normalize=True).max())
+def may_be_targets(rows: Any) -> tuple[set[str], list[str]]:
+    """Numbers among plain columns, and the columns that may be predicted: numbers, and what has few categories."""
+    numbers = {name for name in rows if _is_number(rows[name])}
+    return numbers, [name for name in rows if 2 <= rows[name].nunique() <= (np.inf if name in numbers else MOST)]
+
+
+def guessed(target: Any) -> float:
+    """What is known of a plain target without a sample: nothing of a number's variance; else as `utility` has it.
+
+    The area under the ROC curve of two categories that are guessed; of more the share of the most frequent one.
+    """
+    if _is_number(target):
+        return 0.0
+    return 0.5 if target.nunique() == 2 else float(target.value_counts(normalize=True).max())
 
 
 def figures_of_files(*paths: Path) -> Iterator[str]:

@@ -165,6 +165,11 @@ class CategoricalColumn(FittedColumn):
         return value_type(self.type)
 
     @cached_property
+    def numbers(self) -> Floats:
+        """Categories that are numbers or datetimes, as floats; NaN for missing values."""
+        return np.array([np.nan if category is MISSING else float(category) for category in self.categories])
+
+    @cached_property
     def index(self) -> CategoryIndex:
         """Finds the categories of values."""
         return CategoryIndex(self.categories, self.value_type)

@@ -6,12 +6,16 @@ lies in, given the codes of other columns. Gains of splits are whole numbers, so
     gain = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n in 2^-20 nats,
 
 for a rows of the left half of the codes and b of the right half.
+
+A cut inherits the splits of the cut above it: what parts the codes of a range often parts those of its halves, too. A
+node may take over the split of the node that its rows would be at in the tree above, for a lower penalty than that of
+a split of its own, which is the best of very many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cmp_to_key, lru_cache
 from typing import Any
 
@@ -69,18 +73,22 @@ class GrowthRules:
         Rows on each side of a split, at least.
     most_cuts : int
         Cuts of a column of numbers that a node tries, about.
+    inherited_penalty : float
+        Nats that a split of the cut above must gain beyond.
     """
 
     penalty: float = 3.0
     category_penalty: float = 0.5
     least_rows: int = 5
     most_cuts: int = 64
+    inherited_penalty: float = 0.5
 
     @property
-    def numbers(self) -> tuple[int, int, int, int]:
-        """The rules in whole numbers."""
-        nats = round(self.penalty * NAT), round(self.category_penalty * NAT)
-        return (*nats, self.least_rows, self.most_cuts)
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        """The rules in whole numbers: penalties first."""
+        penalties = (self.penalty, self.category_penalty, self.inherited_penalty)
+        penalty, of_categories, inherited = (round(nats * NAT) for nats in penalties)
+        return penalty, of_categories, inherited, self.least_rows, self.most_cuts
 
 
 RULES = GrowthRules()
@@ -238,43 +246,119 @@ def joint_entropies(columns: Sequence[AskedColumn]) -> Ints:
 
 def grow_trees(target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
     """Trees of a column; see `Engine.grow_trees`."""
-    nodes: list[list[int]] = []
-    sides: list[Sides] = [np.empty(0, np.uint8)]
-    roots, entropy = [], entropies(len(target))
-    for low, middle, high, *_ in ranges.tolist():
+    grown = _Grown(asked, rules, entropies(len(target)))
+    root_above = np.full(len(ranges), -1)
+    for cut, (low, middle, high, *halves) in enumerate(ranges.tolist()):
+        root_above[[half for half in halves if half >= 0]] = len(grown.nodes)
         rows = np.flatnonzero((target >= low) & (target < high))
-        roots.append(len(nodes))
-        _grow_tree(rows, target[rows] >= middle, (nodes, sides), (asked, rules, entropy))
-    return Trees(ranges, np.array(roots, np.int32), np.array(nodes, np.int32).reshape(-1, 4), np.concatenate(sides))
+        grown.add(rows, target[rows] >= middle, int(root_above[cut]))
+    nodes = np.array(grown.nodes, np.int32).reshape(-1, 4)
+    return Trees(ranges, np.array(grown.roots, np.int32), nodes, np.concatenate(grown.sides))
 
 
-def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) -> None:
-    """Add the tree of a cut to nodes and sides."""
-    nodes, sides = grown
-    asked, rules, entropy = how
-    nodes.append([*_LEAF])
-    queue = [(len(nodes) - 1, rows, is_right)]
-    for place, node_rows, right in queue:
-        split = _best_split(node_rows, right, asked, rules, entropy)
-        if split is None:
-            continue
-        feature, threshold, side = split
-        sides_at = -1
-        if asked[feature].is_category:
-            sides_at = sum(map(len, sides))
-            sides.append(side)
-        first = len(nodes)
-        nodes[place] = [feature, threshold, first, sides_at]
-        nodes += [[*_LEAF], [*_LEAF]]
-        goes_right = side[asked[feature].codes[node_rows]] == RIGHT
-        queue.append((first, node_rows[~goes_right], right[~goes_right]))
-        queue.append((first + 1, node_rows[goes_right], right[goes_right]))
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """Trees that grow, one after the other.
+
+    Parameters
+    ----------
+    asked : sequence of AskedColumn
+        Columns that they ask.
+    rules : GrowthRules
+        What splits may be.
+    entropy : ndarray of shape (rows + 1,), int64
+        F.
+    roots : list of int
+        First node of each tree.
+    nodes : list of list of int
+        As those of `Trees`.
+    sides : list of ndarray
+        Parts of those of `Trees`.
+    """
+
+    asked: Sequence[AskedColumn]
+    rules: GrowthRules
+    entropy: Ints
+    roots: list[int] = field(default_factory=list)
+    nodes: list[list[int]] = field(default_factory=list)
+    sides: list[Sides] = field(default_factory=lambda: [np.empty(0, np.uint8)])
+
+    def add(self, rows: Ints, is_right: NDArray[np.bool_], above: int) -> None:
+        """Add the tree of a cut.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (rows,), int64
+            Rows of the cut.
+        is_right : ndarray of shape (rows,), bool
+            Which of them have codes of the right half.
+        above : int
+            Root of the tree of the cut above, or -1.
+        """
+        self.roots.append(len(self.nodes))
+        self.nodes.append([*_LEAF])
+        queue = [(len(self.nodes) - 1, rows, is_right, above)]
+        for place, node_rows, right, passed in queue:
+            inherited, above = self._inherited(node_rows, right, passed)
+            split = _best_split(node_rows, right, self.asked, self.rules, self.entropy)
+            first, node_above = len(self.nodes), (above, above)
+            if inherited > 0 and (split is None or inherited >= split[0]):
+                feature, threshold, left, sides_at = self.nodes[above]
+                node_above = (left, left + 1)
+            elif split is not None:
+                _, feature, threshold, side = split
+                sides_at = -1
+                if self.asked[feature].is_category:
+                    sides_at = sum(map(len, self.sides))
+                    self.sides.append(side)
+            else:
+                continue
+            self.nodes[place] = [feature, threshold, first, sides_at]
+            self.nodes.extend(([*_LEAF], [*_LEAF]))
+            goes_right = self._goes_right(place, node_rows)
+            queue += [
+                (first + int(of_right), node_rows[goes_right == of_right], right[goes_right == of_right], node)
+                for of_right, node in zip((False, True), node_above, strict=True)
+            ]
+
+    def _inherited(self, rows: Ints, is_right: NDArray[np.bool_], above: int) -> tuple[int, int]:
+        """What the split gains that rows meet first in the tree above, and its node; nothing where it is no split.
+
+        Parameters
+        ----------
+        rows, is_right
+            As for `add`, those of a node.
+        above : int
+            Node of the tree above at or below which all of these rows are, or -1.
+        """
+        count, ones = len(rows), int(np.count_nonzero(is_right))
+        while count and above >= 0 and self.nodes[above][0] >= 0:
+            goes_right = self._goes_right(above, rows)
+            below = int(np.count_nonzero(goes_right))
+            if 0 < below < count:
+                if min(below, count - below) < self.rules.least_rows:
+                    return 0, above
+                ones_below = int(np.count_nonzero(is_right & goes_right))
+                parts = (below - ones_below, ones_below), (count - below - ones + ones_below, ones - ones_below)
+                gain = sum(_likelihood(self.entropy, *part) for part in parts)
+                return gain - _likelihood(self.entropy, count - ones, ones) - self.rules.numbers[2], above
+            above = self.nodes[above][2] + int(below > 0)
+        return 0, above
+
+    def _goes_right(self, node: int, rows: Ints) -> NDArray[np.bool_]:
+        """Which rows go right at a node, of which none is in a category that the node did not have."""
+        feature, threshold, _, sides_at = self.nodes[node]
+        codes = self.asked[feature].codes[rows].astype(np.int64)
+        is_right: NDArray[np.bool_] = codes > threshold
+        if sides_at >= 0:
+            is_right = np.concatenate(self.sides)[sides_at + codes] == RIGHT
+        return is_right
 
 
 def _best_split(
     rows: Ints, is_right: NDArray[np.bool_], asked: Sequence[AskedColumn], rules: GrowthRules, entropy: Ints
-) -> tuple[int, int, Sides] | None:
-    """The split that gains most: column, threshold and sides. Of equal ones the first column's lowest cut."""
+) -> tuple[int, int, int, Sides] | None:
+    """The split that gains most: gain, column, threshold and sides. Of equal ones the first column's lowest cut."""
     count, ones = len(rows), int(np.count_nonzero(is_right))
     if count < 2 * rules.least_rows or ones in (0, count):
         return None
@@ -295,7 +379,7 @@ def _best_split(
                 side = np.full(column.size, HERE if column.is_category else RIGHT, np.uint8)
                 side[order[threshold + 1 :]] = RIGHT
                 side[order[: threshold + 1]] = LEFT
-                best_gain, best = gain, (feature, 0 if column.is_category else threshold, side)
+                best_gain, best = gain, (gain, feature, 0 if column.is_category else threshold, side)
     return best
 
 

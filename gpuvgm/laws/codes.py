@@ -40,15 +40,10 @@ def numbers_in(column: FittedColumn, values: Any) -> Floats:
     """Numbers of a column's values, where the values lie; NaN for missing ones."""
     if isinstance(column, CategoricalColumn):
         places = column.index.find(values)
-        numbers: Floats = namespace_of(places).asarray(np.append(_category_numbers(column), np.nan))[places]
+        numbers: Floats = namespace_of(places).asarray(np.append(column.numbers, np.nan))[places]
         return numbers
     assert isinstance(column, NumericColumn)
     return column.all_numbers(values).astype(np.float64) + 0.0  # no minus zero
-
-
-def _category_numbers(column: CategoricalColumn) -> Floats:
-    """The categories as numbers; NaN for missing values."""
-    return np.array([np.nan if category is None else float(category) for category in column.categories])
 
 
 def spacing_of(column: FittedColumn) -> float:
@@ -59,7 +54,7 @@ def spacing_of(column: FittedColumn) -> float:
     if not isinstance(column, CategoricalColumn):
         assert isinstance(column, NumericColumn)
         return float(column.codec.plain.spacing)
-    numbers = _category_numbers(column)
+    numbers = column.numbers
     numbers = numbers[np.isfinite(numbers)]
     places = (place for place in range(MOST_PLACES + 1) if np.array_equal(np.round(numbers, place), numbers))
     return next((10.0**-place for place in places), 0.0)
@@ -69,7 +64,7 @@ def codes_of_numbers(column: FittedColumn, numbers: Floats, tolerance: Floats | 
     """Codes of numbers, as `values_of_codes` takes them; those of categories that are no farther than a tolerance."""
     if not isinstance(column, CategoricalColumn):
         return numbers
-    categories, xp = _category_numbers(column), namespace_of(numbers)
+    categories, xp = column.numbers, namespace_of(numbers)
     order = np.argsort(categories)
     ascending, missing = xp.asarray(categories[order]), np.flatnonzero(np.isnan(categories))
     nearest = xp.searchsorted((ascending[1:] + ascending[:-1]) / 2, numbers)
@@ -138,7 +133,7 @@ def training_range(column: FittedColumn) -> tuple[float, float]:
 def largest_number(column: FittedColumn) -> float:
     """The largest number of a column in the training rows, also of one with categories that are numbers."""
     if isinstance(column, CategoricalColumn):
-        return float(np.nanmax(_category_numbers(column)))
+        return float(np.nanmax(column.numbers))
     return training_range(column)[1]
 
 

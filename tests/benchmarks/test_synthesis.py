@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import synthesis
+from benchmarks import synthesis, synthesis_drawn
 from benchmarks.synthesis import (
     CART,
     FIGURES,
@@ -142,3 +142,31 @@ def test_tables_show_the_means_of_the_last_lines() -> None:
     assert f"| {CART} | 1 | 0.900 |" in text.split("| 300 rows at most")[1]
     assert "| HMDA | 10,000 | 0.650  | 0.850  | 0.400  |   |  0.900 |" in text
     assert list(GENERATORS[:3]) == [TRAINING_ROWS, OURS, CART]
+
+
+def drawn_line(build: str, name: str, **of: float) -> str:
+    """A line of results of drawn tables."""
+    details = {"table": name, "seed": 0, **of}
+    return json.dumps({"benchmark": "synthesis_drawn", "machine": {"commit": build}, "details": details})
+
+
+def test_builds_are_compared_on_the_tables_that_both_have() -> None:
+    lines = [drawn_line("before00", name, main=0.5, fit_cpu=1.0) for name in "abc"]
+    lines += [drawn_line("after000", "a", main=0.6, fit_cpu=1.5), drawn_line("after000", "b", main=0.5, fit_cpu=1.5)]
+    text = "\n".join(synthesis_drawn.table([*lines, line(OURS, 300, 0, auc=0.9)]))
+    assert "| before00 | 3 | 0.500 |" in text and "| after000 | 2 | 0.550 |" in text
+    assert "| after000 less before00 | 2 | +0.0500 ± 0.0500 |" in text and "× 1.50" in text
+
+
+def test_a_main_target_is_no_noise(random: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, noise = random.normal(size=400), random.normal(size=(3, 400))
+    rows = pd.DataFrame({"a": noise[0], "b": noise[1], "x": x, "y": x + 0.5 * noise[2]})
+    monkeypatch.setattr(synthesis_drawn, "public_table", lambda _: rows)
+    assert synthesis_drawn.main_target("a") in {"x", "y"}
+    monkeypatch.setattr(synthesis_drawn, "public_table", lambda _: rows[["a", "b"]])
+    assert synthesis_drawn.main_target("a") is None
+
+
+def test_drawn_tables_are_none_of_the_study() -> None:
+    assert len(synthesis_drawn.DRAWN) == 16
+    assert not {name.rpartition("/")[2] for name in synthesis_drawn.DRAWN} & {*synthesis.TABLES}

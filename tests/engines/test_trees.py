@@ -133,6 +133,35 @@ def test_a_category_that_no_row_had_stops(candidate: Engine) -> None:
     assert counts.tolist() == [[1, 1, 0], [1, 0, 0]]
 
 
+@pytest.mark.parametrize("is_category", [False, True])
+def test_a_cut_inherits_what_parts_the_codes_of_the_cut_above(candidate: Engine, *, is_category: bool) -> None:
+    """Splits of 2.5 nats, which a split of its own would have to gain three of; those of 0 nats are not inherited."""
+    rows = {(0, 0): 30, (0, 1): 15, (0, 2): 5, (0, 3): 5, (1, 0): 6, (1, 1): 11, (1, 2): 30, (1, 3): 30}
+    others, codes = (np.repeat(one, [*rows.values()]).astype(np.uint16) for one in np.array([*rows]).T)
+    asked, ranges = [AskedColumn(others, 2, is_category)], halved_ranges(np.bincount(codes))
+    of_halves = {int(low): cut for cut, (low, _, high, *_) in enumerate(ranges) if high - low == 2}
+    trees = candidate.grow_trees(codes, ranges, asked, GrowthRules())
+    above, first, second = trees.nodes[trees.root[[0, of_halves[0], of_halves[2]]]].tolist()
+    assert first[:2] == above[:2] == [0, 0] and first[3] == above[3] == (0 if is_category else -1)
+    assert second[0] == -1 and trees.sides.tolist() == [0, 1] * is_category
+    alone = candidate.grow_trees(codes, ranges, asked, GrowthRules(inherited_penalty=3.0))
+    assert alone.nodes[alone.root[of_halves[0]]].tolist()[0] == -1
+
+
+def test_splits_above_that_part_no_rows_are_passed_over(candidate: Engine) -> None:
+    """All rows of the lower half are on one side of the first split above; they inherit the split below it."""
+    first = np.repeat([0, 0, 0, 0, 1, 0, 0], [30, 15, 6, 11, 200, 5, 60])
+    second = np.repeat([0, 0, 1, 1, 0, 0, 1], [30, 15, 6, 11, 200, 5, 60])
+    codes = np.repeat([0, 1, 0, 1, 2, 3, 3], [30, 15, 6, 11, 200, 5, 60]).astype(np.uint16)
+    asked = [AskedColumn(column.astype(np.uint16), 2, is_category=False) for column in (first, second)]
+    ranges = np.array([[0, 2, 4, 1, 2], [0, 1, 2, -1, -1], [2, 3, 4, -1, -1]], np.int32)
+    trees = candidate.grow_trees(codes, ranges, asked, GrowthRules())
+    assert [trees.nodes[place, 0] for place in (0, *trees.nodes[0, 2] + np.arange(2))] == [0, 1, -1]
+    assert trees.nodes[trees.root[1], 0] == 1
+    alone = candidate.grow_trees(codes, ranges, asked, GrowthRules(inherited_penalty=3.0))
+    assert alone.nodes[alone.root[1], 0] == -1
+
+
 @pytest.mark.parametrize(
     ("part", "place", "value"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,43 @@ def test_few_values_come_as_often_as_in_the_table(rows: list[int], dtype: type) 
     sample = _sample(values)
     shares = np.bincount(sample.astype(int), minlength=len(rows) + 1)[1:] / len(sample)
     np.testing.assert_allclose(shares, np.array(rows) / sum(rows), atol=0.04)
+
+
+def test_few_valued_numbers_are_cut_by_value(random: np.random.Generator) -> None:
+    children = random.choice([3.0, 0.0, 1.0, np.nan, 7.0, 2.0, 4.0], 700)
+    table = pd.DataFrame({"children": children, "large": np.where(children > 2, "yes", "no")})
+    synthesizer = gpuvgm.TableSynthesizer(random_state=0, laws="off").fit(table)
+    structure = synthesizer.network_.structure
+    place = structure.place_of["children"]
+    column = synthesizer.transformer_.model_.by_name["children"]
+    in_order = [column.categories[int(at)] for at in structure.bins[place].low]
+    assert in_order == [None, 0, 1, 2, 3, 4, 7]  # by frequency they would be in another order
+    trees = next(node.trees for node in structure.trees if place in node.asked)
+    assert trees.nodes[0].tolist() == [0, 3, 1, -1]  # the bin of 2 is the last that goes left; there are no sides
+    sample = synthesizer.sample(2_000, seed=1)
+    assert np.mean((sample["children"] > 2) == (sample["large"] == "yes")) > 0.99
+    every = pd.DataFrame([(value, large) for value in in_order for large in ("yes", "no")], columns=[*table])
+    shares = np.exp(synthesizer.score_samples(every))
+    assert shares.sum() == pytest.approx(1)
+    known = table["children"].value_counts(normalize=True, dropna=False).reindex([np.nan, *in_order[1:]])
+    assert shares.reshape(-1, 2).sum(axis=1) == pytest.approx(known, abs=0.01)
+
+
+@pytest.mark.parametrize("values", [["b", "a", "c", "d"], [True, False], [2, 1]])
+def test_other_categories_are_in_the_order_of_their_frequency(values: list[Any]) -> None:
+    table = {"x": [value for rows, value in enumerate(values, 50) for _ in range(rows)]}
+    structure = gpuvgm.TableSynthesizer(random_state=0).fit(table).network_.structure
+    assert structure.bins[0].low.tolist() == [*range(len(values))]
+
+
+def test_categories_that_are_decimals_or_dates_ascend() -> None:
+    prices = [Decimal(text) for text in ("10.50", "9.90", "100.00")]
+    days = [datetime.date(2024, month, 1) for month in (5, 2, 9)]
+    rows = [(prices[at], days[at]) for rows, at in ((60, 0), (50, 1), (40, 2)) for _ in range(rows)]
+    table = pa.table(dict(zip(("price", "day"), map(pa.array, zip(*rows, strict=True)), strict=True)))
+    columns = {"price": "categorical", "day": "categorical"}
+    structure = gpuvgm.TableSynthesizer(random_state=0, columns=columns, laws="off").fit(table).network_.structure
+    assert [bins.low.tolist() for bins in structure.bins] == [[1, 0, 2]] * 2
 
 
 def test_codes_that_lie_far_from_each_other_come_back() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values, namespace_of
 from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, NumericColumn
+from gpuvgm.io import is_number_type
 from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.bins.clock import RARE, TWIN, Clock, PartName, moments_with_own_counts
 from gpuvgm.synthesis.bins.forms import Forms
@@ -37,8 +38,9 @@ Codes = NDArray[np.uint16]
 class Bins:
     """Bins of a column, and the pieces of each.
 
-    The bins of a column of numbers ascend: that of missing values first, modal values where they lie. Those of a
-    categorical column are its most frequent categories by falling frequency, and one for all further ones.
+    The bins of a column of numbers ascend: that of missing values first, modal values where they lie. So do those of
+    categories that are numbers; see `ascend`. Those of other categories are the most frequent ones by falling
+    frequency, and one for all further ones.
 
     Parameters
     ----------
@@ -396,16 +398,29 @@ def origins_of(bins: Iterable[Bins]) -> dict[str, str]:
     return {column.name: column.made_of for column in bins if column.made_of is not None}
 
 
+def ascend(column: FittedColumn, bins: int) -> bool:
+    """Whether so many bins of a column are in the order of its values, so that trees cut them at a number.
+
+    Those of categories are if they are numbers, more than two, and each has a bin of its own.
+    """
+    if not isinstance(column, CategoricalColumn):
+        return True
+    return is_number_type(column.value_type) and 2 < bins == len(column.categories)
+
+
 def _bins_of_categories(column: CategoricalColumn, *, rare_as_one: bool) -> Bins:
     counts = np.array(column.counts, np.int64)
     codes, are_rare = np.minimum(np.arange(len(counts)), MOST_CATEGORIES - 1), counts < LISTED_ROWS
     if rare_as_one and are_rare.any():
         last = min(int(np.count_nonzero(~are_rare)), MOST_CATEGORIES - 1)
         codes = np.where(are_rare, last, np.minimum(codes, MOST_CATEGORIES - 2))
+    if ascend(column, len(np.unique(codes))):
+        codes = np.argsort(np.argsort(np.nan_to_num(column.numbers, nan=-np.inf), kind="stable"))
     rows = np.bincount(codes, counts).astype(np.int64)
-    first = np.append(np.searchsorted(codes, np.arange(len(rows))), len(codes))
-    mass = (counts + 0.5 * (rows[codes] == 0)) / np.maximum(rows[codes], 0.5)
-    places = np.arange(len(counts), dtype=np.float64)
+    by_bin = np.argsort(codes, kind="stable")
+    first = np.append(np.searchsorted(codes[by_bin], np.arange(len(rows))), len(codes))
+    mass = ((counts + 0.5 * (rows[codes] == 0)) / np.maximum(rows[codes], 0.5))[by_bin]
+    places = by_bin.astype(np.float64)
     return Bins(column.name, np.empty(0), codes, rows, first, mass, places, places, has_missing=False)
 
 

@@ -14,7 +14,7 @@ from gpuvgm.engines import AskedColumn, Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins.bins import Bins, Codes, origin_of
+from gpuvgm.synthesis.bins.bins import Bins, Codes, ascend, origin_of
 from gpuvgm.synthesis.bins.clock import PARTS, RARE, TWIN, Part
 from gpuvgm.synthesis.bins.numbers import Modal, Rows, numbers_since, twin_finder
 
@@ -151,7 +151,9 @@ def coded_columns(
     """The bin of each row, by column."""
     return {
         name: AskedColumn(
-            bin_finder(columns, bins_of_column, engine)(rows), len(bins_of_column), columns[name].kind == "categorical"
+            bin_finder(columns, bins_of_column, engine)(rows),
+            len(bins_of_column),
+            is_category=not ascend(columns[name], len(bins_of_column)),
         )
         for name, bins_of_column in bins.items()
     }

@@ -49,7 +49,7 @@ def density_finder(
     column, origin = columns[bins.name], origin_of(columns, bins)
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
-        shares = np.append(np.log(bins.mass), unseen)
+        shares = np.append(np.log(bins.mass[np.argsort(bins.low)]), unseen)
         codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint16)
 
         def of_categories(rows: Rows) -> tuple[Codes, Floats]:

@@ -1,8 +1,8 @@
 """An order of the columns, and trees of counts for each column given those before it.
 
 A column's bins are cut in two at the median of their rows, down to single bins. Each cut has a binary tree over the
-bins of former columns, as `Engine.grow_trees` grows it from a sample of rows; all rows are then counted in it. Where
-a node has had few rows, the node above counts, too.
+bins of former columns, as `Engine.grow_trees` grows it from a sample of rows; all rows are then counted in it. A tree
+may take over splits of the tree of the cut above. Where a node has had few rows, the node above counts, too.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class TreeSettings:
     @classmethod
     def of(cls, *, safer: bool) -> TreeSettings:
         """The default ones, or those of smaller trees that rely on more rows."""
-        return cls(GrowthRules(penalty=6.0), (4.0,)) if safer else cls(GrowthRules(), (0.0625, 0.25, 1.0, 4.0))
+        if safer:
+            return cls(GrowthRules(penalty=6.0, inherited_penalty=6.0), (4.0,))
+        return cls(GrowthRules(), (0.0625, 0.25, 1.0, 4.0))
 
 
 @dataclass(frozen=True)  # no slots: levels are cached

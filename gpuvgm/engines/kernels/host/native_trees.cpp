@@ -39,7 +39,8 @@ std::vector<const uint16_t*> pointers(const CodeColumns& codes) {
 }
 
 auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector<int64_t> sizes,
-                std::vector<bool> categories, Places entropy, std::tuple<int64_t, int64_t, int64_t, int64_t> rules) {
+                std::vector<bool> categories, Places entropy,
+                std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t> rules) {
     const size_t rows = target.shape(0);
     check_rows(codes, rows);
     const int64_t cuts = ranges.shape(0), top = cuts ? ranges.data()[2] : 1;
@@ -57,8 +58,8 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
     Trees trees;
     {
         nb::gil_scoped_release unlocked;
-        const auto [penalty, category_penalty, least_rows, most_cuts] = rules;
-        const TreeRules tree_rules{penalty, category_penalty, least_rows, most_cuts, entropy.data()};
+        const auto [penalty, category_penalty, inherited_penalty, least_rows, most_cuts] = rules;
+        const TreeRules tree_rules{penalty, category_penalty, inherited_penalty, least_rows, most_cuts, entropy.data()};
         const std::vector<uint8_t> are_categories(categories.begin(), categories.end());
         Grower grower(tree_rules, sizes, are_categories);
         // Rows in the order of their codes: those of a range of codes follow each other.
@@ -76,8 +77,17 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
         }
         RangeRows part;
         part.keys.resize(codes.size());
+        std::vector<int> root_above(cuts, -1);
         for (int64_t cut = 0; cut < cuts; ++cut) {
             const int32_t* range = ranges.data() + 5 * cut;
+            for (const int32_t half : {range[3], range[4]}) {
+                if (half >= cuts || (half >= 0 && half <= cut)) {
+                    throw std::invalid_argument("the halves of a cut come before it, or are none");
+                }
+                if (half >= 0) {
+                    root_above[half] = (int)trees.nodes.size();
+                }
+            }
             const int64_t begin = starts[range[0]], middle = starts[range[1]], end = starts[range[2]];
             part.is_right.assign(end - begin, 0);
             std::fill(part.is_right.begin() + (middle - begin), part.is_right.end(), (uint8_t)1);
@@ -87,7 +97,7 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
                     part.keys[i][at - begin] = (uint16_t)(codes[i].data()[order[at]] << 1 | (at >= middle));
                 }
             }
-            grower.grow(part, trees);
+            grower.grow(part, root_above[cut], trees);
         }
     }
     const size_t cut_count = trees.root.size(), side_count = trees.sides.size(), node_count = trees.nodes.size();

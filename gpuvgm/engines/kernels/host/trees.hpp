@@ -3,7 +3,8 @@
 //
 //     gain of a split = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n,
 //
-// F in whole numbers of 2^-20 nats, so that gains are whole numbers and all machines grow the same trees.
+// F in whole numbers of 2^-20 nats, so that gains are whole numbers and all machines grow the same trees. A node may
+// take over the split of the node that its rows would be at in the tree of the cut above, for a lower penalty.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -17,6 +18,7 @@ namespace {
 // What splits may be.
 struct TreeRules {
     int64_t penalty, category_penalty;  // 2^-20 nats; the second one for each category present but for two
+    int64_t inherited_penalty;          // of a split of the cut above
     int64_t least_rows, most_cuts;
     const int64_t* entropy;  // F
 };
@@ -62,6 +64,23 @@ struct RangeRows {
     std::vector<uint8_t> is_right;
 };
 
+// Whether a row goes right at a node; none is in a category that the node did not have.
+struct NodeSides {
+    const uint16_t* keys;
+    const uint8_t* sides;  // of categories, or none
+    int threshold;
+
+    NodeSides(const RangeRows& rows, const TreeNode& node, const std::vector<uint8_t>& all)
+        : keys(rows.keys[node.feature].data()),
+          sides(node.sides_at < 0 ? nullptr : all.data() + node.sides_at),
+          threshold(node.threshold) {}
+
+    bool operator()(int32_t row) const {
+        const int code = keys[row] >> 1;
+        return sides ? sides[code] == RIGHT : code > threshold;
+    }
+};
+
 class Grower {
   public:
     Grower(const TreeRules& rules, const std::vector<int64_t>& sizes, const std::vector<uint8_t>& are_categories)
@@ -72,46 +91,52 @@ class Grower {
         present.resize(largest);
     }
 
-    // Adds the tree of a range to `trees`, breadth first.
-    void grow(const RangeRows& rows, Trees& trees) {
+    // Adds the tree of a range to `trees`, breadth first. above: root of the tree of the cut above, or -1.
+    void grow(const RangeRows& rows, int above, Trees& trees) {
         const int64_t count = (int64_t)rows.is_right.size();
         std::vector<int32_t> order(count);
         for (int64_t i = 0; i < count; ++i) {
             order[i] = (int32_t)i;
         }
         right.resize(std::max((int64_t)right.size(), count));
-        std::vector<std::pair<int64_t, int64_t>> ranges{{0, count}};
+        std::vector<NodeRows> grown{{0, count, above}};
         const size_t first = trees.nodes.size();
         trees.root.push_back((int32_t)first);
         trees.nodes.push_back(LEAF);
-        for (size_t place = 0; place < ranges.size(); ++place) {
-            const auto [begin, end] = ranges[place];
+        for (size_t place = 0; place < grown.size(); ++place) {
+            const auto [begin, end, passed] = grown[place];
             int64_t ones = 0;
             for (int64_t i = begin; i < end; ++i) {
                 ones += rows.is_right[order[i]];
             }
             // A split gains at most what is uncertain at the node.
             const int64_t uncertain = -log_likelihood(rules.entropy, end - begin - ones, ones);
-            if (end - begin < 2 * rules.least_rows || uncertain <= rules.penalty) {
+            if (end - begin < 2 * rules.least_rows || uncertain <= std::min(rules.penalty, rules.inherited_penalty)) {
                 continue;
             }
-            const TreeSplit split = best(rows, order.data() + begin, end - begin, ones);
-            if (split.feature < 0) {
+            int32_t* own = order.data() + begin;
+            const auto [inherited, met] = inherited_split(rows, own, end - begin, ones, passed, trees);
+            const TreeSplit split = uncertain > rules.penalty ? best(rows, own, end - begin, ones) : TreeSplit{};
+            const int left = (int)trees.nodes.size();
+            int above_left = met, above_right = met;
+            TreeNode node{split.feature, split.threshold, left, -1};
+            if (inherited > 0 && inherited >= split.gain) {
+                node = trees.nodes[met];
+                above_left = node.left;
+                above_right = node.left + 1;
+                node.left = left;
+            } else if (split.feature < 0) {
                 continue;
+            } else if (are_categories[split.feature]) {
+                node.threshold = 0;
+                node.sides_at = (int)trees.sides.size();
+                add_sides(split, trees.sides);
             }
-            const bool is_category = are_categories[split.feature];
-            trees.nodes[first + place] = {split.feature, is_category ? 0 : split.threshold, (int)trees.nodes.size(),
-                                          is_category ? (int)trees.sides.size() : -1};
-            const std::vector<uint8_t> sides = sides_of(split);
-            if (is_category) {
-                trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
-            }
-            const uint16_t* keys = rows.keys[split.feature].data();
-            const auto goes_right = [&](int32_t row) { return sides[keys[row] >> 1] == RIGHT; };
-            const int64_t middle = begin + part_rows(order.data() + begin, end - begin, right, goes_right);
+            trees.nodes[first + place] = node;
+            const int64_t middle = begin + part_rows(own, end - begin, right, NodeSides(rows, node, trees.sides));
             trees.nodes.insert(trees.nodes.end(), 2, LEAF);
-            ranges.push_back({begin, middle});
-            ranges.push_back({middle, end});
+            grown.push_back({begin, middle, above_left});
+            grown.push_back({middle, end, above_right});
         }
     }
 
@@ -120,6 +145,10 @@ class Grower {
     const TreeRules& rules;
     const std::vector<int64_t>& sizes;
     const std::vector<uint8_t>& are_categories;
+    struct NodeRows {
+        int64_t begin, end;
+        int above;  // the node of the tree above that the rows have come to, or -1
+    };
     struct CodeRows {
         int32_t code;
         uint32_t rows[2];  // of both halves
@@ -130,20 +159,38 @@ class Grower {
     int64_t present_codes = 0;
     std::vector<int32_t> right;
 
-    std::vector<uint8_t> sides_of(const TreeSplit& split) const {
-        const int64_t size = sizes[split.feature];
-        std::vector<uint8_t> sides(size);
-        if (!are_categories[split.feature]) {
-            for (int64_t code = 0; code < size; ++code) {
-                sides[code] = code <= split.threshold ? LEFT : RIGHT;
-            }
-            return sides;
-        }
-        std::fill(sides.begin(), sides.end(), (uint8_t)HERE);
+    // Appends the side of each category of a split.
+    void add_sides(const TreeSplit& split, std::vector<uint8_t>& sides) const {
+        const size_t first = sides.size();
+        sides.insert(sides.end(), sizes[split.feature], (uint8_t)HERE);
         for (size_t place = 0; place < split.order.size(); ++place) {
-            sides[split.order[place]] = (int)place <= split.threshold ? LEFT : RIGHT;
+            sides[first + split.order[place]] = (int)place <= split.threshold ? LEFT : RIGHT;
         }
-        return sides;
+    }
+
+    // What the split gains that rows meet first in the tree above, and its node; 0 where it is no split. above: a node
+    // at or below which all of these rows are, or -1.
+    std::pair<int64_t, int> inherited_split(const RangeRows& rows, const int32_t* order, int64_t count, int64_t ones,
+                                            int above, const Trees& trees) const {
+        while (above >= 0 && trees.nodes[above].feature >= 0) {
+            const NodeSides goes_right(rows, trees.nodes[above], trees.sides);
+            int64_t below = 0, ones_below = 0;
+            for (int64_t i = 0; i < count; ++i) {
+                const bool is_below = goes_right(order[i]);
+                below += is_below;
+                ones_below += is_below & rows.is_right[order[i]];
+            }
+            if (below && below < count) {
+                if (std::min(below, count - below) < rules.least_rows) {
+                    return {0, above};
+                }
+                const int64_t gain = likelihood_of(below - ones_below, ones_below, count - ones, ones) -
+                                     log_likelihood(rules.entropy, count - ones, ones);
+                return {gain - rules.inherited_penalty, above};
+            }
+            above = trees.nodes[above].left + (below > 0);
+        }
+        return {0, above};
     }
 
     // The split that gains most; of equal ones that of the first candidate, and the lowest of its cuts.
