@@ -193,9 +193,7 @@ def plan_of(
     moving = [
         name
         for name in numbers
-        if name in amounts
-        and name not in lines
-        and _moves_little(rows, amounts[name], is_index=name == index)
+        if name in amounts and name not in lines and _moves_little(rows, amounts[name], is_index=name == index)
     ]
     ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(rows, amounts[name]))
     differences = tuple(name for name in moving if name not in (*ratios, *running))
