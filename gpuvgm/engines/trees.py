@@ -45,16 +45,24 @@ class AskedColumn:
         Number of codes.
     is_category : bool
         Whether the order of the codes means nothing.
+    missing : int
+        The code of missing values; -1 for none.
     """
 
     codes: Codes
     size: int
     is_category: bool
+    missing: int = -1
 
     def grouped(self, most: int) -> AskedColumn:
-        """The column with neighbouring codes put together: at most so many groups, with about equally many rows."""
+        """The column with neighbouring codes put together: at most so many groups, with about equally many rows.
+
+        Missing values are a group for themselves, since columns that lack rows often lack the same.
+        """
         rows = np.bincount(self.codes, minlength=self.size)
         middle = (2 * np.cumsum(rows) - rows) * most // max(2 * len(self.codes), 1)
+        if self.missing >= 0:
+            middle[self.missing] = most
         groups = np.unique(middle, return_inverse=True)[1].astype(np.uint16)
         return AskedColumn(groups[self.codes], int(groups.max(initial=0)) + 1, self.is_category)
 

@@ -236,3 +236,11 @@ def test_trees_of_no_rows_are_pruned() -> None:
     pruned = trees.pruned(empty, asked, np.empty(0, np.int64), 5)
     for part in dataclasses.fields(Trees):
         np.testing.assert_array_equal(getattr(pruned, part.name), getattr(trees, part.name))
+
+
+def test_missing_values_are_a_group_for_themselves() -> None:
+    codes = np.repeat(np.arange(101, dtype=np.uint16), 10)
+    column = AskedColumn(codes, 101, is_category=False, missing=0).grouped(8)
+    assert column.size == 9
+    assert [*codes[column.codes == 8]] == [0] * 10
+    assert np.bincount(column.codes)[:8].min() >= 120

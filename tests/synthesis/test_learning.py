@@ -80,3 +80,15 @@ def test_no_warning_tells_of_columns_that_are_made(made: tuple[str, ...], recwar
     settings = gpuvgm.TableSynthesizer({"count()": {"kind": "continuous", "integer": True}}, threads=1)._settings
     fitted_columns(replace(settings, made=made), table)
     assert ["asinh" in str(warning.message) for warning in recwarn] == [True] * (not made)
+
+
+def test_rows_that_lack_several_values_lack_them_together() -> None:
+    """Although each of eighteen other columns tells more of both numbers."""
+    rng = np.random.default_rng(0)
+    usual, are_lost = rng.normal(0, 1, 1500), rng.random(1500) < 0.03
+    table = pd.DataFrame({f"near {number}": (usual + rng.normal(0, 0.2, 1500)).round(2) for number in range(18)})
+    for name in ("left", "arrived"):
+        table[name] = np.where(are_lost, np.nan, (usual + rng.normal(0, 0.5, 1500)).round(2))
+    lacking = gpuvgm.TableSynthesizer(threads=1).fit(table).sample(2000)[["left", "arrived"]].isna()
+    assert 0.015 < lacking.all(axis=1).mean() < 0.07
+    assert (lacking["left"] != lacking["arrived"]).mean() < 0.015

@@ -113,6 +113,15 @@ class Bins:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def missing_code(self, column: FittedColumn) -> int:
+        """The bin of missing values; -1 where there is none, or where it has others, too."""
+        if not isinstance(column, CategoricalColumn):
+            return 0 if self.has_missing else -1
+        if MISSING not in column.categories:
+            return -1
+        code = int(self.codes[column.categories.index(MISSING)])
+        return code if np.count_nonzero(self.codes == code) == 1 else -1
+
     def equals(self, other: Bins) -> bool:
         """Return whether all parts are equal."""
         return all(np.array_equal(getattr(self, part.name), getattr(other, part.name)) for part in fields(self))

@@ -154,6 +154,7 @@ def coded_columns(
             bin_finder(columns, bins_of_column, engine)(rows),
             len(bins_of_column),
             is_category=not ascend(columns[name], len(bins_of_column)),
+            missing=bins_of_column.missing_code(columns[name]),
         )
         for name, bins_of_column in bins.items()
     }

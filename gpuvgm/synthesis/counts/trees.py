@@ -155,6 +155,7 @@ def grow_all(
     """
     sample = _Sample.of(columns_and_parts)
     information = _information(sample.columns, sample.owners, engine)
+    of_missing = sample.information_of_missing(engine)
     allowed, first = dependence.mask(sample.names), sample.places(dependence.first)
     # By place: the order of names in a set differs from process to process.
     by_laws = sorted(map(sample.place, dependence.computed - {*dependence.of_twins}))
@@ -166,6 +167,10 @@ def grow_all(
     def grow(place: int) -> NodeTrees:
         former = [column for column in order[: rank[place]] if allowed[place, column]]
         nearest = sorted(former, key=lambda column: (-information[place, column], column))[:CANDIDATES]
+        # Of many columns that tell of the numbers none may tell which rows have none.
+        lacking = max(former, key=lambda column: of_missing[place, column], default=place)
+        if lacking not in nearest and of_missing[place, lacking]:
+            nearest[-1] = lacking
         asked = (*sorted(nearest), *sample.parts_to_ask(place, former, dependence))
         rows = dependence.rows_of(sample.names[place])
         codes, size = sample.codes_to_draw(place, rows)
@@ -218,6 +223,18 @@ class _Sample:
             for name in (RARE, TWIN)
         )
         return cls(names, [*columns_and_parts.values()], owners, keys, rare, twins)
+
+    def information_of_missing(self, engine: Engine) -> Ints:
+        """Mutual information of which rows each two columns lack."""
+        count = len(self.names)
+        information = np.zeros((count, count), np.int64)
+        places = [place for place, column in enumerate(self.columns[:count]) if column.missing >= 0]
+        lacking = (self.columns[place].codes == self.columns[place].missing for place in places)
+        known = [AskedColumn(rows.astype(np.uint16), 2, is_category=True) for rows in lacking]
+        if len(known) > 1:
+            information[np.ix_(places, places)] = np.maximum(engine.information(known), 0)
+        np.fill_diagonal(information, 0)
+        return information
 
     def place(self, name: str) -> int:
         """Place of a column."""
