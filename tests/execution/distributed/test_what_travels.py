@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.execution import any_source, dask_frames
+from gpuvgm.execution import any_source, dask_rows
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.io import Packed, TableSource
 from tests.execution.distributed.working import lazy_frame, model_of, parts_of
@@ -65,14 +65,14 @@ def runs() -> list[tuple[int, int]]:
 def read_of(monkeypatch: pytest.MonkeyPatch, source: Any) -> tuple[pa.Table, list[int]]:
     """A sample, and how long the pickle is of what each task gives for it."""
     sizes = []
-    read = dask_frames._read_runs
+    read = dask_rows._read_runs
 
     def told(*arguments: Any) -> Any:
         found = read(*arguments)
         sizes.append(len(pickle.dumps(found)))
         return found
 
-    monkeypatch.setattr(dask_frames, "_read_runs", told)
+    monkeypatch.setattr(dask_rows, "_read_runs", told)
     with dask.config.set(scheduler="synchronous"):
         return source.sample(source.schema.names, runs()), sizes
 
