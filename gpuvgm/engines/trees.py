@@ -261,7 +261,7 @@ def grow_trees(target: Codes, ranges: Places, asked: Sequence[AskedColumn], rule
         rows = np.flatnonzero((target >= low) & (target < high))
         grown.add(rows, target[rows] >= middle, int(root_above[cut]))
     nodes = np.array(grown.nodes, np.int32).reshape(-1, 4)
-    return Trees(ranges, np.array(grown.roots, np.int32), nodes, np.concatenate(grown.sides))
+    return Trees(ranges, np.array(grown.roots, np.int32), nodes, np.concatenate([*grown.sides.values()]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +280,8 @@ class _Grown:
         First node of each tree.
     nodes : list of list of int
         As those of `Trees`.
-    sides : list of ndarray
-        Parts of those of `Trees`.
+    sides : dict of int to ndarray
+        Parts of those of `Trees`, by where they begin.
     """
 
     asked: Sequence[AskedColumn]
@@ -289,7 +289,7 @@ class _Grown:
     entropy: Ints
     roots: list[int] = field(default_factory=list)
     nodes: list[list[int]] = field(default_factory=list)
-    sides: list[Sides] = field(default_factory=lambda: [np.empty(0, np.uint8)])
+    sides: dict[int, Sides] = field(default_factory=lambda: {0: np.empty(0, np.uint8)})
 
     def add(self, rows: Ints, is_right: NDArray[np.bool_], above: int) -> None:
         """Add the tree of a cut.
@@ -317,8 +317,9 @@ class _Grown:
                 _, feature, threshold, side = split
                 sides_at = -1
                 if self.asked[feature].is_category:
-                    sides_at = sum(map(len, self.sides))
-                    self.sides.append(side)
+                    last_at = next(reversed(self.sides))
+                    sides_at = last_at + len(self.sides[last_at])
+                    self.sides[sides_at] = side
             else:
                 continue
             self.nodes[place] = [feature, threshold, first, sides_at]
@@ -359,7 +360,7 @@ class _Grown:
         codes = self.asked[feature].codes[rows].astype(np.int64)
         is_right: NDArray[np.bool_] = codes > threshold
         if sides_at >= 0:
-            is_right = np.concatenate(self.sides)[sides_at + codes] == RIGHT
+            is_right = self.sides[sides_at][codes] == RIGHT
         return is_right
 
 

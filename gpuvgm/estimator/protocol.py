@@ -91,6 +91,13 @@ class Estimator(NamedParameters):
             getattr(self, name).set_params(**values)
         return self
 
+    def _check_is_fitted(self) -> None:
+        """Refuse what is not fitted, as scikit-learn does, which is imported for the error alone."""
+        if not self.__sklearn_is_fitted__():
+            from sklearn.exceptions import NotFittedError
+
+            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit, or load a model")
+
     def __repr__(self) -> str:
         defaults = {name: parameter.default for name, parameter in signature(type(self).__init__).parameters.items()}
         values = {name: repr(getattr(self, name)) for name in self._get_param_names()}
@@ -99,7 +106,12 @@ class Estimator(NamedParameters):
         half = _LONGEST // 2
         return text if len(text) <= _LONGEST else f"{text[:half]}...{text[-half:]}"
 
-    if not TYPE_CHECKING:  # else any name would be an attribute
+    if TYPE_CHECKING:
+
+        def __sklearn_is_fitted__(self) -> bool:
+            """Whether it is fitted; subclasses say so."""
+
+    else:  # for type checkers any name would be an attribute
 
         def __getattr__(self, name: str) -> Any:
             """What the class lacks and scikit-learn's base class has; else the error of a missing attribute."""

@@ -49,7 +49,6 @@ class DaskFrame(DaskRows):
     name: str = "dask.DataFrame"
     flavour: str = "dask"
     identified: ClassVar[bool] = True
-    lazy: ClassVar[bool] = True
 
     @property
     def schema(self) -> pa.Schema:
@@ -60,11 +59,6 @@ class DaskFrame(DaskRows):
     def lengths(self) -> tuple[int, ...]:
         """Rows of the partitions: known from the files' metadata, or counted once."""
         return lengths_of(self.frame)
-
-    @property
-    def rows(self) -> int:
-        """Rows of all partitions."""
-        return sum(self.lengths)
 
     @property
     def partitions_on_device(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -80,10 +80,24 @@ class DaskPartition:
 
 
 class DaskRows(Source):
-    """Rows in partitions that Dask computes; a subclass has `partitions` beside what each source has."""
+    """Rows in partitions that Dask computes.
+
+    A subclass has `lengths`, the rows of each partition, and `partitions` beside what each source has.
+    """
 
     __slots__ = ()
     lazy: ClassVar[bool] = True
+
+    if TYPE_CHECKING:
+
+        @property
+        def lengths(self) -> tuple[int, ...]:
+            """Rows of the partitions."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all partitions."""
+        return sum(self.lengths)
 
     @abstractmethod
     def partitions(self, reading: Reading) -> Iterator[DaskPartition]:

@@ -98,11 +98,6 @@ class GroupedRows(DaskRows):
     flavour: str = "dask"
     reordered: ClassVar[bool] = True
 
-    @property
-    def rows(self) -> int:
-        """Rows of all partitions."""
-        return sum(self.lengths)
-
     def partitions(self, reading: Reading) -> Iterator[DaskPartition]:
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)

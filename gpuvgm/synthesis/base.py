@@ -45,10 +45,7 @@ class BaseSynthesizer(Estimator, ABC):
     @property
     def _fitted(self) -> RowModel | SequenceModel:
         """What is learnt."""
-        if not self.__sklearn_is_fitted__():
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("this TableSynthesizer is not fitted yet: call fit, or load a model")
+        self._check_is_fitted()
         return self._model
 
     def _with(self, model: RowModel | SequenceModel) -> Self:

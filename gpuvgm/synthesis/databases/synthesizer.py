@@ -100,10 +100,7 @@ class DatabaseSynthesizer(Estimator):
     @property
     def _fitted(self) -> DatabaseModel:
         """What is learnt."""
-        if not self.__sklearn_is_fitted__():
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("this DatabaseSynthesizer is not fitted yet: call fit, or load a model")
+        self._check_is_fitted()
         return self._model
 
     def __sklearn_is_fitted__(self) -> bool:

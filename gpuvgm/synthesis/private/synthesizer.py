@@ -185,10 +185,7 @@ class PrivateSynthesizer(Estimator):
     @property
     def _fitted(self) -> PrivateRowModel:
         """What is learnt."""
-        if not self.__sklearn_is_fitted__():
-            from sklearn.exceptions import NotFittedError
-
-            raise NotFittedError("this PrivateSynthesizer is not fitted yet: call fit, or load a model")
+        self._check_is_fitted()
         return self._model
 
     def _with(self, model: PrivateRowModel) -> Self:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, TableModel
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
-from gpuvgm.laws import Laws, LawSample
+from gpuvgm.laws import Laws
 from gpuvgm.synthesis.keys import tell_of_samples
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.checks import (
@@ -37,7 +37,6 @@ from gpuvgm.synthesis.sequences.totals import columns_of_laws, kept_laws, laws_o
 from gpuvgm.table import TableTransformer
 
 SAMPLE_ROWS = 1 << 17  # of whole keys, that show of longer tables what is learnt
-LAW_ROWS = 20_000  # of these, that show which laws numbers of rows have
 
 
 def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceModel:
@@ -63,7 +62,9 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
             if not settings.given:  # rows of parents that are few, or have one row each, are learnt as well
                 check_keys(table, key, sample)
-            plan = _plan_with_laws(sample, key, index, transformer, settings)
+            plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given, settings.forgotten)
+            if "auto" in settings.laws:
+                plan = plan.without_computed_steps(sample.rows, transformer.model_.by_name)
             plan = with_first_steps(plan, sample.rows, transformer.model_.by_name)
             check_names_made(table, plan)
             check_plan(sample.rows, plan, settings)
@@ -73,25 +74,6 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
         transformer._note_hold_out(rule, table)
     tell_of_samples(model.table, model.forms, model.attributes, fitted_by_user=False)
     return model
-
-
-def _plan_with_laws(
-    sample: KeySample, key: str, index: str | None, transformer: TableTransformer, settings: SynthesizerSettings
-) -> SequencePlan:
-    """The plan of a table, in which no number has a step that a law of its rows can only compute."""
-    columns, rows = transformer.model_.by_name, sample.rows
-    plan = plan_of(rows, key, index, columns, settings.given, settings.forgotten)
-    moving = {*plan.moving} - {index}
-    if not moving or "auto" not in settings.laws:
-        return plan
-    few_rows, numbers = rows.table.slice(0, LAW_ROWS), {name: columns[name] for name in plan.asked}
-    laws = Laws.find(LawSample(numbers, lambda name: few_rows.column(name).combine_chunks()))
-    computing = (law for law in laws if law.decides and not law.rounds)
-    computed = {law.target for law in computing if {form.target for form in law.forms} <= moving}
-    differences, ratios = (
-        tuple(name for name in names if name not in computed) for names in (plan.differences, plan.ratios)
-    )
-    return replace(plan, differences=differences, ratios=ratios)
 
 
 def _fitted_in_any_order(settings: SynthesizerSettings, table: Source) -> TableTransformer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.io import is_datetime_type, is_number_type
+from gpuvgm.laws import Laws, LawSample
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
@@ -30,6 +31,7 @@ LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row befo
 LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers whose ratios are drawn
 LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
+LAW_ROWS = 20_000  # that show which laws numbers of rows have
 LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
 
 
@@ -150,6 +152,20 @@ class SequencePlan:
         """Names of columns that are made, which none of the table may have."""
         names = (make(name) for make in (before, since) for name in self.varying)
         return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *self.known))
+
+    def without_computed_steps(self, rows: KeyRows, columns: Mapping[str, FittedColumn]) -> SequencePlan:
+        """The plan in which no number has a step that a law of its rows can only compute."""
+        moving = {*self.moving} - {self.index}
+        if not moving:
+            return self
+        few_rows, asked = rows.table.slice(0, LAW_ROWS), {name: columns[name] for name in self.asked}
+        laws = Laws.find(LawSample(asked, lambda name: few_rows.column(name).combine_chunks()))
+        computing = (law for law in laws if law.decides and not law.rounds)
+        computed = {law.target for law in computing if {form.target for form in law.forms} <= moving}
+        differences, ratios = (
+            tuple(name for name in names if name not in computed) for names in (self.differences, self.ratios)
+        )
+        return replace(self, differences=differences, ratios=ratios)
 
     @property
     def known(self) -> tuple[str, ...]:

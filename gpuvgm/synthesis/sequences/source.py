@@ -199,8 +199,10 @@ class RowsOnWorkers:
 
     def made(self, plan: SequencePlan, columns: Mapping[str, FittedColumn], of: Made, schema: pa.Schema) -> Source:
         """The table of keys, or that of steps, made where the rows lie."""
-        counted = self.of_keys([self.key], partial(_rows_made, of))
-        lengths = tuple(next(counted) if rows else 0 for rows in self.grouped.lengths)
+        lengths = self.grouped.lengths
+        if of == "keys":
+            counted = self.of_keys([self.key], _keys_in)
+            lengths = tuple(next(counted) if rows else 0 for rows in lengths)
         table: Source = self.grouped.made(schema, lengths, partial(_made, plan, columns, of, schema))
         return table
 
@@ -209,14 +211,14 @@ def _of_partition(function: Callable[[KeyRows], R], key: str, names: Sequence[st
     return function(KeyRows.in_order(rows.select(names), key))
 
 
-def _rows_made(of: Made, rows: KeyRows) -> int:
-    return len(rows.starts) if of == "keys" else rows.table.num_rows
+def _keys_in(rows: KeyRows) -> int:
+    return len(rows.starts)
 
 
 def _made(
     plan: SequencePlan, columns: Mapping[str, FittedColumn], of: Made, schema: pa.Schema, rows: pa.Table
 ) -> SequenceSource:
-    count = _rows_made(of, KeyRows.in_order(rows, plan.key))
+    count = rows.num_rows if of == "steps" else _keys_in(KeyRows.in_order(rows.select([plan.key]), plan.key))
     return SequenceSource(TableSource("rows", "pyarrow", rows), plan, columns, of, schema, count)
 
 
