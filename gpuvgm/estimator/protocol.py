@@ -118,7 +118,8 @@ class Estimator(NamedParameters):
             lent = None if hasattr(type(self), name) else _lent(type(self), name)
             if lent is None:
                 return object.__getattribute__(self, name)  # raises; a property that failed says why once more
-            return lent.__get__(self, type(self)) if hasattr(lent, "__get__") else lent
+            # methods of the class see the class that has all of scikit-learn's: some call others of them
+            return lent.__get__(self, _with_scikit_learn(type(self))) if hasattr(lent, "__get__") else lent
 
 
 def _lent(kind: type, name: str) -> Any:
