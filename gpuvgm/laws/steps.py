@@ -32,6 +32,7 @@ LEAST_DIFFERENT = 10  # numbers beside a category that show a step
 LONGEST = 10_000  # of the column's own steps, that make one of a category
 EXACT = 2.0**53  # up to which floats have all whole numbers
 PLACED = 10  # values for one in the last place, where the last digit says how many places there are
+TRIED = 2048  # rows that most often show that the numbers of a category have no step
 OFF = 0.25  # of the column's own step, by which a number may be off a multiple
 
 
@@ -87,10 +88,14 @@ class Steps(Law):
         operand = sample.columns[name]
         if not isinstance(operand, CategoricalColumn) or len(operand.categories) > MOST_CATEGORIES:
             return self
+        column, is_open = sample.columns[self.target], np.ones(len(operand.categories), np.bool_)
+        step_of = _step_of_places if _most_places(column) else _step_of
+        if step_of is _step_of:
+            is_open = ~_have_no_divisor(multiples[:TRIED], sample.codes[name][places[:TRIED]], len(operand.categories))
+        if not is_open.any():
+            return self
         codes = np.where(np.isnan(multiples), -1, sample.codes[name][places]).astype(np.int64)
-        several = sample.owners.at(places).several(codes, len(operand.categories))
-        step_of = _step_of_places if _most_places(sample.columns[self.target]) else _step_of
-        column = sample.columns[self.target]
+        several = is_open & sample.owners.at(places).several(codes, len(operand.categories))
         steps = {code: step_of(column, multiples, codes, code) for code in np.flatnonzero(several).tolist()}
         longer = {float(code): float(step) for code, step in steps.items() if step > 1}
         law = replace(self, keys=tuple(longer), values=tuple(longer.values()))
@@ -242,6 +247,17 @@ def _step_of_places(column: FittedColumn, multiples: Floats, codes: Ints, code: 
     agree = (np.count_nonzero(others == places[0]) + 1) / (len(others) + 2)
     is_evident = -len(places) * np.log(agree) >= EVIDENCE
     return float(PLACED ** (most + 1 - places[0])) / _spacing(column) if is_evident else 1.0
+
+
+def _have_no_divisor(multiples: Floats, codes: Floats, size: int) -> Mask:
+    """Mask of the categories of whose numbers some rows show that 1 alone divides them all; most of the columns' do."""
+    is_exact = np.abs(multiples) <= EXACT
+    exact, codes_of_exact = multiples[is_exact].astype(np.int64), codes[is_exact].astype(np.int64)
+    order = np.argsort(codes_of_exact, kind="stable")
+    firsts = np.flatnonzero(np.diff(codes_of_exact[order], prepend=-1))
+    mask = np.zeros(size, np.bool_)
+    mask[codes_of_exact[order[firsts]]] = np.gcd.reduceat(exact[order], firsts) == 1
+    return mask
 
 
 def _step_of(column: FittedColumn, multiples: Floats, codes: Ints, code: int) -> float:

@@ -76,7 +76,10 @@ class Origin:
     @property
     def has_longer_step(self) -> bool:
         """True if the step of the column is longer than that of its origin, to which the time between is rounded."""
-        return bool(self.step > self.first.codec.plain.spacing * self.scale[0])
+        return self._rounds(self.scale[0])
+
+    def _rounds(self, factor: float) -> bool:
+        return bool(self.step > self.first.codec.plain.spacing * factor)
 
     @property
     def nests(self) -> bool:
@@ -133,7 +136,7 @@ class Origin:
         """Numbers of the origin, as `numbers` gives them, from its plain numbers."""
         factor, shift = self.scale
         scaled = numbers * factor + shift
-        return namespace_of(scaled).floor(scaled / self.step + ROUNDING) * self.step if self.has_longer_step else scaled
+        return namespace_of(scaled).floor(scaled / self.step + ROUNDING) * self.step if self._rounds(factor) else scaled
 
     def between(self, numbers: Floats, first: Floats) -> Floats:
         """The time between numbers of the column and those of the origin."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -46,14 +47,14 @@ def possible_origins(
     """
     moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
     numbers = {column.name: column.plain_numbers(rows(column.name))[0] for column in moments}
-    origins = [
-        Origin(column, first, back)
-        for column in moments[::-1]
-        for first in moments
-        if column is not first and not first.modal_numbers and _sort(column) == _sort(first)
-        for back in (False, True)
-    ]
-    distances = [_distance(origin, numbers[origin.column.name], numbers[origin.first.name]) for origin in origins]
+    origins, distances = list[Origin](), list[float]()
+    for column, first in product(moments[::-1], moments):
+        if column is first or first.modal_numbers or _sort(column) != _sort(first):
+            continue
+        both_ways = [Origin(column, first, back) for back in (False, True)]
+        start = both_ways[0].scaled(numbers[first.name])
+        distances += [_distance(origin, numbers[column.name], start) for origin in both_ways]
+        origins += both_ways
     possible = [origins[place] for place in np.argsort(distances, kind="stable") if distances[place] < np.inf]
     of_row = [origin for origin in possible if origin.first.name not in given]
     of_given = [
@@ -109,11 +110,11 @@ def _persons(persons: Persons, rows: int) -> int:
     return int(persons.counts(np.zeros(rows, np.int64), 1)[0])
 
 
-def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
-    """Root mean square of the time between, in standard deviations; infinite where it is no origin."""
-    if not origin.nests or _is_out_of_order(origin, numbers[:PROBED], first[:PROBED], len(numbers)):
+def _distance(origin: Origin, numbers: Floats, start: Floats) -> float:
+    """Root mean square of the time since its start, in standard deviations; infinite where it is no origin."""
+    probed = origin.between(numbers[:PROBED], start[:PROBED])
+    if not origin.nests or np.count_nonzero(probed < 0) > OUT_OF_ORDER * len(numbers):
         return np.inf
-    start = origin.scaled(first)
     has_both = ~np.isnan(numbers - start)
     if np.count_nonzero(has_both) < LEAST_ROWS:
         return np.inf
@@ -125,11 +126,6 @@ def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
     if is_apart or is_far or np.mean(between < 0) > OUT_OF_ORDER:
         return np.inf
     return float(np.sqrt(np.mean(between**2))) / deviation * (BACK if origin.back else 1)
-
-
-def _is_out_of_order(origin: Origin, numbers: Floats, first: Floats, rows: int) -> bool:
-    """Return whether the first rows alone have too many out of order, of all rows."""
-    return bool(np.count_nonzero(origin.between(numbers, origin.scaled(first)) < 0) > OUT_OF_ORDER * rows)
 
 
 def _sort(column: NumericColumn) -> str:

@@ -28,6 +28,7 @@ from gpuvgm.synthesis.counts.structure import Dependence
 LEAST_GAIN_OF_ROW = 0.0005  # nats a row that a part must gain
 LEAST_SHARED = 4.0  # rows that the shares of all rows count for
 MOST_GROUPS = 32  # of codes, by which parts are chosen
+CELLS = 1 << 18  # days times codes of the columns whose gains are computed at once
 *CHOSEN, MOMENT = PARTS
 OF_ROWS: tuple[PartName, ...] = ("month", MOMENT)  # of sequences, whose trees find out whether they depend on them
 OF_MONTH = PARTS[1:5]
@@ -118,17 +119,51 @@ def chosen_parts(clock: Clock, readings: Floats, dependents: Sequence[AskedColum
     parts_by_far = {far: [name for name in clock.parts if FAR[name] == far] for far in {*FAR.values()}}
     neighbourhoods = [_Neighbours.of(clock, of_days, far, names) for far, names in parts_by_far.items()]
     gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in CHOSEN}
-    for column in dependents:
-        rows = np.bincount(days * column.size + column.codes, minlength=len(of_days) * column.size)
-        by_day = rows.reshape(-1, column.size).astype(np.float64)
-        gains["time"].append(times.gain(column))
+    at_once = max(CELLS // (len(of_days) * MOST_GROUPS), 1)
+    for start in range(0, len(dependents), at_once):
+        columns = _Columns(dependents[start : start + at_once])
+        by_day = columns.rows_at(days, len(of_days)).astype(np.float64)
+        gains["time"].append(times.gain(columns))
         for neighbourhood in neighbourhoods:
-            for name, gain in neighbourhood.gains(by_day, least).items():
+            for name, gain in neighbourhood.gains(columns, by_day, least).items():
                 gains[name].append(gain)
     of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
     best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
     is_best = {name: (gain == best) | (name not in OF_MONTH) for name, gain in of_codes.items()}
     return tuple(name for name in CHOSEN if np.any((of_codes[name] > least) & is_best[name]))
+
+
+class _Columns:
+    """Columns whose codes stand beside each other, those of one after those of the other.
+
+    Parameters
+    ----------
+    columns : sequence of AskedColumn
+        The columns.
+    """
+
+    def __init__(self, columns: Sequence[AskedColumn]) -> None:
+        self._columns = columns
+        self.sizes = np.array([column.size for column in columns])
+        self._firsts = np.cumsum(self.sizes) - self.sizes
+        self.slices = [slice(first, first + size) for first, size in zip(self._firsts, self.sizes, strict=True)]
+
+    def rows_at(self, places: Ints, count: int) -> Ints:
+        """Rows of each code at each of so many places, shape (places, codes)."""
+        counts = [
+            np.bincount(places * column.size + column.codes, minlength=count * column.size).reshape(count, column.size)
+            for column in self._columns
+        ]
+        return np.hstack(counts)
+
+    def sums(self, of_codes: Floats | Ints) -> Floats:
+        """Sums over the codes of each column, on the last axis."""
+        sums: Floats = np.add.reduceat(of_codes, self._firsts, axis=-1)
+        return sums
+
+    def spread(self, of_columns: Floats) -> Floats:
+        """What each column has, for each of its codes, on the last axis."""
+        return np.repeat(of_columns, self.sizes, axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,21 +225,24 @@ class _Neighbours:
         rows_beside = _sums_beside(before, days, far)
         return cls(names, far, days, rows_beside, place, np.array(firsts), np.concatenate(opposite), sums, weighted)
 
-    def gains(self, rows: Floats, least: float) -> dict[str, Floats]:
+    def gains(self, columns: _Columns, rows: Floats, least: float) -> dict[str, Floats]:
         """Nats that the rows of each code gain by each part of their day; no more than all rows together gain.
 
         Parameters
         ----------
+        columns : _Columns
+            Columns.
         rows : ndarray of shape (days, codes)
-            Rows of a column by day.
+            Their rows by day.
         least : float
             Parts that cannot gain more have -inf.
         """
-        none = np.full(rows.shape[1], -np.inf)
+        gains = {name: np.full(rows.shape[1], -np.inf) for name in self.names}
         if not len(self.near):
-            return dict.fromkeys(self.names, none)
+            return gains
         before = np.concatenate((np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)))
-        share = (rows.sum(axis=0) + 1) / (rows.sum() + rows.shape[1])
+        of_codes = rows.sum(axis=0)
+        share = (of_codes + 1) / columns.spread(columns.sums(of_codes) + columns.sizes)
         shares = _sums_beside(before, self.days, self.far) + LEAST_SHARED * share
         shares /= self.near + LEAST_SHARED
         rows_of_days = rows[self.days]
@@ -212,13 +250,13 @@ class _Neighbours:
         ratio = ((sums + 1) / (expected + 1))[self.opposite]
         logarithms = np.log(ratio)
         # Logarithms of mean ratios are no less than means of logarithms.
-        most = np.add.reduceat(np.sum((sums - expected) * logarithms, axis=1), self.firsts)
+        most = np.add.reduceat(columns.sums((sums - expected) * logarithms), self.firsts, axis=0)
         gains_of_parts = np.add.reduceat(sums * logarithms, self.firsts, axis=0)
-        gains = dict.fromkeys(self.names, none)
-        for part in np.flatnonzero(most > least).tolist():
-            mixtures = np.einsum("ij,ij->i", shares, ratio[self.places[part]])
-            gain = gains_of_parts[part] - np.log(mixtures) @ rows_of_days
-            gains[self.names[part]] = np.minimum(gain, np.sum(gain))
+        for part, column in np.argwhere(most > least).tolist():
+            codes = columns.slices[column]
+            mixtures = np.einsum("ij,ij->i", shares[:, codes], ratio[self.places[part], codes])
+            gain = gains_of_parts[part, codes] - np.log(mixtures) @ rows_of_days[:, codes]
+            gains[self.names[part]][codes] = np.minimum(gain, np.sum(gain))
         return gains
 
 
@@ -259,16 +297,17 @@ class _Times:
         groups = part.grouped(MOST_GROUPS)
         return cls(groups.size, clock.odd_weeks[days] * groups.size + groups.codes)
 
-    def gain(self, column: AskedColumn) -> Floats:
+    def gain(self, columns: _Columns) -> Floats:
         """Nats that the rows of each code gain by the time of the day; no more than all rows together gain.
 
         Each half of the weeks is judged by the other half.
         """
-        places = self.places * column.size + column.codes
-        rows = np.bincount(places, minlength=2 * self.size * column.size).reshape(2, self.size, column.size)
-        gain = np.zeros(column.size)
+        rows = columns.rows_at(self.places, 2 * self.size)
+        rows = rows.reshape(2, self.size, -1)
+        gain = np.zeros(rows.shape[2])
         for judged, learnt in ((rows[0], rows[1]), (rows[1], rows[0])):
-            shares = (learnt.sum(axis=0) + 1) / (learnt.sum() + column.size)
-            of_part = (learnt + LEAST_SHARED * shares) / (learnt.sum(axis=1, keepdims=True) + LEAST_SHARED)
+            of_codes = learnt.sum(axis=0)
+            shares = (of_codes + 1) / columns.spread(columns.sums(of_codes) + columns.sizes)
+            of_part = (learnt + LEAST_SHARED * shares) / columns.spread(columns.sums(learnt) + LEAST_SHARED)
             gain += np.sum(judged * np.log(of_part / shares), axis=0)
-        return np.minimum(gain, np.sum(gain))
+        return np.concatenate([np.minimum(gain[codes], np.sum(gain[codes])) for codes in columns.slices])

@@ -178,8 +178,8 @@ def find_orders(
     numbers, probed_moments = numbers_of(columns, probed), [moment[:PROBED] for moment in moments.values()]
     names = [name for name in rows.column_names if _may_count(columns.get(name), numbers.get(name), probed_moments)]
     orders: Orders = {name: (*moments,) for name in names if name not in skipped}
-    orders = _not_refuted(columns, orders, probed, least_repeated=0)
-    return _not_refuted(columns, orders, rows, least_repeated=LEAST_REPEATED, least_rows=LEAST_ROWS if whole else 1.0)
+    orders = _not_refuted(columns, orders, probed, keeps_few=True)
+    return _not_refuted(columns, orders, rows, keeps_few=False, least_rows=LEAST_ROWS if whole else 1.0)
 
 
 def columns_left_out(model: TableModel, schema: pa.Schema) -> list[str]:
@@ -251,20 +251,27 @@ def _counts_time(numbers: Floats, moments: Floats) -> bool:
 
 
 def _not_refuted(
-    columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table, *, least_repeated: int, least_rows: float = 1.0
+    columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table, *, keeps_few: bool, least_rows: float = 1.0
 ) -> Orders:
-    """Columns that may still be orders after rows, of which at least `least_repeated` repeat a value.
+    """Columns that may still be orders after rows.
 
-    Where that number is 0, columns of which hardly a row repeats a value stay: a few rows of a long table say nothing.
+    Columns of which hardly a row repeats a value are none, or stay where `keeps_few`: a few rows of a long table say
+    nothing. Evidence is only made of columns whose number of rows of a value leaves them open, as it costs much for
+    each column with each moment.
     """
+    few, remaining = {}, {}
+    for name, moments in orders.items():
+        hashes = hashes_of_values(columns.get(name), rows.column(name).combine_chunks())
+        present = hashes[hashes != NO_KEY]
+        different = len(np.unique(present))
+        if len(present) - different < LEAST_REPEATED:
+            few[name] = moments
+        elif least_rows <= len(present) / different <= MOST_ROWS:
+            remaining[name] = moments
     most = max(rows.num_rows, 1)
-    evidence = OrderEvidence.of(columns, orders, lambda name: rows.column(name).combine_chunks(), most)
-    confirmed = evidence.confirmed(orders, least_rows)
-    repeated = {name: int((of_values.rows - 1).sum()) for name, of_values in evidence.values.items()}
-    remaining = {name: confirmed.get(name, ()) for name in orders if repeated[name] >= least_repeated}
-    if not least_repeated:
-        remaining |= {name: orders[name] for name in orders if repeated[name] < LEAST_REPEATED}
-    return {name: moments for name, moments in remaining.items() if moments}
+    evidence = OrderEvidence.of(columns, remaining, lambda name: rows.column(name).combine_chunks(), most)
+    kept = evidence.confirmed(remaining, least_rows) | (few if keeps_few else {})
+    return {name: kept[name] for name in orders if name in kept}
 
 
 def without_amounts(columns: Mapping[str, FittedColumn], orders: Orders, rows: pa.Table) -> Orders:
