@@ -38,6 +38,8 @@ _BLANK = " \u00a0\u202f"
 #: A sign, one of money perhaps, digits, and up to ten characters of a unit or of blanks.
 _NUMBER = rf"-?(?P<prefix>(?:{_SIGNS})[{_BLANK}]?)?[0-9](?:[0-9., '\u00a0\u202f]*[0-9])?(?P<suffix>[^0-9.,']{{0,10}})"
 _NEGATIVE_ZERO = r"\A-[^1-9]*\z"  # no number is written so again
+#: Patterns of negative numbers, by how -1 is written; "" where a sign stands first.
+NEGATIVES = {"-1": "", "(1)": r"\A\((.*)\)\z", "1-": r"\A(.*)-\z"}
 _CLOCK_TEXT = r"\d\d?:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?"
 _MONTHS = (
     "January February March April May June July August September October November December"
@@ -77,11 +79,18 @@ _DAY = "|".join(
 ) + f"|(?:[0-9]{{1,4}}[-/. ]{{1,2}}{_MONTH}|{_MONTH}[-/. ][0-9]{{1,2}})[-/. ,]{{1,2}}[0-9]{{1,4}}"  # fmt: skip
 _WEEKDAY = "(?:[A-Za-z]{2,9}[., ]{1,2})?"  # of any language
 _CLOCK = "[0-9]{1,3}:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?(?: ?[AaPp][.]?[Mm][.]?)?"
+#: Days as pandas or Python write them, and a time, whose hours may be more than a day's.
+_DURATION = (
+    r"(?P<minus>-?)(?:(?P<days>\d{1,7}) days?,? [+]?)?(?P<hours>\d{1,7}):(?P<minutes>\d\d)"
+    r"(?::(?P<seconds>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
+)
 _ZONE = "(?: ?(?:Z|[A-Za-z]{3,4}|[+-][0-9:]+))?"
 #: Days of which no part is beyond those of a calendar, and times, in any order and with any marks.
-_LIKE_MOMENT = rf"\[?{_WEEKDAY}(?:{_DAY})(?:(?:[ T:]|, ){_CLOCK}{_ZONE})?\]?|{_CLOCK}{_ZONE}"
+_LIKE_MOMENT = (
+    rf"\[?{_WEEKDAY}(?:{_DAY})(?:(?:[ T:]|, ){_CLOCK}{_ZONE})?\]?|(?:-?[0-9]+ days?,? [+]?)?-?{_CLOCK}{_ZONE}"
+)
 #: What texts may hold, and the pattern of those that do, in any form.
-_CONTENTS = {"dates or times": _LIKE_MOMENT, "numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?"}
+_CONTENTS = {"dates or times": _LIKE_MOMENT, "numbers": rf"\(?{_MONEY}?{_LIKE_NUMBER}{_MONEY}?[-)]?"}
 ORDERS = ("ymd", "dmy", "mdy")
 DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
 LEAST_SHARE = 0.9  # of texts that are alike, so that the others are strays
@@ -228,7 +237,7 @@ class TextForm(ABC):
 
 @dataclass(frozen=True, slots=True)
 class NumberText(TextForm):
-    """Form of numbers in text: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp".
+    """Form of numbers in text: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp", "(1,234.50)", "12,34,567".
 
     Parameters are those of `TextForm`, and:
 
@@ -242,6 +251,10 @@ class NumberText(TextForm):
         Decimal places: zeros at the end are written up to `least`, other digits up to `most`.
     suffix, prefix : str
         Stand after every number, and before its digits, after the sign.
+    negative : str
+        How negative numbers are written, as -1 is: "-1", "(1)" as accountants do, or "1-".
+    group_digits : int
+        Digits of a group, but for the last three: 3, or 2 for lakhs and crores.
     """
 
     mark: Annotated[str, choice(".", ",")] = "."
@@ -250,6 +263,8 @@ class NumberText(TextForm):
     most: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
     suffix: str = ""
     prefix: str = ""
+    negative: Annotated[str, choice(*NEGATIVES)] = "-1"
+    group_digits: Annotated[int, whole(2, 3)] = 3
     name: ClassVar[str] = "number"
     further_digits: ClassVar[int] = 0  # of values, behind the last place
 
@@ -261,9 +276,15 @@ class NumberText(TextForm):
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
         plain = pc.if_else(pc.match_substring_regex(text, self._pattern), text, pa.scalar(None, text.type))
+        plain = self.with_sign_first(plain)
         for mark, replacement in ((self.suffix, ""), (self.prefix, ""), (self.thousands, ""), (self.mark, ".")):
             plain = pc.replace_substring(plain, mark, replacement) if mark and mark != replacement else plain
         return plain.cast(self._number_type)
+
+    def with_sign_first(self, text: Text) -> Text:
+        """Texts with a minus sign before negative numbers, however these are written."""
+        pattern = NEGATIVES[self.negative]
+        return pc.replace_substring_regex(text, pattern, r"-\1") if pattern else text
 
     @property
     def _number_type(self) -> Any:
@@ -276,38 +297,56 @@ class NumberText(TextForm):
         return MOST_DIGITS - self.most - self.further_digits - bool(self.words)
 
     @property
+    def _groups(self) -> int:
+        """Groups before the last three digits, at most."""
+        return max((self._room - 3) // self.group_digits, 0)
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Ends of what can be read again, without the mark."""
-        room = self._room
-        end = int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most + self.further_digits)) - 1
+        room = min(3, self._room) + self._groups * self.group_digits if self.thousands else self._room
+        end = int(10 ** (room + self.most + self.further_digits)) - 1
         return -end, end
 
     @property
     def _pattern(self) -> str:
-        room = self._room
-        whole_part = rf"[1-9]\d{{0,{room - 1}}}"
+        whole_part = rf"[1-9]\d{{0,{self._room - 1}}}"
         if self.thousands:
-            whole_part = rf"[1-9]\d{{0,2}}(?:{re.escape(self.thousands)}\d{{3}}){{0,{max(room // 3 - 1, 0)}}}"
+            mark, digits = re.escape(self.thousands), self.group_digits
+            further = rf"(?:{mark}\d{{{digits}}}){{0,{self._groups - 1}}}{mark}\d{{3}}"
+            whole_part = r"[1-9]\d{0,2}" + rf"|[1-9]\d{{0,{digits - 1}}}{further}" * bool(self._groups)
         places = rf"{re.escape(self.mark)}\d{{{max(self.least, 1)},{self.most}}}" if self.most else ""
         optional = "" if self.least else "?"
-        digits = rf"(?:0|{whole_part}){f'(?:{places}){optional}' if places else ''}"
-        return rf"\A-?{re.escape(self.prefix)}{digits}{re.escape(self.suffix)}\z"
+        digits_and_places = rf"(?:0|{whole_part}){f'(?:{places}){optional}' if places else ''}"
+        unsigned = f"{re.escape(self.prefix)}{digits_and_places}{re.escape(self.suffix)}"
+        signed = {"-1": f"-?{unsigned}", "(1)": rf"{unsigned}|\({unsigned}\)", "1-": f"{unsigned}-?"}
+        return rf"\A(?:{signed[self.negative]})\z"
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
         whole_part, fraction, negative = self._parts(values)
-        digits: Any = pa.array(
-            [f"{number:,}" for number in whole_part.tolist()] if self.thousands else whole_part.astype(str), pa.string()
-        )
+        in_groups = [self._in_groups(number) for number in whole_part.tolist()] if self.thousands else None
+        digits: Any = pa.array(whole_part.astype(str) if in_groups is None else in_groups, pa.string())
         if self.thousands not in ("", ","):
             digits = pc.replace_substring(digits, ",", self.thousands)
-        parts: list[Any] = [pc.if_else(pa.array(negative), f"-{self.prefix}", self.prefix), digits]
+        before, after = {"-1": ("-", ""), "(1)": ("(", ")"), "1-": ("", "-")}[self.negative]
+        parts: list[Any] = [pc.if_else(pa.array(negative), before + self.prefix, self.prefix), digits]
         if self.most:
             padded: Any = pc.utf8_lpad(pa.array(fraction.astype(str), pa.string()), self.most, "0")
             places = self._written_places(padded, values)
             parts += [pc.if_else(pc.equal(places, pa.scalar("")), "", self.mark), places]
-        text: Any = pc.binary_join_element_wise(*parts, self.suffix, "")
+        parts.append(pc.if_else(pa.array(negative), self.suffix + after, self.suffix) if after else self.suffix)
+        text: Any = pc.binary_join_element_wise(*parts, "")
         return pc.if_else(values.is_valid(), text, pa.scalar(None, text.type))
+
+    def _in_groups(self, number: int) -> str:
+        """Digits with commas between their groups."""
+        if self.group_digits == 3:
+            return f"{number:,}"
+        digits, size = str(number), self.group_digits
+        first, last = digits[:-3], digits[-3:]
+        groups = [first[max(end - size, 0) : end] for end in range(len(first), 0, -size)]
+        return ",".join([*groups[::-1], last])
 
     def _written_places(self, places: Text, values: Text) -> Text:
         """Decimal places, of which all are given, without the zeros at the end that are not written."""
@@ -602,6 +641,92 @@ class MomentText(TextForm):
         ) > 0
 
 
+@dataclass(frozen=True, slots=True)
+class DurationText(TextForm):
+    """Form of durations in text: "0 days 03:04:05" as pandas writes them, "1 day, 3:04:05" as Python does, "27:04:05".
+
+    Parameters are those of `TextForm`, and:
+
+    Parameters
+    ----------
+    digits : int
+        Of the fraction of a second, which texts with days have only where it is not zero.
+    days : str
+        Who writes days so, "pandas" or "Python"; "" where hours run on.
+    has_seconds : bool
+        Whether seconds are written.
+    padded : bool
+        Whether hours below 10 begin with a zero.
+    """
+
+    digits: Annotated[int, whole(0, 9)] = 0
+    days: Annotated[str, choice("", "pandas", "Python")] = ""
+    has_seconds: bool = True
+    padded: bool = True
+    name: ClassVar[str] = "duration"
+
+    @property
+    def value_type(self) -> Any:
+        """Arrow type of the values."""
+        arrow: Any = pa  # the stubs want literal units
+        return arrow.duration(UNITS[-(-self.digits // 3) * 3])
+
+    @property
+    def _second(self) -> int:
+        """A second in the unit of the values."""
+        return SECOND // nanoseconds_of(self.value_type)
+
+    @property
+    def last_digit(self) -> int:
+        """Units of the values in the last place that is written."""
+        return self._second // int(10**self.digits) if self.has_seconds else 60 * self._second
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again: hours of seven digits, of which float64 tells all apart."""
+        end = min(MOST_MOMENTS, (10**7 - 1) * 3600 * self._second) // self.last_digit * self.last_digit
+        return -end, end
+
+    def parsed(self, text: Text) -> Text:
+        """Values of different texts; null for what is written otherwise."""
+        matches: Any = pc.extract_regex(text, rf"\A{_DURATION}\z")
+        parts = {name: matches.field(place) for place, name in enumerate(field.name for field in matches.type)}
+        fraction: Any = pc.utf8_slice_codeunits(pc.utf8_rpad(parts["fraction"], 9, "0"), 0, self.digits)
+        seconds, days = np.zeros(len(text), np.int64), _whole_numbers(parts["days"])
+        for name in ("hours", "minutes", "seconds"):
+            seconds = 60 * seconds + _whole_numbers(parts[name])
+        length = seconds * self._second + _whole_numbers(fraction) * (self._second // int(10**self.digits) or 1)
+        is_negative = np.asarray(pc.fill_null(pc.equal(parts["minus"], pa.scalar("-")), False))  # noqa: FBT003
+        day = DAY // SECOND * self._second * days
+        length = np.where(is_negative, -day + length if self.days else -length, day + length)
+        low, high = self.limits
+        is_known = np.asarray(matches.is_valid()) & (length >= low) & (length <= high)
+        return pa.array(length, pa.int64(), mask=~is_known).view(self.value_type)
+
+    def written(self, values: Text) -> Text:
+        """Different values as text."""
+        texts = [None if value is None else self._text(value) for value in stored(values).to_pylist()]
+        return pa.array(texts, pa.string())
+
+    def _text(self, length: int) -> str:
+        """A length in the unit of the values as text."""
+        days, length = divmod(length, DAY // SECOND * self._second) if self.days else (0, length)
+        seconds, fraction = divmod(abs(length), self._second)
+        text = f"{seconds // 3600:{'02' if self.padded else ''}}:{seconds // 60 % 60:02}"
+        text += f":{seconds % 60:02}" if self.has_seconds else ""
+        if self.digits and (fraction or not self.days):
+            text += f".{fraction * 10**self.digits // self._second:0{self.digits}}"
+        if self.days == "pandas":
+            return f"{days} days {'+' * (days < 0)}{text}"
+        return f"{days} day{'s' * (abs(days) != 1)}, {text}" if days else "-" * (length < 0) + text
+
+
+def _whole_numbers(texts: Text) -> Any:
+    """Whole numbers of text of digits, 0 of empty text and where there is none."""
+    is_empty: Any = pc.equal(texts, pa.scalar(""))
+    return pc.if_else(pc.fill_null(is_empty, True), "0", texts).cast(pa.int64()).to_numpy()  # noqa: FBT003
+
+
 def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Sequence[str] = ()) -> TextForm | None:
     """Find the one form of all texts of a sample, except a few words; None if there is no such form.
 
@@ -642,7 +767,7 @@ def _is_prose(column: pa.ChunkedArray[Any], missing: Sequence[str]) -> bool:
 
 def _form_of_all(texts: Text, type_: pa.DataType, parse: str | None) -> TextForm | None:
     """The form of all texts."""
-    return _moment_form(texts, type_, parse) or _number_form(texts, type_, parse)
+    return _moment_form(texts, type_, parse) or _number_form(texts, type_, parse) or _duration_form(texts, type_)
 
 
 def _stray_words(texts: Text, rows: Any) -> Bools | None:
@@ -664,11 +789,11 @@ def _pattern_like(text: str) -> str | None:
     """Pattern of texts like one that is a number, a date or a time; None for other texts."""
     if re.fullmatch(_LIKE_MOMENT, text):
         return _LIKE_MOMENT
-    number = re.fullmatch(_NUMBER, text)
+    number = re.fullmatch(_NUMBER, re.sub(NEGATIVES["(1)"].replace(r"\z", r"\Z"), r"\1", text))
     if number is None:
         return None
     prefix, suffix = re.escape(number["prefix"] or ""), re.escape(number["suffix"])
-    return rf"-?{prefix}[0-9](?:[0-9.,'{_BLANK}]*[0-9])?{suffix}"
+    return rf"\(?-?{prefix}[0-9](?:[0-9.,'{_BLANK}]*[0-9])?{suffix}(?:\)|-)?"
 
 
 def _is_missing(text: Text, missing: Sequence[str]) -> Text:
@@ -861,27 +986,62 @@ def _moment_in(text: str) -> re.Match[str] | None:
 
 def _number_form(texts: Text, type_: pa.DataType, parse: str | None) -> NumberText | None:
     """The first form that all texts have."""
-    example = texts[0].as_py()
-    match = re.fullmatch(_NUMBER, example)
+    first = NumberText(type_, texts[0].as_py(), negative=_negative_form(texts))
+    signed = first.with_sign_first(texts)
+    match = re.fullmatch(_NUMBER, signed[0].as_py())
     if match is None:
         return None
     prefix, suffix = match["prefix"] or "", match["suffix"]
-    alike = pc.and_(pc.ends_with(texts, suffix), pc.match_substring_regex(texts, rf"\A-?{re.escape(prefix)}[0-9]"))
+    alike = pc.and_(pc.ends_with(signed, suffix), pc.match_substring_regex(signed, rf"\A-?{re.escape(prefix)}[0-9]"))
     if not pc.all(alike).as_py():
         return None
     for mark, marks in [pair for pair in MARKS if pair[0] == PARSES.get(parse or "")] or MARKS:
-        for thousands in marks:
-            candidate = NumberText(type_, example, mark=mark, thousands=thousands, suffix=suffix, prefix=prefix)
-            form = _with_places(texts, candidate)
+        for thousands, group_digits in ((mark, digits) for mark in marks for digits in ((3, 2) if mark else (3,))):
+            grouped = replace(first, thousands=thousands, group_digits=group_digits)
+            form = _with_places(texts, replace(grouped, mark=mark, suffix=suffix, prefix=prefix))
             if form is not None:
                 return form
     return None
 
 
+def _duration_form(texts: Text, type_: pa.DataType) -> DurationText | None:
+    """The form of the first text, if that is a duration, that all texts have."""
+    match = re.fullmatch(_DURATION, texts[0].as_py())
+    if match is None:
+        return None
+    fractions: Any = pc.extract_regex(texts, r"(?P<fraction>(?:\.\d+)?)\z")
+    longest: Any = pc.max(pc.utf8_length(fractions.field(0)))
+    days = [name for mark, name in ((", ", "Python"), (" days ", "pandas"), ("", "")) if _any_has(texts, mark)][0]
+    first = DurationText(
+        type_,
+        match.string,
+        digits=max(longest.as_py() - 1, 0),
+        days=days,
+        has_seconds=match["seconds"] is not None,
+        padded=days != "Python",
+    )
+    forms = [first] if days else [first, replace(first, padded=False)]
+    return next((form for form in forms if not np.any(form.read(texts)[1])), None)
+
+
+def _any_has(texts: Text, part: str) -> bool:
+    return bool(pc.any(pc.match_substring(texts, part)).as_py())
+
+
+def _negative_form(texts: Text) -> str:
+    """How negative numbers are written: some end with a minus sign, others do not, or some are in brackets."""
+    for negative, pattern in NEGATIVES.items():
+        matches = pc.match_substring_regex(texts, pattern) if pattern else pa.array([False])
+        if pc.any(matches).as_py() and not (negative == "1-" and pc.all(matches).as_py()):
+            return negative
+    return "-1"
+
+
 def _with_places(texts: Text, form: NumberText) -> NumberText | None:
     """A form with as many decimal places as the texts have; None where they are not written so."""
-    mark_places: Any = np.asarray(pc.find_substring(texts, form.mark))
-    length = np.asarray(pc.binary_length(texts)) - len(form.suffix.encode())
+    signed = form.with_sign_first(texts)
+    mark_places: Any = np.asarray(pc.find_substring(signed, form.mark))
+    length = np.asarray(pc.binary_length(signed)) - len(form.suffix.encode())
     places = np.where(mark_places < 0, 0, length - mark_places - 1)
     low, high = int(places.min()), int(places.max())
     if high + (3 if form.thousands else 1) >= MOST_DIGITS:
@@ -1049,10 +1209,25 @@ class DatetimeText(OfText, DatetimeCodec):
         return self.text.last_digit
 
 
-def text_codec(form: TextForm) -> IntegerText | DecimalText | PlacedText | DatetimeText:
+@dataclass(frozen=True, slots=True)
+class LengthText(OfText, DatetimeCodec):
+    """Text that is durations; parameters as for `DatetimeCodec`, and how they are written."""
+
+    text: DurationText = field(kw_only=True)
+    name: ClassVar[str] = "duration"
+
+    @property
+    def grain(self) -> int:
+        """Grain, which every value is a multiple of: the last digit that is written."""
+        return self.text.last_digit
+
+
+def text_codec(form: TextForm) -> IntegerText | DecimalText | PlacedText | DatetimeText | LengthText:
     """Codec of text of a form; its base is 0."""
     if isinstance(form, MomentText):
         return DatetimeText(form.value, 0, text=form)
+    if isinstance(form, DurationText):
+        return LengthText(form.value_type, 0, text=form)
     if isinstance(form, PlacedNumberText):
         return PlacedText(form.value_type, 0, text=form)
     assert isinstance(form, NumberText)

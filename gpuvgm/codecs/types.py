@@ -21,6 +21,7 @@ from gpuvgm.codecs.texts import (
     DatetimeText,
     DecimalText,
     IntegerText,
+    LengthText,
     OfText,
     PlacedText,
     TextForm,
@@ -36,7 +37,9 @@ ValueCodec = FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec
 CODECS: dict[str, type[ValueCodec]] = {
     kind.name: kind for kind in (FloatCodec, IntegerCodec, DatetimeCodec, DecimalCodec)
 }
-TEXTS: dict[str, type[ValueCodec]] = {kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText, PlacedText)}
+TEXTS: dict[str, type[ValueCodec]] = {
+    kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText, PlacedText, LengthText)
+}
 
 
 def codec_for(
