@@ -175,7 +175,7 @@ class TableSchema:
             return declared
 
         with ThreadPoolExecutor(threads) as pool:
-            schema = TableSchema(tuple(pool.map(inferred, self.columns)))
+            schema = TableSchema(tuple((pool.map if len(self.columns) > 1 else map)(inferred, self.columns)))
         _check_encoded_names(schema)
         return schema
 

@@ -284,7 +284,8 @@ def map_columns(
     if threads is None:
         return _reported(columns, map(attempt, columns.items()), report)
     with ThreadPoolExecutor(threads) as pool:
-        return _reported(columns, pool.map(attempt, columns.items()), report)
+        # Threads for a column alone would be a tenth of a short fit.
+        return _reported(columns, (pool.map if len(columns) > 1 else map)(attempt, columns.items()), report)
 
 
 def _reported(names: Iterable[str], results: Iterable[Any], report: Callable[[str, Any], None] | None) -> Results[Any]:

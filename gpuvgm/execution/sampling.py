@@ -169,7 +169,8 @@ def _join_chunks(table: pa.Table, threads: int) -> pa.Table:
     Work on many short chunks takes longer than the copy.
     """
     with ThreadPoolExecutor(threads) as pool:
-        columns = list(pool.map(lambda column: _sort_numbers(joined_arrays(column.chunks, column.type)), table.columns))
+        apply = pool.map if table.num_columns > 1 else map
+        columns = list(apply(lambda column: _sort_numbers(joined_arrays(column.chunks, column.type)), table.columns))
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
