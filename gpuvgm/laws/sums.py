@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import reduce
 from itertools import combinations, permutations
 from sys import maxsize
-from typing import ClassVar
 
 import numpy as np
 
@@ -20,34 +19,44 @@ from gpuvgm.columns import CategoricalColumn
 from gpuvgm.laws.addends import ANY, LEAST_ADDENDS, LeastSquares
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.numeric import DURATIONS, MOMENTS, Equation
-from gpuvgm.laws.sample import LawSample, Targets
+from gpuvgm.laws.sample import MOST_COLUMNS, LawSample, Targets
 from gpuvgm.laws.texts import equations, splits
 from gpuvgm.laws.units import NUMBER, SPANS, Span
 from gpuvgm.summary import Floats
 
 SOLVED = 1000  # rows from which weights of addends are learnt
+MOST_DATES = 8  # columns of them, between each two of which several lengths are looked for
 WIDE = 0.5  # of the widest column of a sum: what is computed from the rest is no narrower
 FEW_VALUES = 0.5  # of the different values of a column beside it: with fewer, a column is sampled, not computed
 
 
 class Equality(Equation):
-    """The target equals the operand, to the target's step."""
+    """The target equals the operand, to the target's step; a number may count the days or minutes of a duration."""
 
     sign = "="
-    examples = ("a = b",)
+    examples = ("a = b", "a = b in minutes")
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
         """Yield equal columns. To the target's step these are the same as rounded ones: round(a) = b."""
-        for left, right, _ in equations(text, names):
-            yield cls((left,), right)
+        for left, right, span in equations(text, names):
+            yield cls((left,), right, span)
             if left.startswith("round(") and left.endswith(")"):
-                yield cls((left.removeprefix("round(").removesuffix(")").strip(),), right)
+                yield cls((left.removeprefix("round(").removesuffix(")").strip(),), right, span)
 
     @classmethod
     def candidates(cls, sample: LawSample) -> Iterator[Equality]:
-        """Yield equal columns, as the first few rows say."""
-        return (cls(operands, target) for operands, target in _sums_of_columns(sample, 1))
+        """Yield equal columns, and numbers that count durations, as the first few rows say."""
+        yield from (cls(operands, target) for operands, target in _sums_of_columns(sample, 1))
+        durations = [name for name, sort in sample.sorts.items() if sort == DURATIONS]
+        for span in SPANS if durations else ():
+            targets = Targets.of(sample, sample.number_columns, span)
+            for name, amounts in zip(durations, sample.first_amounts(durations), strict=True):
+                yield from (cls((name,), target, span) for target in targets.equal_to(amounts))
+
+    def fits(self, sorts: Sequence[str]) -> bool:
+        """Whether both columns hold the same sort, or one durations and one the numbers that count them."""
+        return {*sorts} == {DURATIONS, NUMBER} if self.span else super().fits(sorts)
 
     @property
     def forms(self) -> Iterator[Equation]:
@@ -60,7 +69,6 @@ class _Combination(Equation):
     """A sum of two columns and more, each with a sign."""
 
     arity = range(2, maxsize)
-    dated: ClassVar[frozenset[tuple[bool, ...]]]  # which of the columns may be dates; the target is the last one
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -98,12 +106,16 @@ class _Combination(Equation):
         return (self.sign, self.span, *(f"{sign} {name}" for name, sign in sorted(self._signed)), self.target)
 
     def fits(self, sorts: Sequence[str]) -> bool:
-        """Whether all columns are plain numbers or all durations; or two are dates and one is the time between."""
+        """Whether all columns are plain numbers or all durations; or two are dates and the rest make the time between.
+
+        The two are an operand that is added and the target, or an operand that is added and one that is taken off.
+        """
         dates = [sort for sort in sorts if sort.startswith(MOMENTS)]
         if not dates:
             return super().fits(sorts) and sorts[0] in (NUMBER, DURATIONS)
-        are_dates, between = tuple(sort in dates for sort in sorts), NUMBER if self.span else DURATIONS
-        return are_dates in self.dated and {*sorts} == {dates[0], between}
+        added = sum(sign for sign, sort in zip(self.signs, sorts[:-1], strict=True) if sort in dates)
+        is_balanced, between = added == (sorts[-1] in dates), NUMBER if self.span else DURATIONS
+        return len(dates) == 2 and is_balanced and {*sorts} == {dates[0], between}
 
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """A difference of nearly equal numbers is off by as much as they are."""
@@ -117,7 +129,6 @@ class Sum(_Combination):
 
     sign = "+"
     examples = ("a + b = c",)
-    dated = frozenset({(True, False, True), (False, True, True)})
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
@@ -131,10 +142,12 @@ class Sum(_Combination):
                 sums.add(law.target)
                 rounded += [{*law.names}] if isinstance(law, Equality) else []
                 yield [*_wide_forms(law, sample), *_rounding_forms(law, rounded, sample)]
+        between = set[frozenset[str]]()
         for difference in Difference.candidates(sample):
             if difference.is_evident(sample):
+                between.add(frozenset(difference.operands))
                 yield _wide_forms(difference, sample)
-        for law in _long_sums(sample, sums):
+        for law in (*_long_sums(sample, sums), *_sums_between_dates(sample, between)):
             yield _wide_forms(law, sample)
 
     @classmethod
@@ -148,7 +161,6 @@ class Difference(_Combination):
 
     sign = "-"
     examples = ("a - b = c", "a + b - d = c")
-    dated = frozenset({(True, True, False), (True, False, True)})
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
@@ -226,6 +238,28 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
             if len(addends) >= LEAST_ADDENDS and law.is_evident(sample):
                 computed.add(target)
                 yield law
+
+
+def _sums_between_dates(sample: LawSample, between: Collection[frozenset[str]]) -> Iterator[Sum]:
+    """Yield dates that several lengths lie between, such as a wait and a talk, but for pairs with one length between.
+
+    Lengths are durations, or numbers that count the same unit; which ones least squares on few rows say.
+    """
+    dates = [name for name, sort in sample.sorts.items() if sort.startswith(MOMENTS)][:MOST_DATES]
+    for start, end in permutations(dates, 2):
+        length = sample.amounts[end][:SOLVED] - sample.amounts[start][:SOLVED]
+        is_known = sample.sorts[start] != sample.sorts[end] or frozenset((start, end)) in between
+        if is_known or not np.nanmean(length, where=np.isfinite(length)) > 0:
+            continue
+        for span in ("", *SPANS):
+            sort = NUMBER if span else DURATIONS
+            names = [name for name, its in sample.sorts.items() if its == sort][:MOST_COLUMNS]
+            lengths = {name: SPANS.get(span, 1) * sample.amounts[name][:SOLVED] for name in names}
+            addends = LeastSquares.of({"": length, **lengths}).addends("", names)
+            law = Sum((start, *addends), end, span)
+            if len(addends) > 1 and law.is_evident(sample):
+                yield law
+                break
 
 
 def _sums_with_signs(sample: LawSample) -> list[Difference]:

@@ -793,6 +793,44 @@ def test_time_between_dates() -> None:
     assert [str(law) for law in declared.laws_] == ["end - start = nights in days"]
 
 
+@pytest.mark.parametrize("kind", ["durations", "seconds", "text"])
+def test_several_lengths_lie_between_dates(kind: str) -> None:
+    """Calls: a wait and a talk, as durations, whole seconds, or text of pandas; and the talk in minutes beside them."""
+    random, rows = np.random.default_rng(8), 3000
+    wait, talk = random.exponential(90, rows).astype(int), random.lognormal(5.3, 0.6, rows).astype(int)
+    begun = np.datetime64("2025-03-03") + random.integers(0, 120 * 86_400, rows).astype("timedelta64[s]")
+    lengths = {"wait": wait, "talk": talk}
+    if kind != "seconds":
+        lengths = {name: pd.Series(pd.to_timedelta(length, "s")) for name, length in lengths.items()}
+    if kind == "text":
+        lengths = {name: length.astype(str) for name, length in lengths.items()}
+    over = begun + (wait + talk).astype("timedelta64[s]")
+    table = pd.DataFrame({"begun": begun, "over": over, "minutes": np.round(talk / 60, 1), **lengths})
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    texts = {str(law) for law in fitted.laws_}
+    if kind == "seconds":
+        assert "begun + wait + talk = over in seconds" in texts
+    else:
+        assert {"begun + wait + talk = over", "talk = minutes in minutes"} <= texts
+    sample = fitted.sample(rows)
+    unit = "s" if kind == "seconds" else None
+    wait, talk = (pd.to_timedelta(sample[name], unit=unit) for name in ("wait", "talk"))
+    assert (sample["over"] - sample["begun"] == wait + talk).all()
+    assert (np.abs(talk.dt.total_seconds() / 60 - sample["minutes"]) <= 0.0501).all()
+    law = "over - begun - wait = talk" + " in seconds" * (kind == "seconds")
+    declared = gpuvgm.TableSynthesizer(laws=[law]).fit(table)
+    assert [str(law) for law in declared.laws_] == [law]
+
+
+@pytest.mark.parametrize("law", ["over - begun = minutes + minutes", "begun + over + talk = talk", "talk = begun"])
+def test_dates_and_lengths_that_do_not_go_together_are_refused(law: str) -> None:
+    day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(400), "h")
+    talk = pd.to_timedelta(np.arange(400) % 90, "s")
+    table = pd.DataFrame({"begun": day, "over": day + talk, "talk": talk, "minutes": np.arange(400) % 7})
+    with pytest.raises(InputError, match="laws: "):
+        gpuvgm.TableSynthesizer(laws=[law]).fit(table)
+
+
 def test_categories_that_decide_others_leave_the_order_of_columns() -> None:
     """Trees draw the others nearly so by themselves, and what depends on these is drawn as without the law."""
     random = np.random.default_rng(4)
