@@ -22,7 +22,7 @@ from gpuvgm.service.limits import Deadline, Gate, Limits
 from gpuvgm.service.metrics import Metrics
 from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused, refusal_of
-from gpuvgm.service.work import InverseOptions, TransformOptions, Work
+from gpuvgm.service.work import InverseOptions, SampleOptions, SampleWork, TransformOptions, Work
 
 _STREAM = {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream"}}
 _COLUMNS = {
@@ -45,6 +45,12 @@ ERROR: dict[str, Any] = {
 ROWS: dict[str, Any] = {
     "requestBody": {"required": True, "content": _CONTENT},
     "responses": {"200": {"description": "The rows", "content": _CONTENT}},
+}
+#: Options in the query, by route.
+OPTIONS: dict[str, type[TransformOptions | InverseOptions | SampleOptions]] = {
+    "transform": TransformOptions,
+    "inverse": InverseOptions,
+    "sample": SampleOptions,
 }
 TYPES = {404: "NotFound", 405: "MethodNotAllowed"}
 
@@ -159,6 +165,21 @@ async def decode_rows(name: str, request: Request, options: Annotated[InverseOpt
     return await _answer_rows("inverse", name, request, options)
 
 
+@router.get("/v1/models/{name}/sample", name="sample", openapi_extra={"responses": ROWS["responses"]})
+async def draw_rows(name: str, request: Request, options: Annotated[SampleOptions, Query()]) -> Response:
+    """Draw rows of a model of `gpuvgm train`: the same for the same seed and first row."""
+    gate: Gate = request.app.state.gate
+    deadline = Deadline(gate.limits.timeout)
+    try:
+        media_type = answer_type(request.headers, json_bodies.MEDIA_TYPE)
+        work = SampleWork(_model(name, request), options, media_type, gate.limits, deadline)
+        rows, answer = await gate.run(work, deadline)
+        request.app.state.metrics.rows.labels("sample", name).inc(rows)
+        return rows_response(answer, media_type)
+    except Exception as problem:
+        return refusal_of(problem).response
+
+
 async def _answer_rows(route: str, name: str, request: Request, options: TransformOptions | InverseOptions) -> Response:
     gate: Gate = request.app.state.gate
     limits = gate.limits
@@ -196,7 +217,7 @@ async def _http_error(_: Request, problem: Exception) -> Response:
 async def _wrong_query(request: Request, problem: Exception) -> Response:
     """Answer for unknown options, or values that they do not have."""
     assert isinstance(problem, RequestValidationError)
-    options = TransformOptions if request.url.path.endswith("/transform") else InverseOptions
+    options = OPTIONS[request.url.path.rpartition("/")[2]]
     remedy = f"unknown option; choose from {', '.join(options.model_fields)}"
     faults = [
         f"{'.'.join(map(str, error['loc'][1:]))}: {remedy if error['type'] == 'extra_forbidden' else error['msg']}"

@@ -26,7 +26,7 @@ class Metrics:
         self.seconds = Histogram(
             "gpuvgm_request_seconds", "Time of requests.", ["route"], buckets=SECONDS, registry=registry
         )
-        self.rows = Counter("gpuvgm_rows", "Rows transformed or inverted.", ["route", "model"], registry=registry)
+        self.rows = Counter("gpuvgm_rows", "Rows encoded, decoded, drawn.", ["route", "model"], registry=registry)
         self.received = Counter("gpuvgm_received_bytes", "Bytes of bodies received.", ["route"], registry=registry)
         self.sent = Counter("gpuvgm_sent_bytes", "Bytes of bodies sent.", ["route"], registry=registry)
         self.in_flight = Gauge("gpuvgm_requests_in_flight", "Requests in progress.", registry=registry)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+import gpuvgm
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io import is_text_type, row_bytes
+from gpuvgm.service.refusals import Refused
 from gpuvgm.table import ModelFile, TableTransformer, jsonable, load_as
 
 _LOG = logging.getLogger("gpuvgm.service")
@@ -35,6 +37,8 @@ class Served:
         Bytes of a row of an answer at most: "compact", "onehot", and "inverse".
     types : mapping of str to pyarrow.DataType
         Types of fitted columns, and of the compact layout's.
+    synthesizer : TableSynthesizer, optional
+        What draws rows, of models that do.
     """
 
     name: str
@@ -42,10 +46,18 @@ class Served:
     document: Mapping[str, Any]
     widths: Mapping[str, float]
     types: Mapping[str, pa.DataType]
+    synthesizer: gpuvgm.TableSynthesizer | None = None
 
     @classmethod
-    def of(cls, name: str, transformer: TableTransformer) -> Served:
+    def of(cls, name: str, model: TableTransformer | gpuvgm.TableSynthesizer) -> Served:
         """Prepare a loaded model; encoding no rows loads everything that the first request needs."""
+        if isinstance(model, TableTransformer):
+            return cls._of_transformer(name, model)
+        model.engine, model.threads, model.transformer_.frame_ = "auto", 1, "pyarrow"
+        return replace(cls._of_transformer(name, model.transformer_), synthesizer=model)
+
+    @classmethod
+    def _of_transformer(cls, name: str, transformer: TableTransformer) -> Served:
         transformer.engine, transformer.threads = "auto", 1
         transformer.set_output(transform="pyarrow")
         model = transformer.model_
@@ -66,6 +78,22 @@ class Served:
         transformer = copy.copy(self.transformer)
         transformer.progress = progress
         return transformer
+
+    def sample(self, rows: int, first_row: int, seed: int | None, progress: Callable[..., None]) -> pa.Table:
+        """Draw rows, and report progress after every block.
+
+        Raises
+        ------
+        Refused
+            With 404 for a model that draws none.
+        """
+        if self.synthesizer is None:
+            text = f'the model "{self.name}" encodes rows and draws none; models of `gpuvgm train` draw rows'
+            raise Refused(404, "NotFound", text)
+        synthesizer = copy.copy(self.synthesizer)
+        synthesizer.progress = progress
+        table: pa.Table = synthesizer.sample(rows, first_row=first_row, seed=seed)
+        return table
 
 
 def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
@@ -95,11 +123,13 @@ def load_models(place: Path) -> dict[str, Served]:
         name = ModelFile(path).name
         if name in models:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
-        transformer = load_as(TableTransformer, path)
-        if hasattr(transformer, "unfinished_"):
+        model = gpuvgm.load(path)
+        if not isinstance(model, gpuvgm.TableSynthesizer | TableTransformer):
+            model = load_as(TableTransformer, path)  # which refuses it
+        if hasattr(model, "unfinished_"):
             _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --failed)", path)
         else:
-            models[name] = Served.of(name, transformer)
+            models[name] = Served.of(name, model)
     if not models:
         remedy = f"give a file that ends in {ModelFile.SUFFIX}, a model folder, or a folder of models"
         raise InputError(f"{place}: no model found; {remedy}")

@@ -42,6 +42,67 @@ class InverseOptions(BaseModel):
     invalid: Literal["mask", "drop"] = "mask"
 
 
+class SampleOptions(BaseModel):
+    """Options of a sample, in the query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rows: int = Field(ge=0, lt=2**63)
+    seed: int | None = Field(None, ge=0, lt=2**64)
+    first_row: int = Field(0, ge=0, lt=2**63)
+
+
+@dataclass(frozen=True, slots=True)
+class SampleWork:
+    """One request for sampled rows. Parameters as for `Work`."""
+
+    served: Served
+    options: SampleOptions
+    answer_type: str
+    limits: Limits
+    deadline: Deadline
+
+    def __call__(self) -> tuple[int, bytes | memoryview]:
+        """Number of rows drawn, and the body of the answer.
+
+        Raises
+        ------
+        InputError, Refused
+            For what cannot be answered.
+        """
+        self.deadline.check()
+        options = self.options
+        _check_size(options.rows, self.served.widths["inverse"], self.answer_type, self.limits, "ask for")
+        table = self.served.sample(options.rows, options.first_row, options.seed, self.deadline.check)
+        self.deadline.check()
+        is_json = self.answer_type == json_bodies.MEDIA_TYPE
+        return table.num_rows, json_bodies.write_document(table) if is_json else arrow_bodies.write_stream(table)
+
+
+def _check_size(rows: int, width: float, answer_type: str, limits: Limits, remedy: str) -> None:
+    """Refuse rows whose answer would be too large; a table of no bytes may claim any number of rows.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the answer.
+    width : float
+        Bytes of a row, at most.
+    answer_type : str
+        Media type of the answer.
+    limits : Limits
+        Limits of sizes.
+    remedy : str
+        What to do with fewer rows: "send" or "ask for".
+    """
+    if answer_type == json_bodies.MEDIA_TYPE:
+        width = max(width / 8, 1.0) * JSON_VALUE_BYTES
+    limit = int(limits.answer_bytes / max(width, 1.0))
+    if rows > limit:
+        fault = f"{rows} rows would become more than {limits.answer_bytes} bytes"
+        raise Refused(413, "TooLarge", f"{fault}; {remedy} at most {limit} rows at a time")
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """One request for rows.
@@ -92,15 +153,10 @@ class Work:
         return arrow_bodies.read_stream(body, self.limits.max_bytes, self.deadline)
 
     def _check_answer(self, rows: pa.Table) -> None:
-        """Refuse rows whose answer would be too large; a table of no bytes may claim any number of rows."""
+        """Refuse rows whose answer would be too large."""
         options = self.options
         width = self.served.widths[options.layout if isinstance(options, TransformOptions) else "inverse"]
-        if self.answer_type == json_bodies.MEDIA_TYPE:
-            width = max(width / 8, 1.0) * JSON_VALUE_BYTES
-        limit = int(self.limits.answer_bytes / max(width, 1.0))
-        if rows.num_rows > limit:
-            fault = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
-            raise Refused(413, "TooLarge", f"{fault}; send at most {limit} rows at a time")
+        _check_size(rows.num_rows, width, self.answer_type, self.limits, "send")
         if self.answer_type == json_bodies.MEDIA_TYPE != self.body_type:
             self._check_written(rows)
 

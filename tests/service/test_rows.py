@@ -104,6 +104,35 @@ def test_many_categories_both_ways(tmp_path):
     client.app.gate.close()
 
 
+def test_a_model_of_train_draws_rows(tmp_path):
+    """Whatever table it was fitted on, a sample is Arrow, or JSON; rows depend on seed and number alone."""
+    rows = table_of()
+    of_arrow = gpuvgm.TableSynthesizer().fit(rows)
+    gpuvgm.TableSynthesizer().fit(rows.to_pandas()).save(tmp_path / "drawn.gpuvgm")
+    gpuvgm.TableTransformer().fit(rows).save(tmp_path / "encoded.gpuvgm")
+    client = Client(create_app(load_models(tmp_path), Limits(threads=1, max_bytes=1 << 20)))
+
+    def get(query, accept=ARROW):
+        return client("GET", f"/v1/models/{query}", headers={"accept": accept})
+
+    table = table_from(get("drawn/sample?rows=40&first_row=5&seed=3"))
+    assert table.schema.names == rows.schema.names and table.num_rows == 40
+    assert table["colour"].to_pylist() == of_arrow.sample(40, first_row=5, seed=3)["colour"].to_pylist()
+    assert table_from(get("drawn/sample?rows=20&first_row=25&seed=3")).equals(table.slice(20))
+    document = get("drawn/sample?rows=40&first_row=5&seed=3", "*/*").json()
+    assert document["rows"] == 40 and document["columns"]["colour"] == table["colour"].to_pylist()
+    assert table_from(get("drawn/sample?rows=0")).num_rows == 0
+    assert table_from(client.post("drawn/transform", stream_of(rows))).num_rows == rows.num_rows
+    assert "encodes rows and draws none" in error_of(get("encoded/sample?rows=4"), 404)
+    assert 'no model "other"' in error_of(get("other/sample?rows=4"), 404)
+    assert "rows: Field required" in error_of(get("drawn/sample"), 400)
+    assert "choose from rows, seed, first_row" in error_of(get("drawn/sample?rows=4&mode=argmax"), 400)
+    assert "ask for at most" in error_of(get("drawn/sample?rows=1000000000000"), 413)
+    assert "Accept must name" in error_of(get("drawn/sample?rows=4", "text/csv"), 406)
+    assert 'gpuvgm_rows_total{model="drawn",route="sample"} 100.0' in client("GET", "/metrics").text
+    client.app.gate.close()
+
+
 def test_no_rows(client, local):
     empty = table_of().slice(0, 0)
     assert table_from(client.post("table/transform", stream_of(empty))).equals(local.transform(empty))
