@@ -29,7 +29,6 @@ from gpuvgm.summary import Cells, Floats, Frame, Ints, midpoints
 _REORDERINGS = 3
 _LEAST_ROWS = 0.5  # a component with less is empty
 _LLOYD_STEPS = 20
-_FAR_BELOW = 1e-3  # nats a row: more than coarse cells change the bound of a fit by
 _SHORT_TRIAL = 2  # iterations after which fits are compared that lose more components yet
 Checked = Literal["history", "refit", "end"]
 
@@ -52,6 +51,9 @@ class Effort:
         Starts and fits that go on after a comparison.
     rounds : int
         Most times that a fit gets a component more and loses one again.
+    far_below : float
+        Nats a row that the end of a fit on a coarser level may lie below the best of them for the fit to go on; more
+        than coarse cells change the bound of a fit by.
     starts, rich_starts : int
         scikit-learn's k-means starts on the cells of a summary with as many components as the fit, and with more. None:
         k-means from quantiles, which is a twentieth of the work, and quantiles, both with more.
@@ -67,6 +69,7 @@ class Effort:
     trial: int = 6
     finalists: int = 2
     rounds: int = 6
+    far_below: float = 1e-3
     starts: int = 8
     rich_starts: int = 2
     lesser: Effort | None = None
@@ -75,14 +78,16 @@ class Effort:
     def numbers(self) -> tuple[tuple[float, ...], list[int]]:
         """Tolerances and counts as an engine's own search takes them."""
         counts = [self.max_iter, self.rough_iter, self.screening, self.trial, self.finalists, self.rounds]
-        return (self.tolerance, self.rough_tolerance), counts
+        return (self.tolerance, self.rough_tolerance, self.far_below), counts
 
 
 #: By the names that users know. "auto" ends where little is left to gain: a fit where the curvature learnt from its
 #: steps promises less than `tolerance` four times in a row, the rounds where one gains less than `rough_tolerance`.
 BEST = Effort()
-AUTO = Effort(1e-5, rough_tolerance=1e-4, rough_iter=40, screening=15, rounds=3, starts=0, rich_starts=0)
-SEARCHES = {"auto": AUTO, "best": replace(BEST, lesser=AUTO)}
+AUTO = Effort(
+    1e-5, rough_tolerance=1e-4, rough_iter=40, screening=15, rounds=3, far_below=3e-4, starts=0, rich_starts=0
+)
+SEARCHES = {"auto": AUTO, "best": replace(BEST, lesser=replace(AUTO, far_below=BEST.far_below))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +298,7 @@ def search_in_python(
     begin, sparse = [ascent.statistics, *starts.full], [*starts.sparse]
     for level in objectives[:-1]:
         ends = level.finish(level.objective.ascents([*begin, *sparse]))
-        lowest = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
+        lowest = max(map(_height, ends)) - effort.far_below * level.objective.rows
         main_ends, best_of_few = ends[: len(begin)], sorted(ends[len(begin) :], key=_height)[-1:]
         begin, sparse = ([end.statistics for end in group if end.bound >= lowest] for group in (main_ends, best_of_few))
     ascent = max(fine.finish(fine.objective.ascents([*begin, *sparse, *starts.fits])), key=_height)

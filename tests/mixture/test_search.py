@@ -20,6 +20,7 @@ from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import (
+    SEARCHES,
     Effort,
     SearchResult,
     Starts,
@@ -345,3 +346,41 @@ def test_starts_of_an_engines_own_search_are_checked(column: tuple[Cells, Prior]
         loops.search([], [1.0], [[]] * 3, extent, 0.005, None)
     with pytest.raises(ValueError, match="one value a component"):
         loops.search([], [1.0], [[([np.ones(2), *[np.ones(3)] * 3], 0.0)], [], [], []], extent, 0.005, None)
+    with pytest.raises(ValueError, match="nine numbers"):
+        loops.search([], [1.0], [[]] * 4, (extent[0][:2], extent[1]), 0.005, None)
+
+
+@pytest.mark.parametrize(("far_below", "going_on"), [(0.0, 1), (1e9, 3)])
+def test_ends_far_below_the_best_of_a_coarser_level_do_not_go_on(
+    far_below: float, going_on: int, column: tuple[Cells, Prior], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells, prior = column
+    coarse, fine = coarse_to_fine(cells)
+    objectives = [Objective(over_cells(get_engine("auto"), level), prior, cells.rows) for level in (coarse, fine)]
+    starts = Starts(
+        [quantile_start(coarse, 4).padded(4)], [quantile_start(fine, 4)], sparse=[quantile_start(coarse, 1).padded(4)]
+    )
+    begun, ascents = [], Objective.ascents
+    monkeypatch.setattr(Objective, "ascents", lambda self, sums: begun.append((self, len(sums))) or ascents(self, sums))
+    search_in_python(objectives, starts, replace(QUICK, far_below=far_below), 0.005, None)
+    assert next(count for objective, count in begun if objective is objectives[1]) == going_on
+
+
+@pytest.mark.parametrize("candidate", native_names())
+def test_the_engines_own_search_knows_how_far_below_is_too_far(candidate: str, column: tuple[Cells, Prior]) -> None:
+    """Below 0 nothing goes on but a fit from elsewhere."""
+    cells, prior = column
+    levels = coarse_to_fine(cells)
+    objectives = [cell_objective(make_engine(candidate), level, prior, sound=True) for level in levels]
+    starts = Starts([quantile_start(levels[0], 4).padded(4)], fits=[quantile_start(cells, 1).padded(4)])
+    usual, alone = (search(objectives, starts, replace(QUICK, far_below=far), 0.005) for far in (1e-3, -1.0))
+    assert everything_of(alone) == everything_of(
+        search_in_python(objectives, starts, replace(QUICK, far_below=-1.0), 0.005, None)
+    )
+    assert alone.fit.bounds[-1] < usual.fit.bounds[-1]
+
+
+def test_searches_of_best_effort_begin_with_one_that_lets_as_many_fits_go_on() -> None:
+    lesser = SEARCHES["best"].lesser
+    assert (SEARCHES["auto"].far_below, lesser.far_below) == (3e-4, SEARCHES["best"].far_below) == (3e-4, 1e-3)
+    assert replace(lesser, far_below=3e-4) == SEARCHES["auto"]

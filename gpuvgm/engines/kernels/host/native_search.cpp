@@ -13,7 +13,7 @@ namespace gpuvgm {
 namespace {
 
 constexpr int REORDERINGS = 3, SHORT_TRIAL = 2;
-constexpr double LEAST_ROWS = 0.5, FAR_BELOW = 1e-3;
+constexpr double LEAST_ROWS = 0.5;
 
 // Sums over rows that an E-step hands to the M-step; see `Statistics` in gpuvgm/mixture/statistics.py.
 struct Sums {
@@ -84,7 +84,7 @@ using Runs = std::vector<Run>;
 
 // Extent of a search; see `Effort`.
 struct Extent {
-    double tolerance, rough_tolerance;
+    double tolerance, rough_tolerance, far_below;
     int max_iter, rough_iter, screening, trial, finalists, rounds;
 };
 
@@ -324,7 +324,7 @@ struct Search {
             const size_t many = begin.size();
             begin.insert(begin.end(), sparse.begin(), sparse.end());
             const Runs ends = levels[i].finish(levels[i].ascents(begin));
-            const double lowest = height(highest(ends)) - FAR_BELOW * levels[i].rows;
+            const double lowest = height(highest(ends)) - extent.far_below * levels[i].rows;
             begin.clear();
             sparse.clear();
             for (size_t end = 0; end < many; ++end) {
@@ -404,17 +404,18 @@ using GivenStarts = std::vector<std::pair<std::vector<Reals>, double>>;
 
 // What SearchEnd in gpuvgm/engines/base.py has.
 nb::object search_cells(const std::vector<const EMProblem*>& levels, const std::vector<double>& rows,
-                        const std::vector<GivenStarts>& given, const std::pair<double, double>& tolerances,
+                        const std::vector<GivenStarts>& given, const std::vector<double>& tolerances,
                         const std::vector<int>& iterations, double weight_threshold, const LeastEvidence& least) {
-    if (levels.empty() || rows.size() != levels.size() || given.size() != 4 || iterations.size() != 6) {
-        throw std::invalid_argument("a search has levels with rows, four sorts of starts, and six numbers");
+    if (levels.empty() || rows.size() != levels.size() || given.size() != 4 || tolerances.size() != 3 ||
+        iterations.size() != 6) {
+        throw std::invalid_argument("a search has levels with rows, four sorts of starts, and nine numbers");
     }
     const AllStarts starts{starts_of(given[0]), starts_of(given[1]), starts_of(given[2]), starts_of(given[3])};
     if (starts.coarse.empty()) {
         throw std::invalid_argument("a search needs a start");
     }
-    const Extent extent{tolerances.first, tolerances.second, iterations[0], iterations[1],
-                        iterations[2],    iterations[3],     iterations[4], iterations[5]};
+    const Extent extent{tolerances[0], tolerances[1], tolerances[2], iterations[0], iterations[1],
+                        iterations[2], iterations[3], iterations[4], iterations[5]};
     Search search{{}, extent, weight_threshold};
     for (size_t i = 0; i < levels.size(); ++i) {
         search.levels.push_back({*levels[i], rows[i], extent});
