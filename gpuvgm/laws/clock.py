@@ -13,7 +13,7 @@ from gpuvgm.columns import FittedColumn
 from gpuvgm.errors import InputError
 from gpuvgm.laws.codes import Columns, Mask, largest_number, spacing_of
 from gpuvgm.laws.law import Law
-from gpuvgm.laws.numeric import DURATIONS, Equation
+from gpuvgm.laws.numeric import DURATIONS, TIMES, Equation
 from gpuvgm.laws.sample import HALF, LEAST_TELLING, PROBED, LawSample
 from gpuvgm.laws.texts import equations, splits
 from gpuvgm.laws.units import NUMBER, SPANS, Span, Unit
@@ -24,7 +24,6 @@ MIDNIGHT = 2400  # where the day does not begin with 0; 240000 with seconds
 SECONDS = 100  # times as large are numbers that have seconds, too
 LEAST_HOURS = 2  # different ones of a column of clock times: with one, minutes are added as numbers
 LATER, EARLIER = "+", "-"
-TIMES = "times of the day"  # sort of columns that hold such
 UNITS: tuple[Span, ...] = ("", "seconds", "hours")  # of what lies between, minutes first
 NANOSECOND = 1e-9  # seconds
 

@@ -20,7 +20,9 @@ from gpuvgm.summary import Floats
 LEAST_EXACT = 10  # rows of a sample in which equations are looked for
 EVIDENCE = 20.0  # nats by which an equation in few rows is less likely by chance, beside those of all that are tried
 LEAST_SHARE = 0.02  # of a sample's rows, that break a law where a column has the values of other rows
-DURATIONS, MOMENTS = "durations", "moments"  # sorts of numbers beside NUMBER; names of sorts of moments begin so
+#: Sorts of numbers beside NUMBER; names of sorts of moments begin so.
+DURATIONS, TIMES, MOMENTS = "durations", "times of the day", "moments"
+LENGTHS = {DURATIONS, TIMES}  # text such as 2:30 and columns of times hold lengths, too
 
 
 def step_of(column: FittedColumn, span: Span = "") -> float:

@@ -18,7 +18,7 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.laws.addends import ANY, LEAST_ADDENDS, LeastSquares
 from gpuvgm.laws.law import Law
-from gpuvgm.laws.numeric import DURATIONS, MOMENTS, Equation
+from gpuvgm.laws.numeric import DURATIONS, LENGTHS, MOMENTS, Equation
 from gpuvgm.laws.sample import MOST_COLUMNS, LawSample, Targets
 from gpuvgm.laws.texts import equations, splits
 from gpuvgm.laws.units import NUMBER, SPANS, Span
@@ -48,15 +48,16 @@ class Equality(Equation):
     def candidates(cls, sample: LawSample) -> Iterator[Equality]:
         """Yield equal columns, and numbers that count durations, as the first few rows say."""
         yield from (cls(operands, target) for operands, target in _sums_of_columns(sample, 1))
-        durations = [name for name, sort in sample.sorts.items() if sort == DURATIONS]
-        for span in SPANS if durations else ():
+        lengths = [name for name, sort in sample.sorts.items() if sort in LENGTHS]
+        for span in SPANS if lengths else ():
             targets = Targets.of(sample, sample.number_columns, span)
-            for name, amounts in zip(durations, sample.first_amounts(durations), strict=True):
+            for name, amounts in zip(lengths, sample.first_amounts(lengths), strict=True):
                 yield from (cls((name,), target, span) for target in targets.equal_to(amounts))
 
     def fits(self, sorts: Sequence[str]) -> bool:
-        """Whether both columns hold the same sort, or one durations and one the numbers that count them."""
-        return {*sorts} == {DURATIONS, NUMBER} if self.span else super().fits(sorts)
+        """Whether both columns hold the same sort, or one lengths and one the numbers that count them."""
+        first, second = sorted(sorts, key=lambda sort: sort == NUMBER)
+        return (first in LENGTHS and second == NUMBER) if self.span else super().fits(sorts)
 
     @property
     def forms(self) -> Iterator[Equation]:
@@ -114,8 +115,8 @@ class _Combination(Equation):
         if not dates:
             return super().fits(sorts) and sorts[0] in (NUMBER, DURATIONS)
         added = sum(sign for sign, sort in zip(self.signs, sorts[:-1], strict=True) if sort in dates)
-        is_balanced, between = added == (sorts[-1] in dates), NUMBER if self.span else DURATIONS
-        return len(dates) == 2 and is_balanced and {*sorts} == {dates[0], between}
+        is_balanced, between = added == (sorts[-1] in dates), {NUMBER} if self.span else LENGTHS
+        return len(dates) == 2 and dates[0] == dates[1] and is_balanced and {*sorts} - {*dates} <= between
 
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """A difference of nearly equal numbers is off by as much as they are."""
@@ -196,8 +197,8 @@ class Difference(_Combination):
         """Yield times between two dates, as the first few rows say; sums have all further differences as forms."""
         dates = [name for name, sort in sample.sorts.items() if sort.startswith(MOMENTS)]
         for span in ("", *SPANS) if len(dates) > 1 else ():
-            between = NUMBER if span else DURATIONS
-            names = [name for name in sample.columns if sample.sorts.get(name) == between]
+            between = {NUMBER} if span else LENGTHS
+            names = [name for name in sample.columns if sample.sorts.get(name) in between]
             targets = Targets.of(sample, names, span)
             for pair in permutations(dates, 2):
                 if sample.sorts[pair[0]] == sample.sorts[pair[1]]:
@@ -252,8 +253,8 @@ def _sums_between_dates(sample: LawSample, between: Collection[frozenset[str]]) 
         if is_known or not np.nanmean(length, where=np.isfinite(length)) > 0:
             continue
         for span in ("", *SPANS):
-            sort = NUMBER if span else DURATIONS
-            names = [name for name, its in sample.sorts.items() if its == sort][:MOST_COLUMNS]
+            sorts = {NUMBER} if span else LENGTHS
+            names = [name for name, sort in sample.sorts.items() if sort in sorts][:MOST_COLUMNS]
             lengths = {name: SPANS.get(span, 1) * sample.amounts[name][:SOLVED] for name in names}
             addends = LeastSquares.of({"": length, **lengths}).addends("", names)
             law = Sum((start, *addends), end, span)

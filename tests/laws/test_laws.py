@@ -822,6 +822,23 @@ def test_several_lengths_lie_between_dates(kind: str) -> None:
     assert [str(law) for law in declared.laws_] == [law]
 
 
+def test_text_of_hours_and_minutes_is_a_length_between_dates() -> None:
+    """A stay as 2:30, which alone may be a time of the day."""
+    random, rows = np.random.default_rng(9), 2000
+    begun = np.datetime64("2025-01-02") + random.integers(0, 200 * 1440, rows).astype("timedelta64[m]")
+    minutes = random.integers(20, 300, rows)
+    stay = [f"{length // 60}:{length % 60:02}" for length in minutes]
+    over = (begun + minutes.astype("timedelta64[m]")).astype("datetime64[s]")
+    table = pd.DataFrame({"begun": begun.astype("datetime64[s]"), "stay": stay, "over": over, "paid": minutes})
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    texts = {str(law) for law in fitted.laws_}
+    assert "stay = paid in minutes" in texts and texts & {"stay + begun = over", "over - stay = begun"}
+    sample = fitted.sample(rows)
+    length = pd.to_timedelta(sample["stay"] + ":00")
+    assert (sample["over"] - sample["begun"] == length).all()
+    assert (length.dt.total_seconds() == 60 * sample["paid"]).all()
+
+
 @pytest.mark.parametrize("law", ["over - begun = minutes + minutes", "begun + over + talk = talk", "talk = begun"])
 def test_dates_and_lengths_that_do_not_go_together_are_refused(law: str) -> None:
     day = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(400), "h")
