@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
 from gpuvgm.execution.dask_rows import DaskPartition
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
-from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted
+from gpuvgm.execution.stages import PartTime
+from gpuvgm.execution.unwanted import stopping, this_worker, wait_until_stopped, while_wanted
 from gpuvgm.io import Block, Packed
 
 if TYPE_CHECKING:
@@ -75,15 +77,37 @@ def merge_results(merge: Callable[[R, R], R], results: Iterable[R | None]) -> R 
     return merged
 
 
-def map_blocks(function: Callable[[Any], R], partition: Any) -> Any:
+class Timed(NamedTuple):
+    """A value from workers, and the time that the partitions took which it is of."""
+
+    value: Any
+    parts: tuple[PartTime, ...]
+
+    @classmethod
+    def of(cls, partition: Any, value: Any, start: float) -> Timed:
+        """The value of a partition that this worker began at a time of `time.perf_counter`."""
+        seconds = time.perf_counter() - start
+        return cls(value, (PartTime(partition.first_row, partition.rows, seconds, this_worker()),))
+
+
+def merge_timed(merge: Callable[[R, R], R], results: Iterable[Timed]) -> Timed:
+    """Merge results of several partitions, in row order, and join their times."""
+    results = [*results]
+    value = merge_results(merge, (result.value for result in results))
+    return Timed(value, tuple(chain.from_iterable(result.parts for result in results)))
+
+
+def map_blocks(function: Callable[[Any], R], partition: Any) -> Timed:
     """The results of the blocks of a partition, packed."""
+    start = time.perf_counter()
     executor, blocks = read_partition(partition)
-    return Packed.pack(list(executor.stream(function, blocks)))
+    return Timed.of(partition, Packed.pack(list(executor.stream(function, blocks))), start)
 
 
-def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
+def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> Timed:
     """Call a function with a partition and an executor of one thread, which stops with the task."""
-    return function(partition, LocalExecutor(1, stopping()))
+    start = time.perf_counter()
+    return Timed.of(partition, function(partition, LocalExecutor(1, stopping())), start)
 
 
 def call_with_blocks(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
@@ -148,12 +172,19 @@ class Tasks:
         Threads of all workers.
     progress : callable, optional
         Called with the number of rows done.
+    parts : callable, optional
+        Called with the time that each partition took.
     """
 
     def __init__(
-        self, client: Client, function: Callable[..., Any], threads: int, progress: Callable[[int], None] | None
+        self,
+        client: Client,
+        function: Callable[..., Any],
+        threads: int,
+        progress: Callable[[int], None] | None,
+        parts: Callable[[PartTime], None] | None = None,
     ) -> None:
-        self.client, self._progress = client, progress
+        self.client, self._progress, self._parts = client, progress, parts
         self._threads, self._window = threads, WINDOW * threads  # tasks on their way
         # the function is a task of its own: its bytes cross the network once, and are there again after a loss
         self._function = client.submit(itself, function, pure=False)
@@ -196,7 +227,7 @@ class Tasks:
         futures = deque(self.compute([*single_tasks, *level]))
         for partition, _ in zip(partitions, single_tasks, strict=False):
             self._watch(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
-        return self.result(futures.popleft())
+        return self._value_of(self.result(futures.popleft()))
 
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
         """The results of partitions, in order; only a few tasks are sent ahead of the caller."""
@@ -267,9 +298,16 @@ class Tasks:
         ]
 
     def _collect(self, partition: Any, future: Future) -> Any:
-        result = self.result(future)
+        value = self._value_of(self.result(future))
         self._report(partition.rows)
-        return result
+        return value
+
+    def _value_of(self, result: Timed) -> Any:
+        """The value of a result, whose times are told."""
+        if self._parts is not None:
+            for part in result.parts:
+                self._parts(part)
+        return result.value
 
     def _watch(self, future: Future, rows: int) -> None:
         self.wait(future)
@@ -429,6 +467,7 @@ class ClusterExecutor(DaskExecutor):
     """Runs functions over partitions on the workers of a `DaskExecutor`: the `Executor` of a cluster."""
 
     spread = True
+    parts: Callable[[PartTime], None] | None = None  # called with the time that each partition took
 
     @classmethod
     def of(cls, executor: DaskExecutor) -> ClusterExecutor:
@@ -443,17 +482,22 @@ class ClusterExecutor(DaskExecutor):
         return available_threads()
 
     @property
-    def worker_threads(self) -> int:
-        """Threads of all workers.
+    def threads_of_workers(self) -> list[int]:
+        """Threads of each worker.
 
         Raises
         ------
         EnvironmentProblem
-            Where there is none.
+            Where there is no worker.
         """
         with naming_cluster(self.client):
             wait_for_workers(self.client)
-            return max(1, sum(int(count) for count in self.client.nthreads().values()))
+            return [int(count) for count in self.client.nthreads().values()]
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads of all workers; raises as `threads_of_workers`."""
+        return max(1, sum(self.threads_of_workers))
 
     def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
         """Rows of a partition of a source with so many rows, of which so many columns are read.
@@ -471,11 +515,15 @@ class ClusterExecutor(DaskExecutor):
             answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
         return answer
 
-    def reporting(self, progress: Callable[[int], None] | None) -> ClusterExecutor:
-        """The executor with another listener; this one where there is none."""
-        if progress is None:
-            return self
-        return ClusterExecutor(self.client, partition_rows=self.partition_rows, progress=progress)
+    def reporting(
+        self, progress: Callable[[int], None] | None, parts: Callable[[PartTime], None] | None = None
+    ) -> ClusterExecutor:
+        """The executor with other listeners, in the places of those that it has."""
+        cluster = ClusterExecutor(
+            self.client, partition_rows=self.partition_rows, progress=self.progress if progress is None else progress
+        )
+        cluster.parts = self.parts if parts is None else parts
+        return cluster
 
     def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
         """The results of a function for each value, called on the workers, in the order of the values."""
@@ -501,11 +549,11 @@ class ClusterExecutor(DaskExecutor):
         first = next(queue, None)
         if first is None:
             return None
-        merge_all = partial(merge_results, merge)
         with self._tasks(partial(call_with_partition, function)) as tasks:
             if isinstance(first, (Block, HeldRows)):  # a graph would keep all their rows on the scheduler until its end
-                return merge_all(tasks.in_order(chain([first], queue)))
-            return cast("R | None", tasks.merge([first, *queue], merge_all))
+                return merge_results(merge, tasks.in_order(chain([first], queue)))
+            merged: R | None = tasks.merge([first, *queue], partial(merge_timed, merge))
+            return merged
 
     def map_blocks(self, function: Callable[..., R], partitions: Iterable[Any], sink: Callable[[R], None]) -> None:
         """Pass the result of each block to `sink`, in row order and in the caller's thread."""
@@ -537,7 +585,7 @@ class ClusterExecutor(DaskExecutor):
     @contextmanager
     def _tasks(self, function: Callable[..., Any]) -> Iterator[Tasks]:
         with naming_cluster(self.client):
-            tasks = Tasks(self.client, function, self.worker_threads, self.progress)
+            tasks = Tasks(self.client, function, self.worker_threads, self.progress, self.parts)
             try:
                 yield tasks
             except KeyboardInterrupt:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
+from gpuvgm.execution import Stages
 from gpuvgm.io import is_text_type, row_bytes
 from gpuvgm.table import ModelFile, TableTransformer, jsonable, load_as
 
@@ -64,7 +65,7 @@ class Served:
         """A copy of the model for one request, which reports progress after every block."""
         # Requests run side by side, each with a progress of its own.
         transformer = copy.copy(self.transformer)
-        transformer.progress = progress
+        transformer.progress = Stages(listener=progress, level=logging.DEBUG)  # a request has a line of its own
         return transformer
 
 

@@ -125,8 +125,10 @@ def training_run(table: Source, schema: TableSchema, settings: Settings, run_set
     sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
     if sample is not None:
         sample_bytes = sample.size(fields, table.rows)
-        with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)):
+        with run_settings.run("take a sample", table, lambda: Need.fit(fields, sample_bytes)) as run:
             table = sample.take(table, schema.names, settings["random_state"])
+            if run.executor.progress is not None:
+                run.executor.progress(table.rows)
     with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)) as run:
         yield run
 

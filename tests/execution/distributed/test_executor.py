@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import pickle
 from functools import partial
@@ -134,6 +135,31 @@ def test_progress_counts_every_row_once(client, call):
     else:
         list(getattr(executor, call)(uneven if call == "stream" else of_portion, pieces(17, rows=7)))
     assert seen == list(range(7, 17 * 7 + 1, 7))
+
+
+@pytest.mark.parametrize("call", ["map_merge", "stream", "each"])
+def test_every_partition_has_its_time_and_worker(client, call):
+    parts = []
+    executor = ClusterExecutor(client).reporting(None, parts.append)
+    if call == "map_merge":
+        executor.map_merge(uneven, pieces(17, rows=7), joined)
+    else:
+        list(getattr(executor, call)(uneven if call == "stream" else of_portion, pieces(17, rows=7)))
+    assert sorted((part.first_row, part.rows) for part in parts) == [(first, 7) for first in range(0, 17 * 7, 7)]
+    assert {part.worker for part in parts} <= {*client.nthreads()}
+    assert all(part.seconds > 0 for part in parts)
+
+
+def test_the_log_tells_of_workers(client, caplog, tmp_path):
+    gpuvgm.generate(tmp_path / "rows.parquet", 3000)
+    with caplog.at_level(logging.DEBUG, "gpuvgm"):
+        gpuvgm.TableTransformer(executor=DaskExecutor(client, partition_rows=1000)).fit(tmp_path / "rows.parquet")
+    told = [record for record in caplog.records if hasattr(record, "event")]
+    assert (told[0].event, told[0].rows, told[0].workers) == ("begin", 3000, 2)
+    parts = [record for record in told if record.event == "part" and record.stage == "fit"]
+    assert [(record.first_row, record.rows) for record in parts] == [(0, 1000), (1000, 1000), (2000, 1000)]
+    assert {record.part for record in parts} == {"rows.parquet"}
+    assert {record.worker for record in parts} <= {*client.nthreads()}
 
 
 @pytest.mark.parametrize("call", ["map_merge", "stream", "hold"])
