@@ -29,7 +29,7 @@ _UNSEEN = {
 
 def run_document(run: RunSummary) -> dict[str, Any]:
     """A `RunSummary` as a document."""
-    return {part: getattr(run, part) for part in ("path", "rows", "bytes", "columns", "seconds", "unseen")}
+    return {part: getattr(run, part) for part in ("path", "rows", "bytes", "columns", "seconds", "unseen", "parts")}
 
 
 def run_line(run: RunSummary) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -102,6 +102,9 @@ class FitReport(ReportPart):
         Laws between columns, which samples keep.
     proposals : tuple of str
         What the laws leave open, and what might be declared otherwise, such as keys.
+    parts : tuple of dict
+        The parts that the rows were read in, 1,024 at most: `part` (the file), `first_row`, `rows`, and the `seconds`
+        that one thread took for it; on a cluster the `worker`. Empty for a model that was loaded.
     """
 
     rows: int
@@ -112,21 +115,37 @@ class FitReport(ReportPart):
     engine: str = ""
     laws: tuple[str, ...] = ()
     proposals: tuple[str, ...] = ()
+    parts: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
-    def of(cls, model: TableModel, seconds: Mapping[str, float], engine: str) -> FitReport:
+    def of(
+        cls, model: TableModel, seconds: Mapping[str, float], engine: str, parts: Sequence[Mapping[str, Any]]
+    ) -> FitReport:
         """The record of a fitted table."""
         reasons = model.schema.reasons
         columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
         dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
-        return cls(model.rows, model.describe_widths(model.widths), columns, dropped, dict(seconds), engine)
+        widths = model.describe_widths(model.widths)
+        return cls(model.rows, widths, columns, dropped, dict(seconds), engine, parts=tuple(parts))
 
     @property
     def _lines(self) -> list[str]:
         """Sentences above the table."""
         times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
         by = f" by the engine {self.engine}" if self.engine else ""
-        return [f"fitted on {counted(self.rows, 'row')}{by}{f': {times}' if times else ''}", *self.notes]
+        fitted = f"fitted on {counted(self.rows, 'row')}{by}{f': {times}' if times else ''}"
+        return [fitted, *self._slowest_part, *self.notes]
+
+    @property
+    def _slowest_part(self) -> list[str]:
+        """How long the parts took, where there are several."""
+        if len(self.parts) < 2:
+            return []
+        slowest = max(self.parts, key=lambda part: part["seconds"])
+        average = sum(part["seconds"] for part in self.parts) / len(self.parts)
+        by = f" by {slowest['worker']}" if "worker" in slowest else ""
+        at = f"row {slowest['first_row']:,} on ({slowest['part']}){by}"
+        return [f"{len(self.parts):,} parts: {average:.3f} s on average, {slowest['seconds']:.3f} s from {at}"]
 
     @property
     def notes(self) -> list[str]:

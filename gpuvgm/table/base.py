@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -75,6 +75,7 @@ class BaseTransformer(NamedParameters):
     labels_: Mapping[str, Any] = MappingProxyType({})  # of columns whose label is no text, by name
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
     _engine: str = ""  # that the last fit ran on, and why
+    _parts: Sequence[Mapping[str, Any]] = ()  # of the rows of the last fit, with their seconds
     _path: str = ""  # of the file that holds the model
     _hold_out: HoldOut | None = None  # rows that a generator's fit did not see
     _sequence: tuple[str, str] | None = None  # columns of a generator's keys, and of the order of their rows or ""
@@ -269,7 +270,7 @@ class BaseTransformer(NamedParameters):
         `found` are options of columns that are not declared, with the reasons.
         """
         fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, found)
-        self._seconds, self._engine = fit.seconds, fit.engine
+        self._seconds, self._engine, self._parts = fit.seconds, fit.engine, fit.parts
         self._note_form(table)
         self._take(fit.model)
         if fit.model.failed:
@@ -1003,10 +1004,10 @@ class BaseTransformer(NamedParameters):
 
     @property
     def fit_report_(self) -> FitReport:
-        """Report of the fit: rows, engine and why, kinds with reasons, steps, modes, widths and seconds by stage."""
+        """Report of the fit: rows, engine and why, kinds with reasons, steps, modes, widths and seconds."""
         from gpuvgm.report import FitReport
 
-        return FitReport.of(self._fitted(), self._seconds, self._engine)
+        return FitReport.of(self._fitted(), self._seconds, self._engine, self._parts)
 
     def _fitted(self) -> TableModel:
         if not hasattr(self, "model_"):
