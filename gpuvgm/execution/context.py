@@ -264,7 +264,7 @@ class Run:
             source = source.reachable()
         if isinstance(source, FileSource) and source.rows is None and self.cluster is not None:
             # Rows are numbered through the files, so those of CSV are counted first, by the workers.
-            source = with_known_rows(source, self.cluster.gather(rows_of_file, single_files(source)))
+            source = with_known_rows(source, self.cluster.gather("count rows", rows_of_file, single_files(source)))
         limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(travelling_rows(len(columns)))
@@ -367,7 +367,8 @@ class RunSettings:
             if cluster is not None:
                 LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
                 stack.enter_context(cluster.client.as_current())  # through which a frame counts its rows
-                run = Run.over(source, self.engine, cluster.reporting(report, stages.take), self.block_rows)
+                cluster = cluster.reporting(report, stages.take, "scan" if stage == "fit" else stage)
+                run = Run.over(source, self.engine, cluster, self.block_rows)
             else:
                 threads = self.executor.threads if isinstance(self.executor, LocalExecutor) else self.threads
                 run = Run.over(source, self.engine, LocalExecutor(threads, report, stages.take), self.block_rows)

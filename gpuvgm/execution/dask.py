@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
-from gpuvgm.execution.dask_rows import DaskPartition
+from gpuvgm.execution.dask_rows import DaskPartition, task_key
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
 from gpuvgm.execution.stages import PartTime
@@ -174,6 +174,8 @@ class Tasks:
         Called with the number of rows done.
     parts : callable, optional
         Called with the time that each partition took.
+    work : str
+        What the tasks do, in words for Dask's dashboard.
     """
 
     def __init__(
@@ -183,22 +185,23 @@ class Tasks:
         threads: int,
         progress: Callable[[int], None] | None,
         parts: Callable[[PartTime], None] | None = None,
+        work: str = "scan",
     ) -> None:
-        self.client, self._progress, self._parts = client, progress, parts
+        self.client, self._progress, self._parts, self._work = client, progress, parts, work
         self._threads, self._window = threads, WINDOW * threads  # tasks on their way
         # the function is a task of its own: its bytes cross the network once, and are there again after a loss
-        self._function = client.submit(itself, function, pure=False)
+        self._function = client.submit(itself, function, key=task_key(f"prepare {work}"), pure=False)
         # Weak, so that workers may forget a result that has no reader here.
         self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])
         self._rows_done = 0
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
-        """Send a task of any function."""
+    def submit(self, work: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
+        """Send a task of any function; `work` says what it does."""
         import dask
 
         # pure=True would hash all arguments, and give an earlier task's result to one with equal arguments.
         with dask.config.set(QUIET):
-            future = self.client.submit(function, *arguments, pure=False, **options)
+            future = self.client.submit(function, *arguments, key=task_key(work), pure=False, **options)
         self._futures.add(future)
         return future
 
@@ -222,7 +225,8 @@ class Tasks:
         # `merge` also makes the result of a single partition, so there is one level of merges at least.
         level = parts = self._build_tasks(partitions)
         while len(level) > 1 or level is parts:
-            level = [merge_task(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
+            groups = (level[i : i + BRANCHES] for i in range(0, len(level), BRANCHES))
+            level = [merge_task(group, dask_key_name=task_key("merge")) for group in groups]
         single_tasks = parts if self._progress is not None else []
         futures = deque(self.compute([*single_tasks, *level]))
         for partition, _ in zip(partitions, single_tasks, strict=False):
@@ -293,8 +297,10 @@ class Tasks:
         import dask
 
         return [
-            dask.delayed(partial(call_on_worker, part), pure=False)(self._function, *computed)
-            for part, computed in map(parts_of_task, partitions)
+            dask.delayed(partial(call_on_worker, part), pure=False)(
+                self._function, *computed, dask_key_name=task_key(self._work, columns_of(partition))
+            )
+            for partition, (part, computed) in zip(partitions, map(parts_of_task, partitions), strict=True)
         ]
 
     def _collect(self, partition: Any, future: Future) -> Any:
@@ -326,6 +332,12 @@ def parts_of_task(partition: Any) -> tuple[Any, list[Any]]:
     if isinstance(partition, DaskPartition):
         return partition.alone, [partition.computed]
     return Packed.pack(partition), []
+
+
+def columns_of(partition: Any) -> Sequence[str]:
+    """The columns that are read of a partition; none of one that is generated."""
+    reading = getattr(partition, "reading", None)
+    return () if reading is None else reading.columns
 
 
 def wait_for_any(client: Client, futures: Sequence[Future]) -> set[Future]:
@@ -468,6 +480,7 @@ class ClusterExecutor(DaskExecutor):
 
     spread = True
     parts: Callable[[PartTime], None] | None = None  # called with the time that each partition took
+    work = "scan"  # what tasks do, in words for Dask's dashboard
 
     @classmethod
     def of(cls, executor: DaskExecutor) -> ClusterExecutor:
@@ -512,26 +525,31 @@ class ClusterExecutor(DaskExecutor):
     def ask(self, function: Callable[..., R], *arguments: Any) -> R:
         """Call a function on one of the workers."""
         with naming_cluster(self.client):
-            answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
+            future = self.client.submit(function, *arguments, key=task_key("ask a worker"), pure=False)
+            answer: R = result_of(self.client, future)
         return answer
 
     def reporting(
-        self, progress: Callable[[int], None] | None, parts: Callable[[PartTime], None] | None = None
+        self,
+        progress: Callable[[int], None] | None,
+        parts: Callable[[PartTime], None] | None = None,
+        work: str | None = None,
     ) -> ClusterExecutor:
-        """The executor with other listeners, in the places of those that it has."""
+        """The executor with other listeners, and another name for its work, in the places of those that it has."""
         cluster = ClusterExecutor(
             self.client, partition_rows=self.partition_rows, progress=self.progress if progress is None else progress
         )
         cluster.parts = self.parts if parts is None else parts
+        cluster.work = work or self.work
         return cluster
 
-    def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
+    def gather(self, work: str, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
         """The results of a function for each value, called on the workers, in the order of the values."""
         import dask
 
         with naming_cluster(self.client):
             with dask.config.set(QUIET):
-                futures = self.client.map(function, values, pure=False)
+                futures = self.client.map(function, values, key=[task_key(work) for _ in values], pure=False)
             return [result_of(self.client, future) for future in futures]
 
     def map_merge(self, function: Callable[..., R], partitions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
@@ -585,7 +603,7 @@ class ClusterExecutor(DaskExecutor):
     @contextmanager
     def _tasks(self, function: Callable[..., Any]) -> Iterator[Tasks]:
         with naming_cluster(self.client):
-            tasks = Tasks(self.client, function, self.worker_threads, self.progress, self.parts)
+            tasks = Tasks(self.client, function, self.worker_threads, self.progress, self.parts, self.work)
             try:
                 yield tasks
             except KeyboardInterrupt:
@@ -664,9 +682,13 @@ class HeldPartitions:
 
         give_task, fill_task = dask.delayed(give, pure=False), dask.delayed(fill, pure=False)
         pairs = list(zip(self._futures, passings, strict=True))
-        gifts = [give_task(value, passing.gives) if passing.gives else None for value, passing in pairs]
+        gifts = [
+            give_task(value, passing.gives, dask_key_name=task_key("give rows")) if passing.gives else None
+            for value, passing in pairs
+        ]
+        key = partial(task_key, "take rows")
         fills = [
-            (i, fill_task(value, passing.gives, [gifts[j] for j in passing.takes_from]))
+            (i, fill_task(value, passing.gives, [gifts[j] for j in passing.takes_from], dask_key_name=key()))
             for i, (value, passing) in enumerate(pairs)
             if passing.gives or passing.takes_from
         ]
@@ -693,7 +715,9 @@ class HeldPartitions:
             shares.append(
                 replace(
                     share,
-                    values=self._tasks.submit(values_for, function, share.values, *share_arguments, **share.where),
+                    values=self._tasks.submit(
+                        "keep rows", values_for, function, share.values, *share_arguments, **share.where
+                    ),
                 )
             )
         return HeldShares(self._tasks, shares)
@@ -742,7 +766,7 @@ class HeldShares:
         Arrays come joined from each share.
         """
         pairs = [
-            (share, self.tasks.submit(answers_for, function, arguments, share.values, **share.where))
+            (share, self.tasks.submit("iterate", answers_for, function, arguments, share.values, **share.where))
             for share in self.shares
         ]
         answers: dict[int, R] = {}

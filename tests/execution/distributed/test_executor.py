@@ -19,6 +19,7 @@ import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import Run, any_source, dask as tasks
 from gpuvgm.execution.dask import WINDOW, ClusterExecutor, DaskExecutor, in_shares
+from gpuvgm.execution.dask_rows import task_key
 from tests.execution.distributed.working import (
     Piece,
     is_clean,
@@ -29,6 +30,9 @@ from tests.execution.distributed.working import (
     uneven,
     wait_until,
 )
+
+distributed = pytest.importorskip("distributed")
+key_split = pytest.importorskip("dask.utils").key_split
 
 
 @pytest.fixture(autouse=True)
@@ -160,6 +164,43 @@ def test_the_log_tells_of_workers(client, caplog, tmp_path):
     assert [(record.first_row, record.rows) for record in parts] == [(0, 1000), (1000, 1000), (2000, 1000)]
     assert {record.part for record in parts} == {"rows.parquet"}
     assert {record.worker for record in parts} <= {*client.nthreads()}
+
+
+def test_tasks_are_named_by_what_they_do(client, tmp_path):
+    """As Dask's dashboard shows them: by the words that their keys begin with."""
+    gpuvgm.generate(tmp_path / "rows.parquet", 3000)
+    executor = DaskExecutor(client, partition_rows=1000)
+    with distributed.get_task_stream(client) as ran:
+        transformer = gpuvgm.TableTransformer(executor=executor).fit(tmp_path / "rows.parquet")
+    shown = {key_split(task["key"]) for task in ran.data}
+    assert {"gpuvgm-scan-Amount", "gpuvgm-merge"} <= shown
+    assert all(name.startswith("gpuvgm-") for name in shown), shown
+    with distributed.get_task_stream(client) as ran:
+        transformer.transform(tmp_path / "rows.parquet", out=tmp_path / "encoded", part_rows=1000)
+        gpuvgm.generate(tmp_path / "mixed", 2000, kind="mixed-table", file_rows=1000, executor=executor)
+        gpuvgm.TableTransformer(executor=executor).fit(tmp_path / "mixed")
+    shown = {key_split(task["key"]) for task in ran.data}
+    assert {"gpuvgm-transform-Amount", "gpuvgm-generate", "gpuvgm-scan-columns"} <= shown
+    assert all(name.startswith("gpuvgm-") for name in shown), shown
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [
+        (["amount"], "gpuvgm-scan-amount"),
+        (["amount_2 (eur)"], "gpuvgm-scan-amount-eur"),
+        (["größe"], "gpuvgm-scan-größe"),
+        (["customer"], "gpuvgm-scan-Customer"),
+        (["42"], "gpuvgm-scan"),
+        ([], "gpuvgm-scan"),
+        (["a", "b", "c"], "gpuvgm-scan-columns"),
+    ],
+)
+def test_the_name_of_a_task_has_the_words_of_its_column(columns, name):
+    assert key_split(task_key("scan", columns)) == name
+    assert key_split(task_key("evaluate", columns)) == name.replace("scan", "Evaluate")
+    assert task_key("scan", columns) != task_key("scan", columns)
+    assert len(task_key("scan", ["a" * 1000])) < 100
 
 
 @pytest.mark.parametrize("call", ["map_merge", "stream", "hold"])
@@ -299,7 +340,7 @@ def test_large_blocks_travel_without_a_warning(executor):
 
 
 def test_gather_and_ask(executor):
-    assert executor.gather(abs, [-1, 2, -3]) == [1, 2, 3]
+    assert executor.gather("count", abs, [-1, 2, -3]) == [1, 2, 3]
     assert executor.ask(os.getpid) != os.getpid()
 
 
