@@ -89,7 +89,7 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
     for column in columns:
         fit = column.fit
         outcome = f"{fit.algorithm}, {fit.effort}, {counted(fit.iterations, 'iteration')}"
-        outcome += "" if fit.converged else ", not converged"
+        outcome += ", not converged" if fit.stopped_early else ""
         table.add_row(
             column.name,
             f"{np.count_nonzero(column.active)} of {len(column.means)}",

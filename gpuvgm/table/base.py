@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -54,12 +55,13 @@ from gpuvgm.table.results import (
     lazy_result,
 )
 from gpuvgm.table.settings import OF_THIS_MACHINE, StoredSettings
-from gpuvgm.table.warnings import warnings_of, warnings_of_modes
+from gpuvgm.table.warnings import warning_of_convergence, warnings_of, warnings_of_modes
 from gpuvgm.table.write import PART_ROWS, FileOutput, ParquetOptions
 
 if TYPE_CHECKING:
     from gpuvgm.report import Comparison, Evaluator, FitReport, HoldOut, ModelDistance, Report, Validation
 
+_LOG = logging.getLogger("gpuvgm")
 Path_ = str | PathLike[str]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
 _FRAMES = ("pandas", "polars", "pyarrow")
@@ -275,9 +277,24 @@ class BaseTransformer(NamedParameters):
         self._take(fit.model)
         if fit.model.failed:
             raise ColumnsFailed(fit.model.failed, len(fit.model.columns))
+        self._tell_of_convergence()
         for text, cause in () if silent else warnings_of(self.model_):
             warn(text, InferenceWarning, cause)
         return self
+
+    def _tell_of_convergence(self) -> None:
+        """Warn of columns whose search ended before EM had converged; others that have not are told in the log."""
+        warning = warning_of_convergence(self.model_)
+        if warning:
+            from sklearn.exceptions import ConvergenceWarning
+
+            warn(warning, ConvergenceWarning)
+        elif _LOG.isEnabledFor(logging.INFO):
+            fits = {column.name: column.fit for column in self.model_.columns}
+            statement = self.model_.describe_unconverged(fits)
+            if statement:
+                unconverged = [name for name, fit in fits.items() if fit.stopped_early]
+                _LOG.info("%s", statement, extra={"unconverged": unconverged})
 
     def _note_form(self, table: Source) -> None:
         """Note the kind of a table, and its dtypes and labels in pandas, as which rows come back."""
@@ -335,6 +352,7 @@ class BaseTransformer(NamedParameters):
         model = replace(self.model_, summaries=self.summaries_)
         check_can_grow(model)
         self._take(add_rows(any_source(source), model, self._fit_settings, self._run_settings))
+        self._tell_of_convergence()
         return self
 
     def fit_transform(self, source: TableLike, y: Any = None, **options: Any) -> Any:
