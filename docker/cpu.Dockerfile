@@ -26,7 +26,7 @@ ARG EXTRAS=dask,s3,serve
 # Bokeh draws Dask's dashboard.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /opt/gpuvgm \
-    && /opt/gpuvgm/bin/pip install "$(echo /wheels/gpuvgm-*.whl)[${EXTRAS}]" "dask[diagnostics]" \
+    && /opt/gpuvgm/bin/pip install "$(echo /wheels/gpuvgm-*.whl)[${EXTRAS}]" \
     && /opt/gpuvgm/bin/pip uninstall --yes pip
 
 # hadolint ignore=DL3006

@@ -35,7 +35,7 @@ COPY docker/constraints-cu12.txt docker/constraints-cu13.txt ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /opt/gpuvgm \
     && /opt/gpuvgm/bin/pip install --constraint "constraints-cu${CUDA}.txt" \
-        "$(echo /wheels/gpuvgm-*.whl)[cu${CUDA},${EXTRAS}]" "dask[diagnostics]" \
+        "$(echo /wheels/gpuvgm-*.whl)[cu${CUDA},${EXTRAS}]" \
     && /opt/gpuvgm/bin/pip uninstall --yes pip
 
 FROM python

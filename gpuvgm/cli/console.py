@@ -163,13 +163,8 @@ class Terminal:
                 return
             from gpuvgm.cli.bars import draw_bars
 
-            with draw_bars() as draw:
-
-                def report(*step: Any) -> None:
-                    stages(*step)
-                    draw(*step)
-
-                yield report
+            with draw_bars() as stages.listener:
+                yield stages
 
 
 class _PlainLines(logging.Formatter):

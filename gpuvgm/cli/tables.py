@@ -29,7 +29,7 @@ _UNSEEN = {
 
 def run_document(run: RunSummary) -> dict[str, Any]:
     """A `RunSummary` as a document."""
-    return {part: getattr(run, part) for part in ("path", "rows", "bytes", "columns", "seconds", "unseen")}
+    return {part: getattr(run, part) for part in ("path", "rows", "bytes", "columns", "seconds", "unseen", "parts")}
 
 
 def run_line(run: RunSummary) -> str:
@@ -89,7 +89,7 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
     for column in columns:
         fit = column.fit
         outcome = f"{fit.algorithm}, {fit.effort}, {counted(fit.iterations, 'iteration')}"
-        outcome += "" if fit.converged else ", not converged"
+        outcome += ", not converged" if fit.stopped_early else ""
         table.add_row(
             column.name,
             f"{np.count_nonzero(column.active)} of {len(column.means)}",

@@ -161,6 +161,16 @@ class FitRecord:
     effort: Effort = "research"
     bound_with_fewer: float | None = None
 
+    @property
+    def stopped_early(self) -> bool:
+        """Return whether EM ended before it had converged.
+
+        A search may put the components of an ascent that converged in a better order, or keep a point that it knew
+        before. It makes no iterations from there, so that there is one bound, and nothing that converged.
+        """
+        is_kept = self.effort != "research" and self.iterations == 1
+        return self.algorithm != "none" and not self.converged and not is_kept
+
 
 class ColumnPlan:
     """Plan of a column, made before its rows are read; kinds define how its statistics are taken.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import MOST_ORDINARY, FittedColumn
+from gpuvgm.columns.base import MOST_ORDINARY, FitRecord, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -21,11 +21,12 @@ from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.specs import ColumnSpec
-from gpuvgm.errors import check_present, counted, declaration, listed
+from gpuvgm.errors import check_present, counted, declaration, listed, printable
 from gpuvgm.io import Source, plain
 from gpuvgm.records import refuse
 from gpuvgm.summary import Summary
 
+MOST_NAMED = 20  # columns that a sentence on single fits names
 WIDEST = 3  # columns that are named where the matrix is wide
 
 
@@ -157,6 +158,17 @@ class TableModel:
         widest = sorted(widths, key=lambda name: (widths[name], name), reverse=True)[:WIDEST]
         of_widest = ", ".join(f"{name} ({widths[name]:,})" for name in widest)
         return f"the one-hot matrix has {counted(sum(widths.values()), 'column')}, most of them for {of_widest}"
+
+    @staticmethod
+    def describe_unconverged(fits: Mapping[str, FitRecord]) -> str:
+        """Sentence on the columns whose fit did not converge: iterations and bound of each; empty if there are none."""
+        texts = [
+            f'"{printable(name)}" ({counted(fit.iterations, "iteration")}, lower bound {fit.lower_bound:,.6g})'
+            for name, fit in fits.items()
+            if fit.stopped_early
+        ]
+        further = f" and {len(texts) - MOST_NAMED:,} more" if len(texts) > MOST_NAMED else ""
+        return f"EM did not converge: {', '.join(texts[:MOST_NAMED])}{further}" if texts else ""
 
     def onehot_names(self, names: NameTemplate = NameTemplate.DEFAULT) -> list[str]:
         """Names of the onehot matrix's columns."""

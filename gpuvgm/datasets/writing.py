@@ -138,7 +138,7 @@ class Generator:
         parts = self.parts(target_of(source, out), part, file_rows)
         cluster = executor_for(executor, source)
         # One file has all rows, and one process writes it.
-        runner = here if cluster is None or out.suffix else cluster.reporting(here.progress)
+        runner = here if cluster is None or out.suffix else cluster.reporting(here.progress, here.parts, "generate")
         run = Run(source, "reference", runner)
         return parts.write(run, self.schema.names, self.encoder, resume=bool(resume))
 

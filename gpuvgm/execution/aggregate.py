@@ -118,12 +118,14 @@ def _on_device(plans: Sequence[Plan], run: Run, blocks: Callable[..., Iterable[B
     """
     source = run.source
     if source.paths:
-        return _scan_on_device(plans, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress))
+        executor = CallerExecutor(run.executor.threads, run.executor.progress, run.executor.parts)
+        return _scan_on_device(plans, run, blocks, executor)
     statistics: dict[str, Any] = {}
     for number, plan in enumerate(plans, start=1):
         resident = int(plan.works_on_device(source.schema.field(plan.name).type))
         read_blocks = partial(blocks, resident=resident)
-        statistics |= _scan_on_device([plan], run, read_blocks, CallerExecutor(run.executor.threads))
+        executor = CallerExecutor(run.executor.threads, parts=run.executor.parts)
+        statistics |= _scan_on_device([plan], run, read_blocks, executor)
         if run.executor.progress is not None and source.rows is not None:
             run.executor.progress(source.rows * number // len(plans))
     return statistics

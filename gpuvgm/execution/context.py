@@ -29,7 +29,7 @@ from gpuvgm.execution.partitions import (
     single_files,
     with_known_rows,
 )
-from gpuvgm.execution.stages import SEARCH, Progress, Stages
+from gpuvgm.execution.stages import SEARCH, Progress, Stage, Stages
 from gpuvgm.io import FileSource, Source, is_loaded, open_source
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
@@ -141,6 +141,8 @@ class Run:
         Bytes that the user's limit of memory leaves beside the blocks.
     searched : callable, optional
         Called with the number of columns whose modes are found, and the number of all, in the caller's thread.
+    stage : Stage, optional
+        The stage of the user's run that this is, with the time of its parts.
     """
 
     source: Source
@@ -149,6 +151,7 @@ class Run:
     block_rows: int | None = None
     room: int | None = None
     searched: Callable[[int, int], None] | None = None
+    stage: Stage | None = None
 
     def __post_init__(self) -> None:
         if self.block_rows is not None and self.block_rows < 1:
@@ -176,7 +179,7 @@ class Run:
         executor = executor or LocalExecutor()
         is_short = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if source.lies_on_device else InlineExecutor if is_short else LocalExecutor
-        return cls(source, name, kind(executor.threads, executor.progress), block_rows)
+        return cls(source, name, kind(executor.threads, executor.progress, executor.parts), block_rows)
 
     @property
     def cluster(self) -> ClusterExecutor | None:
@@ -187,6 +190,19 @@ class Run:
     def on_device(self) -> bool:
         """Return whether rows lie on a device of this process, where the engine works on them."""
         return isinstance(self.executor, CallerExecutor)
+
+    @property
+    def machine(self) -> dict[str, str | int]:
+        """Engine and threads, and of a cluster the workers, for the log."""
+        if self.cluster is None:
+            return {"engine": self.engine, "threads": self.executor.threads}
+        threads = self.cluster.threads_of_workers
+        return {"engine": self.engine, "workers": len(threads), "threads": sum(threads)}
+
+    @property
+    def parts_done(self) -> list[dict[str, Any]]:
+        """The time of each part of the rows, as JSON can hold it."""
+        return [] if self.stage is None else self.stage.parts_done()
 
     @property
     def writer(self) -> Executor:
@@ -248,7 +264,7 @@ class Run:
             source = source.reachable()
         if isinstance(source, FileSource) and source.rows is None and self.cluster is not None:
             # Rows are numbered through the files, so those of CSV are counted first, by the workers.
-            source = with_known_rows(source, self.cluster.gather(rows_of_file, single_files(source)))
+            source = with_known_rows(source, self.cluster.gather("count rows", rows_of_file, single_files(source)))
         limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(travelling_rows(len(columns)))
@@ -307,7 +323,7 @@ def _within(run: Run, memory: int, need: Need) -> Run:
     if run.on_device:  # the limit is for blocks in the host's memory
         return run
     limits = limits_of(memory, run.executor.threads, need, run.block_rows)
-    executor = LocalExecutor(limits.threads, run.executor.progress)
+    executor = LocalExecutor(limits.threads, run.executor.progress, run.executor.parts)
     return replace(run, executor=executor, block_rows=limits.block_rows, room=limits.room)
 
 
@@ -326,7 +342,7 @@ class RunSettings:
     threads : int, optional
         Threads that compute.
     progress : callable, optional
-        Called with a stage, and how much of it is done; without it the log tells of stages.
+        Called with a stage, and how much of it is done.
     block_rows : int, optional
         Rows of a block.
     """
@@ -341,25 +357,36 @@ class RunSettings:
     @contextmanager
     def run(self, stage: str, source: Source, need: Callable[[], Need]) -> Iterator[Run]:
         """The run of a stage; `need` is called only where the memory is limited."""
+        stages = Stages.of(self.progress)
         with ExitStack() as stack:
-            progress = self.progress
-            if progress is None and _LOG.isEnabledFor(logging.INFO):
-                progress = stack.enter_context(Stages().listen())
             memory = None if self.memory is None else parse_memory(self.memory)
-            report = None if progress is None else lambda rows: progress(stage, rows, source.rows)
-            report_modes = None if progress is None else partial(progress, SEARCH)
+            report = (lambda rows: stages(stage, rows, source.rows)) if stages.are_heard else None
+            if self.progress is None:  # else it takes the place of the executor's own
+                report = _both(getattr(self.executor, "progress", None), report)
             cluster = executor_for(self.executor, source)
             if cluster is not None:
                 LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
                 stack.enter_context(cluster.client.as_current())  # through which a frame counts its rows
-                run = Run.over(source, self.engine, cluster.reporting(report), self.block_rows)
-                yield replace(run, searched=report_modes)
-                return
-            threads = self.threads
-            if isinstance(self.executor, LocalExecutor):
-                hook = self.executor.progress
-                threads, report = self.executor.threads, report if hook is None or self.progress is not None else hook
-            run = Run.over(source, self.engine, LocalExecutor(threads, report), self.block_rows)
-            run = replace(run, searched=report_modes)
-            stack.enter_context(bounded(threads))
-            yield run if memory is None else _within(run, memory, need())
+                cluster = cluster.reporting(report, stages.take, "scan" if stage == "fit" else stage)
+                run = Run.over(source, self.engine, cluster, self.block_rows)
+            else:
+                threads = self.executor.threads if isinstance(self.executor, LocalExecutor) else self.threads
+                run = Run.over(source, self.engine, LocalExecutor(threads, report, stages.take), self.block_rows)
+                stack.enter_context(bounded(threads))
+                run = run if memory is None else _within(run, memory, need())
+            machine = run.machine if stages.are_logged else {}
+            limit = {} if memory is None or cluster is not None else {"memory": memory}
+            current = stack.enter_context(stages.stage(stage, source, machine | limit))
+            yield replace(run, searched=partial(stages, SEARCH), stage=current)
+
+
+def _both(first: Callable[[int], None] | None, second: Callable[[int], None] | None) -> Callable[[int], None] | None:
+    """A function that calls both; either may be missing."""
+    if first is None or second is None:
+        return first or second
+
+    def call(rows: int) -> None:
+        first(rows)
+        second(rows)
+
+    return call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -10,15 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from gpuvgm.errors import EnvironmentProblem, InputError, pip_command
-from gpuvgm.execution.dask_rows import DaskPartition
+from gpuvgm.execution.dask_rows import DaskPartition, task_key
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
-from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted
+from gpuvgm.execution.stages import PartTime
+from gpuvgm.execution.unwanted import stopping, this_worker, wait_until_stopped, while_wanted
 from gpuvgm.io import Block, Packed
 
 if TYPE_CHECKING:
@@ -75,15 +77,37 @@ def merge_results(merge: Callable[[R, R], R], results: Iterable[R | None]) -> R 
     return merged
 
 
-def map_blocks(function: Callable[[Any], R], partition: Any) -> Any:
+class Timed(NamedTuple):
+    """A value from workers, and the time that the partitions took which it is of."""
+
+    value: Any
+    parts: tuple[PartTime, ...]
+
+    @classmethod
+    def of(cls, partition: Any, value: Any, start: float) -> Timed:
+        """The value of a partition that this worker began at a time of `time.perf_counter`."""
+        seconds = time.perf_counter() - start
+        return cls(value, (PartTime(partition.first_row, partition.rows, seconds, this_worker()),))
+
+
+def merge_timed(merge: Callable[[R, R], R], results: Iterable[Timed]) -> Timed:
+    """Merge results of several partitions, in row order, and join their times."""
+    results = [*results]
+    value = merge_results(merge, (result.value for result in results))
+    return Timed(value, tuple(chain.from_iterable(result.parts for result in results)))
+
+
+def map_blocks(function: Callable[[Any], R], partition: Any) -> Timed:
     """The results of the blocks of a partition, packed."""
+    start = time.perf_counter()
     executor, blocks = read_partition(partition)
-    return Packed.pack(list(executor.stream(function, blocks)))
+    return Timed.of(partition, Packed.pack(list(executor.stream(function, blocks))), start)
 
 
-def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
+def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> Timed:
     """Call a function with a partition and an executor of one thread, which stops with the task."""
-    return function(partition, LocalExecutor(1, stopping()))
+    start = time.perf_counter()
+    return Timed.of(partition, function(partition, LocalExecutor(1, stopping())), start)
 
 
 def call_with_blocks(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
@@ -148,26 +172,36 @@ class Tasks:
         Threads of all workers.
     progress : callable, optional
         Called with the number of rows done.
+    parts : callable, optional
+        Called with the time that each partition took.
+    work : str
+        What the tasks do, in words for Dask's dashboard.
     """
 
     def __init__(
-        self, client: Client, function: Callable[..., Any], threads: int, progress: Callable[[int], None] | None
+        self,
+        client: Client,
+        function: Callable[..., Any],
+        threads: int,
+        progress: Callable[[int], None] | None,
+        parts: Callable[[PartTime], None] | None = None,
+        work: str = "scan",
     ) -> None:
-        self.client, self._progress = client, progress
+        self.client, self._progress, self._parts, self._work = client, progress, parts, work
         self._threads, self._window = threads, WINDOW * threads  # tasks on their way
         # the function is a task of its own: its bytes cross the network once, and are there again after a loss
-        self._function = client.submit(itself, function, pure=False)
+        self._function = client.submit(itself, function, key=task_key(f"prepare {work}"), pure=False)
         # Weak, so that workers may forget a result that has no reader here.
         self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])
         self._rows_done = 0
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
-        """Send a task of any function."""
+    def submit(self, work: str, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
+        """Send a task of any function; `work` says what it does."""
         import dask
 
         # pure=True would hash all arguments, and give an earlier task's result to one with equal arguments.
         with dask.config.set(QUIET):
-            future = self.client.submit(function, *arguments, pure=False, **options)
+            future = self.client.submit(function, *arguments, key=task_key(work), pure=False, **options)
         self._futures.add(future)
         return future
 
@@ -191,12 +225,13 @@ class Tasks:
         # `merge` also makes the result of a single partition, so there is one level of merges at least.
         level = parts = self._build_tasks(partitions)
         while len(level) > 1 or level is parts:
-            level = [merge_task(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
+            groups = (level[i : i + BRANCHES] for i in range(0, len(level), BRANCHES))
+            level = [merge_task(group, dask_key_name=task_key("merge")) for group in groups]
         single_tasks = parts if self._progress is not None else []
         futures = deque(self.compute([*single_tasks, *level]))
         for partition, _ in zip(partitions, single_tasks, strict=False):
             self._watch(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
-        return self.result(futures.popleft())
+        return self._value_of(self.result(futures.popleft()))
 
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
         """The results of partitions, in order; only a few tasks are sent ahead of the caller."""
@@ -262,14 +297,23 @@ class Tasks:
         import dask
 
         return [
-            dask.delayed(partial(call_on_worker, part), pure=False)(self._function, *computed)
-            for part, computed in map(parts_of_task, partitions)
+            dask.delayed(partial(call_on_worker, part), pure=False)(
+                self._function, *computed, dask_key_name=task_key(self._work, columns_of(partition))
+            )
+            for partition, (part, computed) in zip(partitions, map(parts_of_task, partitions), strict=True)
         ]
 
     def _collect(self, partition: Any, future: Future) -> Any:
-        result = self.result(future)
+        value = self._value_of(self.result(future))
         self._report(partition.rows)
-        return result
+        return value
+
+    def _value_of(self, result: Timed) -> Any:
+        """The value of a result, whose times are told."""
+        if self._parts is not None:
+            for part in result.parts:
+                self._parts(part)
+        return result.value
 
     def _watch(self, future: Future, rows: int) -> None:
         self.wait(future)
@@ -288,6 +332,12 @@ def parts_of_task(partition: Any) -> tuple[Any, list[Any]]:
     if isinstance(partition, DaskPartition):
         return partition.alone, [partition.computed]
     return Packed.pack(partition), []
+
+
+def columns_of(partition: Any) -> Sequence[str]:
+    """The columns that are read of a partition; none of one that is generated."""
+    reading = getattr(partition, "reading", None)
+    return () if reading is None else reading.columns
 
 
 def wait_for_any(client: Client, futures: Sequence[Future]) -> set[Future]:
@@ -429,6 +479,8 @@ class ClusterExecutor(DaskExecutor):
     """Runs functions over partitions on the workers of a `DaskExecutor`: the `Executor` of a cluster."""
 
     spread = True
+    parts: Callable[[PartTime], None] | None = None  # called with the time that each partition took
+    work = "scan"  # what tasks do, in words for Dask's dashboard
 
     @classmethod
     def of(cls, executor: DaskExecutor) -> ClusterExecutor:
@@ -443,17 +495,22 @@ class ClusterExecutor(DaskExecutor):
         return available_threads()
 
     @property
-    def worker_threads(self) -> int:
-        """Threads of all workers.
+    def threads_of_workers(self) -> list[int]:
+        """Threads of each worker.
 
         Raises
         ------
         EnvironmentProblem
-            Where there is none.
+            Where there is no worker.
         """
         with naming_cluster(self.client):
             wait_for_workers(self.client)
-            return max(1, sum(int(count) for count in self.client.nthreads().values()))
+            return [int(count) for count in self.client.nthreads().values()]
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads of all workers; raises as `threads_of_workers`."""
+        return max(1, sum(self.threads_of_workers))
 
     def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
         """Rows of a partition of a source with so many rows, of which so many columns are read.
@@ -468,22 +525,31 @@ class ClusterExecutor(DaskExecutor):
     def ask(self, function: Callable[..., R], *arguments: Any) -> R:
         """Call a function on one of the workers."""
         with naming_cluster(self.client):
-            answer: R = result_of(self.client, self.client.submit(function, *arguments, pure=False))
+            future = self.client.submit(function, *arguments, key=task_key("ask a worker"), pure=False)
+            answer: R = result_of(self.client, future)
         return answer
 
-    def reporting(self, progress: Callable[[int], None] | None) -> ClusterExecutor:
-        """The executor with another listener; this one where there is none."""
-        if progress is None:
-            return self
-        return ClusterExecutor(self.client, partition_rows=self.partition_rows, progress=progress)
+    def reporting(
+        self,
+        progress: Callable[[int], None] | None,
+        parts: Callable[[PartTime], None] | None = None,
+        work: str | None = None,
+    ) -> ClusterExecutor:
+        """The executor with other listeners, and another name for its work, in the places of those that it has."""
+        cluster = ClusterExecutor(
+            self.client, partition_rows=self.partition_rows, progress=self.progress if progress is None else progress
+        )
+        cluster.parts = self.parts if parts is None else parts
+        cluster.work = work or self.work
+        return cluster
 
-    def gather(self, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
+    def gather(self, work: str, function: Callable[[Any], R], values: Sequence[Any]) -> list[R]:
         """The results of a function for each value, called on the workers, in the order of the values."""
         import dask
 
         with naming_cluster(self.client):
             with dask.config.set(QUIET):
-                futures = self.client.map(function, values, pure=False)
+                futures = self.client.map(function, values, key=[task_key(work) for _ in values], pure=False)
             return [result_of(self.client, future) for future in futures]
 
     def map_merge(self, function: Callable[..., R], partitions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
@@ -501,11 +567,11 @@ class ClusterExecutor(DaskExecutor):
         first = next(queue, None)
         if first is None:
             return None
-        merge_all = partial(merge_results, merge)
         with self._tasks(partial(call_with_partition, function)) as tasks:
             if isinstance(first, (Block, HeldRows)):  # a graph would keep all their rows on the scheduler until its end
-                return merge_all(tasks.in_order(chain([first], queue)))
-            return cast("R | None", tasks.merge([first, *queue], merge_all))
+                return merge_results(merge, tasks.in_order(chain([first], queue)))
+            merged: R | None = tasks.merge([first, *queue], partial(merge_timed, merge))
+            return merged
 
     def map_blocks(self, function: Callable[..., R], partitions: Iterable[Any], sink: Callable[[R], None]) -> None:
         """Pass the result of each block to `sink`, in row order and in the caller's thread."""
@@ -537,7 +603,7 @@ class ClusterExecutor(DaskExecutor):
     @contextmanager
     def _tasks(self, function: Callable[..., Any]) -> Iterator[Tasks]:
         with naming_cluster(self.client):
-            tasks = Tasks(self.client, function, self.worker_threads, self.progress)
+            tasks = Tasks(self.client, function, self.worker_threads, self.progress, self.parts, self.work)
             try:
                 yield tasks
             except KeyboardInterrupt:
@@ -616,9 +682,13 @@ class HeldPartitions:
 
         give_task, fill_task = dask.delayed(give, pure=False), dask.delayed(fill, pure=False)
         pairs = list(zip(self._futures, passings, strict=True))
-        gifts = [give_task(value, passing.gives) if passing.gives else None for value, passing in pairs]
+        gifts = [
+            give_task(value, passing.gives, dask_key_name=task_key("give rows")) if passing.gives else None
+            for value, passing in pairs
+        ]
+        key = partial(task_key, "take rows")
         fills = [
-            (i, fill_task(value, passing.gives, [gifts[j] for j in passing.takes_from]))
+            (i, fill_task(value, passing.gives, [gifts[j] for j in passing.takes_from], dask_key_name=key()))
             for i, (value, passing) in enumerate(pairs)
             if passing.gives or passing.takes_from
         ]
@@ -645,7 +715,9 @@ class HeldPartitions:
             shares.append(
                 replace(
                     share,
-                    values=self._tasks.submit(values_for, function, share.values, *share_arguments, **share.where),
+                    values=self._tasks.submit(
+                        "keep rows", values_for, function, share.values, *share_arguments, **share.where
+                    ),
                 )
             )
         return HeldShares(self._tasks, shares)
@@ -694,7 +766,7 @@ class HeldShares:
         Arrays come joined from each share.
         """
         pairs = [
-            (share, self.tasks.submit(answers_for, function, arguments, share.values, **share.where))
+            (share, self.tasks.submit("iterate", answers_for, function, arguments, share.values, **share.where))
             for share in self.shares
         ]
         answers: dict[int, R] = {}

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError
-from gpuvgm.execution.dask_rows import DaskPartition, DaskRows, as_argument, forget, give_back, overlaps_of
+from gpuvgm.execution.dask_rows import DaskPartition, DaskRows, as_argument, forget, give_back, overlaps_of, task_key
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.io import DeclaredColumns, Runs, holds_device_rows, row_bytes
 from gpuvgm.shortage import machine_memory
@@ -317,7 +317,10 @@ def lengths_of(frame: Any) -> tuple[int, ...]:
         if lengths is None:
             import dask
 
-            tasks = [dask.delayed(len, pure=False)(as_argument(part)) for part in delayed_partitions(frame)]
+            count = dask.delayed(len, pure=False)
+            tasks = [
+                count(as_argument(part), dask_key_name=task_key("count rows")) for part in delayed_partitions(frame)
+            ]
             lengths = dask.compute(*tasks)
         _note_lengths(token, lengths)
     return _COUNTED[token]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,21 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io import Block, Packed, Runs, Source
+
+NAME_LENGTH = 40  # characters of a column's name in keys of tasks
+_WORDS = re.compile(r"[^\W\d_]+")
+
+
+def task_key(work: str, columns: Sequence[str] = ()) -> str:
+    """A new key of a task, by which Dask's dashboard says what it does: `gpuvgm-scan-amount`.
+
+    Dask takes the words of letters that a key begins with, so others of a column's name are left out; several columns
+    are `columns`, with their number in the whole key.
+    """
+    words = ["columns", str(len(columns))] if len(columns) > 1 else _WORDS.findall("".join(columns)[:NAME_LENGTH])
+    # Dask takes eight letters that begin with one of a hexadecimal number for the end of the name.
+    words = [word.capitalize() if len(word) == 8 and word[0] in "abcdef" else word for word in (*work.split(), *words)]
+    return "-".join(["gpuvgm", *words, uuid4().hex])
 
 
 class Declared(Protocol):
@@ -163,9 +180,12 @@ def _sampled_tables(hits: Sequence[tuple[DaskPartition, list[Piece]]], schema: p
     names = [field.name for field in schema if pa.types.is_dictionary(field.type)]
     if names and hits:
         first = hits[0][0]
-        dictionaries = dask.delayed(partial(_read_dictionaries, first.alone, names), pure=False)(first.computed)
+        read = dask.delayed(partial(_read_dictionaries, first.alone, names), pure=False)
+        dictionaries = read(first.computed, dask_key_name=task_key("read texts"))
     tasks = [
-        dask.delayed(partial(_read_runs, part.alone, pieces), pure=False)(part.computed, dictionaries)
+        dask.delayed(partial(_read_runs, part.alone, pieces), pure=False)(
+            part.computed, dictionaries, dask_key_name=task_key("sample", schema.names)
+        )
         for part, pieces in hits
     ]
     entries, *tables = map(Packed.unpack, dask.compute(dictionaries, *tasks))

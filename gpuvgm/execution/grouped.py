@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.execution.dask import parts_of_task
 from gpuvgm.execution.dask_frames import delayed_partitions
-from gpuvgm.execution.dask_rows import DaskPartition, DaskRows, forget
+from gpuvgm.execution.dask_rows import DaskPartition, DaskRows, forget, task_key
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.io import Packed, Source, TableSource, joined_arrays, taken
 
@@ -58,15 +58,20 @@ def grouped_on_workers(
 
     with client.as_current():
         tasks = [
-            dask.delayed(partial(_cut, part, hashes, len(parts)), pure=False)(*computed)
+            dask.delayed(partial(_cut, part, hashes, len(parts)), pure=False)(
+                *computed, dask_key_name=task_key("cut into keys")
+            )
             for part, computed in map(parts_of_task, parts)
         ]
         pieces: Any = dd.from_delayed(tasks, meta=_pieces([], [], []), verify_meta=False)
         pieces = pieces.set_index("part", divisions=[*range(len(parts) + 1)], sorted=False)
         joined = dask.delayed(partial(_joined, sort, schema), pure=False)
-        tables = dask.persist(*map(joined, delayed_partitions(pieces)))
+        tables = dask.persist(
+            *(joined(part, dask_key_name=task_key("join keys")) for part in delayed_partitions(pieces))
+        )
         try:
-            lengths = dask.compute(*(dask.delayed(len, pure=False)(table) for table in tables))
+            count = dask.delayed(len, pure=False)
+            lengths = dask.compute(*(count(table, dask_key_name=task_key("count rows")) for table in tables))
             yield GroupedRows("rows", schema, lengths, tables, partial(TableSource, "rows", "pyarrow"))
         finally:
             forget([table.dask for table in tables])
@@ -112,7 +117,9 @@ class GroupedRows(DaskRows):
         call = dask.delayed(partial(_packed, function), pure=False)
         queue = self.partitions(Reading("reference", (), 1))
         while parts := list(islice(queue, RESULTS_AT_ONCE)):
-            yield from map(Packed.unpack, dask.compute(*(call(part.computed) for part in parts)))
+            yield from map(
+                Packed.unpack, dask.compute(*(call(part.computed, dask_key_name=task_key("keys")) for part in parts))
+            )
 
     def made(self, schema: pa.Schema, lengths: tuple[int, ...], open_table: Callable[[pa.Table], Source]) -> Source:
         """A table that is made of each partition where it lies, whenever it is read."""

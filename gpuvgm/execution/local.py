@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.execution.stages import PartTime, Progress, Stages
 from gpuvgm.io import result_of
 
 READ_AHEAD = 2  # blocks in flight beyond one a thread
@@ -84,10 +86,13 @@ class Executor(Protocol):
         Whether it takes partitions, which other processes read, instead of blocks.
     progress : callable or None
         Called with the number of rows done.
+    parts : callable or None
+        Called with the time that each block or partition took.
     """
 
     spread: bool
     progress: Callable[[int], None] | None
+    parts: Callable[[PartTime], None] | None
 
     @property
     def threads(self) -> int:
@@ -130,6 +135,8 @@ class LocalExecutor:
         Threads that compute; by default the cores this process may run on.
     progress : callable, optional
         Called with the number of rows done after each block, in the caller's thread.
+    parts : callable, optional
+        Called there with the time that each block took.
 
     Raises
     ------
@@ -137,15 +144,29 @@ class LocalExecutor:
         For fewer than one thread.
     """
 
-    __slots__ = ("progress", "threads")
+    __slots__ = ("parts", "progress", "threads")
     spread = False
 
-    def __init__(self, threads: int | None = None, progress: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        threads: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        parts: Callable[[PartTime], None] | None = None,
+    ) -> None:
         self.threads = available_threads() if threads is None else int(threads)
-        self.progress = progress
+        self.progress, self.parts = progress, parts
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
         _keep_memory()
+
+    @classmethod
+    @contextmanager
+    def drawing(cls, rows: int, progress: Progress | None, threads: int | None = None) -> Iterator[Self]:
+        """An executor that draws so many rows, as a stage of which progress and the log hear."""
+        stages = Stages.of(progress)
+        executor = cls(threads, lambda done: stages("sample", min(done, rows), rows), stages.take)
+        with stages.stage("sample", None, {"rows": rows, "threads": executor.threads}):
+            yield executor
 
     def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
         """Rows of a partition, which bound the work that is lost when a run is cut short."""
@@ -153,7 +174,7 @@ class LocalExecutor:
 
     def reporting(self, progress: Callable[[int], None] | None) -> Self:
         """The executor with another listener."""
-        return type(self)(self.threads, progress)
+        return type(self)(self.threads, progress, self.parts)
 
     def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in block order; None when there are no blocks."""
@@ -176,7 +197,7 @@ class LocalExecutor:
         with self._start(function, blocks) as pipeline:
             while (step := pipeline.steps.get()) is not None:
                 sink(step.take())
-                pipeline.release(step.rows, self.progress)
+                self._tell(pipeline.release(step.rows), step.time)
 
     def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
         """Yield the result of each block, in block order.
@@ -186,11 +207,18 @@ class LocalExecutor:
         with self._start(function, blocks) as pipeline:
             while (step := pipeline.steps.get()) is not None:
                 yield step.take()
-                pipeline.release(step.rows, self.progress)
+                self._tell(pipeline.release(step.rows), step.time)
+
+    def _tell(self, rows: int, part: PartTime) -> None:
+        """Tell those who listen that so many rows are done, and how long the last of them took."""
+        if self.parts is not None:
+            self.parts(part)
+        if self.progress is not None:
+            self.progress(rows)
 
     def for_writing(self, *, on_device: bool) -> LocalExecutor:
         """The executor for blocks whose results are written: a device too works on others while one is written."""
-        return DeviceExecutor(callers_stream(), self.progress) if on_device else self
+        return DeviceExecutor(callers_stream(), self.progress, self.parts) if on_device else self
 
     @contextmanager
     def _start(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
@@ -210,7 +238,7 @@ class InlineExecutor(LocalExecutor):
 
     Parameters
     ----------
-    threads, progress
+    threads, progress, parts
         As for `LocalExecutor`; other work on the columns uses the threads.
     """
 
@@ -224,11 +252,11 @@ class InlineExecutor(LocalExecutor):
     def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
         """Yield the result of each block, in block order."""
         rows = 0
-        for block in blocks:
-            yield function(block)
+        for block, seconds in _read(blocks):
+            result, time_ = timed(function, block, seconds)
+            yield result
             rows += block.rows
-            if self.progress is not None:
-                self.progress(rows)
+            self._tell(rows, time_)
 
 
 class CallerExecutor(InlineExecutor):
@@ -243,12 +271,14 @@ class CallerExecutor(InlineExecutor):
     def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
         """Pass the result of each block, or of the parts that fit into memory, to `sink` in row order."""
         total, limit = 0, [sys.maxsize]
-        for block in blocks:
+        for block, seconds in _read(blocks):
+            first, start = first_row_of(block), time.perf_counter() - seconds
             for rows, result in _run_in_parts(function, block, limit):
                 sink(result)
+                end = time.perf_counter()
                 total += rows
-                if self.progress is not None:
-                    self.progress(total)
+                self._tell(total, PartTime(first, rows, end - start))
+                first, start = first + rows, end
 
 
 class DeviceExecutor(LocalExecutor):
@@ -260,14 +290,19 @@ class DeviceExecutor(LocalExecutor):
     ----------
     begin : callable
         Sets the caller's device and stream in a thread, so that the work is in the caller's order.
-    progress : callable, optional
+    progress, parts : callable, optional
         As for `LocalExecutor`.
     """
 
     __slots__ = ("_make_ready",)
 
-    def __init__(self, begin: Callable[[], None], progress: Callable[[int], None] | None = None) -> None:
-        super().__init__(1, progress)
+    def __init__(
+        self,
+        begin: Callable[[], None],
+        progress: Callable[[int], None] | None = None,
+        parts: Callable[[PartTime], None] | None = None,
+    ) -> None:
+        super().__init__(1, progress, parts)
         self._make_ready = begin
 
     def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
@@ -307,17 +342,40 @@ def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) ->
         yield from _run_in_parts(function, half, limit)
 
 
+def timed(function: Callable[[Any], R], block: Any, read_seconds: float = 0.0) -> tuple[R, PartTime]:
+    """The result of a function for a block, and the time it took beside that of reading the block."""
+    start = time.perf_counter()
+    result = function(block)
+    return result, PartTime(first_row_of(block), block.rows, read_seconds + time.perf_counter() - start)
+
+
+def first_row_of(block: Any) -> int:
+    """Global index of the first row of a block; 0 for anything else that has rows."""
+    first_row: int = getattr(block, "first_row", 0)
+    return first_row
+
+
+def _read(blocks: Iterable[B]) -> Iterator[tuple[B, float]]:
+    """Blocks with the seconds that each took to read."""
+    start = time.perf_counter()
+    for block in blocks:
+        yield block, time.perf_counter() - start
+        start = time.perf_counter()
+
+
 @dataclass(slots=True)
 class _BlockResult:
-    """A block under way: its rows, and the future of its result."""
+    """A block under way: its rows, and the future of its result and time."""
 
     rows: int
     future: Future[Any]
+    time: PartTime = PartTime(0, 0, 0.0)
 
     def take(self) -> Any:
         """Wait for the result, and release it here, so that the caller alone keeps it in memory."""
         future, self.future = self.future, Future()
-        return result_of(future)
+        result, self.time = result_of(future)
+        return result
 
 
 class _Pipeline(Generic[B, R]):
@@ -337,12 +395,11 @@ class _Pipeline(Generic[B, R]):
         self._begin = begin
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute", initializer=begin)
 
-    def release(self, rows: int, progress: Callable[[int], None] | None) -> None:
-        """Let another block come into flight, after the result of one is consumed."""
+    def release(self, rows: int) -> int:
+        """Let another block come into flight, after the result of one is consumed; return the rows done."""
         self.slots.release()
         self._rows += rows
-        if progress is not None:
-            progress(self._rows)
+        return self._rows
 
     def stop(self) -> None:
         """End reader and pool; blocks that wait are dropped."""
@@ -365,8 +422,12 @@ class _Pipeline(Generic[B, R]):
 
     def _submit_all(self) -> None:
         try:
-            while self._has_slot() and (block := next(self._blocks, None)) is not None:
-                self.steps.put(_BlockResult(block.rows, self._pool.submit(self._function, block)))
+            while self._has_slot():
+                start = time.perf_counter()
+                if (block := next(self._blocks, None)) is None:
+                    break
+                seconds = time.perf_counter() - start
+                self.steps.put(_BlockResult(block.rows, self._pool.submit(timed, self._function, block, seconds)))
                 del block  # else the reader would keep it in memory while it waits for a slot
         finally:
             # A generator closes its open file here, in the thread that ran it.

@@ -147,7 +147,7 @@ def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
     if cluster is None:
         return source.sample_in_threads(names, runs, run.executor.threads)
     shares = source.reachable().shares_of(runs, cluster.worker_threads)
-    return pa.concat_tables(cluster.gather(partial(_sample_files, names), shares))
+    return pa.concat_tables(cluster.gather("sample", partial(_sample_files, names), shares))
 
 
 def _sample_files(names: tuple[str, ...], share: tuple[FileSource, Runs]) -> pa.Table:

@@ -34,6 +34,16 @@ def stopping() -> Callable[[object], None]:
     return stop
 
 
+def this_worker() -> str:
+    """Address of the worker that runs the task of this thread; empty outside of tasks."""
+    from distributed import get_worker
+
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return ""
+
+
 def while_wanted(blocks: Iterable[B]) -> Iterator[B]:
     """The blocks of a partition, until the task that reads them is cancelled."""
     stop = stopping()  # here, in the thread of the task: a generator's body may run in another

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -448,6 +449,17 @@ class FileSource(Source):
     def place(self) -> Callable[[int], str]:
         """`locate`: files hold their rows elsewhere."""
         return self.locate
+
+    @property
+    def holder(self) -> Callable[[int], str]:
+        """A function that names the file of a row, within the folder that holds all files; see `Source.holder`."""
+        if self.rows is None:
+            return lambda row: self.name
+        names = [str(part.path).replace(os.sep, "/") for part in self.parts]
+        folder = os.path.commonprefix([name.rpartition("/")[0] + "/" for name in names]).rpartition("/")[0]
+        names = [name.removeprefix(folder).lstrip("/") for name in names]
+        ends = [*accumulate(part.rows or 0 for part in self.parts)]
+        return lambda row: names[min(bisect_right(ends, row), len(names) - 1)]
 
     def as_read(self, *, on_device: bool) -> Source:
         """The files, read into a device by cuDF where it is installed and supports them."""

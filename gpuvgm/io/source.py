@@ -199,6 +199,11 @@ class Source:
         """`locate` without the rows, which can be sent to another process."""
         return f"{self.name}, row {{}}{' of its rows when they are sorted' if self.reordered else ''}".format
 
+    @property
+    def holder(self) -> Callable[[int], str]:
+        """A function that names what holds a row: the source, or its file."""
+        return lambda row: self.name
+
     def as_read(self, *, on_device: bool) -> Source:
         """The source as engines of a device, or of the host, read it."""
         return self

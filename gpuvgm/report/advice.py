@@ -164,7 +164,7 @@ def _of_fit(profile: NumberProfile) -> Iterator[Advice]:
     fit = profile.fit
     if fit.algorithm == "none":
         return
-    if not fit.converged:
+    if fit.stopped_early:
         yield Advice(
             f"The fit stopped after {fit.iterations:,} iterations, before it had converged.",
             "Look whether the curve follows the histogram."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,10 @@ class ColumnFitReport(ReportPart):
         The function that was fitted; "" for the values themselves.
     missing : int
         Training rows without a value.
+    iterations : int
+        Iterations of EM; 0 where there is no mixture.
+    converged : bool
+        Whether EM converged; true where there is no mixture.
     """
 
     kind: str
@@ -47,6 +51,8 @@ class ColumnFitReport(ReportPart):
     step: str
     scale: str
     missing: int
+    iterations: int = 0
+    converged: bool = True
     MEASURES: ClassVar[Sequence[Measure]] = (
         Measure("kind", "kind", _WORDS),
         Measure("width", "width", _COUNT),
@@ -77,6 +83,8 @@ class ColumnFitReport(ReportPart):
             step="" if codec is None else codec.step_text,
             scale="" if codec is None else codec.formula,
             missing=column.fit.missing,
+            iterations=column.fit.iterations,
+            converged=not column.fit.stopped_early,
         )
 
 
@@ -102,6 +110,11 @@ class FitReport(ReportPart):
         Laws between columns, which samples keep.
     proposals : tuple of str
         What the laws leave open, and what might be declared otherwise, such as keys.
+    unconverged : str
+        The columns whose EM did not converge, with iterations and bound, in a sentence; empty if there are none.
+    parts : tuple of dict
+        The parts that the rows were read in, 1,024 at most: `part` (the file), `first_row`, `rows`, and the `seconds`
+        that one thread took for it; on a cluster the `worker`. Empty for a model that was loaded.
     """
 
     rows: int
@@ -112,27 +125,53 @@ class FitReport(ReportPart):
     engine: str = ""
     laws: tuple[str, ...] = ()
     proposals: tuple[str, ...] = ()
+    unconverged: str = ""
+    parts: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
-    def of(cls, model: TableModel, seconds: Mapping[str, float], engine: str) -> FitReport:
+    def of(
+        cls, model: TableModel, seconds: Mapping[str, float], engine: str, parts: Sequence[Mapping[str, Any]]
+    ) -> FitReport:
         """The record of a fitted table."""
         reasons = model.schema.reasons
         columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
         dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
-        return cls(model.rows, model.describe_widths(model.widths), columns, dropped, dict(seconds), engine)
+        widths = model.describe_widths(model.widths)
+        unconverged = model.describe_unconverged({column.name: column.fit for column in model.columns})
+        return cls(
+            model.rows, widths, columns, dropped, dict(seconds), engine, unconverged=unconverged, parts=tuple(parts)
+        )
 
     @property
     def _lines(self) -> list[str]:
         """Sentences above the table."""
         times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
         by = f" by the engine {self.engine}" if self.engine else ""
-        return [f"fitted on {counted(self.rows, 'row')}{by}{f': {times}' if times else ''}", *self.notes]
+        fitted = f"fitted on {counted(self.rows, 'row')}{by}{f': {times}' if times else ''}"
+        return [fitted, *self._slowest_part, *self.notes]
+
+    @property
+    def _slowest_part(self) -> list[str]:
+        """How long the parts took, where there are several."""
+        if len(self.parts) < 2:
+            return []
+        slowest = max(self.parts, key=lambda part: part["seconds"])
+        average = sum(part["seconds"] for part in self.parts) / len(self.parts)
+        by = f" by {slowest['worker']}" if "worker" in slowest else ""
+        at = f"row {slowest['first_row']:,} on ({slowest['part']}){by}"
+        return [f"{len(self.parts):,} parts: {average:.3f} s on average, {slowest['seconds']:.3f} s from {at}"]
 
     @property
     def notes(self) -> list[str]:
-        """How wide the matrix is, which columns take no part, which laws there are, and what might be declared."""
+        """Widths, dropped columns, fits that did not converge, laws, and what might be declared."""
         dropped = [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
-        return [self.width, *dropped, *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws), *self.proposals]
+        return [
+            self.width,
+            *dropped,
+            *[self.unconverged] * bool(self.unconverged),
+            *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws),
+            *self.proposals,
+        ]
 
     @property
     def _measures(self) -> list[Measure]:

@@ -122,6 +122,10 @@ class Report(Scored):
             parts.append(f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}")
         if self.widths:
             parts.append(fill(TableModel.describe_widths(self.widths), WIDTH))
+        numbers = {name: column for name, column in self.columns.items() if isinstance(column, NumberFigures)}
+        fits = {name: column.profile.fit for name, column in numbers.items() if column.profile is not None}
+        unconverged = TableModel.describe_unconverged(fits)
+        parts += [fill(unconverged, WIDTH)] * bool(unconverged)
         return "\n\n".join(parts)
 
     def _scores_text(self) -> Iterator[str]:
@@ -335,7 +339,7 @@ def _fit_words(profile: NumberProfile) -> str:
     words = [
         f'Fit: algorithm="{fit.algorithm}", effort="{fit.effort}", on {fit.rows:,} rows; {active} of '
         f"{profile.components} components became modes; {fit.iterations:,} iterations, "
-        f"{'converged' if fit.converged else 'not converged'}; lower bound {fit.lower_bound:,.6g}"
+        f"{'not converged' if fit.stopped_early else 'converged'}; lower bound {fit.lower_bound:,.6g}"
     ]
     # It is NaN, which does not equal itself, where there was one mode.
     if fit.bound_with_fewer is not None and fit.bound_with_fewer == fit.bound_with_fewer:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import gpuvgm
 from gpuvgm.columns import TableModel
 from gpuvgm.errors import InputError
+from gpuvgm.execution import Stages
 from gpuvgm.io import is_text_type, row_bytes
 from gpuvgm.service.refusals import Refused
 from gpuvgm.table import ModelFile, TableTransformer, jsonable, load_as
@@ -76,7 +77,7 @@ class Served:
         """A copy of the model for one request, which reports progress after every block."""
         # Requests run side by side, each with a progress of its own.
         transformer = copy.copy(self.transformer)
-        transformer.progress = progress
+        transformer.progress = Stages(listener=progress, level=logging.DEBUG)  # a request has a line of its own
         return transformer
 
     def sample(self, rows: int, first_row: int, seed: int | None, progress: Callable[..., None]) -> pa.Table:

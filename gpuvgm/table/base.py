@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -54,12 +55,13 @@ from gpuvgm.table.results import (
     lazy_result,
 )
 from gpuvgm.table.settings import OF_THIS_MACHINE, StoredSettings
-from gpuvgm.table.warnings import warnings_of, warnings_of_modes
+from gpuvgm.table.warnings import warning_of_convergence, warnings_of, warnings_of_modes
 from gpuvgm.table.write import PART_ROWS, FileOutput, ParquetOptions
 
 if TYPE_CHECKING:
     from gpuvgm.report import Comparison, Evaluator, FitReport, HoldOut, ModelDistance, Report, Validation
 
+_LOG = logging.getLogger("gpuvgm")
 Path_ = str | PathLike[str]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
 _FRAMES = ("pandas", "polars", "pyarrow")
@@ -75,6 +77,7 @@ class BaseTransformer(NamedParameters):
     labels_: Mapping[str, Any] = MappingProxyType({})  # of columns whose label is no text, by name
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
     _engine: str = ""  # that the last fit ran on, and why
+    _parts: Sequence[Mapping[str, Any]] = ()  # of the rows of the last fit, with their seconds
     _path: str = ""  # of the file that holds the model
     _hold_out: HoldOut | None = None  # rows that a generator's fit did not see
     _sequence: tuple[str, str] | None = None  # columns of a generator's keys, and of the order of their rows or ""
@@ -269,14 +272,29 @@ class BaseTransformer(NamedParameters):
         `found` are options of columns that are not declared, with the reasons.
         """
         fit = fit_source(table, self._fit_settings, self._run_settings, earlier_fit, found)
-        self._seconds, self._engine = fit.seconds, fit.engine
+        self._seconds, self._engine, self._parts = fit.seconds, fit.engine, fit.parts
         self._note_form(table)
         self._take(fit.model)
         if fit.model.failed:
             raise ColumnsFailed(fit.model.failed, len(fit.model.columns))
+        self._tell_of_convergence()
         for text, cause in () if silent else warnings_of(self.model_):
             warn(text, InferenceWarning, cause)
         return self
+
+    def _tell_of_convergence(self) -> None:
+        """Warn of columns whose search ended before EM had converged; others that have not are told in the log."""
+        warning = warning_of_convergence(self.model_)
+        if warning:
+            from sklearn.exceptions import ConvergenceWarning
+
+            warn(warning, ConvergenceWarning)
+        elif _LOG.isEnabledFor(logging.INFO):
+            fits = {column.name: column.fit for column in self.model_.columns}
+            statement = self.model_.describe_unconverged(fits)
+            if statement:
+                unconverged = [name for name, fit in fits.items() if fit.stopped_early]
+                _LOG.info("%s", statement, extra={"unconverged": unconverged})
 
     def _note_form(self, table: Source) -> None:
         """Note the kind of a table, and its dtypes and labels in pandas, as which rows come back."""
@@ -334,6 +352,7 @@ class BaseTransformer(NamedParameters):
         model = replace(self.model_, summaries=self.summaries_)
         check_can_grow(model)
         self._take(add_rows(any_source(source), model, self._fit_settings, self._run_settings))
+        self._tell_of_convergence()
         return self
 
     def fit_transform(self, source: TableLike, y: Any = None, **options: Any) -> Any:
@@ -1003,10 +1022,10 @@ class BaseTransformer(NamedParameters):
 
     @property
     def fit_report_(self) -> FitReport:
-        """Report of the fit: rows, engine and why, kinds with reasons, steps, modes, widths and seconds by stage."""
+        """Report of the fit: rows, engine and why, kinds with reasons, steps, modes, widths and seconds."""
         from gpuvgm.report import FitReport
 
-        return FitReport.of(self._fitted(), self._seconds, self._engine)
+        return FitReport.of(self._fitted(), self._seconds, self._engine, self._parts)
 
     def _fitted(self) -> TableModel:
         if not hasattr(self, "model_"):

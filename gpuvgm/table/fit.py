@@ -67,11 +67,14 @@ class Fit:
         Seconds of its stages.
     engine : str
         The engine that fitted, and why it was taken.
+    parts : sequence of mapping
+        The time of each part of the rows.
     """
 
     model: TableModel
     seconds: Mapping[str, float]
     engine: str
+    parts: Sequence[Mapping[str, Any]]
 
 
 def fit_source(
@@ -108,7 +111,7 @@ def fit_source(
         model = _fit_rows(run, schema, settings, earlier_fit, watch)
     name = "reference" if run.engine == "auto" else run.engine  # as `choose_engine` has it
     reason = "where the rows lie" if run_settings.engine == "auto" else "as asked for"
-    return Fit(model, watch.seconds, f"{name}, {reason}")
+    return Fit(model, watch.seconds, f"{name}, {reason}", run.parts_done)
 
 
 def with_seed(settings: Settings, seed: int | None = None) -> Settings:
@@ -125,8 +128,10 @@ def training_run(table: Source, schema: TableSchema, settings: Settings, run_set
     sample, sample_bytes = RowSample.of(settings["sample_rows"], stratified=settings["stratified"]), 0
     if sample is not None:
         sample_bytes = sample.size(fields, table.rows)
-        with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)):
+        with run_settings.run("take a sample", table, lambda: Need.fit(fields, sample_bytes)) as run:
             table = sample.take(table, schema.names, settings["random_state"])
+            if run.executor.progress is not None:
+                run.executor.progress(table.rows)
     with run_settings.run("fit", table, lambda: Need.fit(fields, sample_bytes)) as run:
         yield run
 

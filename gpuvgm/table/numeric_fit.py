@@ -139,7 +139,7 @@ def _fit_each(run: Run, note: Callable[[str, Any], None], columns: dict[str, Num
     names, parts = list(columns), cluster.worker_threads
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
-    for share in cluster.gather(partial(_fit_share, run.engine), shares):
+    for share in cluster.gather("search modes", partial(_fit_share, run.engine), shares):
         for name, result in share.items():
             fitted[name] = result if isinstance(result, Exception) else replace(columns[name], outcome=result)
             note(name, fitted[name])

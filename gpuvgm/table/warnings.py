@@ -24,6 +24,18 @@ def warnings_of(model: TableModel) -> list[CausedWarning]:
     return [*_column_warnings(model, kinds, (), are_samples=False), *_network_warnings(model, '"pass" or "drop"')]
 
 
+def warning_of_convergence(model: TableModel) -> str:
+    """The warning of columns whose search ended before EM had converged, with the remedy; empty if there are none.
+
+    The effort "research" stops after `max_iter` iterations, as the research code does, which is meant.
+    """
+    searched = {column.name: column.fit for column in model.columns if column.fit.effort != "research"}
+    statement = TableModel.describe_unconverged(searched)
+    efforts = {fit.effort for fit in searched.values() if fit.stopped_early}
+    other = 'fit with effort="best", or ' if "auto" in efforts else ""
+    return f"{statement}: {other}see in the page of evaluate whether the modes follow the values" if statement else ""
+
+
 def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[CausedWarning]:
     """Warnings of a generator, whose samples have no values of passthrough columns.
 

@@ -64,6 +64,9 @@ class RunSummary:
         Files; more than one in a folder.
     unseen : dict
         Of a transform, the rows of each column that the fit had not seen, as `transform` gives them.
+    parts : list of dict
+        Of a folder its files, of one file the parts of the rows that were read for it: `part` (the file), `first_row`,
+        `rows` and `seconds`. Empty where rows are generated into one file.
     """
 
     path: str
@@ -73,6 +76,7 @@ class RunSummary:
     seconds: float
     files: int = 1
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    parts: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +358,8 @@ class Parts:
             run.writer.map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
         seconds = time.perf_counter() - start
         writer.unseen.warn(run.source.place)
-        return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
+        unseen, parts = writer.unseen.rows(), run.parts_done
+        return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=unseen, parts=parts)
 
     def _folder_of(self, row: int) -> int:
         return bisect_right(self.folders, row, key=lambda rows: rows.first_row) - 1
@@ -418,6 +423,7 @@ class PartWriter:
     columns: Sequence[str]
     first_row: int = 0
     unseen: UnseenCounts = field(default_factory=UnseenCounts)
+    start: float = field(default_factory=time.perf_counter)
 
     def take(self, rows: Written) -> None:
         """Write the rows of a block."""
@@ -429,7 +435,7 @@ class PartWriter:
         """The entry of the file in a manifest, once the file is closed."""
         sink = self.sink
         record = {"first_row": self.first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
-        return record | {"unseen": self.unseen.to_json()}
+        return record | {"unseen": self.unseen.to_json(), "seconds": time.perf_counter() - self.start}
 
 
 class PartFiles:
@@ -617,4 +623,9 @@ def _summary(source: Source, parts: Parts, manifest: Manifest, start: float) -> 
     rows, size = (sum(entry[part] for entry in entries) for part in ("rows", "bytes"))
     seconds = time.perf_counter() - start
     unseen.warn(source.place)
-    return RunSummary(str(parts.out), rows, size, len(parts.columns), seconds, len(entries), unseen.rows())
+    times = [
+        {"part": name, **{key: entry[key] for key in ("first_row", "rows", "seconds") if key in entry}}
+        for name, entry in manifest.done.items()
+    ]
+    width = len(parts.columns)
+    return RunSummary(str(parts.out), rows, size, width, seconds, len(entries), unseen.rows(), times)

@@ -20,7 +20,9 @@ def lines(stderr):
 
 
 def test_log_lines_are_json_with_their_fields(transformation):
-    stage, end = lines(invoke(*transformation, "--log-format", "json").stderr)
+    begin, stage, end = lines(invoke(*transformation, "--log-format", "json").stderr)
+    assert (begin["event"], begin["stage"], begin["rows"], begin["columns"]) == ("begin", "transform", ROWS, 3)
+    assert (stage["event"], stage["rows_per_second"]) == ("end", pytest.approx(ROWS / stage["seconds"]))
     assert (stage["level"], stage["logger"], stage["stage"], stage["rows"]) == ("info", "gpuvgm", "transform", ROWS)
     assert stage["time"].endswith("+00:00")
     assert (end["command"], end["exit_code"]) == ("transform", 0)
@@ -40,7 +42,7 @@ def test_errors_and_warnings_are_json_too(folder, tmp_path):
 
 
 def test_a_broken_limit_is_logged(evaluation):
-    broken = lines(invoke(*evaluation, "--max-error", "0", "--log-format", "json", code=1).stderr)[1]
+    broken = lines(invoke(*evaluation, "--max-error", "0", "--log-format", "json", code=1).stderr)[2]
     assert (broken["level"], broken["message"].startswith('column "x": 99.9th')) == ("error", True)
 
 
@@ -90,9 +92,14 @@ def test_rows_read_during_the_search_for_modes_belong_to_it():
 def test_a_fit_logs_the_search_for_modes(folder, tmp_path):
     result = invoke("fit", folder / "table.parquet", "--model", tmp_path / "m.gpuvgm", "--log-format", "json")
     told = [line for line in lines(result.stderr) if "stage" in line]
-    assert [line["stage"] for line in told] == ["fit", "search modes"]
-    assert told[1]["columns"] >= 1
-    assert told[1]["message"].startswith(f"stage search modes: {told[1]['columns']} column")
+    assert [(line["event"], line["stage"]) for line in told] == [
+        ("begin", "fit"),
+        ("end", "fit"),
+        ("begin", "search modes"),
+        ("end", "search modes"),
+    ]
+    assert told[3]["columns"] == told[2]["columns"] >= 1
+    assert told[3]["message"].startswith(f"stage search modes: {told[3]['columns']} column")
 
 
 def test_a_failed_run_is_recorded(tmp_path):
@@ -131,17 +138,22 @@ def test_stages_are_logged_in_python(caplog):
         encoded = transformer.transform(table)
         transformer.inverse_transform(encoded)
         transformer.evaluate(table)
-    stages = [record for record in caplog.records if hasattr(record, "stage")]
+    told = [record for record in caplog.records if hasattr(record, "stage")]
+    assert [record.event for record in told] == ["begin", "end"] * 5
+    stages = told[1::2]
+    assert [record.stage for record in told[::2]] == [record.stage for record in stages]
     assert [record.stage for record in stages] == ["fit", "search modes", "transform", "inverse", "evaluate"]
     assert [record.rows for record in stages if record.stage != "search modes"] == [900] * 4
     assert all(record.seconds > 0 and record.levelno == logging.INFO for record in stages)
 
 
-def test_who_hears_of_progress_is_told_once(caplog):
+def test_progress_and_the_log_tell_the_same(caplog):
     heard = []
     with caplog.at_level(logging.INFO, "gpuvgm"):
         TableTransformer(progress=lambda *told: heard.append(told)).fit({"x": np.arange(300) % 7 + 0.5})
-    assert heard and not [record for record in caplog.records if hasattr(record, "stage")]
+    assert heard == [("fit", 300, 300)]
+    told = [record for record in caplog.records if hasattr(record, "stage")]
+    assert [(record.event, record.rows) for record in told] == [("begin", 300), ("end", 300)]
 
 
 def test_a_record_tells_of_processors(transformation, tmp_path):

@@ -55,6 +55,24 @@ def test_it_reads_as_text_and_as_html(reloaded) -> None:
     )
     again = reloaded(transformer).fit_report_
     assert (again.columns, again.seconds, again.engine) == (transformer.fit_report_.columns, {}, "")
+    assert again.parts == ()
+
+
+def test_a_report_has_the_seconds_of_every_part(tmp_path) -> None:
+    for name, rows in (("a", 5_000), ("b", 8_000)):
+        table().sample(rows, replace=True, random_state=1).to_parquet(tmp_path / f"{name}.parquet")
+    report = TableTransformer({"note": "drop"}, block_rows=4096).fit(tmp_path).fit_report_
+    assert [(part["part"], part["first_row"], part["rows"]) for part in report.parts] == [
+        ("a.parquet", 0, 4096),
+        ("a.parquet", 4096, 4096),
+        ("b.parquet", 8192, 4096),
+        ("b.parquet", 12288, 712),
+    ]
+    assert all(part["seconds"] > 0 for part in report.parts)
+    slowest = max(part["seconds"] for part in report.parts)
+    assert str(report).splitlines()[1].startswith("4 parts: ") and f", {slowest:.3f} s from row " in str(report)
+    assert report.to_dict()["parts"] == [*report.parts]
+    assert len(TableTransformer({"note": "drop"}).fit(table()).fit_report_.parts) == 1
 
 
 def test_there_is_none_before_a_fit() -> None:

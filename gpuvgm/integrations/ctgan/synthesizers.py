@@ -6,6 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial, wraps
 from itertools import count, islice
@@ -28,10 +29,10 @@ from tqdm import tqdm
 from gpuvgm.config import Effort, Flavor, ModeChoice
 from gpuvgm.datasets import RowRange
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
-from gpuvgm.execution import LocalExecutor, any_source
+from gpuvgm.execution import LocalExecutor, Progress, any_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
-from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, refuse_to_forget
+from gpuvgm.integrations.ctgan.training import Checkpoint, Training, average, refuse_to_forget
 from gpuvgm.integrations.ctgan.transformer import DataTransformer, draw_seed, list_names
 from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
@@ -63,11 +64,9 @@ class _Request:
     flavor: Flavor | None
     progress: Progress | None
 
-    @property
-    def executor(self) -> LocalExecutor:
-        """Executor of one thread, as outputs come one after the other, which tells of rows that are done."""
-        tell = self.progress
-        return LocalExecutor(1, None if tell is None else lambda drawn_rows: tell("sample", drawn_rows, self.rows))
+    def drawing(self) -> AbstractContextManager[LocalExecutor]:
+        """Executor of one thread, as outputs come one after the other, in the stage that draws rows."""
+        return LocalExecutor.drawing(self.rows, self.progress, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,10 +386,11 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             table = self._table or SampledTable(transformer._fitted(), {}, enforce=False)
             outputs = table.that_meet(conditions, outputs, rows, self._tell_share)
         if self._table is not None:
-            seed, part, executor = draw_seed(), RowRange(0, rows), request.executor
-            if out is None:
-                return self._table.table(outputs, part, seed, executor)
-            return self._table.generator(outputs, seed, request.flavor).write(out, part, executor, resume=None)
+            seed, part = draw_seed(), RowRange(0, rows)
+            with request.drawing() as executor:
+                if out is None:
+                    return self._table.table(outputs, part, seed, executor)
+                return self._table.generator(outputs, seed, request.flavor).write(out, part, executor, resume=None)
         blocks = _join_outputs(outputs, rows)
         if out is None:
             return transformer.inverse_transform(np.concatenate([*blocks]), sigmas)

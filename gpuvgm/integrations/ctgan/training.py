@@ -6,7 +6,7 @@ import hashlib
 import io
 import logging
 import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
 from gpuvgm.errors import InputError, counted
+from gpuvgm.execution import Progress, Stages
 from gpuvgm.files import partial_of
 from gpuvgm.integrations.ctgan.transformer import draw_seed
 from gpuvgm.integrations.torch import processes
 from gpuvgm.io import check_file, naming_file
 
-Progress = Callable[[str, int, int], None]
 MAGIC = b"gpuvgm checkpoint 2\n"  # followed by the SHA-256 of the rest, which torch wrote
 _LOG = logging.getLogger("gpuvgm")
 
@@ -150,15 +150,16 @@ class Training:
 
     def steps(self, total: int, progress: Progress | None) -> Iterator[int]:
         """Yield the numbers of the remaining steps; a step is done when the next one is asked for."""
-        for number in range(self.steps_done, total):
-            yield number
-            self.steps_done = number + 1
-            if self._checkpoint.path is not None and (
-                self.steps_done % self._checkpoint.interval == 0 or self.steps_done == total
-            ):
-                self._keep(self._checkpoint.path, total)
-            if progress is not None:
-                progress("train", self.steps_done, total)
+        stages = Stages.of(progress)
+        with stages.stage("train", None, {"steps": total}):
+            for number in range(self.steps_done, total):
+                yield number
+                self.steps_done = number + 1
+                if self._checkpoint.path is not None and (
+                    self.steps_done % self._checkpoint.interval == 0 or self.steps_done == total
+                ):
+                    self._keep(self._checkpoint.path, total)
+                stages("train", self.steps_done, total)
 
     def _keep(self, path: Path, total: int) -> None:
         """Write a checkpoint; where that fails before the last one, the training goes on, and the older one stays."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS, Flavor
 from gpuvgm.datasets import Generator, RowRange
 from gpuvgm.errors import InputError, counted
-from gpuvgm.execution import LocalExecutor, Progress
+from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import Source, metadata_of_values, taken
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
@@ -89,7 +90,8 @@ class TableSampler:
     def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows as a table of the kind that was fitted."""
         self._tell_of_rounds(part)
-        batches = sampler.batches(part, seed, self.here(part))
+        with self.drawing(part) as here:
+            batches = sampler.batches(part, seed, here)
         return table_maker(self.model.transformer)(pa.Table.from_batches(batches, sampler.schema))
 
     def generator(self, sampler: BatchSampler, seed: int, flavor: Flavor | None) -> Generator:
@@ -103,7 +105,8 @@ class TableSampler:
     def write(self, generator: Generator, out: Path_, part: RowRange, executor: Any, *, resume: bool) -> RunSummary:
         """Write rows to a file or a folder; see `Generator.write`."""
         self._tell_of_rounds(part)
-        return generator.write(out, part, executor, here=self.here(part), resume=resume)
+        with self.drawing(part) as here:
+            return generator.write(out, part, executor, here=here, resume=resume)
 
     def _tell_of_rounds(self, part: RowRange) -> None:
         """Warn of numbers that rise with a time, but not over all rows."""
@@ -111,19 +114,15 @@ class TableSampler:
             if form.curve is not None:
                 form.curve.tell_of_rounds(name, part.first_row + part.rows)
 
-    def here(self, part: RowRange) -> LocalExecutor:
-        """Executor of this process, which reports how many rows are drawn."""
-        return LocalExecutor(self.settings.machine["threads"], self._report(part))
+    def drawing(self, part: RowRange) -> AbstractContextManager[LocalExecutor]:
+        """Executor of this process, in the stage that draws rows."""
+        machine = self.settings.machine
+        return LocalExecutor.drawing(part.rows, machine["progress"], machine["threads"])
 
     @property
     def _engine(self) -> str:
         engine: str = self.settings.machine["engine"]
         return engine
-
-    def _report(self, part: RowRange) -> Callable[[int], None] | None:
-        """What reports how many rows are drawn."""
-        progress: Progress | None = self.settings.machine["progress"]
-        return None if progress is None else lambda rows: progress("sample", min(rows, part.rows), part.rows)
 
     def beside_rows(self, table: Source, part: RowRange, seed: int | None, out: Any) -> Any:
         """Rows with the values of the rows of a table, which may lack columns.

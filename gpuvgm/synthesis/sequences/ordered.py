@@ -171,7 +171,8 @@ class OrderedTableSampler(TableSampler):
 
     def table(self, sampler: BatchSampler, part: RowRange, seed: int) -> Any:
         """Rows in order, as a table of the kind that was fitted."""
-        batches = sampler.batches(part, seed, self.here(part))
+        with self.drawing(part) as here:
+            batches = sampler.batches(part, seed, here)
         rows = self._order.sort(pa.Table.from_batches(batches, sampler.schema))
         numbered = self._numbers(seed).blocks(rows.combine_chunks().to_batches())
         return table_maker(self.model.transformer)(pa.Table.from_batches(numbered, sampler.schema))
@@ -188,17 +189,18 @@ class OrderedTableSampler(TableSampler):
             raise InputError("resume: with sort, a sample is written as a whole: give no resume")
         # What is drawn is a table whose rows come later.
         drawn = TableSource("the sample", "pyarrow", generator.schema.empty_table())
-        batches = self.here(part).stream(
-            lambda block: generator.rows_of(block.first_row, block.rows, generator.seed),
-            part.ranges(generator.block_rows),
-        )
-        chunks = chunks_of(batches, generator.schema, PART_BYTES)
-        with sorted_rows(drawn, chunks, self._order, f'the order of "{self.sort}"', PART_BYTES) as rows:
-            blocks = (block.batch for block in rows.blocks(generator.schema.names, generator.block_rows))
-            numbered = self._numbers(generator.seed).blocks(blocks)
-            described = {**generator.described, "gpuvgm.sort": self.sort}
-            in_order = replace(generator, rows_of=lambda *_: next(numbered), described=described)
-            return in_order.write(out, part, LocalExecutor(1), resume=None)
+        with self.drawing(part) as here:
+            batches = here.stream(
+                lambda block: generator.rows_of(block.first_row, block.rows, generator.seed),
+                part.ranges(generator.block_rows),
+            )
+            chunks = chunks_of(batches, generator.schema, PART_BYTES)
+            with sorted_rows(drawn, chunks, self._order, f'the order of "{self.sort}"', PART_BYTES) as rows:
+                blocks = (block.batch for block in rows.blocks(generator.schema.names, generator.block_rows))
+                numbered = self._numbers(generator.seed).blocks(blocks)
+                described = {**generator.described, "gpuvgm.sort": self.sort}
+                in_order = replace(generator, rows_of=lambda *_: next(numbered), described=described)
+                return in_order.write(out, part, LocalExecutor(1), resume=None)
 
     @property
     def _order(self) -> ValueOrder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import pickle
 from functools import partial
@@ -18,6 +19,7 @@ import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import Run, any_source, dask as tasks
 from gpuvgm.execution.dask import WINDOW, ClusterExecutor, DaskExecutor, in_shares
+from gpuvgm.execution.dask_rows import task_key
 from tests.execution.distributed.working import (
     Piece,
     is_clean,
@@ -28,6 +30,9 @@ from tests.execution.distributed.working import (
     uneven,
     wait_until,
 )
+
+distributed = pytest.importorskip("distributed")
+key_split = pytest.importorskip("dask.utils").key_split
 
 
 @pytest.fixture(autouse=True)
@@ -134,6 +139,68 @@ def test_progress_counts_every_row_once(client, call):
     else:
         list(getattr(executor, call)(uneven if call == "stream" else of_portion, pieces(17, rows=7)))
     assert seen == list(range(7, 17 * 7 + 1, 7))
+
+
+@pytest.mark.parametrize("call", ["map_merge", "stream", "each"])
+def test_every_partition_has_its_time_and_worker(client, call):
+    parts = []
+    executor = ClusterExecutor(client).reporting(None, parts.append)
+    if call == "map_merge":
+        executor.map_merge(uneven, pieces(17, rows=7), joined)
+    else:
+        list(getattr(executor, call)(uneven if call == "stream" else of_portion, pieces(17, rows=7)))
+    assert sorted((part.first_row, part.rows) for part in parts) == [(first, 7) for first in range(0, 17 * 7, 7)]
+    assert {part.worker for part in parts} <= {*client.nthreads()}
+    assert all(part.seconds > 0 for part in parts)
+
+
+def test_the_log_tells_of_workers(client, caplog, tmp_path):
+    gpuvgm.generate(tmp_path / "rows.parquet", 3000)
+    with caplog.at_level(logging.DEBUG, "gpuvgm"):
+        gpuvgm.TableTransformer(executor=DaskExecutor(client, partition_rows=1000)).fit(tmp_path / "rows.parquet")
+    told = [record for record in caplog.records if hasattr(record, "event")]
+    assert (told[0].event, told[0].rows, told[0].workers) == ("begin", 3000, 2)
+    parts = [record for record in told if record.event == "part" and record.stage == "fit"]
+    assert [(record.first_row, record.rows) for record in parts] == [(0, 1000), (1000, 1000), (2000, 1000)]
+    assert {record.part for record in parts} == {"rows.parquet"}
+    assert {record.worker for record in parts} <= {*client.nthreads()}
+
+
+def test_tasks_are_named_by_what_they_do(client, tmp_path):
+    """As Dask's dashboard shows them: by the words that their keys begin with."""
+    gpuvgm.generate(tmp_path / "rows.parquet", 3000)
+    executor = DaskExecutor(client, partition_rows=1000)
+    with distributed.get_task_stream(client) as ran:
+        transformer = gpuvgm.TableTransformer(executor=executor).fit(tmp_path / "rows.parquet")
+    shown = {key_split(task["key"]) for task in ran.data}
+    assert {"gpuvgm-scan-Amount", "gpuvgm-merge"} <= shown
+    assert all(name.startswith("gpuvgm-") for name in shown), shown
+    with distributed.get_task_stream(client) as ran:
+        transformer.transform(tmp_path / "rows.parquet", out=tmp_path / "encoded", part_rows=1000)
+        gpuvgm.generate(tmp_path / "mixed", 2000, kind="mixed-table", file_rows=1000, executor=executor)
+        gpuvgm.TableTransformer(executor=executor).fit(tmp_path / "mixed")
+    shown = {key_split(task["key"]) for task in ran.data}
+    assert {"gpuvgm-transform-Amount", "gpuvgm-generate", "gpuvgm-scan-columns"} <= shown
+    assert all(name.startswith("gpuvgm-") for name in shown), shown
+
+
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [
+        (["amount"], "gpuvgm-scan-amount"),
+        (["amount_2 (eur)"], "gpuvgm-scan-amount-eur"),
+        (["größe"], "gpuvgm-scan-größe"),
+        (["customer"], "gpuvgm-scan-Customer"),
+        (["42"], "gpuvgm-scan"),
+        ([], "gpuvgm-scan"),
+        (["a", "b", "c"], "gpuvgm-scan-columns"),
+    ],
+)
+def test_the_name_of_a_task_has_the_words_of_its_column(columns, name):
+    assert key_split(task_key("scan", columns)) == name
+    assert key_split(task_key("evaluate", columns)) == name.replace("scan", "Evaluate")
+    assert task_key("scan", columns) != task_key("scan", columns)
+    assert len(task_key("scan", ["a" * 1000])) < 100
 
 
 @pytest.mark.parametrize("call", ["map_merge", "stream", "hold"])
@@ -273,7 +340,7 @@ def test_large_blocks_travel_without_a_warning(executor):
 
 
 def test_gather_and_ask(executor):
-    assert executor.gather(abs, [-1, 2, -3]) == [1, 2, 3]
+    assert executor.gather("count", abs, [-1, 2, -3]) == [1, 2, 3]
     assert executor.ask(os.getpid) != os.getpid()
 
 

@@ -31,6 +31,7 @@ from tests.execution.distributed.working import lazy_frame, model_of, parts_of, 
 dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
+key_split = pytest.importorskip("dask.utils").key_split
 cloudpickle = pytest.importorskip("cloudpickle")
 ROWS = 2003
 CUTS = [1, 7, pytest.param(100, marks=pytest.mark.exhaustive), "gaps"]
@@ -96,8 +97,8 @@ def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
     assert len(rows) == (40 * len(sent) if listened else 0) and (not listened or rows[-1] == ("fit", ROWS))
     assert {stage for stage, _ in done} == ({"fit", "search modes"} if listened else set())
     assert len(kept) <= 2 * len(sent) + 1  # the function of a scan, and what the fit asks a worker
-    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
-    assert (tasks["call_on_worker"], tasks["merge_results"]) == (40 * len(sent), 6 * len(sent)), tasks
+    tasks = Counter(key_split(task["key"]) for task in ran.data)
+    assert (tasks["gpuvgm-scan-columns"], tasks["gpuvgm-merge"]) == (40 * len(sent), 6 * len(sent)), tasks
 
 
 def test_threads_that_dask_is_set_to_come_before_the_current_client(client, frame):
@@ -133,16 +134,12 @@ def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
     with distributed.get_task_stream(client) as ran:
         fitted = gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)
     assert model_of(fitted) == model_of(one)
-    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
-    scans = tasks["call_on_worker"] // 40
-    once = {"choose_engine", "itself", "_read_dictionaries"}
-    assert tasks.keys() <= {*once, "_read_runs", "call_on_worker", "merge_results"}
-    assert (
-        tasks["_read_runs"] <= 40
-        and tasks["_read_dictionaries"] == 1
-        and tasks["merge_results"] == 6 * scans
-        and tasks["itself"] == scans >= 1
-    )
+    tasks = Counter(key_split(task["key"]) for task in ran.data)
+    scan, merge, sample = "gpuvgm-scan-columns", "gpuvgm-merge", "gpuvgm-sample-columns"
+    function, texts = "gpuvgm-prepare-scan", "gpuvgm-read-texts"
+    scans = tasks[scan] // 40
+    assert tasks.keys() <= {"gpuvgm-ask-a-worker", function, texts, sample, scan, merge}
+    assert tasks[sample] <= 40 and tasks[texts] == 1 and tasks[merge] == 6 * scans and tasks[function] == scans >= 1
 
 
 READS, NO_ROWS = "reads", pd.DataFrame({"x": [], "y": []}, dtype=float)

@@ -56,6 +56,11 @@ class Piece:
     pause: float = 0.0
     gate: str | None = None
 
+    @property
+    def first_row(self) -> int:
+        """Its first row, where all have as many."""
+        return self.number * self.rows
+
     def read(self) -> OpenPartition:
         """One block: itself."""
         time.sleep(self.pause)

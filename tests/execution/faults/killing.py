@@ -38,7 +38,7 @@ class Dying(ClusterExecutor):
         self.after, self.killed = after, []
         self.progress = self.watch
 
-    def reporting(self, progress: Callable[[int], None] | None) -> ClusterExecutor:
+    def reporting(self, *_: Any) -> ClusterExecutor:
         """The same executor, which listens itself."""
         return self
 

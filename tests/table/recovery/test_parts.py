@@ -361,7 +361,37 @@ def test_a_manifest_says_what_it_is(place):
     document = json.loads((place / "whole" / "_manifest.json").read_text())
     assert document["library"] == "gpuvgm" and document["complete"] is True
     assert document["asked"]["inputs"]["files"][0].keys() == {"name", "bytes", "changed_ns"}
-    assert document["done"]["part-00000.parquet"].keys() == {"first_row", "rows", "bytes", "sha256", "unseen"}
+    entry = document["done"]["part-00000.parquet"]
+    assert entry.keys() == {"first_row", "rows", "bytes", "sha256", "unseen", "seconds"}
+    assert 0 < entry["seconds"] < 60
+
+
+def test_a_summary_has_the_seconds_of_every_file(place, transformer, tmp_path):
+    summary = transformer.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
+    done = Manifest.read(tmp_path / "e" / "_manifest.json").done
+    assert summary.parts == [
+        {"part": name, **{key: entry[key] for key in ("first_row", "rows", "seconds")}} for name, entry in done.items()
+    ]
+    assert [part["rows"] for part in summary.parts][:2] == [PART_ROWS, PART_ROWS] and len(summary.parts) == PARTS
+
+
+def test_a_summary_of_one_file_has_the_seconds_of_what_was_read(place, transformer, tmp_path):
+    transformer.block_rows = PART_ROWS
+    summary = transformer.transform(place / "data", out=tmp_path / "e.parquet")
+    assert [part["part"][0] for part in summary.parts] == ["0", "0", "0", "2", "3", "3", "3"]
+    assert sum(part["rows"] for part in summary.parts) == ROWS and all(part["seconds"] > 0 for part in summary.parts)
+
+
+@pytest.mark.parametrize("change", [{"seconds": 1e6}, None])
+def test_seconds_do_not_matter_where_a_run_goes_on(place, transformer, tmp_path, change):
+    shutil.copytree(place / "whole", tmp_path / "e")
+    manifest = Manifest.read(tmp_path / "e" / "_manifest.json")
+    for name, entry in manifest.done.items():  # none had them before they were kept
+        manifest.done[name] = {key: entry[key] for key in entry if key != "seconds"} | (change or {})
+    manifest.write()
+    summary = transformer.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS, resume=True)
+    assert [part.get("seconds") for part in summary.parts] == [change and 1e6] * PARTS
+    assert bodies(tmp_path / "e") == bodies(place / "whole")
 
 
 @pytest.mark.parametrize("disk", ["size=200k"], indirect=True)
