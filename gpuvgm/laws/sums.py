@@ -250,7 +250,7 @@ def _sums_between_dates(sample: LawSample, between: Collection[frozenset[str]]) 
     for start, end in permutations(dates, 2):
         length = sample.amounts[end][:SOLVED] - sample.amounts[start][:SOLVED]
         is_known = sample.sorts[start] != sample.sorts[end] or frozenset((start, end)) in between
-        if is_known or not np.nanmean(length, where=np.isfinite(length)) > 0:
+        if is_known or not np.sum(length, where=np.isfinite(length)) > 0:
             continue
         for span in ("", *SPANS):
             sorts = {NUMBER} if span else LENGTHS

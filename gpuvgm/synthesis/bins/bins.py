@@ -16,7 +16,7 @@ from gpuvgm.synthesis.bins.clock import RARE, TWIN, Clock, PartName, moments_wit
 from gpuvgm.synthesis.bins.forms import Forms
 from gpuvgm.synthesis.bins.numbers import HOURS, Origin
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
-from gpuvgm.synthesis.bins.pieces import BinPieces, interval_pieces
+from gpuvgm.synthesis.bins.pieces import BinPieces, Days, interval_pieces
 from gpuvgm.synthesis.bins.sampled_rows import AskedValues, SampledRows
 from gpuvgm.synthesis.bins.training_values import (
     LISTED_ROWS,
@@ -348,8 +348,14 @@ def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Sum
     present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)
     values = TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     values = values.with_persons(present, persons).with_forms(present, persons)
-    edges = values.edges_by_hours(interval_limit, origin.day / HOURS) if origin.by_days else None
-    bins = _bins_of_numbers(origin.column, values, interval_limit, edges)
+    by_hours, hour = origin.by_days, origin.day / HOURS
+    edges = values.edges_by_hours(interval_limit, hour) if by_hours else values.edges(interval_limit)
+    between, beyond = edges[edges < origin.first_reading], edges[edges >= origin.first_reading]
+    if len(between) and len(beyond):
+        # In place of the edges beside it, so that no interval has fewer rows than before.
+        edges = np.concatenate((between[:-1], [origin.first_reading - origin.step / 2], beyond[1:]))
+    days = Days(origin.day, origin.first_reading) if origin.by_days else None
+    bins = _bins_of_numbers(origin.column, values, interval_limit, edges, days)
     bins = replace(bins, since=origin.first.name, back=origin.back, by_days=origin.by_days, ahead=origin.ahead)
     return replace(bins, clock_of_first=origin.clock)
 
@@ -434,11 +440,15 @@ def _bins_of_categories(column: CategoricalColumn, *, rare_as_one: bool) -> Bins
 
 
 def _bins_of_numbers(
-    column: NumericColumn, values: TrainingValues, interval_limit: int, edges: Floats | None = None
+    column: NumericColumn,
+    values: TrainingValues,
+    interval_limit: int,
+    edges: Floats | None = None,
+    days: Days | None = None,
 ) -> Bins:
-    """Missing values, modal values and intervals, in the order of their values."""
+    """Missing values, modal values and intervals, in the order of their values; `days` as for `interval_pieces`."""
     edges = values.edges(interval_limit) if edges is None else edges
-    inner = interval_pieces(values, edges) if column.minimum is not None else BinPieces.of_points(0)
+    inner = interval_pieces(values, edges, days) if column.minimum is not None else BinPieces.of_points(0)
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
     modal_counts = np.rint(np.array(getattr(column, "modal_counts", ())) * values.share)

@@ -153,7 +153,8 @@ def restricted_since(
     low, high = reachable[0][0], reachable[-1][1]
     while (origin := origin_of(columns, bins[name])) is not None:
         lowest, highest = origin.column.plain_range
-        longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))
+        highest_of_pieces = bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]
+        longest = float(np.max(highest_of_pieces[highest_of_pieces < origin.first_reading], initial=0.0))
         low = -np.inf if low <= lowest else low - (0 if origin.back else longest)  # what is cut off lies at the ends
         high = (
             np.inf

@@ -143,7 +143,8 @@ class Origin:
         xp = namespace_of(numbers)
         between = first - numbers if self.back else numbers - first
         if self.clock is not None:
-            between = xp.where(xp.isnan(first), self.clock.readings(numbers) * self._of_reading, between)
+            readings = self.clock.readings(numbers) * self._of_reading + self.first_reading
+            between = xp.where(xp.isnan(first), readings, between)
         steps: Floats = xp.rint(between / self.step)
         return steps * self.step
 
@@ -151,7 +152,8 @@ class Origin:
         """Numbers of the column that lie so far from those of the origin."""
         if self.clock is None:
             return first - between if self.back else first + between
-        return np.where(np.isnan(first), self.clock.numbers(between / self._of_reading), first + between)
+        readings = (between - self.first_reading) / self._of_reading
+        return np.where(np.isnan(first), self.clock.numbers(readings), first + between)
 
     def half_steps(self, rows: Rows) -> Floats:
         """Half of the step of each row's time between, or of all rows' where none is on a clock."""
@@ -160,6 +162,14 @@ class Origin:
             return half
         spans = self.clock.spans(self.column.plain_numbers(rows(self.column.name))[0])[1]
         return np.where(np.isnan(self.numbers(rows)), np.maximum(spans * self._of_reading, half), half)
+
+    @property
+    def first_reading(self) -> float:
+        """Where readings begin: beyond all times between, so that no bin has both, which lie at other hours."""
+        if self.clock is None:
+            return np.inf
+        low, high = self.column.plain_range
+        return float(np.ceil((high - low + self.day) / self.step) + 1) * self.step
 
     @property
     def _of_reading(self) -> float:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.bins.numbers import HOURS
+from gpuvgm.synthesis.bins.persons import LEAST_KEYS
 from gpuvgm.synthesis.bins.training_values import TrainingValues, sums
 
 UNSEEN_ROWS = 0.5  # that values in an interval count for where all its rows have values that are drawn by their counts
 HARDLY = 1e-6  # of `UNSEEN_ROWS`, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a part's rows that each of its pieces has, wherever the mixture has the rows
 PIECES = 16  # of a part of a bin, over which the mixture spreads its rows
+MOST_HOURS = 1 << 13  # that are pieces, of all intervals
 ROUNDING = 1e-6  # of a step: borders between pieces may be off by so much
+
+
+class Days(NamedTuple):
+    """Days that numbers count from a midnight: their length, and the number from which on others are readings."""
+
+    length: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +44,23 @@ class BinPieces:
         return cls(np.zeros(count, np.int64), np.ones(count, np.int64), np.ones(count), places, places)
 
 
-def interval_pieces(values: TrainingValues, edges: Floats) -> BinPieces:
-    """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
+def interval_pieces(values: TrainingValues, edges: Floats, days: Days | None = None) -> BinPieces:
+    """Pieces of each interval: values with many rows by their counts, the others where the mixture has them.
+
+    Parameters
+    ----------
+    values : TrainingValues
+        The values.
+    edges : ndarray of shape (intervals - 1,)
+        Edges between the intervals.
+    days : Days, optional
+        Where numbers count from a midnight: then rows of an interval of hours or days are spread over its hours as all
+        rows are, since few rows do not show in which hours of each day they lie.
+    """
     low, high = values.outer
-    *pieces, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
+    ends = np.concatenate(([low], edges, [high]))
+    between = _pieces_between(values, ends)
+    *pieces, of_piece = between if days is None else _by_hours(values, ends, days, between)
     heavy = values.heavy
     points, where = np.unique(values.numbers[heavy], return_inverse=True)
     point_rows = np.bincount(where, values.rows[heavy], len(points))
@@ -92,6 +116,35 @@ def _pieces_between(values: TrainingValues, ends: Floats) -> tuple[Floats, Float
         weighted = share / np.bincount(part, share)[part] * values.forms.weight(low, high)
         share = np.where(np.bincount(part, weighted)[part] > 0, weighted, share)
     return rows[part] * (share / np.bincount(part, share)[part]), low, high, interval[part]
+
+
+def _by_hours(
+    values: TrainingValues, ends: Floats, days: Days, pieces: tuple[Floats, Floats, Floats, Ints]
+) -> tuple[Floats, Floats, Floats, Ints]:
+    """Pieces with those of intervals longer than an hour replaced by hours; unused ones have hardly any mass."""
+    day, hour, counted = days.length, days.length / HOURS, values.numbers < days.end
+    hours_of_values = (values.numbers[counted] % day // hour).astype(np.int64)
+    weights = np.bincount(hours_of_values, values.weights[counted], HOURS)
+    shares = np.where(weights >= LEAST_KEYS, weights, 0.0) / max(float(np.sum(weights)), 1.0) + HARDLY
+    mass, low, high, interval = pieces
+    of_intervals, far = np.bincount(interval, mass, len(ends) - 1), list[tuple[Floats, Floats, Floats, Ints]]()
+    room = MOST_HOURS
+    for place in np.flatnonzero((np.diff(ends) > hour) & (ends[1:] < days.end)).tolist():
+        first, last = np.floor(ends[place] / hour), np.ceil(ends[place + 1] / hour)
+        room -= int(last - first) + 1
+        if room < 0:
+            break  # of the last intervals, of very many days, each hour would take a piece
+        borders = np.clip(np.arange(first, last + 2) * hour - values.step / 2, ends[place], ends[place + 1])
+        borders = np.unique(np.concatenate((ends[place : place + 2], borders)))
+        middles = borders[:-1] + np.diff(borders) / 2
+        of_hours = shares[(middles % day // hour).astype(np.int64)] * np.diff(borders)
+        of_hours *= of_intervals[place] / np.sum(of_hours)
+        far.append((of_hours, borders[:-1], borders[1:], np.full(len(of_hours), place)))
+    are_near = ~np.isin(interval, [of[0] for *_, of in far])
+    joined = [np.concatenate(parts) for parts in zip([part[are_near] for part in pieces], *far, strict=True)]
+    order = np.argsort(joined[-1], kind="stable")
+    mass, low, high, interval = (part[order] for part in joined)
+    return mass, low, high, interval
 
 
 def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:

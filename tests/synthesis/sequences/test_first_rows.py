@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ks_2samp
 
 import gpuvgm
 from tests.synthesis.sequences.trades import appointments, ferry_trips, school_buses
@@ -120,3 +121,26 @@ def test_conditions_hold_in_rows_on_the_calendar(runs: tuple[pd.DataFrame, gpuvg
     may = (pd.Timestamp("2024-05-01"), pd.Timestamp("2024-05-31 23:59"))
     sample = runs[1].sample(keys=30, conditions={"any(at)": may})
     assert sample.groupby("run")["at"].apply(lambda at: at.between(*may).any()).all()
+
+
+def test_later_rows_keep_their_hours_days_and_weeks_after_the_one_before() -> None:
+    """Visits of a climbing hall, half of them more than a week apart: few of the steps have a day of their own."""
+    random, visits = np.random.default_rng(11), list[tuple[str, pd.Timestamp]]()
+    for member in range(500):
+        day = pd.Timestamp("2025-01-02") + pd.Timedelta(days=int(random.integers(0, 200)))
+        for _ in range(1 + random.poisson(5)):
+            hour, minute = random.choice([10, 12, 17, 18, 19], p=[0.1, 0.1, 0.2, 0.35, 0.25]), random.integers(0, 60)
+            visits.append((f"M{3000 + member}", day + pd.Timedelta(hours=int(hour), minutes=int(minute))))
+            day += pd.Timedelta(days=1 + int(random.exponential(12)))
+    table = pd.DataFrame(visits, columns=["member", "begun"])
+    fitted = gpuvgm.TableSynthesizer(sequence_key="member", sequence_index="begun", threads=1).fit(table)
+    sample = fitted.sample(keys=1500)
+    hours, hours_of_table = (
+        rows.begun[rows.member.duplicated()].dt.hour.value_counts(normalize=True) for rows in (sample, table)
+    )
+    assert hours[hours.index.difference(hours_of_table.index)].sum() < 0.01
+    assert (hours - hours_of_table).abs().max() < 0.03
+    steps, steps_of_table = (
+        rows.groupby("member").begun.diff().dropna() / pd.Timedelta(days=1) for rows in (sample, table)
+    )
+    assert ks_2samp(steps, steps_of_table).statistic < 0.05
