@@ -14,6 +14,7 @@ from gpuvgm.errors import counted
 from gpuvgm.report.measures import Measure, ReportPart, Unit
 from gpuvgm.report.text import figures_table
 
+FEW = 3  # columns of which a note names each; of more it says how many they are
 _WORDS = Unit(str, str)
 _COUNT = Unit(lambda count: str(count or ""), str)  # nothing in the place of 0
 
@@ -165,10 +166,12 @@ class FitReport(ReportPart):
     def notes(self) -> list[str]:
         """Widths, dropped columns, fits that did not converge, laws, and what might be declared."""
         dropped = [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
+        count = sum(not column.converged for column in self.columns.values())
+        unconverged = self.unconverged if count <= FEW else f"EM did not converge in {count:,} columns"
         return [
             self.width,
             *dropped,
-            *[self.unconverged] * bool(self.unconverged),
+            *[unconverged] * bool(self.unconverged),
             *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws),
             *self.proposals,
         ]
