@@ -166,12 +166,12 @@ class FitReport(ReportPart):
     def notes(self) -> list[str]:
         """Widths, dropped columns, fits that did not converge, laws, and what might be declared."""
         dropped = [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
-        count = sum(not column.converged for column in self.columns.values())
-        unconverged = self.unconverged if count <= FEW else f"EM did not converge in {count:,} columns"
+        unconverged = sum(not column.converged for column in self.columns.values())
+        are_few = unconverged <= FEW
         return [
-            self.width,
+            self.width if are_few else f"{self.width}; EM did not converge in {unconverged:,} columns",
             *dropped,
-            *[unconverged] * bool(self.unconverged),
+            *[self.unconverged] * (are_few and bool(self.unconverged)),
             *[f"laws: {'; '.join(self.laws)}"] * bool(self.laws),
             *self.proposals,
         ]
