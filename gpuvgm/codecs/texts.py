@@ -1030,11 +1030,11 @@ def _any_has(texts: Text, part: str) -> bool:
 
 def _negative_form(texts: Text) -> str:
     """How negative numbers are written: some end with a minus sign, others do not, or some are in brackets."""
-    for negative, pattern in NEGATIVES.items():
-        matches = pc.match_substring_regex(texts, pattern) if pattern else pa.array([False])
-        if pc.any(matches).as_py() and not (negative == "1-" and pc.all(matches).as_py()):
-            return negative
-    return "-1"
+    in_brackets, with_sign_behind = (pc.match_substring_regex(texts, NEGATIVES[form]) for form in ("(1)", "1-"))
+    if pc.any(in_brackets).as_py():
+        return "(1)"
+    are_some = pc.any(with_sign_behind).as_py() and not pc.all(with_sign_behind).as_py()
+    return "1-" if are_some else "-1"
 
 
 def _with_places(texts: Text, form: NumberText) -> NumberText | None:

@@ -115,8 +115,9 @@ class _Combination(Equation):
         if not dates:
             return super().fits(sorts) and sorts[0] in (NUMBER, DURATIONS)
         added = sum(sign for sign, sort in zip(self.signs, sorts[:-1], strict=True) if sort in dates)
-        is_balanced, between = added == (sorts[-1] in dates), {NUMBER} if self.span else LENGTHS
-        return len(dates) == 2 and dates[0] == dates[1] and is_balanced and {*sorts} - {*dates} <= between
+        is_balanced = added == (sorts[-1] in dates)
+        are_between = {*sorts} - {*dates} <= _sorts_between(self.span)
+        return len(dates) == 2 and dates[0] == dates[1] and is_balanced and are_between
 
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """A difference of nearly equal numbers is off by as much as they are."""
@@ -197,13 +198,17 @@ class Difference(_Combination):
         """Yield times between two dates, as the first few rows say; sums have all further differences as forms."""
         dates = [name for name, sort in sample.sorts.items() if sort.startswith(MOMENTS)]
         for span in ("", *SPANS) if len(dates) > 1 else ():
-            between = {NUMBER} if span else LENGTHS
-            names = [name for name in sample.columns if sample.sorts.get(name) in between]
+            names = [name for name in sample.columns if sample.sorts.get(name) in _sorts_between(span)]
             targets = Targets.of(sample, names, span)
             for pair in permutations(dates, 2):
                 if sample.sorts[pair[0]] == sample.sorts[pair[1]]:
                     end, start = sample.first_amounts(pair)
                     yield from (cls(pair, target, span, function="+-") for target in targets.equal_to(end - start))
+
+
+def _sorts_between(span: Span) -> set[str]:
+    """Sorts of columns that may be the time between two dates: numbers that count a span, or lengths without one."""
+    return {NUMBER} if span else LENGTHS
 
 
 def _combination(operands: Sequence[str], signs: str, target: str, span: Span = "") -> Sum | Difference:
@@ -247,16 +252,17 @@ def _sums_between_dates(sample: LawSample, between: Collection[frozenset[str]]) 
     Lengths are durations, or numbers that count the same unit; which ones least squares on few rows say.
     """
     dates = [name for name, sort in sample.sorts.items() if sort.startswith(MOMENTS)][:MOST_DATES]
+    lengths_by_span = dict[Span, dict[str, Floats]]()
+    for span in ("", *SPANS) if len(dates) > 1 else ():
+        names = [name for name, sort in sample.sorts.items() if sort in _sorts_between(span)][:MOST_COLUMNS]
+        lengths_by_span[span] = {name: SPANS.get(span, 1) * sample.amounts[name][:SOLVED] for name in names}
     for start, end in permutations(dates, 2):
         length = sample.amounts[end][:SOLVED] - sample.amounts[start][:SOLVED]
         is_known = sample.sorts[start] != sample.sorts[end] or frozenset((start, end)) in between
         if is_known or not np.sum(length, where=np.isfinite(length)) > 0:
             continue
-        for span in ("", *SPANS):
-            sorts = {NUMBER} if span else LENGTHS
-            names = [name for name, sort in sample.sorts.items() if sort in sorts][:MOST_COLUMNS]
-            lengths = {name: SPANS.get(span, 1) * sample.amounts[name][:SOLVED] for name in names}
-            addends = LeastSquares.of({"": length, **lengths}).addends("", names)
+        for span, lengths in lengths_by_span.items():
+            addends = LeastSquares.of({"": length, **lengths}).addends("", [*lengths])
             law = Sum((start, *addends), end, span)
             if len(addends) > 1 and law.is_evident(sample):
                 yield law

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -56,11 +55,6 @@ class Unit:
 
     def scale_to(self, other: Unit) -> tuple[float, float]:
         """Factor and shift that turn numbers of this unit into numbers of another one."""
-        return _scale(self, other)
-
-
-@lru_cache(maxsize=1024)  # asked for each two columns of datetimes, and fractions are slow
-def _scale(unit: Unit, other: Unit) -> tuple[float, float]:
-    factor = unit.factor / other.factor
-    # A fraction: products of bases and nanoseconds exceed 2^53, and only the difference may be rounded.
-    return float(factor), float(unit.base * factor - other.base)
+        factor = self.factor / other.factor
+        # A fraction: products of bases and nanoseconds exceed 2^53, and only the difference may be rounded.
+        return float(factor), float(self.base * factor - other.base)

@@ -348,8 +348,8 @@ def bins_since(origin: Origin, intervals: Floats, persons: Persons, summary: Sum
     present, persons = np.maximum(intervals[is_present], 0.0), persons.at(is_present)
     values = TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     values = values.with_persons(present, persons).with_forms(present, persons)
-    by_hours, hour = origin.by_days, origin.day / HOURS
-    edges = values.edges_by_hours(interval_limit, hour) if by_hours else values.edges(interval_limit)
+    hour = origin.day / HOURS
+    edges = values.edges_by_hours(interval_limit, hour) if origin.by_days else values.edges(interval_limit)
     between, beyond = edges[edges < origin.first_reading], edges[edges >= origin.first_reading]
     if len(between) and len(beyond):
         # In place of the edges beside it, so that no interval has fewer rows than before.

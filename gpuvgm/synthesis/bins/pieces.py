@@ -134,8 +134,8 @@ def _by_hours(
         room -= int(last - first) + 1
         if room < 0:
             break  # of the last intervals, of very many days, each hour would take a piece
-        borders = np.clip(np.arange(first, last + 2) * hour - values.step / 2, ends[place], ends[place + 1])
-        borders = np.unique(np.concatenate((ends[place : place + 2], borders)))
+        full_hours = np.arange(first, last + 2) * hour - values.step / 2
+        borders = np.unique(np.clip(full_hours, ends[place], ends[place + 1]))
         middles = borders[:-1] + np.diff(borders) / 2
         of_hours = shares[(middles % day // hour).astype(np.int64)] * np.diff(borders)
         of_hours *= of_intervals[place] / np.sum(of_hours)
