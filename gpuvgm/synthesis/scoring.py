@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -23,6 +23,12 @@ from gpuvgm.synthesis.sampling import LawKeeper
 from gpuvgm.synthesis.sequences import SequenceModel
 
 Mask = NDArray[np.bool_]
+FindCertain = Callable[[Rows], Mapping[str, Mask]]
+
+
+def no_column(_: Rows) -> Mapping[str, Mask]:
+    """No column has certain values in some rows alone."""
+    return {}
 
 
 def score_rows(model: RowModel | SequenceModel, table: Source, settings: SynthesizerSettings) -> Floats:
@@ -32,7 +38,8 @@ def score_rows(model: RowModel | SequenceModel, table: Source, settings: Synthes
     model.table.check_source(table)
     of_sequences = model.scored(table)
     keys = _score_rows(model.keys, any_source(of_sequences.keys), settings)
-    steps = _score_rows(model.steps, any_source(of_sequences.steps), settings, model.given)
+    of_steps = any_source(of_sequences.steps)
+    steps = _score_rows(model.steps, of_steps, settings, model.given, model.plan.certain)
     steps[of_sequences.rows.starts] += keys
     scores = np.empty_like(steps)
     scores[of_sequences.rows.order] = steps
@@ -40,7 +47,11 @@ def score_rows(model: RowModel | SequenceModel, table: Source, settings: Synthes
 
 
 def _score_rows(
-    model: RowModel, table: Source, settings: SynthesizerSettings, given: frozenset[str] = frozenset()
+    model: RowModel,
+    table: Source,
+    settings: SynthesizerSettings,
+    given: frozenset[str] = frozenset(),
+    certain: FindCertain = no_column,
 ) -> Floats:
     """Logarithm of the density of each row of a table, given some columns."""
     structure, columns = model.network.structure, model.columns
@@ -50,7 +61,9 @@ def _score_rows(
     parts: list[Floats] = []
     with settings.run("score", table) as run:
         of_names = {name: column for name, column in columns.items() if name in names}
-        build = partial(RowScorer, of_names, model.network, forms, model.kept_laws, settings.machine["engine"], given)
+        build = partial(
+            RowScorer, of_names, model.network, forms, model.kept_laws, settings.machine["engine"], given, certain
+        )
         run.executor.map_blocks(run.prepared(build), run.blocks([*names, *forms]), parts.append)
     return np.concatenate([np.empty(0), *parts])
 
@@ -73,6 +86,8 @@ class RowScorer:
         Name of the engine that computes.
     given : frozenset of str
         Columns whose values are certain.
+    certain : callable
+        Gives which rows have a certain value, by column of which some have.
     """
 
     columns: Mapping[str, FittedColumn]
@@ -81,6 +96,7 @@ class RowScorer:
     laws: Laws
     engine_name: str
     given: frozenset[str] = frozenset()
+    certain: FindCertain = no_column
 
     def __call__(self, block: Block) -> Floats:
         """Log density of each row of a block."""
@@ -92,11 +108,12 @@ class RowScorer:
             for law, outcome in zip(self.laws, outcomes, strict=True)
             if law.decides
         }
-        certain |= {place: np.ones(block.rows, np.bool_) for place in self._given_places}
+        in_some_rows = {self.network.structure.place_of[name]: mask for name, mask in self.certain(rows).items()}
+        certain |= in_some_rows | {place: np.ones(block.rows, np.bool_) for place in self._given_places}
         log_density = self._density_in_bins(codes, densities, certain, block.rows)
         for outcome in outcomes:
             log_density[outcome.broken] = -np.inf
-        known = self._known(codes, certain, block.rows)
+        known = self._known(codes, certain, self._final_places.union(in_some_rows), block.rows)
         return self.network.log_probability(codes, block.rows, self._engine, known) + log_density
 
     @cached_property
@@ -151,10 +168,12 @@ class RowScorer:
             log_density += np.where(decided[place], 0.0, density) if place in decided else density
         return log_density
 
-    def _known(self, codes: Mapping[int, Codes], certain: Mapping[int, Mask], rows: int) -> dict[int, Floats]:
-        """Log probability of the bins that laws decide, by place; NaN where trees say it."""
+    def _known(
+        self, codes: Mapping[int, Codes], certain: Mapping[int, Mask], final: Set[int], rows: int
+    ) -> dict[int, Floats]:
+        """Log probability of the bins that are decided, by place of those that are final; NaN where trees say it."""
         bins = self.network.structure.bins
-        known = {place: np.where(mask, 0.0, np.nan) for place, mask in certain.items() if place in self._final_places}
+        known = {place: np.where(mask, 0.0, np.nan) for place, mask in certain.items() if place in final}
         for law in self.laws.deciding:
             place = self.network.structure.place_of[law.target]
             if law.apart and place in known and bins[place].has_missing:  # trees say whether there is a value

@@ -30,6 +30,7 @@ def laws_of(
     columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
     dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes), given=frozenset(settings.given))
     of_sampling = replace(dependence, first=(*settings.given, *settings.conditions_on))
+    of_laws = replace(dependence, given=dependence.given.union(settings.undecided))
 
     def ordering(columns: Mapping[str, AskedColumn]) -> list[str]:
         return order_of(columns, of_sampling, settings.engine)
@@ -38,7 +39,7 @@ def laws_of(
     others = [column.name for column in transformer.model_.columns if not column.is_encoded]
     law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted, others)
     wanted = keys.without_decided(settings.laws, columns)
-    return Laws.find(law_sample, wanted, broken, dependence.allows, settings.conditions_on)
+    return Laws.find(law_sample, wanted, broken, of_laws.allows, settings.conditions_on)
 
 
 def dependence_of(keys: KeyForms, laws: Laws, settings: SynthesizerSettings, sample: TableSample) -> Dependence:

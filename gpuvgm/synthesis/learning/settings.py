@@ -49,6 +49,8 @@ class SynthesizerSettings:
         Columns of which rows of a key do not ask what the row before has.
     made : tuple of str
         Columns that are no columns of the user's table, of which no warning tells.
+    undecided : tuple of str
+        Columns that laws which are found do not decide.
     machine : mapping of str to object
         Where and how the work is done, as `RunSettings` has it.
     """
@@ -66,6 +68,7 @@ class SynthesizerSettings:
     given: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> Self:

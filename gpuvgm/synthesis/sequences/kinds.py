@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpuvgm.columns import FittedColumn, TableModel
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
 from gpuvgm.synthesis.sequences.occurrences import NO, YES
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 
@@ -32,16 +32,19 @@ def kinds_of(names: Iterable[str], plan: SequencePlan, table: TableModel) -> dic
 
 def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Any:
     """How a column is declared that has no counterpart in the table."""
-    if name in (COUNT, PLACE, REMAINING):
+    if name in (COUNT, PLACE, REMAINING, *(recency.variety for recency in plan.recencies)):
         return {"kind": "continuous", "integer": True}
     usual = next((usual for usual in plan.usual if usual.name == name), None)
     if usual is not None:
         return {"kind": "categorical", "categories": usual.texts(columns[usual.column])}
-    if name in (occurrence.name for occurrence in plan.occurrences):
+    if name in (*(each.name for each in plan.occurrences), *(each.novelty for each in plan.recencies)):
         return {"kind": "categorical", "categories": [NO, YES]}
+    recency = next((recency for recency in plan.recencies if recency.name == name), None)
+    if recency is not None:
+        return {"kind": "categorical", "categories": recency.texts}
     if name == HAS_KEY:
         return "categorical"
-    return "continuous" if name in map(since, plan.stepping) else None
+    return "continuous" if name in (span(plan.index), pace(plan.index), *map(since, plan.stepping)) else None
 
 
 def _like(name: str, table: TableModel, *, lacks_some: bool) -> Any:

@@ -113,6 +113,7 @@ def _model_of(
         settings,
         given=tuple(name for name in tables.steps.schema.names if name not in (key, *plan.above, *plan.drawn)),
         conditions_on=_drawn_first(plan),
+        undecided=tuple(name for recency in plan.recencies for name in recency.drawn),
         laws=[*laws_of_rows, *plan.laws],
     )
     declared = dict.fromkeys((key, *plan.above), {"key": True})
@@ -182,10 +183,11 @@ def _model(
 
 
 def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
-    """Of a row when it is comes first, which no law computes."""
+    """Of a row when it is comes first, which no law computes, then what comes back."""
+    recencies = tuple(name for recency in plan.recencies for name in (*recency.drawn, recency.column))
     if not plan.index or plan.index in (*plan.numbering, *(number.column for number in plan.running)):
-        return ()
-    return (since(plan.index),) if plan.index in plan.moving else (plan.index,)
+        return recencies
+    return (since(plan.index) if plan.index in plan.moving else plan.index, *recencies)
 
 
 def _without_keys(model: RowModel, keys: tuple[str, ...]) -> RowModel:

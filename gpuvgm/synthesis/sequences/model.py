@@ -19,7 +19,7 @@ from gpuvgm.records import document_of
 from gpuvgm.synthesis.counts import Network
 from gpuvgm.synthesis.keys import IdentifierForm, KeyLayout, describe_left_out, describe_unmodelled
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, read_twice
-from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows
 from gpuvgm.synthesis.sequences.sorting import RowOrder
@@ -116,7 +116,7 @@ class SequenceModel:
     @property
     def laws(self) -> Laws:
         """Laws between columns of a row, and those of the row before."""
-        made = {COUNT, PLACE, REMAINING, *self.plan.known, *map(since, self.plan.stepping)}
+        made = {COUNT, PLACE, REMAINING, *self.plan.known, *self.plan.made_of_rows}
         return Laws(law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
 
     @property

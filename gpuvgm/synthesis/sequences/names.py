@@ -13,6 +13,16 @@ def before(name: str) -> str:
     return f"previous({name})"
 
 
+def span(name: str) -> str:
+    """Name of the difference of a number in the last and in the first row of a key."""
+    return f"span({name})"
+
+
+def pace(name: str) -> str:
+    """Name of the step by which even steps from the row before would reach the span of the key."""
+    return f"pace({name})"
+
+
 def since(name: str) -> str:
     """Name of the difference of a number and that of the row before, or of their ratio."""
     return f"step({name})"

@@ -64,6 +64,11 @@ def as_text(occurred: Bools) -> Any:
     return pc.if_else(pa.array(occurred), YES, NO)
 
 
+def is_yes(texts: Any) -> Bools:
+    """Which rows of such a column say so."""
+    return np.array([text == YES for text in texts.to_pylist()], np.bool_)
+
+
 def codes_in(column: FittedColumn, values: Any) -> Ints:
     """Places of the categories of values, -1 for others."""
     assert isinstance(column, CategoricalColumn)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.io import is_datetime_type, is_number_type
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
 from gpuvgm.synthesis.sequences.occurrences import Occurrence, occurrences_of
+from gpuvgm.synthesis.sequences.recency import Recency, recencies_of
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
 from gpuvgm.synthesis.sequences.running import (
     LEAST_NUMBERS,
@@ -32,6 +34,9 @@ LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers 
 LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
 LAW_ROWS = 20_000  # that show which laws numbers of rows have
+LEAST_PACED, MOST_UNPACED = 40, 2  # keys that show how far apart first and last rows are, and rows of those that do not
+GROUPS_OF_KEYS = 8  # of about as many rows each
+MOST_VARIANCE = 1.5  # of that which independent steps would have, of the span of a key whose rows have a pace
 LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
 
 
@@ -81,6 +86,8 @@ class SequencePlan:
         Columns of which something is usual for each key.
     occurrences : tuple of Occurrence
         Categories of which rows ask whether a row before had them.
+    recencies : tuple of Recency
+        Columns of categories that come back within a key.
     lacks_keys : bool
         Whether some rows have no key, each of which is a key of one row.
     given : tuple of str
@@ -93,6 +100,8 @@ class SequencePlan:
         By number that is counted since the row before, what stands for the step of first rows, which have none.
     forgotten : tuple of str
         Modelled columns of which rows do not ask what the row before has, since it tells nothing.
+    is_paced : bool
+        Whether keys know the index of their last row, and rows how long the steps up to it would be if all were even.
     """
 
     key: str
@@ -107,12 +116,14 @@ class SequencePlan:
     rising: tuple[Rise, ...] = ()
     usual: tuple[UsualValue, ...] = ()
     occurrences: tuple[Occurrence, ...] = ()
+    recencies: tuple[Recency, ...] = ()
     lacks_keys: bool = False
     given: tuple[str, ...] = ()
     numbering: Mapping[str, str] = field(default_factory=dict)
     above: tuple[str, ...] = ()
     first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
+    is_paced: bool = False
 
     @property
     def remembered(self) -> tuple[str, ...]:
@@ -137,7 +148,12 @@ class SequencePlan:
     @property
     def drawn(self) -> frozenset[str]:
         """Columns of the table of rows that are drawn: all but the key, and what is known of it and the row before."""
-        return frozenset((*self.varying, *map(since, self.stepping)))
+        return frozenset((*self.varying, *self.made_of_rows))
+
+    @property
+    def made_of_rows(self) -> tuple[str, ...]:
+        """Columns that are drawn, and that the table lacks: steps, and which values come back."""
+        return (*map(since, self.stepping), *(name for recency in self.recencies for name in recency.drawn))
 
     @property
     def laws(self) -> tuple[str, ...]:
@@ -147,11 +163,16 @@ class SequencePlan:
         running = (law for number in self.running for law in number.laws)
         return (*sums, *products, *running, *self.numbering.values())
 
+    def certain(self, rows: Callable[[str], Any]) -> dict[str, NDArray[np.bool_]]:
+        """Which rows of the table of rows have a certain value, by column, once it is known what comes back."""
+        masks = (recency.certain(rows(recency.name)) for recency in self.recencies)
+        return {name: mask for of_column in masks for name, mask in of_column.items()}
+
     @property
     def reserved(self) -> frozenset[str]:
         """Names of columns that are made, which none of the table may have."""
         names = (make(name) for make in (before, since) for name in self.varying)
-        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *self.known))
+        return frozenset((COUNT, PLACE, REMAINING, HAS_KEY, *names, *self.known, *self.made_of_rows))
 
     def without_computed_steps(self, rows: KeyRows, columns: Mapping[str, FittedColumn]) -> SequencePlan:
         """The plan in which no number has a step that a law of its rows can only compute."""
@@ -170,7 +191,9 @@ class SequencePlan:
     @property
     def known(self) -> tuple[str, ...]:
         """Columns of what is usual for a key, and of what has been in its rows before."""
-        return (*(usual.name for usual in self.usual), *(occurrence.name for occurrence in self.occurrences))
+        usual, occurrences = (tuple(column.name for column in columns) for columns in (self.usual, self.occurrences))
+        pace_of_index = (span(self.index), pace(self.index)) if self.is_paced else ()
+        return (*usual, *occurrences, *(recency.variety for recency in self.recencies), *pace_of_index)
 
 
 def plan_of(
@@ -217,6 +240,11 @@ def plan_of(
     forgotten = tuple(name for name in asked if name in forgotten and name not in needed)
     told = [name for name in asked if name != index and name not in forgotten]
     usual = (UsualValue.of_rows(rows, columns[name]) for name in told)
+    distinct = tuple(name for name in asked if _is_distinct(rows, name))
+    rising = (*_rises(rows, numbers), *_rises_of_keys(rows, numbers, constants, columns))
+    # Where keys have a time that no row is after, rows know how much is left without a pace.
+    has_end = any(rise.column in constants and rise.former == index for rise in rising)
+    is_paced = index in numbers and index not in (*running, *lines) and not has_end and _has_pace(rows, numbers[index])
     return SequencePlan(
         key,
         index or "",
@@ -226,14 +254,16 @@ def plan_of(
         differences,
         ratios,
         running=tuple(running.values()),
-        distinct=tuple(name for name in asked if _is_distinct(rows, name)),
-        rising=(*_rises(rows, numbers), *_rises_of_keys(rows, numbers, constants, columns)),
+        distinct=distinct,
+        rising=rising,
         usual=tuple(filter(None, usual)),
         occurrences=occurrences_of(rows, columns, told),
+        recencies=recencies_of(rows, columns, [name for name in told if name not in distinct]),
         lacks_keys=rows.column(key).null_count > 0,
         given=tuple(given),
         numbering=lines,
         forgotten=forgotten,
+        is_paced=is_paced,
     )
 
 
@@ -242,6 +272,27 @@ def is_constant(rows: KeyRows, name: str) -> bool:
     several = np.count_nonzero(rows.counts > 1)
     changing = len(np.unique(rows.keys[rows.changes(name)]))
     return bool(several and changing <= (1 - LEAST_CONSTANT) * several)
+
+
+def _has_pace(rows: KeyRows, column: NumericColumn) -> bool:
+    """Whether first and last rows of keys are nearer to their usual distance than independent steps would bring them.
+
+    The variance of a sum of independent steps is the sum of their variances; that is compared within groups of keys of
+    about as many rows, whose steps may be of another length.
+    """
+    amounts = amounts_of(column, rows.column(column.name))
+    steps, several = rows.counts - 1, rows.counts > MOST_UNPACED
+    of_rows = np.where(rows.are_first, 0.0, np.diff(amounts, prepend=amounts[:1]))
+    spans, squares = (np.add.reduceat(sums, rows.starts) for sums in (of_rows, of_rows**2))
+    several &= np.isfinite(spans)
+    if np.count_nonzero(several) < LEAST_PACED:
+        return False
+    of_spans = of_steps = 0.0
+    for keys in np.array_split(np.flatnonzero(several)[np.argsort(steps[several], kind="stable")], GROUPS_OF_KEYS):
+        mean = spans[keys].sum() / steps[keys].sum()
+        of_spans += np.sum((spans[keys] - steps[keys] * mean) ** 2)
+        of_steps += np.sum(squares[keys]) - np.sum(steps[keys]) * mean**2
+    return bool(of_spans < MOST_VARIANCE * of_steps)
 
 
 def _is_distinct(rows: KeyRows, name: str) -> bool:

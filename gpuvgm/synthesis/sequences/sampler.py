@@ -25,7 +25,9 @@ from gpuvgm.synthesis.sequences.fitting import RowsOfKeys
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
 from gpuvgm.synthesis.sequences.occurrences import as_text
-from gpuvgm.synthesis.sequences.steps import Step, columns_by_themselves, given_columns, readings_of
+from gpuvgm.synthesis.sequences.recency import Recency, RecentValues
+from gpuvgm.synthesis.sequences.steps import Recall, Step, columns_by_themselves, given_columns, readings_of
+from gpuvgm.synthesis.sequences.tables import paces
 
 OF_ROWS = -1  # in place of an attempt: seed of what is drawn row after row
 
@@ -163,11 +165,12 @@ class SequenceSampler(BatchSampler):
         seed : int
             The seed.
         """
-        drawer, plan, made = self._steps.drawer, self.sequences.plan, list[MadeRows]()
+        (recalled, drawer), plan, made = self._recalled, self.sequences.plan, list[MadeRows]()
         seed_of_rows = seed_of_attempt(seed, OF_ROWS)
         occurred = {occurrence: np.zeros(len(counts), np.bool_) for occurrence in plan.occurrences}
         of_keys, columns = given_columns(drawer, columns_by_themselves(drawer, keys)), self.sequences.columns
         readings: dict[str, list[Floats]] = {name: [] for name in plan.distinct}
+        recalls = [Recall(*of_column, RecentValues.of_none(len(counts))) for of_column in recalled]
         for place in range(int(counts[0])):
             several = int(np.count_nonzero(counts > place))
             asked = {name: array[:several] for name, array in keys.items()}
@@ -179,10 +182,17 @@ class SequenceSampler(BatchSampler):
                     former = made[-1].arrays[occurrence.column][:several]
                     has_been[:several] |= occurrence.is_in(former, columns[occurrence.column])
                 asked[occurrence.name] = as_text(has_been[:several])
+            if plan.is_paced:
+                first = made[0].arrays[plan.index][:several] if made else asked[before(plan.index)]
+                asked |= paces(columns[plan.index], asked, first)
+            recalls = [replace(recall, recent=recall.recent.at(slice(several))) for recall in recalls]
+            asked |= {recall.recency.variety: pa.array(recall.recent.varieties) for recall in recalls}
             given = given_columns(drawer, asked, of_keys.first(several))
             bounds = self._bounds(asked, made, counts[:several] - place - 1)
-            step = Step(drawer, numbers[:several], given, seed_of_attempt(seed_of_rows, place), columns, bounds)
+            seed_of_step = seed_of_attempt(seed_of_rows, place)
+            step = Step(drawer, numbers[:several], given, seed_of_step, columns, bounds, recalls)
             made.append(self._within_range(step.rows(readings)))
+            recalls = [replace(recall, recent=recall.after(made[-1])) for recall in recalls]
             for name, of_places in readings.items():
                 of_places.append(readings_of(columns[name], made[-1].arrays[name]))
         return made[0].joined(made[1:])
@@ -254,6 +264,19 @@ class SequenceSampler(BatchSampler):
     @cached_property
     def _steps(self) -> Sampler:
         return Sampler(self._drawer(self.sequences.steps, self.sequences.given))
+
+    @cached_property
+    def _recalled(self) -> tuple[list[tuple[Recency, RowDrawer]], RowDrawer]:
+        """Columns of which values come back, and no law computes, and what draws each; and rows given all of them."""
+        steps, structure = self.sequences.steps, self.sequences.steps.network.structure
+        order, computed = [*structure.order], {law.target for law in steps.kept_laws.deciding}
+        recencies = [recency for recency in self.sequences.plan.recencies if recency.column not in computed]
+        recencies.sort(key=lambda recency: order.index(structure.place_of[recency.column]))
+        given, recalled = self.sequences.given, []
+        for recency in recencies:
+            recalled.append((recency, self._drawer(steps, given)))
+            given = given | {*recency.drawn, recency.column}
+        return recalled, self._drawer(steps, given)
 
     def _drawer(self, model: RowModel, given: frozenset[str]) -> RowDrawer:
         """What draws rows of a model, given some of its columns."""

@@ -16,12 +16,105 @@ from gpuvgm.synthesis.bins import code_finder
 from gpuvgm.synthesis.drawing import CodedRows, MadeRows
 from gpuvgm.synthesis.keys import seed_of_attempt
 from gpuvgm.synthesis.sampling import RowDrawer
+from gpuvgm.synthesis.sequences.occurrences import codes_in, is_yes
+from gpuvgm.synthesis.sequences.recency import NEW, Recency, RecentValues
 
 CANDIDATES = 8  # for each row that is drawn again
 MOST_AGAIN = 8  # attempts to find one that may follow
 DRAWN_AGAIN = -2  # in place of an attempt, and lower ones: seeds of rows that are drawn again as values repeat
+MOST_RECALLED = 16  # attempts to find a value that comes back, or a new one
+RECALLED_AGAIN = DRAWN_AGAIN - MOST_AGAIN  # and of values that are drawn again as they cannot come back
 
 Arrays = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """A column of which values come back in the next row.
+
+    Parameters
+    ----------
+    recency : Recency
+        The column.
+    drawer : RowDrawer
+        Draws rows given such columns before it.
+    recent : RecentValues
+        The values of each key that may.
+    """
+
+    recency: Recency
+    drawer: RowDrawer
+    recent: RecentValues
+
+    def drawn(self, numbers: NDArray[np.uint64], seed: int, given: CodedRows, places: Ints) -> CodedRows:
+        """What is known of the next row of some keys, with this column.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (rows,), uint64
+            Numbers of the rows.
+        seed : int
+            Their seed.
+        given : CodedRows
+            What is known of them already.
+        places : ndarray of shape (rows,), int64
+            Places of their keys.
+        """
+        # Whether a value comes back is drawn once; which one, until there is one.
+        recent, former = self.recent.at(places), self._columns(numbers, seed, given, self._position(self.recency.name))
+        ranks, values = self._values(numbers, seed, former, recent)
+        for attempt in range(MOST_RECALLED):
+            wrong = np.flatnonzero(recent.lack(ranks, values))
+            if not len(wrong):
+                break
+            again = seed_of_attempt(seed, RECALLED_AGAIN - attempt)
+            redrawn = self._values(numbers[wrong], again, former.at(wrong), recent.at(wrong))
+            ranks[wrong], values[wrong] = redrawn
+        wrong = np.flatnonzero(recent.lack(ranks, values))
+        ranks[wrong], values[wrong] = 1, recent.codes[wrong, 0]
+        made = {**self.recency.of_ranks(ranks), self.recency.column: self._column.category_values()(values)}
+        return given_columns(self.drawer, made, given)
+
+    def _columns(self, numbers: NDArray[np.uint64], seed: int, given: CodedRows, stop: int) -> CodedRows:
+        """What is known of rows, with what is drawn of them before a place in the order."""
+        drawing, structure = self.drawer.drawing, self.drawer.network.structure
+        drawn = drawing.rows(numbers, seed, given=given, stop=stop)
+        for place in structure.order[:stop]:
+            if place not in given.codes:
+                given = given | CodedRows.of_column(place, *drawn[place])
+        return given
+
+    def _values(
+        self, numbers: NDArray[np.uint64], seed: int, former: CodedRows, recent: RecentValues
+    ) -> tuple[Ints, Ints]:
+        """Ranks of rows, and places of the categories that come back or are new; -1 for none.
+
+        A first row has a new one, whatever its trees say, which first rows are few of.
+        """
+        rows = self._columns(numbers, seed, former, self._position(self.recency.column) + 1)
+        names, place_of = (*self.recency.drawn, self.recency.column), self.drawer.place_of
+        codes = {name: rows.readings[place_of[name]].astype(np.int64) for name in names}
+        columns: Any = self.drawer.model.by_name
+        sizes = {name: len(columns[name].categories) for name in self.recency.drawn}
+        texts = (columns[name].category_values()(np.arange(size)) for name, size in sizes.items())
+        novelties, ranks_of_codes = is_yes(next(texts)), self.recency.ranks(next(texts))
+        are_new = (recent.varieties == 0) | novelties[codes[self.recency.novelty]]
+        ranks = np.where(are_new, NEW, ranks_of_codes[codes[self.recency.name]])
+        old = np.where(ranks == NEW, -1, recent.recalled(np.maximum(ranks, 1)))
+        return ranks, np.where(are_new, codes[self.recency.column], old)
+
+    def _position(self, name: str) -> int:
+        """Which column is drawn at its turn, from 0 on."""
+        structure = self.drawer.network.structure
+        return structure.order.index(structure.place_of[name])
+
+    @property
+    def _column(self) -> Any:
+        return self.drawer.model.by_name[self.recency.column]
+
+    def after(self, made: MadeRows) -> RecentValues:
+        """The values that may come back after a row of each key."""
+        return self.recent.followed_by(codes_in(self._column, made.arrays[self.recency.column]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +124,7 @@ class Step:
     Parameters
     ----------
     drawer : RowDrawer
-        Draws rows given those before.
+        Draws rows given those before, and the columns of which values come back.
     keys : ndarray of shape (keys,), uint64
         Numbers of the keys.
     given : CodedRows
@@ -42,6 +135,8 @@ class Step:
         The fitted columns of the table, whose numbers may have other origins than those of the drawer's columns.
     bounds : mapping of str to (ndarray of shape (keys,), ndarray of shape (keys,))
         By column that rises along rows, its lowest and highest numbers, those of the table's column; NaN for none.
+    recalls : sequence of Recall
+        Columns of which values come back, in the order in which they are drawn.
     """
 
     drawer: RowDrawer
@@ -50,6 +145,7 @@ class Step:
     seed: int
     columns: Mapping[str, FittedColumn]
     bounds: Mapping[str, tuple[Floats, Floats]]
+    recalls: Sequence[Recall] = ()
 
     def rows(self, rows_before: Mapping[str, Sequence[Floats]]) -> MadeRows:
         """The rows, drawn again while they have a value that their key has already, or one beyond its bounds.
@@ -62,7 +158,7 @@ class Step:
         """
         former = {name: [rows[: len(self.keys)] for rows in places] for name, places in rows_before.items()}
         every = np.arange(len(self.keys))
-        made = self.drawer.rows(self.keys, self.seed, self.given)
+        made = self._drawn(every, self.keys, self.seed)
         wrong = self._wrong(made, former, every)
         for attempt in range(MOST_AGAIN):
             if not wrong.any():
@@ -71,12 +167,19 @@ class Step:
             candidates = np.tile(np.arange(CANDIDATES, dtype=np.uint64), len(places) // CANDIDATES)
             numbers = self.keys[places] * np.uint64(CANDIDATES) + candidates
             seed = seed_of_attempt(self.seed, DRAWN_AGAIN - attempt)
-            redrawn = self.drawer.rows(numbers, seed, self.given.at(places))
+            redrawn = self._drawn(places, numbers, seed)
             fitting = np.flatnonzero(~self._wrong(redrawn, former, places))
             changed, first = np.unique(places[fitting], return_index=True)
             made = made.replaced(changed, redrawn, fitting[first])
             wrong[changed] = False
         return made
+
+    def _drawn(self, places: Ints, numbers: NDArray[np.uint64], seed: int) -> MadeRows:
+        """Rows of some keys, with the values that come back."""
+        given = self.given.at(places)
+        for recall in self.recalls:
+            given = recall.drawn(numbers, seed, given, places)
+        return self.drawer.rows(numbers, seed, given)
 
     def _wrong(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
         """Which rows have a value that their key has already, or one beyond its bounds."""

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.columns import FittedColumn, NumericColumn
-from gpuvgm.io import taken
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, since
+from gpuvgm.io import joined_arrays, taken
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
 from gpuvgm.synthesis.sequences.plan import SequencePlan
-from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of
 
 MOST_DIGITS = 15  # behind the point, that a float holds
 
@@ -71,6 +71,10 @@ def _table_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, Fitt
         table = table.append_column(HAS_KEY, pc.if_else(pc.is_null(table.column(plan.key)), "no", "yes"))
     for usual in plan.usual:
         table = table.append_column(usual.name, usual.of_keys(rows, columns[usual.column]))
+    if plan.is_paced:
+        amounts = amounts_of(columns[plan.index], rows.column(plan.index))
+        spans = amounts[rows.starts + rows.counts - 1] - amounts[rows.starts]
+        table = table.append_column(span(plan.index), pa.array(spans, from_pandas=True))
     keys: pa.Table = table.combine_chunks()
     return keys
 
@@ -80,11 +84,16 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
     unmodelled = [name for name in plan.constants if not columns[name].is_encoded and name not in plan.above]
     asked = [name for name in keys.schema.names if name not in (HAS_KEY, *unmodelled)]
     of_keys = taken(keys.select(asked), rows.keys)
-    arrays: dict[str, Any] = dict(zip(of_keys.schema.names, of_keys.columns, strict=True))
+    columns_of_keys = (joined_arrays(column.chunks, column.type) for column in of_keys.columns)
+    arrays: dict[str, Any] = dict(zip(of_keys.schema.names, columns_of_keys, strict=True))
     arrays[PLACE] = pa.array(rows.places + 1)
     arrays[REMAINING] = pa.array(rows.counts[rows.keys] - rows.places - 1)
     arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.remembered}
     arrays |= {occurrence.name: occurrence.of_rows(rows, columns[occurrence.column]) for occurrence in plan.occurrences}
+    for recency in plan.recencies:
+        arrays |= recency.of_rows(rows, columns[recency.column])
+    if plan.is_paced:
+        arrays |= paces(columns[plan.index], arrays, taken(rows.column(plan.index), rows.starts[rows.keys]))
     for name in plan.moving:
         steps = _steps(rows.column(name), arrays[before(name)], columns[name], is_ratio=name in plan.ratios)
         # First rows have none; one that is there keeps later rows from lacking it.
@@ -96,6 +105,23 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
             arrays[since(number.column)] = _steps(added, taken_off, columns[number.column], is_ratio=False)
     arrays |= {name: rows.column(name) for name in plan.varying}
     return pa.table(arrays)
+
+
+def paces(index: FittedColumn, rows: Mapping[str, Any], first: Any) -> dict[str, Any]:
+    """The steps by which even ones would reach the span of each key, by the name of their column; none of first rows.
+
+    Parameters
+    ----------
+    index : FittedColumn
+        The column by which rows are in order.
+    rows : mapping of str to Array
+        Columns of rows.
+    first : Array
+        The index of the first row of each one's key.
+    """
+    since_first = amounts_of(index, rows[before(index.name)]) - amounts_of(index, first)
+    ahead = rows[span(index.name)].to_numpy(zero_copy_only=False) - since_first
+    return {pace(index.name): pa.array(ahead / (1 + np.asarray(rows[REMAINING])), from_pandas=True)}
 
 
 def _before(rows: KeyRows, name: str, *, starts_at_0: bool) -> Any:

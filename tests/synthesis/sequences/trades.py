@@ -116,3 +116,22 @@ def order_events(orders: int, seed: int) -> pd.DataFrame:
             rows.append((f"O{order:06}", at, event, str(rng.choice(["web", "shop", "agent"]))))
             at += pd.Timedelta(minutes=1 + int(rng.exponential(300)))
     return pd.DataFrame(rows, columns=["order", "at", "event", "channel"])
+
+
+def payments(cards: int, seed: int) -> pd.DataFrame:
+    """Payments of cards, each of which comes back to a few of 150 shops, mostly of its region."""
+    shops, rng = 150, np.random.default_rng(7)
+    trades, prices = rng.integers(0, 6, shops), np.exp(rng.normal(3, 0.8, shops))
+    rng, rows = np.random.default_rng(seed), []
+    for card in range(cards):
+        region, day = rng.integers(0, 5), int(rng.integers(0, 200))
+        weights = 1 / np.arange(1, shops + 1) ** 0.8 * np.where(np.arange(shops) % 5 == region, 8, 1)
+        visited: list[int] = []
+        for place in range(min(2 + rng.negative_binomial(2, 0.08), 80)):
+            day += 1 + int(rng.exponential(6))
+            is_new = rng.random() < 1.5 / (1.5 + place)
+            shop = int(rng.choice(shops, p=weights / weights.sum()) if is_new else rng.choice(visited))
+            visited.append(shop)
+            amount = round(float(prices[shop] * np.exp(rng.normal(0, 0.4))), 2)
+            rows.append((f"K{card:05}", "NESWC"[region], day, f"M{shop:03}", "ABCDEF"[trades[shop]], amount))
+    return pd.DataFrame(rows, columns=["card", "region", "day", "shop", "trade", "amount"])
