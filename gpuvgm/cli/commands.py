@@ -856,6 +856,15 @@ def validate(
     max_mean_shift: Annotated[
         float, _limit("--max-mean-shift", "Maximum shift of the mean, in standard deviations.", "SD")
     ] = 0.25,
+    max_sd_shift: Annotated[
+        float, _limit("--max-sd-shift", "Maximum change of the standard deviation, in standard deviations.", "SD")
+    ] = 0.25,
+    max_skewness_shift: Annotated[
+        float, _limit("--max-skewness-shift", "Maximum change of the skewness, as a share of 1 + the larger one.")
+    ] = 0.5,
+    max_quantile_shift: Annotated[
+        float, _limit("--max-quantile-shift", "Maximum shift of any quantile, in standard deviations.", "SD")
+    ] = 0.25,
     max_tail_ratio: Annotated[
         float, option("--max-tail-ratio", "Maximum ratio between the shares of extreme values.", LIMITS, min=1)
     ] = 10.0,
@@ -874,6 +883,9 @@ def validate(
         "max_shares": max_shares,
         "max_ks": max_ks,
         "max_mean_shift": max_mean_shift,
+        "max_sd_shift": max_sd_shift,
+        "max_skewness_shift": max_skewness_shift,
+        "max_quantile_shift": max_quantile_shift,
         "max_tail_ratio": max_tail_ratio,
     }
     with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
