@@ -351,6 +351,36 @@ def kinds(
 
 
 @command
+def describe(
+    terminal: Terminal,
+    source: Source,
+    *,
+    html: Annotated[
+        str | None, option("--html", "Also write the description as an HTML page to this file or URL.", metavar="PAGE")
+    ] = None,
+    delimiter: Delimiter = None,
+    seed: FitSeed = 0,
+    memory: Memory = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> CommandOutcome:
+    """Describe a table without a model: kinds, moments, quantiles, missing and different values.
+
+    All rows are read once, beside a sample.
+    """
+    from gpuvgm.io import Document
+
+    page = None if html is None else Document.page(html)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        machine: dict[str, Any] = {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
+        result = gpuvgm.describe(_open_table(source, delimiter), random_state=seed, **machine)
+    if page is not None:
+        page.write(result.to_html())
+    return CommandOutcome({"source": source, "html": html, **result.to_dict()}, [result.to_text()])
+
+
+@command
 def train(
     terminal: Terminal,
     source: Sources,

@@ -57,6 +57,7 @@ def test_the_commands_and_options_are_those_that_work():
             *memory,
         },
         "kinds": {"out", "delimiter", "effort", "seed", *machine, *memory},
+        "describe": {"html", "delimiter", "seed", *machine, *memory},
         "transform": {
             "model",
             "delimiter",
