@@ -12,6 +12,7 @@ from .synthesis import (
 from .table import (
     TableTransformer as TableTransformer,
     TrainingRows as TrainingRows,
+    describe as describe,
     kinds as kinds,
 )
 

@@ -351,6 +351,36 @@ def kinds(
 
 
 @command
+def describe(
+    terminal: Terminal,
+    source: Source,
+    *,
+    html: Annotated[
+        str | None, option("--html", "Also write the description as an HTML page to this file or URL.", metavar="PAGE")
+    ] = None,
+    delimiter: Delimiter = None,
+    seed: FitSeed = 0,
+    memory: Memory = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
+) -> CommandOutcome:
+    """Describe a table without a model: kinds, moments, quantiles, missing and different values.
+
+    All rows are read once, beside a sample.
+    """
+    from gpuvgm.io import Document
+
+    page = None if html is None else Document.page(html)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        machine: dict[str, Any] = {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
+        result = gpuvgm.describe(_open_table(source, delimiter), random_state=seed, **machine)
+    if page is not None:
+        page.write(result.to_html())
+    return CommandOutcome({"source": source, "html": html, **result.to_dict()}, [result.to_text()])
+
+
+@command
 def train(
     terminal: Terminal,
     source: Sources,
@@ -856,6 +886,15 @@ def validate(
     max_mean_shift: Annotated[
         float, _limit("--max-mean-shift", "Maximum shift of the mean, in standard deviations.", "SD")
     ] = 0.25,
+    max_sd_shift: Annotated[
+        float, _limit("--max-sd-shift", "Maximum change of the standard deviation, in standard deviations.", "SD")
+    ] = 0.25,
+    max_skewness_shift: Annotated[
+        float, _limit("--max-skewness-shift", "Maximum change of the skewness, as a share of 1 + the larger one.")
+    ] = 0.5,
+    max_quantile_shift: Annotated[
+        float, _limit("--max-quantile-shift", "Maximum shift of any quantile, in standard deviations.", "SD")
+    ] = 0.25,
     max_tail_ratio: Annotated[
         float, option("--max-tail-ratio", "Maximum ratio between the shares of extreme values.", LIMITS, min=1)
     ] = 10.0,
@@ -874,6 +913,9 @@ def validate(
         "max_shares": max_shares,
         "max_ks": max_ks,
         "max_mean_shift": max_mean_shift,
+        "max_sd_shift": max_sd_shift,
+        "max_skewness_shift": max_skewness_shift,
+        "max_quantile_shift": max_quantile_shift,
         "max_tail_ratio": max_tail_ratio,
     }
     with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:

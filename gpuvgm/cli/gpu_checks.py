@@ -50,7 +50,7 @@ from gpuvgm.engines import (
     native_is_built,
 )
 from gpuvgm.errors import EnvironmentProblem, pip_command
-from gpuvgm.io import with_wide_indices
+from gpuvgm.io import with_wide_index
 from gpuvgm.summary import Frame, Grid, Summary
 
 Found = Mapping[str, Any]
@@ -511,7 +511,8 @@ def _wrong_types(columns: Mapping[str, pa.Array[Any]]) -> Iterator[str]:
 def _check_cudf_frame(frame: Any) -> None:
     """A frame of cuDF against the table that it gives."""
     table = _arrow_of(frame)
-    table = table.cast(with_wide_indices(table.schema))
+    fields = [field.with_type(with_wide_index(field.type)) for field in table.schema]
+    table = table.cast(pa.schema(fields))
     model, device_model = _fit(table, kinds=None), _fit(frame, kinds=None, engine="cuda")
     _check_same_models(model, device_model)
     encoded, expected = device_model.transform(frame), model.transform(table)

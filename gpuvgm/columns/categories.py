@@ -15,7 +15,7 @@ from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, on_h
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
-from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, out_of_dictionary
+from gpuvgm.io import is_number_type, is_plain_number_type, is_text_type, plain_values_of
 from gpuvgm.records import read_as, refuse
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Ints
@@ -61,7 +61,7 @@ def value_type(type_: pa.DataType) -> pa.DataType:
 def plain_values(values: Array) -> Array:
     """Values in one normal form: no dictionary, NaN and blank text missing, no negative zero."""
     if pa.types.is_dictionary(values.type):
-        values = out_of_dictionary(values)
+        values = plain_values_of(values)
     if values.type != value_type(values.type):
         values = values.cast(value_type(values.type))
     if pa.types.is_floating(values.type):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,6 +40,16 @@ class DistinctValues:
             if len(first.hashes) == KEPT:
                 return first
         return _added(hashes, rows)
+
+    @classmethod
+    def of_parts(cls, hashes_of: Callable[[slice], Hashes], parts: Sequence[slice], rows: int) -> DistinctValues:
+        """Values of so many rows, whose hashes are worked out part by part: only the smallest ones are kept."""
+        limit = 2.0**64 * _MORE * KEPT / max(rows, 1)
+        low = [hashes[hashes < limit] for hashes in map(hashes_of, parts)]
+        first = _added(np.concatenate([np.empty(0, np.uint64), *low]), None)
+        if len(first.hashes) == KEPT or limit >= 2.0**64:
+            return first
+        return _added(np.concatenate([*map(hashes_of, parts)]), None)
 
     def merge(self, values: DistinctValues) -> DistinctValues:
         """Values of both sets of rows."""

@@ -136,8 +136,10 @@ class Quantiles:
 
     Parameters
     ----------
-    mean, sd : float
-        Mean and standard deviation.
+    mean, sd, skewness : float
+        Mean, standard deviation, and third standardised moment.
+    sd_error, skewness_error : float
+        Standard errors of a single row; see `gpuvgm.summary.summary.Shape`.
     numbers : tuple of float
         Numbers between values, ascending, near the quantiles of `SHARES`; none where all values are equal.
     shares : tuple of float
@@ -146,6 +148,9 @@ class Quantiles:
 
     mean: Annotated[float, finite]
     sd: Annotated[float, not_negative]
+    skewness: Annotated[float, finite]
+    sd_error: Annotated[float, not_negative]
+    skewness_error: Annotated[float, not_negative]
     numbers: tuple[Annotated[float, finite], ...]
     shares: tuple[Annotated[float, share], ...]
     longest_tail: ClassVar[float] = TAILS[-1]
@@ -159,7 +164,8 @@ class Quantiles:
         places = places[places < len(cumulative)]
         borders = frame.invert((cells.mean[places] + cells.mean[places + 1]) / 2) if len(places) else np.empty(0)
         place, sd = float(frame.invert(np.array([mean]))[0]), float(np.sqrt(variance)) / frame.scale
-        return cls(place, sd, tuple(borders.tolist()), tuple(cumulative[places].tolist()))
+        numbers, shares, shape = tuple(borders.tolist()), tuple(cumulative[places].tolist()), cells.shape()
+        return cls(place, sd, shape.skewness, shape.sd_error, shape.skewness_error, numbers, shares)
 
     def check(self) -> None:
         """Raise ValueError where numbers or shares do not ascend, or differ in length."""

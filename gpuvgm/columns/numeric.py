@@ -362,7 +362,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
     """
     codec = plain_codec(request, sample)
     modal = codec.modal_values(request.name, request.spec.modal)
-    numbers = _numbers_of(codec, modal, sample)
+    numbers = numbers_of(codec, modal, sample)
     plain = codec
     sample = read_column(codec, sample)
     strays: tuple[float, ...] = ()
@@ -376,7 +376,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
         name, setting = request.spec.curve
         codec = SCALES[name].around(codec, setting, request.lowest)
     if codec != plain:
-        numbers = _numbers_of(codec, modal, sample)
+        numbers = numbers_of(codec, modal, sample)
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
     ordinary = numbers[np.isfinite(numbers)]
     y = frame.apply(ordinary)
@@ -410,7 +410,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Number
     return replace(plan, spread=upper - lower, sampled_range=(low, high))
 
 
-def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:
+def numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:
     """Numbers of a sample, NaN for its missing and modal rows."""
     parts = [codec.ordinary_numbers(chunk, modal)[0] for chunk in sample.chunks]
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])

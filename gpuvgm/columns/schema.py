@@ -22,6 +22,7 @@ from gpuvgm.columns.open_text import plan_text
 from gpuvgm.columns.options import INFER, MIXTURE, toml_text
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnSpec, with_kind
+from gpuvgm.columns.values import ValuePlan
 from gpuvgm.errors import InputError, check_present, counted, listed
 from gpuvgm.io import Source, from_plain, plain
 from gpuvgm.shortage import reason
@@ -219,6 +220,24 @@ class TableSchema:
             )
             for spec in self.used
         }
+
+    def value_plans(self, settings: Mapping[str, Any], sample: pa.Table, types: pa.Schema) -> dict[str, ValuePlan]:
+        """For each column, dropped ones included, what a description counts of it.
+
+        Parameters
+        ----------
+        settings : mapping
+            The table's settings.
+        sample : pyarrow.Table
+            Some rows; those of columns that are handed through may be missing.
+        types : pyarrow.Schema
+            Types of all columns.
+        """
+
+        def rows(name: str) -> pa.ChunkedArray[Any]:
+            return sample.column(name) if name in sample.schema.names else pa.chunked_array([], types.field(name).type)
+
+        return {spec.name: ValuePlan.of(spec, settings, rows(spec.name)) for spec in self.columns}
 
     def revised(
         self, name: str, problem: Exception, sample: pa.Table, source: Source, settings: Mapping[str, Any]

@@ -13,6 +13,7 @@ from .local import LocalExecutor as LocalExecutor, RemoteBlocks as RemoteBlocks,
 from .local_cluster import cluster as cluster
 from .memory import Need as Need, parse_memory as parse_memory
 from .partitions import OpenPartition as OpenPartition, Partition as Partition
-from .sampling import RowSample as RowSample, Sampled as Sampled
+from .row_sample import RowSample as RowSample
+from .sampling import Sampled as Sampled
 from .stages import Progress as Progress, Stages as Stages
 from .worker_rows import rows_on_workers as rows_on_workers

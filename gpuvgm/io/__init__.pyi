@@ -7,14 +7,12 @@ from .arrow import (
     is_text_type as is_text_type,
     joined_arrays as joined_arrays,
     metadata_of_values as metadata_of_values,
-    out_of_dictionary as out_of_dictionary,
     plain_type as plain_type,
     plain_values_of as plain_values_of,
     replaced_rows as replaced_rows,
     row_bytes as row_bytes,
     taken as taken,
     with_wide_index as with_wide_index,
-    with_wide_indices as with_wide_indices,
 )
 from .block import Block as Block, Runs as Runs
 from .declared import DeclaredColumns as DeclaredColumns

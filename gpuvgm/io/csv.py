@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +100,11 @@ class CsvPart(Part):
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Read the columns in batches, one for each block of 1 MiB of text."""
+        with damage_as(partial(csv_problem, self.path, self.delimiter, columns or self.stored(self.schema.names)[:1])):
+            yield from in_order(self.batch_reader(columns), row_blocks(self.path, self.delimiter))
+
+    def batch_reader(self, columns: Sequence[str]) -> Callable[[pa.Buffer], pa.RecordBatch]:
+        """From rows of text with the header in front to a batch of the columns."""
         names = columns or self.stored(self.schema.names)[:1]
         types = {name: self.schema.field(name).type for name in names}
         types |= dict.fromkeys(self.decimal_commas.intersection(names), pa.string())
@@ -111,8 +116,7 @@ class CsvPart(Part):
             pairs = zip(columns, arrays_of(table), strict=True)
             return pa.RecordBatch.from_arrays(list(starmap(self._to_values, pairs)), names=list(columns))
 
-        with damage_as(partial(csv_problem, self.path, self.delimiter, names)):
-            yield from in_order(batch, row_blocks(self.path, self.delimiter))
+        return batch
 
     def _to_values(self, name: str, column: Text) -> Text:
         """A column with blank text as missing, and text with decimal commas as numbers."""

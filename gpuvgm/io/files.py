@@ -15,13 +15,16 @@ from itertools import accumulate, chain, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, Runs
 from gpuvgm.io.csv import CsvPart
 from gpuvgm.io.csv_forms import CsvForm
+from gpuvgm.io.csv_lines import has_lines, lines_within, read_lines
 from gpuvgm.io.device import cudf_tables, grouped, reads_with_cudf
 from gpuvgm.io.formats import READ_ENDINGS, format_by_ending, format_of, open_parts
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
@@ -415,6 +418,38 @@ class FileSource(Source):
             _warn_of_nanoseconds(str(self.parts[0].path), name)
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
         return pa.Table.from_batches([batch for run in batches for batch in run], schema=schema)
+
+    @property
+    def text_bytes(self) -> int | None:
+        """Bytes of files of text whose rows `lines_within` reaches; None where there are others."""
+        return sum(size for size, _ in self.stamps) if all(map(has_lines, self.parts)) else None
+
+    def lines_within(self, runs: Runs) -> NDArray[np.int64] | None:
+        """Lines that begin within runs of bytes, counted over all files: file, first byte, and the one after the last.
+
+        None where the text does not tell which line ends end rows.
+        """
+        shares = shares_of_runs(runs, [size for size, _ in self.stamps])
+        lines = [np.empty((0, 3), np.int64)]
+        with self._guarded_parts([*shares]) as parts:
+            for (part, check), (number, share) in zip(parts, shares.items(), strict=True):
+                with check:
+                    spans = lines_within(part, [run for _, run in share])
+                if spans is None:
+                    return None
+                lines.append(np.insert(spans, 0, number, axis=1))
+        return np.concatenate(lines)
+
+    def read_lines(self, columns: Sequence[str], lines: NDArray[np.int64]) -> pa.Table:
+        """Rows of lines that `lines_within` gave."""
+        numbers = np.unique(lines[:, 0]).tolist()
+        batches: list[pa.RecordBatch] = []
+        with self._guarded_parts(numbers) as parts:
+            for (part, check), number in zip(parts, numbers, strict=True):
+                with check:
+                    rows = read_lines(part, part.stored(columns), lines[lines[:, 0] == number, 1:])
+                    batches += [self._uniform(part, with_key_columns(part, columns, batch)) for batch in rows]
+        return pa.Table.from_batches(batches, schema=self.fields(columns))
 
     def fingerprint(self) -> dict[str, Any]:
         """File names, sizes and times of change, or ETags; of CSV also how the first file is written."""

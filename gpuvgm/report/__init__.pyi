@@ -1,4 +1,5 @@
 from .comparison import Comparison as Comparison
+from .description import TableDescription as TableDescription
 from .distance import ModelDistance as ModelDistance
 from .evaluator import Evaluator as Evaluator
 from .fit import FitReport as FitReport

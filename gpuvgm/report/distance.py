@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpuvgm.codecs import Codec
-from gpuvgm.columns import MISSING, CategoricalColumn, GeneralColumn, MixtureColumn, TableModel
+from gpuvgm.columns import MISSING, CategoricalColumn, FittedColumn, GeneralColumn, MixtureColumn, TableModel
 from gpuvgm.errors import InputError, counted
 from gpuvgm.mixture import normal_cdf
 from gpuvgm.report.differences import category_variation
@@ -154,11 +154,7 @@ class ModelDistance(ReportPart):
             raise InputError("the two models have no column in common; compare fits of the same table")
         for column, other_fit in pairs.values():
             if not column.is_comparable(other_fit):
-                raise InputError(
-                    f'column "{column.name}": is {column.kind} of type {column.type} here and '
-                    f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
-                    "be compared: declare the same kind and options for both fits"
-                )
+                raise _no_distance(column, other_fit)
         return cls(
             model.rows, reference.rows, {name: _DISTANCES[pair[0].family](*pair) for name, pair in pairs.items()}
         )
@@ -177,6 +173,33 @@ class ModelDistance(ReportPart):
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def _no_distance(column: FittedColumn, other: FittedColumn) -> InputError:
+    """The error for two fits of a column whose numbers mean different things, with the first that they differ in."""
+    descriptions = (_kind_text, _scale_text, _codec_text)
+    pairs = ((description(column), description(other)) for description in descriptions)
+    here, there = next((pair for pair in pairs if pair[0] != pair[1]), ("fitted", "fitted otherwise"))
+    return InputError(
+        f'column "{column.name}": is {here} here and {there} in the other model, so they cannot be compared: '
+        "declare the same kind and options for both fits"
+    )
+
+
+def _kind_text(column: Any) -> str:
+    return f"{column.kind} of type {column.type}"
+
+
+def _scale_text(column: Any) -> str:
+    """The scale that a column of numbers was fitted on, with the option that declares it."""
+    options = ", ".join(f"{name}={value!r}" for name, value in column.codec.declared.items())
+    return f"fitted on the scale {column.codec.formula} ({options})" if options else "fitted on the plain scale"
+
+
+def _codec_text(column: Any) -> str:
+    """What the numbers of a column are: logarithms of x, or of 1 + x - low, are of one scale."""
+    codec = column.codec
+    return f"fitted as {codec.scale.name if codec.formula else codec.name}"
 
 
 def _categories_distance(first: CategoricalColumn, second: CategoricalColumn) -> CategoriesDistance:

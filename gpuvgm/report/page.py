@@ -173,7 +173,7 @@ class Scored(ReportPart, ABC):
             for number, (name, result) in enumerate(results.items(), 1)
         ]
         items = [piece("item", words=line) for line in lines]
-        return _document(title, piece("tables", title=title, items=items, mains=mains), packed=False)
+        return whole_page(title, piece("tables", title=title, items=items, mains=mains), packed=False)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -194,10 +194,10 @@ def _mean(scores: list[float]) -> float | None:
 def page(title: str, result: Scored) -> str:
     """HTML of the page."""
     packed = len(result.columns) > WIDE
-    return _document(title, _main_element(title, result, result._advice_by_column(), packed=packed), packed=packed)
+    return whole_page(title, _main_element(title, result, result._advice_by_column(), packed=packed), packed=packed)
 
 
-def _document(title: str, main: Markup, *, packed: bool) -> str:
+def whole_page(title: str, main: Markup, *, packed: bool) -> str:
     """HTML of a page around its main element."""
     script = resource("page.js")
     document = piece(

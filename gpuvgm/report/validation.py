@@ -23,44 +23,63 @@ from gpuvgm.io import is_text_type, plain_type
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.measures import COUNT, Measure, ReportPart, Unit, check_limits
-from gpuvgm.report.text import WIDTH, figures_table
-from gpuvgm.summary import Floats, Grid, Ints, Summary
+from gpuvgm.report.text import WIDTH, figures_tables
+from gpuvgm.summary import Cells, Floats, Frame, Grid, Ints, Summary
 
+KS_BY_CHANCE = 1.63
+_SHARE_ROUNDING = 1e-12
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
 
 _DISTANCE = Unit("{:.2g}".format, "{:.2g}".format)
 _MEASURES = (
     Measure(
         "invalid_rows", "invalid", COUNT,
-        limit="max_invalid_share", bound=0.001, words="share of values outside the training range is",
+        limit="max_invalid_share", bound=0.001, words="share of values outside the training range is", table=1,
     ),
     Measure(
         "off_step_rows", "off step", COUNT,
-        limit="max_off_step_share", bound=0.001, words="share of values that are no multiples of {step} is",
+        limit="max_off_step_share", bound=0.001, words="share of values that are no multiples of {step} is", table=1,
     ),
     Measure(
         "unknown_rows", "unknown", COUNT,
-        limit="max_unknown_share", bound=0.0, words="share of values that are no category is",
+        limit="max_unknown_share", bound=0.0, words="share of values that are no category is", table=1,
     ),
     Measure(
         "shares", "shares", _DISTANCE,
-        limit="max_shares", bound=0.1, words="shares of categories, modal and missing values differ by",
+        limit="max_shares", bound=0.1, words="shares of categories, modal and missing values differ by", table=1,
     ),
     Measure(
         "ks", "KS", _DISTANCE,
-        limit="max_ks", bound=0.1, words="Kolmogorov-Smirnov distance to the training rows is",
+        limit="max_ks", bound=0.1, words="Kolmogorov-Smirnov distance to the training rows is", table=1,
     ),
     Measure(
-        "mean_shift", "mean, sd", _DISTANCE,
-        limit="max_mean_shift", bound=0.25, words="mean is off, in sd of the training rows, by",
+        "mean_shift", "mean", _DISTANCE,
+        limit="max_mean_shift", bound=0.25, words="mean is off, in sd of the training rows, by", table=2,
+    ),
+    Measure(
+        "sd_shift", "sd", _DISTANCE,
+        limit="max_sd_shift", bound=0.25, words="sd is off, in sd of the training rows, by", table=2,
+    ),
+    Measure(
+        "skewness_shift", "skewness", _DISTANCE,
+        limit="max_skewness_shift", bound=0.5, words="skewness is off, as a share of 1 + the larger one, by", table=2,
+    ),
+    Measure(
+        "quantile_shift", "quantiles", _DISTANCE,
+        limit="max_quantile_shift", bound=0.25, words="some quantile is off, in sd of the training rows, by", table=2,
     ),
     Measure(
         "tail_ratio", "tails", _DISTANCE,
-        limit="max_tail_ratio", bound=10.0, words="outermost rows are more, or fewer, by a factor of",
+        limit="max_tail_ratio", bound=10.0, words="outermost rows are more, or fewer, by a factor of", table=2,
     ),
 )  # fmt: skip
 #: What is wrong with a table that breaks them; see `Validation.broken`.
 LIMITS: Mapping[str, float | None] = {measure.limit: measure.bound for measure in _MEASURES}
+
+
+def by_chance(rows: float, trained_rows: float) -> float:
+    """Standard error of the difference of two means, in standard deviations."""
+    return float(np.sqrt(1 / max(rows, 1) + 1 / max(trained_rows, 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +105,16 @@ class ColumnValidation(ReportPart):
         Kolmogorov-Smirnov distance to the ordinary training values, at some thirty of their quantiles.
     mean_shift : float or None
         Distance of the mean from theirs, in their standard deviations, on the scale that was fitted.
+    sd_shift : float or None
+        Distance of the standard deviation from theirs, in it.
+    skewness_shift : float or None
+        Distance of the skewness from theirs, divided by 1 + the larger one without its sign: of long tails it varies.
+    quantile_shift : float or None
+        Largest distance of a quantile from theirs, in their standard deviations, those of the outermost 1 % left out.
+        What chance may move it does not count; see `allowances`.
+    sd_error, skewness_error : float
+        Standard errors of `sd_shift` and `skewness_shift` for a single row, the larger ones of both tables: those of n
+        rows are smaller by the root of n.
     tail_ratio : float or None
         Largest factor between the shares of rows in the outermost 0.1 % and 1 % of theirs, on either side, and these.
     trained_rows : int
@@ -104,6 +133,11 @@ class ColumnValidation(ReportPart):
     shares: float
     ks: float | None = None
     mean_shift: float | None = None
+    sd_shift: float | None = None
+    skewness_shift: float | None = None
+    quantile_shift: float | None = None
+    sd_error: float = 0.0
+    skewness_error: float = 0.0
     tail_ratio: float | None = None
     trained_rows: int
     groups: int = 1
@@ -116,13 +150,15 @@ class ColumnValidation(ReportPart):
         A new value lies beyond n known ones with a probability of 2 / (n + 1); the Kolmogorov-Smirnov distance of two
         samples is above 1.63 sqrt(1/n + 1/m) once in a hundred tables (Smirnov 1948).
         """
-        chance = np.sqrt(1 / max(self.rows, 1) + 1 / max(self.trained_rows, 1))
+        chance = by_chance(self.rows, self.trained_rows)
         beyond = 2 / (self.trained_rows + 1)
         return {
             "max_invalid_share": beyond + 3 * float(np.sqrt(beyond / max(self.rows, 1))),
-            "max_shares": 2 * float(np.sqrt(self.groups / (2 * np.pi))) * float(chance),
-            "max_ks": 1.63 * float(chance),
-            "max_mean_shift": 3 * float(chance),
+            "max_shares": 2 * float(np.sqrt(self.groups / (2 * np.pi))) * chance,
+            "max_ks": KS_BY_CHANCE * chance,
+            "max_mean_shift": 3 * chance,
+            "max_sd_shift": 3 * self.sd_error * chance,
+            "max_skewness_shift": 3 * self.skewness_error * chance,
         }
 
 
@@ -181,7 +217,8 @@ class Validation(ReportPart):
         limits : mapping of str to float, optional
             Wins over `LIMITS`: the shares of values outside the training range, off the step and of no category
             ("max_invalid_share", "max_off_step_share": 0.001, "max_unknown_share": 0), "max_shares" and "max_ks" (0.1),
-            "max_mean_shift" (0.25 sd) and "max_tail_ratio" (10). None is no limit.
+            "max_mean_shift", "max_sd_shift" and "max_quantile_shift" (0.25 sd), "max_skewness_shift" (0.5) and
+            "max_tail_ratio" (10). None is no limit.
 
         Raises
         ------
@@ -221,7 +258,7 @@ class Validation(ReportPart):
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
-        parts = [fill(self.verdict(limits), WIDTH), "\n".join(figures_table(_MEASURES, self.columns))]
+        parts = [fill(self.verdict(limits), WIDTH), *map("\n".join, figures_tables(_MEASURES, self.columns))]
         if self.not_judged:
             parts.append(fill(f"not judged, identifiers or handed through: {', '.join(self.not_judged)}", WIDTH))
         return "\n\n".join(parts)
@@ -331,9 +368,15 @@ class _NumberCheck(Counter):
         ordinary = 0 if counts.summary is None else counts.summary.ordinary
         if marks is None or counts.summary is None or counts.below is None or not ordinary:
             return {}
-        cells, shares = counts.summary.cells(), np.array(marks.shares)
-        mean = cells.mean_and_variance()[0]
-        shift = abs(float(counts.summary.grid.frame.invert(np.array([mean]))[0]) - marks.mean)
+        cells, shares, frame = counts.summary.cells(), np.array(marks.shares), counts.summary.grid.frame
+        (mean, variance), shape = cells.mean_and_variance(), cells.shape()
+        sd = float(np.sqrt(variance)) / frame.scale if ordinary > 1 else 0.0
+
+        skewness_unit = 1 + max(abs(shape.skewness), abs(marks.skewness))
+
+        def in_sd(distance: float) -> float:
+            return distance / marks.sd if marks.sd else (0.0 if distance == 0 else np.inf)
+
         shares_below = counts.below / max(ordinary, 1)
         ratios = [1.0]
         for share, below in zip(shares.tolist(), counts.below.tolist(), strict=True):
@@ -343,9 +386,34 @@ class _NumberCheck(Counter):
                     ratios.append(max((rows + 1) / (tail * ordinary + 1), (tail * ordinary + 1) / (rows + 1)))
         return {
             "ks": float(np.max(np.abs(shares_below - shares), initial=0.0)),
-            "mean_shift": shift / marks.sd if marks.sd else (0.0 if shift == 0 else np.inf),
+            "mean_shift": in_sd(abs(float(frame.invert(np.array([mean]))[0]) - marks.mean)),
+            "sd_shift": in_sd(abs(sd - marks.sd)),
+            "skewness_shift": abs(shape.skewness - marks.skewness) / skewness_unit,
+            "quantile_shift": in_sd(self._quantile_shift(marks, cells, frame)),
+            "sd_error": max(shape.sd_error, marks.sd_error),
+            "skewness_error": max(shape.skewness_error, marks.skewness_error) / skewness_unit,
             "tail_ratio": max(ratios),
         }
+
+    def _quantile_shift(self, marks: Any, cells: Cells, frame: Frame) -> float:
+        """Largest distance of a quantile of the rows from that of the training rows, the outermost left out.
+
+        It is the distance from the nearest value that chance may make the quantile (as for `max_ks`), so that quantiles
+        within a gap between values are not off.
+        """
+        pairs, tail = zip(marks.numbers, marks.shares, strict=True), marks.longest_tail
+        inner = [(number, share) for number, share in pairs if tail < share < 1 - tail]
+        if not inner:
+            return 0.0
+        numbers, shares = np.array(inner).T
+        chance = KS_BY_CHANCE * by_chance(cells.rows, self._column.fit.rows)
+        ends = np.cumsum(cells.weight) / cells.rows
+        values, last = frame.invert(cells.mean), len(ends) - 1
+        # A mark lies between two values: of the training rows themselves the one before it and the one after it.
+        lower, upper = shares - chance - _SHARE_ROUNDING, shares + chance + _SHARE_ROUNDING
+        low = np.where(lower > 0, values[np.minimum(np.searchsorted(ends, lower), last)], -np.inf)
+        high = np.where(upper < 1, values[np.minimum(np.searchsorted(ends, upper, side="right"), last)], np.inf)
+        return float(np.max(np.maximum(low - numbers, numbers - high), initial=0.0))
 
 
 class _CategoryCheck(Counter):

@@ -96,9 +96,19 @@ class Pieces:
         # an anchor would stand for all values of its cell, those that come back a rounding beside it included
         return replace(grid, midpoints=np.unique(borders), anchors=np.empty(0, np.uint64))
 
+    @staticmethod
+    def grid_over(sample: Floats) -> Grid:
+        """Grid to describe one distribution on: as that of `grid_around`, without pieces for the heaviest values.
+
+        Where the sample has one value in a cell, such as one of a few or a price, it is exact there all the same.
+        """
+        frame = Frame.around(sample, keep_small=True)
+        grid = Grid.of(frame, Masses.of_sample(frame.apply(sample[np.isfinite(sample)])), np.empty(0))
+        return replace(grid, midpoints=np.unique(_window_borders(grid)))
+
     @classmethod
     def of(cls, summary: Summary, *, whole: bool) -> Pieces:
-        """Pieces of a summary on a grid of `grid_around`; `whole` says that all values are whole numbers."""
+        """Pieces of a summary on such a grid; `whole` says that all values are whole numbers."""
         grid, geometry = summary.grid, summary.grid.geometry(summary.cell)
         label = grid.labels(summary.cell, geometry.low)
         cells, order = summary.cells(), np.lexsort((label, geometry.low))  # the order of the cells
@@ -160,6 +170,31 @@ class Pieces:
         values = np.clip(values, self.minimum, self.maximum)
         ends = {0.0: self.minimum, 1.0: self.maximum}
         return [ends.get(share, float(value)) for share, value in zip(shares, values, strict=True)]
+
+    def interpolated(self, shares: Sequence[float]) -> list[float]:
+        """Quantiles by linear interpolation between neighbouring rows, as NumPy and pandas have them, within a piece.
+
+        They are exact where pieces hold one value each. Rows of a piece of several values are taken for even ones with
+        its mean and scatter.
+        """
+        last = self.rows - 1
+        places = np.array(shares) * last
+        below, above = np.floor(places), np.ceil(places)
+        low, high = self._values_at(below), self._values_at(above)
+        quantiles: list[float] = (low + (places - below) * (high - low)).tolist()
+        return quantiles
+
+    def _values_at(self, ranks: Floats) -> Floats:
+        """Values of rows by their place in ascending order, from 0."""
+        ends = np.cumsum(self.count)
+        piece = np.minimum(np.searchsorted(ends, ranks, side="right"), len(ends) - 1)
+        count = self.count[piece]
+        # Places -(c - 1), -(c - 3) … c - 1 have a variance of (c^2 - 1) / 3.
+        place = 2 * (ranks - (ends[piece] - count)) + 1 - count
+        spread = np.sqrt(self.scatter[piece] / count * 3 / np.maximum(count**2 - 1, 1))
+        values = np.clip(self.frame.invert(self.mean[piece] + place * spread), self.minimum, self.maximum)
+        values = np.where(ranks <= 0, self.minimum, np.where(ranks >= self.rows - 1, self.maximum, values))
+        return np.asarray(values)
 
     def moments(self) -> Moments:
         """Moments of the rows; mean and deviation are exact to the unit of a piece, the others to the piece."""

@@ -53,6 +53,27 @@ STRAYS = 9  # different values off the step that are kept: one more than a colum
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """Shape of a distribution, with errors of single rows: those of n rows are smaller by the root of n.
+
+    Errors are root mean squares of influence functions (Hampel et al. 1986, section 2.1).
+
+    Parameters
+    ----------
+    skewness : float
+        Third standardised moment; 0 where all values are the same.
+    sd_error : float
+        Standard error of the standard deviation, as a share of it.
+    skewness_error : float
+        Standard error of the skewness.
+    """
+
+    skewness: float
+    sd_error: float
+    skewness_error: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cells:
     """Occupied cells as numbers, in ascending order of the grid.
 
@@ -101,6 +122,18 @@ class Cells:
         mean = rough + float(np.sum(self.weight * (self.mean - rough)) / total)
         squares = float(np.sum(self.weight * (self.mean - mean) ** 2) + np.sum(self.scatter))
         return mean, squares / (total - 1) if total > 1 else 1.0
+
+    def shape(self) -> Shape:
+        """Skewness of the rows, and the standard errors of deviation and skewness; rows of a cell lie at its mean."""
+        mean, variance = self.mean_and_variance()
+        if not variance > 0 or self.rows < 2:
+            return Shape(0.0, 0.0, 0.0)
+        z, share = (self.mean - mean) / np.sqrt(variance), self.weight / self.rows
+        spread = self.scatter / self.weight / variance
+        skewness = float(np.sum(share * (z**3 + 3 * z * spread)))
+        influences = (z**2 - 1) / 2, z**3 - 3 * z - skewness * (1 + 1.5 * (z**2 - 1))
+        of_sd, of_skewness = (float(np.sqrt(np.sum(share * influence**2))) for influence in influences)
+        return Shape(skewness, of_sd, of_skewness)
 
     def coarsen(self) -> Cells:
         """Neighbouring cells of one window put together two by two, unless a midpoint lies between them."""

@@ -1,5 +1,5 @@
 from .base import load_as as load_as, load_for as load_for
-from .column_kinds import kinds as kinds
+from .column_kinds import describe as describe, kinds as kinds
 from .conditions import RowIndex as RowIndex
 from .decode import onehot_parts as onehot_parts
 from .description import jsonable as jsonable

@@ -1,4 +1,4 @@
-"""The kinds that a fit would give the columns of a table, without the fit."""
+"""What a table is without a fit: the kinds that a fit would give its columns, and what these hold."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gpuvgm.columns import ColumnSpec, TableSchema
 from gpuvgm.errors import counted
 from gpuvgm.execution import Sampled, any_source, summarise_columns
 from gpuvgm.io import TableLike, plain_values_of
+from gpuvgm.report import TableDescription
 from gpuvgm.table.base import BaseTransformer
 from gpuvgm.table.fit import Settings, infer_kinds, plan_columns, refuse_empty, training_run, with_seed
 
@@ -62,6 +63,59 @@ def kinds(source: TableLike, **settings: Any) -> TableSchema:
         refuse_empty(sampled)
         schema = TableSchema(tuple(_with_missing(spec, sampled) for spec in schema.columns))
         return schema.with_others(_text_kinds(sampled, schema, fit_settings))
+
+
+def describe(source: TableLike, **settings: Any) -> TableDescription:
+    """Describe a table without a model: kinds of its columns, moments and quantiles, missing and different values.
+
+    All rows are read once, in blocks, beside the sample that kinds are inferred from, and memory does not grow with
+    their number.
+
+    Parameters
+    ----------
+    source : object
+        A table, as `TableTransformer.fit` takes it.
+    **settings
+        Arguments of `TableTransformer`, as for `kinds`.
+
+    Returns
+    -------
+    TableDescription
+        `print` shows tables, `to_html` writes a page, and `to_dict` gives the figures. Mean, sd, skewness and
+        quantiles are those of pandas; quantiles are exact where values come back, as prices do, and elsewhere within a
+        cell of about 2^-14 of the rows. More than some 16,000 different values are counted to about 1 %. Text that the
+        sample shows to be numbers, and other rows do not, has no moments.
+
+    Raises
+    ------
+    InputError
+        For a source that cannot be read, or has no rows, and columns or settings that no fit takes.
+
+    Examples
+    --------
+    >>> import gpuvgm
+    >>> table = {"price": [20.15, 20.16] * 200, "colour": ["red", "red", "red", "blue"] * 100}
+    >>> description = gpuvgm.describe(table)
+    >>> description.columns["price"].texts[4], description.columns["colour"].different
+    ('20.155', 2)
+    """
+    transformer, table = BaseTransformer(**settings), any_source(source)
+    fit_settings = with_seed(transformer._fit_settings)
+    declared = TableSchema.declare(transformer.columns, table.schema, table.name)
+    with training_run(table, declared, fit_settings, transformer._run_settings) as run:
+        sampled, schema = infer_kinds(run, declared, fit_settings)
+        refuse_empty(sampled)
+        schema = TableSchema(tuple(_with_missing(spec, sampled) for spec in schema.columns))
+        plans = schema.value_plans(fit_settings, sampled.rows, run.source.schema)
+        counts = summarise_columns([*plans.values()], run, sampled.blocks)
+        for name, problem in counts.failed.items():
+            if not run.source.repeatable or plans[name].codec is None:
+                raise problem
+            plans[name] = plans[name].without_numbers()  # text that is read as numbers in the sample alone
+        again = summarise_columns([plans[name] for name in counts.failed], run)
+        for problem in again.failed.values():
+            raise problem
+        return TableDescription.of(table.name, schema, plans, counts.good | again.good, run.source.schema)
 
 
 def _with_missing(spec: ColumnSpec, sampled: Sampled) -> ColumnSpec:

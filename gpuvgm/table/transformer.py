@@ -97,13 +97,15 @@ class TableTransformer(BaseTransformer, Estimator):
         everything else is computed in this process.
     sample_rows : int, optional
         Fit a sample of about this many rows, which is held in memory, instead of all rows. The sample is made of runs
-        of consecutive rows, spread over the source, and nothing else is read; where the number of rows is unknown (CSV,
-        iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see `unknown`,
-        or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
+        of consecutive rows, spread over the source, and nothing else is read. Where neighbouring rows are alike, as in
+        sorted columns, it is single rows, for which up to 2^24 rows are read. Of CSV it is lines at random places of
+        the file; iterators, streams, and CSV that is compressed or remote are read through. Categories that are not in
+        the sample are unknown to the model: see `unknown`, or declare `categories`. Numbers beyond the sample's range
+        are clipped, unless `tails="exact"`.
     stratified : bool
         For `sample_rows`: let every column choose its own rows, so that rare values and both ends are in the sample.
         It draws single rows from everywhere, four times `sample_rows` and at least 32,768, and each column chooses
-        among them by strata of its values. It reads all of a table of up to 2^24 rows, and 2,048 runs of a longer one.
+        among them by strata of its values. It reads all of a file of up to 2^24 rows, and up to 2,048 runs of more.
     block_rows : int, optional
         Rows in memory at a time, for each thread; 1,048,576 by default. Overrides `memory`.
     memory : int or str, optional

@@ -57,6 +57,7 @@ def test_the_commands_and_options_are_those_that_work():
             *memory,
         },
         "kinds": {"out", "delimiter", "effort", "seed", *machine, *memory},
+        "describe": {"html", "delimiter", "seed", *machine, *memory},
         "transform": {
             "model",
             "delimiter",
@@ -137,7 +138,8 @@ def test_the_commands_and_options_are_those_that_work():
         },
         "validate": {
             *{*machine, *memory, "model", "delimiter", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
-            *{"max_shares", "max_ks", "max_mean_shift", "max_tail_ratio"},
+            *{"max_shares", "max_ks", "max_mean_shift", "max_sd_shift", "max_skewness_shift", "max_quantile_shift"},
+            "max_tail_ratio",
         },
         "info": set(),
         "doctor": {"gpu", "cluster", "compile_only"},

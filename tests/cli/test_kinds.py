@@ -189,3 +189,15 @@ def test_infrequent_categories_may_share_a_column(tmp_path):
         "evaluate", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--min-level-agreement", "0.9", code=1
     )["broken"]
     assert any('column "name"' in text for text in broken)
+
+
+def test_describe_prints_a_table_without_a_model(tmp_path):
+    pq.write_table(
+        pa.table({"price": [20.15, 20.16] * 200, "city": ["Wien", "Graz", None, "Wien"] * 100}), tmp_path / "t.parquet"
+    )
+    text = invoke("describe", tmp_path / "t.parquet", "--html", tmp_path / "page.html").stdout
+    assert "400 rows, 2 columns" in text and "20.155" in text and "missing values in 1 column" in text
+    assert "20.155" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    found = document("describe", tmp_path / "t.parquet", "--threads", "1")
+    assert found["columns"]["city"]["missing"] == 100 and found["columns"]["price"]["quantiles"][2] == 20.155
+    assert "ends in .html" in invoke("describe", tmp_path / "t.parquet", "--html", tmp_path / "page.txt", code=2).stderr

@@ -21,7 +21,7 @@ def test_a_sample_fit_says_so_in_fit_and_info(folder, tmp_path):
 
 
 def test_a_sample_of_an_unknown_number_of_rows(tmp_path):
-    (tmp_path / "t.csv").write_text("x\n" + "".join(f"{row / 4}\n" for row in range(500)))
+    (tmp_path / "t.csv").write_text("x\n" + "".join(f"{row / 4}\n" for row in range(50_000)))
     text = invoke("fit", tmp_path / "t.csv", "--model", tmp_path / "s.gpuvgm", "--sample", "100").stdout
     assert "fitted on a sample of 100 of an unknown number of rows in" in text
 

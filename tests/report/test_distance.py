@@ -108,9 +108,16 @@ def test_columns_of_different_kinds_are_refused() -> None:
     ranged = TableTransformer({"x": "general"}, **SETTINGS).fit({"x": x})
     with pytest.raises(InputError, match='column "x": is continuous of type double here and general'):
         mixture.distance_to(ranged)
+    words = TableTransformer({"x": "categorical"}, **SETTINGS).fit({"x": np.round(x)})
+    with pytest.raises(InputError, match="is categorical of type double here and continuous"):
+        words.distance_to(mixture)
     logs = one_component(np.exp(x), log=True)
-    with pytest.raises(InputError, match='column "x"'):
+    with pytest.raises(InputError, match=r"fitted on the plain scale here and fitted on the scale log \(log=True\) in"):
         mixture.distance_to(logs)
+    with pytest.raises(InputError, match=r"scale log \(log=True\) here and .* scale asinh\(x / 2\) \(asinh=2\.0\) in"):
+        logs.distance_to(one_component(x, asinh=2.0))
+    with pytest.raises(InputError, match="is fitted as log here and fitted as log1p in the other model"):
+        logs.distance_to(one_component(np.exp(x) - 1, log=True))
     strange = replace(mixture.model_, columns=(replace(mixture.model_.columns[0], name="y"),))
     with pytest.raises(InputError, match="no column in common"):
         ModelDistance.between(mixture.model_, strange)

@@ -112,6 +112,70 @@ def test_wrong_tables_are_named(model: Path, tmp_path: Path, wrong: str) -> None
     assert any(text.startswith(f'column "{name}": ') for text in json.loads(told)["broken"])
 
 
+def shifts(values: Any, fitted: Any, **options: Any) -> Any:
+    transformer = TableTransformer({"x": {"kind": "continuous", **options}}, max_iter=20).fit({"x": fitted})
+    return transformer.validate({"x": values})
+
+
+def test_standard_deviation_and_skewness_are_those_of_the_rows() -> None:
+    random = np.random.default_rng(3)
+    fitted, other = random.gamma(2.0, 1.0, 30_000), -2 * random.gamma(2.0, 1.0, 20_000)
+
+    def skewness(x: np.ndarray) -> float:
+        return float(np.mean((x - x.mean()) ** 3) / x.std() ** 3)
+
+    for options, of in (({"asinh": 2.0}, lambda x: np.arcsinh(x / 2)), ({}, lambda x: x)):
+        column = shifts(other, fitted, **options).columns["x"]
+        before, after = of(fitted), of(other)
+        assert column.sd_shift == pytest.approx(abs(after.std(ddof=1) / before.std(ddof=1) - 1), rel=1e-5)
+        unit = 1 + max(abs(skewness(before)), abs(skewness(after)))
+        assert column.skewness_shift == pytest.approx(abs(skewness(after) - skewness(before)) / unit, rel=1e-4)
+        assert column.mean_shift == pytest.approx(abs(after.mean() - before.mean()) / before.std(ddof=1), rel=1e-6)
+
+
+def test_errors_are_those_of_many_tables() -> None:
+    random = np.random.default_rng(4)
+    fitted, tables = random.normal(0, 1, 20_000), random.gamma(3.0, 1.0, (400, 2_000))
+    deviations = tables.std(axis=1, ddof=1) / np.sqrt(3)
+    centred = tables - tables.mean(axis=1, keepdims=True)
+    skewness = (centred**3).mean(axis=1) / tables.std(axis=1) ** 3
+    column = shifts(random.gamma(3.0, 1.0, 400_000), fitted).columns["x"]
+    unit = 1 + 2 / np.sqrt(3)
+    assert column.sd_error == pytest.approx(deviations.std() * np.sqrt(2_000), rel=0.1)
+    assert column.skewness_error == pytest.approx(skewness.std() * np.sqrt(2_000) / unit, rel=0.15)
+    few = shifts([0.1, 0.2], random.gamma(3.0, 1.0, 20_000)).columns["x"]  # two values tell nothing of their errors
+    assert few.sd_error == pytest.approx(column.sd_error, rel=0.1) and shifts([0.1, 0.2], fitted).broken() == []
+
+
+MOVED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
+    "wider": ("sd is off, in sd of the training rows, by 0.3", lambda x: 1.35 * x),
+    "mirrored": ("skewness is off", lambda x: 2 * x.mean() - x),
+    "a quarter moved": (
+        "some quantile is off, in sd of the training rows, by",
+        lambda x: np.where((x > 0.7) & (x < 1.6), 1.6, x),
+    ),
+}
+
+
+@pytest.mark.parametrize("moved", MOVED)
+def test_moments_and_quantiles_have_limits(moved: str, random: np.random.Generator) -> None:
+    text, move = MOVED[moved]
+    fitted, other = random.gamma(1.5, 1.0, 20_000) - 1.5, random.gamma(1.5, 1.0, 20_000) - 1.5
+    limits = {"max_ks": None, "max_invalid_share": None, "max_shares": None, "max_tail_ratio": None}
+    assert shifts(other, fitted).broken() == []
+    assert any(text in sentence for sentence in shifts(move(other), fitted).broken(limits))
+
+
+def test_quantiles_within_a_gap_between_values_are_not_off(random: np.random.Generator) -> None:
+    """Half of the rows lie on either side of it, so that the median jumps by chance."""
+    fitted, other = (
+        random.normal(0, 0.1, 4_000) + np.where(np.arange(4_000) < middle, 0.0, 9.0) for middle in (2_010, 1_990)
+    )
+    column = shifts(other, fitted).columns["x"]
+    assert column.quantile_shift < 0.1
+    assert shifts(other[:3_000], fitted).columns["x"].quantile_shift > 1.0
+
+
 def test_values_that_are_no_number_are_in_no_tail(random: np.random.Generator) -> None:
     fitted = TableTransformer({"x": "continuous"}, max_iter=20).fit({"x": random.normal(size=10_000)})
     other = np.clip(random.normal(size=10_000), -3, 3)
