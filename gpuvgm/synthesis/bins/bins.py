@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -27,6 +28,8 @@ from gpuvgm.synthesis.bins.training_values import (
     middles,
     step_of_singles,
 )
+
+_LOG = logging.getLogger("gpuvgm")
 
 MOST_BINS = 1 << 15  # of a column, so that two bytes number them, and the halves of trees
 MOST_CATEGORIES = 1 << 8  # bins of a column of categories: trees have a byte for each at every node
@@ -245,6 +248,7 @@ def bins_of(
     interval_limit: int,
     *,
     rare_as_one: bool = False,
+    decides: bool = False,
 ) -> Bins:
     """Bins of a fitted column.
 
@@ -260,6 +264,8 @@ def bins_of(
         Intervals of equal share of a column of numbers, if each has eight rows.
     rare_as_one : bool
         Whether rare categories are one bin, so that other columns go with all of them.
+    decides : bool
+        Whether the column decides another one, see `TrainingValues.decide`.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column, rare_as_one=rare_as_one)
@@ -268,10 +274,15 @@ def bins_of(
         return _bins_of_numbers(column, TrainingValues.of(column, summary), interval_limit)
     plain, numbers = column.codec.plain, column.plain_numbers(sample.rows(column.name))[0]
     values, single = _values_of(column, summary, sample, numbers)
+    values = replace(values, decide=decides)
     present = sample.few[~np.isnan(numbers[sample.few])]
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     precision = np.float32 if single is not None else precision
     values = values.with_forms(numbers[present], sample.persons.at(present), plain.base, precision)
+    if values.are_codes:
+        _LOG.info('column "%s": codes, of which samples have those of five rows and more', column.name)
+    elif values.name_someone:
+        _LOG.info('column "%s": numbers as of customers, in place of which samples have others', column.name)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
@@ -307,12 +318,14 @@ def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledR
     return AskedValues(middles(distinct), np.where(is_asked, np.cumsum(is_asked) - 1, -1)) if is_asked.any() else None
 
 
-def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins) -> tuple[Bins, bool]:
+def bins_of_persons(
+    column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins, *, decides: bool
+) -> tuple[Bins, bool]:
     """The bins with pieces by the persons of all rows, and whether no bin is of too few persons.
 
     Parameters
     ----------
-    column, summary, sample
+    column, summary, sample, decides
         As for `bins_of`; the sample knows how many persons have the column's values in all rows.
     bins : Bins
         Bins of the column.
@@ -323,7 +336,7 @@ def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows,
     interval = np.searchsorted(bins.edges, values.numbers)
     persons = np.bincount(interval, values.weights, len(bins.edges) + 1)
     are_of_few = (persons < LEAST_KEYS) & (np.bincount(interval, values.are_of_few, len(persons)) > 0)
-    spread = _bins_of_numbers(column, replace(values, forms=bins.forms), len(persons), bins.edges)
+    spread = _bins_of_numbers(column, replace(values, forms=bins.forms, decide=decides), len(persons), bins.edges)
     return replace(bins, mass=spread.mass, low=spread.low, high=spread.high, first=spread.first), not are_of_few.any()
 
 
