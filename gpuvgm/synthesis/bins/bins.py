@@ -43,7 +43,7 @@ class Bins:
 
     The bins of a column of numbers ascend: that of missing values first, modal values where they lie. So do those of
     categories that are numbers; see `ascend`. Those of other categories are the most frequent ones by falling
-    frequency, and one for all further ones.
+    frequency, and one for all further ones, or these in an order by another column.
 
     Parameters
     ----------
@@ -227,6 +227,19 @@ class Bins:
             rows=np.bincount(groups, self.rows).astype(np.int64),
             first=np.append(self.first[starts], self.first[-1]),
             mass=self.mass * np.repeat(share, np.diff(self.first)),
+        )
+
+    def reordered(self, order: Ints) -> Bins:
+        """The bins of a column of categories in another order, by the bin that comes at each place."""
+        pieces = np.concatenate([np.arange(self.first[code], self.first[code + 1]) for code in order.tolist()])
+        return replace(
+            self,
+            codes=np.argsort(order)[self.codes],
+            rows=self.rows[order],
+            first=np.append(0, np.cumsum(np.diff(self.first)[order])),
+            mass=self.mass[pieces],
+            low=self.low[pieces],
+            high=self.high[pieces],
         )
 
     def groups(self, group_limit: int) -> Ints:
