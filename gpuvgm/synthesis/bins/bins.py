@@ -311,7 +311,7 @@ def _values_of(
         values = replace(values, numbers=exact(values.numbers, distinct), step=float(single or 0))
         if single is not None:
             values = values.with_singles(distinct)
-    return values.with_persons(numbers, sample.persons, sample.known.get(column.name)), single
+    return values.with_persons(numbers, sample.persons, sample.known.get(column.name)).with_codes(), single
 
 
 def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledRows) -> AskedValues | None:

@@ -128,6 +128,8 @@ class TrainingValues:
         Rows that a row of the sample stands for, which says whose rows are; None where there are no keys.
     decide : bool
         Whether they decide another column: then rare ones stay rare, as what they decide may go with no others.
+    codes : int
+        How many different whole numbers there are, if they repeat as codes do; see `with_codes`.
     """
 
     numbers: Floats
@@ -144,6 +146,7 @@ class TrainingValues:
     are_told: bool = False
     times: float | None = None
     decide: bool = False
+    codes: int = 0
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> TrainingValues:
@@ -331,21 +334,21 @@ class TrainingValues:
     @property
     def are_codes(self) -> bool:
         """Whether they are whole numbers that repeat as codes do, and are so few that they name no one."""
-        count = self._codes
-        return count > 0 and self._most_are_frequent and may_come_out(count, int(np.sum(self.rows)))
+        return self.codes > 0 and self._most_are_frequent and may_come_out(self.codes, int(np.sum(self.rows)))
 
     @property
     def name_someone(self) -> bool:
         """Whether they are whole numbers that repeat as codes do, but have few rows each, as those of customers."""
         names_thing = self.column is not None and self.column.numbers_things
-        return not names_thing and not may_come_out(self._codes, int(np.sum(self.rows)))
+        return not names_thing and not may_come_out(self.codes, int(np.sum(self.rows)))
 
-    @property
-    def _codes(self) -> int:
-        """How many different whole numbers there are, if they repeat as codes do; else 0."""
+    def with_codes(self) -> TrainingValues:
+        """The values, with how many codes they are, if they are whole numbers and repeat as codes do."""
         plain = None if self.column is None else self.column.codec.plain
         is_whole = plain is not None and plain.name in {"float", "integer"} and self.step >= 1 and self.step % 1 == 0
-        return count_codes(self.numbers, self.rows, self.persons, self.single, self.step) if is_whole else 0
+        if not is_whole:
+            return self
+        return replace(self, codes=count_codes(self.numbers, self.rows, self.persons, self.single, self.step))
 
     @property
     def _most_are_frequent(self) -> bool:
