@@ -13,9 +13,9 @@ import pytest
 import gpuvgm
 from gpuvgm.synthesis.bins.calendar import _of_several
 from gpuvgm.synthesis.bins.clock import Clock, moments_with_own_counts
+from gpuvgm.synthesis.bins.edge_places import without_dominance
 from gpuvgm.synthesis.bins.forms import forms_of
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, KeysOfThings, Persons
-from gpuvgm.synthesis.bins.training_values import _without_dominance
 from gpuvgm.synthesis.counts.state import write_network
 from gpuvgm.synthesis.learning import samples
 
@@ -135,16 +135,16 @@ def test_no_interval_is_dominated_by_values_of_few_persons() -> None:
     rows = np.full(64, 10)
     rows[[5, 20, 21]] = 90, 35, 35
     rows_of_few = np.where(rows > 10, rows, 0)
-    kept = _without_dominance(np.arange(3, 63, 4), rows, rows_of_few)  # intervals of four values
+    kept = without_dominance(np.arange(3, 63, 4), rows, rows_of_few)  # intervals of four values
     # 90 of 120, then of 160 rows, then 90 of 240; 70 of 90, then 70 of 130
     assert kept.tolist() == [15, *range(23, 63, 4)]
-    assert _without_dominance(np.arange(7, 63, 8), np.full(64, 10), np.full(64, 10)).tolist() == [*range(7, 63, 8)]
+    assert without_dominance(np.arange(7, 63, 8), np.full(64, 10), np.full(64, 10)).tolist() == [*range(7, 63, 8)]
     random = np.random.default_rng(0)
     for intervals in (1, 2, 5, 37, 300):
         rows = np.rint(random.lognormal(2, 1.5, 4 * intervals)).astype(np.int64) + 1
         rows_of_few = rows * (random.random(len(rows)) < 0.5)
         places = np.arange(3, 4 * intervals - 1, 4)
-        kept = _without_dominance(places, rows, rows_of_few)
+        kept = without_dominance(places, rows, rows_of_few)
         assert {*kept} <= {*places}
         for total, few in zip(np.split(rows, kept + 1), np.split(rows_of_few, kept + 1), strict=True):
             largest = np.cumsum(np.sort(few)[::-1][:4])

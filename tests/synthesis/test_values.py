@@ -15,6 +15,7 @@ from scipy.stats import ks_2samp
 
 import gpuvgm
 from gpuvgm.summary import Floats
+from gpuvgm.synthesis.bins.codes import count_codes
 
 
 def _sample(values: Floats, rows: int = 20_000, **conditions: object) -> Floats:
@@ -100,15 +101,97 @@ def test_categories_that_are_decimals_or_dates_ascend() -> None:
     assert [bins.low.tolist() for bins in structure.bins] == [[1, 0, 2]] * 2
 
 
+def _of_codes(codes: Floats, rows: int, seed: int, shape: float = 1.2) -> Floats:
+    """Rows with codes, of which some have many and some few."""
+    random = np.random.default_rng(seed)
+    shares = random.gamma(shape, 1, len(codes))
+    return random.choice(codes, rows, p=shares / shares.sum())
+
+
 def test_codes_that_lie_far_from_each_other_come_back() -> None:
-    """Codes of 90 schools among 70,000 whole numbers: five rows of one are no chance, and others are hardly drawn."""
+    """Codes of 90 schools among 70,000 whole numbers: no other is drawn, and none that fewer than five rows have."""
     random = np.random.default_rng(4)
-    codes, shares = random.choice(np.arange(20_000, 90_000), 90, replace=False), random.gamma(1.2, 1, 90)
-    table, others = random.choice(codes, (2, 900), p=shares / shares.sum())
+    table = _of_codes(random.choice(np.arange(20_000, 90_000), 90, replace=False), 900, 5)
     values, rows = np.unique(table, return_counts=True)
-    listed = values[rows >= 5]
     assert np.sum(rows[rows >= 5]) < 0.95 * 900  # no list, as `are_few` has it
-    assert np.isin(_sample(table), listed).mean() == pytest.approx(np.isin(others, listed).mean(), abs=0.03)
+    drawn, shares = np.unique(_sample(table), return_counts=True)
+    assert drawn.tolist() == values[rows >= 5].tolist()
+    # Rows of a rarer one are given to those near it.
+    assert np.abs(shares / shares.sum() - rows[rows >= 5] / 900).sum() / 2 < np.mean(rows[rows < 5].sum() / 900) + 0.02
+
+
+@pytest.mark.parametrize("places", [0, 1], ids=["whole", "missing"])
+def test_answers_of_surveys_come_back(places: int) -> None:
+    """Refusals and others below zero, and answers with gaps between: none of them is made up."""
+    random = np.random.default_rng(places)
+    for seed in range(4):
+        scale = random.choice(np.arange(1, 60), 28, replace=False)
+        answers = _of_codes(np.concatenate(([-9, -7, -1], scale)), 1500, seed).astype(float if places else int)
+        table = np.where(random.random(1500) < 0.1, np.nan, answers) if places else answers
+        values, rows = np.unique(answers, return_counts=True)
+        sample = _sample(table)
+        assert {*sample[~np.isnan(sample)]} <= {*values} and len(values) > 20
+        assert np.isin(sample, values[rows < 5]).mean() < 0.01
+
+
+@pytest.mark.parametrize(("count", "each", "come_out"), [(250, 8, True), (1000, 8, False), (1000, 20, True)])
+def test_numbers_of_few_rows_each_are_others(
+    count: int, each: int, come_out: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Up to 256 codes come back, and more with ten rows each; else they may be those of customers."""
+    random = np.random.default_rng(count)
+    numbers = random.choice(np.arange(10_000, 100_000), count, replace=False)
+    table = random.choice(numbers, count * each)
+    with caplog.at_level("INFO", "gpuvgm"):
+        sample = _sample(table)
+    assert ('column "x": codes, of which samples have those of five rows and more' in caplog.text) == come_out
+    assert ('column "x": numbers as of customers, in place of which samples have others' in caplog.text) != come_out
+    share = np.isin(sample, numbers).mean()
+    assert share == 1 if come_out else share < 3 * count / 90_000
+    assert ks_2samp(sample, table).statistic < 0.02
+
+
+def test_numbers_of_articles_come_back_however_many_there_are() -> None:
+    """They name no one, as the name of the column says."""
+    random = np.random.default_rng(2)
+    numbers = random.choice(np.arange(10_000, 100_000), 1000, replace=False)
+    table = {"article_no": random.choice(numbers, 8000)}
+    sample = gpuvgm.TableSynthesizer().fit(table).sample(4000)
+    assert np.isin(np.asarray(sample["article_no"]), numbers).mean() > 0.85
+
+
+def test_codes_of_few_keys_do_not_come_back() -> None:
+    """A doctor with many visits of one patient is not in a sample."""
+    random = np.random.default_rng(3)
+    doctors = random.choice(np.arange(10_000, 100_000), 80, replace=False)
+    table = pd.DataFrame(
+        {
+            "patient": [f"p{number:04d}@mail.org" for number in random.integers(0, 400, 2000)],
+            "doctor": random.choice(doctors[1:], 2000),
+        }
+    )
+    table.loc[:30, ["patient", "doctor"]] = ["p9999@mail.org", doctors[0]]
+    sample = gpuvgm.TableSynthesizer().fit(table).sample(8000)
+    assert {*sample["doctor"]} == {*doctors[1:]}
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        lambda random: random.integers(18, 90, 3000),
+        lambda random: random.geometric(0.05, 3000),
+        lambda random: random.pareto(1.5, 3000).round(),
+        lambda random: random.normal(0, 20, 400).round(),
+        lambda random: np.append(random.normal(60, 10, 300).round(), 60_000),
+        lambda random: random.integers(0, 10**6, 50_000),
+        lambda random: random.lognormal(8, 1, 20_000).round(),
+    ],
+    ids=["ages", "counts", "heavy tail", "small", "outlier", "wide", "income"],
+)
+def test_quantities_are_no_codes(law: Any) -> None:
+    table = law(np.random.default_rng(7))
+    values, rows = np.unique(table, return_counts=True)
+    assert count_codes(values, rows, rows, np.ones(len(values), np.bool_), 1.0) == 0
 
 
 def test_floats_of_32_bits_that_text_was_made_of_and_read_from_stay_such() -> None:

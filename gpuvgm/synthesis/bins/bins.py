@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -28,6 +29,8 @@ from gpuvgm.synthesis.bins.training_values import (
     step_of_singles,
 )
 
+_LOG = logging.getLogger("gpuvgm")
+
 MOST_BINS = 1 << 15  # of a column, so that two bytes number them, and the halves of trees
 MOST_CATEGORIES = 1 << 8  # bins of a column of categories: trees have a byte for each at every node
 NETWORK_BINS = 200  # of a column of numbers in the network of parents, whose tables have a row for each
@@ -40,7 +43,7 @@ class Bins:
 
     The bins of a column of numbers ascend: that of missing values first, modal values where they lie. So do those of
     categories that are numbers; see `ascend`. Those of other categories are the most frequent ones by falling
-    frequency, and one for all further ones.
+    frequency, and one for all further ones, or these in an order by another column.
 
     Parameters
     ----------
@@ -226,6 +229,19 @@ class Bins:
             mass=self.mass * np.repeat(share, np.diff(self.first)),
         )
 
+    def reordered(self, order: Ints) -> Bins:
+        """The bins of a column of categories in another order, by the bin that comes at each place."""
+        pieces = np.concatenate([np.arange(self.first[code], self.first[code + 1]) for code in order.tolist()])
+        return replace(
+            self,
+            codes=np.argsort(order)[self.codes],
+            rows=self.rows[order],
+            first=np.append(0, np.cumsum(np.diff(self.first)[order])),
+            mass=self.mass[pieces],
+            low=self.low[pieces],
+            high=self.high[pieces],
+        )
+
     def groups(self, group_limit: int) -> Ints:
         """Group of each bin, ascending: at most `group_limit` groups of neighbours with similar shares of the rows.
 
@@ -245,6 +261,7 @@ def bins_of(
     interval_limit: int,
     *,
     rare_as_one: bool = False,
+    decides: bool = False,
 ) -> Bins:
     """Bins of a fitted column.
 
@@ -260,6 +277,8 @@ def bins_of(
         Intervals of equal share of a column of numbers, if each has eight rows.
     rare_as_one : bool
         Whether rare categories are one bin, so that other columns go with all of them.
+    decides : bool
+        Whether the column decides another one, see `TrainingValues.decide`.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column, rare_as_one=rare_as_one)
@@ -268,10 +287,15 @@ def bins_of(
         return _bins_of_numbers(column, TrainingValues.of(column, summary), interval_limit)
     plain, numbers = column.codec.plain, column.plain_numbers(sample.rows(column.name))[0]
     values, single = _values_of(column, summary, sample, numbers)
+    values = replace(values, decide=decides)
     present = sample.few[~np.isnan(numbers[sample.few])]
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     precision = np.float32 if single is not None else precision
     values = values.with_forms(numbers[present], sample.persons.at(present), plain.base, precision)
+    if values.are_codes:
+        _LOG.info('column "%s": codes, of which samples have those of five rows and more', column.name)
+    elif values.name_someone:
+        _LOG.info('column "%s": numbers as of customers, in place of which samples have others', column.name)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
@@ -287,7 +311,7 @@ def _values_of(
         values = replace(values, numbers=exact(values.numbers, distinct), step=float(single or 0))
         if single is not None:
             values = values.with_singles(distinct)
-    return values.with_persons(numbers, sample.persons, sample.known.get(column.name)), single
+    return values.with_persons(numbers, sample.persons, sample.known.get(column.name)).with_codes(), single
 
 
 def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledRows) -> AskedValues | None:
@@ -307,12 +331,14 @@ def asked_values(column: FittedColumn, summary: Summary | None, sample: SampledR
     return AskedValues(middles(distinct), np.where(is_asked, np.cumsum(is_asked) - 1, -1)) if is_asked.any() else None
 
 
-def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins) -> tuple[Bins, bool]:
+def bins_of_persons(
+    column: FittedColumn, summary: Summary, sample: SampledRows, bins: Bins, *, decides: bool
+) -> tuple[Bins, bool]:
     """The bins with pieces by the persons of all rows, and whether no bin is of too few persons.
 
     Parameters
     ----------
-    column, summary, sample
+    column, summary, sample, decides
         As for `bins_of`; the sample knows how many persons have the column's values in all rows.
     bins : Bins
         Bins of the column.
@@ -323,7 +349,7 @@ def bins_of_persons(column: FittedColumn, summary: Summary, sample: SampledRows,
     interval = np.searchsorted(bins.edges, values.numbers)
     persons = np.bincount(interval, values.weights, len(bins.edges) + 1)
     are_of_few = (persons < LEAST_KEYS) & (np.bincount(interval, values.are_of_few, len(persons)) > 0)
-    spread = _bins_of_numbers(column, replace(values, forms=bins.forms), len(persons), bins.edges)
+    spread = _bins_of_numbers(column, replace(values, forms=bins.forms, decide=decides), len(persons), bins.edges)
     return replace(bins, mass=spread.mass, low=spread.low, high=spread.high, first=spread.first), not are_of_few.any()
 
 

@@ -65,7 +65,7 @@ def interval_pieces(values: TrainingValues, edges: Floats, days: Days | None = N
     points, where = np.unique(values.numbers[heavy], return_inverse=True)
     point_rows = np.bincount(where, values.rows[heavy], len(points))
     of_value, of_point = np.searchsorted(edges, values.numbers), np.searchsorted(edges, points)
-    if values.repeat and values.are_list:  # an interval without a listed moment takes the nearest one
+    if values.are_closed:  # an interval without a listed value takes the nearest one
         without = np.setdiff1d(np.arange(len(edges) + 1), of_point)
         middles = [np.mean(values.numbers[of_value == interval]) for interval in without]
         distances = (np.where(heavy, np.abs(values.numbers - middle), np.inf) for middle in middles)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from gpuvgm.columns import NumericColumn
 from gpuvgm.io import is_moment_type
 from gpuvgm.summary import Floats, Ints, Summary
 from gpuvgm.synthesis.bins.clock import Clock
+from gpuvgm.synthesis.bins.codes import ALONE, count_codes, may_come_out
+from gpuvgm.synthesis.bins.edge_places import apart, in_lulls, of_several, without_dominance
 from gpuvgm.synthesis.bins.forms import Forms, forms_of
 from gpuvgm.synthesis.bins.persons import LEAST_KEYS, Persons
 
@@ -29,7 +30,6 @@ LEAST_ROWS = 8  # of a value that is drawn by its count
 LISTED_ROWS = 5  # of such a value that is outermost, one of few, or far from others: hardly any comes back by chance
 ROWS_OF_STEP = 0.5  # rows for each step around a value, at most, where it is far from others
 LISTED = 0.95  # of a column's rows: a column of few values has so many in frequent ones
-ALONE = 0.02  # of the rows, at most, with a datetime that no other row has, where new rows hardly bring new datetimes
 SPARSE = 2  # steps for each value, at least, where the values are a list
 SAME_SINGLE = 5e-15  # of a float of 32 bits: text with 15 digits is off by no more
 SAME = 1e-10  # of the largest number: a summary's numbers are off by no more
@@ -37,8 +37,6 @@ BESIDE = 5  # gaps on either side of a gap, by which it is judged whether that i
 WIDE = 4  # times as wide as all of these is a gap in which no value is drawn
 FAR_FLOATS = 1 << 10  # distances of neighbouring floats: ends of gaps are multiples of so many at least, by rounding
 ROOM = 4  # steps, about, that are left around a value that lies alone
-# Shares that the one to four largest values of few persons have of an interval's rows at most (rule of dominance).
-MOST_OF_ROWS = np.arange(1, LEAST_KEYS) / np.arange(2, LEAST_KEYS + 1)
 
 
 def middles(numbers: Floats) -> Floats:
@@ -128,6 +126,10 @@ class TrainingValues:
         As for `bins_on_clock`.
     times : float, optional
         Rows that a row of the sample stands for, which says whose rows are; None where there are no keys.
+    decide : bool
+        Whether they decide another column: then rare ones stay rare, as what they decide may go with no others.
+    codes : int
+        How many different whole numbers there are, if they repeat as codes do; see `with_codes`.
     """
 
     numbers: Floats
@@ -143,6 +145,8 @@ class TrainingValues:
     clock: Clock | None = None
     are_told: bool = False
     times: float | None = None
+    decide: bool = False
+    codes: int = 0
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> TrainingValues:
@@ -242,12 +246,12 @@ class TrainingValues:
         if self.are_told and self.clock is not None:
             around_frequent = np.union1d(frequent - 1, frequent)
             around_frequent = around_frequent[(around_frequent >= 0) & (around_frequent < len(rows_below))]
-            lulls = _in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
-            edge_places = _apart(around_frequent, lulls, rows_below, rows / interval_count / 2)
+            lulls = in_lulls(edge_places, np.diff(self.clock.numbers(numbers)))
+            edge_places = apart(around_frequent, lulls, rows_below, rows / interval_count / 2)
         if self.times is not None:
             several = LEAST_KEYS if self.times == 1 else least  # of which a sample may think that there are more
-            edge_places = _of_several(edge_places, np.append(rows_below, rows), several)
-            edge_places = _without_dominance(edge_places, self.rows, self.rows * self.are_of_few)
+            edge_places = of_several(edge_places, np.append(rows_below, rows), several)
+            edge_places = without_dominance(edge_places, self.rows, self.rows * self.are_of_few)
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper / 2 - lower / 2)  # a difference of the largest floats is none
         if self.step:
@@ -313,15 +317,42 @@ class TrainingValues:
         numbers = np.unique(self.numbers[self._are_frequent] if self.are_few else self.numbers)
         least_range = SPARSE * self.step * len(numbers)
         is_sparse = len(numbers) > 0 and bool(numbers[-1] / 2 - numbers[0] / 2 > least_range / 2)
-        return is_sparse and (self.are_few or self.repeat)
+        return self.are_codes or (is_sparse and (self.are_few or self.repeat) and not self.name_someone)
 
     @property
     def repeat(self) -> bool:
         """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
-        rows, frequent_rows = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
-        single_rows = np.sum(self.rows[~self.single | (self.persons <= 1)])
+        rows, single_rows = np.sum(self.rows), np.sum(self.rows[~self.single | (self.persons <= 1)])
         are_moments = self.column is not None and is_moment_type(self.column.type)
-        return are_moments and bool(frequent_rows >= rows / 2 > 0) and bool(single_rows <= ALONE * rows)
+        return are_moments and self._most_are_frequent and bool(single_rows <= ALONE * rows)
+
+    @property
+    def are_closed(self) -> bool:
+        """Whether they are a list of moments or codes, so that an interval without a listed value takes the nearest."""
+        return (self.repeat and self.are_list) or (self.are_codes and not self.decide)
+
+    @property
+    def are_codes(self) -> bool:
+        """Whether they are whole numbers that repeat as codes do, and are so few that they name no one."""
+        return self.codes > 0 and self._most_are_frequent and may_come_out(self.codes, int(np.sum(self.rows)))
+
+    @property
+    def name_someone(self) -> bool:
+        """Whether they are whole numbers that repeat as codes do, but have few rows each, as those of customers."""
+        names_thing = self.column is not None and self.column.numbers_things
+        return not names_thing and not may_come_out(self.codes, int(np.sum(self.rows)))
+
+    def with_codes(self) -> TrainingValues:
+        """The values, with how many codes they are, if they are whole numbers and repeat as codes do."""
+        plain = None if self.column is None else self.column.codec.plain
+        is_whole = plain is not None and plain.name in {"float", "integer"} and self.step >= 1 and self.step % 1 == 0
+        if not is_whole:
+            return self
+        return replace(self, codes=count_codes(self.numbers, self.rows, self.persons, self.single, self.step))
+
+    @property
+    def _most_are_frequent(self) -> bool:
+        return bool(np.sum(self.rows[self._are_frequent]) >= np.sum(self.rows) / 2 > 0)
 
     @property
     def _are_frequent(self) -> NDArray[np.bool_]:
@@ -331,7 +362,8 @@ class TrainingValues:
     def heavy(self) -> NDArray[np.bool_]:
         """Mask of the values that are drawn by their own counts."""
         are_enough = (self.rows >= LEAST_ROWS) | np.isin(self.numbers, self.ends)
-        return self._are_frequent & (are_enough | self.are_few | self.are_list | self._are_apart)
+        may_come = are_enough | self.are_few | self.are_list | self._are_apart
+        return self._are_frequent & may_come & (not self.name_someone)
 
     @property
     def are_of_few(self) -> NDArray[np.bool_]:
@@ -376,7 +408,7 @@ class TrainingValues:
         are wide is left at its ends. The ends are multiples of powers of two, which say nothing of a value. On a step,
         an outermost value of few rows beside a wide gap is left out.
         """
-        first, last = map(self.between_steps, self._wide_gaps())
+        first, last = map(self.between_steps, _wide_gaps(self.numbers, self.step))
         first, last = first[first < last], last[first < last]
         half = self.lattice / 2
         if not half:
@@ -402,99 +434,48 @@ class TrainingValues:
         """The nearest middles between two steps; the numbers themselves where there is no step."""
         return np.asarray((np.rint(numbers / self.step - 0.5) + 0.5) * self.step) if self.step else numbers
 
-    def _wide_gaps(self) -> tuple[Floats, Floats]:
-        distinct = np.unique(self.numbers)
-        with np.errstate(over="ignore"):  # of the largest floats
-            widths = np.diff(distinct)
-        if len(widths) <= BESIDE:
-            return np.empty(0), np.empty(0)
-        widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
-        widest_beside = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
-        widest_beside = np.maximum(widest_beside, ROOM * self.step)
-        are_wide = widths / WIDE > widest_beside
-        first, last, widest_beside = distinct[:-1][are_wide], distinct[1:][are_wide], widest_beside[are_wide]
-        units = np.exp2(np.floor(np.log2(np.maximum(widest_beside / 2, np.finfo(float).smallest_subnormal))))
-        before, after = (_above_rounding(units, values) for values in (first, last))
-        return (np.floor(first / before) + 2) * before, (np.ceil(last / after) - 2) * after
-
     def law(self, borders: Floats) -> Floats:
         """Share of the mixture below borders, and its mirror image beyond the ends; themselves without a mixture."""
         low, high = self.ends
         with np.errstate(over="ignore"):  # the mirror image of what is beyond the largest floats is clipped
             inner = np.where(borders < low, 2 * low - borders, np.where(borders > high, 2 * high - borders, borders))
-        shares, (lowest, highest) = self._share_below(np.clip(inner, low, high)), self._share_below(np.array(self.ends))
+        shares = _share_below(self.column, np.clip(inner, low, high))
+        lowest, highest = _share_below(self.column, np.array(self.ends))
         return np.where(borders < low, 2 * lowest - shares, np.where(borders > high, 2 * highest - shares, shares))
 
-    def _share_below(self, numbers: Floats) -> Floats:
-        """Share of the column's mixture below numbers; the numbers themselves without one."""
-        mixture = None if self.column is None else self.column.mixture
-        if self.column is None or mixture is None:
-            return numbers
-        y = mixture.frame.apply(self.column.codec.of_inner(numbers.ravel())).reshape(numbers.shape)
-        shares = np.zeros(numbers.shape)
-        for weight, mean, deviation in zip(
-            mixture.posterior.weights, mixture.posterior.means, mixture.deviations, strict=True
-        ):
-            shares += weight * ndtr((y - mean) / deviation)
-        return shares
+
+def _share_below(column: NumericColumn | None, numbers: Floats) -> Floats:
+    """Share of a column's mixture below numbers; the numbers themselves without one."""
+    mixture = None if column is None else column.mixture
+    if column is None or mixture is None:
+        return numbers
+    y = mixture.frame.apply(column.codec.of_inner(numbers.ravel())).reshape(numbers.shape)
+    shares = np.zeros(numbers.shape)
+    for weight, mean, deviation in zip(
+        mixture.posterior.weights, mixture.posterior.means, mixture.deviations, strict=True
+    ):
+        shares += weight * ndtr((y - mean) / deviation)
+    return shares
+
+
+def _wide_gaps(numbers: Floats, step: float) -> tuple[Floats, Floats]:
+    """First and last numbers of gaps that are wide beside those near them, without what is left at their ends."""
+    distinct = np.unique(numbers)
+    with np.errstate(over="ignore"):  # of the largest floats
+        widths = np.diff(distinct)
+    if len(widths) <= BESIDE:
+        return np.empty(0), np.empty(0)
+    widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
+    widest_beside = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
+    widest_beside = np.maximum(widest_beside, ROOM * step)
+    are_wide = widths / WIDE > widest_beside
+    first, last, widest_beside = distinct[:-1][are_wide], distinct[1:][are_wide], widest_beside[are_wide]
+    units = np.exp2(np.floor(np.log2(np.maximum(widest_beside / 2, np.finfo(float).smallest_subnormal))))
+    before, after = (_above_rounding(units, values) for values in (first, last))
+    return (np.floor(first / before) + 2) * before, (np.ceil(last / after) - 2) * after
 
 
 def _above_rounding(units: Floats, numbers: Floats) -> Floats:
     """Powers of two, or larger ones where these would be lost in the rounding of such numbers."""
     spacing = np.spacing(np.abs(numbers) / 2)  # the largest float itself has none
     return np.where(units < spacing, FAR_FLOATS * spacing, units)
-
-
-def _in_lulls(places: Ints, waits: Floats) -> Ints:
-    """Places with the longest waits, each of those nearest to a place: after a wait, rows may be of a new kind."""
-    stops = [0, *((places[:-1] + places[1:] + 1) // 2).tolist(), len(waits)]
-    nearest = [np.argmax(waits[start:stop]) + start for start, stop in pairwise(stops)] if len(places) else []
-    return np.array(nearest, np.int64)
-
-
-def _of_several(places: Ints, rows_below: Floats, least_rows: float) -> Ints:
-    """Places with at least so many rows between two of them, before the first and after the last."""
-    kept, last = list[int](), 0.0
-    for place in places[rows_below[places] <= rows_below[-1] - least_rows].tolist():
-        if rows_below[place] - last >= least_rows:
-            kept.append(place)
-            last = rows_below[place]
-    return np.array(kept, np.int64)
-
-
-def _without_dominance(places: Ints, rows: Ints, rows_of_few: Ints) -> Ints:
-    """Those places between which no values of few persons dominate, as `MOST_OF_ROWS` says.
-
-    An interval in which some do is joined with a neighbour, both with the next two, and so on. Pairs are counted from
-    the first interval, so that the ends of a joined one do not say where in it these values lie.
-    """
-    first = np.append(0, places + 1)
-    interval = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(rows))))
-    largest, rank = np.zeros((len(first), len(MOST_OF_ROWS)), np.int64), np.arange(len(rows)) - first[interval]
-    descending, is_large = np.lexsort((-rows_of_few, interval)), rank < len(MOST_OF_ROWS)
-    largest[interval[is_large], rank[is_large]] = rows_of_few[descending[is_large]]
-    rows_between, number = np.add.reduceat(rows, first), np.arange(len(first))
-    begins, size = np.ones(len(first), np.bool_), 1
-    while size < len(first):
-        block, pair = number // size, number // (2 * size)
-        is_one = np.bincount(block, begins & (number % size > 0)) == 0
-        rows_of_block = np.bincount(block, rows_between)
-        dominate = np.any(np.cumsum(largest, axis=1) > MOST_OF_ROWS * rows_of_block[:, None], axis=1)
-        joins = np.bincount(pair[::size], is_one & dominate) > 0
-        begins &= ~joins[pair] | (number % (2 * size) == 0)
-        both = np.pad(largest, ((0, len(largest) % 2), (0, 0))).reshape(-1, 2 * len(MOST_OF_ROWS))
-        largest, size = -np.sort(-both)[:, : len(MOST_OF_ROWS)], 2 * size
-    return places[begins[1:]]
-
-
-def _apart(places: Ints, further: Ints, rows_below: Floats, least_rows: float) -> Ints:
-    """Places, and those further places that have at least so many rows between them and all others."""
-    below = np.concatenate(([-np.inf], rows_below[places], [np.inf]))
-    after = np.searchsorted(below, rows_below[further])
-    distance = np.minimum(below[after] - rows_below[further], rows_below[further] - below[after - 1])
-    kept, last = [*places.tolist()], -np.inf
-    for place in further[distance >= least_rows].tolist():
-        if rows_below[place] - last >= least_rows:
-            kept.append(place)
-            last = rows_below[place]
-    return np.sort(np.array(kept, np.int64))

@@ -99,9 +99,17 @@ def likeliest_bins(
     """
     columns, summaries = _encoded_columns(transformer), transformer.summaries_
     limits = {name: dependence.intervals(name, interval_limit) for name in columns}
-    of_laws = {*dependence.deciders}.union(*dependence.deciders.values())
+    deciders = frozenset[str]().union(*dependence.deciders.values())
+    of_laws = deciders.union(dependence.deciders)
     bins_by_name = {
-        name: bins_of(column, summaries.get(name), sample, limits[name], rare_as_one=name in of_laws)
+        name: bins_of(
+            column,
+            summaries.get(name),
+            sample,
+            limits[name],
+            rare_as_one=name in of_laws,
+            decides=name in deciders,
+        )
         for name, column in columns.items()
     }
     return bins_by_name | _bins_since_origins(transformer, bins_by_name, sample, limits, engine, dependence)

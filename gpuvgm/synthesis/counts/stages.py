@@ -21,6 +21,7 @@ from gpuvgm.synthesis.bins import (
     coded_parts,
     origins_of,
 )
+from gpuvgm.synthesis.counts.category_orders import reordered_bins
 from gpuvgm.synthesis.counts.date_parts import clocks_and_parts
 from gpuvgm.synthesis.counts.density import likeliest_bins
 from gpuvgm.synthesis.counts.network import Structure
@@ -98,6 +99,7 @@ class StructureLearner:
         coded = self.binned(of_few, of_rows)
         coded = self.on_clocks(coded)
         coded = self.with_twins(coded)
+        coded = self.with_orders(coded)
         return self.grown(coded)
 
     def binned(self, of_few: Dependence, of_rows: Dependence) -> CodedSample:
@@ -132,6 +134,12 @@ class StructureLearner:
         origins = origins_of((twins | on_calendars).values()), origins_of(bins.values())
         of_few, of_rows = coded.of_few.with_twins(*origins), coded.of_rows.with_twins(*origins)
         return CodedSample(bins, coded.codes, parts, of_few, of_rows)
+
+    def with_orders(self, coded: CodedSample) -> CodedSample:
+        """The sample with bins of many categories in an order by other columns, where trees tell more of them so."""
+        bins = reordered_bins(coded.bins, coded.codes, coded.of_rows, self.engine, self.rules)
+        codes = coded_columns({name: self.columns[name] for name in bins}, bins, self.rows, self.engine)
+        return replace(coded, bins={**coded.bins, **bins}, codes={**coded.codes, **codes})
 
     def grown(self, coded: CodedSample) -> Structure:
         """The network of parents, chosen by few rows, and trees, grown from all of the sample."""

@@ -93,12 +93,22 @@ class NodeTrees:
         weights : sequence of float
             Rows that the share of the node above may count for.
         """
+        sums = self._sums(counts)
+        weight = max(weights, key=lambda weight: self._likelihood(counts, sums, weight))
+        return self._backed_off(sums[1], sums[0] + sums[1], weight)
+
+    def likelihood(self, counts: Ints, weights: Sequence[float]) -> float:
+        """Log-likelihood of all rows, each left out of the counts for itself, in nats; as for `shares`."""
+        sums = self._sums(counts)
+        return max(self._likelihood(counts, sums, weight) for weight in weights)
+
+    def _sums(self, counts: Ints) -> Ints:
+        """Rows of both halves at each node and below."""
         sums, above = counts.copy(), self._above
         for nodes in self._levels[:0:-1]:
             left, right = np.split(nodes, 2)
             sums[:, above[left]] += sums[:, left] + sums[:, right]
-        weight = max(weights, key=lambda weight: self._likelihood(counts, sums, weight))
-        return self._backed_off(sums[1], sums[0] + sums[1], weight)
+        return sums
 
     def _likelihood(self, counts: Ints, sums: Ints, weight: float) -> float:
         """Log-likelihood of all rows, each left out of the counts for itself, in nats."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.bins import AskedValues, SampledRows, asked_values, bins_of_persons
+from gpuvgm.synthesis.bins import RARE, AskedValues, SampledRows, asked_values, bins_of_persons
 from gpuvgm.synthesis.counts import Structure
 from gpuvgm.synthesis.learning.counting import CountingPlan, TableCounts
 from gpuvgm.table import TableTransformer
@@ -33,8 +33,11 @@ def structure_of_persons(
     """The structure with the same bins, given how many persons have values; and whether none is of few."""
     columns, summaries = transformer.model_.by_name, transformer.summaries_
     names = {bins.name for bins in structure.bins if bins.since is None and bins.clock is None} & sample.known.keys()
+    deciders = {part.column for part in structure.parts if part.name == RARE}
     bins_and_fairness = [
-        bins_of_persons(columns[bins.name], summaries[bins.name], sample, bins) if bins.name in names else (bins, True)
+        bins_of_persons(columns[bins.name], summaries[bins.name], sample, bins, decides=bins.name in deciders)
+        if bins.name in names
+        else (bins, True)
         for bins in structure.bins
     ]
     bins = tuple(bins for bins, _ in bins_and_fairness)
