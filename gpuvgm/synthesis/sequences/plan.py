@@ -18,7 +18,7 @@ from gpuvgm.summary import Floats
 from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
 from gpuvgm.synthesis.sequences.occurrences import Occurrence, occurrences_of
 from gpuvgm.synthesis.sequences.recency import Recency, recencies_of
-from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of
+from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of, numbers_in_order
 from gpuvgm.synthesis.sequences.running import (
     LEAST_NUMBERS,
     LEAST_STEPS,
@@ -241,7 +241,8 @@ def plan_of(
     told = [name for name in asked if name != index and name not in forgotten]
     usual = (UsualValue.of_rows(rows, columns[name]) for name in told)
     distinct = tuple(name for name in asked if _is_distinct(rows, name))
-    rising = (*_rises(rows, numbers), *_rises_of_keys(rows, numbers, constants, columns))
+    ordered = {name: columns[name] for name in asked if name in numbers or name in amounts}
+    rising = (*_rises(rows, ordered), *_rises_of_keys(rows, numbers, constants, columns))
     # Where keys have a time that no row is after, rows know how much is left without a pace.
     has_end = any(rise.column in constants and rise.former == index for rise in rising)
     is_paced = index in numbers and index not in (*running, *lines) and not has_end and _has_pace(rows, numbers[index])
@@ -306,9 +307,9 @@ def _is_distinct(rows: KeyRows, name: str) -> bool:
     return not repeats.any() and pairs * float(np.sum(shares**2)) >= LEAST_REPEATS
 
 
-def _rises(rows: KeyRows, columns: Mapping[str, NumericColumn]) -> Iterator[Rise]:
+def _rises(rows: KeyRows, columns: Mapping[str, FittedColumn]) -> Iterator[Rise]:
     """Numbers that are never below that of the row before, and datetimes never below another one of it."""
-    numbers = {name: np.asarray(column.all_numbers(rows.column(name))) for name, column in columns.items()}
+    numbers = {name: numbers_in_order(column, rows.column(name)) for name, column in columns.items()}
     amounts = {name: amounts_of(column, rows.column(name)) for name, column in columns.items()}
     moments = {name for name in columns if is_datetime_type(columns[name].decoded_type)}
     after = np.flatnonzero(~rows.are_first)

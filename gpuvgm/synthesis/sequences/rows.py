@@ -112,6 +112,13 @@ def amounts_of(column: Any, values: Column) -> Floats:
     return amounts
 
 
+def numbers_in_order(column: Any, values: Column) -> Floats:
+    """A column's numbers, or those that its categories are; NaN where missing."""
+    if isinstance(column, CategoricalColumn):
+        return amounts_of(column, values)
+    return np.asarray(column.all_numbers(values), np.float64)
+
+
 def _starts_of(column: Any) -> Ints:
     """Rows that have another value than the row before, or none."""
     values: Any = plain_values_of(column.combine_chunks())

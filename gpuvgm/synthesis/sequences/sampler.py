@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.columns import TableModel
+from gpuvgm.columns import NumericColumn, TableModel
 from gpuvgm.datasets import RowRange
 from gpuvgm.execution import LocalExecutor
 from gpuvgm.io import taken
@@ -26,6 +26,7 @@ from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
 from gpuvgm.synthesis.sequences.occurrences import as_text
 from gpuvgm.synthesis.sequences.recency import Recency, RecentValues
+from gpuvgm.synthesis.sequences.rows import numbers_in_order
 from gpuvgm.synthesis.sequences.steps import Recall, Step, columns_by_themselves, given_columns, readings_of
 from gpuvgm.synthesis.sequences.tables import paces
 
@@ -209,14 +210,14 @@ class SequenceSampler(BatchSampler):
             varying = rise.former if rise.column in keys else rise.column
             lowest, highest = bounds.get(varying, (unknown, unknown))
             if rise.column in keys:
-                last = columns[rise.column].all_numbers(keys[rise.column]) - rise.step
+                last = numbers_in_order(columns[rise.column], keys[rise.column]) - rise.step
                 highest = np.fmin(highest, last - room.get(varying, 0))
             elif rise.former in keys:
-                lowest = np.fmax(lowest, columns[rise.former].all_numbers(keys[rise.former]) + rise.step)
+                lowest = np.fmax(lowest, numbers_in_order(columns[rise.former], keys[rise.former]) + rise.step)
             elif made:
-                former = columns[rise.former].all_numbers(made[-1].arrays[rise.former][: len(remaining)])
-                lowest = np.fmax(lowest, np.asarray(former) + rise.step)
-            if rise.former == rise.column:
+                former = made[-1].arrays[rise.former][: len(remaining)]
+                lowest = np.fmax(lowest, numbers_in_order(columns[rise.former], former) + rise.step)
+            if rise.former == rise.column and isinstance(columns[rise.column], NumericColumn):
                 highest = np.fmin(highest, columns[rise.column].plain_range[1] - room[varying])
             bounds[varying] = lowest, highest
         return bounds

@@ -18,6 +18,7 @@ from gpuvgm.synthesis.keys import seed_of_attempt
 from gpuvgm.synthesis.sampling import RowDrawer
 from gpuvgm.synthesis.sequences.occurrences import codes_in, is_yes
 from gpuvgm.synthesis.sequences.recency import NEW, Recency, RecentValues
+from gpuvgm.synthesis.sequences.rows import numbers_in_order
 
 CANDIDATES = 8  # for each row that is drawn again
 MOST_AGAIN = 8  # attempts to find one that may follow
@@ -184,16 +185,14 @@ class Step:
     def _wrong(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
         """Which rows have a value that their key has already, or one beyond its bounds."""
         wrong = np.zeros(len(places), np.bool_)
-        readings = {name: self._readings(name, made.arrays) for name in former.keys() | self.bounds.keys()}
         for name, rows_before in former.items():
+            readings = readings_of(self.columns[name], made.arrays[name])
             for before in rows_before:
-                wrong |= readings[name] == before[places]
+                wrong |= readings == before[places]
         for name, (lowest, highest) in self.bounds.items():
-            wrong |= (readings[name] < lowest[places]) | (readings[name] > highest[places])
+            numbers = numbers_in_order(self.columns[name], made.arrays[name])
+            wrong |= (numbers < lowest[places]) | (numbers > highest[places])
         return wrong
-
-    def _readings(self, name: str, rows: Arrays) -> Floats:
-        return readings_of(self.columns[name], rows[name])
 
 
 def given_columns(drawer: RowDrawer, arrays: Arrays, coded: CodedRows | None = None) -> CodedRows:

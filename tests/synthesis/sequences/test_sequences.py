@@ -90,6 +90,20 @@ def test_rows_are_like_the_rows_before(accounts: Any) -> None:
     assert abs(sizes.mean() / sizes_of_table.mean() - 1) < 0.02
 
 
+def test_grades_that_never_fall_do_not_in_a_sample() -> None:
+    """Of numbers with few values, too, which are categories."""
+    random, rows = np.random.default_rng(0), list[Any]()
+    for person in range(200):
+        grade = int(random.integers(1, 6))
+        for year in range(2010, 2010 + int(random.integers(3, 9))):
+            grade = min(grade + int(random.random() < 0.2), 8)
+            rows.append((person, year, grade, round(float(random.normal(1000 * grade, 400)), 2)))
+    table = pd.DataFrame(rows, columns=["person", "year", "grade", "pay"])
+    sample = fitted(table, "person", "year").sample(3000, seed=0)
+    steps = sample.groupby("person").grade.diff().dropna()
+    assert (steps >= 0).all() and 0.1 <= (steps > 0).mean() <= 0.25
+
+
 def test_nothing_is_before_a_time_of_its_key_or_after_it() -> None:
     random, rows = np.random.default_rng(0), list[Any]()
     for member in range(300):
