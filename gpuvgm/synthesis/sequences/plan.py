@@ -26,7 +26,7 @@ from gpuvgm.synthesis.sequences.running import (
     law_of_places,
     running_numbers,
 )
-from gpuvgm.synthesis.sequences.usual import UsualValue
+from gpuvgm.synthesis.sequences.usual import UsualValue, variance_of_spans
 
 LEAST_CONSTANT = 0.98  # of the keys of several rows, that have one value of a constant column
 LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row before
@@ -34,9 +34,9 @@ LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers 
 LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
 LAW_ROWS = 20_000  # that show which laws numbers of rows have
-LEAST_PACED, MOST_UNPACED = 40, 2  # keys that show how far apart first and last rows are, and rows of those that do not
-GROUPS_OF_KEYS = 8  # of about as many rows each
-MOST_VARIANCE = 1.5  # of that which independent steps would have, of the span of a key whose rows have a pace
+#: Of the variance of spans beside that which independent steps would have: most where rows have a pace, and least where
+#: the mean of its steps is of a key.
+MOST_VARIANCE, LEAST_VARIANCE = 1.5, 2.0
 LEAST_REPEATS = 30  # within keys, expected by chance, of a column that has none
 
 
@@ -239,13 +239,19 @@ def plan_of(
     needed = (index, *running, *moving)
     forgotten = tuple(name for name in asked if name in forgotten and name not in needed)
     told = [name for name in asked if name != index and name not in forgotten]
-    usual = (UsualValue.of_rows(rows, columns[name]) for name in told)
+    usual = [UsualValue.of_rows(rows, columns[name]) for name in told]
+    usual += [
+        UsualValue.of_rows(rows, columns[name], "ratios" if name in ratios else "steps")
+        for name in (*differences, *ratios)
+        if name != index and variance_of_spans(rows, columns[name], are_ratios=name in ratios) >= LEAST_VARIANCE
+    ]
     distinct = tuple(name for name in asked if _is_distinct(rows, name))
     ordered = {name: columns[name] for name in asked if name in numbers or name in amounts}
     rising = (*_rises(rows, ordered), *_rises_of_keys(rows, numbers, constants, columns))
     # Where keys have a time that no row is after, rows know how much is left without a pace.
     has_end = any(rise.column in constants and rise.former == index for rise in rising)
-    is_paced = index in numbers and index not in (*running, *lines) and not has_end and _has_pace(rows, numbers[index])
+    may_be_paced = index in numbers and index not in (*running, *lines) and not has_end
+    is_paced = may_be_paced and variance_of_spans(rows, columns[str(index)]) < MOST_VARIANCE
     return SequencePlan(
         key,
         index or "",
@@ -273,27 +279,6 @@ def is_constant(rows: KeyRows, name: str) -> bool:
     several = np.count_nonzero(rows.counts > 1)
     changing = len(np.unique(rows.keys[rows.changes(name)]))
     return bool(several and changing <= (1 - LEAST_CONSTANT) * several)
-
-
-def _has_pace(rows: KeyRows, column: NumericColumn) -> bool:
-    """Whether first and last rows of keys are nearer to their usual distance than independent steps would bring them.
-
-    The variance of a sum of independent steps is the sum of their variances; that is compared within groups of keys of
-    about as many rows, whose steps may be of another length.
-    """
-    amounts = amounts_of(column, rows.column(column.name))
-    steps, several = rows.counts - 1, rows.counts > MOST_UNPACED
-    of_rows = np.where(rows.are_first, 0.0, np.diff(amounts, prepend=amounts[:1]))
-    spans, squares = (np.add.reduceat(sums, rows.starts) for sums in (of_rows, of_rows**2))
-    several &= np.isfinite(spans)
-    if np.count_nonzero(several) < LEAST_PACED:
-        return False
-    of_spans = of_steps = 0.0
-    for keys in np.array_split(np.flatnonzero(several)[np.argsort(steps[several], kind="stable")], GROUPS_OF_KEYS):
-        mean = spans[keys].sum() / steps[keys].sum()
-        of_spans += np.sum((spans[keys] - steps[keys] * mean) ** 2)
-        of_steps += np.sum(squares[keys]) - np.sum(steps[keys]) * mean**2
-    return bool(of_spans < MOST_VARIANCE * of_steps)
 
 
 def _is_distinct(rows: KeyRows, name: str) -> bool:

@@ -154,3 +154,21 @@ def test_rows_reach_from_the_first_to_the_last_time_of_keys() -> None:
     sample = model.sample(keys=300)
     assert abs(spans(sample).mean() - spans(table).mean()) <= 12
     assert abs(spans(sample).std() - spans(table).std()) <= 12
+
+
+def test_keys_that_grow_go_on_to_grow() -> None:
+    """Each at a rate of its own, which no column tells; one step says little of the next one."""
+    random, rows = np.random.default_rng(0), list[Any]()
+    for town in range(300):
+        people, growth = float(random.lognormal(9, 1)), random.normal(0, 0.03)
+        for year in range(2000, 2015):
+            rows.append((f"T{town:04}", year, round(people)))
+            people *= np.exp(growth + random.normal(0, 0.03))
+    table = pd.DataFrame(rows, columns=["town", "year", "people"])
+    sample = gpuvgm.TableSynthesizer(sequence_key="town", sequence_index="year").fit(table).sample(keys=300)
+
+    def growth_of(rows: pd.DataFrame) -> float:
+        people = rows.groupby("town").people
+        return float(np.std(np.log(people.last() / people.first())))
+
+    assert abs(growth_of(sample) / growth_of(table) - 1) <= 0.2
