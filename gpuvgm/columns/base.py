@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, namespace_of, to_numpy
 from gpuvgm.codecs import missing_rows
 from gpuvgm.columns.names import NameTemplate
-from gpuvgm.columns.things import number_things
+from gpuvgm.columns.things import is_amount, number_things
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
@@ -328,6 +328,11 @@ class FittedColumn:
     def numbers_things(self) -> bool:
         """True if values name articles or places, not persons; see `gpuvgm.columns.things`."""
         return number_things(self.name)
+
+    @cached_property
+    def is_amount(self) -> bool:
+        """True if values are amounts of money by the column's name."""
+        return is_amount(self.name)
 
     @property
     def draws_modes(self) -> bool:

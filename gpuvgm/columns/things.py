@@ -33,6 +33,10 @@ _COUNTER = re.compile(_COUNTERS)
 _PERSON = re.compile(f"({_PERSONS})|({_PERSONS}|{_OPEN})(n|en|s)?({_COUNTERS})")
 _OF_PERSON = re.compile(f"({_PERSONS}|{_OPEN})(n|en|s)?")
 _PLACE = re.compile("zip|zipcode|postal|postalcode|post(code|nummer|nr|kod)|plz|postleitzahl|cep|psc|eircode")
+_AMOUNT = re.compile(
+    "(price|cost|fee|fare|amount|total|sum|revenue|income|salary|wage|pay|payment|balance|rent|value|preis|kosten|betrag|summe|"
+    "umsatz|gehalt|lohn|miete|prix|montant|precio|importe|prezzo|importo|cent|euro|dollar|usd|eur|gbp)s?"
+)
 _NUMBER = re.compile(r"(?=.*\d)[^\s@]{1,20}|[A-Z\d][A-Z\d./_-]{0,19}")  # a word with a digit, or of capitals
 _POSTCODE = re.compile(r"(?=.*\d)[A-Z\d-]{2,10}|(?=.*\d)[A-Z\d-]{2,5} [A-Z\d]{2,5}")
 _BOOK = re.compile(r"97[89](-?\d){10}")  # ISBN-13, which no other numbers begin like
@@ -64,6 +68,11 @@ def number_things(name: str, texts: Sequence[object] = ()) -> bool:
     else:
         return False
     return sum(bool(pattern.fullmatch(text)) for text in looked_at) >= _ALIKE * len(looked_at)
+
+
+def is_amount(name: str) -> bool:
+    """Return whether a column has amounts of money by its name, which number no one."""
+    return any(map(_AMOUNT.fullmatch, _words(name)))
 
 
 def number_persons(name: str) -> bool:

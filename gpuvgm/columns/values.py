@@ -22,7 +22,7 @@ from gpuvgm.columns.options import NUMBERS
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.specs import ColumnSpec
 from gpuvgm.engines import Engine
-from gpuvgm.io import is_number_type, is_plain_number_type, plain_type
+from gpuvgm.io import is_number_type, is_plain_number_type, plain_type, plain_values_of
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary import Pieces, Summary
 
@@ -98,6 +98,7 @@ class ValuePlan(ColumnPlan):
         """Plan of a column by a sample of its values, and the table's settings."""
         if spec.remark is not None:
             return cls(spec, text=plan_text(spec.request(settings), sample))
+        sample = plain_values_of(sample)
         repeats = _number(sample) <= MOST_REPEATED * len(sample)
         if not (spec.kind in NUMBERS or is_number_type(plain_type(sample.type))):
             return cls(spec, repeats=repeats)
@@ -135,6 +136,8 @@ class ValuePlan(ColumnPlan):
         """Counts of rows."""
         array = on_host(values)
         size = _bytes_of(array)
+        if self.numbers is not None or not pa.types.is_dictionary(array.type):
+            array = plain_values_of(array)
         if self.text is not None:
             text = self.text.statistics(engine, array, first_row)
             return ValueCounts(text.rows, text.missing, size, text.different, text=text)
@@ -171,7 +174,7 @@ def _number(sample: pa.ChunkedArray[Any]) -> int:
 def _different(values: Any, *, repeats: bool) -> DistinctValues | None:
     """The different values of rows; None for types that are not compared."""
     type_ = plain_type(values.type)
-    if pa.types.is_nested(type_):
+    if pa.types.is_nested(type_) or pa.types.is_interval(type_):
         return None
     if repeats:
         with suppress(*ARROW_PROBLEMS):  # for a type that Arrow has no table of values for

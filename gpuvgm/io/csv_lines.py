@@ -23,7 +23,7 @@ from gpuvgm.io.threads import in_order
 from gpuvgm.shortage import damage_as
 
 LINE_BYTES = 1 << 10  # that are read beyond a run, for the end of its last line
-LINE_END, QUOTE = b"\n", b'"'
+LINE_END, RETURN, QUOTE = b"\n", b"\r", b'"'
 Spans = NDArray[np.int64]  # first byte, and the one after the last, of each line
 
 
@@ -33,7 +33,7 @@ def has_lines(part: Part) -> bool:
 
 
 def lines_within(part: Part, runs: Runs) -> Spans | None:
-    """Lines after the header that begin within runs of bytes; None where one has an odd number of quotes."""
+    """Lines after the header that begin within runs of bytes; None where one may hold several rows, or part of one."""
     assert isinstance(part, CsvPart) and isinstance(part.path, Path)
     spans: list[Spans] = [np.empty((0, 2), np.int64)]
     with part.path.open("rb") as file:
@@ -52,11 +52,19 @@ def lines_within(part: Part, runs: Runs) -> Spans | None:
                 quotes = np.cumsum(byte_array(b"\0" + text) == QUOTE[0])
                 if np.any((quotes[ends] - quotes[starts]) % 2):
                     return None
+            if np.any(byte_array(text[: ends[-1]]) == RETURN[0]) and _returns_within(text, starts, ends):
+                return None
             has_row = [
                 high - low > 2 or bool(text[low:high].strip(b"\r\n")) for low, high in zip(starts, ends, strict=True)
             ]
             spans.append(first - 1 + np.column_stack((starts, ends))[has_row])
     return np.concatenate(spans)
+
+
+def _returns_within(text: bytes, starts: Spans, ends: Spans) -> bool:
+    """Whether some line has a carriage return other than before its end, which would end a row."""
+    lines = (text[start:end] for start, end in zip(starts, ends, strict=True))
+    return any(RETURN in line.rstrip(LINE_END).removesuffix(RETURN) for line in lines)
 
 
 def read_lines(part: Part, columns: Sequence[str], spans: Spans) -> Iterator[pa.RecordBatch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, ClassVar
@@ -20,10 +20,14 @@ from gpuvgm.report.text import Row, aligned
 from gpuvgm.summary import Pieces
 
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_STEPS = {1: 11, 2: 20, 4: 80}  # between quantiles, by the letters that each may have
+ROUNDING = 1e-12  # of a skewness
+LONGEST_TYPE = 18  # letters
+LARGE = 10**15  # beyond which whole numbers are not written as floats
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _FOOT = (
-    "Quantiles are exact where values come back, as prices do, and elsewhere within about 2^-14 of the rows. More than "
-    "some 16,000 different values are counted to about 1 %."
+    "Quantiles are exact where few values lie near each other, as of prices and counts, and elsewhere within about "
+    "2^-14 of the rows. More than some 16,000 different values are counted to about 1 %."
 )
 
 
@@ -104,7 +108,10 @@ def _figures(codec: Any, pieces: Pieces) -> dict[str, Any]:
         skewness = float(skewness * np.sqrt(rows * (rows - 1)) / (rows - 2)) if rows > 2 else None
 
     def text(number: float) -> str:
-        return f"{codec.base + number:.10g}" if codec.plain_numbers else str(codec.value_text(codec.value(number)))
+        if not codec.plain_numbers:
+            return str(codec.value_text(codec.value(number)))
+        whole = codec.base % 1 == 0 and number % 1 == 0 and abs(codec.base) + abs(number) >= LARGE
+        return str(int(codec.base) + int(number)) if whole else f"{codec.base + number:.15g}"
 
     return {
         "mean": codec.base + moments.mean,
@@ -164,17 +171,33 @@ class TableDescription(ReportPart):
 
     def to_text(self) -> str:
         """Tables of what the columns are and hold, for people."""
-        parts = [self.verdict, *("\n".join(aligned(titles, rows)) for titles, rows in self._tables() if rows)]
+        what, moments, (titles, quantiles) = self._tables()
+        by_step: dict[int, list[Row]] = {step: [] for step in _STEPS}
+        for name, cells in quantiles:
+            by_step[step := _step(cells)].append((name, cells[::step]))
+        tables = (what, moments, *((titles[::step], rows) for step, rows in by_step.items()))
+        parts = [self.verdict, *("\n".join(aligned(titles, rows)) for titles, rows in tables if rows)]
         reasons = [f"{name}: {column.kind}, {column.reason}" for name, column in self.columns.items()]
         return "\n\n".join([*parts, "\n".join(reasons)])
 
     def _tables(self) -> Iterator[tuple[list[str], list[Row]]]:
         """Yield titles and rows of the tables; of numbers there are two, as wide as they need to be."""
+        are_infinite = any(column.infinite for column in self.columns.values())
         rows: list[Row] = [
-            (name, [column.kind, column.type, f"{column.missing:,}", column.different_text, _size(column.bytes)])
+            (
+                name,
+                [
+                    column.kind,
+                    _short(column.type),
+                    f"{column.missing:,}",
+                    *[f"{column.infinite:,}"] * are_infinite,
+                    column.different_text,
+                    _size(column.bytes),
+                ],
+            )
             for name, column in self.columns.items()
         ]
-        yield ["kind", "type", "missing", "different", "memory"], rows
+        yield ["kind", "type", "missing", *["infinite"] * are_infinite, "different", "memory"], rows
         numbers = {name: column for name, column in self.columns.items() if column.quantiles}
         yield (
             ["mean", "sd", "skewness"],
@@ -252,7 +275,19 @@ class TableDescription(ReportPart):
 
 
 def _number(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.4g}"
+    return NOTHING if value is None else f"{value if abs(value) > ROUNDING else 0:.4g}"
+
+
+def _step(cells: Sequence[str]) -> int:
+    """Which of a column's quantiles lines of text have room for: each one, every second one, the first and the last."""
+    longest = max(map(len, cells))
+    return next((step for step, most in _STEPS.items() if longest <= most), max(_STEPS))
+
+
+def _short(type_: str) -> str:
+    """An Arrow type for people: of dictionaries that of their values, of long ones their beginning."""
+    name = type_.removeprefix("dictionary<values=").split(", indices=")[0]
+    return name if len(name) <= LONGEST_TYPE else f"{name[: LONGEST_TYPE - 1]}…"
 
 
 def _size(size: float) -> str:

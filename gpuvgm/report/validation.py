@@ -119,6 +119,8 @@ class ColumnValidation(ReportPart):
         Largest factor between the shares of rows in the outermost 0.1 % and 1 % of theirs, on either side, and these.
     trained_rows : int
         Training rows.
+    ordinary_rows : tuple of (int, int)
+        Ordinary rows of the table and of the training rows, which all figures from `ks` to `tail_ratio` are of.
     groups : int
         Categories, or modal values with missing ones and all others.
     step : str
@@ -140,6 +142,7 @@ class ColumnValidation(ReportPart):
     skewness_error: float = 0.0
     tail_ratio: float | None = None
     trained_rows: int
+    ordinary_rows: tuple[int, int] = (0, 0)
     groups: int = 1
     step: str = ""
 
@@ -150,15 +153,15 @@ class ColumnValidation(ReportPart):
         A new value lies beyond n known ones with a probability of 2 / (n + 1); the Kolmogorov-Smirnov distance of two
         samples is above 1.63 sqrt(1/n + 1/m) once in a hundred tables (Smirnov 1948).
         """
-        chance = by_chance(self.rows, self.trained_rows)
+        chance, of_ordinary = by_chance(self.rows, self.trained_rows), by_chance(*self.ordinary_rows)
         beyond = 2 / (self.trained_rows + 1)
         return {
             "max_invalid_share": beyond + 3 * float(np.sqrt(beyond / max(self.rows, 1))),
             "max_shares": 2 * float(np.sqrt(self.groups / (2 * np.pi))) * chance,
-            "max_ks": KS_BY_CHANCE * chance,
-            "max_mean_shift": 3 * chance,
-            "max_sd_shift": 3 * self.sd_error * chance,
-            "max_skewness_shift": 3 * self.skewness_error * chance,
+            "max_ks": KS_BY_CHANCE * of_ordinary,
+            "max_mean_shift": 3 * of_ordinary,
+            "max_sd_shift": 3 * self.sd_error * of_ordinary,
+            "max_skewness_shift": 3 * self.skewness_error * of_ordinary,
         }
 
 
@@ -358,9 +361,16 @@ class _NumberCheck(Counter):
             shares=total_variation(counts.groups, training_rows),
             **self._distances(counts),
             trained_rows=column.fit.rows,
+            ordinary_rows=(0 if counts.summary is None else counts.summary.ordinary, self._trained_ordinary),
             groups=len(counts.groups),
             step=step,
         )
+
+    @property
+    def _trained_ordinary(self) -> int:
+        """Training rows that are neither modal nor missing."""
+        rows: int = self._column.fit.rows - sum(getattr(self._column, "modal_counts", ()))
+        return max(rows, 0)
 
     def _distances(self, counts: _ColumnCounts) -> dict[str, Any]:
         """Figures of the ordinary rows; none without any, here or in the training rows."""
@@ -387,10 +397,11 @@ class _NumberCheck(Counter):
         return {
             "ks": float(np.max(np.abs(shares_below - shares), initial=0.0)),
             "mean_shift": in_sd(abs(float(frame.invert(np.array([mean]))[0]) - marks.mean)),
-            "sd_shift": in_sd(abs(sd - marks.sd)),
+            # A single row has no spread.
+            "sd_shift": in_sd(abs(sd - marks.sd)) if min(ordinary, self._trained_ordinary) > 1 else None,
             "skewness_shift": abs(shape.skewness - marks.skewness) / skewness_unit,
             "quantile_shift": in_sd(self._quantile_shift(marks, cells, frame)),
-            "sd_error": max(shape.sd_error, marks.sd_error),
+            "sd_error": max(in_sd(shape.sd_error * sd) if marks.sd else 0.0, marks.sd_error),
             "skewness_error": max(shape.skewness_error, marks.skewness_error) / skewness_unit,
             "tail_ratio": max(ratios),
         }
@@ -406,7 +417,7 @@ class _NumberCheck(Counter):
         if not inner:
             return 0.0
         numbers, shares = np.array(inner).T
-        chance = KS_BY_CHANCE * by_chance(cells.rows, self._column.fit.rows)
+        chance = KS_BY_CHANCE * by_chance(cells.rows, self._trained_ordinary)
         ends = np.cumsum(cells.weight) / cells.rows
         values, last = frame.invert(cells.mean), len(ends) - 1
         # A mark lies between two values: of the training rows themselves the one before it and the one after it.

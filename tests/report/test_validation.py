@@ -136,7 +136,7 @@ def test_standard_deviation_and_skewness_are_those_of_the_rows() -> None:
 def test_errors_are_those_of_many_tables() -> None:
     random = np.random.default_rng(4)
     fitted, tables = random.normal(0, 1, 20_000), random.gamma(3.0, 1.0, (400, 2_000))
-    deviations = tables.std(axis=1, ddof=1) / np.sqrt(3)
+    deviations = tables.std(axis=1, ddof=1) / fitted.std()
     centred = tables - tables.mean(axis=1, keepdims=True)
     skewness = (centred**3).mean(axis=1) / tables.std(axis=1) ** 3
     column = shifts(random.gamma(3.0, 1.0, 400_000), fitted).columns["x"]
@@ -144,7 +144,18 @@ def test_errors_are_those_of_many_tables() -> None:
     assert column.sd_error == pytest.approx(deviations.std() * np.sqrt(2_000), rel=0.1)
     assert column.skewness_error == pytest.approx(skewness.std() * np.sqrt(2_000) / unit, rel=0.15)
     few = shifts([0.1, 0.2], random.gamma(3.0, 1.0, 20_000)).columns["x"]  # two values tell nothing of their errors
-    assert few.sd_error == pytest.approx(column.sd_error, rel=0.1) and shifts([0.1, 0.2], fitted).broken() == []
+    in_own_sd = column.sd_error / np.sqrt(3)  # of rows whose standard deviation is the unit
+    assert few.sd_error == pytest.approx(in_own_sd, rel=0.1) and shifts([0.1, 0.2], fitted).broken() == []
+
+
+def test_samples_with_few_ordinary_rows_are_judged_by_these() -> None:
+    """A single one has no spread, and forty are not two thousand: rows drawn again from a table pass by default."""
+    for values in ([0.0] * 99 + [5.3], [np.nan] * 99 + [5.3], [5.3]):
+        assert shifts(values, values, kind="mixed").broken() == []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        table = np.where(random.random(2000) < 0.98, 0, np.exp(random.normal(size=2000)))
+        assert shifts(random.choice(table, 2000), table, kind="mixed").broken() == []
 
 
 MOVED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {

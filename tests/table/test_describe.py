@@ -153,3 +153,30 @@ def test_text_page_and_document(frame: pd.DataFrame, tmp_path: Path) -> None:
     assert "<h1>Payments &lt;1&gt;</h1>" in page and page.count("<table") >= 4
     assert "<table" in description._repr_html_() and "<script" not in description._repr_html_()
     assert repr(description).startswith("<TableDescription: 60,000 rows")
+
+
+def test_dictionaries_and_runs_are_described_by_their_values() -> None:
+    """As `kinds` and `fit` take them, whatever they are made of."""
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([10, 20, 40]), pa.array(["a", "b", None]))
+    numbers = pa.RunEndEncodedArray.from_arrays(pa.array([10, 40]), pa.array([1, 5]))
+    codes = pa.array([1, 2, 3, 2] * 10).dictionary_encode()
+    columns = gpuvgm.describe(pa.table({"runs": runs, "numbers": numbers, "codes": codes})).columns
+    assert (columns["runs"].different, columns["runs"].missing) == (2, 20)
+    assert (columns["numbers"].different, columns["numbers"].mean) == (2, 4.0)
+    assert (columns["codes"].different, columns["codes"].mean) == (3, 2.0)
+
+
+def test_text_has_room_for_long_values_and_says_all_digits() -> None:
+    """Names stand in one piece beside times, long numbers are whole, infinite values are counted."""
+    table = pd.DataFrame(
+        {
+            "departure_time": pd.date_range("2020", periods=40, freq="h", tz="Europe/Berlin"),
+            "number": 4_006_381_333_931 + np.arange(40),
+            "large": 2**60 + np.arange(40),
+            "rate": [1.0, 2.0, np.inf, 5.5] * 10,
+        }
+    )
+    text = str(gpuvgm.describe(table))
+    for said in ("departure_time ", "4006381333931", "4006381333970", "1152921504606846976", "infinite"):
+        assert said in text
+    assert max(map(len, text.splitlines())) <= 100

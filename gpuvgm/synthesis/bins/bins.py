@@ -292,9 +292,9 @@ def bins_of(
     precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     precision = np.float32 if single is not None else precision
     values = values.with_forms(numbers[present], sample.persons.at(present), plain.base, precision)
-    if values.are_codes:
+    if values.are_codes and values.are_closed and column.name not in sample.made:
         _LOG.info('column "%s": codes, of which samples have those of five rows and more', column.name)
-    elif values.name_someone:
+    elif values.name_someone and column.name not in sample.made:
         _LOG.info('column "%s": numbers as of customers, in place of which samples have others', column.name)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,12 +31,15 @@ class SampledRows:
     known : mapping of str to ndarray of shape (values,), int64
         By column of numbers, how many persons have each of its values in all rows, in the order of `AskedValues`; -1
         for values that are not asked about.
+    made : set of str
+        Columns that are no columns of the user's table, of which no record tells.
     """
 
     rows: Rows
     persons: Persons
     few: Ints
     known: Mapping[str, Ints] = field(default_factory=dict)
+    made: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

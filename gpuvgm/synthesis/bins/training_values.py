@@ -339,8 +339,8 @@ class TrainingValues:
     @property
     def name_someone(self) -> bool:
         """Whether they are whole numbers that repeat as codes do, but have few rows each, as those of customers."""
-        names_thing = self.column is not None and self.column.numbers_things
-        return not names_thing and not may_come_out(self.codes, int(np.sum(self.rows)))
+        names_no_one = self.column is not None and (self.column.numbers_things or self.column.is_amount)
+        return not names_no_one and not may_come_out(self.codes, int(np.sum(self.rows)))
 
     def with_codes(self) -> TrainingValues:
         """The values, with how many codes they are, if they are whole numbers and repeat as codes do."""

@@ -123,7 +123,7 @@ def learn_rows(transformer: TableTransformer, table: Source, settings: Synthesiz
     fitted, keys = _fitted_sample(transformer, table, settings.laws)
     assumptions = Assumptions(keys)
     while True:
-        sample = sampled_persons(fitted, assumptions, settings.sequence_key)
+        sample = sampled_persons(fitted, assumptions, settings)
         plan = plan_of(fitted, sample, assumptions, settings)
         counts = count_rows(transformer.model_, plan, table, settings)
         assumptions, is_confirmed = assumptions.beside(plan, counts, fitted, settings.laws)
@@ -147,12 +147,12 @@ def _fitted_sample(transformer: TableTransformer, table: Source, laws: Any) -> t
     return FittedSample(transformer, sample, tuple(left_out), orders), keys
 
 
-def sampled_persons(fitted: FittedSample, assumptions: Assumptions, sequence_key: str | None) -> SampledRows:
+def sampled_persons(fitted: FittedSample, assumptions: Assumptions, settings: SynthesizerSettings) -> SampledRows:
     """The sample, and whose its rows are."""
     table = fitted.sample
     names = [*keys_that_count(fitted.transformer.model_, assumptions.keys.forms), *fitted.orders]
-    persons = Persons.of(names, table.rows, whole=table.is_whole, sequence_key=sequence_key)
-    return SampledRows(table.column, persons, table.thin_places, assumptions.known)
+    persons = Persons.of(names, table.rows, whole=table.is_whole, sequence_key=settings.sequence_key)
+    return SampledRows(table.column, persons, table.thin_places, assumptions.known, frozenset(settings.made))
 
 
 def plan_of(

@@ -21,7 +21,7 @@ from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.occurrences import MOST_CATEGORIES, as_text, codes_in
 from gpuvgm.synthesis.sequences.rows import KeyRows
 
-MOST_RECENT = 15  # different values before a row, that may come back
+MOST_RECENT = 63  # different values before a row, that may come back
 LEAST_KEYS = 40  # of several rows, that show whether values come back
 LEAST_GAIN = 0.02  # nats a row, by which it is likelier than the value before makes it
 WEIGHT, WEIGHT_OF_RANKS = 5.0, 1.0  # rows that shares of all rows count as beside those of few
@@ -163,7 +163,7 @@ class RecentValues:
 
 
 def recencies_of(rows: KeyRows, columns: Mapping[str, FittedColumn], names: Sequence[str]) -> tuple[Recency, ...]:
-    """Columns whose values are likelier by how recent they are than by the value of the row before, by how much.
+    """Columns whose values are likelier by how recent they are than by a value of the row before, by how much.
 
     Each half of the keys is judged by the counts of the other one.
 
@@ -183,12 +183,15 @@ def recencies_of(rows: KeyRows, columns: Mapping[str, FittedColumn], names: Sequ
         column = columns[name]
         if isinstance(column, CategoricalColumn) and len(column.categories) > MOST_CATEGORIES:
             codes = codes_in(column, rows.column(name)) + 1
-            gains[Recency(name)] = sum(_gain(rows, after, codes, half) for half in (0, 1))
+            # Another column may have its values, too: a trip begins where the one before it has ended.
+            alike = [other for other in names if other != name and columns[other].decoded_type == column.decoded_type]
+            former = [codes, *(codes_in(column, rows.column(other)) + 1 for other in alike)]
+            gains[Recency(name)] = sum(_gain(rows, after, codes, former, half) for half in (0, 1))
     gaining = (recency for recency, gain in gains.items() if gain >= LEAST_GAIN * len(after))
     return tuple(sorted(gaining, key=lambda recency: -gains[recency]))
 
 
-def _gain(rows: KeyRows, after: Ints, codes: Ints, half: int) -> float:
+def _gain(rows: KeyRows, after: Ints, codes: Ints, former: Sequence[Ints], half: int) -> float:
     """By how much ranks make the later rows of one half of the keys likelier, in nats.
 
     Than the values before make them, or than nothing does, if that is likelier.
@@ -196,8 +199,11 @@ def _gain(rows: KeyRows, after: Ints, codes: Ints, half: int) -> float:
     judged, size = rows.keys % 2 == half, int(codes.max(initial=0)) + 1
     known, tested = after[~judged[after]], after[judged[after]]
     shares = (np.bincount(codes[~judged], minlength=size) + WEIGHT / size) / (np.count_nonzero(~judged) + WEIGHT)
-    by_value = _likelihood((codes[known - 1], codes[known]), (codes[tested - 1], codes[tested]), shares, WEIGHT)
-    without = max(float(np.sum(np.log(likelihood))) for likelihood in (by_value, shares[codes[tested]]))
+    by_value = (
+        _likelihood((before[known - 1], codes[known]), (before[tested - 1], codes[tested]), shares, WEIGHT)
+        for before in former
+    )
+    without = max(float(np.sum(np.log(likelihood))) for likelihood in (*by_value, shares[codes[tested]]))
     ranks, recent = ranks_of(codes, rows.are_first)
     values, even = _varieties(recent), np.full(MOST_RECENT + 1, 1 / (MOST_RECENT + 1))
     by_rank = _likelihood((values[known], ranks[known]), (values[tested], ranks[tested]), even, WEIGHT_OF_RANKS)

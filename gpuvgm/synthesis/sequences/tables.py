@@ -108,7 +108,9 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
 
 
 def paces(index: FittedColumn, rows: Mapping[str, Any], first: Any) -> dict[str, Any]:
-    """The steps by which even ones would reach the span of each key, by the name of their column; none of first rows.
+    """The steps by which even ones would reach the span of each key, by the name of their column.
+
+    None of first rows, and of last ones.
 
     Parameters
     ----------
@@ -121,7 +123,10 @@ def paces(index: FittedColumn, rows: Mapping[str, Any], first: Any) -> dict[str,
     """
     since_first = amounts_of(index, rows[before(index.name)]) - amounts_of(index, first)
     ahead = rows[span(index.name)].to_numpy(zero_copy_only=False) - since_first
-    return {pace(index.name): pa.array(ahead / (1 + np.asarray(rows[REMAINING])), from_pandas=True)}
+    # The last step is as any other: a span that is drawn first knows nothing of weekdays.
+    remaining = np.asarray(rows[REMAINING])
+    even = np.where(remaining > 0, ahead / (1 + remaining), np.nan)
+    return {pace(index.name): pa.array(even, from_pandas=True)}
 
 
 def _before(rows: KeyRows, name: str, *, starts_at_0: bool) -> Any:
