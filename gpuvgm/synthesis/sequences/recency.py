@@ -186,16 +186,18 @@ def recencies_of(rows: KeyRows, columns: Mapping[str, FittedColumn], names: Sequ
             # Another column may have its values, too: a trip begins where the one before it has ended.
             alike = [other for other in names if other != name and columns[other].decoded_type == column.decoded_type]
             former = [codes, *(codes_in(column, rows.column(other)) + 1 for other in alike)]
-            gains[Recency(name)] = sum(_gain(rows, after, codes, former, half) for half in (0, 1))
+            ranked = ranks_of(codes, rows.are_first)
+            gains[Recency(name)] = sum(_gain(rows, after, former, ranked, half) for half in (0, 1))
     gaining = (recency for recency, gain in gains.items() if gain >= LEAST_GAIN * len(after))
     return tuple(sorted(gaining, key=lambda recency: -gains[recency]))
 
 
-def _gain(rows: KeyRows, after: Ints, codes: Ints, former: Sequence[Ints], half: int) -> float:
+def _gain(rows: KeyRows, after: Ints, former: Sequence[Ints], ranked: tuple[Ints, list[Ints]], half: int) -> float:
     """By how much ranks make the later rows of one half of the keys likelier, in nats.
 
     Than the values before make them, or than nothing does, if that is likelier.
     """
+    codes, (ranks, recent) = former[0], ranked
     judged, size = rows.keys % 2 == half, int(codes.max(initial=0)) + 1
     known, tested = after[~judged[after]], after[judged[after]]
     shares = (np.bincount(codes[~judged], minlength=size) + WEIGHT / size) / (np.count_nonzero(~judged) + WEIGHT)
@@ -204,7 +206,6 @@ def _gain(rows: KeyRows, after: Ints, codes: Ints, former: Sequence[Ints], half:
         for before in former
     )
     without = max(float(np.sum(np.log(likelihood))) for likelihood in (*by_value, shares[codes[tested]]))
-    ranks, recent = ranks_of(codes, rows.are_first)
     values, even = _varieties(recent), np.full(MOST_RECENT + 1, 1 / (MOST_RECENT + 1))
     by_rank = _likelihood((values[known], ranks[known]), (values[tested], ranks[tested]), even, WEIGHT_OF_RANKS)
     of_recent = np.sum([np.where(last >= 0, shares[codes[last]], 0.0) for last in recent], axis=0)[tested]
