@@ -294,7 +294,8 @@ def check_right(found: Snapshot, expected: Snapshot) -> None:
     lost = sorted(set(expected) - set(found))
     if lost:
         raise WrongResult(f"{lost[0]} is missing; there is {sorted(found)}")
-    other = [name for name in expected if _without_seconds(name, found[name]) != _without_seconds(name, expected[name])]
+    seen, right = without_seconds(found), without_seconds(expected)
+    other = [name for name in expected if seen[name] != right[name]]
     if other:
         raise WrongResult(f"{other[0]} differs from that of a healthy run")
     left = sorted(set(found) - set(expected))
@@ -302,8 +303,12 @@ def check_right(found: Snapshot, expected: Snapshot) -> None:
         raise Unclean(f"left behind: {left}")
 
 
-def _without_seconds(name: str, body: bytes | None) -> Any:
-    """A manifest without the seconds that its files took, and without the checksum of these; others as they are."""
+def without_seconds(contents: Snapshot) -> dict[str, Any]:
+    """What two healthy runs have in common: manifests without the seconds of their files and without their checksum."""
+    return {name: _lasting(name, body) for name, body in contents.items()}
+
+
+def _lasting(name: str, body: bytes | None) -> Any:
     if body is None or not name.endswith("_manifest.json"):
         return body
     document = json.loads(body)
@@ -320,7 +325,7 @@ def check_readers(found: Snapshot, run: Healthy) -> None:
         Naming the output.
     """
     for name in run.job.outputs:
-        seen, right, old = (of(contents, name) for contents in (found, run.right, run.old))
+        seen, right, old = (without_seconds(of(contents, name)) for contents in (found, run.right, run.old))
         if seen not in ({}, right, old):
             raise WrongResult(f"{name}: readers see something incomplete: {sorted(seen)}")
 

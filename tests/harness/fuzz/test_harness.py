@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.fuzz.harness import Outcome, Result, table, unclear
+from tests.harness.fuzz.harness import Outcome, Result, WrongResult, table, unclear
+from tests.harness.fuzz.jobs import Healthy, Job, Snapshot, check_readers, check_right
 
 Results = list[dict[str, Any]]
 
@@ -86,3 +87,23 @@ def test_table() -> None:
 def test_innards_are_not_clear(message: str) -> None:
     assert unclear(message, ["t.csv"]) == "innards of a program"
     assert unclear("t.csv: row 0x10 is no number", ["t.csv"]) is None
+
+
+def left_by_a_run(seconds: float, manifest: str) -> Snapshot:
+    """What a command leaves: a folder with one file, which says how long it took."""
+    files = {"part-00000.parquet": {"rows": 3, "seconds": seconds}}
+    return {"b": None, manifest: json.dumps({"done": files, "sha256": f"of {seconds}"}).encode()}
+
+
+def test_readers_may_see_other_seconds_in_a_manifest() -> None:
+    run = Healthy(Job(("inverse",), ("b",)), 1.0, 1, left_by_a_run(0.5, "b/_manifest.json"), {})
+    check_readers(left_by_a_run(0.7, "b/_manifest.json"), run)
+    check_right(left_by_a_run(0.7, "b/_manifest.json"), run.right)
+
+
+def test_readers_may_see_no_other_bytes_in_any_other_file() -> None:
+    run = Healthy(Job(("inverse",), ("b",)), 1.0, 1, left_by_a_run(0.5, "b/part-00000.parquet"), {})
+    with pytest.raises(WrongResult, match="readers see something incomplete"):
+        check_readers(left_by_a_run(0.7, "b/part-00000.parquet"), run)
+    with pytest.raises(WrongResult, match="differs from that of a healthy run"):
+        check_right(left_by_a_run(0.7, "b/part-00000.parquet"), run.right)
