@@ -1,4 +1,4 @@
-"""Fits of files with the default effort, beside one read of them by pyarrow: text, and many small files."""
+"""Fits of files with the default effort, beside one read of them by pyarrow: text, words, and many small files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COLOURS = np.array(["red", "green", "blue", "yellow"])
 
 
 def measure(rows: int) -> list[Measurement]:
-    """Five columns in one file of text, and amounts in files of 5,000 rows."""
+    """Five columns in one file of text, words in a Parquet file, and amounts in files of 5,000 rows."""
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as folder:
-        return [*text(rows, Path(folder)), *small_files(rows, Path(folder))]
+        return [*text(rows, Path(folder)), *words(rows, Path(folder)), *small_files(rows, Path(folder))]
 
 
 def text(rows: int, folder: Path) -> Iterator[Measurement]:
@@ -39,6 +39,14 @@ def text(rows: int, folder: Path) -> Iterator[Measurement]:
     csv = folder / "table.csv"
     pyarrow.csv.write_csv(pa.table(table), csv)
     yield beside_a_read("CSV", rows, csv, lambda: pyarrow.csv.read_csv(csv))
+
+
+def words(rows: int, folder: Path) -> Iterator[Measurement]:
+    """A Parquet file of 40 different words, which pyarrow's writer stores as codes of a dictionary."""
+    file = folder / "words.parquet"
+    names = pa.array([f"category {number}" for number in range(40)])
+    pq.write_table(pa.table({"word": names.take(pa.array(np.random.default_rng(3).integers(0, 40, rows)))}), file)
+    yield beside_a_read("words in Parquet", rows, file, lambda: list(pq.ParquetFile(file).iter_batches(1 << 20)))
 
 
 def small_files(rows: int, folder: Path) -> Iterator[Measurement]:

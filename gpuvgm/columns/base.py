@@ -198,6 +198,11 @@ class ColumnPlan:
         def name(self) -> str:
             """The column."""
 
+    @property
+    def counts_codes(self) -> bool:
+        """Whether text is counted by its codes in dictionaries, where it is stored so."""
+        return False
+
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Return whether rows of a type are processed on the device they lie on; see `Codec.works_on_device`."""
         return False

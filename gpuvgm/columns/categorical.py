@@ -464,6 +464,11 @@ class CategoricalPlan(ColumnPlan):
     few_numbers: bool = False
 
     @property
+    def counts_codes(self) -> bool:
+        """Whether text is counted by its codes: each category is looked at once."""
+        return True
+
+    @property
     def limit(self) -> int:
         """Categories that the column may have."""
         return MOST_CATEGORIES if self.encoding == "onehot" or self.max_categories is not None else MOST_INTERVALS

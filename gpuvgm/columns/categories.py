@@ -105,7 +105,10 @@ def parse_categories(literals: Sequence[object], type_: pa.DataType) -> tuple[Ca
         For a value that is none of the type, or one that is given twice.
     """
     try:
-        array = pa.array([literal.item() if isinstance(literal, np.generic) else literal for literal in literals])
+        plain = [literal.item() if isinstance(literal, np.generic) else literal for literal in literals]
+        array: Array = pa.array(plain)
+        if pa.types.is_integer(array.type):  # numbers of days and of seconds have 32 bits
+            array = array.cast(_storage(type_))
         categories = categories_of(plain_values(array.cast(type_)))
     except (*ARROW_PROBLEMS, TypeError) as problem:
         raise ValueError(f"not all are values of a column of type {type_}") from problem
@@ -125,7 +128,9 @@ def coded_values(column: Column) -> tuple[Array, Any]:
         if not pa.types.is_dictionary(coded.type):
             coded = coded.cast(value_type(coded.type)).dictionary_encode()
         values, places = coded.dictionary, coded.indices.cast(pa.int64())  # 8 bits may number all, but not one more
-        places = places.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        if places.null_count:
+            places = places.fill_null(len(values))
+        places = places.to_numpy(zero_copy_only=False)
     else:
         xp = namespace_of(column.values)
         values, places = column.dictionary, column.values

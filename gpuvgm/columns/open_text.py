@@ -137,6 +137,11 @@ class TextPlan(ColumnPlan):
         """The column."""
         return self.categories.name
 
+    @property
+    def counts_codes(self) -> bool:
+        """Whether text is counted by its codes; see `CategoricalPlan.counts_codes`."""
+        return self.counts_categories
+
     def statistics(self, engine: Engine, values: Column, first_row: int) -> TextCounts:
         """Counts of rows."""
         if not self.counts_categories:

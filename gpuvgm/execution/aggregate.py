@@ -42,6 +42,10 @@ class Plan(Protocol):
     def name(self) -> str:
         """The column."""
 
+    @property
+    def counts_codes(self) -> bool:
+        """Whether text is counted by its codes in dictionaries, where it is stored so."""
+
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Return whether rows of a type that lie on a device are worked on there."""
 
@@ -73,6 +77,7 @@ def summarise_columns(plans: Sequence[Plan], run: Run, blocks: Iterable[Block] |
     if not plans:
         return Results({}, {})
     names = [plan.name for plan in plans]
+    run = run.coded([plan.name for plan in plans if plan.counts_codes])
     if blocks is None and run.cluster is not None:
         # One task a partition summarises all columns, so that its rows are read once.
         summarise = partial(summarise_partition, run.block_rows, tuple(plans))

@@ -246,6 +246,10 @@ class Run:
             return self.partitions(columns, width, most=rows if width else None)
         return self.source.blocks(columns, rows) if slices is None else slices(rows)
 
+    def coded(self, columns: Sequence[str]) -> Run:
+        """The run over its rows with some columns of text as dictionaries, where they are stored so."""
+        return replace(self, source=self.source.coded(columns))
+
     def prepared(self, build: Callable[..., Callable[[Any], R]], *arguments: Any) -> Callable[[Any], R]:
         """A function of blocks, built by `build(*arguments)` in this process, or by `build()` on each worker."""
         return OnWorker(build) if self.executor.spread else build(*arguments)

@@ -6,7 +6,7 @@ import glob
 import logging
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
-from gpuvgm.io.arrow import with_wide_indices
+from gpuvgm.io.arrow import is_text_type, with_wide_indices
 from gpuvgm.io.block import Batch, Block, Runs
 from gpuvgm.io.csv import CsvPart
 from gpuvgm.io.csv_forms import CsvForm
@@ -502,6 +502,23 @@ class FileSource(Source):
             on_device = all(self._is_common(part, name) for part in self.parts for name in self.schema.names)
             return replace(self, lies_on_device=on_device)
         return replace(self, lies_on_device=False)
+
+    def coded(self, columns: Collection[str]) -> FileSource:
+        """The files, of which some columns of text are dictionaries, as Parquet files store them."""
+        parts = [part for part in self.parts if isinstance(part, ParquetPart)]
+        if self.lies_on_device or len(parts) < len(self.parts):
+            return self
+        names = frozenset(filter(self._is_stored_text, columns))
+        fields = [
+            field.with_type(pa.dictionary(pa.int32(), field.type)) if field.name in names else field
+            for field in self.schema
+        ]
+        return replace(self, schema=pa.schema(fields), parts=tuple(replace(part, coded=names) for part in parts))
+
+    def _is_stored_text(self, name: str) -> bool:
+        """Whether a column is text, of one type in all files, each of which holds it."""
+        is_stored = all(part.stored([name]) and self._is_common(part, name) for part in self.parts)
+        return is_stored and is_text_type(self.schema.field(name).type)
 
     def new_since(self, known: Mapping[str, Any]) -> FileSource | None:
         """The files that a fingerprint neither lists nor had added; None where there are none."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import dtypes_of_pandas
+from gpuvgm.io.arrow import dtypes_of_pandas, is_text_type, out_of_dictionary
 from gpuvgm.io.block import Runs
 from gpuvgm.io.checksums import (
     DATA_KEY,
@@ -41,6 +42,8 @@ MOST_HASHED_BYTES = 1 << 30  # of a file that is read twice, from the page cache
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
 # is resident (20 million float64 rows in one group: 210 MiB against 62 MiB), and the buffer costs no speed.
 SAMPLE_ROWS = 1 << 16
+TEXT_BYTES = 4  # of a text at least, that of its length; codes of dictionaries have fewer
+MOST_TEXT_BYTES = (1 << 31) - 1  # of an Arrow array of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class ParquetPart(Part):
         Columns that hold timestamps as INT96, which are read in microseconds.
     legacy : frozenset of str
         Columns of Spark in another calendar; see `legacy_columns`.
+    coded : frozenset of str
+        Columns of text that are read as codes and a dictionary.
     """
 
     group_rows: tuple[int, ...] = ()
@@ -72,6 +77,7 @@ class ParquetPart(Part):
     dtypes: Mapping[str, str] = field(default_factory=dict)
     int96: frozenset[str] = frozenset()
     legacy: frozenset[str] = frozenset()
+    coded: frozenset[str] = frozenset()
 
     def metadata(self) -> dict[str, str]:
         """Key/value metadata, as `read_metadata` gives it."""
@@ -86,9 +92,9 @@ class ParquetPart(Part):
         """Batches of each run; only row groups that hold some are read, each up to the last row asked for."""
         batches: list[list[pa.RecordBatch]] = [[] for _ in runs]
         for group, group_runs in shares_of_runs(runs, self.group_rows).items():
-            pieces = rows_of_runs(self.read(columns, SAMPLE_ROWS, [group]), [run for _, run in group_runs])
+            pieces = rows_of_runs(self._as_stored(columns, SAMPLE_ROWS, [group]), [run for _, run in group_runs])
             for (number, _), piece in zip(group_runs, pieces, strict=True):
-                batches[number] += piece
+                batches[number] += [rows for batch in piece for rows in self._with_types(batch)]
         return batches
 
     def finer(self, columns: Sequence[str], runs: Runs) -> set[str]:
@@ -113,6 +119,13 @@ class ParquetPart(Part):
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None, unit: str = INT96_UNIT
     ) -> Iterator[pa.RecordBatch]:
         """Row groups, all or some, in batches of at most `batch_rows` rows, with INT96 timestamps in a unit."""
+        for batch in self._as_stored(columns, batch_rows, groups, unit):
+            yield from self._with_types(batch)
+
+    def _as_stored(
+        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None, unit: str = INT96_UNIT
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows as they are stored: text that is stored as codes of a dictionary in these, so that few are validated."""
         groups = range(len(self.group_rows)) if groups is None else groups
         row = 0
         self.check()
@@ -120,11 +133,41 @@ class ParquetPart(Part):
         def explain(problem: Exception) -> Exception:
             return self._damage(columns, groups, row, problem)
 
-        context = open_parquet(self.path, columns, groups, check_pages=self.content is None, int96_unit=unit)
+        text = {name: name in self.coded for name in columns if is_text_type(self.schema.field(name).type)}
+        context = open_parquet(self.path, columns, groups, check_pages=self.content is None, int96_unit=unit, text=text)
         with damage_as(explain), context as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                 yield _valid_batch(batch)
                 row += batch.num_rows
+
+    def _with_types(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Rows whose text has the type that the file says: codes where these are asked for, else values.
+
+        Values that one array cannot hold come in several batches.
+        """
+        names = batch.schema.names
+        codes = {
+            name: column for name, column in zip(names, batch.columns, strict=True) if self._has_codes(name, column)
+        }
+        longest = max((_longest(column) for name, column in codes.items() if name not in self.coded), default=0)
+        rows = max(MOST_TEXT_BYTES // max(longest, 1), 1)
+        for start in range(0, batch.num_rows if codes else 0, rows):
+            part = batch.slice(start, rows)
+            columns = [
+                self._of_type(name, column) if name in codes else column
+                for name, column in zip(names, part.columns, strict=True)
+            ]
+            yield pa.RecordBatch.from_arrays(columns, names=names)
+        if not codes:
+            yield batch
+
+    def _has_codes(self, name: str, column: pa.Array[Any]) -> bool:
+        return pa.types.is_dictionary(column.type) and is_text_type(self.schema.field(name).type)
+
+    def _of_type(self, name: str, column: Any) -> pa.Array[Any]:
+        type_: Any = self.schema.field(name).type
+        codes = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(type_))
+        return codes if name in self.coded else out_of_dictionary(codes).cast(type_)
 
     def _damage(self, columns: Sequence[str], groups: Sequence[int], rows_before: int, problem: Exception) -> Exception:
         if isinstance(problem, OSError) and problem.errno:
@@ -146,6 +189,11 @@ class ParquetPart(Part):
         return True
 
 
+def _longest(column: Any) -> int:
+    """Bytes of the longest text of a dictionary."""
+    return pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+
+
 def _valid_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch, validated: Arrow reads invalid text, indices, decimals and times without an error."""
     batch.validate(full=True)
@@ -160,8 +208,11 @@ def open_parquet(
     *,
     check_pages: bool = True,
     int96_unit: str = INT96_UNIT,
+    text: Mapping[str, bool] = MappingProxyType({}),
 ) -> Iterator[pq.ParquetFile]:
     """Open a file, read through a small buffer; naming columns and row groups saves requests to a store.
+
+    Columns of text are read as codes of a dictionary where they are stored so, or, where `text` says it, in any case.
 
     The checksums of pages are checked as far as there are any, unless all bytes were checked before.
 
@@ -172,20 +223,22 @@ def open_parquet(
     """
     reader = range_reader(path) if isinstance(path, RemoteFile) else None
     source: Any = pa.OSFile(str(path), "rb") if reader is None else pa.PythonFile(reader, mode="r")
-    with (
-        source,
-        pq.ParquetFile(
+    with source:
+        metadata = _checked_metadata(path, source)
+        stored = _stored_as_codes(metadata, groups, text) if text and metadata is not None else set()
+        coded = [name for name, is_coded in text.items() if is_coded or name in stored]
+        with pq.ParquetFile(
             source,
-            metadata=_checked_metadata(path, source),
+            metadata=metadata,
+            read_dictionary=coded,
             pre_buffer=False,
             buffer_size=BUFFER_BYTES,
             page_checksum_verification=check_pages,
             coerce_int96_timestamp_unit=int96_unit,
-        ) as file,
-    ):
-        if reader is not None:
-            reader.expect([_column_chunks(file.metadata.row_group(group), columns) for group in groups])
-        yield file
+        ) as file:
+            if reader is not None:
+                reader.expect([_column_chunks(file.metadata.row_group(group), columns) for group in groups])
+            yield file
 
 
 def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData | None:
@@ -195,6 +248,20 @@ def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData 
         return None
     check_footer(str(path), footer)
     return pq.read_metadata(pa.BufferReader(MAGIC + footer))
+
+
+def _stored_as_codes(footer: pq.FileMetaData, groups: Sequence[int], text: Collection[str]) -> set[str]:
+    """Columns of text of which row groups hold codes of dictionaries throughout, as far as their sizes tell."""
+    chunks = [footer.row_group(group) for group in groups]
+    stored = set()
+    for place in range(footer.num_columns):
+        name = footer.schema.column(place).path
+        if name in text:
+            pages = [chunk.column(place) for chunk in chunks]
+            size = sum(page.total_uncompressed_size for page in pages)
+            if all(page.has_dictionary_page for page in pages) and size < TEXT_BYTES * sum(p.num_values for p in pages):
+                stored.add(name)
+    return stored
 
 
 def _column_chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:

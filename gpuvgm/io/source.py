@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -189,6 +189,10 @@ class Source:
             The file and the row in it, counted from 1; for tables in memory their name and the row, counted from 0.
         """
         return self.place(row)
+
+    def coded(self, columns: Collection[str]) -> Source:
+        """The source with some columns of text as dictionaries, where it stores them so."""
+        return self
 
     def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> Source:
         """The source with the sampled rows in memory, if they would have to be computed again."""

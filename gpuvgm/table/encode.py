@@ -428,6 +428,12 @@ class Coding:
         """Columns to read."""
         return tuple(dict.fromkeys([*self.model.names, *self.originals]))
 
+    @property
+    def categories(self) -> list[str]:
+        """Columns of categories whose values are not handed on."""
+        categories = [column.name for column in self.model.columns if column.family == "categories"]
+        return [name for name in categories if name not in self.originals]
+
     def asked(self, table: Source) -> dict[str, Any]:
         """Record for a manifest of all that determines the encoded rows."""
         return {

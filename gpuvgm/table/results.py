@@ -81,7 +81,7 @@ def encode_in_memory(run: Run, coding: Coding, flavour: str | None) -> tuple[Any
     if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
         # Columns are encoded one by one; for a matrix the results of all lie beside it until it is filled.
         resident = 1 if matrix is None else len(model.names)
-    blocks = run.blocks(coding.columns, len(coding.schema), resident=resident)
+    blocks = run.coded(coding.categories).blocks(coding.columns, len(coding.schema), resident=resident)
     parts: list[Any] = []
     unseen = UnseenCounts()
 
@@ -147,7 +147,8 @@ def encode_to_files(run: Run, coding: Coding, output: FileOutput, settings: Mapp
     asked = coding.asked(run.source) | {"part_rows": output.part_rows}
     asked |= {name: settings[name] for name in ("names", "keep_original") if settings[name]}
     parts = output.parts(run.source, coding.schema, asked)
-    return parts.write(run, coding.columns, replace(coding, engine=run.engine).batches, resume=output.resume)
+    build = replace(coding, engine=run.engine).batches
+    return parts.write(run.coded(coding.categories), coding.columns, build, resume=output.resume)
 
 
 def decode_to_files(run: Run, decoding: Decoding, output: FileOutput, dtypes: Mapping[str, Any]) -> RunSummary:

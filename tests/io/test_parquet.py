@@ -53,14 +53,14 @@ def test_names_with_dots_select_themselves_only(tmp_path):
 def test_sample_reads_only_row_groups_it_needs_and_stops_early(tmp_path, monkeypatch):
     pq.write_table(pa.table({"x": np.arange(1_000_000.0)}), tmp_path / "t.parquet", row_group_size=200_000)
     read = []
-    original = ParquetPart.read
+    original = ParquetPart._as_stored
 
     def counted(self, columns, batch_rows, groups):
         for batch in original(self, columns, batch_rows, groups):
             read.append((*groups, batch.num_rows))
             yield batch
 
-    monkeypatch.setattr(ParquetPart, "read", counted)
+    monkeypatch.setattr(ParquetPart, "_as_stored", counted)
     table = open_source(tmp_path / "t.parquet").sample(["x"], [(810_000, 5), (10, 5), (199_998, 4)])
     assert table.column(0).to_pylist() == [*range(810_000, 810_005), *range(10, 15), *range(199_998, 200_002)]
     assert sorted({group for group, _ in read}) == [0, 1, 4]

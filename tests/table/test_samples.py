@@ -86,13 +86,13 @@ def test_a_sample_of_more_rows_than_there_are_is_the_full_fit(path: Path) -> Non
 
 def test_only_row_groups_that_hold_the_sample_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, read = open_source(path), []
-    plain = type(source.parts[0]).read
+    plain = type(source.parts[0])._as_stored
 
-    def watched(self, columns, batch_rows, groups=None):
+    def watched(self, columns, batch_rows, groups=None, **unit):
         read.extend(groups)
-        return plain(self, columns, batch_rows, groups)
+        return plain(self, columns, batch_rows, groups, **unit)
 
-    monkeypatch.setattr(type(source.parts[0]), "read", watched)
+    monkeypatch.setattr(type(source.parts[0]), "_as_stored", watched)
     TableTransformer(sample_rows=3, **SETTINGS).fit(path)
     assert 0 < len(read) <= 3
 

@@ -275,3 +275,15 @@ def test_keys_that_are_longer_are_counted_once_each(table: pd.DataFrame) -> None
     assert f"of {told:,} new values" in longer and told < 300
     lengths = rows.key.drop_duplicates().str.len()
     assert f'"key": {(lengths > 2).sum():,} of' in longer
+
+
+@pytest.mark.parametrize("type_", [pa.date32(), pa.time32("s"), pa.timestamp("us"), pa.decimal128(30, 2)], ids=str)
+def test_days_times_and_amounts_may_be_categories(type_: pa.DataType) -> None:
+    random = np.random.default_rng(2)
+    numbers = pa.array(random.integers(0, 5, 1_200).astype(np.int32))
+    values = numbers.cast(type_) if not pa.types.is_timestamp(type_) else numbers.cast(pa.int64()).cast(type_)
+    table = pa.table({"key": np.repeat([f"k{i:03d}" for i in range(200)], 6), "at": [*range(6)] * 200, "x": values})
+    made = gpuvgm.TableSynthesizer(columns={"x": "categorical"}, sequence_key="key", sequence_index="at").fit(table)
+    rows = made.sample(300)
+    assert rows.schema.field("x").type == type_
+    assert set(rows["x"].to_pylist()) <= set(values.to_pylist())
