@@ -133,22 +133,22 @@ class Evaluator:
         index : str
             The column of the order of their rows; "" for one of dates that rises, if there is any.
         """
-        original, others = self._counted([name for name in self.model.names if name in names], tables[0], tables[1:])
-        return {key: original.near_keys(others, of_tables, index) for key, of_tables in keys.items()}
+        original, counts = self._counted([name for name in self.model.names if name in names], tables[0], tables[1:])
+        return {key: original.near_keys(counts, of_tables, index) for key, of_tables in keys.items()}
 
     def _counted(
-        self, names: Sequence[str], table: Source, others: Sequence[Source]
+        self, names: Sequence[str], table: Source, compared: Sequence[Source]
     ) -> tuple[OriginalTable, list[TableCounts]]:
-        """Some columns of a table, counted, and of others."""
+        """Some columns of a table, counted, and of those compared with it."""
 
         def need() -> Need:
-            return Need.compare(table.fields(names), sum(source.rows or 0 for source in (table, *others)))
+            return Need.compare(table.fields(names), sum(source.rows or 0 for source in (table, *compared)))
 
         with self.settings.run("evaluate", table, need) as run:
             original = OriginalTable.count(self.model, names, run)
         counts = []
-        for other in others:
-            with self.settings.run("compare", other, need) as run:
+        for source in compared:
+            with self.settings.run("compare", source, need) as run:
                 counts.append(original.count_synthetic(run)[0])
         return original, counts
 

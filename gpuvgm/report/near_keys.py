@@ -44,12 +44,12 @@ def near_keys(tables: Sequence[RowFeatures], *, are_ordered: bool) -> Copies:
 
 def _by_frequency(tables: Sequence[Features]) -> Iterator[Features]:
     """Yield features of each table, with codes by their frequency in all; see `by_frequency`."""
-    original, *others = tables
-    rows = {name: np.concatenate([table[name] for table in others]) for name in original}
+    original, *compared = tables
+    rows = {name: np.concatenate([table[name] for table in compared]) for name in original}
     first, together = by_frequency(original, rows)
     yield first
     stop = 0
-    for table in others:
+    for table in compared:
         start, stop = stop, stop + len(next(iter(table.values()), ()))
         yield {name: of_rows[start:stop] for name, of_rows in together.items()}
 

@@ -189,12 +189,12 @@ class OriginalTable:
         samples = [{name: some_rows(name, counts) for name in self.pairs} for counts in (self.counts, synthetic)]
         return pair_trends(samples[0], samples[1], groups)
 
-    def near_keys(self, others: Sequence[TableCounts], keys: Sequence[Ints], index: str) -> Copies | None:
+    def near_keys(self, compared: Sequence[TableCounts], keys: Sequence[Ints], index: str) -> Copies | None:
         """Keys that repeat original ones; None where a table has too few. See `near_keys` of near_keys.py.
 
         Parameters
         ----------
-        others : sequence of TableCounts
+        compared : sequence of TableCounts
             Counts and rows of the synthetic table, and of one that was held out, if there is any.
         keys : sequence of ndarray of shape (rows,), int64
             Number of the key of each row of all of these tables, the original one first; below 0 for those without.
@@ -212,7 +212,7 @@ class OriginalTable:
         }
         index = index or _rising(pairs, self.counts, rows[0])
         judged: list[RowFeatures] = []
-        for counts, of_table in zip((self.counts, *others), rows, strict=True):
+        for counts, of_table in zip((self.counts, *compared), rows, strict=True):
             if index in pairs:
                 of_table = of_table.sorted_by(pairs[index].order(rows_at(counts.columns[index].rows, of_table.places)))
             features = _features(pairs, counts, of_table.places)

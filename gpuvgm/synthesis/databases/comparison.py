@@ -166,10 +166,10 @@ class DatabaseComparison:
     def _lines(self) -> list[str]:
         """Repeated parents, verdicts of the tables, laws over tables, pairs that have lost most, and references."""
         repeated = [str(parents) for parents in self.near if parents.stand_out]
-        others = [str(parents) for parents in self.near if not parents.stand_out]
+        new = [str(parents) for parents in self.near if not parents.stand_out]
         verdicts = [f"{name}: {comparison.verdict}" for name, comparison in self.tables.items()]
         lost = [pair for pair in self.pairs if pair.lost >= LEAST_LOST][:MOST_PAIRS]
-        lines = [*repeated, *verdicts, *map(str, self.totals), *map(str, lost), *map(str, self.references), *others]
+        lines = [*repeated, *verdicts, *map(str, self.totals), *map(str, lost), *map(str, self.references), *new]
         return lines if self.has_held_out else [*lines, NOT_HELD_OUT]
 
     def __str__(self) -> str:

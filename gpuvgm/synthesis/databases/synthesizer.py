@@ -277,8 +277,8 @@ class DatabaseSynthesizer(Estimator):
             sampled: dict[str, Any] = {name: TableSource(name, "pyarrow", table) for name, table in drawn.items()}
         else:
             sampled = _drawn_sources(compare, model, "compare")
-        others = None if held_out is None else _drawn_sources(held_out, model, "held_out")
-        return compare_database(model, _sources(tables, model.names, "tables"), sampled, others)
+        not_fitted = None if held_out is None else _drawn_sources(held_out, model, "held_out")
+        return compare_database(model, _sources(tables, model.names, "tables"), sampled, not_fitted)
 
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file, which holds the rows of tables that are kept.
