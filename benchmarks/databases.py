@@ -1,8 +1,10 @@
-"""Whether tables that refer to each other look like those that were fitted, drawn by DatabaseSynthesizer, or by HMA.
+"""Whether tables that refer to each other look like those that were fitted: DatabaseSynthesizer, HMA, TabularARGN.
 
 ``python -m benchmarks.databases RESULTS [GENERATOR] [DATABASE ...]`` fits a generator to half of the rows of the table
 that all others belong to, with all of their children, and compares a sample with the other half. It appends a line for
-each database to a file of results. The generator "training" gives the fitted tables themselves.
+each database to a file of results. The generator "training" gives the fitted tables themselves. "hma" needs SDV 2, and
+"mostly" mostlyai-engine, each in an environment of its own; the latter draws "pair" alone, whose children have one
+parent.
 
 - ``here``: by reference, the largest difference of the shares of rows that refer to a row that is there.
 - ``keys``: whether all keys of parents are unique.
@@ -21,6 +23,7 @@ import time as clock
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,7 +35,7 @@ import gpuvgm
 from benchmarks.inputs import real_table
 from benchmarks.machine import describe_machine
 from benchmarks.measure import append_documents
-from benchmarks.sequences import Coding, Sequences, auc, examples_of_keys, similar_rows
+from benchmarks.sequences import Coding, Sequences, auc, examples_of_keys, is_number, similar_rows
 
 Tables = dict[str, pd.DataFrame]
 #: Draws as many rows as were fitted, by a seed.
@@ -212,7 +215,35 @@ def hma(tables: Tables, database: Database) -> Sampler:
     return sample
 
 
-GENERATORS: dict[str, Callable[[Tables, Database], Sampler] | None] = {"training": None, "ours": ours, "hma": hma}
+def mostly(tables: Tables, database: Database) -> Sampler:
+    """TabularARGN of mostlyai-engine, by default: parents alone, and their children with the parents as context."""
+    from mostlyai.engine import TabularARGN
+
+    (of,) = database.references
+    parents, children = tables[of.parent], tables[of.child]
+    of_parents = TabularARGN(tgt_primary_key=of.key, random_state=0).fit(parents)
+    context = {"ctx_data": parents, "ctx_primary_key": of.key, "tgt_context_key": of.column}
+    texts = [name for name in children if name != of.column and not is_number(children[name])]
+    numbers = next((name for name in texts if children[name].is_unique), None)
+    of_children = TabularARGN(**context, tgt_primary_key=numbers, random_state=0).fit(children)
+
+    def sample(_: int) -> Tables:
+        drawn = of_parents.sample(n_samples=len(parents))
+        rows = of_children.sample(ctx_data=drawn)
+        # Numbers of samples are of pandas' types for missing values.
+        amounts = {name: float for name in rows if pd.api.types.is_float_dtype(rows[name])}
+        return {**tables, of.parent: drawn, of.child: rows.astype(amounts)}
+
+    return sample
+
+
+GENERATORS: dict[str, Callable[[Tables, Database], Sampler] | None] = {
+    "training": None,
+    "ours": ours,
+    "hma": hma,
+    "mostly": mostly,
+}
+LIBRARIES = {"hma": "sdv", "mostly": "mostlyai-engine"}
 
 
 # -- what is judged
@@ -300,7 +331,8 @@ def results(name: str, databases: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         rows = {table: len(frame) for table, frame in database.tables.items()}
         for number, figures in enumerate(splits):
             print(of, name, number, figures, flush=True)
-        yield {"generator": name, "database": of, "rows": rows, "splits": splits}
+        library = f"{LIBRARIES[name]} {version(LIBRARIES[name])}" if name in LIBRARIES else "gpuvgm"
+        yield {"generator": name, "library": library, "database": of, "rows": rows, "splits": splits}
 
 
 def main(path: Path, generator: str = "ours", *databases: str) -> None:

@@ -60,6 +60,7 @@ from gpuvgm.cli.options import (
     option,
     parse_columns,
     parse_count,
+    refuse,
 )
 from gpuvgm.config import (
     Algorithm,
@@ -747,6 +748,15 @@ def evaluate(
         str | None,
         option("--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC"),
     ] = None,
+    held_out: Annotated[
+        str | None,
+        option(
+            "--held-out",
+            "Of tables that refer to each other: a folder with tables of other rows, which were not fitted; parents of "
+            "the sample should come no nearer to SOURCE's than these do.",
+            metavar="FOLDER",
+        ),
+    ] = None,
     memory: Memory = None,
     max_error: Annotated[
         float | None, _limit("--max-error", "Maximum 99.9th percentile of the error, in standard deviations.", "SD")
@@ -835,7 +845,8 @@ def evaluate(
         foreign |= {"--memory": memory is not None, "--first-rows": first_rows}
         foreign |= {"--scheduler": scheduler is not None, "--workers": workers is not None}
         bounds = {"min_score": min_score, **of_comparison}
-        return evaluate_database(source, model, compare, bounds, (report, html), foreign)
+        return evaluate_database(source, model, (compare, held_out), bounds, (report, html), foreign)
+    refuse({"--held-out": held_out is not None}, "is for tables that refer to each other: train one with --hold-out")
     for limit, value in of_comparison.items():
         if compare is None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is for --compare")

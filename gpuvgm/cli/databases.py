@@ -109,7 +109,7 @@ def sample_database(
 def evaluate_database(
     sources: Sequence[str],
     model: str,
-    compare: str | None,
+    folders: tuple[str | None, str | None],
     bounds: Mapping[str, float | None],
     pages: tuple[str | None, str | None],
     foreign: Mapping[str, bool],
@@ -122,8 +122,8 @@ def evaluate_database(
         The tables; see `tables_of`.
     model : str
         A model of `train_database`.
-    compare : str, optional
-        Folder of a sample; by default one is drawn.
+    folders : (str or None, str or None)
+        Folders of a sample, by default one is drawn, and of tables that were not fitted.
     bounds : mapping of str to float
         Limits.
     pages : (str or None, str or None)
@@ -133,9 +133,11 @@ def evaluate_database(
     """
     refuse(foreign, "is for one table, and these are several")
     report, page = (None if pages[0] is None else Document.json(pages[0])), pages[1]
-    comparison = _database_of(model, ModelFile.at(model).load()).evaluate(tables_of(sources), compare)
+    compare, held_out = folders
+    generator = _database_of(model, ModelFile.at(model).load())
+    comparison = generator.evaluate(tables_of(sources), compare, held_out=held_out)
     violations = comparison.broken(bounds)
-    document = {"model": model, "compare": compare, **comparison.to_dict(), "broken": violations}
+    document = {"model": model, "compare": compare, "held_out": held_out, **comparison.to_dict(), "broken": violations}
     if report is not None:
         report.write(json_text(document))
     if page is not None:

@@ -66,6 +66,7 @@ class Copies(ReportPart):
     once: bool = False
     _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
     TITLE: ClassVar[str] = "copied rows"
+    HOW: ClassVar[str] = "exactly"  # they equal an original one
     REMEDY: ClassVar[str] = "The generator repeats original rows."
     _OF_HALF: ClassVar[str] = "equal one of a half of the original rows"
 

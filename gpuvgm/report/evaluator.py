@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import gpuvgm
 from gpuvgm.columns import TableModel
@@ -16,7 +16,8 @@ from gpuvgm.errors import check_present
 from gpuvgm.execution import Need, Run, RunSettings
 from gpuvgm.io import Source
 from gpuvgm.report.comparison import Comparison
-from gpuvgm.report.counting import FIRST_COLUMNS
+from gpuvgm.report.copies import Copies
+from gpuvgm.report.counting import FIRST_COLUMNS, TableCounts
 from gpuvgm.report.figures import RunFacts
 from gpuvgm.report.hold_out import HoldOut
 from gpuvgm.report.original_table import OriginalTable
@@ -24,6 +25,9 @@ from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.report import Report
 from gpuvgm.report.round_trip import evaluate_table
 from gpuvgm.report.validation import Validation
+from gpuvgm.summary import Ints
+
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +114,43 @@ class Evaluator:
             A group of each column that is looked at, which is encoded; pairs of one group are not.
         """
         names = [name for name in self.model.names if name in groups][:FIRST_COLUMNS]
+        original, (counts,) = self._counted(names, table, [synthetic])
+        return original.trends(counts, groups)
+
+    def near_keys(
+        self, tables: Sequence[Source], keys: Mapping[Key, Sequence[Ints]], names: Collection[str], index: str
+    ) -> dict[Key, Copies | None]:
+        """Keys of a synthetic table that repeat those of the original one; None where too few have rows.
+
+        Parameters
+        ----------
+        tables : sequence of Source
+            The original table, the synthetic one, and one that was held out of the fit, if there is any.
+        keys : mapping of object to sequence of ndarray of shape (rows,), int64
+            Of each sort of keys the number of each row's in all tables; below 0 for rows without.
+        names : collection of str
+            Columns by which keys are compared, which are encoded.
+        index : str
+            The column of the order of their rows; "" for one of dates that rises, if there is any.
+        """
+        original, counts = self._counted([name for name in self.model.names if name in names], tables[0], tables[1:])
+        return {key: original.near_keys(counts, of_tables, index) for key, of_tables in keys.items()}
+
+    def _counted(
+        self, names: Sequence[str], table: Source, compared: Sequence[Source]
+    ) -> tuple[OriginalTable, list[TableCounts]]:
+        """Some columns of a table, counted, and of those compared with it."""
 
         def need() -> Need:
-            return Need.compare(table.fields(names), (table.rows or 0) + (synthetic.rows or 0))
+            return Need.compare(table.fields(names), sum(source.rows or 0 for source in (table, *compared)))
 
         with self.settings.run("evaluate", table, need) as run:
             original = OriginalTable.count(self.model, names, run)
-        with self.settings.run("compare", synthetic, need) as run:
-            return original.trends(original.count_synthetic(run)[0], groups)
+        counts = []
+        for source in compared:
+            with self.settings.run("compare", source, need) as run:
+                counts.append(original.count_synthetic(run)[0])
+        return original, counts
 
     def _scan(self, stage: str, table: Source) -> AbstractContextManager[Run]:
         """The run of one scan over a table that has the fitted columns."""

@@ -37,6 +37,7 @@ class NearRows(Copies):
 
     bins: int = 0
     TITLE: ClassVar[str] = "near rows"
+    HOW: ClassVar[str] = "but for small changes"
     REMEDY: ClassVar[str] = "The generator repeats original rows but for some noise."
     _OF_HALF: ClassVar[str] = "repeat one of a half of the original rows so"
 

@@ -34,9 +34,10 @@ from gpuvgm.report.laws.rows import SomeRows
 from gpuvgm.report.laws.rules import Rising
 from gpuvgm.report.laws.shares import law_shares
 from gpuvgm.report.near import NearRows, near_rows
+from gpuvgm.report.near_keys import near_keys
 from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import JointPictures
-from gpuvgm.report.sequences import LEAST_KEYS, Sequences, WholeKeys, sequences_between
+from gpuvgm.report.sequences import LEAST_KEYS, RowFeatures, Sequences, WholeKeys, sequences_between
 from gpuvgm.summary import Ints
 
 
@@ -188,6 +189,36 @@ class OriginalTable:
         samples = [{name: some_rows(name, counts) for name in self.pairs} for counts in (self.counts, synthetic)]
         return pair_trends(samples[0], samples[1], groups)
 
+    def near_keys(self, compared: Sequence[TableCounts], keys: Sequence[Ints], index: str) -> Copies | None:
+        """Keys that repeat original ones; None where a table has too few. See `near_keys` of near_keys.py.
+
+        Parameters
+        ----------
+        compared : sequence of TableCounts
+            Counts and rows of the synthetic table, and of one that was held out, if there is any.
+        keys : sequence of ndarray of shape (rows,), int64
+            Number of the key of each row of all of these tables, the original one first; below 0 for those without.
+        index : str
+            The column of the order of their rows; "" for one of dates that rises, if there is any.
+        """
+        rows = [WholeKeys.all_of(of_table) for of_table in keys]
+        if not all(of_table.are_enough for of_table in rows):
+            return None
+        first = rows[0].places[rows[0].starts]
+        pairs = {
+            name: pair
+            for name, pair in self.pairs.items()
+            if pair.tells_near and not pair.numbers_rows(_some_rows(self.counts.columns[name], first))
+        }
+        index = index or _rising(pairs, self.counts, rows[0])
+        judged: list[RowFeatures] = []
+        for counts, of_table in zip((self.counts, *compared), rows, strict=True):
+            if index in pairs:
+                of_table = of_table.sorted_by(pairs[index].order(rows_at(counts.columns[index].rows, of_table.places)))
+            features = _features(pairs, counts, of_table.places)
+            judged.append((of_table, {name: values for name, values in features.items() if not name[1]}))
+        return near_keys(judged, are_ordered=index in pairs)
+
     def _sequences(
         self, key: str, keys: Sequence[Words], columns: Mapping[str, ColumnComparison], synthetic: TableCounts
     ) -> Sequences | None:
@@ -308,6 +339,11 @@ def _keys(pair: Pair, column: ColumnRows) -> Words:
     """The keys of all rows; those without one have one of their own."""
     keys = pair.keys(column)
     return np.where(keys == 0, mixed(np.arange(len(keys), dtype=np.uint64), 1), keys)
+
+
+def _some_rows(column: ColumnRows, places: Ints) -> ColumnRows:
+    """Some rows of a column, with the counts of all."""
+    return replace(column, blocks=(rows_at(column.rows, places),))
 
 
 def _rising(pairs: Mapping[str, Pair], counts: TableCounts, rows: WholeKeys) -> str:

@@ -166,14 +166,14 @@ class Scored(ReportPart, ABC):
         return text
 
     @staticmethod
-    def _page_of_tables(title: str, lines: Iterable[str], results: Mapping[str, Scored]) -> str:
+    def _page_of_tables(title: str, lead: str, lines: Iterable[str], results: Mapping[str, Scored]) -> str:
         """HTML of one page of several results by name, with lines on all of them before; columns are folded."""
         mains = [
             _main_element(name, replace(result, first=None), result._advice_by_column(), f"table-{number}")
             for number, (name, result) in enumerate(results.items(), 1)
         ]
         items = [piece("item", words=line) for line in lines]
-        return whole_page(title, piece("tables", title=title, items=items, mains=mains), packed=False)
+        return whole_page(title, piece("tables", title=title, lead=lead, items=items, mains=mains), packed=False)
 
     def __str__(self) -> str:
         return self.to_text()

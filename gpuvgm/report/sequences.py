@@ -31,6 +31,9 @@ MOST_KEYS, MOST_ROWS = 5_000, 10_000  # of each table, and pairs as many as rows
 LONGER = 10  # times as many rows, where keys are so long that fewer than `LEAST_ROWS` of them were judged
 TREES = 60  # of a classifier
 OF_COLUMN = 7  # features of a key that one column makes, at most
+CATEGORY = "most frequent value"  # that feature of a key which is a category
+#: Features of a key that tell of the order of its rows.
+OF_ORDER = ("first value", "last value", "change from first to last", "changes")
 LISTED_CATEGORIES = 50  # that are told apart in a key
 _KEY, _PAIR = 3, 4  # keys of hashes
 
@@ -163,6 +166,19 @@ class WholeKeys:
         is_taken = numbers < max(few, min(more, LEAST_ROWS))
         return cls(near[is_taken], numbers[is_taken]).sorted_by(np.zeros(np.count_nonzero(is_taken)))
 
+    @classmethod
+    def all_of(cls, keys: Ints) -> WholeKeys:
+        """All keys of a table, with their rows in its order.
+
+        Parameters
+        ----------
+        keys : ndarray of shape (rows,), int64
+            Number of the key of each row of the table; below 0 for rows that are left out.
+        """
+        places = np.flatnonzero(keys >= 0)
+        numbers: Ints = np.unique(keys[places], return_inverse=True)[1]
+        return cls(places, numbers).sorted_by(np.zeros(len(places)))
+
     def sorted_by(self, numbers: Floats) -> WholeKeys:
         """The rows of each key by numbers of the rows, and as they stood where these are equal."""
         order = np.lexsort((numbers, self.keys))
@@ -209,7 +225,7 @@ def sequences_between(key: str, index: str, original: RowFeatures, synthetic: Ro
     """
     rows = original[0], synthetic[0]
     values = by_frequency(original[1], synthetic[1])
-    one, other = (dict(_of_keys(key, *table)) for table in zip(rows, values, strict=True))
+    one, other = (dict(features_of_keys(key, *table)) for table in zip(rows, values, strict=True))
     hashes = row_hashes(one, other)
     return Sequences(
         key, index, detection_between(KeyDetection, one, other, hashes), _pairs_detected(rows, values, hashes)
@@ -247,8 +263,18 @@ def _of_pairs(values: Features, places: Ints) -> Iterator[tuple[Feature, Floats]
             yield (name, "change"), (after != before).astype(np.float64)
 
 
-def _of_keys(key: str, rows: WholeKeys, values: Features) -> Iterator[tuple[Feature, Floats]]:
-    """Yield what each key is like."""
+def features_of_keys(key: str, rows: WholeKeys, values: Features) -> Iterator[tuple[Feature, Floats]]:
+    """Yield what each key is like.
+
+    Parameters
+    ----------
+    key : str
+        The column of the keys.
+    rows : WholeKeys
+        Their rows.
+    values : mapping of Feature to ndarray of shape (rows,)
+        Numbers, and codes by their frequency.
+    """
     yield (key, "number of rows"), rows.counts.astype(np.float64)
     for (name, _), of_rows in values.items():
         make = _of_numbers if of_rows.dtype.kind == "f" else _of_categories
@@ -280,7 +306,7 @@ def _of_categories(rows: WholeKeys, codes: Ints) -> Iterator[tuple[str, NDArray[
     places = rows.keys * width + np.minimum(codes, LISTED_CATEGORIES)
     counts = np.bincount(places, minlength=len(rows.starts) * width).reshape(-1, width)
     changes = rows.successors[codes[rows.successors] != codes[rows.successors - 1]]
-    yield "most frequent value", np.argmax(counts, axis=1)
+    yield CATEGORY, np.argmax(counts, axis=1)
     yield "different values", np.count_nonzero(counts, axis=1)
     yield "share of the most frequent value", counts[:, 0] / rows.counts
     yield "share of the second value", counts[:, 1] / rows.counts

@@ -132,6 +132,7 @@ def test_the_commands_and_options_are_those_that_work():
             "html",
             "first_rows",
             "compare",
+            "held_out",
             "min_score",
             "max_auc",
             "max_sequence_auc",

@@ -61,6 +61,29 @@ def test_a_folder_of_tables_is_drawn_and_compared(sources, model, tmp_path):
     assert "orders.customer -&gt; customers.id" in page.read_text(encoding="utf-8")
 
 
+def test_parents_of_a_sample_are_compared_with_tables_held_out(sources, model, tmp_path):
+    """A folder of other rows; the tables themselves, as a sample, repeat parents that no other rows do."""
+    orders = pa_csv.read_csv(sources[1].partition("=")[2])
+    for name in ("copies", "others"):
+        (tmp_path / name).mkdir()
+        pq.write_table(pq.read_table(sources[0]), tmp_path / name / "customers.parquet")
+    pq.write_table(orders, tmp_path / "copies" / "orders.parquet")
+    amounts = pa.array(np.random.default_rng(1).lognormal(3, 1, ORDERS).round(2))
+    others = orders.set_column(orders.schema.get_field_index("amount"), "amount", amounts)
+    pq.write_table(others, tmp_path / "others" / "orders.parquet")
+    compared = ("evaluate", *sources, "--model", model, "--compare", tmp_path / "copies")
+    told = "orders.customer -> customers.id: sampled customers with their orders repeat real ones: 100.00% equal one"
+    assert invoke(*compared).stdout.startswith(told)
+    found = document(*compared, "--held-out", tmp_path / "others")
+    (parents,) = found["near"]
+    assert parents["stand_out"] and parents["figures"]["held_out_share"] < 0.05
+    assert found["held_out"] == str(tmp_path / "others")
+    refused = invoke(*compared, "--held-out", tmp_path / "copies", code=2).stderr
+    assert 'held_out: most rows of "customers" with their "orders" are rows of the tables themselves' in refused
+    refused = invoke("evaluate", sources[0], "--model", model, "--held-out", tmp_path / "others", code=2).stderr
+    assert "--held-out is for tables that refer to each other" in refused
+
+
 def test_rows_without_parents_meet_conditions(model, tmp_path):
     where = ("--where", "customers.segment = business")
     document("sample", model, tmp_path / "sample", *where)

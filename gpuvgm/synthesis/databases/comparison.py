@@ -16,12 +16,21 @@ from gpuvgm.io import Document, Source, TableSource
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
 from gpuvgm.synthesis.databases.learning import TablesToLearn
 from gpuvgm.synthesis.databases.model import DatabaseModel
+from gpuvgm.synthesis.databases.near_parents import NearParents, near_parents
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.sequences import SequenceModel
 
 Path_ = str | PathLike[str]
 Shares = dict[str, float]
 MOST_PAIRS, LEAST_LOST = 5, 0.02  # in the text: pairs of columns, and what each has lost of its score at least
+NOT_HELD_OUT = (
+    "Not judged, as no tables were held out of the fit: whether the sample comes nearer to fitted rows than to others "
+    "(held_out=…, --held-out)"
+)
+LEAD = (
+    "What is worst comes first. Below, each table is compared beside the rows that its rows refer to. Rows that belong "
+    "together, such as the orders of a customer, are alike: only one of these is compared."
+)
 _LIMITED = {"max_auc": "detection", "max_sequence_auc": "sequences"}  # limits, and what they are of
 
 
@@ -33,6 +42,8 @@ class ReferenceComparison:
     ----------
     reference : str
         The reference.
+    child, parent : str
+        The table that refers, and the one that is referred to.
     original, sampled : dict of str to float
         Shares of the rows that refer to a row that is "here", to one "elsewhere", or to none.
     children : float
@@ -40,6 +51,8 @@ class ReferenceComparison:
     """
 
     reference: str
+    child: str
+    parent: str
     original: Shares
     sampled: Shares
     children: float
@@ -50,7 +63,8 @@ class ReferenceComparison:
         from scipy.stats import ks_2samp  # takes longer to import than all of gpuvgm
 
         distance = float(ks_2samp(original.counts, sampled.counts).statistic)
-        return cls(str(original.reference), _shares(original), _shares(sampled), 1 - distance)
+        of = original.reference
+        return cls(str(of), of.child, of.parent, _shares(original), _shares(sampled), 1 - distance)
 
     @property
     def difference(self) -> float:
@@ -58,8 +72,9 @@ class ReferenceComparison:
         return max(abs(self.original[target] - self.sampled[target]) for target in self.original)
 
     def __str__(self) -> str:
-        lead = f"{self.reference}: {self.sampled[HERE]:.2%} lead to a row (table {self.original[HERE]:.2%})"
-        return f"{lead}; numbers of children alike by {self.children:.3f}"
+        lead = f"{self.reference}: {self.sampled[HERE]:.2%} of the rows of {self.child} lead to one of {self.parent}"
+        numbers = f"numbers of {self.child} for a row of {self.parent} alike by {self.children:.3f} (1 is best)"
+        return f"{lead} (in the tables {self.original[HERE]:.2%}); {numbers}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +149,28 @@ class DatabaseComparison:
         What goes with columns of further parents, in all rows; what has lost most first.
     tables : mapping of str to Comparison
         Each table that is drawn, beside what its rows refer to; those that a classifier tells most easily first.
+    near : tuple of NearParents
+        Parents with their children, by reference; those that repeat parents of the tables most first.
+    has_held_out : bool
+        Whether parents were compared with such that no fit has seen.
     """
 
     references: tuple[ReferenceComparison, ...]
     totals: tuple[TotalComparison, ...]
     pairs: tuple[FurtherPair, ...]
     tables: Mapping[str, Any]
+    near: tuple[NearParents, ...]
+    has_held_out: bool = False
 
     @property
     def _lines(self) -> list[str]:
-        """Verdicts of the tables, laws over tables, pairs of columns that have lost most, and references."""
+        """Repeated parents, verdicts of the tables, laws over tables, pairs that have lost most, and references."""
+        repeated = [str(parents) for parents in self.near if parents.stand_out]
+        new = [str(parents) for parents in self.near if not parents.stand_out]
         verdicts = [f"{name}: {comparison.verdict}" for name, comparison in self.tables.items()]
         lost = [pair for pair in self.pairs if pair.lost >= LEAST_LOST][:MOST_PAIRS]
-        return [*verdicts, *map(str, self.totals), *map(str, lost), *map(str, self.references)]
+        lines = [*repeated, *verdicts, *map(str, self.totals), *map(str, lost), *map(str, self.references), *new]
+        return lines if self.has_held_out else [*lines, NOT_HELD_OUT]
 
     def __str__(self) -> str:
         return "\n".join(self._lines)
@@ -157,6 +181,8 @@ class DatabaseComparison:
             "references": [asdict(figures) for figures in self.references],
             "totals": [asdict(figures) for figures in self.totals],
             "pairs": [asdict(figures) for figures in self.pairs],
+            "near": [figures.to_dict() for figures in self.near],
+            "has_held_out": self.has_held_out,
             "tables": {name: comparison.to_dict() for name, comparison in self.tables.items()},
         }
 
@@ -186,14 +212,17 @@ class DatabaseComparison:
             Heading of the page.
         """
         target = None if path is None else Document.page(path)
-        text: str = next(iter(self.tables.values()))._page_of_tables(title, self._lines, self.tables)
+        text: str = next(iter(self.tables.values()))._page_of_tables(title, LEAD, self._lines, self.tables)
         if target is not None:
             target.write(text)
         return text
 
 
 def compare_database(
-    model: DatabaseModel, sources: Mapping[str, Source], sampled: Mapping[str, Source]
+    model: DatabaseModel,
+    sources: Mapping[str, Source],
+    sampled: Mapping[str, Source],
+    held_out: Mapping[str, Source] | None = None,
 ) -> DatabaseComparison:
     """Compare a sample with tables.
 
@@ -203,12 +232,17 @@ def compare_database(
         What tells which rows refer to which, and kinds of columns.
     sources, sampled : mapping of str to Source
         The tables of both.
+    held_out : mapping of str to Source, optional
+        Tables that were held out of the fit.
     """
-    for tables in (sources, sampled):
+    databases = {"tables": sources, "compare": sampled} | ({} if held_out is None else {"held_out": held_out})
+    for parameter, tables in databases.items():
         for name in model.parts:
-            check_present(tables[name].name, model.schemas[name].names, tables[name].schema.names)
-    both = [TablesToLearn.by(model.plan, tables) for tables in (sources, sampled)]
-    widened = [tables.widened(model.parts) for tables in both]
+            check_present(f'{parameter}: "{name}"', model.schemas[name].names, tables[name].schema.names)
+    read = [TablesToLearn.by(model.plan, tables) for tables in databases.values()]
+    all_widened = [tables.widened(model.parts) for tables in read]
+    near = near_parents(model, read, all_widened)
+    both, widened = read[:2], all_widened[:2]
     references = [ReferenceComparison.of(*(tables.links[of] for tables in both)) for of in model.plan.references]
     totals, pairs, comparisons = list[TotalComparison](), list[FurtherPair](), dict[str, Any]()
     for name, part in model.parts.items():
@@ -217,8 +251,8 @@ def compare_database(
             shares = [part.model.shares_of_totals(table) for table in rows]
             totals += [TotalComparison(name, law, share, shares[1][law]) for law, share in shares[0].items()]
         judged = [
-            TableSource(name, "pyarrow", _of_different_parents(name, tables, links.links, model))
-            for tables, links in zip(widened, both, strict=True)
+            TableSource(f"{name}{of}", "pyarrow", _of_different_parents(name, tables, links.links, model))
+            for tables, links, of in zip(widened, both, ("", " of the sample"), strict=True)
         ]
         evaluator = part.model.transformer._evaluator()
         groups = _groups(name, model)
@@ -234,6 +268,8 @@ def compare_database(
         tuple(sorted(totals, key=lambda figures: figures.sampled - figures.original)),
         tuple(sorted(pairs, key=lambda figures: -figures.lost)),
         {name: comparisons[name] for name in ordered},
+        tuple(near),
+        held_out is not None,
     )
 
 

@@ -228,7 +228,12 @@ class DatabaseSynthesizer(Estimator):
         return DatabaseSampler(self._fitted, float(scale), row_seed, conditions)
 
     def evaluate(
-        self, tables: Mapping[str, Any], compare: Mapping[str, Any] | Path_ | None = None, *, seed: int | None = None
+        self,
+        tables: Mapping[str, Any],
+        compare: Mapping[str, Any] | Path_ | None = None,
+        *,
+        held_out: Mapping[str, Any] | Path_ | None = None,
+        seed: int | None = None,
     ) -> DatabaseComparison:
         """Compare a sample with the tables: references, numbers of children, and rows beside those that they refer to.
 
@@ -239,6 +244,9 @@ class DatabaseSynthesizer(Estimator):
         compare : mapping of str to object, or path of a folder, optional
             A sample of any generator, by table, or with a Parquet file of each; by default one is drawn. Tables that
             are kept need not be among them.
+        held_out : mapping of str to object, or path of a folder, optional
+            Rows of the same kind that were not fitted, as for `compare`: parents of the sample are to come no nearer
+            to parents of the tables than these do.
         seed : int, optional
             As for `sample`.
 
@@ -250,7 +258,7 @@ class DatabaseSynthesizer(Estimator):
         Raises
         ------
         InputError
-            For tables that are not there, and keys that come twice.
+            For tables that are not there, keys that come twice, and tables held out that are those that were fitted.
 
         Examples
         --------
@@ -268,10 +276,9 @@ class DatabaseSynthesizer(Estimator):
             drawn = self._sampler(1.0, seed, {}).tables()
             sampled: dict[str, Any] = {name: TableSource(name, "pyarrow", table) for name, table in drawn.items()}
         else:
-            given = paths_of_tables(compare, [*model.parts]) if isinstance(compare, (str, PathLike)) else compare
-            check_mapping("compare", given, '{"customers": customers, "orders": orders}')
-            sampled = _sources({**model.kept, **given}, model.names, "compare")
-        return compare_database(model, _sources(tables, model.names, "tables"), sampled)
+            sampled = _drawn_sources(compare, model, "compare")
+        not_fitted = None if held_out is None else _drawn_sources(held_out, model, "held_out")
+        return compare_database(model, _sources(tables, model.names, "tables"), sampled, not_fitted)
 
     def save(self, path: Path_) -> None:
         """Write the synthesizer to a directory or a `.gpuvgm` file, which holds the rows of tables that are kept.
@@ -350,6 +357,13 @@ class DatabaseSynthesizer(Estimator):
 
     def __str__(self) -> str:
         return "\n".join([repr(self), *(self.describe() if self.__sklearn_is_fitted__() else [])])
+
+
+def _drawn_sources(tables: Mapping[str, Any] | Path_, model: DatabaseModel, parameter: str) -> dict[str, Source]:
+    """Tables by name or of a folder, opened; those that are kept need not be among them."""
+    by_name = paths_of_tables(tables, [*model.parts]) if isinstance(tables, (str, PathLike)) else tables
+    check_mapping(parameter, by_name, '{"customers": customers, "orders": orders}')
+    return _sources({**model.kept, **by_name}, model.names, parameter)
 
 
 def _sources(tables: Mapping[str, Any], names: Sequence[str], parameter: str) -> dict[str, Source]:

@@ -56,12 +56,12 @@ def test_texts_and_figures(comparison: Any) -> None:
     assert sorted(line.partition(":")[0] for line in lines[:3]) == sorted(DRAWN)
     children = reference_of(comparison, "orders").children
     assert (
-        "orders.customer -> customers.id: 100.00% lead to a row (table 100.00%); "
-        f"numbers of children alike by {children:.3f}"
+        "orders.customer -> customers.id: 100.00% of the rows of orders lead to one of customers (in the tables "
+        f"100.00%); numbers of orders for a row of customers alike by {children:.3f} (1 is best)"
     ) in lines
     assert "lines: order.total = sum(amount) holds for 100.00% of the parents (table 100.00%)" in lines
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert sorted(document) == ["pairs", "references", "tables", "totals"]
+    assert sorted(document) == ["has_held_out", "near", "pairs", "references", "tables", "totals"]
     assert [*document["tables"]] == [*comparison.tables]
     assert {reference["reference"] for reference in document["references"]} == {
         "orders.customer -> customers.id",
@@ -77,7 +77,9 @@ def test_pages_name_all_tables(comparison: Any, tmp_path: Path) -> None:
     assert (tmp_path / "shop.html").read_text(encoding="utf-8") == page
     assert "<title>Our shop</title>" in page
     assert all(name in page for name in DRAWN)
-    assert "numbers of children alike by" in page
+    assert "numbers of orders for a row of customers alike by" in page
+    assert "only one of these is compared." in page
+    assert f"orders: {comparison.tables['orders'].rows} rows, orders of the sample: " in page
 
 
 def test_samples_are_drawn_or_given(tmp_path: Path) -> None:
@@ -134,7 +136,8 @@ def test_few_parents_and_references_to_nowhere_are_told(
     shares = reference_of(spoilt, "lines").sampled
     assert shares == pytest.approx({"here": 0.7, "elsewhere": 0.2, "none": 0.1}, abs=0.01)
     assert reference_of(spoilt, "lines").difference == pytest.approx(0.3, abs=0.01)
-    assert f"lines.order -> orders.id: {shares['here']:.2%} lead to a row (table 100.00%)" in str(spoilt)
+    told = f"lines.order -> orders.id: {shares['here']:.2%} of the rows of lines lead to one of orders (in the tables"
+    assert told in str(spoilt)
 
 
 def test_limits_that_tables_break_are_told(comparison: Any) -> None:

@@ -1,0 +1,71 @@
+"""Synthetic keys that repeat original ones, with all of their rows, exactly or but for small changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.report.copies import LEAST, Copies, Rows, column_words, sum_of
+from gpuvgm.report.detection import Features, by_frequency
+from gpuvgm.report.near import near_rows
+from gpuvgm.report.sequences import CATEGORY, OF_ORDER, RowFeatures, WholeKeys, features_of_keys
+
+KEYS_AT_ONCE = 1 << 14  # that are described, so that counts of their categories stay small
+Table = dict[str, NDArray[np.generic]]
+
+
+def near_keys(tables: Sequence[RowFeatures], *, are_ordered: bool) -> Copies:
+    """Compare keys of tables, by what a classifier of keys sees of them, as rows are compared.
+
+    Parameters
+    ----------
+    tables : sequence of (WholeKeys, mapping of Feature to ndarray of shape (rows,))
+        Rows of the original table, of the synthetic one, and of keys that were held out, if there are any.
+    are_ordered : bool
+        Whether the order of rows within a key says anything.
+
+    Returns
+    -------
+    Copies or NearRows
+        Shares of keys that repeat an original one but for small changes; or exactly, if hardly more do with changes
+        than without, or if too little tells keys apart.
+    """
+    values = _by_frequency([features for _, features in tables])
+    keys = [
+        _described(rows, of_rows, are_ordered=are_ordered) for (rows, _), of_rows in zip(tables, values, strict=True)
+    ]
+    words = [sum_of(column_words(of_keys, place) for place, of_keys in enumerate(table.values())) for table in keys]
+    equal, near = Copies.count([*keys[0]], Rows.of(([of_table] for of_table in words), None)), near_rows(keys, None)
+    is_exact = equal.stand_out and (near is None or near.excess - equal.excess < max(LEAST, near.by_chance))
+    return equal if near is None or is_exact else near
+
+
+def _by_frequency(tables: Sequence[Features]) -> Iterator[Features]:
+    """Yield features of each table, with codes by their frequency in all; see `by_frequency`."""
+    original, *compared = tables
+    rows = {name: np.concatenate([table[name] for table in compared]) for name in original}
+    first, together = by_frequency(original, rows)
+    yield first
+    stop = 0
+    for table in compared:
+        start, stop = stop, stop + len(next(iter(table.values()), ()))
+        yield {name: of_rows[start:stop] for name, of_rows in together.items()}
+
+
+def _described(rows: WholeKeys, values: Features, *, are_ordered: bool) -> Table:
+    """What each key is like: numbers, and codes of categories."""
+    starts = rows.starts
+    edges = [*starts[::KEYS_AT_ONCE].tolist(), len(rows.places)]
+    parts = []
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        part = WholeKeys(rows.places[start:stop], rows.keys[start:stop] - rows.keys[start])
+        parts.append(dict(features_of_keys("", part, {name: of_rows[start:stop] for name, of_rows in values.items()})))
+    return {
+        (f"{part} of {column}" if column else part): np.concatenate(
+            [of_part[column, part] for of_part in parts]
+        ).astype(np.int64 if part == CATEGORY else np.float64)
+        for column, part in parts[0]
+        if are_ordered or part not in OF_ORDER
+    }
