@@ -1,12 +1,13 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, files, peers, import, picture,
-billion, scaling, serve, synthesizer, training, which needs ctgan, gpu, which needs one, predict, which prints what
-kernels and whole stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this
-machine would take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md,
-docs/explanation/samples.md and counts.md; tables fits public tables that nobody here chose and holds what the defaults
-chose against labels and goals; samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on
-where its file of results ends; closeness prints how far EM on cells ends from EM on rows.
+billion, scaling, resources, steps, serve, synthesizer, training, which needs ctgan, gpu, which needs one, predict,
+which prints what kernels and whole stages would take on GPUs and measures the host's planning of a column, and plan,
+what runs past this machine would take, which measures nothing; pages writes the tables of docs/scaling.md,
+docs/peers.md, docs/how-to/resources.md, and of samples.md, counts.md and steps.md in docs/explanation; tables fits
+public tables that nobody here chose and holds what the defaults chose against labels and goals; samples trains CTGAN
+and TVAE on several encodings, judges what they sample, and goes on where its file of results ends; closeness prints
+how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from benchmarks import (
     picture,
     plan,
     predict,
+    resources,
     samples,
     scaling,
     serve,
+    steps,
     synthesis,
     table,
     tables,
@@ -60,6 +63,8 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "gpu": (gpu.measure, 1_000_000_000),
     "billion": (billion.measure, 1_000_000_000),
     "scaling": (scaling.measure, 100_000_000),
+    "resources": (resources.measure, 10_000_000),
+    "steps": (steps.measure, 100_000_000),
     "serve": (serve.measure, 200_000_000),
     "training": (training.measure, 10_000_000),
     "synthesizer": (synthesis.measure, 10_000_000),
@@ -67,6 +72,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {
     "table": ("columns", "effort"),
+    "resources": ("columns",),
     "peers": ("flights",),
     "billion": ("engine", "gpus"),
     "scaling": ("engine", "gpus", "partitions"),
@@ -127,7 +133,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("benchmark", choices=[*BENCHMARKS, *OTHERS])
     parser.add_argument("--rows", type=lambda text: int(float(text)), help="rows of the largest measurement")
-    parser.add_argument("--columns", type=int, help="columns of the table (table)")
+    parser.add_argument("--columns", type=int, help="columns of the table (table; resources: at most)")
     parser.add_argument("--effort", choices=("research", "best"), help="how hard to fit (table)")
     parser.add_argument("--flights", type=lambda text: int(float(text)), help="rows that CTGAN is fitted on (peers)")
     parser.add_argument("--engine", choices=ENGINES, help="compute engine (billion: of the fit; scaling)")

@@ -9,10 +9,8 @@ what pyarrow alone needs to read and write as many rows of the same columns with
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.machine import ROOT
 from benchmarks.measure import Measurement, mebibytes
+from benchmarks.usage import Usage, timed
 from gpuvgm.io.sink import column_options
 
 LARGEST_RATIO = 2.0
@@ -70,7 +69,7 @@ def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> li
     workers = () if gpus is None else ("--workers", str(gpus))
     chosen = {} if engine is None else {"fit": ("--engine", engine)}
     with folder_of_files() as folder:
-        generated, _ = run(["generate", "amount.parquet", "--rows", str(rows)], folder)
+        generated = run(["generate", "amount.parquet", "--rows", str(rows)], folder).seconds
         measured = [measure_stage(stage, rows, folder, (*chosen.get(stage.name, ()), *workers)) for stage in STAGES]
         sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
     seconds = sum(one.seconds for one in measured)
@@ -82,7 +81,12 @@ def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> li
         seconds,
         {PYARROW: alone},
         {PYARROW: 1 / LARGEST_RATIO},
-        details={"peak_memory": peak, "most_memory": MOST_MEMORY, "files": sizes, "generate_seconds": generated},
+        details={
+            "peak_memory": peak,
+            "most_memory": MOST_MEMORY,
+            "files": sizes,
+            "generate_seconds": generated,
+        },
         notes={"peak memory": mebibytes(peak)},
         shown_as_time=True,
     )
@@ -91,37 +95,23 @@ def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> li
 
 def measure_stage(stage: Stage, rows: int, folder: Path, options: Sequence[str]) -> Measurement:
     """One stage with more options, then pyarrow's side of it."""
-    seconds, peak = run([*stage.arguments, *options, "--memory", MEMORY, "--quiet"], folder)
+    ours = run([*stage.arguments, *options, "--memory", MEMORY, "--quiet"], folder)
     beside = [sys.executable, "-m", "benchmarks.billion", str(folder / stage.reads)]
-    alone, alone_peak = timed([*beside, *([str(folder / stage.writes)] if stage.writes else [])], ROOT)
+    alone = timed([*beside, *([str(folder / stage.writes)] if stage.writes else [])], ROOT)
     return Measurement(
         stage.name,
         rows,
-        seconds,
-        {PYARROW: alone},
-        details={"peak_memory": peak, "peak_memory_of_pyarrow": alone_peak},
-        notes={"peak memory": mebibytes(peak)},
+        ours.seconds,
+        {PYARROW: alone.seconds},
+        details={"peak_memory": ours.peak_memory, "peak_memory_of_pyarrow": alone.peak_memory},
+        notes={"peak memory": mebibytes(ours.peak_memory)},
         shown_as_time=True,
     )
 
 
-def run(arguments: Sequence[str], folder: Path) -> tuple[float, int]:
-    """Seconds and peak memory of a command of gpuvgm."""
+def run(arguments: Sequence[str], folder: Path) -> Usage:
+    """What a command of gpuvgm takes."""
     return timed([sys.executable, "-m", "gpuvgm", *arguments, "--no-progress"], folder)
-
-
-def timed(command: Sequence[str], folder: Path) -> tuple[float, int]:
-    """Seconds, and largest resident memory in bytes, of a process."""
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return seconds, usage.ru_maxrss * 1024
 
 
 @contextmanager

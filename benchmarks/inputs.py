@@ -125,18 +125,21 @@ MORE_TABLES = {
 Columns = dict[str, Any]
 
 
-def mixed_table(rows: int, columns: int) -> tuple[pa.Table, Columns]:
-    """A table of the sorts above, each among the first six columns, and what each column is declared as."""
-    return table_of(rows, list(islice(cycle(_in_turns(SORTS)), columns)))
+def mixed_table(rows: int, columns: int, *seed: int) -> tuple[pa.Table, Columns]:
+    """A table of the sorts above, each among the first six columns, and what each column is declared as.
+
+    Other seeds make other rows of the same table.
+    """
+    return table_of(rows, list(islice(cycle(_in_turns(SORTS)), columns)), *seed)
 
 
-def table_of(rows: int, sorts: list[str]) -> tuple[pa.Table, Columns]:
+def table_of(rows: int, sorts: list[str], *seed: int) -> tuple[pa.Table, Columns]:
     """A table with a column of each of the sorts, and what each column is declared as."""
     arrays: dict[str, pa.Array[Any]] = {}
     declared: Columns = {}
     for position, sort in enumerate(sorts):
         index = sorts[:position].count(sort)
-        random = np.random.default_rng([position, index])
+        random = np.random.default_rng([position, index, *seed])
         name = f"{sort}_{index}"
         arrays[name] = MAKERS[sort](random, rows, index)
         declared[name] = DECLARED.get(sort, sort)

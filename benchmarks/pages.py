@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers_page, plan, samples_page, synthesis
+from benchmarks import peers_page, plan, resources, samples_page, steps, synthesis
 from benchmarks.billion import PYARROW
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -20,6 +20,8 @@ PAGES = (
     DOCS / "peers.md",
     DOCS / "explanation" / "samples.md",
     DOCS / "explanation" / "counts.md",
+    DOCS / "how-to" / "resources.md",
+    DOCS / "explanation" / "steps.md",
 )
 PICTURE = DOCS / "peers.svg"
 
@@ -42,6 +44,8 @@ def with_tables(page: str) -> str:
         **peers_page.sections(lines),
         **samples_page.sections(lines),
         "synthesis": synthesis.table(lines),
+        "resources": resources.table(lines),
+        **steps.sections(lines),
     }
     for name, table in tables.items():
         body = "\n".join(table).rstrip()

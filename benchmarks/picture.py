@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable
@@ -15,6 +16,7 @@ import numpy as np
 import gpuvgm
 from benchmarks.inputs import COLUMN, amounts
 from benchmarks.machine import ROOT
+from benchmarks.plan import newest
 from benchmarks.public_tables import real_table
 from gpuvgm.columns import MixtureColumn
 from gpuvgm.report import Comparison
@@ -118,6 +120,23 @@ def blocks(page: str) -> list[str]:
     return _PYTHON.findall((DOCS / page).read_text(encoding="utf-8"))
 
 
+def steps() -> Any:
+    """Seconds by rows of the steps that docs/explanation/steps.md tells of, as they are committed."""
+    from matplotlib import pyplot
+
+    found: dict[str, dict[int, float]] = {}
+    for document in map(json.loads, newest("results")):
+        if document["benchmark"] == "steps" and (whole := document["details"].get("whole")):
+            found.setdefault(document["case"], {})[document["rows"]] = whole
+    figure, ax = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    for number, (name, seconds) in enumerate(found.items(), 1):
+        ax.loglog([*seconds], [*seconds.values()], "o-", label=f"{number}. {name}")
+    ax.set(xlabel="rows", ylabel="seconds of one core for fit, transform and inverse")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
 PICTURES: dict[str, Callable[[], Any]] = {
-    "modes": modes, "synthetic": synthetic, "compared": compared, "joint": joint,
+    "modes": modes, "synthetic": synthetic, "compared": compared, "joint": joint, "steps": steps,
 }  # fmt: skip

@@ -39,12 +39,13 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits
 
 import gpuvgm
-from benchmarks.billion import PYARROW, folder_of_files, timed
+from benchmarks.billion import PYARROW, folder_of_files
 from benchmarks.inputs import real_table
 from benchmarks.machine import ROOT, describe_machine, found_by, peak_memory, repeated
 from benchmarks.measure import Measurement, append_lines, mebibytes
 from benchmarks.plan import newest
 from benchmarks.samples_side import MOST_CODES, category_codes, of_categories, utility
+from benchmarks.usage import timed
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.datasets import Generator, RowRange, mixed_table_rows
 from gpuvgm.execution import LocalExecutor
@@ -417,8 +418,8 @@ def measure(rows: int) -> list[Measurement]:
         for stage in STAGES:
             taken = found_by("benchmarks.synthesis", stage, str(folder))
             reads = [sys.executable, "-m", "benchmarks.billion", str(folder / TABLE)]
-            alone, _ = timed(reads + [str(folder / SAMPLE)] * (stage == "sample"), ROOT)
-            found.append(_timed(stage, rows, taken, {PYARROW: alone}))
+            alone = timed(reads + [str(folder / SAMPLE)] * (stage == "sample"), ROOT)
+            found.append(_timed(stage, rows, taken, {PYARROW: alone.seconds}))
     for columns in SMALL_COLUMNS:
         found += _in_memory(rows, columns)
     return found

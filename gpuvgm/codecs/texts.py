@@ -112,6 +112,8 @@ ZONES = (
     *("America/Los_Angeles", "America/Halifax", "America/St_Johns", "Australia/Sydney", "Australia/Adelaide"),
     *("Pacific/Auckland", "America/Santiago"),
 )
+OFFSET = r" ?(?:Z|[+-]\d\d(?::?\d\d)?)"  # from UTC, as a text has it behind the time
+MOST_OFFSETS = 1_000  # stretches of time with an offset of their own
 ENDS_OF_ZONES = 3_653, 47_481  # 1980 to 2099, when offsets are whole minutes
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
 #: Years of two digits are those from 1969 to 2068, as POSIX reads them.
@@ -191,6 +193,10 @@ class TextForm(ABC):
     def written(self, values: Text) -> Text:
         """Different values as text."""
 
+    def rewritten(self, values: Text, text: Text) -> Text:
+        """Different values as they would be written in place of the text that they were read from."""
+        return self.written(values)
+
     @property
     def word_values(self) -> tuple[int, ...]:
         """Number that stands for each word, in the unit of the values."""
@@ -204,7 +210,7 @@ class TextForm(ABC):
         text = pc.if_else(missing, pa.scalar(None, text.type), text)
         values = self.parsed(text)
         # A value counts only if it is written as the same text again, so that text comes back letter by letter.
-        wrong = np.asarray(pc.fill_null(pc.not_equal(self.written(values), text), True))  # noqa: FBT003
+        wrong = np.asarray(pc.fill_null(pc.not_equal(self.rewritten(values, text), text), True))  # noqa: FBT003
         if self.words:
             word = pc.index_in(text, pa.array(self.words))
             values = pc.coalesce(self._word_array.take(word), values)
@@ -502,10 +508,7 @@ class MomentText(TextForm):
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
         is_afternoon: Any = None
-        iso, suffix = text, re.escape(self.suffix)
-        if self._zone:
-            blank, mark = self._offset_marks
-            suffix = rf"{blank}[+-]\d\d{mark}\d\d"
+        iso, suffix = text, self._suffixes
         if self.prefix or self.weekday:
             before = "|".join(WEEKDAYS.get(self.weekday, ()))
             iso = pc.replace_substring_regex(iso, rf"\A{re.escape(self.prefix)}(?:{before})", "")
@@ -518,7 +521,7 @@ class MomentText(TextForm):
         shape = (r"\d{4}-\d\d-\d\d" + self._iso_separator) * self._has_day + clock + suffix
         plain = pc.if_else(pc.match_substring_regex(iso, rf"\A{shape}\z"), iso, pa.scalar(None, text.type))
         if self._zone:  # the offset stays with the time, as it tells the moment
-            plain = pc.replace_substring_regex(plain, r" ([+-][\d:]+)\z", r"\1")
+            plain = pc.replace_substring_regex(plain, r" ([+-][\d:]+|Z)\z", r"\1")
         else:
             plain = pc.utf8_slice_codeunits(plain, 0, self.letters)
         values = parse_or_null(plain, self.value)
@@ -556,6 +559,10 @@ class MomentText(TextForm):
     def written(self, values: Text) -> Text:
         """Different values as text."""
         local: Any = pc.local_timestamp(values) if self._zone else values
+        return self._written(local, self._offsets(values, local) if self._zone else self.suffix)
+
+    def _written(self, local: Any, suffix: Any) -> Text:
+        """Values as the clock shows them as text, with what stands behind it."""
         shown, half = self._on_clock(local) if self.half else (local, "")
         text: Any = pc.utf8_slice_codeunits(shown.cast(pa.string()), 0, self.letters)
         if self.separator == "T":
@@ -569,10 +576,17 @@ class MomentText(TextForm):
             order = self._with_marks({"y": r"\1", "m": r"\2", "d": r"\3"}, self._marks) + self.separator
             year = r"\d\d(\d\d)" if self.has_short_year else r"(\d{4})"
             text = pc.replace_substring_regex(text, rf"\A{year}-([A-Za-z]+|\d\d?)-(\d\d?){self._iso_separator}", order)
-        suffix = self._offsets(values, local) if self._zone else self.suffix
         around = [self.prefix, self._weekdays(local), text, half, suffix]
         parts: list[Any] = [part for part in around if not isinstance(part, str) or part]
         return pc.binary_join_element_wise(*parts, "") if len(parts) > 1 else text
+
+    @property
+    def _suffixes(self) -> str:
+        """Pattern of what stands behind the time."""
+        if not self._zone:
+            return re.escape(self.suffix)
+        blank, mark = self._offset_marks
+        return rf"{blank}[+-]\d\d{mark}\d\d"
 
     @property
     def _offset_marks(self) -> tuple[str, str]:
@@ -639,6 +653,102 @@ class MomentText(TextForm):
         return (self.order, self.mark, self.has_short_year) != ("ymd", "-", False) or len(
             self.separator.strip("T ")
         ) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetMomentText(MomentText):
+    """Form of dates and times with offsets from UTC that no one zone has: "2026-03-29T01:30:00+01:00", "…+05:30", "…Z".
+
+    Values are moments in UTC. A moment is written with the offset of the text that is nearest in time.
+
+    Parameters
+    ----------
+    offsets : tuple of str
+        Offsets as they are written, in the order of time.
+    turns : tuple of int
+        Values from which on the next of the offsets is written.
+    """
+
+    offsets: tuple[str, ...] = field(default=(), kw_only=True)
+    turns: tuple[Annotated[int, whole(1 - 2**63)], ...] = field(default=(), kw_only=True)
+    name: ClassVar[str] = "moment with offsets"
+
+    def __post_init__(self) -> None:
+        if len(self.offsets) != len(self.turns) + 1 or not all(re.fullmatch(OFFSET, text) for text in self.offsets):
+            raise ValueError("offsets: not one more than turns, or not all are offsets from UTC")
+        if list(self.turns) != sorted(self.turns):
+            raise ValueError("turns: not in the order of time")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again, by the clock of any offset."""
+        day = DAY // nanoseconds_of(self.value_type)
+        first, last = ENDS_OF_NANOSECONDS if nanoseconds_of(self.value_type) == 1 else (FIRST_DAY, LAST_DAY)
+        first, last = ENDS_OF_SHORT_YEARS if self.has_short_year else (first, last)
+        return (first + 1) * day, last * day - self.last_digit
+
+    @property
+    def _suffixes(self) -> str:
+        """Pattern of what stands behind the time."""
+        return OFFSET
+
+    def written(self, values: Text) -> Text:
+        """Different values as text."""
+        places: Any = np.searchsorted(np.array(self.turns, np.int64), filled(stored(values)), side="right")
+        return self._with_offsets(values, pa.array(self.offsets, pa.string()).take(pa.array(places)))
+
+    def rewritten(self, values: Text, text: Text) -> Text:
+        """Different values as they would be written with the offset of the text that they were read from."""
+        return self._with_offsets(values, _offsets_of(text))
+
+    def _with_offsets(self, values: Text, offsets: Text) -> Text:
+        """Values as text with an offset each."""
+        coded: Any = offsets.dictionary_encode()
+        minutes = np.array([*map(_minutes_of, coded.dictionary.to_pylist()), 0])[coded.indices.fill_null(-1).to_numpy()]
+        clock = pa.timestamp(self.value_type.unit)
+        steps = minutes * (60 * SECOND // nanoseconds_of(self.value_type))
+        return self._written(self._moved(values, steps).view(clock), offsets)
+
+    def with_offsets_of(self, texts: Text) -> OffsetMomentText:
+        """The form with the offsets that texts have, from when to when."""
+        values, offsets = stored(self.parsed(texts)).to_numpy(), _offsets_of(texts).to_numpy(zero_copy_only=False)
+        order = np.lexsort((offsets.astype(np.str_), values))
+        values, offsets = values[order], offsets[order]
+        first = np.append(True, values[1:] != values[:-1])  # noqa: FBT003
+        values, offsets = values[first], offsets[first]
+        ends = np.flatnonzero(offsets[1:] != offsets[:-1])
+        if len(ends) >= MOST_OFFSETS:
+            offsets = _fewer_turns(offsets)
+            ends = np.flatnonzero(offsets[1:] != offsets[:-1])
+        turns = values[ends] + (values[ends + 1] - values[ends] + 1) // 2
+        return replace(self, offsets=(*offsets[ends].tolist(), offsets[-1]), turns=tuple(turns.tolist()))
+
+
+def _fewer_turns(offsets: Any) -> Any:
+    """Offsets of moments in order, as of people all over the world, in stretches that keep the share of each."""
+    names, codes = np.unique(offsets.astype(np.str_), return_inverse=True)
+    stretch = np.arange(len(offsets)) * MOST_OFFSETS // len(offsets)
+    counts = np.zeros((MOST_OFFSETS, len(names)), np.int64)
+    np.add.at(counts, (stretch, codes), 1)
+    due, chosen = np.zeros(len(names), np.int64), np.zeros(MOST_OFFSETS, np.int64)
+    for number, of_names in enumerate(counts):
+        due += of_names
+        chosen[number] = np.argmax(np.where(of_names > 0, due, np.iinfo(np.int64).min))  # none of another season
+        due[chosen[number]] -= np.sum(of_names)
+    return names[chosen[stretch]].astype(object)
+
+
+def _offsets_of(texts: Text) -> Text:
+    """Offsets from UTC at the end of texts; null where there is none."""
+    found: Any = pc.extract_regex(texts, rf"(?P<offset>{OFFSET})\z")
+    return found.field(0)
+
+
+def _minutes_of(offset: str) -> int:
+    """Minutes of an offset from UTC that is written as "+05:30", "+0530", "+05" or "Z"."""
+    digits = re.sub(r"\D", "", offset).ljust(4, "0")
+    minutes = 60 * int(digits[:2]) + int(digits[2:])
+    return -minutes if "-" in offset else minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -912,26 +1022,29 @@ def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentTe
         named = ORDERS[2:] if plain.startswith(name, len(match["prefix"])) else ORDERS[1:2]
         possible = named if named[0] == "mdy" or not first.has_short_year else ORDERS[:2]
     orders = [order for order in possible if order == PARSES.get(parse or "")] or possible
-    for value_type in _with_zones(first, texts):
+    for zoned in _with_zones(first, texts):
         for padded in (True, False) if not match["fraction"] else (True,):
             forms = [
-                replace(first, value=value_type, order=order, padded=padded, month=month)
-                for order in orders
-                for month in months or [""]
+                replace(zoned, order=order, padded=padded, month=month) for order in orders for month in months or [""]
             ]
             fitting = _with_likely_years([form for form in forms if form.can_hold(texts)], texts)
             if fitting:
-                return fitting[0] if len(fitting) == 1 else None
+                form = fitting[0] if len(fitting) == 1 else None
+                return form.with_offsets_of(texts) if isinstance(form, OffsetMomentText) else form
     return None
 
 
-def _with_zones(form: MomentText, texts: Text) -> list[Any]:
-    """The type of the values, or those with the zones that texts of several offsets may be of."""
-    if not re.fullmatch(r" ?[+-]\d\d:?\d\d", form.suffix) or pc.all(pc.ends_with(texts, form.suffix)).as_py():
-        return [form.value]
-    offsets: Any = pc.utf8_slice_codeunits(texts, -len(form.suffix), 2**31 - 1).unique()
-    types: list[Any] = [pa.timestamp(form.value.unit, zone) for zone in ZONES if len(offsets) == 2]
-    return [type_ for type_ in types if _is_known(type_)]
+def _with_zones(form: MomentText, texts: Text) -> list[MomentText]:
+    """The form; or those with the zones that texts of several offsets may be of, then one with these offsets."""
+    if not re.fullmatch(OFFSET, form.suffix) or pc.all(pc.ends_with(texts, form.suffix)).as_py():
+        return [form]
+    offsets: Any = _offsets_of(texts).unique()
+    lengths: Any = pc.unique(pc.utf8_length(offsets))
+    has_zone = len(offsets) == 2 and len(lengths) == 1 and len(form.suffix.strip()) >= len("+0100")
+    types: list[Any] = [pa.timestamp(form.value.unit, zone) for zone in ZONES if has_zone]
+    parts = {part.name: getattr(form, part.name) for part in fields(form)} | {"suffix": ""}
+    several = OffsetMomentText(**parts | {"value": pa.timestamp(form.value.unit, "UTC"), "offsets": (form.suffix,)})
+    return [*(replace(form, value=type_) for type_ in types if _is_known(type_)), several]
 
 
 def _is_known(type_: Any) -> bool:
@@ -1210,6 +1323,14 @@ class DatetimeText(OfText, DatetimeCodec):
 
 
 @dataclass(frozen=True, slots=True)
+class OffsetText(DatetimeText):
+    """Text that is dates and times of several offsets from UTC; parameters as for `DatetimeText`."""
+
+    text: OffsetMomentText = field(kw_only=True)
+    name: ClassVar[str] = "datetime with offsets"
+
+
+@dataclass(frozen=True, slots=True)
 class LengthText(OfText, DatetimeCodec):
     """Text that is durations; parameters as for `DatetimeCodec`, and how they are written."""
 
@@ -1224,6 +1345,8 @@ class LengthText(OfText, DatetimeCodec):
 
 def text_codec(form: TextForm) -> IntegerText | DecimalText | PlacedText | DatetimeText | LengthText:
     """Codec of text of a form; its base is 0."""
+    if isinstance(form, OffsetMomentText):
+        return OffsetText(form.value, 0, text=form)
     if isinstance(form, MomentText):
         return DatetimeText(form.value, 0, text=form)
     if isinstance(form, DurationText):

@@ -22,6 +22,7 @@ from gpuvgm.codecs.texts import (
     DecimalText,
     IntegerText,
     LengthText,
+    OffsetText,
     OfText,
     PlacedText,
     TextForm,
@@ -38,7 +39,7 @@ CODECS: dict[str, type[ValueCodec]] = {
     kind.name: kind for kind in (FloatCodec, IntegerCodec, DatetimeCodec, DecimalCodec)
 }
 TEXTS: dict[str, type[ValueCodec]] = {
-    kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText, PlacedText, LengthText)
+    kind.name: kind for kind in (IntegerText, DatetimeText, OffsetText, DecimalText, PlacedText, LengthText)
 }
 
 

@@ -18,10 +18,11 @@ import pytest
 from benchmarks import __main__ as main_module, billion, estimator, inputs, picture, scaling
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, median_times, seconds_of
+from benchmarks.usage import Usage
 from tests.docs.pages import DOCS, PAGES
 
 ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
-TESTED_APART = ("table", "peers", "gpu", "training")
+TESTED_APART = ("table", "peers", "gpu", "training", "resources", "steps")
 WITHOUT_YARDSTICKS = ("sample of 10 columns in memory", "sample of 100 columns in memory")
 TAKE_LONG = dict.fromkeys(
     ("billion", "defaults", "estimator", "import", "scaling", "synthesizer"), [pytest.mark.exhaustive]
@@ -53,7 +54,7 @@ def test_a_billion_rows_on_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     """The engine is the fit's, every command has a worker for each GPU, and the run counts as another benchmark."""
     commands: list[list[str]] = []
     monkeypatch.setattr(main_module, "cuda_problem", lambda: None)
-    monkeypatch.setattr(billion, "timed", lambda command, folder: commands.append(list(command)) or (1.0, 1))
+    monkeypatch.setattr(billion, "timed", lambda command, folder: commands.append(list(command)) or Usage(1.0, 1, 1.0))
     lines = tmp_path / "lines.jsonl"
     assert main(["billion", "--rows", "1e3", "--engine", "cuda", "--gpus", "4", "--json", str(lines)]) == 0
     fit, *others = [command for command in commands if "--memory" in command]

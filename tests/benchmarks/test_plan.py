@@ -54,7 +54,15 @@ def test_what_it_takes_is_committed():
 
 def test_the_pages_hold_what_is_committed():
     measured = ("peers",) if peers_page.last_run(plan.newest("results")) else ()
-    for path, names in zip(pages.PAGES, (("billion", "scaling", "plan"), measured, (), ("synthesis",)), strict=True):
+    tables = (
+        ("billion", "scaling", "plan"),
+        measured,
+        (),
+        ("synthesis",),
+        ("resources",),
+        ("steps", "merged", "parents"),
+    )
+    for path, names in zip(pages.PAGES, tables, strict=True):
         page = path.read_text()
         assert pages.with_tables(page) == page, "write it again: python -m benchmarks pages"
         for name in names:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from gpuvgm.codecs import TextForm, UnreadText, codec_for, codec_of, form_of, unread_values
-from gpuvgm.codecs.texts import MOST_WORDS, text_codec
+from gpuvgm.codecs.texts import MOST_OFFSETS, MOST_WORDS, OffsetText, text_codec
 from gpuvgm.errors import InputError
 from gpuvgm.records import document_of
 from tests.codecs.test_arrow_types import reread
@@ -103,6 +103,18 @@ READ = [
     (["Sat, 19 Aug 2023 23:29:13 +0100", "Sun, 22 Jan 2023 00:57:22 +0000"], "timestamp[s, tz=Europe/London]"),
     (["08/19/2023 11:29 PM-02:30", "01/22/2023 12:57 AM-03:30"], "timestamp[s, tz=America/St_Johns]"),
     (["12 May 2024, 10:01 GMT", "01 Oct 2024, 23:59 GMT"], "timestamp[s]"),
+    (["2023-08-19T10:29:13+01:00", "2023-01-22T20:57:22+02:00"], "timestamp[s, tz=UTC]"),  # no zone's summer time
+    (
+        ["2023-08-19T10:29:13+02:00", "2023-01-22T20:57:22+01:00", "2023-01-22T20:57:22+03:00"],
+        "timestamp[s, tz=UTC]",
+    ),
+    (["2013-01-01T05:00Z", "2013-01-01T05:00+01:00"], "timestamp[s, tz=UTC]"),
+    (
+        ["2023-01-01 05:00:00.25+00", "2023-07-01 05:00:00.50+01", "2023-08-01 05:00:00.75+05:30"],
+        "timestamp[ms, tz=UTC]",
+    ),
+    (["08/19/2023 11:29 PM -0230", "01/22/2023 12:57 AM +0530"], "timestamp[s, tz=UTC]"),
+    (["Sat, 19 Aug 2023 23:29:13 +0100", "Sun, 20 Aug 2023 00:57:22 +0200"], "timestamp[s, tz=UTC]"),
 ]
 NOT_READ = [
     ["01", "2"],
@@ -125,8 +137,9 @@ NOT_READ = [
     ["Mon, 19 Aug 2023"],  # it was a Saturday
     ["Mon 10:29"],
     ["[12/May/2024", "12/May/2024"],
-    ["2023-08-19T10:29:13+01:00", "2023-01-22T20:57:22+02:00"],  # no zone has such a summer time
-    ["2023-08-19T10:29:13+02:00", "2023-01-22T20:57:22+01:00", "2023-01-22T20:57:22+03:00"],
+    ["2023-08-19T10:29:13+01:00", "2023-01-22T20:57:22"],
+    ["2023-08-19T10:29:13+01:00", "2023-01-22T20:57:22 UTC"],
+    ["2023-08-19T10:29:13+01:00", "2023-01-22T20:57:22+02:75"],
     ["19. M\u00e4rz 2023"],
     ["Jan 5 2013", "May 05 2013"],
     ["Jan 5 2013", "January 5 2013"],
@@ -140,7 +153,6 @@ NOT_READ = [
     ["$-5", "$7"],
     ["2013-01-01", "2013-01-01 05:00"],
     ["2013-01-01 05:00", "2013-01-01T05:00"],
-    ["2013-01-01T05:00Z", "2013-01-01T05:00+01:00"],
     ["2013-01-01", "n/a"],
     ["1e5"],
     ["+5"],
@@ -244,6 +256,74 @@ def test_any_moments(moments, digits) -> None:
     values, wrong = form(texts).read(pa.array(texts))
     assert not wrong.any()
     assert [value.isoformat(timespec=digits) for value in values.to_pylist()] == texts
+
+
+OFFSETS = st.sampled_from(["Z", "+00:00", "+01:00", "+02:00", "-03:30", "+05:45", "+14:00", "-12:00"])
+YEARS = datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.datetimes(*YEARS), OFFSETS), min_size=1, max_size=20))
+def test_any_offsets(rows) -> None:
+    """Texts are read as moments; what is written has an offset of the texts, and is the same moment."""
+    rows = [*rows, (YEARS[0], "+05:45"), (YEARS[1], "-03:30"), (YEARS[1], "Z")]
+    texts = [moment.isoformat(timespec="microseconds") + offset for moment, offset in rows]
+    column = pa.array(texts)
+    codec = codec_for("x", column_of(texts))
+    values = codec.values_of(column)
+    assert values.to_pylist() == [datetime.datetime.fromisoformat(text) for text in texts]
+    back = codec.decode(codec.encode(column))
+    assert {text[26:] for text in back.to_pylist()} <= {offset for _, offset in rows}
+    assert codec.values_of(back).equals(values)
+    assert codec.decode(codec.encode(back)).equals(back)
+    of_each = {
+        value: {text for text, one in zip(texts, values.to_pylist(), strict=True) if one == value}
+        for value in values.to_pylist()
+    }
+    assert all(text in of_each[value] for text, value in zip(back.to_pylist(), values.to_pylist(), strict=True))
+    assert codec_of(reread(document_of(codec))) == codec
+
+
+def test_a_moment_has_the_offset_of_the_text_nearest_in_time() -> None:
+    texts = ["2024-03-10T12:00:00+01:00", "2024-03-20T12:00:00+05:30", "2024-04-20T12:00:00Z"]
+    codec = codec_for("x", column_of(texts))
+    noons = pa.array([datetime.datetime(2024, month, day, 12) for month, day in ((1, 1), (3, 14), (3, 17), (5, 1))])
+    back = codec.decode(codec.encode(noons.cast(pa.timestamp("s", "UTC"))))
+    assert [text[19:] for text in back.to_pylist()] == ["+01:00", "+01:00", "+05:30", "Z"]
+    assert codec.values_of(back).equals(noons.cast(pa.timestamp("s", "UTC")))
+    unseen = codec.encode(pa.array(["2024-03-20T12:00:00-07:00"]))
+    assert codec.decode(unseen).to_pylist() == ["2024-03-21T00:30:00+05:30"]
+    assert codec.parse("2024-03-20T12:00:00-07:00") == codec.parse("2024-03-20T19:00:00Z")
+
+
+def test_offsets_of_people_all_over_the_world_keep_their_shares() -> None:
+    random = np.random.default_rng(0)
+    moments = np.datetime64("2024-01-01T00:00:00") + random.integers(0, 10**7, 20_000)
+    offsets = random.choice(["+00:00", "+09:00", "-05:00"], 20_000, p=[0.2, 0.5, 0.3])
+    codec = codec_for("x", column_of([f"{moment}{offset}" for moment, offset in zip(moments, offsets, strict=True)]))
+    assert isinstance(codec, OffsetText)
+    assert len(codec.text.offsets) <= MOST_OFFSETS
+    back = codec.decode(np.linspace(-4e6, 4e6, 5_000)).to_pylist()
+    shares = [np.mean([text.endswith(offset) for text in back]) for offset in ("+00:00", "+09:00", "-05:00")]
+    np.testing.assert_allclose(shares, [0.2, 0.5, 0.3], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "reason"),
+    [
+        ("turns", [], "offsets: not one more than turns"),
+        ("offsets", ["+01:00", "noon", "Z"], "not all are offsets from UTC"),
+        ("turns", [2, 1], "turns: not in the order of time"),
+        ("turns", ["x", 1], "turns"),
+    ],
+)
+def test_documents_with_other_offsets_are_refused(part: str, value: list[Any], reason: str) -> None:
+    texts = ["2024-03-10T12:00:00+01:00", "2024-03-20T12:00:00+05:30", "2024-04-20T12:00:00Z"]
+    document: Any = reread(document_of(codec_for("x", column_of(texts))))
+    assert codec_of(document).text.turns
+    document["text"][part] = value
+    with pytest.raises(ValueError, match=reason):
+        codec_of(document)
 
 
 @pytest.mark.parametrize("separator", [" ", "T"])
