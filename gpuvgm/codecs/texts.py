@@ -720,7 +720,8 @@ class OffsetMomentText(MomentText):
         if len(ends) >= MOST_OFFSETS:
             offsets = _fewer_turns(offsets)
             ends = np.flatnonzero(offsets[1:] != offsets[:-1])
-        turns = values[ends] + (values[ends + 1] - values[ends] + 1) // 2
+        before, after = values[ends], values[ends + 1]  # centuries apart, in nanoseconds, their sum has no 64 bits
+        turns = before // 2 + after // 2 + (before % 2 + after % 2 + 1) // 2
         return replace(self, offsets=(*offsets[ends].tolist(), offsets[-1]), turns=tuple(turns.tolist()))
 
 

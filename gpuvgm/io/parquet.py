@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -146,26 +147,30 @@ class ParquetPart(Part):
         Values that one array cannot hold come in several batches.
         """
         names = batch.schema.names
-        codes = {
-            name: column for name, column in zip(names, batch.columns, strict=True) if self._has_codes(name, column)
+        text = {
+            name: column for name, column in zip(names, batch.columns, strict=True) if self._is_turned(name, column)
         }
-        longest = max((_longest(column) for name, column in codes.items() if name not in self.coded), default=0)
+        longest = max((_longest(column) for name, column in text.items() if name not in self.coded), default=0)
         rows = max(MOST_TEXT_BYTES // max(longest, 1), 1)
-        for start in range(0, batch.num_rows if codes else 0, rows):
+        for start in range(0, batch.num_rows if text else 0, rows):
             part = batch.slice(start, rows)
             columns = [
-                self._of_type(name, column) if name in codes else column
+                self._of_type(name, column) if name in text else column
                 for name, column in zip(names, part.columns, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(columns, names=names)
-        if not codes:
+        if not text:
             yield batch
 
-    def _has_codes(self, name: str, column: pa.Array[Any]) -> bool:
-        return pa.types.is_dictionary(column.type) and is_text_type(self.schema.field(name).type)
+    def _is_turned(self, name: str, column: pa.Array[Any]) -> bool:
+        """Whether codes are turned into text of the file's type, or text into codes."""
+        is_text = is_text_type(self.schema.field(name).type)
+        return is_text and (name in self.coded or pa.types.is_dictionary(column.type))
 
     def _of_type(self, name: str, column: Any) -> pa.Array[Any]:
         type_: Any = self.schema.field(name).type
+        if not pa.types.is_dictionary(column.type):
+            column = column.cast(pa.large_string()).dictionary_encode()
         codes = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(type_))
         return codes if name in self.coded else out_of_dictionary(codes).cast(type_)
 
@@ -225,8 +230,7 @@ def open_parquet(
     source: Any = pa.OSFile(str(path), "rb") if reader is None else pa.PythonFile(reader, mode="r")
     with source:
         metadata = _checked_metadata(path, source)
-        stored = _stored_as_codes(metadata, groups, text) if text and metadata is not None else set()
-        coded = [name for name, is_coded in text.items() if is_coded or name in stored]
+        coded = _read_as_codes(metadata, groups, text) if text and metadata is not None else []
         with pq.ParquetFile(
             source,
             metadata=metadata,
@@ -250,18 +254,19 @@ def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData 
     return pq.read_metadata(pa.BufferReader(MAGIC + footer))
 
 
-def _stored_as_codes(footer: pq.FileMetaData, groups: Sequence[int], text: Collection[str]) -> set[str]:
-    """Columns of text of which row groups hold codes of dictionaries throughout, as far as their sizes tell."""
-    chunks = [footer.row_group(group) for group in groups]
-    stored = set()
+def _read_as_codes(footer: pq.FileMetaData, groups: Sequence[int], text: Mapping[str, bool]) -> list[str]:
+    """Columns of text that Arrow can read as codes: all asked for so, and those stored so, as far as sizes tell."""
+    rows = [footer.row_group(group) for group in groups]
+    names = []
     for place in range(footer.num_columns):
         name = footer.schema.column(place).path
-        if name in text:
-            pages = [chunk.column(place) for chunk in chunks]
-            size = sum(page.total_uncompressed_size for page in pages)
-            if all(page.has_dictionary_page for page in pages) and size < TEXT_BYTES * sum(p.num_values for p in pages):
-                stored.add(name)
-    return stored
+        chunks = [group.column(place) for group in rows] if name in text else []
+        if not chunks or any(code.startswith("DELTA") for chunk in chunks for code in chunk.encodings):
+            continue  # Arrow makes no dictionaries of texts that are stored as differences
+        size, values = (sum(map(attrgetter(of), chunks)) for of in ("total_uncompressed_size", "num_values"))
+        if text[name] or (all(chunk.has_dictionary_page for chunk in chunks) and size < TEXT_BYTES * values):
+            names.append(name)
+    return names
 
 
 def _column_chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:

@@ -190,7 +190,7 @@ class OriginalTable:
         return pair_trends(samples[0], samples[1], groups)
 
     def near_keys(self, compared: Sequence[TableCounts], keys: Sequence[Ints], index: str) -> Copies | None:
-        """Keys that repeat original ones; None where a table has too few. See `near_keys` of near_keys.py.
+        """Keys that repeat original ones; None where one of both tables has too few. See `near_keys` of near_keys.py.
 
         Parameters
         ----------
@@ -202,8 +202,10 @@ class OriginalTable:
             The column of the order of their rows; "" for one of dates that rises, if there is any.
         """
         rows = [WholeKeys.all_of(of_table) for of_table in keys]
-        if not all(of_table.are_enough for of_table in rows):
+        if not all(of_table.are_enough for of_table in rows[:2]):
             return None
+        if not rows[-1].are_enough:  # those held out: copies stand out without them
+            compared, rows = compared[:1], rows[:2]
         first = rows[0].places[rows[0].starts]
         pairs = {
             name: pair

@@ -296,6 +296,13 @@ def test_a_moment_has_the_offset_of_the_text_nearest_in_time() -> None:
     assert codec.parse("2024-03-20T12:00:00-07:00") == codec.parse("2024-03-20T19:00:00Z")
 
 
+def test_offsets_of_moments_that_lie_centuries_apart_change_between_them() -> None:
+    """Nanoseconds of both together have more than 64 bits."""
+    texts = ["1700-06-01T00:00:00.0000000+01:00", "2250-06-01T00:00:00.0000000-08:00", "2250-06-02T00:00:00.0000000Z"]
+    codec = codec_for("x", column_of(texts * 100))
+    assert codec.text.written(codec.text.parsed(pa.array(texts))).to_pylist() == texts
+
+
 def test_offsets_of_people_all_over_the_world_keep_their_shares() -> None:
     random = np.random.default_rng(0)
     moments = np.datetime64("2024-01-01T00:00:00") + random.integers(0, 10**7, 20_000)

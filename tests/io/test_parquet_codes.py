@@ -16,6 +16,8 @@ from gpuvgm.io import open_source, parquet
 from gpuvgm.io.parquet import ParquetPart
 
 ROWS = 30_000
+DELTA = {"use_dictionary": False, "column_encoding": {"x": "DELTA_BYTE_ARRAY", "kept": "DELTA_LENGTH_BYTE_ARRAY"}}
+OPTIONS: list[dict[str, Any]] = [{}, {"use_dictionary": False}, {"dictionary_pagesize_limit": 64}, DELTA]
 TEXTS = [pa.string(), pa.large_string(), pa.string_view()]
 
 
@@ -44,7 +46,7 @@ def test_codes_and_values_are_the_same_text(tmp_path: Path, type_: Any) -> None:
     assert sampled["x"].to_pylist() == [*table["x"].slice(6_990, 20).to_pylist(), *table["x"].slice(100, 3).to_pylist()]
 
 
-@pytest.mark.parametrize("options", [{}, {"use_dictionary": False}, {"dictionary_pagesize_limit": 64}], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("type_", TEXTS, ids=str)
 def test_fits_and_encodings_are_those_of_the_table(tmp_path: Path, type_: Any, options: dict[str, Any]) -> None:
     table = pa.table({"x": words(type_), "kept": words(), "n": np.arange(ROWS) % 700})

@@ -27,6 +27,10 @@ NOT_HELD_OUT = (
     "Not judged, as no tables were held out of the fit: whether the sample comes nearer to fitted rows than to others "
     "(held_out=…, --held-out)"
 )
+TOO_FEW_HELD_OUT = (
+    "Not judged, as the tables that were held out have too few parents with children: whether the sample comes nearer "
+    "to fitted rows than to others"
+)
 LEAD = (
     "What is worst comes first. Below, each table is compared beside the rows that its rows refer to. Rows that belong "
     "together, such as the orders of a customer, are alike: only one of these is compared."
@@ -153,6 +157,8 @@ class DatabaseComparison:
         Parents with their children, by reference; those that repeat parents of the tables most first.
     has_held_out : bool
         Whether parents were compared with such that no fit has seen.
+    kept : tuple of str
+        Parents with their children that are not judged, as these parents are kept as they are.
     """
 
     references: tuple[ReferenceComparison, ...]
@@ -161,6 +167,7 @@ class DatabaseComparison:
     tables: Mapping[str, Any]
     near: tuple[NearParents, ...]
     has_held_out: bool = False
+    kept: tuple[str, ...] = ()
 
     @property
     def _lines(self) -> list[str]:
@@ -170,7 +177,13 @@ class DatabaseComparison:
         verdicts = [f"{name}: {comparison.verdict}" for name, comparison in self.tables.items()]
         lost = [pair for pair in self.pairs if pair.lost >= LEAST_LOST][:MOST_PAIRS]
         lines = [*repeated, *verdicts, *map(str, self.totals), *map(str, lost), *map(str, self.references), *new]
-        return lines if self.has_held_out else [*lines, NOT_HELD_OUT]
+        if self.kept:
+            kept = " and ".join(self.kept)
+            lines.append(f"Not judged, as they are kept as they are: whether {kept} repeat real ones")
+        are_too_few = all(of.figures is None or of.figures.held_out_share is None for of in self.near)
+        if self.near and are_too_few:
+            lines.append(TOO_FEW_HELD_OUT if self.has_held_out else NOT_HELD_OUT)
+        return lines
 
     def __str__(self) -> str:
         return "\n".join(self._lines)
@@ -216,6 +229,13 @@ class DatabaseComparison:
         if target is not None:
             target.write(text)
         return text
+
+
+def _not_judged(model: DatabaseModel) -> tuple[str, ...]:
+    """Parents that are kept, with their children, where these refer to no others that are drawn."""
+    judged = {reference.child for reference in model.plan.references}
+    kept = (of for of in model.plan.to_kept if of.child not in judged)
+    return tuple(dict.fromkeys(f"{of.parent} with their {of.child}" for of in kept))
 
 
 def compare_database(
@@ -270,6 +290,7 @@ def compare_database(
         {name: comparisons[name] for name in ordered},
         tuple(near),
         held_out is not None,
+        _not_judged(model),
     )
 
 

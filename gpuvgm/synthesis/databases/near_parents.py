@@ -16,7 +16,7 @@ from gpuvgm.synthesis.databases.learning import TablesToLearn
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference
 
-MOST_REPEATED = 0.25  # of tables that were held out, beyond which they hold the rows that were fitted
+NAMES = ("", " of the sample", " of those held out")  # of the tables, for messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,9 @@ class NearParents:
         lead = f"sampled {who} repeat {'real ones' if self.stand_out else 'no more real ones than chance explains'}"
         half = "one that comes once in a random half" if figures.once else "one of a random half"
         held_out = "" if figures.held_out_share is None else f" and {figures.held_out_share:.2%} of those held out"
-        halves = f"{figures.half_share:.2%} {half}, as {figures.other_half_share:.2%} of the other half{held_out} do"
+        halves = (
+            f"{figures.half_share:.2%} equal {half}, as {figures.other_half_share:.2%} of the other half{held_out} do"
+        )
         return f"{self.reference}: {lead}: {figures.share:.2%} equal one {figures.HOW} ({halves})"
 
 
@@ -83,18 +85,19 @@ def near_parents(
     Raises
     ------
     InputError
-        If most rows that were held out are rows of the tables.
+        If the tables that were held out are those that were fitted.
     """
     near = list[NearParents]()
     for name in dict.fromkeys(reference.child for reference in model.plan.references):
         references = [reference for reference in model.plan.references if reference.child == name]
         keys = {of: [_numbers(of_tables, of) for of_tables in tables] for of in references}
-        rows = [TableSource(name, "pyarrow", of_tables[name]) for of_tables in widened]
+        columns = _columns(name, model)
+        if len(widened) == len(NAMES):
+            _check_held_out(name, widened[0][name], widened[2][name], columns)
+        rows = [TableSource(name + of, "pyarrow", tables[name]) for of, tables in zip(NAMES, widened, strict=False)]
         transformer, index = model.parts[name].model.transformer, model.indices.get(name, "")
-        figures = transformer._evaluator().near_keys(rows, keys, _columns(name, model), index)
+        figures = transformer._evaluator().near_keys(rows, keys, columns, index)
         near += [NearParents(str(of), of.parent, name, figures[of]) for of in references]
-    for of_reference in near:
-        _check_held_out(of_reference)
     return sorted(near, key=lambda figures: figures.rank, reverse=True)
 
 
@@ -111,12 +114,11 @@ def _numbers(tables: TablesToLearn, reference: Reference) -> Ints:
     return np.where(links.is_here, links.rows, -1)
 
 
-def _check_held_out(near: NearParents) -> None:
+def _check_held_out(name: str, fitted: pa.Table, held_out: pa.Table, columns: Collection[str]) -> None:
     """Refuse tables that were held out if they are those that were fitted, beside which no sample would be near."""
-    figures = near.figures
-    repeated = 0.0 if figures is None or figures.held_out_share is None else figures.held_out_share
-    if figures is not None and repeated - figures.other_half_share > MOST_REPEATED:
-        raise InputError(
-            f'held_out: most rows of "{near.parent}" with their "{near.child}" are rows of the tables themselves: give '
-            "tables with other rows, which were not fitted"
-        )
+    by_all: Any = [(column, "ascending") for column in columns]
+    if by_all and held_out.num_rows == fitted.num_rows:
+        first, second = (table.select(columns).sort_by(by_all) for table in (fitted, held_out))
+        if first.equals(second):
+            remedy = "give tables with other rows, which were not fitted"
+            raise InputError(f'held_out: "{name}" has the rows of the tables themselves: {remedy}')

@@ -166,19 +166,27 @@ class RowDrawer:
         habits = tuple(free)
         return KeyHabits(habits, columns, structure, self.conditions, self.identifiers, self.drawing)
 
-    def rows(self, numbers: NDArray[np.uint64], seed: int, given: CodedRows | None = None) -> MadeRows:
+    def rows(
+        self,
+        numbers: NDArray[np.uint64],
+        seed: int,
+        given: CodedRows | None = None,
+        seed_of_attributes: int | None = None,
+    ) -> MadeRows:
         """Rows by their numbers, each drawn again with further seeds until it meets all conditions and keeps all laws.
 
         A row that is drawn again has another key, so that attributes are those of its key. Where objects judge
-        rows, it has its own key at first, so that keys have as many rows as in the table.
+        rows, it has its own key at first, so that keys have as many rows as in the table. What keys have is drawn by a
+        seed of its own where one is given, so that they have it in rows of other seeds, too.
         """
-        made, unmet = self.made(self._draw(numbers, seed, seed, seed, given), 0)
+        key_seed = seed if seed_of_attributes is None else seed_of_attributes
+        made, unmet = self.made(self._draw(numbers, seed, key_seed, seed, given), 0)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
                 return made
             places, attempt_seed = np.flatnonzero(unmet), seed_of_attempt(seed, attempt)
             seed_of_keys = seed if self._keeps_keys(attempt) else attempt_seed
-            drawn = self._draw(numbers[places], attempt_seed, seed, seed_of_keys, given and given.at(places))
+            drawn = self._draw(numbers[places], attempt_seed, key_seed, seed_of_keys, given and given.at(places))
             redrawn, are_unmet = self.made(drawn, attempt)
             accepted = np.flatnonzero(~are_unmet)
             if len(accepted):

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from gpuvgm.columns import CategoricalColumn, FittedColumn
+from gpuvgm.columns import CategoricalColumn, FittedColumn, TableModel
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.errors import InferenceWarning, InputError, counted, listed, suggestion, warn
 from gpuvgm.io import Source, is_number_type, is_text_type, plain_type
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings
 from gpuvgm.synthesis.sequences.model import LEAST_KEYS
-from gpuvgm.synthesis.sequences.plan import SequencePlan, is_constant
-from gpuvgm.synthesis.sequences.rows import KeyRows
+from gpuvgm.synthesis.sequences.plan import LEAST_CONSTANT, SequencePlan, is_constant
+from gpuvgm.synthesis.sequences.rows import KeyRows, codes_of
 from gpuvgm.synthesis.sequences.sorting import is_ordered, is_read_as_numbers
 from gpuvgm.synthesis.sequences.source import KeySample
 from gpuvgm.synthesis.sequences.tables import SequenceTables
+
+LEAST_ROWS_OF_FINER = 1.1  # of a key within keys, on average
 
 
 def checked_columns(table: Source, settings: SynthesizerSettings) -> tuple[str, str | None]:
@@ -144,6 +147,21 @@ def check_form(keys: RowModel, key: str) -> None:
             f'sequence_key: of values such as those of "{key}" (dates, names, or text of no form) no new ones are '
             "made: give a column of numbers or codes, or number the keys"
         )
+
+
+def check_finer_keys(rows: KeyRows, plan: SequencePlan, model: TableModel) -> None:
+    """Refuse keys within keys: rows of such a key belong together, too, and would be drawn each for itself."""
+    keys = [column.name for column in model.identifiers if column.regenerate == "key"]
+    for name in [name for name in plan.varying if name in keys]:
+        codes = codes_of(rows.table.column(name))
+        pairs = np.unique(np.stack([codes, rows.keys])[:, codes >= 0], axis=1)
+        different, known = len(np.unique(pairs[0])), np.count_nonzero(codes >= 0)
+        if LEAST_CONSTANT * pairs.shape[1] <= different and known >= LEAST_ROWS_OF_FINER * different > 0:
+            raise InputError(
+                f'sequence_key: the rows of one "{name}" are of one "{plan.key}": give the finer key, '
+                f'sequence_key="{name}", with columns={{"{plan.key}": {{"key": True}}}} for that above it, or declare '
+                f'"{name}" "drop"'
+            )
 
 
 def check_orders(laws: Sequence[str], tables: SequenceTables, plan: SequencePlan) -> None:

@@ -16,6 +16,7 @@ from gpuvgm.laws import Laws
 from gpuvgm.synthesis.keys import tell_of_samples
 from gpuvgm.synthesis.learning import RowModel, SynthesizerSettings, fitted_columns, learn_rows, read_twice
 from gpuvgm.synthesis.sequences.checks import (
+    check_finer_keys,
     check_form,
     check_keys,
     check_kinds,
@@ -68,6 +69,7 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             plan = with_first_steps(plan, sample.rows, transformer.model_.by_name)
             check_names_made(table, plan)
             check_plan(sample.rows, plan, settings)
+            check_finer_keys(sample.rows, plan, transformer.model_)
             transformer._note_sequence(plan.key, plan.index)
             model = _model_of(transformer, sample, plan, settings)
     if rule is not None:
@@ -118,6 +120,8 @@ def _model_of(
     )
     declared = dict.fromkeys((key, *plan.above), {"key": True})
     steps = _without_keys(_model(tables.steps, transformer.model_, plan, declared, of_steps), (key, *plan.above))
+    if plan.recencies and steps.attributes:  # what other keys of a row decide comes first, and back with these
+        return _model_of(transformer, sample, replace(plan, recencies=()), settings)
     steps = _with_curves(steps, columns, sample, plan)
     totals = laws_of_keys(sample.rows, plan, columns)
     if (rows := sample.source) is not None:

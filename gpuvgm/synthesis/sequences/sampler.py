@@ -190,8 +190,8 @@ class SequenceSampler(BatchSampler):
             asked |= {recall.recency.variety: pa.array(recall.recent.varieties) for recall in recalls}
             given = given_columns(drawer, asked, of_keys.first(several))
             bounds = self._bounds(asked, made, counts[:several] - place - 1)
-            seed_of_step = seed_of_attempt(seed_of_rows, place)
-            step = Step(drawer, numbers[:several], given, seed_of_step, columns, bounds, recalls)
+            seeds = seed_of_attempt(seed_of_rows, place), seed_of_rows
+            step = Step(drawer, numbers[:several], given, seeds, columns, bounds, recalls)
             made.append(self._within_range(step.rows(readings)))
             recalls = [replace(recall, recent=recall.after(made[-1])) for recall in recalls]
             for name, of_places in readings.items():

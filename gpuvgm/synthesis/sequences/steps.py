@@ -130,8 +130,8 @@ class Step:
         Numbers of the keys.
     given : CodedRows
         What is known of them and their rows before.
-    seed : int
-        Seed of the step.
+    seeds : tuple of (int, int)
+        Seed of the step, and that of what other keys of the rows have, which come back in other steps.
     columns : mapping of str to FittedColumn
         The fitted columns of the table, whose numbers may have other origins than those of the drawer's columns.
     bounds : mapping of str to (ndarray of shape (keys,), ndarray of shape (keys,))
@@ -143,7 +143,7 @@ class Step:
     drawer: RowDrawer
     keys: NDArray[np.uint64]
     given: CodedRows
-    seed: int
+    seeds: tuple[int, int]
     columns: Mapping[str, FittedColumn]
     bounds: Mapping[str, tuple[Floats, Floats]]
     recalls: Sequence[Recall] = ()
@@ -159,7 +159,8 @@ class Step:
         """
         former = {name: [rows[: len(self.keys)] for rows in places] for name, places in rows_before.items()}
         every = np.arange(len(self.keys))
-        made = self._drawn(every, self.keys, self.seed)
+        seed, _ = self.seeds
+        made = self._drawn(every, self.keys, seed)
         wrong = self._wrong(made, former, every)
         for attempt in range(MOST_AGAIN):
             if not wrong.any():
@@ -167,8 +168,7 @@ class Step:
             places = np.repeat(np.flatnonzero(wrong), CANDIDATES)
             candidates = np.tile(np.arange(CANDIDATES, dtype=np.uint64), len(places) // CANDIDATES)
             numbers = self.keys[places] * np.uint64(CANDIDATES) + candidates
-            seed = seed_of_attempt(self.seed, DRAWN_AGAIN - attempt)
-            redrawn = self._drawn(places, numbers, seed)
+            redrawn = self._drawn(places, numbers, seed_of_attempt(seed, DRAWN_AGAIN - attempt))
             fitting = np.flatnonzero(~self._wrong(redrawn, former, places))
             changed, first = np.unique(places[fitting], return_index=True)
             made = made.replaced(changed, redrawn, fitting[first])
@@ -180,7 +180,7 @@ class Step:
         given = self.given.at(places)
         for recall in self.recalls:
             given = recall.drawn(numbers, seed, given, places)
-        return self.drawer.rows(numbers, seed, given)
+        return self.drawer.rows(numbers, seed, given, self.seeds[1])
 
     def _wrong(self, made: MadeRows, former: Mapping[str, Sequence[Floats]], places: Ints) -> NDArray[np.bool_]:
         """Which rows have a value that their key has already, or one beyond its bounds."""

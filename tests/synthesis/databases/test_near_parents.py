@@ -183,10 +183,32 @@ def test_fitted_tables_are_not_held_out(
     tables: Tables, sample: Tables, synthesizer: gpuvgm.DatabaseSynthesizer
 ) -> None:
     """Beside them not even copies would be near."""
-    with pytest.raises(InputError, match='^held_out: most rows of "orders" with their "lines" are rows of the tables'):
+    with pytest.raises(InputError, match='^held_out: "[a-z]+" has the rows of the tables themselves'):
         synthesizer.evaluate(tables, sample, held_out=with_new_keys(tables, np.random.default_rng(0)))
 
 
 def test_references_are_those_of_the_plan(synthesizer: gpuvgm.DatabaseSynthesizer, comparison: Any) -> None:
     """Products are kept, so that references to them say nothing."""
     assert len(comparison.near) == len(SHOP) - 1
+
+
+def test_few_held_out_parents_hide_no_copies(
+    tables: Tables, held_out: Tables, synthesizer: gpuvgm.DatabaseSynthesizer
+) -> None:
+    """What was held out is a further yardstick, and says when it is too short."""
+    few = held_out["customers"].iloc[:8]
+    orders = held_out["orders"][held_out["orders"].customer.isin(few.id)]
+    lines = held_out["lines"][held_out["lines"].order.isin(orders.id)]
+    found = synthesizer.evaluate(
+        tables, tables, held_out={**held_out, "customers": few, "orders": orders, "lines": lines}
+    )
+    customers = parents_of(found, "orders")
+    assert customers.stand_out
+    assert customers.figures.held_out_share is None
+
+
+def test_children_of_kept_parents_are_said_not_to_be_judged(tables: Tables) -> None:
+    rows = {name: tables[name] for name in ("customers", "orders")}
+    kept = gpuvgm.DatabaseSynthesizer(keep=["customers"]).fit(rows, keys={"orders.customer": "customers.id"})
+    (line,) = (line for line in str(kept.evaluate(rows)).splitlines() if line.startswith("Not judged"))
+    assert line == "Not judged, as they are kept as they are: whether customers with their orders repeat real ones"
