@@ -431,8 +431,8 @@ class Coding:
     @property
     def categories(self) -> list[str]:
         """Columns of categories whose values are not handed on."""
-        categories = [column.name for column in self.model.columns if column.family == "categories"]
-        return [name for name in categories if name not in self.originals]
+        encoded = (column for column in self.model.columns if column.family == "categories" and column.is_encoded)
+        return [column.name for column in encoded if column.name not in self.originals]
 
     def asked(self, table: Source) -> dict[str, Any]:
         """Record for a manifest of all that determines the encoded rows."""

@@ -49,9 +49,10 @@ def test_codes_and_values_are_the_same_text(tmp_path: Path, type_: Any) -> None:
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("type_", TEXTS, ids=str)
 def test_fits_and_encodings_are_those_of_the_table(tmp_path: Path, type_: Any, options: dict[str, Any]) -> None:
-    table = pa.table({"x": words(type_), "kept": words(), "n": np.arange(ROWS) % 700})
+    same = pa.array(["same"] * ROWS).cast(type_)
+    table = pa.table({"x": words(type_), "kept": words(), "same": same, "n": np.arange(ROWS) % 700})
     pq.write_table(table, tmp_path / "t.parquet", row_group_size=7_000, **options)
-    columns = {"x": "categorical", "kept": "pass", "n": "continuous"}
+    columns = {"x": "categorical", "kept": "pass", "same": "categorical", "n": "continuous"}
     of_table, of_file = (TableTransformer(columns, seed=3).fit(rows) for rows in (table, tmp_path / "t.parquet"))
     assert of_file.columns_["x"].categories == of_table.columns_["x"].categories
     assert of_file.columns_["x"].counts == of_table.columns_["x"].counts
