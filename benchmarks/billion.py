@@ -81,12 +81,7 @@ def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> li
         seconds,
         {PYARROW: alone},
         {PYARROW: 1 / LARGEST_RATIO},
-        details={
-            "peak_memory": peak,
-            "most_memory": MOST_MEMORY,
-            "files": sizes,
-            "generate_seconds": generated,
-        },
+        details={"peak_memory": peak, "most_memory": MOST_MEMORY, "files": sizes, "generate_seconds": generated},
         notes={"peak memory": mebibytes(peak)},
         shown_as_time=True,
     )

@@ -14,12 +14,9 @@ largest size of its temporary files, and ratios of processor seconds.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -31,8 +28,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.billion import folder_of_files
-from benchmarks.machine import ROOT, bind_to_one_core, describe_machine
+from benchmarks.machine import bind_to_one_core, describe_machine
 from benchmarks.measure import print_and_append
+from benchmarks.usage import timed
 
 ROWS = 1_000_000
 CASES = ("fit", "sample", "long")
@@ -156,21 +154,16 @@ STAGES = {"fit": fit, "sample": sample, "write": write}
 def cost(folder: Path, stage: str, *arguments: object, of: str = "benchmarks.sequences_large") -> Cost:
     """What a stage of a benchmark needs as a process of its own, in the folder of the files."""
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
-        variables = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": temporary, "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", of, "--stage", stage, *map(str, arguments)]
-        start = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL)
         largest, is_over = [0], threading.Event()
         watch = threading.Thread(target=_watch, args=(Path(temporary), largest, is_over))
         watch.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-        process.returncode = os.waitstatus_to_exitcode(status)
-        is_over.set()
-        watch.join()
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return Cost(usage.ru_utime + usage.ru_stime, seconds, usage.ru_maxrss * 1024, largest[0])
+        try:
+            usage = timed(command, folder, TMPDIR=temporary, OMP_NUM_THREADS="1")
+        finally:
+            is_over.set()
+            watch.join()
+    return Cost(usage.cpu_seconds, usage.seconds, usage.peak_memory, largest[0])
 
 
 def _watch(folder: Path, largest: list[int], is_over: threading.Event) -> None:

@@ -26,9 +26,9 @@ class Usage(NamedTuple):
     cpu_seconds: float
 
 
-def timed(command: Sequence[str], folder: Path) -> Usage:
-    """Run a command in a folder; what it prints is left out."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+def timed(command: Sequence[str], folder: Path, **variables: str) -> Usage:
+    """Run a command in a folder, with further variables of the environment; what it prints is left out."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
     starter = [sys.executable, "-I", "-S", __file__, *command]
     process = subprocess.run(starter, cwd=folder, stdout=subprocess.PIPE, env=environment)
     if process.returncode:

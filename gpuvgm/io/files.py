@@ -508,17 +508,22 @@ class FileSource(Source):
         parts = [part for part in self.parts if isinstance(part, ParquetPart)]
         if self.lies_on_device or len(parts) < len(self.parts):
             return self
-        names = frozenset(filter(self._is_stored_text, columns))
+        added = {key.name for part in parts for key in part.keys if not key.stored}
+        different = [part for part in parts if not part.schema.equals(self.schema)]
+        names = frozenset(
+            name
+            for name in columns
+            if is_text_type(self.schema.field(name).type)
+            and name not in added
+            and all(self._is_common(part, name) for part in different)
+        )
+        if not names:
+            return self
         fields = [
             field.with_type(pa.dictionary(pa.int32(), field.type)) if field.name in names else field
             for field in self.schema
         ]
         return replace(self, schema=pa.schema(fields), parts=tuple(replace(part, coded=names) for part in parts))
-
-    def _is_stored_text(self, name: str) -> bool:
-        """Whether a column is text, of one type in all files, each of which holds it."""
-        is_stored = all(part.stored([name]) and self._is_common(part, name) for part in self.parts)
-        return is_stored and is_text_type(self.schema.field(name).type)
 
     def new_since(self, known: Mapping[str, Any]) -> FileSource | None:
         """The files that a fingerprint neither lists nor had added; None where there are none."""

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import dtypes_of_pandas, is_text_type, out_of_dictionary
+from gpuvgm.io.arrow import dtypes_of_pandas, is_text_type, promoted
 from gpuvgm.io.block import Runs
 from gpuvgm.io.checksums import (
     DATA_KEY,
@@ -169,10 +169,12 @@ class ParquetPart(Part):
 
     def _of_type(self, name: str, column: Any) -> pa.Array[Any]:
         type_: Any = self.schema.field(name).type
+        if name not in self.coded:
+            values: pa.Array[Any] = promoted(column, type_)
+            return values
         if not pa.types.is_dictionary(column.type):
             column = column.cast(pa.large_string()).dictionary_encode()
-        codes = pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(type_))
-        return codes if name in self.coded else out_of_dictionary(codes).cast(type_)
+        return pa.DictionaryArray.from_arrays(column.indices, column.dictionary.cast(type_))
 
     def _damage(self, columns: Sequence[str], groups: Sequence[int], rows_before: int, problem: Exception) -> Exception:
         if isinstance(problem, OSError) and problem.errno:
@@ -218,7 +220,6 @@ def open_parquet(
     """Open a file, read through a small buffer; naming columns and row groups saves requests to a store.
 
     Columns of text are read as codes of a dictionary where they are stored so, or, where `text` says it, in any case.
-
     The checksums of pages are checked as far as there are any, unless all bytes were checked before.
 
     Raises

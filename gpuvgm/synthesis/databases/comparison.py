@@ -16,7 +16,7 @@ from gpuvgm.io import Document, Source, TableSource
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
 from gpuvgm.synthesis.databases.learning import TablesToLearn
 from gpuvgm.synthesis.databases.model import DatabaseModel
-from gpuvgm.synthesis.databases.near_parents import NearParents, near_parents
+from gpuvgm.synthesis.databases.near_parents import NAMES, NearParents, near_parents
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.sequences import SequenceModel
 
@@ -272,7 +272,7 @@ def compare_database(
             totals += [TotalComparison(name, law, share, shares[1][law]) for law, share in shares[0].items()]
         judged = [
             TableSource(f"{name}{of}", "pyarrow", _of_different_parents(name, tables, links.links, model))
-            for tables, links, of in zip(widened, both, ("", " of the sample"), strict=True)
+            for tables, links, of in zip(widened, both, NAMES[:2], strict=True)
         ]
         evaluator = part.model.transformer._evaluator()
         groups = _groups(name, model)

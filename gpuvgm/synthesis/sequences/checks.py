@@ -151,8 +151,8 @@ def check_form(keys: RowModel, key: str) -> None:
 
 def check_finer_keys(rows: KeyRows, plan: SequencePlan, model: TableModel) -> None:
     """Refuse keys within keys: rows of such a key belong together, too, and would be drawn each for itself."""
-    keys = [column.name for column in model.identifiers if column.regenerate == "key"]
-    for name in [name for name in plan.varying if name in keys]:
+    keys = {column.name for column in model.identifiers if column.regenerate == "key"}
+    for name in filter(keys.__contains__, plan.varying):
         codes = codes_of(rows.table.column(name))
         pairs = np.unique(np.stack([codes, rows.keys])[:, codes >= 0], axis=1)
         different, known = len(np.unique(pairs[0])), np.count_nonzero(codes >= 0)
