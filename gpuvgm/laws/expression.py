@@ -222,7 +222,7 @@ class Expression(Equation):
         sides, (limit,) = read_columns(numbers_in, sample.columns, self.operands, sample.few_rows), self.limits
         beyond = CLIPPED[self._parts[0]] * (limit - self.shift - self._inner(sample.columns, sides))
         clipped = np.count_nonzero(beyond > NOISE * abs(limit) + HALF * step_of(sample.columns[self.target]))
-        return bool(clipped >= max(LEAST_BROKEN, LEAST_SHARE * np.count_nonzero(np.isfinite(beyond))))
+        return bool(clipped >= LEAST_BROKEN)
 
     def with_factor(self, sample: LawSample, rounding: Rounding) -> Iterator[Expression]:
         """Yield the law with the constant of the fewest digits that keeps few rows, if there is one.
@@ -281,7 +281,7 @@ class Clipped:
         present = amounts[np.isfinite(amounts)]
         for outer, end in ((MAX, present.min(initial=np.inf)), (MIN, present.max(initial=-np.inf))):
             at_end = np.flatnonzero(amounts == end)
-            if not max(LEAST_BROKEN, LEAST_SHARE * len(present)) <= len(at_end) < len(present):
+            if not LEAST_BROKEN <= len(at_end) < len(present):
                 continue
             rows = different_rows(np.where(amounts == end, np.nan, amounts))
             if len(rows) >= LEAST_NUMBERS:

@@ -263,6 +263,10 @@ class Law(ABC):
         """The law, and laws that say the same and compute one of its operands."""
         yield self
 
+    def computing_forms(self, sample: LawSample) -> Sequence[Law]:  # noqa: ARG002
+        """The forms that may well compute their target, as a sample says, the best one first."""
+        return [*self.forms]
+
     def _form(self, sort: type[AnyLaw], operands: tuple[str, ...], target: str) -> AnyLaw:
         """A law of a sort with these columns and all further parts of this one."""
         parts = {part.name: getattr(self, part.name) for part in fields(self)}

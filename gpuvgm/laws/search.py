@@ -36,10 +36,13 @@ class LawSearch:
                 raise InputError(f'laws: "{law}" cannot be kept beside the others: "{law.target}" {why}')
             self._choose(chosen, [law], refuted)
         forbidden, rounding = {*refuted, *(form.identity for law in without for form in law.forms)}, list[Law]()
+        forms_of = dict[Law, Sequence[Law]]()  # by law that was found
         for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
             if len(self.sample.shuffled) >= sort.least_rows:
                 for forms in sort.find(self.sample):
-                    self._choose(chosen, forms, forbidden)
+                    found = self._choose(chosen, forms, forbidden) or self._make_room(chosen, forms, forbidden, forms_of)
+                    if found is not None:
+                        forms_of[found] = forms
                     rounding += [law for law in forms if sort.rounds and law.identity not in forbidden]
         laws: Sequence[Law] = [*chosen, *self._rounding_orders(rounding, chosen)]
         for sort in LAWS:
@@ -60,11 +63,36 @@ class LawSearch:
         law.check_kinds(self.sample.columns)
         return law.learnt(self.sample)
 
-    def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[tuple[str, ...]]) -> None:
+    def _choose(self, chosen: list[Law], forms: Iterable[Law], forbidden: Set[tuple[str, ...]]) -> Law | None:
         """Add the first form of a law that fits the laws chosen before, unless it is forbidden or one of them."""
         law = next((form for form in forms if self._fits(form, chosen)), None)
-        if law is not None and law.identity not in {*forbidden, *(before.identity for before in chosen)}:
-            chosen.append(law)
+        if law is None or law.identity in {*forbidden, *(before.identity for before in chosen)}:
+            return None
+        chosen.append(law)
+        return law
+
+    def _make_room(
+        self,
+        chosen: list[Law],
+        forms: Sequence[Law],
+        forbidden: Set[tuple[str, ...]],
+        forms_of: dict[Law, Sequence[Law]],
+    ) -> Law | None:
+        """Add a form of a law for which one that was chosen before computes another column, if there are such forms.
+
+        A column may be two sums: what is paid out with all that is taken off, and what is earned. Of these one computes
+        it, and the other one computes a part of it. Orders and tables are no such laws.
+        """
+        for place, before in enumerate(chosen if all(form.decides and not form.has_table for form in forms) else ()):
+            others = [*chosen[:place], *chosen[place + 1 :]]
+            for form in forms_of.get(before, ()):
+                if form != before and form.identity not in forbidden and self._fits(form, others):
+                    law = self._choose([*others, form], forms, forbidden)
+                    if law is not None:
+                        chosen[place], forms_of[form] = form, forms_of[before]
+                        chosen.append(law)
+                        return law
+        return None
 
     def _rounding_orders(self, rounding: Sequence[Law], chosen: Sequence[Law]) -> Iterator[Law]:
         """Yield laws by which all columns that are in order with each other are rounded in the same way.

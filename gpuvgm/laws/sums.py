@@ -30,7 +30,20 @@ WIDE = 0.5  # of the widest column of a sum: what is computed from the rest is n
 FEW_VALUES = 0.5  # of the different values of a column beside it: with fewer, a column is sampled, not computed
 
 
-class Equality(Equation):
+class _SumEquation(Equation):
+    """Columns that are equal, or a sum of two columns and more."""
+
+    def computing_forms(self, sample: LawSample) -> Sequence[Equation]:
+        """The forms that compute a column which is not narrow beside the rest."""
+        targets, scale = [form.target for form in self.forms], SPANS.get(self.span, 1)
+        scales = {name: scale if sample.sorts[name] == NUMBER else 1 for name in targets}
+        widths = {name: float(np.nanstd(sample.amounts[name])) * scales[name] for name in targets}
+        least = WIDE * max(widths.values())
+        wide = [form for form in self.forms if widths[form.target] >= least and form.is_evident(sample)]
+        return sorted(wide, key=lambda form: _rank(form, sample))
+
+
+class Equality(_SumEquation):
     """The target equals the operand, to the target's step; a number may count the days or minutes of a duration."""
 
     sign = "="
@@ -66,7 +79,7 @@ class Equality(Equation):
         yield self._form(Equality, (self.target,), self.operands[0])
 
 
-class _Combination(Equation):
+class _Combination(_SumEquation):
     """A sum of two columns and more, each with a sign."""
 
     arity = range(2, maxsize)
@@ -143,14 +156,14 @@ class Sum(_Combination):
             if law.is_evident(sample):
                 sums.add(law.target)
                 rounded += [{*law.names}] if isinstance(law, Equality) else []
-                yield [*_wide_forms(law, sample), *_rounding_forms(law, rounded, sample)]
+                yield [*law.computing_forms(sample), *_rounding_forms(law, rounded, sample)]
         between = set[frozenset[str]]()
         for difference in Difference.candidates(sample):
             if difference.is_evident(sample):
                 between.add(frozenset(difference.operands))
-                yield _wide_forms(difference, sample)
+                yield difference.computing_forms(sample)
         for law in (*_long_sums(sample, sums), *_sums_between_dates(sample, between)):
-            yield _wide_forms(law, sample)
+            yield law.computing_forms(sample)
 
     @classmethod
     def candidates(cls, sample: LawSample) -> Iterator[Sum]:
@@ -170,7 +183,7 @@ class Difference(_Combination):
 
         They are looked for after lines and wholes: of two columns with the same whole, or shift, they follow.
         """
-        return (_wide_forms(law, sample) for law in _sums_with_signs(sample))
+        return (law.computing_forms(sample) for law in _sums_with_signs(sample))
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -239,11 +252,14 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
     while len(computed) > before:
         before = len(computed)
         for target in (name for name in names if name not in computed):
-            addends = squares.addends(target, [name for name in names if name not in computed and name != target])
-            law = Sum((*addends,), target)
-            if len(addends) >= LEAST_ADDENDS and law.is_evident(sample):
+            others = [name for name in names if name not in computed and name != target]
+            while len(addends := squares.addends(target, others)) >= LEAST_ADDENDS:
+                law = Sum((*addends,), target)
+                if not law.is_evident(sample):
+                    break
                 computed.add(target)
                 yield law
+                others = [name for name in others if name not in addends]  # it may be another sum of these
 
 
 def _sums_between_dates(sample: LawSample, between: Collection[frozenset[str]]) -> Iterator[Sum]:
@@ -283,17 +299,6 @@ def _sums_with_signs(sample: LawSample) -> list[Difference]:
         if len(added) > 1 and taken and names_of_law not in laws and law.is_evident(sample):
             laws[names_of_law] = law
     return sorted(laws.values(), key=lambda law: len(law.operands))
-
-
-def _wide_forms(law: Equation, sample: LawSample) -> list[Equation]:
-    """The forms of a law that compute a column which is not narrow beside the rest, the best form first."""
-    targets, scale = [form.target for form in law.forms], SPANS.get(law.span, 1)
-    scales = {name: scale if sample.sorts[name] == NUMBER else 1 for name in targets}
-    widths = {name: float(np.nanstd(sample.amounts[name])) * scales[name] for name in targets}
-    wide = [
-        form for form in law.forms if widths[form.target] >= WIDE * max(widths.values()) and form.is_evident(sample)
-    ]
-    return sorted(wide, key=lambda form: _rank(form, sample))
 
 
 def _rounding_forms(law: Equation, rounded: Sequence[set[str]], sample: LawSample) -> Iterator[Equation]:

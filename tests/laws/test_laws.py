@@ -713,6 +713,51 @@ def test_sums_of_three_are_declared(law: str, target: str) -> None:
     assert all(form.refute(fitted.transformer_.model_.by_name, rows).breaches == 0 for form in found.forms)
 
 
+def _payslips(rows: int = 3000) -> pd.DataFrame:
+    """What is earned and taken off; of one payslip in a hundred the wage is above what insurance takes a share of."""
+    random = np.random.default_rng(11)
+    basic, overtime = random.gamma(20, 150, rows).round(2), random.integers(0, 20, rows) * 31.25
+    bonus = np.where(random.random(rows) < 0.1, random.gamma(5, 100, rows).round(2), 0)
+    gross = (basic + overtime + bonus).round(2)
+    pension = np.minimum(0.093 * gross, (0.093 * np.quantile(gross, 0.99)).round(2)).round(2)
+    tax = (gross * random.uniform(0.1, 0.3, rows)).round(2)
+    parts = {"basic": basic, "overtime": overtime, "bonus": bonus, "gross": gross, "tax": tax, "pension": pension}
+    return pd.DataFrame({**parts, "net": (gross - tax - pension).round(2)})
+
+
+def test_a_column_may_be_two_sums() -> None:
+    table = _payslips()
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert {*map(str, fitted.laws_)} >= {"basic + overtime + bonus = gross", "gross - tax - pension = net"}
+    rows = fitted.sample(2000)
+    assert np.allclose(rows.basic + rows.overtime + rows.bonus, rows.gross, atol=1e-6)
+    assert np.allclose(rows.gross - rows.tax - rows.pension, rows.net, atol=1e-6)
+
+
+def test_few_rows_show_that_a_share_is_clipped() -> None:
+    table = _payslips()
+    fitted = gpuvgm.TableSynthesizer().fit(table)
+    limit = table.pension.max()
+    assert 20 <= (table.pension == limit).sum() <= 40
+    assert f"min({limit:g}, 0.093 * gross) = pension" in map(str, fitted.laws_)
+    rows = fitted.sample(2000)
+    assert ((0.093 * rows.gross).clip(upper=limit) - rows.pension).abs().max() <= 0.0051
+
+
+def test_laws_of_other_columns_make_room() -> None:
+    """Of two laws that would compute a column, the first one found computes another one where the second cannot."""
+    random = np.random.default_rng(2)
+    rate, hours = random.integers(1500, 4000, 3000) / 100, random.integers(80, 160, 3000)
+    basic, travel, meals = (rate * hours).round(2), *(random.gamma(4, 20, (2, 3000)).round(2))
+    gross = (basic + travel + meals).round(2)
+    taken_off = pd.DataFrame(random.gamma(20, 20, (3000, 3)).round(2), columns=["tax", "pension", "health"])
+    table = taken_off.assign(net=(gross - taken_off.sum(axis=1)).round(2), gross=gross)
+    table = table.assign(rate=rate, hours=hours, basic=basic, travel=travel, meals=meals)
+    laws = {*map(str, gpuvgm.TableSynthesizer().fit(table).laws_)}
+    assert laws >= {"rate * hours = basic", "basic + travel + meals = gross"}
+    assert "gross - tax - pension - health = net" in laws
+
+
 def test_weights_that_are_no_sum_are_no_law() -> None:
     random = np.random.default_rng(1)
     parts = random.integers(0, 100, (3000, 3))

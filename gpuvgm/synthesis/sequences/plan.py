@@ -179,10 +179,14 @@ class SequencePlan:
         moving = {*self.moving} - {self.index}
         if not moving:
             return self
-        few_rows, asked = rows.table.slice(0, LAW_ROWS), {name: columns[name] for name in self.asked}
-        laws = Laws.find(LawSample(asked, lambda name: few_rows.column(name).combine_chunks()))
-        computing = (law for law in laws if law.decides and not law.rounds)
-        computed = {law.target for law in computing if {form.target for form in law.forms} <= moving}
+        few_rows, names = rows.table.slice(0, LAW_ROWS), [name for name in self.constants if columns[name].is_encoded]
+        modelled = {name: columns[name] for name in (*names, *self.asked)}
+        sample = LawSample(modelled, lambda name: few_rows.column(name).combine_chunks())
+        laws = [law for law in Laws.find(sample) if law.decides and not law.rounds]
+        targets = {law.target for law in laws}
+        computed = {
+            law.target for law in laws if {form.target for form in law.computing_forms(sample)} - targets <= moving
+        }
         differences, ratios = (
             tuple(name for name in names if name not in computed) for names in (self.differences, self.ratios)
         )

@@ -433,3 +433,26 @@ def test_laws_of_numbers_that_are_near_those_before() -> None:
     assert ((minutes["planned"] + sample.late - minutes["left"]) % 1440 == 0).all()
     after = sample.tram == sample.tram.shift()
     assert (minutes["planned"].diff()[after] > 0).mean() > 0.9
+
+
+def test_rows_are_made_of_what_their_key_has_and_of_parts() -> None:
+    """Wages are hours of the key at a rate of the row, and what is paid is a sum of them: neither has a step."""
+    rng = np.random.default_rng(0)
+    rows = list[Any]()
+    for person in range(150):
+        hours, rate = int(rng.choice([80, 120, 160])), int(rng.integers(1500, 4000)) / 100
+        for month in range(1, 1 + int(rng.integers(8, 14))):
+            rate = round(rate * (1.03 if month % 4 == 0 else 1), 2)
+            overtime = float(rng.integers(0, 20)) * 12.5
+            extra = 300.0 if month == 11 else 0.0
+            basic = round(hours * rate, 2)
+            gross = round(basic + overtime + extra, 2)
+            rows.append((f"P{person:04}", month, hours, rate, basic, overtime, extra, gross))
+    names = ["person", "month", "hours", "rate", "basic", "overtime", "extra", "gross"]
+    table = pd.DataFrame(rows, columns=names)
+    synthesizer = gpuvgm.TableSynthesizer(sequence_key="person", sequence_index="month").fit(table)
+    laws = {*map(str, synthesizer.laws_)}
+    assert laws >= {"hours * rate = basic", "basic + overtime + extra = gross"}
+    sample = synthesizer.sample(keys=150)
+    assert np.allclose(sample.hours * sample.rate, sample.basic, atol=1e-6)
+    assert np.allclose(sample.basic + sample.overtime + sample.extra, sample.gross, atol=1e-6)
