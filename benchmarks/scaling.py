@@ -38,7 +38,7 @@ UNIT_ROWS = 1 << 22
 LARGEST_OVERHEAD = 0.1
 OVERHEAD_ROWS = 100_000_000  # where the aim holds
 BUSY = "the workers' busy time"
-PORTION = "call_on_worker"  # what the keys of tasks over partitions begin with
+PORTION = "gpuvgm-"  # what the keys of tasks over partitions begin with
 ROWS_EACH, WIDTH = 5000, 5  # of a partition of a frame whose partitions are many and small
 ITERATIONS = 20
 

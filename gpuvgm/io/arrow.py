@@ -240,7 +240,7 @@ def _runs_of_no_view(values: Array) -> Array:
 def out_of_dictionary(values: Array) -> Array:
     """Values of a dictionary array by row; null where the index or the entry is null."""
     entries, type_ = values.dictionary, _taken_type(values.type.value_type)
-    return (entries if entries.type == type_ else entries.cast(type_)).take(values.indices)
+    return taken(entries if entries.type == type_ else entries.cast(type_), values.indices.cast(pa.int64()))
 
 
 def _taken_type(type_: pa.DataType) -> pa.DataType:
@@ -341,9 +341,10 @@ def taken(values: Any, rows: Any) -> Any:
     if is_view(values.type):
         return taken(values.cast(_taken_type(values.type)), rows).cast(values.type)
     is_chunked = isinstance(values, pa.ChunkedArray)
-    pieces = [values.slice(row, 1) for row in rows.tolist()]
+    pieces = [pa.nulls(1, values.type) if row is None else values.slice(row, 1) for row in rows.tolist()]
     if is_chunked:
-        return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], values.type)
+        chunks = [piece.combine_chunks() if isinstance(piece, pa.ChunkedArray) else piece for piece in pieces]
+        return pa.chunked_array(chunks, values.type)
     return pa.concat_arrays(pieces or [values.slice(0, 0)])
 
 

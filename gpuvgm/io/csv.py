@@ -133,11 +133,13 @@ def parse_options(delimiter: str, **options: Any) -> pyarrow.csv.ParseOptions:
 
 def parse_values(text: pa.Buffer, delimiter: str, types: Mapping[str, pa.DataType]) -> pa.Table:
     """Rows of these columns and types; a word for a missing value is one in quotes too, but for columns of text."""
+    texts = {name: type_ for name, type_ in types.items() if pa.types.is_string(type_)}
+    others = {name: type_ for name, type_ in types.items() if name not in texts}
     try:
-        return parse_rows(text, delimiter, types, as_text=True, quoted=False)
+        rows = parse_rows(text, delimiter, types, as_text=True, quoted=False)
+        if not any(_has_nan(rows.column(name)) for name in others):
+            return rows
     except pa.ArrowInvalid:  # such as a number that is "NA" in quotes
-        texts = {name: type_ for name, type_ in types.items() if pa.types.is_string(type_)}
-        others = {name: type_ for name, type_ in types.items() if name not in texts}
         if not others:
             raise
     tables = [parse_rows(text, delimiter, others)]
@@ -145,6 +147,11 @@ def parse_values(text: pa.Buffer, delimiter: str, types: Mapping[str, pa.DataTyp
         tables.append(parse_rows(text, delimiter, texts, as_text=True, quoted=False))
     columns = {name: column for table in tables for name, column in zip(table.column_names, table.columns, strict=True)}
     return pa.table([columns[name] for name in types], names=list(types))
+
+
+def _has_nan(column: pa.ChunkedArray[Any]) -> bool:
+    """Whether some number is NaN, as pyarrow reads the word in quotes."""
+    return pa.types.is_floating(column.type) and bool(pc.any(pc.is_nan(column)).as_py())
 
 
 def parse_rows(

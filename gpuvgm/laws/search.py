@@ -40,7 +40,8 @@ class LawSearch:
         for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
             if len(self.sample.shuffled) >= sort.least_rows:
                 for forms in sort.find(self.sample):
-                    found = self._choose(chosen, forms, forbidden) or self._make_room(chosen, forms, forbidden, forms_of)
+                    found = self._choose(chosen, forms, forbidden)
+                    found = found or self._make_room(chosen, forms, forbidden, forms_of)
                     if found is not None:
                         forms_of[found] = forms
                     rounding += [law for law in forms if sort.rounds and law.identity not in forbidden]

@@ -133,3 +133,11 @@ def test_single_rows_of_views_leave_the_others_behind(name):
         found = taken(column, rows)
         assert found.type == column.type and found.to_pylist() == [column[int(row)].as_py() for row in rows]
         assert found.get_total_buffer_size() < LEAST
+
+
+def test_rows_that_are_missing_are_so_in_types_that_arrow_does_not_take():
+    column = pa.StructArray.from_arrays([COLUMNS["string_view"].slice(0, 3)], ["text"])
+    rows = pa.array([2, None, 0])
+    for values in (column, pa.chunked_array([column.slice(0, 1), column.slice(1)])):
+        found = taken(values, rows)
+        assert found.type == column.type and found.to_pylist() == [column[2].as_py(), None, column[0].as_py()]

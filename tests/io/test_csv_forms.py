@@ -199,6 +199,14 @@ def test_a_word_for_missing_values_is_text_in_quotes_alone(tmp_path: Path, *, qu
     assert set(sample["land"].to_pylist()) == {None, "NA", "null", "DE"}
 
 
+@pytest.mark.parametrize("word", ["NaN", "nan", "-nan", "NA"])
+def test_words_in_quotes_are_missing_numbers(tmp_path: Path, word: str) -> None:
+    (tmp_path / "in.csv").write_text(f'"n","land"\n"1.5","DE"\n"{word}","{word}"\n"inf","AT"\n')
+    table = rows_of(tmp_path / "in.csv")
+    assert table["n"].to_pylist() == [1.5, None, np.inf]
+    assert table["land"].to_pylist() == ["DE", word, "AT"]
+
+
 def test_words_for_missing_values_are_quoted_where_they_are_text(tmp_path: Path) -> None:
     words = ["NA", None, "n/a", "DE"]
     assert _written(tmp_path / "o.csv", CsvForm(quoted=False), x=words, y=[1, 2, 3, 4]) == [

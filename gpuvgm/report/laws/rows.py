@@ -159,7 +159,7 @@ class SomeRows:
         present = self.few_hashes(name) != 0
         if not present.all():
             yield Feature(name, MISSING, (~present).astype(np.int64), [False, True])
-        coded: Any = values.dictionary_encode() if _has_dictionaries(values.type) else None
+        coded: Any = _encodable(values).dictionary_encode() if _has_dictionaries(values.type) else None
         if coded is not None and 0 < len(coded.dictionary) <= MOST_VALUES:
             codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
             # Hashes: Python has not all values, such as moments beyond the year 9999.
@@ -185,6 +185,13 @@ class SomeRows:
 def _has_dictionaries(type_: pa.DataType) -> bool:
     """Whether the different values of a type are found by Arrow."""
     return not (pa.types.is_nested(type_) or pa.types.is_float16(type_))
+
+
+def _encodable(values: Any) -> Any:
+    """Values as Arrow finds different ones: of decimals only those of 128 bits and more."""
+    type_ = values.type
+    is_short = pa.types.is_decimal(type_) and type_.bit_width < 128
+    return values.cast(pa.decimal128(type_.precision, type_.scale)) if is_short else values
 
 
 def _places_of(numbers: Floats) -> Floats:

@@ -35,10 +35,10 @@ _MIXED = [{ord(letter): _MARKS[name] for letter in CLASSES[name]} for name in "h
 _TOKENS = {mark: f"\\{name}" for name, mark in _MARKS.items()}
 _UNREAD = re.compile(r"[\x00-\x0d\\?]")  # in texts that have no shape
 LOOKED_AT = 1_000  # texts, by which is seen whether letters are told from digits
-#: Letters at some places of texts that standards name.
-_NAMED = {
-    r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}": {19: "89abAB"},  # RFC 9562: the variant
-    r"[0-7][0-9A-HJKMNP-TV-Z]{25}": {0: "01234567"},  # ULIDs, whose time has 48 bits
+#: Classes that texts which standards name may have, and letters at some of their places.
+_NAMED: dict[str, tuple[str, dict[int, str]]] = {
+    r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}": ("hH", {19: "89abAB"}),  # RFC 9562: the variant
+    r"[0-7][0-9A-HJKMNP-TV-Z]{25}": ("C", {0: "01234567"}),  # ULIDs, whose time has 48 bits
 }
 
 
@@ -154,6 +154,9 @@ def _marks_of(texts: list[str], ends: tuple[int, int]) -> dict[int, str]:
     Letters are told from digits where nearly all texts then have one of a few shapes, or where no other way has few.
     """
     probed = texts[:: len(texts) // LOOKED_AT + 1]
+    letters = {letter for text in texts for letter in text if letter.isalnum()}
+    if named := next((name for name in _named(texts)[0] if letters <= {*CLASSES[name]}), ""):
+        return {ord(letter): _MARKS[named] for letter in CLASSES[named]}
     simple = _SIMPLE | _of_other_alphabets(texts)
     if hexadecimal := _hexadecimal_of(probed, simple, ends):
         return hexadecimal
@@ -162,6 +165,12 @@ def _marks_of(texts: list[str], ends: tuple[int, int]) -> dict[int, str]:
     shares = [_share_of_few(_members_of(probed, marks, ends), len(probed), mixed=True) for marks in _MIXED]
     enough = min(ALIKE, max(shares))
     return next(marks for marks, share in zip(_MIXED, shares, strict=True) if share >= enough) if enough else simple
+
+
+def _named(texts: Sequence[str]) -> tuple[str, dict[int, str]]:
+    """Classes of letters that texts of a standard may have, and letters at some places; nothing for others."""
+    forms = (parts for form, parts in _NAMED.items() if all(map(re.compile(form).fullmatch, texts)))
+    return next(forms, ("", {}))
 
 
 def _of_other_alphabets(texts: list[str]) -> dict[int, str]:
@@ -307,7 +316,7 @@ def _prefix_of(shape: _Shape, tokens: Sequence[str], closing: Sequence[int]) -> 
 
 def _alphabets_of(shape: _Shape, tokens: Sequence[str]) -> dict[int, tuple[str, ...]]:
     """Letters of the places of digits, or of letters and digits, that have few of their class."""
-    named = next((places for form, places in _NAMED.items() if all(map(re.compile(form).fullmatch, shape.texts))), {})
+    _, named = _named(shape.texts)
     alphabets = dict[int, tuple[str, ...]]()
     for place, (token, letters) in enumerate(zip(tokens, shape.letters, strict=True)):
         members = CLASSES.get(token[1:].replace("1", "0"), "")

@@ -77,16 +77,25 @@ def read_at_once(path: Path, columns: Sequence[str]) -> pa.Table:
         pa.BufferReader(text),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, 2 * len(text))),
         parse_options(delimiter_of(path)[1] or ","),
-        pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())),
+        pyarrow.csv.ConvertOptions(
+            include_columns=list(columns),
+            column_types=dict.fromkeys(columns, pa.string()),
+            null_values=NULLS,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
     )
     schema = open_source(path).schema
     return pa.table({name: typed(rows.column(name).to_pylist(), schema.field(name).type) for name in columns})
 
 
-def typed(texts: list[str], kind: pa.DataType) -> pa.Array:
-    """Texts as values of a type; in columns of text only blank ones are missing."""
-    nulls = () if pa.types.is_string(kind) else NULLS
-    return pa.array([None if not text.strip() or text in nulls else value_of(text, kind) for text in texts], kind)
+def typed(texts: list[str | None], kind: pa.DataType, *, quoted: bool = True) -> pa.Array:
+    """Texts as values of a type; in columns of text words for a missing value stand for themselves in quotes."""
+    nulls = (None,) if pa.types.is_string(kind) and quoted else (None, *NULLS)
+    return pa.array(
+        [None if text in nulls or not text.strip() else value_of(text, kind) for text in texts],  # type: ignore[union-attr, arg-type]
+        kind,
+    )
 
 
 def value_of(text: str, kind: pa.DataType) -> object:

@@ -79,7 +79,7 @@ def attempt(_: None, random: random.Random, folder: Path) -> None:
 
     path = written(random.choice(("odd.csv", "odd.csv.gz")), rows)
     found = rows_of(open_source(path, delimiter=delimiter))
-    check_texts(found, path, delimiter)
+    check_texts(found, path, delimiter, quoted=quoted)
     check_numbers(found, path, delimiter)
     order = random.sample(range(len(rows)), len(rows))
     marks = [{mark for value in column for mark in ",." if mark in value} for column in zip(*rows, strict=True)]
@@ -94,14 +94,14 @@ def attempt(_: None, random: random.Random, folder: Path) -> None:
         check_kept(found, path, delimiter, random)
 
 
-def check_texts(found: pa.Table, path: Path, delimiter: str) -> None:
+def check_texts(found: pa.Table, path: Path, delimiter: str, *, quoted: bool) -> None:
     """Refuse values that are not what the texts say which pandas finds in the file."""
     texts = pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False, skip_blank_lines=False)
     expected = {}
     for name in texts.columns:
         kind, column = found.schema.field(name).type, texts[name].tolist()
         try:
-            expected[name] = typed(column, kind)
+            expected[name] = typed(column, kind, quoted=quoted)
         except (ValueError, KeyError, ArithmeticError) as problem:
             raise WrongResult(f'column "{name}" is {kind}, which some of its texts are not: {problem}') from problem
     if text := difference(found, pa.table(expected)):
