@@ -88,7 +88,7 @@ class Expression(Equation):
         "min(10, a * b) = c",
     )
     arity = range(1, 4)
-    has_line = has_shift = has_limits = True
+    has_line = has_shift = has_limits = has_zeros = True
     takes = "such a law takes numbers, or in days() dates without a time zone"
     functions = frozenset(f"{outer}:{inner}" for outer in (PLAIN, *ROUNDED, *CLIPPED) for inner in INNER)
 
@@ -157,8 +157,8 @@ class Expression(Equation):
         inner = factor + f" {'-' if sign == DAYS else sign} ".join(names) + divisor
         added = f" {'-' if self.shift < 0 else '+'} {decimal_text(abs(self.shift))}" if self.shift else ""
         if outer in CLIPPED:
-            return f"{outer}({', '.join([*map(decimal_text, self.limits), f'{inner}{added}'])}) = {self.target}"
-        return f"{f'{outer}({inner})' if outer else inner}{added} = {self.target}"
+            return f"{outer}({', '.join([*map(decimal_text, self.limits), f'{inner}{added}'])}) = {self._right}"
+        return f"{f'{outer}({inner})' if outer else inner}{added} = {self._right}"
 
     @property
     def problem(self) -> str:

@@ -89,6 +89,8 @@ class Law(ABC):
         Of a law of one operand: the name of its function. Of a difference: the sign of each operand, as in "++-".
     factor, shift : float
         Of a law with a factor of its own, or a constant: these numbers.
+    or_zero : bool
+        Whether the target is 0 in some rows instead, whatever the operands are, as where a fee is waived.
     breaches : int
         Rows that break it.
     apart : int
@@ -105,6 +107,7 @@ class Law(ABC):
     function: str = ""
     factor: Annotated[float, finite] = 1.0
     shift: Annotated[float, finite] = 0.0
+    or_zero: bool = False
     breaches: int = 0
     apart: int = 0
 
@@ -122,6 +125,7 @@ class Law(ABC):
     functions: ClassVar[Collection[str]] = ("",)  # which it may have
     has_keys: ClassVar[bool] = False
     has_limits: ClassVar[bool] = False
+    has_zeros: ClassVar[bool] = False  # so that its target may be 0 instead
     has_table: ClassVar[bool] = False  # so that a condition on the target says which values the operand may have
 
     @classmethod
@@ -206,7 +210,7 @@ class Law(ABC):
 
     def leaves_rows(self, columns: Columns) -> bool:
         """Whether some rows keep the target's sampled values, as where these are missing apart from the operands."""
-        return self.apart > 0
+        return self.apart > 0 or self.or_zero
 
     def known(self, columns: Columns, rows: Rows) -> Floats:
         """What the law's table has for the operands of each row; NaN where it lacks them."""
@@ -332,6 +336,8 @@ class Law(ABC):
             raise ValueError(f'the law "{self}" has a factor or a shift, which such laws have not')
         if bool(self.keys) != self.has_keys or self._codes_of_keys != sorted({*self._codes_of_keys}):
             raise ValueError(f'the numbers of "{self}" do not ascend')
+        if self.or_zero and not self.has_zeros:
+            raise ValueError(f'the law "{self}" may not be 0 instead')
         if self.limits and not self.has_limits:
             raise ValueError(f'the law "{self}" has limits, which such laws have not')
         self.check_kinds(columns)

@@ -43,7 +43,7 @@ class Line(Unary):
     examples = ("1.8 * a + 32 = b",)
     turn = 2  # as sums, which come first in the table, so that they say which of two columns is computed
     functions = frozenset({TIMES, OVER})
-    has_shift = has_line = True
+    has_shift = has_line = has_zeros = True
 
     @classmethod
     def of(cls, operand: str, target: str, slope: Fraction, intercept: Fraction) -> Line:
@@ -139,7 +139,7 @@ class Line(Unary):
             left = f"{operand}{added}" if self.factor == 1 else f"{factor} * {operand}{added}"
         else:
             left = f"({operand}{added}) / {factor}" if added else f"{operand} / {factor}"
-        return f"{left} = {self.target}"
+        return f"{left} = {self._right}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The line in numbers of the target, from numbers of the operand."""
@@ -160,7 +160,8 @@ class Line(Unary):
         slope, intercept = self.line
         yield self
         inverse = Line.of(self.target, self.operands[0], 1 / slope, -intercept / slope)
-        yield replace(inverse, breaches=self.breaches, apart=self.apart)
+        if not self.or_zero:
+            yield replace(inverse, breaches=self.breaches, apart=self.apart)
 
     def preference(self, sample: LawSample) -> int:
         """The target is best drawn late."""
@@ -179,7 +180,8 @@ class Line(Unary):
         """Raise ValueError where a law from a file is no line, or has another notation than it would be written in."""
         super().check(columns)
         has_factor = LEAST_FACTOR <= abs(self.factor) <= MOST_FACTOR
-        if not has_factor or self.uncounted != Line.of(self.operands[0], self.target, *self.line):
+        plain = replace(self.uncounted, or_zero=False)
+        if not has_factor or plain != Line.of(self.operands[0], self.target, *self.line):
             raise ValueError(f'the law "{self}" is no line in the notation of lines')
 
 

@@ -22,6 +22,7 @@ EVIDENCE = 20.0  # nats by which an equation in few rows is less likely by chanc
 LEAST_SHARE = 0.02  # of a sample's rows, that break a law where a column has the values of other rows
 #: Sorts of numbers beside NUMBER; names of sorts of moments begin so.
 DURATIONS, TIMES, MOMENTS = "durations", "times of the day", "moments"
+OR_ZERO = " or 0"  # behind laws whose target is 0 in some rows instead
 LENGTHS = {DURATIONS, TIMES}  # text such as 2:30 and columns of times hold lengths, too
 
 
@@ -108,6 +109,7 @@ class NumericLaw(Law):
         """Whether few rows keep the law, and would not if an operand had the values of other rows."""
         broken = self.score(sample.columns, sample.few_rows).broken
         present = [~np.isnan(sample.amounts[name]) for name in self.names]
+        present += [sample.amounts[self.target] != 0] if self.or_zero else []
         rows = int(np.count_nonzero(np.all(present, axis=0)))
         if broken.any() or rows < self.least_rows:
             return False
@@ -128,7 +130,12 @@ class Equation(NumericLaw):
     @property
     def text(self) -> str:
         """The left side, the target and the unit of the time between."""
-        return f"{self._left} = {self.target}{f' in {self.span}' if self.span else ''}"
+        return f"{self._left} = {self._right}"
+
+    @property
+    def _right(self) -> str:
+        """The target, its unit if it is the time between, and whether it may be 0 instead."""
+        return f"{self.target}{f' in {self.span}' if self.span else ''}{OR_ZERO if self.or_zero else ''}"
 
     @property
     def _left(self) -> str:
@@ -163,8 +170,23 @@ class Equation(NumericLaw):
         is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
         apart = is_missing != has_no_left_side
         broken = xp.abs(numbers - expected) > self._tolerance(columns, numbers, expected, sides)
+        if self.or_zero:  # the operands do not tell in which rows it is 0
+            is_zero = numbers == self._zero(columns)
+            return Outcome(broken & ~is_zero, apart & ~is_zero, xp.zeros(len(numbers), bool))
         is_certain = ~is_missing | (is_missing & has_no_left_side & (self.apart == 0))
         return Outcome(broken, apart, ~apart & ~broken & is_certain)
+
+    def _zero(self, columns: Columns) -> float:
+        """The target's number that means 0."""
+        return -float(self._units(columns)[-1].base)
+
+    def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
+        """Computed numbers, NaN in rows that keep their sampled values: missing ones, and 0 where the target may be."""
+        numbers = super()._beside_sampled(numbers, codes, columns, rows)
+        if not self.or_zero:
+            return numbers
+        zero = namespace_of(codes).full(1, self._zero(columns))
+        return np.where(codes == codes_of_numbers(columns[self.target], zero, 0.0), np.nan, numbers)
 
     def _codes(self, columns: Columns, numbers: Floats, sides: Sequence[Floats]) -> Floats:
         """The nearest category, where the target has categories."""

@@ -27,7 +27,7 @@ class _Multiple(PlainEquation):
 
     turn = 1  # before sums, which have several forms
     arity = range(2, 4)
-    has_factor = True
+    has_factor = has_zeros = True
 
 
 class Product(_Multiple):
@@ -82,8 +82,7 @@ class Product(_Multiple):
     def text(self) -> str:
         """The operands, the factor unless it is 1, and the target."""
         factor = f" {'*' if self.power > 0 else '/'} {10 ** abs(self.power)}" if self.power else ""
-        unit = f" in {self.span}" if self.span else ""
-        return f"{' * '.join(self.operands)}{factor} = {self.target}{unit}"
+        return f"{' * '.join(self.operands)}{factor} = {self._right}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The product in numbers of the target, from numbers of the operands."""
@@ -114,7 +113,7 @@ class Quotient(_Multiple):
     @property
     def text(self) -> str:
         """The operands, 100 where the target is in percent, and the target."""
-        return f"{' / '.join(self.operands)}{' * 100' if self.power else ''} = {self.target}"
+        return f"{' / '.join(self.operands)}{' * 100' if self.power else ''} = {self._right}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The quotient in numbers of the target, from numbers of the operands; NaN where the second one is zero."""
@@ -153,7 +152,7 @@ class _WithRate(_Multiple):
     def text(self) -> str:
         """The operands, the rate in brackets, and the target."""
         *factors, rate = self.operands
-        return f"{' * '.join(factors)} {self.sign} {rate}{' / 100' if self.power else ''}) = {self.target}"
+        return f"{' * '.join(factors)} {self.sign} {rate}{' / 100' if self.power else ''}) = {self._right}"
 
     @classmethod
     def multipliers(cls, rates: Floats, power: int) -> Floats:

@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.columns import NumericColumn
 from gpuvgm.engines import AskedColumn
-from gpuvgm.io import taken
+from gpuvgm.io import replaced_rows, taken
 from gpuvgm.laws.codes import Columns, Mask, Rows, codes_of, numbers_in, spacing_of
 from gpuvgm.laws.owners import Owners, OwnersOfRows
 from gpuvgm.laws.units import NUMBER, SPANS, Span, Unit
@@ -23,6 +24,7 @@ FEW_ROWS = 20_000  # among which sums, products and orders are looked for
 PROBED = 24  # rows that a law is tried on first
 MOST_COLUMNS = 64  # of numbers, among which sums and products are looked for
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
+LEAST_BESIDE_ZERO = 3  # different numbers of a column that is 0 in many rows: with fewer, equations fit by chance
 LEAST_TELLING = 6  # of these few rows, with a product that is not zero
 MOST_PRODUCTS = 1 << 20  # that are compared at a time
 NOISE = 1e-9  # of a number without a step, by which it may be
@@ -124,6 +126,26 @@ class LawSample:
     def number_targets(self) -> Targets:
         """The first few rows of these columns."""
         return Targets.of(self, self.number_columns)
+
+    def with_zeros(self) -> list[str]:
+        """Columns of numbers that are 0 in enough of the few rows, and in enough not, with different numbers."""
+        names = []
+        for name in self.number_columns:
+            numbers = self.amounts[name][np.isfinite(self.amounts[name])]
+            zeros = np.count_nonzero(numbers == 0)
+            if min(zeros, len(numbers) - zeros) >= LEAST_BROKEN and len(np.unique(numbers)) > LEAST_BESIDE_ZERO:
+                names.append(name)
+        return names
+
+    def without_zeros(self, names: Sequence[str]) -> LawSample:
+        """The few rows of columns of numbers, in some of which what is 0 is missing."""
+        values = {name: self.few_rows(name) for name in self.number_columns}
+        for name in names:
+            zeros = np.flatnonzero(self.amounts[name] == 0)
+            values[name] = replaced_rows(values[name], zeros, pa.nulls(len(zeros), values[name].type))
+        order = [name for name in self.order if name in values]
+        columns = {name: self.columns[name] for name in values}
+        return LawSample(columns, values.__getitem__, ordering=lambda _: order)
 
     def numeric(self, names: Sequence[str]) -> list[str]:
         """Those of some columns that are modelled as numbers, as targets of equations are."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpuvgm.errors import InputError
 from gpuvgm.laws.law import Law, is_free
+from gpuvgm.laws.numeric import Equation
 from gpuvgm.laws.programmed import ProgrammedLaw
 from gpuvgm.laws.sample import LawSample
 from gpuvgm.laws.sorts import LAWS, law_of_text
+from gpuvgm.laws.sums import Sum
 from gpuvgm.laws.texts import texts_of
 
 
@@ -37,18 +39,36 @@ class LawSearch:
             self._choose(chosen, [law], refuted)
         forbidden, rounding = {*refuted, *(form.identity for law in without for form in law.forms)}, list[Law]()
         forms_of = dict[Law, Sequence[Law]]()  # by law that was found
-        for sort in sorted(LAWS, key=lambda sort: sort.turn) if "auto" in texts else ():
-            if len(self.sample.shuffled) >= sort.least_rows:
-                for forms in sort.find(self.sample):
-                    found = self._choose(chosen, forms, forbidden)
-                    found = found or self._make_room(chosen, forms, forbidden, forms_of)
-                    if found is not None:
-                        forms_of[found] = forms
-                    rounding += [law for law in forms if sort.rounds and law.identity not in forbidden]
+        for forms in self._forms(chosen) if "auto" in texts else ():
+            found = self._choose(chosen, forms, forbidden) or self._make_room(chosen, forms, forbidden, forms_of)
+            if found is not None:
+                forms_of[found] = forms
+            rounding += [law for law in forms if law.rounds and law.identity not in forbidden]
         laws: Sequence[Law] = [*chosen, *self._rounding_orders(rounding, chosen)]
         for sort in LAWS:
             laws = sort.without_implied(laws, self.sample)
         return *laws, *self._programmed(wanted, refuted)
+
+    def _forms(self, chosen: Sequence[Law]) -> Iterator[Sequence[Law]]:
+        """Yield the laws that the sample suggests, each as its forms, given those that are chosen meanwhile."""
+        sorts = [sort for sort in LAWS if len(self.sample.shuffled) >= sort.least_rows]
+        sorts.sort(key=lambda sort: sort.turn)
+        arithmetic = [sort for sort in sorts if sort.turn <= Sum.turn]
+        for sort in arithmetic:
+            yield from sort.find(self.sample)
+        yield from self._forms_with_zeros(arithmetic, chosen)
+        for sort in sorts[len(arithmetic) :]:
+            yield from sort.find(self.sample)
+
+    def _forms_with_zeros(self, sorts: Sequence[type[Law]], chosen: Sequence[Law]) -> Iterator[Sequence[Law]]:
+        """Yield laws of columns that no law computes, and that are 0 in some rows instead."""
+        computed = {law.target for law in chosen if law.decides}
+        names = [name for name in self.sample.with_zeros() if name not in computed]
+        sample = self.sample.without_zeros(names)
+        for forms in (forms for sort in sorts if names for forms in sort.find(sample)):
+            equations = (law for law in forms if isinstance(law, Equation) and law.has_zeros and law.target in names)
+            laws = (replace(law, or_zero=True) for law in equations)
+            yield [law for law in laws if law.is_evident(self.sample)]
 
     def _programmed(self, wanted: str | Sequence[Any], refuted: Set[tuple[str, ...]]) -> Iterator[Law]:
         """Yield the laws that are a user's objects, but for those that some row breaks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from gpuvgm.errors import InputError, suggestion
@@ -15,6 +16,7 @@ from gpuvgm.laws.function import Function
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.line import Line
 from gpuvgm.laws.lookup import Lookup
+from gpuvgm.laws.numeric import OR_ZERO
 from gpuvgm.laws.order import Order
 from gpuvgm.laws.pairs import PairLookup
 from gpuvgm.laws.places import Places
@@ -108,6 +110,9 @@ def text_of(law: Law, names: Collection[str]) -> str:
 
 def _laws_of_either(text: str, names: Collection[str]) -> list[Law]:
     """All laws that a text may mean, those of few columns first; what is computed may be written on either side."""
+    if text.endswith(OR_ZERO) and text.rpartition(" = ")[2].strip() not in names:
+        laws = _laws_of_either(text.removesuffix(OR_ZERO), names)
+        return [replace(law, or_zero=True) for law in laws if law.has_zeros]
     plain, marks = without_quotes(text, names)
     # What has quotes is read first as if nothing else were a name: "2.5" may be one, too.
     for one, known in ((text, names), (plain, marks), (plain, [*names, *marks])):

@@ -33,6 +33,8 @@ FEW_VALUES = 0.5  # of the different values of a column beside it: with fewer, a
 class _SumEquation(Equation):
     """Columns that are equal, or a sum of two columns and more."""
 
+    has_zeros = True
+
     def computing_forms(self, sample: LawSample) -> Sequence[Equation]:
         """The forms that compute a column which is not narrow beside the rest."""
         targets, scale = [form.target for form in self.forms], SPANS.get(self.span, 1)
@@ -76,7 +78,8 @@ class Equality(_SumEquation):
     def forms(self) -> Iterator[Equation]:
         """Either column may be computed."""
         yield self
-        yield self._form(Equality, (self.target,), self.operands[0])
+        if not self.or_zero:
+            yield self._form(Equality, (self.target,), self.operands[0])
 
 
 class _Combination(_SumEquation):
@@ -98,7 +101,7 @@ class _Combination(_SumEquation):
         """The law, and for each operand the one that computes it from all other columns."""
         yield self
         added, taken = ([name for name, sign in self._signed if sign == one] for one in (1, -1))
-        for name, sign in self._signed:
+        for name, sign in self._signed if not self.or_zero else ():
             plus, minus = ([self.target, *taken], added) if sign > 0 else (added, [self.target, *taken])
             less = [other for other in minus if other != name]
             form = _combination([*plus, *less], "+" * len(plus) + "-" * len(less), name, self.span)

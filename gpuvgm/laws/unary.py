@@ -50,6 +50,7 @@ class Unary(PlainEquation):
     def _decides(self, sample: LawSample) -> bool:
         """Whether no rows with the same operand have different targets, as where half a step is rounded either way."""
         operand, target = (sample.amounts[name] for name in self.names)
+        target = np.where(target == 0, np.nan, target) if self.or_zero else target
         order, step = np.argsort(operand), step_of(sample.columns[self.target])
         is_same = np.diff(operand[order]) == 0
         moves = np.abs(np.diff(target[order])[is_same])

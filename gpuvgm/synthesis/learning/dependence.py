@@ -27,7 +27,9 @@ def laws_of(
     """Laws of a sample of the rows, but for those that further rows break; its persons by orders alone come with it."""
     if settings.laws == "off":
         return Laws()
-    columns = {column.name: column for column in transformer.model_.columns if column.is_encoded}
+    # Of two columns that make a third one, that of the row itself does, before what is known of the row before.
+    in_order = sorted(transformer.model_.columns, key=lambda column: column.name in settings.given)
+    columns = {column.name: column for column in in_order if column.is_encoded}
     dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes), given=frozenset(settings.given))
     of_sampling = replace(dependence, first=(*settings.given, *settings.conditions_on))
     of_laws = replace(dependence, given=dependence.given.union(settings.undecided))
