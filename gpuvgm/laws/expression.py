@@ -363,7 +363,7 @@ def _targets(sample: LawSample) -> list[tuple[str, Ints, float, float]]:
     positive numbers, there is none.
     """
     targets = []
-    for name in sample.numeric(sample.number_columns):
+    for name in sample.numeric(sample.computed_columns):
         amounts = sample.amounts[name]
         rows = different_rows(np.where(amounts > 0, amounts, np.nan))
         if step_of(sample.columns[name]) and len(rows) >= LEAST_DIFFERENT:
@@ -400,7 +400,7 @@ def _pairs(count: int, sign: str) -> tuple[Ints, Ints]:
 
 def _clipped_lines(sample: LawSample) -> Iterator[Expression]:
     """Yield lines of single columns that are clipped, as a few rows say."""
-    for target in sample.number_columns:
+    for target in sample.computed_columns:
         for clipped in Clipped.of(sample, target):
             names = [name for name in sample.number_columns if name != target]
             yield from clipped.lines(sample, names)
@@ -409,7 +409,7 @@ def _clipped_lines(sample: LawSample) -> Iterator[Expression]:
 def _clipped_pairs(sample: LawSample) -> Iterator[Expression]:
     """Yield expressions of two columns that are clipped, as a few rows say."""
     moments = [name for name, sort in sample.sorts.items() if sort == WITHOUT_ZONE]
-    for target in sample.number_columns:
+    for target in sample.computed_columns:
         names = [name for name in sample.number_columns if name != target]
         operands = {sign: moments if sign == DAYS else names for sign in INNER}
         for clipped, (sign, columns) in product(Clipped.of(sample, target), operands.items()):

@@ -71,6 +71,7 @@ class Function(Unary):
     examples = tuple(f"{FORMULAS[name].notation.format('a')} = b" for name in ("log", "square", "floor"))
     turn = -1  # before lookups, from which rare values would be left out
     functions = frozenset(FORMULAS)
+    has_zeros = True
 
     @classmethod
     def find(cls, sample: LawSample) -> Iterator[Sequence[Law]]:
@@ -112,7 +113,7 @@ class Function(Unary):
     def text(self) -> str:
         """The function of the operand, and the target."""
         left = self._formula.notation.format(self.operands[0])
-        return f"{left} = {self.target}{f' in {self.span}' if self.span else ''}"
+        return f"{left} = {self._right}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The function in numbers of the target, from numbers of the operand."""
@@ -140,7 +141,7 @@ class Function(Unary):
     def forms(self) -> Iterator[Function]:
         """The law, and its inverse."""
         yield self
-        if self._formula.inverse:
+        if self._formula.inverse and not self.or_zero:
             inverse = self._form(Function, (self.target,), self.operands[0])
             yield replace(inverse, function=self._formula.inverse)
 

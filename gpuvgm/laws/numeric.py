@@ -107,11 +107,10 @@ class NumericLaw(Law):
 
     def is_evident(self, sample: LawSample) -> bool:
         """Whether few rows keep the law, and would not if an operand had the values of other rows."""
-        broken = self.score(sample.columns, sample.few_rows).broken
         present = [~np.isnan(sample.amounts[name]) for name in self.names]
         present += [sample.amounts[self.target] != 0] if self.or_zero else []
         rows = int(np.count_nonzero(np.all(present, axis=0)))
-        if broken.any() or rows < self.least_rows:
+        if rows < self.least_rows or self.score(sample.columns, sample.few_rows).broken.any():
             return False
         shifted = (self.score(sample.columns, sample.with_shifted(name)) for name in self.operands)
         least = self._least_broken(rows, sample)

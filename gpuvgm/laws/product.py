@@ -58,15 +58,17 @@ class Product(_Multiple):
     def _candidates(cls, sample: LawSample) -> Iterator[Product]:
         """Yield products of two, as the first few rows say: without a factor, and with one."""
         targets = sample.number_targets
-        for operands in combinations(sample.number_columns, 2):
+        for pairs, sides in sample.combined(2):
             with np.errstate(over="ignore"):  # what is infinite is no number of the table
-                products = np.prod(sample.first_amounts(operands), axis=0)
+                products = np.prod(sides, axis=1)[:, None]
                 powers = _powers(products, targets.amounts)
-                scaled = products * 10.0 ** powers[:, None]
-            laws = [cls(operands, target) for target in targets.equal_to(products)]
-            places = np.flatnonzero((powers != 0) & targets.are_equal(scaled)).tolist()
-            laws += [cls(operands, targets.names[place], power=int(powers[place])) for place in places]
-            yield from (law for law in laws if law.target not in operands)
+                scaled = products * 10.0 ** powers[:, :, None]
+            are_equal, are_scaled = targets.are_equal(products), (powers != 0) & targets.are_equal(scaled)
+            for pair in np.flatnonzero(np.any(are_equal | are_scaled, axis=1)).tolist():
+                operands, places = pairs[pair], np.flatnonzero(are_scaled[pair]).tolist()
+                laws = [cls(operands, targets.names[place]) for place in np.flatnonzero(are_equal[pair]).tolist()]
+                laws += [cls(operands, targets.names[place], power=int(powers[pair, place])) for place in places]
+                yield from (law for law in laws if law.target not in operands)
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -254,19 +256,21 @@ def _powers(products: Floats, numbers: Floats) -> Ints:
 
     Parameters
     ----------
-    products : ndarray of shape (rows,)
+    products : ndarray of shape (pairs, 1, rows)
         Products of two columns, NaN where one is missing.
     numbers : ndarray of shape (columns, rows)
         Numbers of the columns that they may make.
 
     Returns
     -------
-    ndarray of shape (columns,), int64
-        The power for each column; 0 where all are zero.
+    ndarray of shape (pairs, columns), int64
+        The power for each pair and column; 0 where all are zero.
     """
     present, largest = ~(np.isnan(products) | np.isnan(numbers)), np.finfo(float).max
     with np.errstate(over="ignore"):
-        sums = [np.minimum(np.where(present, np.abs(factor), 0).sum(axis=1), largest) for factor in (numbers, products)]
+        sums = [
+            np.minimum(np.where(present, np.abs(factor), 0).sum(axis=-1), largest) for factor in (numbers, products)
+        ]
     logarithms = [np.log10(np.where(np.minimum(*sums) > 0, total, 1)) for total in sums]
     powers: Ints = np.rint(np.clip(logarithms[0] - logarithms[1], -MOST_POWER, MOST_POWER)).astype(np.int64)
     return powers

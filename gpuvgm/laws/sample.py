@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gpuvgm.columns import NumericColumn
 from gpuvgm.engines import AskedColumn
-from gpuvgm.io import replaced_rows, taken
+from gpuvgm.io import taken
 from gpuvgm.laws.codes import Columns, Mask, Rows, codes_of, numbers_in, spacing_of
 from gpuvgm.laws.owners import Owners, OwnersOfRows
 from gpuvgm.laws.units import NUMBER, SPANS, Span, Unit
@@ -25,7 +25,9 @@ PROBED = 24  # rows that a law is tried on first
 MOST_COLUMNS = 64  # of numbers, among which sums and products are looked for
 HALF = 0.5 + 1e-6  # of a step, by which a computed number may be off
 LEAST_BESIDE_ZERO = 3  # different numbers of a column that is 0 in many rows: with fewer, equations fit by chance
+ROWS_BESIDE_ZERO = 4_000  # where it is not, in which they are looked for before they are tried on few rows
 LEAST_TELLING = 6  # of these few rows, with a product that is not zero
+COMBINED = 128  # columns, or pairs of them, of which sums and products are compared at a time
 MOST_PRODUCTS = 1 << 20  # that are compared at a time
 NOISE = 1e-9  # of a number without a step, by which it may be
 EACH = OwnersOfRows()
@@ -123,9 +125,30 @@ class LawSample:
         return [name for name, sort in self.sorts.items() if sort == NUMBER][:MOST_COLUMNS]
 
     @cached_property
+    def computed_columns(self) -> list[str]:
+        """Those of these columns that equations may compute."""
+        return self.number_columns
+
+    @cached_property
     def number_targets(self) -> Targets:
-        """The first few rows of these columns."""
-        return Targets.of(self, self.number_columns)
+        """The first few rows of columns that equations may compute."""
+        return Targets.of(self, self.computed_columns)
+
+    def combined(self, count: int) -> Iterator[tuple[list[tuple[str, ...]], Floats]]:
+        """Yield each so many columns of plain numbers, many at a time, with the first rows of each.
+
+        Yields
+        ------
+        operands : list of tuple of str
+            The columns.
+        amounts : ndarray of shape (operands, count, PROBED)
+            What their numbers mean.
+        """
+        numbers, names = self.first_amounts(self.number_columns), self.number_columns
+        every = [*combinations(range(len(names)), count)]
+        for first in range(0, len(every), COMBINED):
+            places = every[first : first + COMBINED]
+            yield [tuple(names[place] for place in one) for one in places], numbers[np.array(places)]
 
     def with_zeros(self) -> list[str]:
         """Columns of numbers that are 0 in enough of the few rows, and in enough not, with different numbers."""
@@ -137,15 +160,13 @@ class LawSample:
                 names.append(name)
         return names
 
-    def without_zeros(self, names: Sequence[str]) -> LawSample:
-        """The few rows of columns of numbers, in some of which what is 0 is missing."""
-        values = {name: self.few_rows(name) for name in self.number_columns}
-        for name in names:
-            zeros = np.flatnonzero(self.amounts[name] == 0)
-            values[name] = replaced_rows(values[name], zeros, pa.nulls(len(zeros), values[name].type))
-        order = [name for name in self.order if name in values]
+    def beside_zeros(self, target: str) -> LawSample:
+        """Those of the few rows where a column is not 0, in which equations are looked for that compute it."""
+        rows = np.flatnonzero(self.amounts[target] != 0)[:ROWS_BESIDE_ZERO]
+        values = {name: taken(self.few_rows(name), rows) for name in self.number_columns}
         columns = {name: self.columns[name] for name in values}
-        return LawSample(columns, values.__getitem__, ordering=lambda _: order)
+        order = [name for name in self.order if name in values]
+        return _SampleOfTarget(columns, values.__getitem__, ordering=lambda _: order, target=target)
 
     def numeric(self, names: Sequence[str]) -> list[str]:
         """Those of some columns that are modelled as numbers, as targets of equations are."""
@@ -155,6 +176,18 @@ class LawSample:
         """What the numbers of the first few rows mean, shape (columns, `PROBED`)."""
         probed = min(PROBED, len(self.shuffled))
         return np.array([self.amounts[name][:PROBED] for name in names]).reshape(len(names), probed)
+
+
+@dataclass(frozen=True)
+class _SampleOfTarget(LawSample):
+    """A sample of rows in which only one column may be computed."""
+
+    target: str = ""
+
+    @cached_property
+    def computed_columns(self) -> list[str]:
+        """The column."""
+        return [self.target]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +221,9 @@ class Targets:
         return cls(names, amounts, tolerances)
 
     def are_equal(self, results: Floats) -> Mask:
-        """Which columns equal a result in all of these rows; a missing number equals any."""
+        """Which columns equal a result in all of these rows, the last axis; a missing number equals any."""
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
-            equal: Mask = ~np.any(np.abs(results - self.amounts) > self.tolerances, axis=1)
+            equal: Mask = ~np.any(np.abs(results - self.amounts) > self.tolerances, axis=-1)
         return equal
 
     def products_of(self, left: Floats, right: Floats) -> Iterator[tuple[int, int, str]]:

@@ -56,19 +56,20 @@ class LawSearch:
         arithmetic = [sort for sort in sorts if sort.turn <= Sum.turn]
         for sort in arithmetic:
             yield from sort.find(self.sample)
-        yield from self._forms_with_zeros(arithmetic, chosen)
+        yield from self._forms_with_zeros([sort for sort in arithmetic if sort.has_zeros], chosen)
         for sort in sorts[len(arithmetic) :]:
             yield from sort.find(self.sample)
 
     def _forms_with_zeros(self, sorts: Sequence[type[Law]], chosen: Sequence[Law]) -> Iterator[Sequence[Law]]:
         """Yield laws of columns that no law computes, and that are 0 in some rows instead."""
-        computed = {law.target for law in chosen if law.decides}
-        names = [name for name in self.sample.with_zeros() if name not in computed]
-        sample = self.sample.without_zeros(names)
-        for forms in (forms for sort in sorts if names for forms in sort.find(sample)):
-            equations = (law for law in forms if isinstance(law, Equation) and law.has_zeros and law.target in names)
-            laws = (replace(law, or_zero=True) for law in equations)
-            yield [law for law in laws if law.is_evident(self.sample)]
+        for target in self.sample.with_zeros():
+            if any(law.target == target for law in chosen if law.decides):
+                continue
+            sample = self.sample.beside_zeros(target)
+            for forms in (forms for sort in sorts for forms in sort.find(sample)):
+                equations = (law for law in forms if isinstance(law, Equation) and law.target == target)
+                laws = (replace(law, or_zero=True) for law in equations if law.has_zeros)
+                yield [law for law in laws if law.is_evident(self.sample)]
 
     def _programmed(self, wanted: str | Sequence[Any], refuted: Set[tuple[str, ...]]) -> Iterator[Law]:
         """Yield the laws that are a user's objects, but for those that some row breaks."""

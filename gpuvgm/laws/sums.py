@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
-from itertools import combinations, permutations
+from itertools import permutations
 from sys import maxsize
 
 import numpy as np
@@ -236,10 +236,12 @@ def _combination(operands: Sequence[str], signs: str, target: str, span: Span = 
 def _sums_of_columns(sample: LawSample, count: int) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield so many columns of numbers, and one that is their sum in the first few rows."""
     targets = sample.number_targets
-    for operands in combinations(sample.number_columns, count):
+    for operands, sides in sample.combined(count):
         with np.errstate(over="ignore"):  # what is infinite is no number of the table
-            sums = np.sum(sample.first_amounts(operands), axis=0)
-        yield from ((operands, target) for target in targets.equal_to(sums) if target not in operands)
+            are_equal = targets.are_equal(np.sum(sides, axis=1)[:, None])
+        for place, target in np.argwhere(are_equal).tolist():
+            if targets.names[target] not in operands[place]:
+                yield operands[place], targets.names[target]
 
 
 def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
@@ -254,7 +256,7 @@ def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
     computed, before = {*sums}, -1
     while len(computed) > before:
         before = len(computed)
-        for target in (name for name in names if name not in computed):
+        for target in (name for name in sample.computed_columns if name not in computed):
             others = [name for name in names if name not in computed and name != target]
             while len(addends := squares.addends(target, others)) >= LEAST_ADDENDS:
                 law = Sum((*addends,), target)
@@ -294,7 +296,7 @@ def _sums_with_signs(sample: LawSample) -> list[Difference]:
     if len(names) <= LEAST_ADDENDS:
         return []
     squares = LeastSquares.of({name: sample.amounts[name][:SOLVED] for name in names})
-    for target in names:
+    for target in sample.computed_columns:
         signs = squares.addends(target, [name for name in names if name != target], ANY)
         added, taken = ([name for name in signs if signs[name] == one] for one in (1, -1))
         law = Difference((*added, *taken), target, function="+" * len(added) + "-" * len(taken))

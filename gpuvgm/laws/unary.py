@@ -130,7 +130,7 @@ class Probe:
     @classmethod
     def of_targets(cls, sample: LawSample, least: int) -> Iterator[Probe]:
         """Yield rows for each column that has so many different numbers."""
-        for target in sample.numeric(sample.number_columns):
+        for target in sample.numeric(sample.computed_columns):
             amounts = sample.amounts[target]
             rows, step = different_rows(amounts), step_of(sample.columns[target])
             if len(rows) >= least:
