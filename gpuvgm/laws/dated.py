@@ -43,6 +43,11 @@ def _year(days: Ints) -> Ints:
     return years
 
 
+def _month(days: Ints) -> Ints:
+    months: Ints = days.astype("M8[D]").astype("M8[M]").astype(np.int64)
+    return months
+
+
 class DatePart(NamedTuple):
     """A part of a date as text: so many digits, and its number, from days and seconds since 1970."""
 
@@ -68,6 +73,14 @@ DATE_PARTS = {
 }
 #: A letter that hardly any text has, for the digits of each part in texts whose dates are masked.
 DATE_MARKS = {part: chr(number) for number, part in enumerate(DATE_PARTS, 0x0E)}
+#: Periods of a calendar, the longest first: their number, from days since 1970. Weeks begin on Mondays, as in ISO 8601.
+PERIODS: Mapping[str, Callable[[Ints], Ints]] = {
+    "year": _year,
+    "quarter": lambda days: _month(days) // 3,
+    "month": _month,
+    "week": lambda days: (days + 3) // 7,
+    "day": lambda days: days,
+}
 Places = tuple[tuple[int, str], ...]  # first letter of each part in a text, and the part
 
 
@@ -85,6 +98,7 @@ class DatesInText:
 
     digits: ClassVar[Mapping[str, int]] = {part: of_part.digits for part, of_part in DATE_PARTS.items()}
     marks: ClassVar[Mapping[str, str]] = DATE_MARKS
+    periods: ClassVar[Sequence[str]] = tuple(PERIODS)
     MISSING: ClassVar[int] = NO_MOMENT
 
     @classmethod
@@ -146,6 +160,11 @@ class DatesInText:
     def numbers(moments: Ints, part: str) -> Ints:
         """The number that a part of moments is."""
         return DATE_PARTS[part].number(moments // DAY, moments)
+
+    @staticmethod
+    def numbers_of_periods(moments: Ints, period: str) -> Ints:
+        """Number of the year, quarter, month, week or day of moments; missing ones have one of their own."""
+        return PERIODS[period](moments // DAY)
 
     @staticmethod
     def texts(moments: Ints, part: str) -> pa.Array[Any]:

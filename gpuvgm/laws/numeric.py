@@ -164,7 +164,10 @@ class Equation(NumericLaw):
     def score(self, columns: Columns, rows: Rows) -> Outcome:
         """A missing target is certain where an operand is missing, too, unless some rows have one side alone."""
         *sides, numbers = read_columns(numbers_in, columns, self.names, rows)
-        expected = self.amounts(columns, sides)
+        return self._outcome(columns, numbers, self.amounts(columns, sides), sides)
+
+    def _outcome(self, columns: Columns, numbers: Floats, expected: Floats, sides: Sequence[Floats]) -> Outcome:
+        """What numbers of the target say beside those that are expected of them."""
         xp = namespace_of(numbers)
         is_missing, has_no_left_side = xp.isnan(numbers), xp.isnan(expected)
         apart = is_missing != has_no_left_side

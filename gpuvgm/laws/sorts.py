@@ -26,6 +26,7 @@ from gpuvgm.laws.steps import Steps
 from gpuvgm.laws.sums import Difference, Equality, Sum
 from gpuvgm.laws.texts import quoted, rewritings, without_quotes
 from gpuvgm.laws.whole import Whole
+from gpuvgm.laws.within import Within
 from gpuvgm.records import read_as
 
 #: The sorts of laws, in the order in which messages name them. Each is searched in its `turn`: what it finds no later
@@ -50,6 +51,7 @@ LAWS: tuple[type[Law], ...] = (
     Order,
     Lookup,
     Steps,
+    Within,
 )
 
 #: Signs that tell what a text that is no law comes near to, the most telling first.

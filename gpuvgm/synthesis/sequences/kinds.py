@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpuvgm.columns import FittedColumn, TableModel
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, after, before, pace, since, span
 from gpuvgm.synthesis.sequences.occurrences import NO, YES
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 
@@ -24,6 +24,7 @@ def kinds_of(names: Iterable[str], plan: SequencePlan, table: TableModel) -> dic
         The fitted columns of the table that it is made of.
     """
     originals = {before(name): name for name in plan.remembered}
+    originals |= {number.former: number.column for number in plan.running}
     return {
         name: _kind(name, plan, table.by_name) or _like(originals.get(name, name), table, lacks_some=name in originals)
         for name in names
@@ -32,7 +33,14 @@ def kinds_of(names: Iterable[str], plan: SequencePlan, table: TableModel) -> dic
 
 def _kind(name: str, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> Any:
     """How a column is declared that has no counterpart in the table."""
-    if name in (COUNT, PLACE, REMAINING, *(recency.variety for recency in plan.recencies)):
+    if name in (
+        COUNT,
+        PLACE,
+        REMAINING,
+        *plan.places,
+        *map(after, plan.places),
+        *(each.variety for each in plan.recencies),
+    ):
         return {"kind": "continuous", "integer": True}
     usual = next((usual for usual in plan.usual if usual.name == name), None)
     if usual is not None:

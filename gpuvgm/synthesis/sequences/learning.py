@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, TableModel
+from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution import any_source
 from gpuvgm.io import Source
 from gpuvgm.laws import Laws
@@ -30,7 +32,7 @@ from gpuvgm.synthesis.sequences.checks import (
 from gpuvgm.synthesis.sequences.kinds import kinds_of
 from gpuvgm.synthesis.sequences.model import SequenceModel, layout_of, without_missing
 from gpuvgm.synthesis.sequences.names import COUNT, since
-from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of
+from gpuvgm.synthesis.sequences.plan import SequencePlan, plan_of, with_counters
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 from gpuvgm.synthesis.sequences.source import KeySample, rows_in_order
 from gpuvgm.synthesis.sequences.tables import SequenceTables, with_first_steps
@@ -63,6 +65,12 @@ def learn_sequences(table: Source, settings: SynthesizerSettings) -> SequenceMod
             sample = KeySample.of(in_order, order, transformer.model_.by_name[key], SAMPLE_ROWS)
             if not settings.given:  # rows of parents that are few, or have one row each, are learnt as well
                 check_keys(table, key, sample)
+            declared = with_counters(sample.rows, settings.columns, transformer.model_.by_name, index)
+            if declared != settings.columns:
+                settings = replace(settings, columns=declared)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", InferenceWarning)  # of the same columns
+                    transformer = _fitted_in_any_order(settings, rows)
             plan = plan_of(sample.rows, key, index, transformer.model_.by_name, settings.given, settings.forgotten)
             if "auto" in settings.laws:
                 plan = plan.without_computed_steps(sample.rows, transformer.model_.by_name)

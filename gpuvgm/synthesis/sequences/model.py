@@ -116,8 +116,10 @@ class SequenceModel:
     @property
     def laws(self) -> Laws:
         """Laws between columns of a row, and those of the row before."""
-        made = {COUNT, PLACE, REMAINING, *self.plan.known, *self.plan.made_of_rows}
-        return Laws(law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
+        carried = {carry_over.name for carry_over in self.plan.carry_overs}
+        made = {COUNT, PLACE, REMAINING, *self.plan.known, *self.plan.made_of_rows} - carried
+        laws = (law for law in (*self.keys.laws, *self.steps.laws) if made.isdisjoint(law.names))
+        return Laws(law for law in laws if law.target not in carried)
 
     @property
     def kept_laws(self) -> Laws:

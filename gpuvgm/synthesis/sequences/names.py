@@ -13,6 +13,16 @@ def before(name: str) -> str:
     return f"previous({name})"
 
 
+def after(name: str) -> str:
+    """Name of what a number of rows is if it goes on."""
+    return f"next({name})"
+
+
+def within(name: str, period: str) -> str:
+    """Name of what a column has that begins anew with each period."""
+    return f"{name} within {period}"
+
+
 def span(name: str) -> str:
     """Name of the difference of a number in the last and in the first row of a key."""
     return f"span({name})"

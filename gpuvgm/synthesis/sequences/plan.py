@@ -15,17 +15,22 @@ from gpuvgm.io import is_datetime_type, is_number_type
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
+from gpuvgm.synthesis.sequences.names import (
+    COUNT,
+    HAS_KEY,
+    PLACE,
+    REMAINING,
+    after,
+    before,
+    pace,
+    since,
+    span,
+)
 from gpuvgm.synthesis.sequences.occurrences import Occurrence, occurrences_of
+from gpuvgm.synthesis.sequences.periods import LEAST_STEPS, CarryOver, Period, periods_of
 from gpuvgm.synthesis.sequences.recency import Recency, recencies_of
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, codes_of, numbers_in_order
-from gpuvgm.synthesis.sequences.running import (
-    LEAST_NUMBERS,
-    LEAST_STEPS,
-    RunningNumber,
-    law_of_places,
-    running_numbers,
-)
+from gpuvgm.synthesis.sequences.running import LEAST_NUMBERS, RowNumbers, RunningNumber
 from gpuvgm.synthesis.sequences.usual import UsualValue, variance_of_spans
 
 LEAST_CONSTANT = 0.98  # of the keys of several rows, that have one value of a constant column
@@ -94,6 +99,8 @@ class SequencePlan:
         Columns of keys that are not drawn, as those of a parent table are.
     numbering : mapping of str to str
         By number of lines, such as 1, 2, 3 or 10, 20, 30 in each key, the law by which its place makes it.
+    place_periods : tuple of Period
+        Within which some of them begin anew.
     above : tuple of str
         Columns of keys above the key, such as the customer of an order, whose the rows are as well.
     first_steps : mapping of str to float
@@ -120,6 +127,7 @@ class SequencePlan:
     lacks_keys: bool = False
     given: tuple[str, ...] = ()
     numbering: Mapping[str, str] = field(default_factory=dict)
+    place_periods: tuple[Period, ...] = ()
     above: tuple[str, ...] = ()
     first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
@@ -152,8 +160,15 @@ class SequencePlan:
 
     @property
     def made_of_rows(self) -> tuple[str, ...]:
-        """Columns that are drawn, and that the table lacks: steps, and which values come back."""
-        return (*map(since, self.stepping), *(name for recency in self.recencies for name in recency.drawn))
+        """Columns that are drawn, and that the table lacks: steps, what is carried over, and which values come back."""
+        recalled = (name for recency in self.recencies for name in recency.drawn)
+        return (*map(since, self.stepping), *(one.name for one in self.carry_overs), *recalled)
+
+    @property
+    def carry_overs(self) -> tuple[CarryOver, ...]:
+        """Columns of what rows take over from the row before if both are of one period."""
+        numbers = (CarryOver(before(number.column), number.period, 0) for number in self.running if number.period)
+        return (*numbers, *map(CarryOver.of_places, self.place_periods))
 
     @property
     def laws(self) -> tuple[str, ...]:
@@ -161,7 +176,13 @@ class SequencePlan:
         sums = (f"{before(name)} + {since(name)} = {name}" for name in self.differences)
         products = (f"{before(name)} * {since(name)} = {name}" for name in self.ratios)
         running = (law for number in self.running for law in number.laws)
-        return (*sums, *products, *running, *self.numbering.values())
+        carried = (carry_over.law for carry_over in self.carry_overs)
+        return (*sums, *products, *carried, *running, *self.numbering.values())
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Columns of the places of rows within periods."""
+        return tuple(CarryOver.of_places(period).name for period in self.place_periods)
 
     def certain(self, rows: Callable[[str], Any]) -> dict[str, NDArray[np.bool_]]:
         """Which rows of the table of rows have a certain value, by column, once it is known what comes back."""
@@ -197,7 +218,8 @@ class SequencePlan:
         """Columns of what is usual for a key, and of what has been in its rows before."""
         usual, occurrences = (tuple(column.name for column in columns) for columns in (self.usual, self.occurrences))
         pace_of_index = (span(self.index), pace(self.index)) if self.is_paced else ()
-        return (*usual, *occurrences, *(recency.variety for recency in self.recencies), *pace_of_index)
+        places = map(after, self.places)
+        return (*usual, *occurrences, *(recency.variety for recency in self.recencies), *pace_of_index, *places)
 
 
 def plan_of(
@@ -229,10 +251,12 @@ def plan_of(
     asked = [name for name in varying if name in columns and columns[name].is_encoded]
     numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
     amounts = {name: amounts_of(columns[name], rows.column(name)) for name in asked if _adds_up(columns[name])}
-    running = {number.column: number for number in running_numbers(rows, amounts, [*numbers])}
-    lines = {
-        name: law for name in amounts if (law := law_of_places(rows, name, amounts[name], is_number=name in numbers))
-    }
+    of_rows = RowNumbers(rows, amounts, columns, periods_of({name: columns[name] for name in asked}, index))
+    running = of_rows.running([*numbers])
+    not_running = tuple(period for period in of_rows.periods if period.column not in running)
+    numbering = [*replace(of_rows, periods=not_running).numbering()]
+    lines = {name: law for name, law, _ in numbering}
+    of_lines = dict.fromkeys(period for *_, period in numbering if period is not None)
     moving = [
         name
         for name in numbers
@@ -240,7 +264,8 @@ def plan_of(
     ]
     ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(rows, amounts[name]))
     differences = tuple(name for name in moving if name not in (*ratios, *running))
-    needed = (index, *running, *moving)
+    of_running = (number.period for number in running.values())
+    needed = (index, *running, *moving, *(period.column for period in (*of_running, *of_lines) if period is not None))
     forgotten = tuple(name for name in asked if name in forgotten and name not in needed)
     told = [name for name in asked if name != index and name not in forgotten]
     usual = [UsualValue.of_rows(rows, columns[name]) for name in told]
@@ -273,9 +298,20 @@ def plan_of(
         lacks_keys=rows.column(key).null_count > 0,
         given=tuple(given),
         numbering=lines,
+        place_periods=tuple(of_lines),
         forgotten=forgotten,
         is_paced=is_paced,
     )
+
+
+def with_counters(
+    rows: KeyRows, declared: Mapping[Any, Any], columns: Mapping[str, FittedColumn], index: str | None
+) -> dict[Any, Any]:
+    """Declared columns, and numbers of few values that begin anew with a period, which are counted as others are."""
+    encoded = {name: column for name, column in columns.items() if column.is_encoded}
+    amounts = {name: amounts_of(column, rows.column(name)) for name, column in encoded.items() if _adds_up(column)}
+    numbers = RowNumbers(rows, amounts, encoded, periods_of(encoded, index))
+    return {**dict.fromkeys(numbers.counters(), "continuous"), **declared}
 
 
 def is_constant(rows: KeyRows, name: str) -> bool:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
+from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.sequences.names import PLACE, before, since
+from gpuvgm.synthesis.sequences.names import PLACE, before, since, within
+from gpuvgm.synthesis.sequences.periods import LEAST_STEPS, MOSTLY, Period, Restarts
 from gpuvgm.synthesis.sequences.rows import KeyRows
 
-LEAST_STEPS = 20  # other than 0, that show a running number
 LEAST_NUMBERS = 10  # different ones
 LEAST_KEYS = 20  # of several rows, that show numbers of lines
 PROBED = 256  # rows that pairs of columns are tried on first
-MOSTLY = 0.99  # of the rows that keep a law, of which the others are told
 NEAR = 1e-9  # of the largest number, by which sums may differ
 
 
@@ -33,16 +33,24 @@ class RunningNumber:
         Columns that are added to it, and that are taken off.
     from_zero : bool
         Whether that of the first row begins at 0.
+    period : Period, optional
+        Where it is another one than that of the row before, the number begins at 0 again.
     """
 
     column: str
     added: tuple[str, ...]
     taken_off: tuple[str, ...]
     from_zero: bool = False
+    period: Period | None = None
 
     def __str__(self) -> str:
         added, taken_off = (f" + {name}" for name in self.added), (f" - {name}" for name in self.taken_off)
-        return f"{before(self.column)}{''.join(added)}{''.join(taken_off)} = {self.column}"
+        return f"{self.former}{''.join(added)}{''.join(taken_off)} = {self.column}"
+
+    @property
+    def former(self) -> str:
+        """Name of the number that it goes on from."""
+        return within(before(self.column), str(self.period)) if self.period else before(self.column)
 
     @property
     def has_step(self) -> bool:
@@ -55,7 +63,7 @@ class RunningNumber:
         if not self.has_step:
             return (str(self),)
         step = since(self.column)
-        return f"{self.added[0]} - {self.taken_off[0]} = {step}", f"{before(self.column)} + {step} = {self.column}"
+        return f"{self.added[0]} - {self.taken_off[0]} = {step}", f"{self.former} + {step} = {self.column}"
 
     def steps(self, amounts: Mapping[str, Floats], rows: Ints) -> Floats:
         """What is added, less what is taken off, in some rows."""
@@ -67,13 +75,149 @@ class RunningNumber:
         return steps
 
 
-def law_of_places(rows: KeyRows, name: str, amounts: Floats, *, is_number: bool) -> str:
-    """The law by which the place of a row makes a number in it, as those of lines; empty where it does not.
+@dataclass(frozen=True, slots=True)
+class RowNumbers:
+    """Columns of numbers, which may go on from row to row of a key.
 
     Parameters
     ----------
     rows : KeyRows
         Rows of whole keys.
+    amounts : mapping of str to ndarray of shape (rows,)
+        The columns, NaN where numbers are missing.
+    columns : mapping of str to FittedColumn
+        These and all others, as they are fitted.
+    periods : sequence of Period
+        With which numbers may begin anew.
+    """
+
+    rows: KeyRows
+    amounts: Mapping[str, Floats]
+    columns: Mapping[str, FittedColumn]
+    periods: Sequence[Period]
+
+    def running(self, targets: Sequence[str]) -> dict[str, RunningNumber]:
+        """Numbers that run on in all rows, by column, with a warning of those that do so in nearly all.
+
+        Parameters
+        ----------
+        targets : sequence of str
+            Columns that may run on; others, of few different numbers, are only added.
+        """
+        found: dict[str, RunningNumber] = {}
+        for name in filter(self.amounts.__contains__, targets):
+            possible = self._running_number(name, [*found])
+            if possible is None:
+                continue
+            number, restarts, broken = possible
+            if not len(broken):
+                found[name] = number
+                continue
+            row, known = int(self.rows.order[broken[0]]), np.count_nonzero(restarts.are_known)
+            warn(
+                f'"{number}" holds in all rows but {len(broken):,} of {known:,}, such as row {row:,}, so that samples '
+                "do not keep it: mend these rows, or leave their keys out",
+                InferenceWarning,
+            )
+        return found
+
+    def numbering(self) -> Iterator[tuple[str, str, Period | None]]:
+        """Yield numbers of lines or visits, the law by which the place of a row makes each, and within which period."""
+        rows = self.rows
+        if np.count_nonzero(rows.counts > 1) < LEAST_KEYS:
+            return
+        for name, numbers in self.amounts.items():
+            is_number = isinstance(self.columns[name], NumericColumn)
+            law, period = _law_of_places(rows.places + 1, PLACE, name, numbers, is_number=is_number), None
+            if not law and (period := self._period_of_places(name)):
+                places = period.places(rows, self.columns[period.column])
+                law = _law_of_places(places, within(PLACE, str(period)), name, numbers, is_number=is_number)
+            if law:
+                yield name, law, period
+
+    def counters(self) -> Iterator[str]:
+        """Yield numbers of few different values that begin anew: as categories, samples could have no more of them."""
+        for name in self.amounts:
+            if isinstance(self.columns[name], CategoricalColumn) and (
+                self._period_of_places(name) or self._begins_at_zero_again(name)
+            ):
+                yield name
+
+    def _begins_at_zero_again(self, name: str) -> bool:
+        """Whether a number is that of the row before and another one of its row, within periods alone."""
+        possible = self._running_number(name, most=1)
+        return possible is not None and possible[0].period is not None and not len(possible[2])
+
+    def _period_of_places(self, name: str) -> Period | None:
+        """With which a number begins as in first rows, where in all others it is that of the row before and a step."""
+        rows, numbers = self.rows, self.amounts[name]
+        steps, begins = np.diff(numbers, prepend=np.nan), numbers == numbers[0]
+        goes_on = steps == steps[np.argmax(~rows.are_first & ~begins)]
+        period, broken = self._period(Restarts(rows, goes_on, begins, ~rows.are_first), [name])
+        return None if len(broken) else period
+
+    def _period(self, restarts: Restarts, others: Collection[str]) -> tuple[Period | None, Ints]:
+        """See `Restarts.period`; of other columns than some."""
+        return restarts.period((period for period in self.periods if period.column not in others), self.columns)
+
+    def _running_number(
+        self, name: str, others: Sequence[str] = (), most: int = 2
+    ) -> tuple[RunningNumber, Restarts, Ints] | None:
+        """How a number runs on in nearly all rows, and the rows that do not; by so many columns at most.
+
+        `others` run on themselves, and may be no part of it.
+        """
+        rows, amounts, numbers = self.rows, self.amounts, self.amounts[name]
+        after = np.flatnonzero(~rows.are_first)
+        steps = numbers[after] - numbers[after - 1]
+        changes = np.flatnonzero(np.isfinite(steps) & (steps != 0))
+        if len(changes) < LEAST_STEPS or len(np.unique(numbers[np.isfinite(numbers)])) < LEAST_NUMBERS:
+            return None
+        probe = changes[:PROBED]  # of many pairs of columns, few rows refute nearly all
+        near = NEAR * float(np.nanmax(np.abs(numbers)))
+        tried = [other for other in amounts if other not in (name, *others) and np.any(amounts[other][after])]
+        steps_of_probe, numbers_of_probe = steps[probe], numbers[after[probe]]
+        possible = list[tuple[RunningNumber, Restarts]]()
+        for terms in _terms(tried, most):
+            number = RunningNumber(name, *terms)
+            own_steps = number.steps(amounts, after[probe])
+            goes_on, begins = (np.abs(each - own_steps) <= near for each in (steps_of_probe, numbers_of_probe))
+            if np.mean(goes_on | begins) >= MOSTLY:
+                restarts = self._restarts(number, near)
+                possible.append((number, restarts))
+                if restarts.are_few(restarts.broken()):
+                    possible = possible[-1:]
+                    break
+        for number, restarts in possible:
+            period, broken = self._period(restarts, [name, *others])
+            if restarts.are_few(broken):
+                from_zero = self._is_from_zero(number, near)
+                return replace(number, from_zero=from_zero, period=period), restarts, broken
+        return None
+
+    def _restarts(self, number: RunningNumber, near: float) -> Restarts:
+        """Where a number is that of the row before and what is added since, or what is added alone."""
+        rows, numbers = self.rows, self.amounts[number.column]
+        own_steps = number.steps(self.amounts, np.arange(len(numbers)))
+        off = np.abs(np.diff(numbers, prepend=np.nan) - own_steps)
+        return Restarts(rows, off <= near, np.abs(numbers - own_steps) <= near, np.isfinite(off) & ~rows.are_first)
+
+    def _is_from_zero(self, number: RunningNumber, near: float) -> bool:
+        """Whether the numbers of first rows begin at 0."""
+        starts = self.rows.starts
+        first = np.abs(self.amounts[number.column][starts] - number.steps(self.amounts, starts))
+        return bool(np.all(first[np.isfinite(first)] <= near) and np.isfinite(first).any())
+
+
+def _law_of_places(places: Ints, of_place: str, name: str, amounts: Floats, *, is_number: bool) -> str:
+    """The law by which the place of a row makes a number in it, as those of lines; empty where it does not.
+
+    Parameters
+    ----------
+    places : ndarray of shape (rows,), int64
+        Places, from 1 on.
+    of_place : str
+        The column that they are in.
     name : str
         The column.
     amounts : ndarray of shape (rows,)
@@ -81,78 +225,23 @@ def law_of_places(rows: KeyRows, name: str, amounts: Floats, *, is_number: bool)
     is_number : bool
         Whether it is modelled as numbers, not as categories, which can but be the place itself.
     """
-    after = np.flatnonzero(~rows.are_first)
-    if np.count_nonzero(rows.counts > 1) < LEAST_KEYS:
-        return ""
-    places, row = rows.places + 1, after[0]
+    row = int(np.argmax(places > 1))
     step = amounts[row] - amounts[row - 1]
     before_first = amounts[row] - step * places[row]
     if not (step and step % 1 == 0 and before_first % 1 == 0 and np.all(step * places + before_first == amounts)):
         return ""
     if (step, before_first) == (1, 0):
-        return f"{PLACE} = {name}"
+        return f"{of_place} = {name}"
     sign = "-" if before_first < 0 else "+"
-    return f"{step:.0f} * {PLACE} {sign} {abs(before_first):.0f} = {name}" if is_number else ""
+    return f"{step:.0f} * {of_place} {sign} {abs(before_first):.0f} = {name}" if is_number else ""
 
 
-def running_numbers(rows: KeyRows, amounts: Mapping[str, Floats], targets: Sequence[str]) -> tuple[RunningNumber, ...]:
-    """Numbers that run on in all rows, with a warning of those that do so in nearly all.
-
-    Parameters
-    ----------
-    rows : KeyRows
-        Rows of whole keys.
-    amounts : mapping of str to ndarray of shape (rows,)
-        Columns of numbers, NaN where they are missing.
-    targets : sequence of str
-        Columns that may run on; others, of few different numbers, are only added.
-    """
-    found: dict[str, RunningNumber] = {}
-    for name in filter(amounts.__contains__, targets):
-        number = _running_number(rows, name, amounts, [*found])
-        if number is not None:
-            found[name] = number
-    return tuple(found.values())
-
-
-def _running_number(rows: KeyRows, name: str, amounts: Mapping[str, Floats], others: list[str]) -> RunningNumber | None:
-    """How a number runs on; `others` run on themselves, and may be no part of it."""
-    numbers, after = amounts[name], np.flatnonzero(~rows.are_first)
-    steps = numbers[after] - numbers[after - 1]
-    changes = np.flatnonzero(np.isfinite(steps) & (steps != 0))
-    if len(changes) < LEAST_STEPS or len(np.unique(numbers[np.isfinite(numbers)])) < LEAST_NUMBERS:
-        return None
-    probe = changes[:PROBED]  # of many pairs of columns, few rows refute nearly all
-    near = NEAR * float(np.nanmax(np.abs(numbers)))
-    tried = [other for other in amounts if other not in (name, *others) and np.any(amounts[other][after])]
-    for terms in _terms(tried):
-        candidate = RunningNumber(name, *terms)
-        if np.mean(np.abs(steps[probe] - candidate.steps(amounts, after[probe])) <= near) < MOSTLY:
-            continue
-        differences = np.abs(steps - candidate.steps(amounts, after))
-        known = np.isfinite(differences)
-        broken = np.flatnonzero(known & ~(differences <= near))
-        if not len(broken):
-            first = np.abs(numbers[rows.starts] - candidate.steps(amounts, rows.starts))
-            from_zero = bool(np.all(first[np.isfinite(first)] <= near) and np.isfinite(first).any())
-            return RunningNumber(name, *terms, from_zero=from_zero)
-        if len(broken) <= (1 - MOSTLY) * np.count_nonzero(known):
-            row = int(rows.order[after[broken[0]]])
-            warn(
-                f'"{candidate}" holds in all rows but {len(broken):,} of {np.count_nonzero(known):,}, such as row '
-                f"{row:,}, so that samples do not keep it: mend these rows, or leave their keys out",
-                InferenceWarning,
-            )
-            return None
-    return None
-
-
-def _terms(names: list[str]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+def _terms(names: list[str], most: int) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Columns that may be added, and taken off: one, or two."""
     for name in names:
         yield (name,), ()
         yield (), (name,)
-    for first, second in combinations(names, 2):
+    for first, second in combinations(names, 2) if most > 1 else ():
         yield (first, second), ()
         yield (first,), (second,)
         yield (second,), (first,)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.columns import NumericColumn, TableModel
@@ -23,7 +24,7 @@ from gpuvgm.synthesis.sampling import BatchSampler, RowDrawer, Sampler
 from gpuvgm.synthesis.sequences.blocks import KeyBlock, KeyBlocks, KeysInTurn, LaidOutKeys
 from gpuvgm.synthesis.sequences.fitting import RowsOfKeys
 from gpuvgm.synthesis.sequences.model import SequenceModel
-from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, before
+from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, after, before
 from gpuvgm.synthesis.sequences.occurrences import as_text
 from gpuvgm.synthesis.sequences.recency import Recency, RecentValues
 from gpuvgm.synthesis.sequences.rows import numbers_in_order
@@ -178,6 +179,7 @@ class SequenceSampler(BatchSampler):
             asked[PLACE] = pa.array(np.full(several, place + 1))
             asked[REMAINING] = pa.array(counts[:several] - place - 1)
             asked |= {before(name): self._before(name, made, several) for name in plan.remembered}
+            asked |= {after(name): self._after(name, made, several) for name in plan.places}
             for occurrence, has_been in occurred.items():
                 if made:
                     former = made[-1].arrays[occurrence.column][:several]
@@ -230,6 +232,11 @@ class SequenceSampler(BatchSampler):
         if name in self.sequences.plan.from_zero:
             return pa.array(np.zeros(several)).cast(type_)
         return pa.nulls(several, type_)
+
+    @staticmethod
+    def _after(name: str, made: list[MadeRows], several: int) -> Any:
+        """What a number of rows within a period is in the next rows of the first keys, if the period goes on."""
+        return pc.add(made[-1].arrays[name][:several], 1) if made else pa.array(np.ones(several, np.int64))
 
     def _within_range(self, rows: MadeRows) -> MadeRows:
         """Rows whose numbers that are counted since those before are in the table's range; the index may go on."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.columns import FittedColumn, NumericColumn
 from gpuvgm.io import joined_arrays, taken
-from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, before, pace, since, span
+from gpuvgm.synthesis.sequences.names import COUNT, HAS_KEY, PLACE, REMAINING, after, before, pace, since, span
 from gpuvgm.synthesis.sequences.plan import SequencePlan
 from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of
 
@@ -99,6 +99,12 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
         # First rows have none; one that is there keeps later rows from lacking it.
         of_first = pa.scalar(plan.first_steps[name]).cast(steps.type)
         arrays[since(name)] = pc.if_else(pa.array(rows.are_first), of_first, steps)
+    for name, period in zip(plan.places, plan.place_periods, strict=True):
+        places = period.places(rows, columns[period.column])
+        arrays[after(name)] = pa.array(np.where(rows.are_first, 1, np.roll(places, 1) + 1))
+    for carry_over in plan.carry_overs:
+        column = columns[carry_over.period.column]
+        arrays[carry_over.name] = carry_over.of_rows(rows, column, arrays[carry_over.going_on])
     for number in plan.running:
         if number.has_step:
             added, taken_off = (rows.column(names[0]) for names in (number.added, number.taken_off))
@@ -134,7 +140,7 @@ def _before(rows: KeyRows, name: str, *, starts_at_0: bool) -> Any:
     values = taken(rows.column(name), rows.rows_before)
     if not starts_at_0:
         return values
-    return pc.if_else(pa.array(rows.are_first), pa.scalar(0).cast(values.type), values)
+    return pc.if_else(pa.array(rows.are_first), pa.scalar(0, values.type), values)
 
 
 def _steps(values: Any, values_before: Any, column: FittedColumn, *, is_ratio: bool) -> Any:
