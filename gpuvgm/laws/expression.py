@@ -157,8 +157,8 @@ class Expression(Equation):
         inner = factor + f" {'-' if sign == DAYS else sign} ".join(names) + divisor
         added = f" {'-' if self.shift < 0 else '+'} {decimal_text(abs(self.shift))}" if self.shift else ""
         if outer in CLIPPED:
-            return f"{outer}({', '.join([*map(decimal_text, self.limits), f'{inner}{added}'])}) = {self._right}"
-        return f"{f'{outer}({inner})' if outer else inner}{added} = {self._right}"
+            return f"{outer}({', '.join([*map(decimal_text, self.limits), f'{inner}{added}'])}){self._equals}"
+        return f"{f'{outer}({inner})' if outer else inner}{added}{self._equals}"
 
     @property
     def problem(self) -> str:

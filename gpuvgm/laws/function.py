@@ -113,7 +113,7 @@ class Function(Unary):
     def text(self) -> str:
         """The function of the operand, and the target."""
         left = self._formula.notation.format(self.operands[0])
-        return f"{left} = {self._right}"
+        return f"{left}{self._equals}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The function in numbers of the target, from numbers of the operand."""

@@ -139,7 +139,7 @@ class Line(Unary):
             left = f"{operand}{added}" if self.factor == 1 else f"{factor} * {operand}{added}"
         else:
             left = f"({operand}{added}) / {factor}" if added else f"{operand} / {factor}"
-        return f"{left} = {self._right}"
+        return f"{left}{self._equals}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The line in numbers of the target, from numbers of the operand."""

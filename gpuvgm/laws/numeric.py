@@ -22,7 +22,7 @@ EVIDENCE = 20.0  # nats by which an equation in few rows is less likely by chanc
 LEAST_SHARE = 0.02  # of a sample's rows, that break a law where a column has the values of other rows
 #: Sorts of numbers beside NUMBER; names of sorts of moments begin so.
 DURATIONS, TIMES, MOMENTS = "durations", "times of the day", "moments"
-OR_ZERO = " or 0"  # behind laws whose target is 0 in some rows instead
+OR_ZERO = " or 0"  # behind the left side of laws whose target is 0 in some rows instead
 LENGTHS = {DURATIONS, TIMES}  # text such as 2:30 and columns of times hold lengths, too
 
 
@@ -128,13 +128,13 @@ class Equation(NumericLaw):
 
     @property
     def text(self) -> str:
-        """The left side, the target and the unit of the time between."""
-        return f"{self._left} = {self._right}"
+        """The left side, whether the target may be 0 instead, the target and the unit of the time between."""
+        return f"{self._left}{self._equals}"
 
     @property
-    def _right(self) -> str:
-        """The target, its unit if it is the time between, and whether it may be 0 instead."""
-        return f"{self.target}{f' in {self.span}' if self.span else ''}{OR_ZERO if self.or_zero else ''}"
+    def _equals(self) -> str:
+        """What stands behind the left side."""
+        return f"{OR_ZERO if self.or_zero else ''} = {self.target}{f' in {self.span}' if self.span else ''}"
 
     @property
     def _left(self) -> str:

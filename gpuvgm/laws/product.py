@@ -84,7 +84,7 @@ class Product(_Multiple):
     def text(self) -> str:
         """The operands, the factor unless it is 1, and the target."""
         factor = f" {'*' if self.power > 0 else '/'} {10 ** abs(self.power)}" if self.power else ""
-        return f"{' * '.join(self.operands)}{factor} = {self._right}"
+        return f"{' * '.join(self.operands)}{factor}{self._equals}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The product in numbers of the target, from numbers of the operands."""
@@ -115,7 +115,7 @@ class Quotient(_Multiple):
     @property
     def text(self) -> str:
         """The operands, 100 where the target is in percent, and the target."""
-        return f"{' / '.join(self.operands)}{' * 100' if self.power else ''} = {self._right}"
+        return f"{' / '.join(self.operands)}{' * 100' if self.power else ''}{self._equals}"
 
     def amounts(self, columns: Columns, sides: Sequence[Floats]) -> Floats:
         """The quotient in numbers of the target, from numbers of the operands; NaN where the second one is zero."""
@@ -154,7 +154,7 @@ class _WithRate(_Multiple):
     def text(self) -> str:
         """The operands, the rate in brackets, and the target."""
         *factors, rate = self.operands
-        return f"{' * '.join(factors)} {self.sign} {rate}{' / 100' if self.power else ''}) = {self._right}"
+        return f"{' * '.join(factors)} {self.sign} {rate}{' / 100' if self.power else ''}){self._equals}"
 
     @classmethod
     def multipliers(cls, rates: Floats, power: int) -> Floats:

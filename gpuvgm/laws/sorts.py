@@ -112,9 +112,6 @@ def text_of(law: Law, names: Collection[str]) -> str:
 
 def _laws_of_either(text: str, names: Collection[str]) -> list[Law]:
     """All laws that a text may mean, those of few columns first; what is computed may be written on either side."""
-    if text.endswith(OR_ZERO) and text.rpartition(" = ")[2].strip() not in names:
-        laws = _laws_of_either(text.removesuffix(OR_ZERO), names)
-        return [replace(law, or_zero=True) for law in laws if law.has_zeros]
     plain, marks = without_quotes(text, names)
     # What has quotes is read first as if nothing else were a name: "2.5" may be one, too.
     for one, known in ((text, names), (plain, marks), (plain, [*names, *marks])):
@@ -145,7 +142,11 @@ def _advice(text: str, names: Collection[str]) -> str:
 
 def _laws_of(text: str, names: Collection[str]) -> Iterator[Law]:
     """Yield all laws of columns with these names that a text may mean."""
-    return (law for sort in LAWS for law in sort.read(text, names) if {*law.names} <= {*names})
+    laws = [law for sort in LAWS for law in sort.read(text, names) if {*law.names} <= {*names}]
+    left, sign, right = text.partition(f"{OR_ZERO} = ")
+    yield from laws
+    if sign and not laws:
+        yield from (replace(law, or_zero=True) for law in _laws_of(f"{left} = {right}", names) if law.has_zeros)
 
 
 def law_of_document(document: Any) -> Law:

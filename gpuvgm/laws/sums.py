@@ -6,7 +6,7 @@ The three sorts are forms of each other: a + b = c is c - b = a, too, and a + b 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import permutations
@@ -154,10 +154,10 @@ class Sum(_Combination):
 
         All are looked for here, because what is equal to a column, or a sum of two, is no addend of longer sums.
         """
-        sums, rounded = set[str](), list[set[str]]()
+        sums, rounded = dict[str, set[str]](), list[set[str]]()
         for law in (*Equality.candidates(sample), *cls.candidates(sample)):
             if law.is_evident(sample):
-                sums.add(law.target)
+                sums.setdefault(law.target, set()).update(law.operands)
                 rounded += [{*law.names}] if isinstance(law, Equality) else []
                 yield [*law.computing_forms(sample), *_rounding_forms(law, rounded, sample)]
         between = set[frozenset[str]]()
@@ -244,27 +244,37 @@ def _sums_of_columns(sample: LawSample, count: int) -> Iterator[tuple[tuple[str,
                 yield operands[place], targets.names[target]
 
 
-def _long_sums(sample: LawSample, sums: Collection[str]) -> Iterator[Sum]:
+def _long_sums(sample: LawSample, sums: Mapping[str, Collection[str]]) -> Iterator[Sum]:
     """Yield sums of three columns and more, as least squares on few rows say: each addend has a weight near 1.
 
-    What is a sum already is no addend, for weights might be shared between it and its own addends.
+    What is a sum already is no addend, for weights might be shared between it and its own addends. It may be another
+    sum of columns that are none of these.
+
+    Parameters
+    ----------
+    sample : LawSample
+        The rows.
+    sums : mapping of str to collection of str
+        By target the addends of short sums, or the column that it equals.
     """
     names = sample.number_columns
     if len(names) <= LEAST_ADDENDS:
         return
     squares = LeastSquares.of({name: sample.amounts[name][:SOLVED] for name in names})
-    computed, before = {*sums}, -1
-    while len(computed) > before:
-        before = len(computed)
-        for target in (name for name in sample.computed_columns if name not in computed):
-            others = [name for name in names if name not in computed and name != target]
+    equal = [target for target, addends in sums.items() if len(addends) == 1]
+    addends_of, before = {target: {*addends} for target, addends in sums.items()}, -1
+    while len(addends_of) > before:
+        before = len(addends_of)
+        for target in (name for name in sample.computed_columns if name not in equal):
+            known = addends_of.get(target, set())
+            others = [name for name in names if name not in addends_of and name not in known and name != target]
             while len(addends := squares.addends(target, others)) >= LEAST_ADDENDS:
                 law = Sum((*addends,), target)
                 if not law.is_evident(sample):
                     break
-                computed.add(target)
+                addends_of.setdefault(target, set()).update(addends)
                 yield law
-                others = [name for name in others if name not in addends]  # it may be another sum of these
+                others = [name for name in others if name not in addends]
 
 
 def _sums_between_dates(sample: LawSample, between: Collection[frozenset[str]]) -> Iterator[Sum]:

@@ -770,7 +770,7 @@ def test_weights_that_are_no_sum_are_no_law() -> None:
         rare=rare,
     )
     laws = [law for law in gpuvgm.TableSynthesizer().fit(table).laws_ if law.sign in ("+", "-", "=")]
-    assert [*map(str, laws)] == ["a = positive or 0"]
+    assert [*map(str, laws)] == ["a or 0 = positive"]
 
 
 def _rows_of(table: pd.DataFrame) -> Any:
@@ -1125,7 +1125,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     ("document", "problem"),
     [
         (3, "a law is 3, not an object"),
-        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"->" or "steps", got None'),
+        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"steps" or "within", got None'),
         ({"sign": ["+"]}, "a law: sign must be .* got \\['\\+'\\]"),
         ({"sign": "=", "operands": ["net"]}, "a law lacks target"),
     ],

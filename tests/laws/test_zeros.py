@@ -14,11 +14,11 @@ from gpuvgm.errors import InputError
 LAWS = {
     "price * pieces = goods",
     "goods - discount + shipping = total",
-    "0.1 * goods = discount or 0",
-    "total / 6.26316 = vat or 0",
-    "max(0.5, 0.014 * total) = fee or 0",
-    "total = paid or 0",
-    "floor(goods) = points or 0",
+    "0.1 * goods or 0 = discount",
+    "total / 6.26316 or 0 = vat",
+    "max(0.5, 0.014 * total) or 0 = fee",
+    "total or 0 = paid",
+    "floor(goods) or 0 = points",
 }
 
 
@@ -73,8 +73,8 @@ def fitted_orders(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
 
 def test_laws_with_zeros_are_found_and_kept(table: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
     laws = {str(law): law for law in fitted.laws_}
-    assert {*laws} >= LAWS - {"goods - discount + shipping = total", "floor(goods) = points or 0"}
-    assert all(law.or_zero == text.endswith(" or 0") for text, law in laws.items())
+    assert {*laws} >= LAWS - {"goods - discount + shipping = total", "floor(goods) or 0 = points"}
+    assert all(law.or_zero == (" or 0 = " in text) for text, law in laws.items())
     assert all([*law.forms] == [law] for law in laws.values() if law.or_zero)
     rows = fitted.sample(4000)
     assert max(_off(rows).values()) <= 0.0051 and max(_off(table).values()) <= 0.0051
@@ -102,20 +102,20 @@ def test_one_row_breaks_a_law_with_zeros(table: pd.DataFrame) -> None:
     table = table.copy()
     table.loc[17, "paid"] = 1.23
     laws = {*map(str, gpuvgm.TableSynthesizer().fit(table).laws_)}
-    assert "total = paid or 0" not in laws and "0.1 * goods = discount or 0" in laws
+    assert "total or 0 = paid" not in laws and "0.1 * goods or 0 = discount" in laws
 
 
 def test_laws_with_zeros_are_declared(table: pd.DataFrame) -> None:
     names = ["goods", "discount", "total"]
-    for text in ("0.1 * goods = discount or 0", "discount = 0.1 * goods or 0"):
+    for text in ("0.1 * goods or 0 = discount", "discount = 0.1 * goods or 0"):
         fitted = gpuvgm.TableSynthesizer(laws=[text]).fit(table[names])
-        assert [*map(str, fitted.laws_)] == ["0.1 * goods = discount or 0"]
+        assert [*map(str, fitted.laws_)] == ["0.1 * goods or 0 = discount"]
     renamed = table[names].rename(columns={"discount": "less or 0"})
-    fitted = gpuvgm.TableSynthesizer(laws=['0.1 * goods = "less or 0" or 0']).fit(renamed)
+    fitted = gpuvgm.TableSynthesizer(laws=['0.1 * goods or 0 = "less or 0"']).fit(renamed)
     rows = fitted.sample(500)
     assert ((rows["less or 0"] - 0.1 * rows.goods).abs()[rows["less or 0"] != 0] <= 0.0051).all()
     with pytest.raises(InputError, match="is no law"):
-        gpuvgm.TableSynthesizer(laws=["discount <= goods or 0"]).fit(table[names])
+        gpuvgm.TableSynthesizer(laws=["discount or 0 <= goods"]).fit(table[names])
 
 
 def test_categories_are_zero_instead() -> None:
@@ -126,7 +126,7 @@ def test_categories_are_zero_instead() -> None:
     table = pd.DataFrame({"units": units, "rate": rate, "fee": np.where(waived, 0, rate * units), "waived": waived})
     fitted = gpuvgm.TableSynthesizer().fit(table)
     assert fitted.transformer_.columns_["fee"].kind == "categorical"
-    assert "units * rate = fee or 0" in map(str, fitted.laws_)
+    assert "units * rate or 0 = fee" in map(str, fitted.laws_)
     rows = fitted.sample(1000)
     assert ((rows.fee == 0) | (rows.fee == rows.rate * rows.units)).all()
     assert ((rows.fee == 0) == rows.waived).mean() > 0.99
