@@ -1079,7 +1079,7 @@ def test_loaded_laws_are_checked(fitted: Any, tmp_path: Any) -> None:
     ("document", "problem"),
     [
         (3, "a law is 3, not an object"),
-        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"->" or "steps", got None'),
+        ({"operands": ["net"], "target": "gross"}, 'a law: sign must be "\\+", .*"->", "steps" or "within", got None'),
         ({"sign": ["+"]}, "a law: sign must be .* got \\['\\+'\\]"),
         ({"sign": "=", "operands": ["net"]}, "a law lacks target"),
     ],
