@@ -123,15 +123,8 @@ class RowNumbers:
 
     def numbering(self) -> Iterator[tuple[str, str, Period | None]]:
         """Yield numbers of lines or visits, the law by which the place of a row makes each, and within which period."""
-        rows = self.rows
-        if np.count_nonzero(rows.counts > 1) < LEAST_KEYS:
-            return
-        for name, numbers in self.amounts.items():
-            is_number = isinstance(self.columns[name], NumericColumn)
-            law, period = _law_of_places(rows.places + 1, PLACE, name, numbers, is_number=is_number), None
-            if not law and (period := self._period_of_places(name)):
-                places = period.places(rows, self.columns[period.column])
-                law = _law_of_places(places, within(PLACE, str(period)), name, numbers, is_number=is_number)
+        for name in self.amounts:
+            law, period = self._numbering(name, is_number=isinstance(self.columns[name], NumericColumn))
             if law:
                 yield name, law, period
 
@@ -139,7 +132,7 @@ class RowNumbers:
         """Yield numbers of few different values that begin anew: as categories, samples could have no more of them."""
         for name in self.amounts:
             if isinstance(self.columns[name], CategoricalColumn) and (
-                self._period_of_places(name) or self._begins_at_zero_again(name)
+                self._numbering(name, is_number=True)[1] or self._begins_at_zero_again(name)
             ):
                 yield name
 
@@ -147,6 +140,18 @@ class RowNumbers:
         """Whether a number is that of the row before and another one of its row, within periods alone."""
         possible = self._running_number(name, most=1)
         return possible is not None and possible[0].period is not None and not len(possible[2])
+
+    def _numbering(self, name: str, *, is_number: bool) -> tuple[str, Period | None]:
+        """The law by which places make a number, empty for none, and the period within which they are counted."""
+        rows, numbers = self.rows, self.amounts[name]
+        if np.count_nonzero(rows.counts > 1) < LEAST_KEYS:
+            return "", None
+        law = _law_of_places(rows.places + 1, PLACE, name, numbers, is_number=is_number)
+        period = None if law else self._period_of_places(name)
+        if period is not None:
+            places = period.places(rows, self.columns[period.column])
+            law = _law_of_places(places, within(PLACE, str(period)), name, numbers, is_number=is_number)
+        return law, period if law else None
 
     def _period_of_places(self, name: str) -> Period | None:
         """With which a number begins as in first rows, where in all others it is that of the row before and a step."""
