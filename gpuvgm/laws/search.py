@@ -105,7 +105,9 @@ class LawSearch:
         A column may be two sums: what is paid out with all that is taken off, and what is earned. Of these one computes
         it, and the other one computes a part of it. Orders and tables are no such laws.
         """
-        for place, before in enumerate(chosen if all(form.decides and not form.has_table for form in forms) else ()):
+        if not all(form.decides and not form.has_table for form in forms):
+            return None
+        for place, before in enumerate(chosen):
             others = [*chosen[:place], *chosen[place + 1 :]]
             for form in forms_of.get(before, ()):
                 if form != before and form.identity not in forbidden and self._fits(form, others):

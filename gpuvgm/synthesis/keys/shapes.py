@@ -154,9 +154,9 @@ def _marks_of(texts: list[str], ends: tuple[int, int]) -> dict[int, str]:
     Letters are told from digits where nearly all texts then have one of a few shapes, or where no other way has few.
     """
     probed = texts[:: len(texts) // LOOKED_AT + 1]
-    letters = {letter for text in texts for letter in text if letter.isalnum()}
-    if named := next((name for name in _named(texts)[0] if letters <= {*CLASSES[name]}), ""):
-        return {ord(letter): _MARKS[named] for letter in CLASSES[named]}
+    for named in _named(texts)[0]:
+        if {letter for text in texts for letter in text if letter.isalnum()} <= {*CLASSES[named]}:
+            return {ord(letter): _MARKS[named] for letter in CLASSES[named]}
     simple = _SIMPLE | _of_other_alphabets(texts)
     if hexadecimal := _hexadecimal_of(probed, simple, ends):
         return hexadecimal

@@ -91,10 +91,10 @@ def read_at_once(path: Path, columns: Sequence[str]) -> pa.Table:
 
 def typed(texts: list[str | None], kind: pa.DataType, *, quoted: bool = True) -> pa.Array:
     """Texts as values of a type; in columns of text words for a missing value stand for themselves in quotes."""
-    nulls = (None,) if pa.types.is_string(kind) and quoted else (None, *NULLS)
+    nulls = () if pa.types.is_string(kind) and quoted else NULLS
+    are_missing = (text is None or text in nulls or not text.strip() for text in texts)
     return pa.array(
-        [None if text in nulls or not text.strip() else value_of(text, kind) for text in texts],  # type: ignore[union-attr, arg-type]
-        kind,
+        [None if missing else value_of(str(text), kind) for text, missing in zip(texts, are_missing, strict=True)], kind
     )
 
 
