@@ -22,6 +22,7 @@ from gpuvgm.report.laws.shares import LawShare
 from gpuvgm.report.markup import Child, Markup
 from gpuvgm.report.measures import SCORE, Measure, Tile, broken_limits, check_limits, score_text, share
 from gpuvgm.report.near import NearRows
+from gpuvgm.report.near_keys import NearKeys
 from gpuvgm.report.page import (
     LISTED,
     SCORE_LIMIT,
@@ -112,6 +113,8 @@ class Comparison(Scored):
     near : NearRows or None
         Synthetic rows that repeat original ones but for small changes; None where no column has numbers, and where too
         few columns tell rows apart for that to mean anything.
+    near_keys : NearKeys or None
+        Synthetic keys that repeat an original one with its rows; None where rows belong to none, or to fewer than 20.
     combinations : tuple of Combination
         Synthetic rows that have an original row's combination of two to four columns, by each choice of these.
     laws : tuple of LawShare
@@ -128,12 +131,13 @@ class Comparison(Scored):
     detection: Detection | None = None
     sequences: Sequences | None = None
     near: NearRows | None = None
+    near_keys: NearKeys | None = None
     combinations: tuple[Combination, ...] = ()
     laws: tuple[LawShare, ...] = ()
     joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     _DOCUMENT: ClassVar[tuple[str, ...]] = (
         "rows", "synthetic_rows", "verdict", "laws", "detection", "sequences", "score", "pair_score", "copies",
-        "near", "combinations", "real_values", "real_shares", "real_rows", "pairs", "columns",
+        "near", "near_keys", "combinations", "real_values", "real_shares", "real_rows", "pairs", "columns",
     )  # fmt: skip
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
@@ -246,8 +250,9 @@ class Comparison(Scored):
 
     @property
     def _repeats(self) -> list[Copies]:
-        """What is known of rows that repeat original ones: whole, nearly, and in the columns that stand out most."""
-        return [copies for copies in (self.copies, self.near, self.combination) if copies is not None]
+        """What is known of rows that repeat original ones: whole, nearly, of a key, and in a few columns."""
+        parts = self.copies, self.near, self.near_keys, self.combination
+        return [copies for copies in parts if copies is not None]
 
     @property
     def repeated(self) -> list[Copies]:
@@ -380,11 +385,9 @@ class Comparison(Scored):
         return [text for measure, part in limited for _, text in broken_limits([measure], part, bounds)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures as a dict that JSON can hold; `sequences` where rows belong to keys."""
-        figures = Scored.to_dict(self)
-        return (
-            figures if self.sequences is not None else {name: of for name, of in figures.items() if name != "sequences"}
-        )
+        """Return the figures as a dict that JSON can hold; `sequences` and `near_keys` where rows belong to keys."""
+        of_keys = {"sequences": self.sequences, "near_keys": self.near_keys}
+        return {name: figure for name, figure in Scored.to_dict(self).items() if of_keys.get(name, self) is not None}
 
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""

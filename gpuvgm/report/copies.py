@@ -66,7 +66,7 @@ class Copies(ReportPart):
     once: bool = False
     _DERIVED: ClassVar[tuple[str, ...]] = ("share", "stand_out")
     TITLE: ClassVar[str] = "copied rows"
-    HOW: ClassVar[str] = "exactly"  # they equal an original one
+    WHAT: ClassVar[str] = "rows"  # are compared
     REMEDY: ClassVar[str] = "The generator repeats original rows."
     _OF_HALF: ClassVar[str] = "equal one of a half of the original rows"
 
@@ -76,6 +76,11 @@ class Copies(ReportPart):
         return self.copied_rows / self.synthetic_rows
 
     @property
+    def how(self) -> str:
+        """How these rows repeat original ones, as words."""
+        return "exactly"
+
+    @property
     def what(self) -> str:
         """What these rows do, as words."""
         return "equal an original row"
@@ -83,7 +88,7 @@ class Copies(ReportPart):
     @property
     def share_text(self) -> str:
         """The share, as words."""
-        return f"{share(self.share)} of the synthetic rows {self.what}"
+        return f"{share(self.share)} of the synthetic {self.WHAT} {self.what}"
 
     @property
     def text(self) -> str:
@@ -91,7 +96,7 @@ class Copies(ReportPart):
         halves = share(self.half_share), share(self.other_half_share)
         held_out = "" if self.held_out_share is None else f" and {share(self.held_out_share)} of those held out"
         of_half = f"{self._OF_HALF}{' that comes once there' if self.once else ''}"
-        return f"{self.share_text}: {halves[0]} {of_half}, and {halves[1]} of the other half's rows{held_out} do"
+        return f"{self.share_text}: {halves[0]} {of_half}, and {halves[1]} of the other half's {self.WHAT}{held_out} do"
 
     @property
     def yardstick(self) -> float:

@@ -37,14 +37,18 @@ class NearRows(Copies):
 
     bins: int = 0
     TITLE: ClassVar[str] = "near rows"
-    HOW: ClassVar[str] = "but for small changes"
     REMEDY: ClassVar[str] = "The generator repeats original rows but for some noise."
     _OF_HALF: ClassVar[str] = "repeat one of a half of the original rows so"
 
     @property
+    def how(self) -> str:
+        """How these rows repeat original ones, as words."""
+        return "but for small changes"
+
+    @property
     def what(self) -> str:
         """What these rows do, as words."""
-        return "repeat an original row but for small changes"
+        return f"repeat an original row {self.how}"
 
 
 def near_rows(tables: Sequence[Table], owners: Words | None) -> NearRows | None:

@@ -34,7 +34,7 @@ from gpuvgm.report.laws.rows import SomeRows
 from gpuvgm.report.laws.rules import Rising
 from gpuvgm.report.laws.shares import law_shares
 from gpuvgm.report.near import NearRows, near_rows
-from gpuvgm.report.near_keys import near_keys
+from gpuvgm.report.near_keys import NearKeys, near_keys
 from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import JointPictures
 from gpuvgm.report.sequences import LEAST_KEYS, RowFeatures, Sequences, WholeKeys, sequences_between
@@ -161,6 +161,7 @@ class OriginalTable:
         key = self.sequence[0] if self.sequence is not None else "" if owners is None else owners[0]
         keys = [_keys(self.pairs[key], counts.columns[key]) for counts in tables] if key in columns else []
         of_rows = {name: pair for name, pair in modelled_pairs.items() if name != key}
+        compared = tables[1:] if held_out is None else (synthetic, held_out)
         return Comparison(
             rows=self.counts.rows,
             synthetic_rows=synthetic.rows,
@@ -172,6 +173,7 @@ class OriginalTable:
             combinations=judged[2],
             detection=_detected(of_rows or modelled_pairs, tables, keys),
             sequences=self._sequences(key, keys, columns, synthetic) if keys else None,
+            near_keys=self._near_keys_of(key, columns, compared) if keys else None,
             laws=law_shares(self.sample, sample, declared),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
@@ -189,7 +191,7 @@ class OriginalTable:
         samples = [{name: some_rows(name, counts) for name in self.pairs} for counts in (self.counts, synthetic)]
         return pair_trends(samples[0], samples[1], groups)
 
-    def near_keys(self, compared: Sequence[TableCounts], keys: Sequence[Ints], index: str) -> Copies | None:
+    def near_keys(self, compared: Sequence[TableCounts], keys: Sequence[Ints], index: str) -> NearKeys | None:
         """Keys that repeat original ones; None where one of both tables has too few. See `near_keys` of near_keys.py.
 
         Parameters
@@ -201,6 +203,21 @@ class OriginalTable:
         index : str
             The column of the order of their rows; "" for one of dates that rises, if there is any.
         """
+        return self._near_keys([*self.pairs], compared, keys, index)
+
+    def _near_keys_of(
+        self, key: str, columns: Mapping[str, ColumnComparison], compared: Sequence[TableCounts]
+    ) -> NearKeys | None:
+        """Keys of a column that repeat original ones; rows without a key are none. See `_sequences`."""
+        hashes = [self.pairs[key].keys(counts.columns[key]) for counts in (self.counts, *compared)]
+        keys = [np.where(of_rows == 0, -1, (of_rows >> np.uint64(1)).astype(np.int64)) for of_rows in hashes]
+        index = "" if self.sequence is None else self.sequence[1]
+        return self._near_keys(_of_keys(key, columns), compared, keys, index, key)
+
+    def _near_keys(
+        self, names: Sequence[str], compared: Sequence[TableCounts], keys: Sequence[Ints], index: str, key: str = ""
+    ) -> NearKeys | None:
+        """Keys that repeat original ones in some columns."""
         rows = [WholeKeys.all_of(of_table) for of_table in keys]
         if not all(of_table.are_enough for of_table in rows[:2]):
             return None
@@ -208,18 +225,15 @@ class OriginalTable:
             compared, rows = compared[:1], rows[:2]
         first = rows[0].places[rows[0].starts]
         pairs = {
-            name: pair
-            for name, pair in self.pairs.items()
-            if pair.tells_near and not pair.numbers_rows(_some_rows(self.counts.columns[name], first))
+            name: self.pairs[name]
+            for name in names
+            if self.pairs[name].tells_near
+            and not self.pairs[name].numbers_rows(_some_rows(self.counts.columns[name], first))
         }
         index = index or _rising(pairs, self.counts, rows[0])
-        judged: list[RowFeatures] = []
-        for counts, of_table in zip((self.counts, *compared), rows, strict=True):
-            if index in pairs:
-                of_table = of_table.sorted_by(pairs[index].order(rows_at(counts.columns[index].rows, of_table.places)))
-            features = _features(pairs, counts, of_table.places)
-            judged.append((of_table, {name: values for name, values in features.items() if not name[1]}))
-        return near_keys(judged, are_ordered=index in pairs)
+        index = index if index in pairs else ""
+        tables = zip((self.counts, *compared), rows, strict=True)
+        return near_keys([self._seen(pairs, *table, index) for table in tables], key, are_ordered=bool(index))
 
     def _sequences(
         self, key: str, keys: Sequence[Words], columns: Mapping[str, ColumnComparison], synthetic: TableCounts
@@ -237,20 +251,21 @@ class OriginalTable:
         synthetic : TableCounts
             Counts and rows of the synthetic table.
         """
-        modelled = (name for name, column in columns.items() if column.is_modelled and not column.has_new_keys)
-        pairs, tables = {name: self.pairs[name] for name in modelled if name != key}, (self.counts, synthetic)
+        pairs = {name: self.pairs[name] for name in _of_keys(key, columns)}
         original, other = (WholeKeys.of(of_rows, len(pairs)) for of_rows in keys)
         if not original.have_several_rows or not other.are_enough:
             return None
         index = _rising(pairs, self.counts, original) if self.sequence is None else self.sequence[1]
-        is_ordered = index in columns and columns[index].is_modelled
-        judged: list[tuple[WholeKeys, dict[Feature, NDArray[Any]]]] = []
-        for counts, rows in zip(tables, (original, other), strict=True):
-            if is_ordered:
-                rows = rows.sorted_by(self.pairs[index].order(rows_at(counts.columns[index].rows, rows.places)))
-            judged.append((rows, _features(pairs, counts, rows.places)))
-        values = [{name: part for name, part in features.items() if not name[1]} for _, features in judged]
-        return sequences_between(key, index if is_ordered else "", (judged[0][0], values[0]), (judged[1][0], values[1]))
+        index = index if index in columns and columns[index].is_modelled else ""
+        tables = (self.counts, original), (synthetic, other)
+        return sequences_between(key, index, *(self._seen(pairs, *table, index) for table in tables))
+
+    def _seen(self, pairs: Mapping[str, Pair], counts: TableCounts, rows: WholeKeys, index: str) -> RowFeatures:
+        """The rows of some keys in the order of a column, and what is seen of them; without one as they stand."""
+        if index:
+            rows = rows.sorted_by(self.pairs[index].order(rows_at(counts.columns[index].rows, rows.places)))
+        features = _features(pairs, counts, rows.places)
+        return rows, {name: values for name, values in features.items() if not name[1]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +356,11 @@ def _keys(pair: Pair, column: ColumnRows) -> Words:
     """The keys of all rows; those without one have one of their own."""
     keys = pair.keys(column)
     return np.where(keys == 0, mixed(np.arange(len(keys), dtype=np.uint64), 1), keys)
+
+
+def _of_keys(key: str, columns: Mapping[str, ColumnComparison]) -> list[str]:
+    """Columns by which keys of a column are judged."""
+    return [name for name, of in columns.items() if of.is_modelled and not of.has_new_keys and name != key]
 
 
 def _some_rows(column: ColumnRows, places: Ints) -> ColumnRows:

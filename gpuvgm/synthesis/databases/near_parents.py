@@ -52,7 +52,7 @@ class NearParents:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as a dict that JSON can hold."""
-        figures = None if self.figures is None else {"how": self.figures.HOW, **self.figures.to_dict()}
+        figures = None if self.figures is None else {"how": self.figures.how, **self.figures.to_dict()}
         return {"reference": self.reference, "stand_out": self.stand_out, "figures": figures}
 
     def __str__(self) -> str:
@@ -65,7 +65,7 @@ class NearParents:
         halves = (
             f"{figures.half_share:.2%} equal {half}, as {figures.other_half_share:.2%} of the other half{held_out} do"
         )
-        return f"{self.reference}: {lead}: {figures.share:.2%} equal one {figures.HOW} ({halves})"
+        return f"{self.reference}: {lead}: {figures.share:.2%} equal one {figures.how} ({halves})"
 
 
 def near_parents(
