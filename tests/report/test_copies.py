@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 import gpuvgm
 from gpuvgm.report import Comparison
@@ -61,14 +61,24 @@ def as_columns(rows: list[tuple[int, int]]) -> dict[str, list[np.ndarray]]:
 
 
 @given(PAIRS, PAIRS)
+@example(
+    [(0, 0), (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)],
+    [(0, 0), (0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0)],  # only rows that come once stand out
+)
 def test_shares_are_those_of_all_halves(original: list, synthetic: list) -> None:
     """A row stays on its side of the table in half of all ways to halve it, each row by itself."""
     found = copies(as_columns(original), as_columns(synthetic), 2)
     assert found.copied_rows == sum(row in original for row in synthetic)
-    halves = [set(part) for size in range(len(original) + 1) for part in combinations(range(len(original)), size)]
-    held = [{original[at] for at in half} for half in halves]
-    assert found.half_share == pytest.approx(np.mean([[row in rows for row in synthetic] for rows in held]))
-    others = [[row in {original[i] for i in half if i != at} for at, row in enumerate(original)] for half in halves]
+    halves = [part for size in range(len(original) + 1) for part in combinations(range(len(original)), size)]
+
+    def is_hit(row: tuple[int, int], half: list[tuple[int, int]]) -> bool:
+        return half.count(row) == 1 if found.once else row in half
+
+    held = [[original[at] for at in half] for half in halves]
+    assert found.half_share == pytest.approx(np.mean([[is_hit(row, rows) for row in synthetic] for rows in held]))
+    others = [
+        [is_hit(row, [original[i] for i in half if i != at]) for at, row in enumerate(original)] for half in halves
+    ]
     assert found.other_half_share == pytest.approx(np.mean(others))
 
 
