@@ -421,7 +421,8 @@ def train(
         float,
         option(
             "--hold-out",
-            "Share of the rows, or keys, that counts do not see, for evaluate --compare to measure by.",
+            "Share of the rows, or keys, that counts do not see, for evaluate --compare to measure by; with --key of "
+            "tables without parents, with all that refers to them.",
             FIT,
             metavar="SHARE",
             min=0,
@@ -495,10 +496,11 @@ def train(
 
         foreign = {"--with": with_ != "counts", "--epochs": epochs is not None, "--private": private is not None}
         foreign |= {"--delimiter": delimiter is not None, "--memory": memory is not None}
-        foreign |= {"--hold-out": hold_out > 0, "--laws": laws != "auto", "--sequence-key": sequence_key is not None}
+        foreign |= {"--laws": laws != "auto", "--sequence-key": sequence_key is not None}
         foreign |= {"--resume": resume, "--scheduler": scheduler is not None, "--workers": workers is not None}
         foreign |= {"--epsilon": epsilon is not None, "--delta": delta is not None}
-        chosen = {"columns": parse_columns(columns), "random_state": seed or 0, "safer": safer, "threads": threads}
+        chosen: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed or 0, "safer": safer}
+        chosen |= {"threads": threads, "hold_out": hold_out}
         return train_database(source, model, key, keep, sequence_index, foreign, **chosen)
     if len(source) > 1 or keep is not None:
         raise InputError("several tables, and --keep, are for --key CHILD.COLUMN=PARENT.KEY, which is not given")

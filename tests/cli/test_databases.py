@@ -45,6 +45,16 @@ def model(sources, tmp_path_factory):
     return path
 
 
+def test_customers_that_are_held_out_are_compared(sources, tmp_path):
+    model, folder = tmp_path / "shop.gpuvgm", tmp_path / "sample"
+    invoke("train", *sources, *KEYS, "--keep", "countries", "--hold-out", "0.3", "--model", model)
+    drawn = document("sample", model, folder)
+    rows = pq.read_table(drawn["paths"]["customers"]).num_rows
+    assert 0.6 * CUSTOMERS < rows < 0.8 * CUSTOMERS
+    compared = document("evaluate", *sources, "--model", model, "--compare", folder)
+    assert compared["has_held_out"] and compared["near"][0]["figures"]["held_out_share"] is not None
+
+
 def test_a_folder_of_tables_is_drawn_and_compared(sources, model, tmp_path):
     folder = tmp_path / "sample"
     found = document("sample", model, folder, "--scale", "2")
@@ -138,7 +148,7 @@ def test_kinds_and_orders_are_given_by_table(sources, tmp_path):
         (["--key", "orders.customer"], "write CHILD.COLUMN=PARENT.KEY"),
         (["--key", "orders.customer=clients.id"], 'no table "clients"'),
         ([*KEYS, "--with", "tvae"], "--with is for one table"),
-        ([*KEYS, "--hold-out", "0.5"], "--hold-out is for one table"),
+        ([*KEYS, "--laws", "off"], "--laws is for one table"),
         ([*KEYS, "--keep", "cities"], 'keep: there is no table "cities"'),
         ([], "are for --key CHILD.COLUMN=PARENT.KEY"),
     ],

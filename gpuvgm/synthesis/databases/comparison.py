@@ -253,13 +253,16 @@ def compare_database(
     sources, sampled : mapping of str to Source
         The tables of both.
     held_out : mapping of str to Source, optional
-        Tables that were held out of the fit.
+        Tables that were held out of the fit, if they are not those that the fit held out itself.
     """
     databases = {"tables": sources, "compare": sampled} | ({} if held_out is None else {"held_out": held_out})
     for parameter, tables in databases.items():
         for name in model.parts:
             check_present(f'{parameter}: "{name}"', model.schemas[name].names, tables[name].schema.names)
     read = [TablesToLearn.by(model.plan, tables) for tables in databases.values()]
+    if model.held_out.rules:
+        read[0], others = read[0].parted(model.held_out)
+        read = read if held_out is not None else [*read, others]
     all_widened = [tables.widened(model.parts) for tables in read]
     near = near_parents(model, read, all_widened)
     both, widened = read[:2], all_widened[:2]
@@ -289,7 +292,7 @@ def compare_database(
         tuple(sorted(pairs, key=lambda figures: -figures.lost)),
         {name: comparisons[name] for name in ordered},
         tuple(near),
-        held_out is not None,
+        len(read) > len(both),
         _not_judged(model),
     )
 

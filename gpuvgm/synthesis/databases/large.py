@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from gpuvgm.io import Block, Source, joined_arrays, taken
 from gpuvgm.summary import Ints
+from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.joins import (
     Links,
     check_known,
@@ -254,6 +255,11 @@ class LargeTables:
     tables: dict[str, WideTable]
     children: dict[Reference, Children]
     files: ExitStack
+
+    @property
+    def held_out(self) -> HeldOutRows:
+        """None: tables of which rows are held out are held in memory."""
+        return HeldOutRows()
 
     @classmethod
     @contextmanager

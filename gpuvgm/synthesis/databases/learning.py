@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
+from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.joins import Links, keys_in
 from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read
 from gpuvgm.synthesis.databases.large import LargeTables
@@ -39,6 +40,10 @@ class ToLearn(Protocol):
     @property
     def plan(self) -> DatabasePlan:
         """How they are drawn."""
+
+    @property
+    def held_out(self) -> HeldOutRows:
+        """Which rows are not among them."""
 
     @property
     def kept(self) -> Mapping[str, pa.Table]:
@@ -71,12 +76,15 @@ class TablesToLearn:
         Which row refers to which.
     plan : DatabasePlan
         How they are drawn.
+    held_out : HeldOutRows
+        Which rows of the sources are not among them.
     """
 
     sources: Mapping[str, Source]
     rows: dict[str, pa.Table]
     links: Mapping[Reference, Links]
     plan: DatabasePlan
+    held_out: HeldOutRows = field(default_factory=HeldOutRows)
 
     @classmethod
     def of(
@@ -85,10 +93,19 @@ class TablesToLearn:
         references: Sequence[Reference],
         keep: Sequence[str],
         indices: Mapping[str, Any],
+        hold_out: tuple[float, int] = (0.0, 0),
     ) -> TablesToLearn:
-        """The tables, read, their rows in the order of hashes of keys, as `LargeTables` has them."""
+        """The tables, read, their rows in the order of hashes of keys, as `LargeTables` has them.
+
+        Of these a share of the rows is held out by a seed.
+        """
         rows, links = _read_all(sources, references)
         plan = DatabasePlan.of(references, rows, links, keep, indices)
+        held_out = HeldOutRows.of(plan, rows, *hold_out) if hold_out[0] else HeldOutRows()
+        if held_out.rules:
+            rows, _ = held_out.parts(rows, links)
+            links = _links_between(rows, references)
+            plan = DatabasePlan.of(references, rows, links, keep, indices)
         places = dict[str, Ints]()
         for name in plan.in_order(sources):
             reference = plan.ordering(name)
@@ -98,13 +115,21 @@ class TablesToLearn:
                 places[name] = places_in_order(rows[name], keys, indices.get(name) if of_child else None)
         rows |= {name: taken(rows[name], order) for name, order in places.items()}
         links = {of: of_rows.reordered(places.get(of.child), places.get(of.parent)) for of, of_rows in links.items()}
-        return cls(sources, rows, links, plan)
+        return cls(sources, rows, links, plan, held_out)
 
     @classmethod
     def by(cls, plan: DatabasePlan, sources: Mapping[str, Source]) -> TablesToLearn:
         """Further tables, by the plan of a model."""
         rows, links = _read_all(sources, (*plan.references, *plan.to_kept))
         return cls(sources, rows, links, plan)
+
+    def parted(self, held_out: HeldOutRows) -> tuple[Self, Self]:
+        """These tables as two: the rows that are fitted, and those that are held out."""
+        fitted, others = held_out.parts(self.rows, self.links)
+        return (
+            replace(self, rows=fitted, links=_links_between(fitted, [*self.links])),
+            replace(self, rows=others, links=_links_between(others, [*self.links])),
+        )
 
     @property
     def kept(self) -> Mapping[str, pa.Table]:
@@ -177,9 +202,15 @@ class TablesToLearn:
 
 @contextmanager
 def tables_to_learn(
-    sources: Mapping[str, Source], references: Sequence[Reference], keep: Sequence[str], indices: Mapping[str, Any]
+    sources: Mapping[str, Source],
+    references: Sequence[Reference],
+    keep: Sequence[str],
+    indices: Mapping[str, Any],
+    hold_out: tuple[float, int] = (0.0, 0),
 ) -> Iterator[ToLearn]:
     """Tables in memory if they are few rows, or refer to several that are drawn; else sorted in files until the end.
+
+    They are in memory, too, where rows are held out, as `evaluate` has them.
 
     Parameters
     ----------
@@ -191,13 +222,15 @@ def tables_to_learn(
         Tables that samples have as they are.
     indices : mapping of str to label
         By table, the column that orders the children of a parent.
+    hold_out : (float, int)
+        Share of the rows that are held out, and the seed by which they are chosen.
     """
     children = [reference.child for reference in references if reference.parent not in keep]
     are_few = all(
         source.rows is not None and source.rows <= MOST_HELD for name, source in sources.items() if name not in keep
     )
-    if are_few or len({*children}) < len(children):
-        yield TablesToLearn.of(sources, references, keep, indices)
+    if are_few or len({*children}) < len(children) or hold_out[0]:
+        yield TablesToLearn.of(sources, references, keep, indices, hold_out)
     else:
         with LargeTables.of(sources, DatabasePlan.of(references, {}, {}, keep, indices), indices) as tables:
             yield tables
@@ -241,7 +274,8 @@ def learn_database(
             record = replace(record, of_none=_kept_without_children(model, first, learnt[first.parent]))
         parts[name], learnt[name] = TablePart(model, of_table, record), table
     schemas = {name: _sampled_schema(of.schema, columns.get(name, {})) for name, of in tables.sources.items()}
-    return DatabaseModel(plan, parts, tables.kept, schemas, {name: of.flavour for name, of in tables.sources.items()})
+    flavours = {name: of.flavour for name, of in tables.sources.items()}
+    return DatabaseModel(plan, parts, tables.kept, schemas, flavours, tables.held_out)
 
 
 def _kept_without_children(model: SequenceModel, first: Reference, parent: Source) -> tuple[str, ...]:
@@ -272,4 +306,9 @@ def _read_all(
 ) -> tuple[dict[str, pa.Table], dict[Reference, Links]]:
     """All rows of some tables, and which refer to which."""
     rows = {name: read(source) for name, source in sources.items()}
-    return rows, {of: Links.of(of, rows[of.child], rows[of.parent]) for of in references}
+    return rows, _links_between(rows, references)
+
+
+def _links_between(rows: Mapping[str, pa.Table], references: Sequence[Reference]) -> dict[Reference, Links]:
+    """Which rows of some tables refer to which."""
+    return {of: Links.of(of, rows[of.child], rows[of.parent]) for of in references}

@@ -13,6 +13,7 @@ import pyarrow as pa
 from gpuvgm.io import TableSource, restore
 from gpuvgm.rules import whole
 from gpuvgm.summary import Ints
+from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.joins import Bools
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
@@ -136,6 +137,8 @@ class DatabaseModel:
         Columns of all tables that samples have, in the order in which the tables were given.
     flavours : mapping of str to str
         What kinds of object they were, as sources call them.
+    held_out : HeldOutRows
+        Rows of the tables that the fit did not see.
     """
 
     plan: DatabasePlan
@@ -143,6 +146,7 @@ class DatabaseModel:
     kept: Mapping[str, pa.Table]
     schemas: Mapping[str, pa.Schema]
     flavours: Mapping[str, str]
+    held_out: HeldOutRows
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -90,11 +90,13 @@ def near_parents(
     near = list[NearParents]()
     for name in dict.fromkeys(reference.child for reference in model.plan.references):
         references = [reference for reference in model.plan.references if reference.child == name]
-        keys = {of: [_numbers(of_tables, of) for of_tables in tables] for of in references}
-        columns = _columns(name, model)
+        of_name, columns = [tables[name] for tables in widened], _columns(name, model)
         if len(widened) == len(NAMES):
-            _check_held_out(name, widened[0][name], widened[2][name], columns)
-        rows = [TableSource(name + of, "pyarrow", tables[name]) for of, tables in zip(NAMES, widened, strict=False)]
+            _check_held_out(name, of_name[0], of_name[2], columns)
+        if not of_name[-1].num_rows:  # of those held out; the sample has rows
+            of_name = of_name[:2]
+        rows = [TableSource(name + of, "pyarrow", table) for of, table in zip(NAMES, of_name, strict=False)]
+        keys = {of: [_numbers(of_tables, of) for of_tables in tables[: len(rows)]] for of in references}
         transformer, index = model.parts[name].model.transformer, model.indices.get(name, "")
         figures = transformer._evaluator().near_keys(rows, keys, columns, index)
         near += [NearParents(str(of), of.parent, name, figures[of]) for of in references]

@@ -14,6 +14,7 @@ from gpuvgm.columns import TableModel
 from gpuvgm.errors import ModelFileError
 from gpuvgm.records import document_of, read_as
 from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.learning import SynthesizerSettings
@@ -35,6 +36,7 @@ class DatabaseRecord:
     plan: DatabasePlan
     tables: Mapping[str, TableRecord]
     flavours: Mapping[str, str]
+    held_out: HeldOutRows
 
 
 def stored_database(model: DatabaseModel) -> TableModel:
@@ -48,7 +50,7 @@ def stored_database(model: DatabaseModel) -> TableModel:
     body = _packed(pa.table(columns, schema=BODIES))
     # Parents before their children.
     records = {name: part.record for name, part in model.parts.items()}
-    record = DatabaseRecord(model.plan, records, model.flavours)
+    record = DatabaseRecord(model.plan, records, model.flavours, model.held_out)
     first: TableTransformer = next(iter(model.parts.values())).model.transformer
     return first._generator({"with": DATABASE, DATABASE: document_of(record)}, body)
 
@@ -73,7 +75,7 @@ def read_database(model: TableModel, path: Path_, settings: SynthesizerSettings)
             raise ValueError("its tables are not those of its models")
     except (ValueError, LookupError, TypeError, ArithmeticError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{path}: its database is inconsistent ({problem}); write it again") from problem
-    return DatabaseModel(record.plan, parts, kept, schemas, record.flavours)
+    return DatabaseModel(record.plan, parts, kept, schemas, record.flavours, record.held_out)
 
 
 def _part(body: bytes, path: Path_, settings: SynthesizerSettings, record: TableRecord) -> TablePart:

@@ -51,6 +51,9 @@ class DatabaseSynthesizer(Estimator):
     keep : sequence of str
         Tables that samples have as they are, since they name no persons: countries, products. References to them have
         their real keys.
+    hold_out : float
+        Share of the rows of tables without parents that the fit does not see, with all rows that refer to them, so that
+        `evaluate` has customers with their orders that no fit has seen. Tables are held in memory then.
     bins, safer, random_state, engine, threads : optional
         As for `TableSynthesizer`.
 
@@ -76,6 +79,7 @@ class DatabaseSynthesizer(Estimator):
         *,
         sequence_index: Mapping[str, Any] | None = None,
         keep: Sequence[str] = (),
+        hold_out: float = 0.0,
         bins: int = 1000,
         safer: bool = False,
         random_state: int | None = 0,
@@ -85,6 +89,7 @@ class DatabaseSynthesizer(Estimator):
         self.columns = columns
         self.sequence_index = sequence_index
         self.keep = keep
+        self.hold_out = hold_out
         self.bins = bins
         self.safer = safer
         self.random_state = random_state
@@ -157,7 +162,8 @@ class DatabaseSynthesizer(Estimator):
         check_parameters(names, given | {"keep": self.keep}, references)
         for line in unnamed_references(references, names):
             warn(f"keys: names suggest {line}, which is not among them", InferenceWarning, ("keys", line))
-        with tables_to_learn(sources, references, [*map(str, self.keep)], given["sequence_index"]) as to_learn:
+        keep, hold_out = [*map(str, self.keep)], (self.hold_out, self.random_state or 0)
+        with tables_to_learn(sources, references, keep, given["sequence_index"], hold_out) as to_learn:
             check_names_made(names, to_learn.plan)
             for name, rows in to_learn.plan.maybe_things(to_learn.counts).items():
                 remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
@@ -240,7 +246,8 @@ class DatabaseSynthesizer(Estimator):
         Parameters
         ----------
         tables : mapping of str to object
-            The tables that were fitted, or others like them.
+            The tables that were fitted, or others like them. With `hold_out` those of its rows that the fit did not see
+            are compared as `held_out`, and are not among the tables.
         compare : mapping of str to object, or path of a folder, optional
             A sample of any generator, by table, or with a Parquet file of each; by default one is drawn. Tables that
             are kept need not be among them.
@@ -310,6 +317,7 @@ class DatabaseSynthesizer(Estimator):
         loaded = cls()
         loaded._model = read_database(model, path, loaded._settings)
         loaded.keep = loaded._model.plan.kept
+        loaded.hold_out = next((rule.share for rule in loaded._model.held_out.rules.values()), 0.0)
         of_tables = next(iter(loaded._model.parts.values())).settings
         loaded.sequence_index = loaded._model.indices or None
         loaded.bins, loaded.safer, loaded.random_state = of_tables.bins, of_tables.safer, of_tables.random_state

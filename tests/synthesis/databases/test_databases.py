@@ -478,6 +478,7 @@ def test_clones_have_the_parameters_alone(synthesizer: DatabaseSynthesizer) -> N
         "columns": {"orders": {"id": "id"}},
         "sequence_index": {"orders": "day"},
         "keep": ["products"],
+        "hold_out": 0.2,
         "bins": 50,
         "safer": True,
         "random_state": 3,
