@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.report.copies import LEAST, Copies, Rows, column_words, sum_of
-from gpuvgm.report.detection import Features, by_frequency
+from gpuvgm.report.detection import Feature, Features, by_frequency
 from gpuvgm.report.near import NearRows, near_rows
 from gpuvgm.report.sequences import CATEGORY, OF_ORDER, RowFeatures, WholeKeys, features_of_keys
 
@@ -73,26 +73,21 @@ def near_keys(tables: Sequence[RowFeatures], key: str, *, are_ordered: bool) -> 
         Shares of keys that repeat an original one but for small changes; or exactly, if hardly more do with changes
         than without, or if too little tells keys apart.
     """
-    values = _by_frequency([features for _, features in tables])
-    keys = [
-        _described(rows, of_rows, are_ordered=are_ordered) for (rows, _), of_rows in zip(tables, values, strict=True)
-    ]
+    keys = [_described(rows, {}, are_ordered=are_ordered) for rows, _ in tables]
+    for feature in tables[0][1]:  # one at a time, which rows of many columns need not be held for
+        for table, (rows, _), values in zip(keys, tables, _by_frequency(tables, feature), strict=True):
+            table |= _described(rows, {feature: values}, are_ordered=are_ordered)
     words = [sum_of(column_words(of_keys, place) for place, of_keys in enumerate(table.values())) for table in keys]
     equal, near = Copies.count([*keys[0]], Rows.of(([of_table] for of_table in words), None)), near_rows(keys, None)
     is_exact = equal.stand_out and (near is None or near.excess - equal.excess < max(LEAST, near.by_chance))
     return NearKeys.of(equal if near is None or is_exact else near, key)
 
 
-def _by_frequency(tables: Sequence[Features]) -> Iterator[Features]:
-    """Yield features of each table, with codes by their frequency in all; see `by_frequency`."""
-    original, *compared = tables
-    rows = {name: np.concatenate([table[name] for table in compared]) for name in original}
-    first, together = by_frequency(original, rows)
-    yield first
-    stop = 0
-    for table in compared:
-        start, stop = stop, stop + len(next(iter(table.values()), ()))
-        yield {name: of_rows[start:stop] for name, of_rows in together.items()}
+def _by_frequency(tables: Sequence[RowFeatures], feature: Feature) -> list[NDArray[Any]]:
+    """A feature of the rows of each table, codes by their frequency in all; see `by_frequency`."""
+    original, *compared = (features[feature] for _, features in tables)
+    first, together = by_frequency({feature: original}, {feature: np.concatenate(compared)})
+    return [first[feature], *np.split(together[feature], np.cumsum([len(of_rows) for of_rows in compared])[:-1])]
 
 
 def _described(rows: WholeKeys, values: Features, *, are_ordered: bool) -> Table:

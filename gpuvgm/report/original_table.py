@@ -264,8 +264,7 @@ class OriginalTable:
         """The rows of some keys in the order of a column, and what is seen of them; without one as they stand."""
         if index:
             rows = rows.sorted_by(self.pairs[index].order(rows_at(counts.columns[index].rows, rows.places)))
-        features = _features(pairs, counts, rows.places)
-        return rows, {name: values for name, values in features.items() if not name[1]}
+        return rows, _RowFeatures(pairs, counts, rows.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +294,34 @@ class _RowsOnHost(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
+class _RowFeatures(Mapping[Feature, NDArray[Any]]):
+    """What a classifier sees of some rows of a table, a column at a time when it is asked for.
+
+    Parameters
+    ----------
+    pairs : mapping of str to Pair
+        The columns.
+    counts : TableCounts
+        Counts and rows of the table.
+    places : ndarray of int64
+        Which of its rows.
+    """
+
+    pairs: Mapping[str, Pair]
+    counts: TableCounts
+    places: Ints
+
+    def __getitem__(self, feature: Feature) -> NDArray[Any]:
+        return _features({feature[0]: self.pairs[feature[0]]}, self.counts, self.places)[feature]
+
+    def __iter__(self) -> Iterator[Feature]:
+        return (feature for feature in _features(self.pairs, self.counts, self.places[:0]) if not feature[1])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 _Owners = tuple[str, Words]  # a column of keys, and the key of each row
