@@ -27,6 +27,7 @@ from gpuvgm.summary import Floats
 SOLVED = 1000  # rows from which weights of addends are learnt
 MOST_DATES = 8  # columns of them, between each two of which several lengths are looked for
 WIDE = 0.5  # of the widest column of a sum: what is computed from the rest is no narrower
+OFTEN = 0.02  # of the rows, which have the target's most frequent value: it would not come back
 FEW_VALUES = 0.5  # of the different values of a column beside it: with fewer, a column is sampled, not computed
 
 
@@ -36,7 +37,12 @@ class _SumEquation(Equation):
     has_zeros = True
 
     def computing_forms(self, sample: LawSample) -> Sequence[Equation]:
-        """The forms that compute a column which is not narrow beside the rest."""
+        """The forms that compute a column which is not narrow beside the rest, and hardly ever has one value."""
+        wide = self.wide_forms(sample)
+        return [form for form in wide if not _loses_value(form, sample)] or wide
+
+    def wide_forms(self, sample: LawSample) -> Sequence[Equation]:
+        """The forms that compute a column which is not narrow beside the rest, the best one first."""
         targets, scale = [form.target for form in self.forms], SPANS.get(self.span, 1)
         scales = {name: scale if sample.sorts[name] == NUMBER else 1 for name in targets}
         widths = {name: float(np.nanstd(sample.amounts[name])) * scales[name] for name in targets}
@@ -159,14 +165,14 @@ class Sum(_Combination):
             if law.is_evident(sample):
                 sums.setdefault(law.target, set()).update(law.operands)
                 rounded += [{*law.names}] if isinstance(law, Equality) else []
-                yield [*law.computing_forms(sample), *_rounding_forms(law, rounded, sample)]
+                yield [*law.wide_forms(sample), *_rounding_forms(law, rounded, sample)]
         between = set[frozenset[str]]()
         for difference in Difference.candidates(sample):
             if difference.is_evident(sample):
                 between.add(frozenset(difference.operands))
-                yield difference.computing_forms(sample)
+                yield difference.wide_forms(sample)
         for law in (*_long_sums(sample, sums), *_sums_between_dates(sample, between)):
-            yield law.computing_forms(sample)
+            yield law.wide_forms(sample)
 
     @classmethod
     def candidates(cls, sample: LawSample) -> Iterator[Sum]:
@@ -186,7 +192,7 @@ class Difference(_Combination):
 
         They are looked for after lines and wholes: of two columns with the same whole, or shift, they follow.
         """
-        return (law.computing_forms(sample) for law in _sums_with_signs(sample))
+        return (law.wide_forms(sample) for law in _sums_with_signs(sample))
 
     @classmethod
     def read(cls, text: str, names: Collection[str]) -> Iterator[Law]:
@@ -321,12 +327,28 @@ def _rounding_forms(law: Equation, rounded: Sequence[set[str]], sample: LawSampl
     return (form for form in law.forms if {*form.operands} in rounded and form.is_evident(sample))
 
 
-def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, int]:
+def _loses_value(form: Equation, sample: LawSample) -> bool:
+    """Return whether the target often has one value, such as 0 of what is left to pay, which operands do not tell.
+
+    Where they have their own most frequent values, as parts of a sum that is 0, these give the target's.
+    """
+    is_frequent = [_has_most_frequent(sample.amounts[name]) for name in (form.target, *form.operands)]
+    return float(np.mean(is_frequent[0] & ~np.logical_and.reduce(is_frequent[1:]))) >= OFTEN
+
+
+def _has_most_frequent(numbers: Floats) -> np.ndarray:
+    """Which rows have the most frequent number."""
+    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    return numbers == values[np.argmax(counts)] if len(values) else np.zeros(len(numbers), bool)
+
+
+def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, bool, int]:
     """Rank of a form of a law; the lowest is the best.
 
     Categories are computed where nothing else can be. Of three addends and more none is computed: it would often lie
     beyond its range. It is best if the target is missing only where an operand is. A column with few different values
-    is not computed from columns with many, because sums would have other values. Of the forms that remain, the one is
+    is not computed from columns with many, because sums would have other values, and neither is one that often has one
+    value, which sums would hardly ever have. Of the forms that remain, the one is
     best whose target is drawn last without laws.
     """
     computes_addend = form.signs.count(1) == 1 and len(form.operands) >= LEAST_ADDENDS
@@ -337,6 +359,7 @@ def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, in
         is_category,
         computes_addend,
         is_missing_apart,
+        _loses_value(form, sample),
         values[0] < FEW_VALUES * max(values),
         -sample.order.index(form.target),
     )

@@ -1,4 +1,4 @@
-"""Tables of three trades whose rows belong to keys: lines of orders, stays of patients, bookings of accounts."""
+"""Tables of trades whose rows belong to keys: lines of orders, stays of patients, bookings of accounts, claims."""
 
 from __future__ import annotations
 
@@ -135,3 +135,22 @@ def payments(cards: int, seed: int) -> pd.DataFrame:
             amount = round(float(prices[shop] * np.exp(rng.normal(0, 0.4))), 2)
             rows.append((f"K{card:05}", "NESWC"[region], day, f"M{shop:03}", "ABCDEF"[trades[shop]], amount))
     return pd.DataFrame(rows, columns=["card", "region", "day", "shop", "trade", "amount"])
+
+
+def claims(keys: int, seed: int) -> pd.DataFrame:
+    """Movements of claims: what is paid is taken off what is set aside; of closed ones nothing is left."""
+    random, rows = np.random.default_rng(seed), []
+    for claim in range(keys):
+        day, left, paid = pd.Timestamp("2023-01-01") + random.integers(0, 400) * DAY, random.lognormal(7, 1), 0.0
+        reserve = round(left * random.uniform(0.7, 1.3), -1)
+        rows.append((f"C-{20_000 + 7 * claim}", day, "open", 0.0, reserve, 0.0, reserve))
+        parts = random.integers(0, 4)
+        for part in range(parts + 1):
+            day += int(1 + random.exponential(20)) * DAY
+            amount = round(left if part == parts else left * random.uniform(0.2, 0.7), 2)
+            left, paid = left - amount, round(paid + amount, 2)
+            reserve = 0.0 if part == parts else round(max(reserve - amount, left / 2), 2)
+            status = "closed" if part == parts else "part payment"
+            rows.append((rows[-1][0], day, status, amount, reserve, paid, round(paid + reserve, 2)))
+    names = ["claim", "day", "status", "payment", "reserve", "paid", "incurred"]
+    return pd.DataFrame(rows, columns=names)
