@@ -27,7 +27,7 @@ from gpuvgm.summary import Floats
 SOLVED = 1000  # rows from which weights of addends are learnt
 MOST_DATES = 8  # columns of them, between each two of which several lengths are looked for
 WIDE = 0.5  # of the widest column of a sum: what is computed from the rest is no narrower
-OFTEN = 0.02  # of the rows, which have the target's most frequent value: it would not come back
+OFTEN_ROWS, OFTEN = 20, 0.02  # rows, and their share, that have the target's most frequent value, which is lost
 FEW_VALUES = 0.5  # of the different values of a column beside it: with fewer, a column is sampled, not computed
 
 
@@ -333,7 +333,8 @@ def _loses_value(form: Equation, sample: LawSample) -> bool:
     Where they have their own most frequent values, as parts of a sum that is 0, these give the target's.
     """
     is_frequent = [_has_most_frequent(sample.amounts[name]) for name in (form.target, *form.operands)]
-    return float(np.mean(is_frequent[0] & ~np.logical_and.reduce(is_frequent[1:]))) >= OFTEN
+    lost = np.count_nonzero(is_frequent[0] & ~np.logical_and.reduce(is_frequent[1:]))
+    return bool(lost >= max(OFTEN_ROWS, OFTEN * len(is_frequent[0])))
 
 
 def _has_most_frequent(numbers: Floats) -> np.ndarray:
