@@ -119,7 +119,7 @@ class Links:
 
     def decides(self, column: Any) -> bool:
         """Whether all children of a parent have one value of a column, as far as any has several."""
-        known, codes = self.rows != NONE, codes_of(pa.chunked_array(column).combine_chunks())
+        known, codes = self.rows != NONE, codes_of(_whole_array(column))
         owners = len(np.unique(self.rows[known]))
         pairs = np.unique(np.stack([self.rows, codes])[:, known], axis=1)
         return owners < int(np.count_nonzero(known)) and pairs.shape[1] == owners
@@ -142,6 +142,11 @@ class Links:
         keys[elsewhere] = number_elsewhere(self.parents, self.rows[elsewhere] - self.parents)
         keys[lacking] = number_alone(self.parents, np.arange(np.count_nonzero(lacking)))
         return pa.array(keys)
+
+
+def _whole_array(column: Any) -> Any:
+    """A column as one array. A chunked one is no argument of pyarrow's `chunked_array`, in whose copy views crash."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def codes_of(values: Any) -> Ints:
@@ -217,7 +222,7 @@ def hashes_of_keys(columns: Sequence[Any]) -> Any:
 
 def _plain_keys(column: Any) -> Any:
     """Values of a column of keys."""
-    values = plain_values_of(pa.chunked_array(column).combine_chunks())
+    values = plain_values_of(_whole_array(column))
     if pa.types.is_floating(values.type):
         return pc.if_else(pc.is_nan(values), None, values)
     if is_text_type(values.type):
