@@ -17,6 +17,7 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.laws.addends import ANY, LEAST_ADDENDS, LeastSquares
+from gpuvgm.laws.codes import Mask
 from gpuvgm.laws.law import Law
 from gpuvgm.laws.numeric import DURATIONS, LENGTHS, MOMENTS, Equation
 from gpuvgm.laws.sample import MOST_COLUMNS, LawSample, Targets
@@ -38,8 +39,8 @@ class _SumEquation(Equation):
 
     def computing_forms(self, sample: LawSample) -> Sequence[Equation]:
         """The forms that compute a column which is not narrow beside the rest, and hardly ever has one value."""
-        wide = self.wide_forms(sample)
-        return [form for form in wide if not _loses_value(form, sample)] or wide
+        wide, lost = self.wide_forms(sample), self._lost(sample)
+        return [form for form in wide if form.target not in lost] or wide
 
     def wide_forms(self, sample: LawSample) -> Sequence[Equation]:
         """The forms that compute a column which is not narrow beside the rest, the best one first."""
@@ -48,7 +49,21 @@ class _SumEquation(Equation):
         widths = {name: float(np.nanstd(sample.amounts[name])) * scales[name] for name in targets}
         least = WIDE * max(widths.values())
         wide = [form for form in self.forms if widths[form.target] >= least and form.is_evident(sample)]
-        return sorted(wide, key=lambda form: _rank(form, sample))
+        lost = self._lost(sample)
+        return sorted(wide, key=lambda form: _rank(form, sample, is_lost=form.target in lost))
+
+    def _lost(self, sample: LawSample) -> set[str]:
+        """Columns that often have one value, such as 0 of what is left to pay, which the others do not tell.
+
+        Where these have their own most frequent values, as parts of a sum that is 0, they give that one's.
+        """
+        is_frequent = {name: _has_most_frequent(sample.amounts[name]) for name in self.names}
+        lost = set[str]()
+        for name, of_rows in is_frequent.items():
+            others = np.logical_and.reduce([rows for other, rows in is_frequent.items() if other != name])
+            if np.count_nonzero(of_rows & ~others) >= max(OFTEN_ROWS, OFTEN * len(of_rows)):
+                lost.add(name)
+        return lost
 
 
 class Equality(_SumEquation):
@@ -327,30 +342,20 @@ def _rounding_forms(law: Equation, rounded: Sequence[set[str]], sample: LawSampl
     return (form for form in law.forms if {*form.operands} in rounded and form.is_evident(sample))
 
 
-def _loses_value(form: Equation, sample: LawSample) -> bool:
-    """Return whether the target often has one value, such as 0 of what is left to pay, which operands do not tell.
-
-    Where they have their own most frequent values, as parts of a sum that is 0, these give the target's.
-    """
-    is_frequent = [_has_most_frequent(sample.amounts[name]) for name in (form.target, *form.operands)]
-    lost = np.count_nonzero(is_frequent[0] & ~np.logical_and.reduce(is_frequent[1:]))
-    return bool(lost >= max(OFTEN_ROWS, OFTEN * len(is_frequent[0])))
-
-
-def _has_most_frequent(numbers: Floats) -> np.ndarray:
+def _has_most_frequent(numbers: Floats) -> Mask:
     """Which rows have the most frequent number."""
     values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
     return numbers == values[np.argmax(counts)] if len(values) else np.zeros(len(numbers), bool)
 
 
-def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, bool, int]:
+def _rank(form: Equation, sample: LawSample, *, is_lost: bool) -> tuple[bool, bool, bool, bool, bool, int]:
     """Rank of a form of a law; the lowest is the best.
 
     Categories are computed where nothing else can be. Of three addends and more none is computed: it would often lie
     beyond its range. It is best if the target is missing only where an operand is. A column with few different values
     is not computed from columns with many, because sums would have other values, and neither is one that often has one
-    value, which sums would hardly ever have. Of the forms that remain, the one is
-    best whose target is drawn last without laws.
+    value, which sums would hardly ever have. Of the forms that remain, the one is best whose target is drawn last
+    without laws.
     """
     computes_addend = form.signs.count(1) == 1 and len(form.operands) >= LEAST_ADDENDS
     is_missing_apart = bool(form.score(sample.columns, sample.few_rows).apart.any())
@@ -360,7 +365,7 @@ def _rank(form: Equation, sample: LawSample) -> tuple[bool, bool, bool, bool, bo
         is_category,
         computes_addend,
         is_missing_apart,
-        _loses_value(form, sample),
+        is_lost,
         values[0] < FEW_VALUES * max(values),
         -sample.order.index(form.target),
     )

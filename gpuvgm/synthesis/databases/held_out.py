@@ -13,8 +13,6 @@ from gpuvgm.synthesis.databases.joins import Bools, Links
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference, in_order
 
-Tables = dict[str, pa.Table]
-
 
 @dataclass(frozen=True, slots=True)
 class HeldOutRows:
@@ -45,8 +43,8 @@ class HeldOutRows:
         seen = {*plan.kept, *plan.first, *(parents - owners)}
         return cls({name: HoldOut(share, seed, (*of.schema.names,)) for name, of in rows.items() if name not in seen})
 
-    def parts(self, rows: Mapping[str, pa.Table], links: Mapping[Reference, Links]) -> tuple[Tables, Tables]:
-        """The rows that are fitted, and those that are held out; tables that are seen whole are in both.
+    def chosen(self, rows: Mapping[str, pa.Table], links: Mapping[Reference, Links]) -> dict[str, Bools]:
+        """Which rows are held out, of each table that is not seen whole.
 
         Parameters
         ----------
@@ -66,8 +64,4 @@ class HeldOutRows:
             ):
                 of_parents = np.append(chosen[of_rows.reference.parent], False)
                 chosen[name] = chosen.get(name, of_row) | of_parents[np.where(of_rows.is_here, of_rows.rows, -1)]
-        fitted, held_out = (
-            {name: rows[name].filter(pa.array(of == is_held)) for name, of in chosen.items()}
-            for is_held in (False, True)
-        )
-        return {**rows, **fitted}, {**rows, **held_out}
+        return chosen

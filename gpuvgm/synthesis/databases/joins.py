@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import mixed
 from gpuvgm.columns import PassthroughColumn
 from gpuvgm.errors import InputError
-from gpuvgm.io import is_datetime_type, is_number_type, is_text_type, plain_type, plain_values_of, taken
+from gpuvgm.io import is_datetime_type, is_number_type, is_text_type, joined_arrays, plain_type, plain_values_of, taken
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.references import Reference
 
@@ -119,7 +119,7 @@ class Links:
 
     def decides(self, column: Any) -> bool:
         """Whether all children of a parent have one value of a column, as far as any has several."""
-        known, codes = self.rows != NONE, codes_of(_whole_array(column))
+        known, codes = self.rows != NONE, codes_of(whole_array(column))
         owners = len(np.unique(self.rows[known]))
         pairs = np.unique(np.stack([self.rows, codes])[:, known], axis=1)
         return owners < int(np.count_nonzero(known)) and pairs.shape[1] == owners
@@ -144,9 +144,9 @@ class Links:
         return pa.array(keys)
 
 
-def _whole_array(column: Any) -> Any:
+def whole_array(column: Any) -> Any:
     """A column as one array. A chunked one is no argument of pyarrow's `chunked_array`, in whose copy views crash."""
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return joined_arrays(column.chunks, column.type) if isinstance(column, pa.ChunkedArray) else column
 
 
 def codes_of(values: Any) -> Ints:
@@ -222,7 +222,7 @@ def hashes_of_keys(columns: Sequence[Any]) -> Any:
 
 def _plain_keys(column: Any) -> Any:
     """Values of a column of keys."""
-    values = plain_values_of(_whole_array(column))
+    values = plain_values_of(whole_array(column))
     if pa.types.is_floating(values.type):
         return pc.if_else(pc.is_nan(values), None, values)
     if is_text_type(values.type):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.io import Block, Source, joined_arrays, taken
+from gpuvgm.io import Block, Source, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.joins import (
@@ -22,6 +22,7 @@ from gpuvgm.synthesis.databases.joins import (
     number_alone,
     number_elsewhere,
     repeated_keys,
+    whole_array,
 )
 from gpuvgm.synthesis.databases.keyed import (
     HASH,
@@ -194,7 +195,7 @@ class WideTable(Source):
         referring = {name for reference in self.kept for name in reference.columns}
         own = [name for name in self.ordered.schema.names if name in {*columns, *referring}]
         for rows, beside in self._merged(own, columns):
-            arrays = dict(zip(rows.schema.names, map(_joined, rows.columns), strict=True)) | beside
+            arrays = dict(zip(rows.schema.names, map(whole_array, rows.columns), strict=True)) | beside
             stop = row + rows.num_rows
             arrays |= {name: pa.array(counts[row:stop]) for name, counts in self.counts.items() if name in columns}
             arrays[ROW] = pa.array(np.arange(row, stop))
@@ -223,7 +224,7 @@ class WideTable(Source):
             elsewhere += int(np.count_nonzero(are_elsewhere))
             alone += int(np.count_nonzero(are_alone))
             places = pa.array(np.repeat(piece.places, counts), mask=np.repeat(~are_here, counts))
-            arrays = {name: taken(_joined(piece.parents.column(of)), places) for name, of in beside.items()}
+            arrays = {name: taken(whole_array(piece.parents.column(of)), places) for name, of in beside.items()}
             arrays[first.number] = pa.array(np.repeat(numbers, counts))
             arrays[first.place] = pa.array(1 + np.arange(piece.children.num_rows) - np.repeat(piece.starts, counts))
             yield piece.children, arrays
@@ -392,16 +393,11 @@ def _are_alike(table: WideTable, drawn: Sequence[str]) -> bool:
     for block in table.blocks(table.schema.names, READ_ROWS):
         rows = pa.concat_tables([last, pa.Table.from_batches([block.batch])])
         follows = np.diff(_numbers(rows.column(number))) == 0
-        if any(np.any(follows & (np.diff(codes_of(_joined(rows.column(name)))) != 0)) for name in drawn):
+        if any(np.any(follows & (np.diff(codes_of(whole_array(rows.column(name)))) != 0)) for name in drawn):
             return False
         has_several = has_several or bool(np.any(follows))
         last = rows.slice(rows.num_rows - 1)
     return has_several
-
-
-def _joined(column: Any) -> Any:
-    """A column in one piece."""
-    return joined_arrays(column.chunks, column.type)
 
 
 def _numbers(column: Any) -> Ints:

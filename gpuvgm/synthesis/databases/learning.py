@@ -15,7 +15,7 @@ from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
-from gpuvgm.synthesis.databases.joins import Links, keys_in
+from gpuvgm.synthesis.databases.joins import Bools, Links, keys_in
 from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read
 from gpuvgm.synthesis.databases.large import LargeTables
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
@@ -103,8 +103,9 @@ class TablesToLearn:
         plan = DatabasePlan.of(references, rows, links, keep, indices)
         held_out = HeldOutRows.of(plan, rows, *hold_out) if hold_out[0] else HeldOutRows()
         if held_out.rules:
-            rows, _ = held_out.parts(rows, links)
-            links = _links_between(rows, references)
+            chosen = held_out.chosen(rows, links)
+            fitted = cls(sources, rows, links, plan)._part(chosen, are_chosen=False)
+            rows, links = fitted.rows, dict(fitted.links)
             plan = DatabasePlan.of(references, rows, links, keep, indices)
         places = dict[str, Ints]()
         for name in plan.in_order(sources):
@@ -125,11 +126,14 @@ class TablesToLearn:
 
     def parted(self, held_out: HeldOutRows) -> tuple[Self, Self]:
         """These tables as two: the rows that are fitted, and those that are held out."""
-        fitted, others = held_out.parts(self.rows, self.links)
-        return (
-            replace(self, rows=fitted, links=_links_between(fitted, [*self.links])),
-            replace(self, rows=others, links=_links_between(others, [*self.links])),
-        )
+        chosen = held_out.chosen(self.rows, self.links)
+        return self._part(chosen, are_chosen=False), self._part(chosen, are_chosen=True)
+
+    def _part(self, chosen: Mapping[str, Bools], *, are_chosen: bool) -> Self:
+        """The rows that are chosen, or all others, beside tables of which none are."""
+        part = {name: self.rows[name].filter(pa.array(of_rows == are_chosen)) for name, of_rows in chosen.items()}
+        rows = {**self.rows, **part}
+        return replace(self, rows=rows, links=_links_between(rows, [*self.links]))
 
     @property
     def kept(self) -> Mapping[str, pa.Table]:

@@ -14,7 +14,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import any_source
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.learning import TablesToLearn
-from tests.synthesis.databases.shop import INDEX, SHOP, VISITS, Tables, library, pair, shop, visits
+from tests.synthesis.databases.shop import INDEX, LIBRARY, SHOP, VISITS, Tables, library, pair, shop, visits
 
 PAIR = {"orders.customer": "customers.id"}
 
@@ -116,7 +116,7 @@ def test_tables_that_are_given_are_compared_in_their_place(tables: Tables, partl
     ("tables", "keys"),
     [
         (visits(200, 0), VISITS),
-        (library(120, 0), {"loans.card": "members.card", "loans.isbn": "books.isbn"}),
+        (library(120, 0), LIBRARY),
     ],
     ids=["visits", "library"],
 )
