@@ -52,7 +52,7 @@ class Links:
             For a key that the parent has twice, or lacks in a row, and for columns of other types.
         """
         sides = zip(keys_in(parent, reference), keys_in(child, reference, of=parent.schema), strict=True)
-        columns = [codes_of(pa.concat_arrays([*of_both])) for of_both in sides]
+        columns = [codes_of(pa.concat_arrays([own.cast(of_child.type), of_child])) for own, of_child in sides]
         codes, known = codes_together(columns), np.logical_and.reduce([of_column >= 0 for of_column in columns])
         keys, of_children = codes[: parent.num_rows], codes[parent.num_rows :]
         _check_keys(reference, keys, known[: parent.num_rows])
@@ -232,10 +232,11 @@ def _plain_keys(column: Any) -> Any:
 
 
 def _cast(reference: Reference, values: Any, type_: pa.DataType) -> Any:
-    """Keys of a child as values of the type of the parent's."""
+    """Keys of a child as values of the type of the parent's, which is null where that has no keys at all."""
+    if pa.types.is_null(type_):
+        return values
     try:
-        has_keys = not (pa.types.is_null(values.type) or pa.types.is_null(type_))
-        if has_keys and _family(type_) != _family(values.type):
+        if not pa.types.is_null(values.type) and _family(type_) != _family(values.type):
             raise pa.ArrowInvalid("one of them means something else")
         return values.cast(type_)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:

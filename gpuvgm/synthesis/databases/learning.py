@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.errors import InputError
 from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
@@ -228,7 +229,15 @@ def tables_to_learn(
         By table, the column that orders the children of a parent.
     hold_out : (float, int)
         Share of the rows that are held out, and the seed by which they are chosen.
+
+    Raises
+    ------
+    InputError
+        For a table without rows.
     """
+    for name, source in sources.items():
+        if source.rows == 0:  # whose columns may have no types
+            raise InputError(f"{name}: there are no rows to fit on")
     children = [reference.child for reference in references if reference.parent not in keep]
     are_few = all(
         source.rows is not None and source.rows <= MOST_HELD for name, source in sources.items() if name not in keep

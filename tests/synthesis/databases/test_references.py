@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import gpuvgm
@@ -232,3 +233,15 @@ def test_tables_without_rows_are_refused(table: str) -> None:
     tables = pair(40, 0)
     tables[table] = tables[table].iloc[:0]
     assert refusal(tables, PAIR) == f"{table}: there are no rows to fit on"
+
+
+@pytest.mark.parametrize("rows", [0, 40])
+def test_parents_without_any_key_are_refused_where_these_have_no_type(rows: int) -> None:
+    tables = {name: pa.Table.from_pandas(of_name) for name, of_name in pair(40, 0).items()}
+    customers = tables["customers"].slice(0, rows)
+    tables["customers"] = customers.set_column(customers.schema.get_field_index("id"), "id", pa.nulls(rows))
+    if rows:
+        message = 'keys: orders.customer -> customers.id: row 0 of "customers" has no key: fill it in, or drop the row'
+    else:
+        message = "customers: there are no rows to fit on"
+    assert refusal(tables, PAIR) == message
