@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.laws.codes import Mask
 from gpuvgm.summary import Ints
@@ -40,4 +41,33 @@ class OwnersOfRows:
     def several(self, things: Ints, size: int) -> Mask:
         """Things that have so many rows."""
         enough: Mask = np.bincount(things[things >= 0], minlength=size) >= SEVERAL
+        return enough
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersOfKeys:
+    """Rows of one key are of one owner.
+
+    Parameters
+    ----------
+    of_rows : ndarray of shape (rows,), uint64
+        Hash of the key of each row; rows without one, which have 0, are of one owner.
+    """
+
+    of_rows: NDArray[np.uint64]
+
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """The keys."""
+        return (self.of_rows,)
+
+    def at(self, rows: Any) -> OwnersOfKeys:
+        """Owners of these rows."""
+        return OwnersOfKeys(self.of_rows[rows])
+
+    def several(self, things: Ints, size: int) -> Mask:
+        """Things that so many keys have."""
+        known, owners = things >= 0, np.unique(self.of_rows, return_inverse=True)[1]
+        pairs = np.unique(np.stack([things[known], owners[known]]), axis=1)
+        enough: Mask = np.bincount(pairs[0], minlength=size) >= SEVERAL
         return enough

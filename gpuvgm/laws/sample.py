@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -14,7 +14,7 @@ from gpuvgm.columns import NumericColumn
 from gpuvgm.engines import AskedColumn
 from gpuvgm.io import taken
 from gpuvgm.laws.codes import Columns, Mask, Rows, codes_of, numbers_in, spacing_of
-from gpuvgm.laws.owners import Owners, OwnersOfRows
+from gpuvgm.laws.owners import Owners, OwnersOfKeys, OwnersOfRows
 from gpuvgm.laws.units import NUMBER, SPANS, Span, Unit
 from gpuvgm.summary import Floats, Ints
 
@@ -63,6 +63,11 @@ class LawSample:
     ordering: Ordering = tuple
     as_fitted: Callable[[Any], Any] | None = None
     unmodelled: Sequence[str] = ()
+
+    def of_keys(self, hashes: Any) -> LawSample:
+        """The same rows, of which those of one key are of one person, by its hash."""
+        owners = OwnersOfKeys(hashes)
+        return replace(self, persons=owners, owners=owners)
 
     @cached_property
     def codes(self) -> dict[str, Floats]:

@@ -114,9 +114,9 @@ class Between(Rule):
         return int(np.count_nonzero(judged & ~broken)), int(np.count_nonzero(judged))
 
 
-def laws_of(rows: SomeRows) -> Iterator[Rule]:
-    """Yield the laws that rows of the original table obey."""
-    between = [*Between.each(_laws_between(rows))]
+def laws_of(rows: SomeRows, key: str = "") -> Iterator[Rule]:
+    """Yield the laws that rows of the original table obey, which belong to the keys of a column, if any."""
+    between = [*Between.each(_laws_between(rows, key))]
     yield from between
     decided = [frozenset(rule.columns) for rule in between]
     by_keys = [*Decides.find(rows, decided)]
@@ -130,18 +130,28 @@ def laws_of(rows: SomeRows) -> Iterator[Rule]:
         yield from rules
 
 
-def _laws_between(rows: SomeRows) -> Laws:
-    """Laws that all rows keep, and equations that some few rows do: these hold in most others, if they are laws."""
+def _laws_between(rows: SomeRows, key: str) -> Laws:
+    """Laws that all rows keep, and equations that some few rows do: these hold in most others, if they are laws.
+
+    What one key has alone decides nothing: all its rows have the same.
+    """
     encoded = {name: column for name, column in rows.columns.items() if column.is_encoded}
-    laws = [*Laws.find(LawSample(encoded, rows.column))]
+
+    def found(rows: SomeRows) -> Laws:
+        sample = LawSample(encoded, rows.column)
+        return Laws.find(sample.of_keys(rows.hashes[key]) if key else sample)
+
+    laws = [*found(rows)]
     for seed in range(TRIES if rows.rows.num_rows > 2 * FEW_ROWS else 0):
         places = np.random.default_rng(seed).permutation(rows.rows.num_rows)[:FEW_ROWS]
-        laws += Laws.find(LawSample(encoded, replace(rows, rows=taken(rows.rows, places)).column))
+        laws += found(replace(rows, rows=taken(rows.rows, places)))
     by_columns = {frozenset(law.names): law for law in reversed(laws)}  # of several forms the first one found
     return Laws(reversed(by_columns.values()))
 
 
-def law_shares(original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...]) -> tuple[LawShare, ...]:
+def law_shares(
+    original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...], key: str = ""
+) -> tuple[LawShare, ...]:
     """Shares of the laws of the original table, and of declared ones, in both tables; those that lost most rows first.
 
     Parameters
@@ -150,9 +160,11 @@ def law_shares(original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...
         Rows of both tables.
     declared : tuple of Law
         Laws that no search finds, which a generator has.
+    key : str
+        Column of the keys that rows belong to; empty for none.
     """
     shares = list[LawShare]()
-    for rule in (*laws_of(original), *Between.each(Laws(declared))):
+    for rule in (*laws_of(original, key), *Between.each(Laws(declared))):
         before, after = rule.share(original), rule.share(synthetic)
         if before[1] and before[0] >= LEAST_HELD * before[1]:
             original_share, is_kept = before[0] / before[1], rule.may_be_declared and before[0] == before[1]
