@@ -17,10 +17,10 @@ import numpy as np
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.laws.addends import ANY, LEAST_ADDENDS, LeastSquares
-from gpuvgm.laws.codes import Mask
+from gpuvgm.laws.codes import Columns, Mask, Rows, spacing_of
 from gpuvgm.laws.law import Law
-from gpuvgm.laws.numeric import DURATIONS, LENGTHS, MOMENTS, Equation
-from gpuvgm.laws.sample import MOST_COLUMNS, LawSample, Targets
+from gpuvgm.laws.numeric import DURATIONS, LENGTHS, MOMENTS, Equation, step_of
+from gpuvgm.laws.sample import HALF, MOST_COLUMNS, LawSample, Targets
 from gpuvgm.laws.texts import equations, splits
 from gpuvgm.laws.units import NUMBER, SPANS, Span
 from gpuvgm.summary import Floats
@@ -155,6 +155,38 @@ class _Combination(_SumEquation):
         is_balanced = added == (sorts[-1] in dates)
         are_between = {*sorts} - {*dates} <= _sorts_between(self.span)
         return len(dates) == 2 and dates[0] == dates[1] and is_balanced and are_between
+
+    def _grain(self, columns: Columns) -> float:
+        """Step of a length between dates in numbers of the target, one of these, if it is coarser than that one's.
+
+        A stay of 1.4 hours does not tell the minute at which it ends.
+        """
+        units, finest = dict(zip(self.names, self._units(columns), strict=True)), spacing_of(columns[self.target])
+        if not units[self.target].sort.startswith(MOMENTS):
+            return 0.0
+        lengths = (name for name in self.operands if not units[name].sort.startswith(MOMENTS))
+        coarsest = max(step_of(columns[name], self.span) for name in lengths) / float(units[self.target].factor)
+        return coarsest if coarsest > finest > 0 else 0.0
+
+    def leaves_rows(self, columns: Columns) -> bool:
+        """Whether some rows keep sampled values of the target, or what of these is below the step of a length."""
+        return super().leaves_rows(columns) or self._grain(columns) > 0
+
+    def _beside_sampled(self, numbers: Floats, codes: Floats, columns: Columns, rows: Rows) -> Floats:
+        """Computed numbers; beside a coarser length the nearest ones that lie in a step of it as sampled ones do."""
+        numbers, grain = super()._beside_sampled(numbers, codes, columns, rows), self._grain(columns)
+        if not grain:
+            return numbers
+        xp = namespace_of(numbers)
+        within: Floats = codes + grain * xp.rint((numbers - codes) / grain)
+        return within
+
+    def _tolerance(
+        self, columns: Columns, numbers: Floats, expected: Floats, sides: Sequence[Floats]
+    ) -> Floats | float:
+        """Half a step of a length that is coarser than the target, else as of all equations."""
+        grain = self._grain(columns)
+        return HALF * grain if grain else super()._tolerance(columns, numbers, expected, sides)
 
     def _largest(self, expected: Floats, sides: Sequence[Floats]) -> Floats:
         """A difference of nearly equal numbers is off by as much as they are."""

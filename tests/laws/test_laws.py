@@ -839,6 +839,44 @@ def test_time_between_dates() -> None:
     assert [str(law) for law in declared.laws_] == ["end - start = nights in days"]
 
 
+@pytest.mark.parametrize(
+    ("span", "of_span", "step"),
+    [("hours", 3600, 0.1), ("minutes", 60, 1.0), ("days", 86_400, 1.0), ("hours", 3600, 0.25)],
+)
+def test_dates_go_with_lengths_that_are_coarser(span: str, of_span: int, step: float) -> None:
+    """Hours to tenths: the second at which a trip ends lies within six minutes, and where in these is drawn."""
+    random, rows = np.random.default_rng(4), 3000
+    began = np.datetime64("2025-03-03") + random.integers(0, 90 * 86_400, rows).astype("timedelta64[s]")
+    seconds = (random.lognormal(0.5, 0.6, rows) * 4 * of_span).astype(int)
+    took = np.rint(seconds / of_span / step) * step
+    table = pd.DataFrame({"began": began, "took": took.round(2), "ended": began + seconds.astype("timedelta64[s]")})
+    fitted = gpuvgm.TableSynthesizer(threads=1).fit(table)
+    texts = {str(law) for law in fitted.laws_}
+    assert texts & {
+        f"took + began = ended in {span}",
+        f"ended - took = began in {span}",
+        f"began + took = ended in {span}",
+    }
+    sample = fitted.sample(3000)
+    off = (sample.ended - sample.began).dt.total_seconds() / of_span - sample.took
+    assert off.abs().max() < step / 2 * 1.0001
+    assert abs(off.std() - step / np.sqrt(12)) < step / 30  # as evenly spread as in the table
+    assert sample.ended.dt.second.nunique() == 60
+    written = fitted.evaluate(table)
+    assert not [law for law in written.laws if law.is_broken]
+
+
+def test_a_coarser_length_that_some_row_breaks_is_no_law() -> None:
+    random, rows = np.random.default_rng(4), 3000
+    began = np.datetime64("2025-03-03") + random.integers(0, 90 * 1440, rows).astype("timedelta64[m]")
+    minutes = random.integers(1, 900, rows)
+    hours = (minutes / 60).round(1)
+    hours[7] += 0.2
+    table = pd.DataFrame({"began": began, "hours": hours, "ended": began + minutes.astype("timedelta64[m]")})
+    fitted = gpuvgm.TableSynthesizer(threads=1).fit(table)
+    assert not [law for law in fitted.laws_ if "hours" in str(law)]
+
+
 @pytest.mark.parametrize("kind", ["durations", "seconds", "text"])
 def test_several_lengths_lie_between_dates(kind: str) -> None:
     """Calls: a wait and a talk, as durations, whole seconds, or text of pandas; and the talk in minutes beside them."""
