@@ -222,6 +222,48 @@ class Laws(tuple[Law, ...]):
                 stale.add(law.target)
         return made
 
+    def solved(
+        self,
+        columns: Mapping[str, Any],
+        arrays: Mapping[str, Any],
+        changed: str,
+        others: Collection[str],
+        sampled: Collection[str],
+    ) -> dict[str, Any]:
+        """Columns with which rows keep the law of one that has other values; none where no operand may have others.
+
+        An operand that a law computes is changed as that one is. Then columns that laws compute of these are made anew.
+
+        Parameters
+        ----------
+        columns : mapping of str to FittedColumn
+            The columns.
+        arrays : mapping of str to Array
+            Their values, with the changed ones.
+        changed : str
+            The column that has other values.
+        others : collection of str
+            Columns that may have others.
+        sampled : collection of str
+            Columns of these that may, whatever law computes them.
+        """
+        made, targets, laws = {changed: arrays[changed]}, [changed], self.by_target
+        for target in targets:
+            if target not in laws or (target in sampled and target != changed):
+                continue
+            free = [name for name in others if name not in targets]
+            if target != changed:
+                free = [name for name in free if name in sampled or name not in laws]
+            form = next((form for form in laws[target].forms if form.target in free), None)
+            if form is None:
+                return {}
+            # Where an operand is missing the law says nothing.
+            form = replace(form, apart=form.apart + 1)
+            values = {**arrays, **made}
+            made |= form.compute(columns, values.__getitem__, values.__getitem__)[0]
+            targets.append(form.target)
+        return made | self.recomputed(columns, {**arrays, **made}, targets)
+
     @property
     def made_of(self) -> dict[str, set[str]]:
         """Columns that values of others are made of: what computes them, and what they change together with."""

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gpuvgm.arrays import Column
 from gpuvgm.io import replaced_rows, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import HAS_KEY
+from gpuvgm.synthesis.sequences.rows import start_of
+from gpuvgm.synthesis.sequences.running import RunningNumber
 
 Arrays = Mapping[str, Column]
 
@@ -59,6 +62,27 @@ class RowsOfKeys:
             changed = np.flatnonzero(~np.isnan(numbers))
             moved[plan.index] = replaced_rows(rows[plan.index], changed, column.codec.plain.decode(numbers[changed]))
         return moved
+
+    def used_up(self, keys: Arrays, rows: Arrays) -> dict[str, Column]:
+        """Rows of which the last ones of keys use up what is 0 in all last rows of the table."""
+        plan, steps, fitted, last = self.sequences.plan, self.sequences.steps, dict(rows), self.starts + self.counts - 1
+        for number in plan.running:
+            if number.is_used_up:
+                of_last = {name: taken(column, last) for name, column in fitted.items()}
+                if not number.base:
+                    of_last[number.former] = self._before_last(number, keys, fitted[number.column])
+                of_last[number.column] = pa.array(np.zeros(len(last))).cast(fitted[number.column].type)
+                made = steps.kept_laws.solved(steps.columns, of_last, number.column, plan.varying, plan.moving)
+                fitted |= {name: replaced_rows(fitted[name], last, values) for name, values in made.items()}
+        return fitted
+
+    def _before_last(self, number: RunningNumber, keys: Arrays, numbers: Any) -> Any:
+        """What a number has before the last rows."""
+        are_alone, last = self.counts == 1, self.starts + self.counts - 1
+        values = taken(numbers, pa.array(last - 1, mask=are_alone))
+        if number.start is None:
+            return values
+        return pc.if_else(pa.array(are_alone), start_of(numbers.type, len(last), keys.get(number.start)), values)
 
     def _with_missing_keys(self, keys: Arrays) -> dict[str, Column]:
         """Columns of keys, of which some that have one row are missing."""

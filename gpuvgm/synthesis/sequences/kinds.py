@@ -24,7 +24,7 @@ def kinds_of(names: Iterable[str], plan: SequencePlan, table: TableModel) -> dic
         The fitted columns of the table that it is made of.
     """
     originals = {before(name): name for name in plan.remembered}
-    originals |= {number.former: number.column for number in plan.running}
+    originals |= {number.former: number.column for number in plan.running if not number.base}
     return {
         name: _kind(name, plan, table.by_name) or _like(originals.get(name, name), table, lacks_some=name in originals)
         for name in names

@@ -123,7 +123,7 @@ def _model_of(
         settings,
         given=tuple(name for name in tables.steps.schema.names if name not in (key, *plan.above, *plan.drawn)),
         conditions_on=_drawn_first(plan),
-        undecided=tuple(name for recency in plan.recencies for name in recency.drawn),
+        undecided=(*(name for recency in plan.recencies for name in recency.drawn), *plan.taken_over),
         laws=[*laws_of_rows, *plan.laws],
     )
     declared = dict.fromkeys((key, *plan.above), {"key": True})
@@ -195,11 +195,12 @@ def _model(
 
 
 def _drawn_first(plan: SequencePlan) -> tuple[str, ...]:
-    """Of a row when it is comes first, which no law computes, then what comes back."""
+    """Of a row what it takes over comes first, then when it is, which no law computes, then what comes back."""
     recencies = tuple(name for recency in plan.recencies for name in (*recency.drawn, recency.column))
-    if not plan.index or plan.index in (*plan.numbering, *(number.column for number in plan.running)):
-        return recencies
-    return (since(plan.index) if plan.index in plan.moving else plan.index, *recencies)
+    known = (*plan.taken_over, *plan.numbering, *(number.column for number in plan.running))
+    if not plan.index or plan.index in known:
+        return (*plan.taken_over, *recencies)
+    return (*plan.taken_over, since(plan.index) if plan.index in plan.moving else plan.index, *recencies)
 
 
 def _without_keys(model: RowModel, keys: tuple[str, ...]) -> RowModel:

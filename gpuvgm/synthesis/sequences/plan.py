@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
-from gpuvgm.io import is_datetime_type, is_number_type
+from gpuvgm.io import is_datetime_type, is_number_type, taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.rules import finite
-from gpuvgm.summary import Floats
+from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.sequences.handing import HandedOver
 from gpuvgm.synthesis.sequences.names import (
     COUNT,
     HAS_KEY,
@@ -38,6 +39,7 @@ LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row befo
 LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers whose ratios are drawn
 LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
+MOST_FOLLOWING = 32  # rows after one, of which it is learnt by how much numbers rise up to the last one
 LAW_ROWS = 20_000  # that show which laws numbers of rows have
 #: Of the variance of spans beside that which independent steps would have: most where rows have a pace, and least where
 #: the mean of its steps is of a key.
@@ -56,11 +58,21 @@ class Rise:
         key, both are of the same row.
     step : float
         By how much it is above at least, in numbers of the columns, which may have two origins; 0 where some are equal.
+    further : tuple of float
+        By how much the second row that follows is at least, the third one, and so on, where both are one column.
     """
 
     column: str
     former: str
     step: Annotated[float, finite]
+    further: tuple[Annotated[float, finite], ...] = ()
+
+    def room(self, following: Ints) -> Floats:
+        """By how much the last one of so many rows that follow is above at least: ten working days are two weeks."""
+        rooms = np.array([0.0, self.step, *self.further])
+        most = len(rooms) - 1
+        room: Floats = rooms[most] * (following // most) + rooms[following % most]
+        return room
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,8 @@ class SequencePlan:
         Modelled columns of which rows do not ask what the row before has, since it tells nothing.
     is_paced : bool
         Whether keys know the index of their last row, and rows how long the steps up to it would be if all were even.
+    handed_over : tuple of HandedOver
+        Columns with what another one has in the row before.
     """
 
     key: str
@@ -132,6 +146,12 @@ class SequencePlan:
     first_steps: Mapping[str, Annotated[float, finite]] = field(default_factory=dict)
     forgotten: tuple[str, ...] = ()
     is_paced: bool = False
+    handed_over: tuple[HandedOver, ...] = ()
+
+    @property
+    def taken_over(self) -> tuple[str, ...]:
+        """Columns that are known once the row before is."""
+        return tuple(handed.column for handed in self.handed_over)
 
     @property
     def remembered(self) -> tuple[str, ...]:
@@ -149,9 +169,9 @@ class SequencePlan:
         return (*self.moving, *(number.column for number in self.running if number.has_step))
 
     @property
-    def from_zero(self) -> frozenset[str]:
-        """Numbers of which that before the first row is 0."""
-        return frozenset(number.column for number in self.running if number.from_zero)
+    def starts(self) -> dict[str, str]:
+        """Numbers of which it is known what is before the first row: 0 where it is empty, or a column of keys."""
+        return {number.column: number.start for number in self.running if number.start is not None}
 
     @property
     def drawn(self) -> frozenset[str]:
@@ -200,10 +220,14 @@ class SequencePlan:
         moving = {*self.moving} - {self.index}
         if not moving:
             return self
-        few_rows, names = rows.table.slice(0, LAW_ROWS), [name for name in self.constants if columns[name].is_encoded]
+        few_rows, names = rows.first(LAW_ROWS), [name for name in self.constants if columns[name].is_encoded]
         modelled = {name: columns[name] for name in (*names, *self.asked)}
-        sample = LawSample(modelled, lambda name: few_rows.column(name).combine_chunks())
-        laws = [law for law in Laws.find(sample) if law.decides and not law.rounds]
+        # Interest is a share of what is owed before, also in first rows.
+        former = {before(name): few_rows.before(name, start) for name, start in self.starts.items()}
+        modelled |= {before(name): columns[name] for name in self.starts}
+        sample = LawSample(modelled, lambda name: former[name] if name in former else few_rows.column(name))
+        found = Laws.find(sample, allows=lambda name, _: name not in former)
+        laws = [law for law in found if law.decides and not law.rounds]
         targets = {law.target for law in laws}
         computed = {
             law.target for law in laws if {form.target for form in law.computing_forms(sample)} - targets <= moving
@@ -251,21 +275,28 @@ def plan_of(
     asked = [name for name in varying if name in columns and columns[name].is_encoded]
     numbers = {name: column for name in asked if isinstance(column := columns[name], NumericColumn)}
     amounts = {name: amounts_of(columns[name], rows.column(name)) for name in asked if _adds_up(columns[name])}
-    of_rows = RowNumbers(rows, amounts, columns, periods_of({name: columns[name] for name in asked}, index))
-    running = of_rows.running([*numbers])
+    of_keys = {
+        name: amounts_of(columns[name], taken(rows.column(name), rows.starts))
+        for name in constants
+        if name in columns and columns[name].is_encoded and _adds_up(columns[name])
+    }
+    periods = periods_of({name: columns[name] for name in asked}, index)
+    handed_over = tuple(HandedOver.each(rows, columns, asked))
+    taken_over = [handed.column for handed in handed_over]
+    of_rows = RowNumbers(rows, amounts, columns, periods, of_keys, handed_over)
+    running = of_rows.running([name for name in numbers if name not in taken_over])
     not_running = tuple(period for period in of_rows.periods if period.column not in running)
     numbering = [*replace(of_rows, periods=not_running).numbering()]
     lines = {name: law for name, law, _ in numbering}
     of_lines = dict.fromkeys(period for *_, period in numbering if period is not None)
-    moving = [
-        name
-        for name in numbers
-        if name in amounts and name not in lines and _moves_little(rows, amounts[name], is_index=name == index)
-    ]
+    free = [name for name in numbers if name in amounts and name not in (*lines, *taken_over)]
+    moving = [name for name in free if _moves_little(rows, amounts[name], is_index=name == index)]
     ratios = tuple(name for name in moving if name not in (index, *running) and _has_ratios(rows, amounts[name]))
     differences = tuple(name for name in moving if name not in (*ratios, *running))
     of_running = (number.period for number in running.values())
-    needed = (index, *running, *moving, *(period.column for period in (*of_running, *of_lines) if period is not None))
+    formers = (handed.former for handed in handed_over)
+    with_periods = (period.column for period in (*of_running, *of_lines) if period is not None)
+    needed = (index, *running, *formers, *moving, *with_periods)
     forgotten = tuple(name for name in asked if name in forgotten and name not in needed)
     told = [name for name in asked if name != index and name not in forgotten]
     usual = [UsualValue.of_rows(rows, columns[name]) for name in told]
@@ -274,12 +305,12 @@ def plan_of(
         for name in (*differences, *ratios)
         if name != index and variance_of_spans(rows, columns[name], are_ratios=name in ratios) >= LEAST_VARIANCE
     ]
-    distinct = tuple(name for name in asked if _is_distinct(rows, name))
+    distinct = tuple(name for name in asked if name not in taken_over and _is_distinct(rows, name))
     ordered = {name: columns[name] for name in asked if name in numbers or name in amounts}
     rising = (*_rises(rows, ordered), *_rises_of_keys(rows, numbers, constants, columns))
     # Where keys have a time that no row is after, rows know how much is left without a pace.
     has_end = any(rise.column in constants and rise.former == index for rise in rising)
-    may_be_paced = index in numbers and index not in (*running, *lines) and not has_end
+    may_be_paced = index in numbers and index not in (*running, *lines, *taken_over) and not has_end
     is_paced = may_be_paced and variance_of_spans(rows, columns[str(index)]) < MOST_VARIANCE
     return SequencePlan(
         key,
@@ -294,13 +325,14 @@ def plan_of(
         rising=rising,
         usual=tuple(filter(None, usual)),
         occurrences=occurrences_of(rows, columns, told),
-        recencies=recencies_of(rows, columns, [name for name in told if name not in distinct]),
+        recencies=recencies_of(rows, columns, [name for name in told if name not in (*distinct, *taken_over)]),
         lacks_keys=rows.column(key).null_count > 0,
         given=tuple(given),
         numbering=lines,
         place_periods=tuple(of_lines),
         forgotten=forgotten,
         is_paced=is_paced,
+        handed_over=handed_over,
     )
 
 
@@ -346,7 +378,20 @@ def _rises(rows: KeyRows, columns: Mapping[str, FittedColumn]) -> Iterator[Rise]
             # Numbers of two columns may have two origins, and what they mean has one.
             rises = (amounts[name][after] - amounts[former][after - 1])[known]
             if np.count_nonzero(rises > 0) >= LEAST_STEPS and rises.min() >= 0:
-                yield Rise(name, former, float(steps[known].min()))
+                step = float(steps[known].min())
+                # Where some are equal, any number of rows has room.
+                is_apart = name == former and step > 0
+                yield Rise(name, former, step, tuple(_further_rises(rows, numbers[name])) if is_apart else ())
+
+
+def _further_rises(rows: KeyRows, numbers: Floats) -> Iterator[float]:
+    """Yield by how much numbers of the second row that follows one are above it at least, of the third, and so on."""
+    for several in range(2, MOST_FOLLOWING + 1):
+        after = np.flatnonzero(rows.places >= several)
+        rises = numbers[after] - numbers[after - several]
+        if np.isnan(rises).all():
+            return
+        yield float(np.nanmin(rises))
 
 
 def _rises_of_keys(

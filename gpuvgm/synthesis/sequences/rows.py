@@ -62,8 +62,11 @@ class KeyRows:
     @property
     def but_last_key(self) -> KeyRows:
         """All rows but those of the last key."""
-        last = int(self.starts[-1])
-        return KeyRows(self.table.slice(0, last), self.starts[:-1], self.order[:last])
+        return self.first(int(self.starts[-1]))
+
+    def first(self, rows: int) -> KeyRows:
+        """The first rows, of which the last key may lack some."""
+        return KeyRows(self.table.slice(0, rows), self.starts[self.starts < rows], self.order[:rows])
 
     @cached_property
     def counts(self) -> Ints:
@@ -96,10 +99,24 @@ class KeyRows:
         values = self.table.column(name)
         return joined_arrays(values.chunks, values.type)
 
+    def before(self, name: str, start: str | None = None) -> Any:
+        """What a column has in the row before; first rows have none, or what it starts with: see `start_of`."""
+        values = taken(self.column(name), self.rows_before)
+        if start is None:
+            return values
+        of_first = start_of(values.type, self.table.num_rows, self.column(start) if start else None)
+        return pc.if_else(pa.array(self.are_first), of_first, values)
+
     def changes(self, name: str) -> NDArray[np.bool_]:
         """Whether rows have another value in a column than the row of their key before."""
         codes = codes_of(self.table.column(name))
         return np.append(False, codes[1:] != codes[:-1])[: len(codes)] & ~self.are_first
+
+
+def start_of(type_: pa.DataType, rows: int, of_keys: Any) -> Any:
+    """What so many numbers of a type have before the first row: those of a column of keys, or 0 without one."""
+    numbers = pa.array(np.zeros(rows)) if of_keys is None else of_keys
+    return numbers.cast(type_)
 
 
 def amounts_of(column: Any, values: Column) -> Floats:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.sequences.handing import HandedOver
 from gpuvgm.synthesis.sequences.names import PLACE, before, since, within
 from gpuvgm.synthesis.sequences.periods import LEAST_STEPS, MOSTLY, Period, Restarts
 from gpuvgm.synthesis.sequences.rows import KeyRows
@@ -31,17 +33,23 @@ class RunningNumber:
         The column.
     added, taken_off : tuple of str
         Columns that are added to it, and that are taken off.
-    from_zero : bool
-        Whether that of the first row begins at 0.
+    start : str, optional
+        What is before the first row: a column of keys, such as the sum that is lent; 0 where it is empty.
     period : Period, optional
         Where it is another one than that of the row before, the number begins at 0 again.
+    base : str
+        Column of its row that it goes on from, such as an opening balance; by default its own one of the row before.
+    is_used_up : bool
+        Whether it is 0 in all last rows, as what is left to pay is, by its one column that is added or taken off.
     """
 
     column: str
     added: tuple[str, ...]
     taken_off: tuple[str, ...]
-    from_zero: bool = False
+    start: str | None = None
     period: Period | None = None
+    base: str = ""
+    is_used_up: bool = False
 
     def __str__(self) -> str:
         added, taken_off = (f" + {name}" for name in self.added), (f" - {name}" for name in self.taken_off)
@@ -50,7 +58,9 @@ class RunningNumber:
     @property
     def former(self) -> str:
         """Name of the number that it goes on from."""
-        return within(before(self.column), str(self.period)) if self.period else before(self.column)
+        if self.period:
+            return within(before(self.column), str(self.period))
+        return self.base or before(self.column)
 
     @property
     def has_step(self) -> bool:
@@ -89,12 +99,18 @@ class RowNumbers:
         These and all others, as they are fitted.
     periods : sequence of Period
         With which numbers may begin anew.
+    of_keys : mapping of str to ndarray of shape (keys,)
+        Columns of numbers of the keys, with which those of rows may begin.
+    handed_over : sequence of HandedOver
+        Columns with what the row before ends with.
     """
 
     rows: KeyRows
     amounts: Mapping[str, Floats]
     columns: Mapping[str, FittedColumn]
     periods: Sequence[Period]
+    of_keys: Mapping[str, Floats] = field(default_factory=dict)
+    handed_over: Sequence[HandedOver] = ()
 
     def running(self, targets: Sequence[str]) -> dict[str, RunningNumber]:
         """Numbers that run on in all rows, by column, with a warning of those that do so in nearly all.
@@ -102,24 +118,33 @@ class RowNumbers:
         Parameters
         ----------
         targets : sequence of str
-            Columns that may run on; others, of few different numbers, are only added.
+            Columns that may run on; others, of few different numbers, are only added. None is handed over.
         """
         found: dict[str, RunningNumber] = {}
+        taken_over = [handed.column for handed in self.handed_over]
+        openings = {handed.former: handed.column for handed in self.handed_over if not handed.step}
         for name in filter(self.amounts.__contains__, targets):
-            possible = self._running_number(name, [*found])
+            possible = self._running_number(name, [*found, *taken_over])
             if possible is None:
                 continue
             number, restarts, broken = possible
-            if not len(broken):
-                found[name] = number
-                continue
-            row, known = int(self.rows.order[broken[0]]), np.count_nonzero(restarts.are_known)
-            warn(
-                f'"{number}" holds in all rows but {len(broken):,} of {known:,}, such as row {row:,}, so that samples '
-                "do not keep it: mend these rows, or leave their keys out",
-                InferenceWarning,
-            )
+            if len(broken):
+                row, known = int(self.rows.order[broken[0]]), np.count_nonzero(restarts.are_known)
+                warn(
+                    f'"{number}" holds in all rows but {len(broken):,} of {known:,}, such as row {row:,}, so that '
+                    "samples do not keep it: mend these rows, or leave their keys out",
+                    InferenceWarning,
+                )
+            else:
+                found[name] = self._opened(number, openings[name]) if openings.get(name) in self.amounts else number
         return found
+
+    def _opened(self, number: RunningNumber, opening: str) -> RunningNumber:
+        """The same number, going on from what its row begins with, if it does so in first rows as well."""
+        starts = self.rows.starts
+        first = self.amounts[opening][starts] + number.steps(self.amounts, starts) - self.amounts[number.column][starts]
+        are_near = np.abs(first) <= NEAR * float(np.nanmax(np.abs(self.amounts[number.column])))
+        return replace(number, base=opening, start=None) if np.all(are_near | np.isnan(first)) else number
 
     def numbering(self) -> Iterator[tuple[str, str, Period | None]]:
         """Yield numbers of lines or visits, the law by which the place of a row makes each, and within which period."""
@@ -196,8 +221,13 @@ class RowNumbers:
         for number, restarts in possible:
             period, broken = self._period(restarts, [name, *others])
             if restarts.are_few(broken):
-                from_zero = self._is_from_zero(number, near)
-                return replace(number, from_zero=from_zero, period=period), restarts, broken
+                found = replace(
+                    number,
+                    start=self._start(number, near),
+                    period=period,
+                    is_used_up=period is None and self._is_used_up(number, near),
+                )
+                return found, restarts, broken
         return None
 
     def _restarts(self, number: RunningNumber, near: float) -> Restarts:
@@ -207,11 +237,24 @@ class RowNumbers:
         off = np.abs(np.diff(numbers, prepend=np.nan) - own_steps)
         return Restarts(rows, off <= near, np.abs(numbers - own_steps) <= near, np.isfinite(off) & ~rows.are_first)
 
-    def _is_from_zero(self, number: RunningNumber, near: float) -> bool:
-        """Whether the numbers of first rows begin at 0."""
+    def _start(self, number: RunningNumber, near: float) -> str | None:
+        """What is before the first rows: 0, a column of keys, or neither."""
         starts = self.rows.starts
-        first = np.abs(self.amounts[number.column][starts] - number.steps(self.amounts, starts))
-        return bool(np.all(first[np.isfinite(first)] <= near) and np.isfinite(first).any())
+        first = self.amounts[number.column][starts] - number.steps(self.amounts, starts)
+        known = np.isfinite(first)
+        type_ = self.columns[number.column].decoded_type
+        can_hold = (
+            name for name in self.of_keys if self.columns[name].decoded_type == type_ or pa.types.is_floating(type_)
+        )
+        starting = {"": np.zeros(len(first)), **{name: self.of_keys[name] for name in can_hold}}
+        possible = (name for name, of_keys in starting.items() if np.all(np.abs(first - of_keys)[known] <= near))
+        return next(possible, None) if known.any() else None
+
+    def _is_used_up(self, number: RunningNumber, near: float) -> bool:
+        """Whether a number that one column changes is 0 in all last rows."""
+        last = self.amounts[number.column][self.rows.starts + self.rows.counts - 1]
+        has_one = len(number.added) + len(number.taken_off) == 1
+        return has_one and len(last) >= LEAST_KEYS and bool(np.all(np.abs(last) <= near))
 
 
 def _law_of_places(places: Ints, of_place: str, name: str, amounts: Floats, *, is_number: bool) -> str:

@@ -27,7 +27,7 @@ from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import COUNT, PLACE, REMAINING, after, before
 from gpuvgm.synthesis.sequences.occurrences import as_text
 from gpuvgm.synthesis.sequences.recency import Recency, RecentValues
-from gpuvgm.synthesis.sequences.rows import numbers_in_order
+from gpuvgm.synthesis.sequences.rows import numbers_in_order, start_of
 from gpuvgm.synthesis.sequences.steps import Recall, Step, columns_by_themselves, given_columns, readings_of
 from gpuvgm.synthesis.sequences.tables import paces
 
@@ -148,7 +148,7 @@ class SequenceSampler(BatchSampler):
         fitting = RowsOfKeys(self.sequences, block.counts)
         made = made.taken(np.argsort(keys, kind="stable"))
         # Texts hold the dates, and numbers rise with the times, that rows have at last.
-        made = replace(made, arrays=fitting.within_range(made.arrays))
+        made = replace(made, arrays=fitting.used_up(block.made.arrays, fitting.within_range(made.arrays)))
         rows = self._steps.batch(made, block.part, seed, is_alone=True)
         of_keys = self._keys.batch(block.made, block.keys, seed, is_alone=True)
         return self._table(of_keys, rows, fitting)
@@ -167,7 +167,8 @@ class SequenceSampler(BatchSampler):
         seed : int
             The seed.
         """
-        (recalled, drawer), plan, made = self._recalled, self.sequences.plan, list[MadeRows]()
+        plan, made = self.sequences.plan, list[MadeRows]()
+        (recalled, drawer), going_on = self._of_first, self._of_others
         seed_of_rows = seed_of_attempt(seed, OF_ROWS)
         occurred = {occurrence: np.zeros(len(counts), np.bool_) for occurrence in plan.occurrences}
         of_keys, columns = given_columns(drawer, columns_by_themselves(drawer, keys)), self.sequences.columns
@@ -176,9 +177,15 @@ class SequenceSampler(BatchSampler):
         for place in range(int(counts[0])):
             several = int(np.count_nonzero(counts > place))
             asked = {name: array[:several] for name, array in keys.items()}
+            if place == 1:
+                drawer = going_on[1]
+                recalls = [replace(recall, drawer=of) for recall, (_, of) in zip(recalls, going_on[0], strict=True)]
             asked[PLACE] = pa.array(np.full(several, place + 1))
             asked[REMAINING] = pa.array(counts[:several] - place - 1)
-            asked |= {before(name): self._before(name, made, several) for name in plan.remembered}
+            asked |= {before(name): self._before(name, made, keys, several) for name in plan.remembered}
+            for handed in plan.handed_over if made else ():
+                former, own = (made[-1].arrays[name][:several] for name in (handed.former, handed.column))
+                asked[handed.column] = handed.of_rows(former, own, drawer.model.by_name[handed.column])
             asked |= {after(name): self._after(name, made, several) for name in plan.places}
             for occurrence, has_been in occurred.items():
                 if made:
@@ -207,7 +214,7 @@ class SequenceSampler(BatchSampler):
         columns: Any = self.model.by_name
         unknown, bounds = np.full(len(remaining), np.nan), dict[str, tuple[Floats, Floats]]()
         rising = self.sequences.plan.rising
-        room = {rise.column: rise.step * remaining for rise in rising if rise.former == rise.column}
+        room = {rise.column: rise.room(remaining) for rise in rising if rise.former == rise.column}
         for rise in rising:
             varying = rise.former if rise.column in keys else rise.column
             lowest, highest = bounds.get(varying, (unknown, unknown))
@@ -224,14 +231,15 @@ class SequenceSampler(BatchSampler):
             bounds[varying] = lowest, highest
         return bounds
 
-    def _before(self, name: str, made: list[MadeRows], several: int) -> Any:
+    def _before(self, name: str, made: list[MadeRows], keys: Mapping[str, Any], several: int) -> Any:
         """What a column has in the rows before, of the first keys."""
         if made:
             return made[-1].arrays[name][:several]
         type_: Any = self._steps.model.by_name[before(name)].decoded_type
-        if name in self.sequences.plan.from_zero:
-            return pa.array(np.zeros(several)).cast(type_)
-        return pa.nulls(several, type_)
+        start = self.sequences.plan.starts.get(name)
+        if start is None:
+            return pa.nulls(several, type_)
+        return start_of(type_, several, keys[start][:several] if start else None)
 
     @staticmethod
     def _after(name: str, made: list[MadeRows], several: int) -> Any:
@@ -274,13 +282,23 @@ class SequenceSampler(BatchSampler):
         return Sampler(self._drawer(self.sequences.steps, self.sequences.given))
 
     @cached_property
-    def _recalled(self) -> tuple[list[tuple[Recency, RowDrawer]], RowDrawer]:
+    def _of_first(self) -> tuple[list[tuple[Recency, RowDrawer]], RowDrawer]:
+        """What draws first rows; see `_recalling`."""
+        return self._recalling(self.sequences.given)
+
+    @cached_property
+    def _of_others(self) -> tuple[list[tuple[Recency, RowDrawer]], RowDrawer]:
+        """What draws all others, which take columns over."""
+        taken_over = self.sequences.plan.taken_over
+        return self._recalling(self.sequences.given.union(taken_over)) if taken_over else self._of_first
+
+    def _recalling(self, given: frozenset[str]) -> tuple[list[tuple[Recency, RowDrawer]], RowDrawer]:
         """Columns of which values come back, and no law computes, and what draws each; and rows given all of them."""
         steps, structure = self.sequences.steps, self.sequences.steps.network.structure
         order, computed = [*structure.order], {law.target for law in steps.kept_laws.deciding}
         recencies = [recency for recency in self.sequences.plan.recencies if recency.column not in computed]
         recencies.sort(key=lambda recency: order.index(structure.place_of[recency.column]))
-        given, recalled = self.sequences.given, []
+        recalled = []
         for recency in recencies:
             recalled.append((recency, self._drawer(steps, given)))
             given = given | {*recency.drawn, recency.column}

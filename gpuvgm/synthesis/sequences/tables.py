@@ -57,7 +57,7 @@ def with_first_steps(plan: SequencePlan, rows: KeyRows, columns: Mapping[str, Fi
     first_steps = {}
     for name in plan.moving:
         is_ratio = name in plan.ratios
-        steps = _steps(rows.column(name), _before(rows, name, starts_at_0=False), columns[name], is_ratio=is_ratio)
+        steps = _steps(rows.column(name), rows.before(name), columns[name], is_ratio=is_ratio)
         usual = pc.min(pc.mode(steps).field("mode")).as_py()
         first_steps[name] = float(usual if usual is not None and np.isfinite(usual) else is_ratio)
     return replace(plan, first_steps=first_steps)
@@ -88,7 +88,7 @@ def _table_of_steps(rows: KeyRows, keys: pa.Table, plan: SequencePlan, columns: 
     arrays: dict[str, Any] = dict(zip(of_keys.schema.names, columns_of_keys, strict=True))
     arrays[PLACE] = pa.array(rows.places + 1)
     arrays[REMAINING] = pa.array(rows.counts[rows.keys] - rows.places - 1)
-    arrays |= {before(name): _before(rows, name, starts_at_0=name in plan.from_zero) for name in plan.remembered}
+    arrays |= {before(name): rows.before(name, plan.starts.get(name)) for name in plan.remembered}
     arrays |= {occurrence.name: occurrence.of_rows(rows, columns[occurrence.column]) for occurrence in plan.occurrences}
     for recency in plan.recencies:
         arrays |= recency.of_rows(rows, columns[recency.column])
@@ -133,14 +133,6 @@ def paces(index: FittedColumn, rows: Mapping[str, Any], first: Any) -> dict[str,
     remaining = np.asarray(rows[REMAINING])
     even = np.where(remaining > 0, ahead / (1 + remaining), np.nan)
     return {pace(index.name): pa.array(even, from_pandas=True)}
-
-
-def _before(rows: KeyRows, name: str, *, starts_at_0: bool) -> Any:
-    """What a column has in the row before; first rows have none, or 0."""
-    values = taken(rows.column(name), rows.rows_before)
-    if not starts_at_0:
-        return values
-    return pc.if_else(pa.array(rows.are_first), pa.scalar(0, values.type), values)
 
 
 def _steps(values: Any, values_before: Any, column: FittedColumn, *, is_ratio: bool) -> Any:

@@ -178,7 +178,8 @@ def _rows_of_function(function: Function, numbers: Floats, starts: Ints) -> Ints
 
 
 def laws_of_keys(rows: KeyRows, plan: SequencePlan, columns: Mapping[str, FittedColumn]) -> tuple[KeyLaw, ...]:
-    """One law for each column of keys that keeps one."""
+    """One law for each column of keys that keeps one, but for those that numbers of rows begin with."""
+    plan = replace(plan, constants=tuple(name for name in plan.constants if name not in plan.starts.values()))
     laws: dict[str, KeyLaw] = {}
     for law in _candidates(plan, columns):
         if law.target not in laws and law.is_kept(columns, rows) and law.is_shown(columns, rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-DAY = pd.Timedelta(days=1)
+DAY, MINUTE = pd.Timedelta(days=1), pd.Timedelta(minutes=1)
 
 
 def order_lines(orders: int, seed: int) -> pd.DataFrame:
@@ -154,3 +154,78 @@ def claims(keys: int, seed: int) -> pd.DataFrame:
             rows.append((rows[-1][0], day, status, amount, reserve, paid, round(paid + reserve, 2)))
     names = ["claim", "day", "status", "payment", "reserve", "paid", "incurred"]
     return pd.DataFrame(rows, columns=names)
+
+
+def stock_cards(articles: int, seed: int) -> pd.DataFrame:
+    """Each week opens with what the last one closed with; what comes in and goes out is in between."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for article in range(articles):
+        stock, group = int(rng.integers(0, 200)), rng.choice(["tools", "paint", "garden"])
+        for week in range(int(rng.integers(8, 26))):
+            sold, received = min(stock, int(rng.poisson(9))), 20 * int(rng.integers(1, 6)) if stock < 30 else 0
+            start = pd.Timestamp("2025-01-01") + 7 * week * DAY
+            rows.append((f"A-{2000 + 3 * article}", group, start, stock, received, sold, stock + received - sold))
+            stock += received - sold
+    return pd.DataFrame(rows, columns=["article", "sort", "week", "opening", "received", "sold", "closing"])
+
+
+def ward_transfers(cases: int, seed: int) -> pd.DataFrame:
+    """Each stay begins at the time and in the ward to which the one before led; hours are rounded to tenths."""
+    rng, wards = np.random.default_rng(seed), ["intensive", "surgery", "medicine", "maternity", "rehabilitation"]
+    rows = []
+    for case in range(cases):
+        ward = str(rng.choice(["emergency", "maternity", "surgery"], p=[0.7, 0.1, 0.2]))
+        came, stays = pd.Timestamp("2025-01-01") + int(rng.integers(0, 200_000)) * MINUTE, 1 + rng.poisson(1.2)
+        for stay in range(stays):
+            went = came + (10 + int(rng.exponential(300 if ward == "emergency" else 5000))) * MINUTE
+            following = "home" if stay == stays - 1 else str(rng.choice([other for other in wards if other != ward]))
+            bed = f"{ward[:2].upper()}{rng.integers(1, 9):02}"
+            hours = round((went - came) / pd.Timedelta(hours=1), 1)
+            rows.append((f"C{9000 + case}", ward, came, went, following, hours, bed))
+            ward, came = following, went
+    return pd.DataFrame(rows, columns=["case", "ward", "came", "went", "to", "hours", "bed"])
+
+
+def contracts(employees: int, seed: int, end: pd.Timestamp | None = None) -> pd.DataFrame:
+    """Each contract begins on the day after the one before; the last one of most has no end, or one far off."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for employee in range(employees):
+        start, pay = pd.Timestamp("2012-01-01") + int(rng.integers(0, 3000)) * DAY, int(rng.integers(22, 60)) * 100
+        count = 1 + rng.poisson(2)
+        for contract in range(count):
+            stop = start + int(rng.integers(90, 900)) * DAY
+            is_open = contract == count - 1 and rng.random() < 0.7
+            rows.append((f"E{1000 + employee}", start, end if is_open else stop, pay, rng.choice(["full", "part"])))
+            start, pay = stop + DAY, round(pay * float(rng.uniform(1.01, 1.12)), -1)
+    return pd.DataFrame(rows, columns=["employee", "start", "stop", "pay", "hours"])
+
+
+def loans(keys: int, seed: int) -> pd.DataFrame:
+    """Instalments: interest is that of what is owed before, the rest is paid off, and at last nothing is owed."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for loan in range(keys):
+        lent, rate = 100.0 * rng.integers(10, 400), float(rng.choice([3.9, 4.5, 5.25, 6.9]))
+        months, monthly = int(rng.choice([6, 12])), rate / 1200
+        instalment, owed = round(lent * monthly / (1 - (1 + monthly) ** -months), 2), lent
+        for number in range(1, months + 1):
+            interest = round(owed * rate / 1200, 2)
+            paid = instalment if number < months else round(owed + interest, 2)
+            owed = round(owed + interest - paid, 2)
+            head = f"L{50_000 + loan}", lent, rate, months, number
+            rows.append((*head, paid, interest, round(paid - interest, 2), owed))
+    columns = ["loan", "lent", "rate", "months", "number", "instalment", "interest", "principal", "owed"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def shifts(workers: int, seed: int) -> pd.DataFrame:
+    """Days of work, one row each, of the weekdays of six weeks."""
+    rng, days = np.random.default_rng(seed), pd.bdate_range("2025-03-03", periods=30)
+    rows = []
+    for worker in range(workers):
+        usual = rng.normal(480, 15)
+        for day in days[rng.random(30) < 0.93]:
+            rows.append((f"W{100 + worker}", day, int(5 * round(float(rng.normal(usual, 40)) / 5))))
+    return pd.DataFrame(rows, columns=["worker", "day", "minutes"])
