@@ -174,7 +174,9 @@ class OriginalTable:
             detection=_detected(of_rows or modelled_pairs, tables, keys),
             sequences=self._sequences(key, keys, columns, synthetic) if keys else None,
             near_keys=self._near_keys_of(key, columns, compared) if keys else None,
-            laws=law_shares(self.sample, sample, declared, key if keys else ""),
+            laws=law_shares(
+                self.sample, sample, declared, key if keys else "", self.sequence[1] if self.sequence else ""
+            ),
             joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
         )
 

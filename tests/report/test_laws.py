@@ -14,6 +14,7 @@ import gpuvgm
 from gpuvgm.report import Comparison
 from gpuvgm.report.laws.rows import ean, forms_of, luhn
 from tests.report.documents import parsed
+from tests.synthesis.sequences.trades import bookings, journal, loans, order_lines, stock_cards, ward_transfers
 
 ROWS = 3_000
 
@@ -383,3 +384,48 @@ def test_what_a_key_has_alone_decides_nothing_that_it_has() -> None:
     laws = {law.law: law for law in found.laws}
     assert {"place -> country", "country -> place"} & {*laws}
     assert not [text for text, law in laws.items() if text.startswith("opened ->") and law.is_broken]
+
+
+def of_keys(laws: Any, key: str) -> dict[str, Any]:
+    """The laws over the rows of a key, without its name."""
+    return {law.law.removesuffix(f" in each {key}"): law for law in laws if law.law.endswith(f" in each {key}")}
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "texts"),
+    [
+        (order_lines, "order", {"lines = count()", "total = sum(net)"}),
+        (bookings, "account", {"previous(balance) + amount = balance"}),
+        (stock_cards, "article", {"previous(closing) = opening"}),
+        (ward_transfers, "case", {"previous(to) = ward", "previous(went) = came"}),
+        (journal, "entry", {"sum(debit) = sum(credit)"}),
+        (loans, "loan", {"lent = sum(principal)", "previous(owed) - principal = owed"}),
+    ],
+)
+def test_laws_over_the_rows_of_a_key(make: Any, key: str, texts: set[str]) -> None:
+    """Rows that are drawn one by one break them, and the verdict says which."""
+    table = make(200, 0)
+    fitted = gpuvgm.TableTransformer({key: "id"}).fit(table)
+    same = of_keys(fitted.evaluate(table, compare=table).laws, key)
+    assert {*same} == texts and all(law.synthetic == law.original == 1 for law in same.values())
+    others = [name for name in table if name != key]
+    mixed = table.assign(
+        **{name: table[name].sample(frac=1, random_state=place).array for place, name in enumerate(others)}
+    )
+    found = fitted.evaluate(table, compare=mixed)
+    assert {*of_keys(found.laws, key)} == texts
+    assert all(law.is_broken for law in of_keys(found.laws, key).values() if law.synthetic is not None)
+    assert "law" in found.verdict
+
+
+def test_rows_of_keys_are_in_the_order_of_their_index() -> None:
+    table = bookings(100, 1)
+    fitted = gpuvgm.TableSynthesizer(sequence_key="account", sequence_index="number", threads=1).fit(table)
+    shuffled = fitted.evaluate(table.sample(frac=1, random_state=0, ignore_index=True))
+    assert of_keys(shuffled.laws, "account")["previous(balance) + amount = balance"].original == 1
+
+
+def test_few_keys_and_nearly_constant_columns_have_no_laws_of_keys() -> None:
+    table = pd.DataFrame({"key": np.repeat(np.arange(300), 2), "one": 1, "two": 2, "x": np.arange(600) % 7})
+    fitted = gpuvgm.TableTransformer({"key": "id"}).fit(table)
+    assert not of_keys(fitted.evaluate(table, compare=table).laws, "key")

@@ -12,6 +12,7 @@ from gpuvgm.io import taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.report.advice import Advice
 from gpuvgm.report.laws.dated import HoldsDate
+from gpuvgm.report.laws.keys import OverRows
 from gpuvgm.report.laws.rows import SomeRows
 from gpuvgm.report.laws.rules import Decides, Halves, Rising, Rule, Seen, Share, Unique, Within
 from gpuvgm.report.measures import NOTHING, ReportPart, share
@@ -36,7 +37,7 @@ class LawShare(ReportPart):
     synthetic : float or None
         That of the synthetic table; None where it judges none, as where no value of a key comes again.
     rows : int
-        Synthetic rows that it judges, or steps between rows of a key.
+        Synthetic rows that it judges, or keys, or steps between rows of a key.
     declared : bool
         Whether ``TableSynthesizer(laws=...)`` keeps it, as all original rows do.
     """
@@ -114,7 +115,7 @@ class Between(Rule):
         return int(np.count_nonzero(judged & ~broken)), int(np.count_nonzero(judged))
 
 
-def laws_of(rows: SomeRows, key: str = "") -> Iterator[Rule]:
+def laws_of(rows: SomeRows, key: str = "", index: str = "") -> Iterator[Rule]:
     """Yield the laws that rows of the original table obey, which belong to the keys of a column, if any."""
     between = [*Between.each(_laws_between(rows, key))]
     yield from between
@@ -128,6 +129,7 @@ def laws_of(rows: SomeRows, key: str = "") -> Iterator[Rule]:
     yield from Within.find(rows, [frozenset(rule.columns) for rule in deciding], halves)
     for rules in (HoldsDate.find(rows), Seen.missing_together(rows, halves), Unique.find(rows), Rising.find(rows)):
         yield from rules
+    yield from OverRows.find(rows, key, index)
 
 
 def _laws_between(rows: SomeRows, key: str) -> Laws:
@@ -150,7 +152,7 @@ def _laws_between(rows: SomeRows, key: str) -> Laws:
 
 
 def law_shares(
-    original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...], key: str = ""
+    original: SomeRows, synthetic: SomeRows, declared: tuple[Any, ...], key: str = "", index: str = ""
 ) -> tuple[LawShare, ...]:
     """Shares of the laws of the original table, and of declared ones, in both tables; those that lost most rows first.
 
@@ -160,11 +162,11 @@ def law_shares(
         Rows of both tables.
     declared : tuple of Law
         Laws that no search finds, which a generator has.
-    key : str
-        Column of the keys that rows belong to; empty for none.
+    key, index : str
+        Columns of the keys that rows belong to, and of the order of these; empty for none.
     """
     shares = list[LawShare]()
-    for rule in (*laws_of(original, key), *Between.each(Laws(declared))):
+    for rule in (*laws_of(original, key, index), *Between.each(Laws(declared))):
         before, after = rule.share(original), rule.share(synthetic)
         if before[1] and before[0] >= LEAST_HELD * before[1]:
             original_share, is_kept = before[0] / before[1], rule.may_be_declared and before[0] == before[1]
