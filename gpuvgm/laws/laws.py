@@ -8,9 +8,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
+
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.laws.code_texts import CodeTexts
-from gpuvgm.laws.codes import Columns, Rows
+from gpuvgm.laws.codes import Columns, Mask, Rows
 from gpuvgm.laws.law import Law, is_free
 from gpuvgm.laws.owners import SEVERAL
 from gpuvgm.laws.programmed import name_of_program
@@ -226,13 +228,13 @@ class Laws(tuple[Law, ...]):
         self,
         columns: Mapping[str, Any],
         arrays: Mapping[str, Any],
-        changed: str,
+        changed: Sequence[str],
         others: Collection[str],
         sampled: Collection[str],
-    ) -> dict[str, Any]:
-        """Columns with which rows keep the law of one that has other values; none where no operand may have others.
+    ) -> tuple[dict[str, Any], Mask]:
+        """Columns with which rows keep the laws of some that have other values, and the rows that do.
 
-        An operand that a law computes is changed as that one is. Then columns that laws compute of these are made anew.
+        An operand that a law computes is changed as these are. Then columns that laws compute of them are made anew.
 
         Parameters
         ----------
@@ -240,29 +242,41 @@ class Laws(tuple[Law, ...]):
             The columns.
         arrays : mapping of str to Array
             Their values, with the changed ones.
-        changed : str
-            The column that has other values.
+        changed : sequence of str
+            Columns that have other values.
         others : collection of str
             Columns that may have others.
         sampled : collection of str
             Columns of these that may, whatever law computes them.
+
+        Returns
+        -------
+        arrays : dict of str to Array
+            The columns that have other values.
+        are_kept : ndarray of shape (rows,), bool
+            Which rows keep laws of which no operand may have another value.
         """
-        made, targets, laws = {changed: arrays[changed]}, [changed], self.by_target
+        unsolved = list[Law]()
+        laws = {target: law for target, law in self.by_target.items() if not law.rounds}
+        made, targets = {name: arrays[name] for name in changed}, [*changed]
         for target in targets:
-            if target not in laws or (target in sampled and target != changed):
+            if target not in laws or (target in sampled and target not in changed):
                 continue
             free = [name for name in others if name not in targets]
-            if target != changed:
+            if target not in changed:
                 free = [name for name in free if name in sampled or name not in laws]
             form = next((form for form in laws[target].forms if form.target in free), None)
             if form is None:
-                return {}
+                unsolved.append(laws[target])
+                continue
             # Where an operand is missing the law says nothing.
             form = replace(form, apart=form.apart + 1)
             values = {**arrays, **made}
             made |= form.compute(columns, values.__getitem__, values.__getitem__)[0]
             targets.append(form.target)
-        return made | self.recomputed(columns, {**arrays, **made}, targets)
+        made |= self.recomputed(columns, {**arrays, **made}, targets)
+        broken = [law.score(columns, {**arrays, **made}.__getitem__).broken for law in unsolved]
+        return made, ~np.logical_or.reduce([np.zeros(len(arrays[changed[0]]), np.bool_), *broken])
 
     @property
     def made_of(self) -> dict[str, set[str]]:

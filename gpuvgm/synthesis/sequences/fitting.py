@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from gpuvgm.synthesis.sequences.names import HAS_KEY
 from gpuvgm.synthesis.sequences.rows import start_of
 from gpuvgm.synthesis.sequences.running import RunningNumber
 
+MOST_TRIED = 4  # rows of a key, of which one is to balance a sum and keep the laws of a row
 Arrays = Mapping[str, Column]
 
 
@@ -65,16 +67,31 @@ class RowsOfKeys:
 
     def used_up(self, keys: Arrays, rows: Arrays) -> dict[str, Column]:
         """Rows of which the last ones of keys use up what is 0 in all last rows of the table."""
-        plan, steps, fitted, last = self.sequences.plan, self.sequences.steps, dict(rows), self.starts + self.counts - 1
-        for number in plan.running:
+        fitted, last = dict(rows), self.starts + self.counts - 1
+        for number in self.sequences.plan.running:
             if number.is_used_up:
-                of_last = {name: taken(column, last) for name, column in fitted.items()}
+                changed: dict[str, Any] = {}
                 if not number.base:
-                    of_last[number.former] = self._before_last(number, keys, fitted[number.column])
-                of_last[number.column] = pa.array(np.zeros(len(last))).cast(fitted[number.column].type)
-                made = steps.kept_laws.solved(steps.columns, of_last, number.column, plan.varying, plan.moving)
-                fitted |= {name: replaced_rows(fitted[name], last, values) for name, values in made.items()}
+                    changed[number.former] = self._before_last(number, keys, fitted[number.column])
+                changed[number.column] = pa.array(np.zeros(len(last))).cast(fitted[number.column].type)
+                fitted |= self._solved(fitted, last, changed, [number.column])
         return fitted
+
+    def balanced(self, rows: Arrays) -> dict[str, Column]:
+        """Rows of which one of each key balances sums that are equal in all keys of the table."""
+        fitted = dict(rows)
+        for law, rank in product(self.sequences.plan.balanced, range(MOST_TRIED)):
+            places, changed = law.of_largest(self.sequences.columns, fitted, self.starts, rank)
+            fitted |= self._solved(fitted, places, changed, law.names)
+        return fitted
+
+    def _solved(self, rows: Arrays, places: Ints, known: Arrays, changed: Sequence[str]) -> dict[str, Column]:
+        """Columns of rows, of which some have other values, for which laws of the row are solved; others stay."""
+        plan, steps = self.sequences.plan, self.sequences.steps
+        some_rows = {**{name: taken(column, places) for name, column in rows.items()}, **known}
+        made, are_kept = steps.kept_laws.solved(steps.columns, some_rows, changed, plan.varying, plan.moving)
+        kept = np.flatnonzero(are_kept)
+        return {name: replaced_rows(rows[name], places[kept], taken(values, kept)) for name, values in made.items()}
 
     def _before_last(self, number: RunningNumber, keys: Arrays, numbers: Any) -> Any:
         """What a number has before the last rows."""

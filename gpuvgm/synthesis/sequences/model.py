@@ -130,8 +130,8 @@ class SequenceModel:
     def law_texts(self) -> tuple[str, ...]:
         """These laws, and those that forms of texts keep, as users write them."""
         of_forms = (text for name, form in self.forms.items() for text in form.laws(name))
-        handed_over = map(str, self.plan.handed_over)
-        return (*self.kept_laws.texts({*self.keys.columns, *self.steps.columns}), *handed_over, *of_forms)
+        of_plan = map(str, (*self.plan.handed_over, *self.plan.balanced))
+        return (*self.kept_laws.texts({*self.keys.columns, *self.steps.columns}), *of_plan, *of_forms)
 
     @property
     def proposals(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from gpuvgm.io import is_datetime_type, is_number_type, taken
 from gpuvgm.laws import Laws, LawSample
 from gpuvgm.rules import finite
 from gpuvgm.summary import Floats, Ints
+from gpuvgm.synthesis.sequences.balance import BalancedSum
 from gpuvgm.synthesis.sequences.handing import HandedOver
 from gpuvgm.synthesis.sequences.names import (
     COUNT,
@@ -123,6 +124,8 @@ class SequencePlan:
         Whether keys know the index of their last row, and rows how long the steps up to it would be if all were even.
     handed_over : tuple of HandedOver
         Columns with what another one has in the row before.
+    balanced : tuple of BalancedSum
+        Columns whose sums over the rows of a key are equal, or 0.
     """
 
     key: str
@@ -147,6 +150,7 @@ class SequencePlan:
     forgotten: tuple[str, ...] = ()
     is_paced: bool = False
     handed_over: tuple[HandedOver, ...] = ()
+    balanced: tuple[BalancedSum, ...] = ()
 
     @property
     def taken_over(self) -> tuple[str, ...]:
@@ -305,6 +309,8 @@ def plan_of(
         for name in (*differences, *ratios)
         if name != index and variance_of_spans(rows, columns[name], are_ratios=name in ratios) >= LEAST_VARIANCE
     ]
+    fixed = {*taken_over, *lines, *running, *(name for number in running.values() for name in number.taken_off)}
+    fixed.update(name for number in running.values() for name in number.added)
     distinct = tuple(name for name in asked if name not in taken_over and _is_distinct(rows, name))
     ordered = {name: columns[name] for name in asked if name in numbers or name in amounts}
     rising = (*_rises(rows, ordered), *_rises_of_keys(rows, numbers, constants, columns))
@@ -333,6 +339,7 @@ def plan_of(
         forgotten=forgotten,
         is_paced=is_paced,
         handed_over=handed_over,
+        balanced=tuple(BalancedSum.each(rows, {name: of for name, of in amounts.items() if name not in fixed})),
     )
 
 

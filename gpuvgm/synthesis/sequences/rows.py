@@ -129,6 +129,15 @@ def amounts_of(column: Any, values: Column) -> Floats:
     return amounts
 
 
+def values_of_amounts(column: Any, amounts: Floats) -> Column:
+    """Values of a column that mean these numbers."""
+    if isinstance(column, CategoricalColumn):
+        return pa.array(amounts).cast(column.decoded_type)
+    unit: Any = Unit.of(column)
+    values: Column = column.codec.plain.decode(amounts / float(unit.factor) - unit.base)
+    return values
+
+
 def numbers_in_order(column: Any, values: Column) -> Floats:
     """A column's numbers, or those that its categories are; NaN where missing."""
     if isinstance(column, CategoricalColumn):

@@ -15,7 +15,7 @@ from gpuvgm.io import is_datetime_type, is_number_type, replaced_rows, taken
 from gpuvgm.laws import Laws, Unit
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.plan import SequencePlan
-from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of
+from gpuvgm.synthesis.sequences.rows import KeyRows, amounts_of, values_of_amounts
 
 Function = Literal["count", "sum", "min", "max", "first", "last"]
 Sign = Literal["+", "-"]
@@ -84,7 +84,7 @@ class KeyLaw:
         """Values of keys of which the sums are known; those that are sampled where they are not."""
         totals = self._in_all(columns, sums, keys.__getitem__)
         known = np.flatnonzero(~np.isnan(totals))
-        values: Column = replaced_rows(keys[self.target], known, _with_numbers(columns[self.target], totals[known]))
+        values: Column = replaced_rows(keys[self.target], known, values_of_amounts(columns[self.target], totals[known]))
         return values
 
     def share_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> float:
@@ -156,15 +156,6 @@ def _step_of(column: Any) -> float:
     """Step of what the numbers of a column mean; 0 where they may be any."""
     unit: Any = Unit.of(column)
     return float(column.codec.plain.spacing * unit.factor) if isinstance(column, NumericColumn) else 0.0
-
-
-def _with_numbers(column: Any, amounts: Floats) -> Column:
-    """Values of a column that mean these numbers."""
-    if isinstance(column, CategoricalColumn):
-        return pa.array(amounts).cast(column.decoded_type)
-    unit: Any = Unit.of(column)
-    values: Column = column.codec.plain.decode(amounts / float(unit.factor) - unit.base)
-    return values
 
 
 def _rows_of_function(function: Function, numbers: Floats, starts: Ints) -> Ints:

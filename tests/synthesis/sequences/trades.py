@@ -229,3 +229,24 @@ def shifts(workers: int, seed: int) -> pd.DataFrame:
         for day in days[rng.random(30) < 0.93]:
             rows.append((f"W{100 + worker}", day, int(5 * round(float(rng.normal(usual, 40)) / 5))))
     return pd.DataFrame(rows, columns=["worker", "day", "minutes"])
+
+
+def journal(entries: int, seed: int) -> pd.DataFrame:
+    """Entries of double-entry bookkeeping: what is debited is credited."""
+    rng = np.random.default_rng(seed)
+    sides = {"sale": [1, -1, -1], "purchase": [1, 1, -1], "payment": [1, -1]}
+    accounts = {
+        "sale": ["receivables", "sales", "vat"],
+        "purchase": ["goods", "input vat", "payables"],
+        "payment": ["bank", "receivables"],
+    }
+    rows = []
+    for entry in range(entries):
+        kind, net = str(rng.choice([*sides], p=[0.5, 0.3, 0.2])), round(float(rng.lognormal(5.5, 1)), 2)
+        tax = round(0.19 * net, 2)
+        whole = round(net + tax, 2)
+        amounts = {"sale": [whole, net, tax], "purchase": [net, tax, whole], "payment": [net, net]}[kind]
+        for line, (account, side, amount) in enumerate(zip(accounts[kind], sides[kind], amounts, strict=True)):
+            debit, credit = (amount, 0.0) if side > 0 else (0.0, amount)
+            rows.append((f"J{10_000 + entry}", kind, line + 1, account, debit, credit))
+    return pd.DataFrame(rows, columns=["entry", "kind", "line", "account", "debit", "credit"])
