@@ -56,7 +56,7 @@ def _parts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Sign, number and decimal places of texts."""
     parts = rows[name].dropna().str.extract(r"\A(?P<sign>[<>]?) ?(?P<number>\d+(?:\.(?P<places>\d+))?)\Z")
     assert parts["number"].notna().all()
-    return parts.assign(places=parts["places"].str.len().fillna(0), number=parts["number"].astype(float))
+    return parts.assign(places=parts["places"].str.len().astype(float).fillna(0), number=parts["number"].astype(float))
 
 
 def _shares(rows: pd.DataFrame, table: pd.DataFrame, by: str, name: str) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -60,7 +60,7 @@ def sorted_rows(
         yield TableSource(source.name, source.flavour, order.sort(first), getattr(source, "dtypes", None))
         return
     with tempfile.TemporaryDirectory(prefix="gpuvgm-") as folder:
-        size = 0.0 if source.rows is None else source.rows * first.nbytes / first.num_rows
+        size = 0.0 if source.rows is None else source.rows * bytes_of(first) / first.num_rows
         room = f" of {size / 2**20:,.0f} MiB at most" if size else ""
         _LOG.info("%s: not in %s: sorted in temporary files%s in %s", source.name, described, room, folder)
         files = _PartFiles(Path(folder), order, part_bytes, _Dictionaries(source.schema))
@@ -74,7 +74,7 @@ def chunks_of(batches: Iterable[pa.RecordBatch], schema: pa.Schema, size: float)
     waiting, waiting_bytes = list[pa.RecordBatch](), 0
     for batch in batches:
         waiting.append(batch)
-        waiting_bytes += batch.nbytes
+        waiting_bytes += bytes_of(batch)
         if waiting_bytes >= size:
             yield pa.Table.from_batches(waiting, schema)
             waiting, waiting_bytes = [], 0
@@ -82,8 +82,24 @@ def chunks_of(batches: Iterable[pa.RecordBatch], schema: pa.Schema, size: float)
         yield pa.Table.from_batches(waiting, schema)
 
 
+def bytes_of(rows: pa.RecordBatch | pa.Table) -> int:
+    """Bytes of rows; of views those of their buffers, as pyarrow 23 knows no others."""
+    columns: list[Any] = rows.columns
+    are_plain = ((column, _of_views(column.type) is None) for column in columns)
+    return sum(column.nbytes if is_plain else column.get_total_buffer_size() for column, is_plain in are_plain)
+
+
+def _of_views(type_: Any) -> Any:
+    """The type of plain texts or bytes in place of views; None of others."""
+    if pa.types.is_string_view(type_):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(type_) else None
+
+
 class _Dictionaries:
     """Categories of all columns of a table that have them, so that files hold whole numbers in their place.
+
+    Files hold views as plain texts and bytes: pyarrow 23 ends the process that writes parts of views.
 
     Parameters
     ----------
@@ -94,6 +110,7 @@ class _Dictionaries:
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
         self._known = {field.name: pa.nulls(0, field.type) for field in schema if pa.types.is_dictionary(field.type)}
+        self._views = {field.name: _of_views(field.type) for field in schema if _of_views(field.type) is not None}
 
     def codes(self, rows: pa.Table) -> pa.Table:
         """The rows, with the place of each category among all that were met."""
@@ -103,6 +120,8 @@ class _Dictionaries:
                 pa.nulls(0, values.type.index_type), values.dictionary, ordered=values.type.ordered
             )
             rows = rows.set_column(rows.schema.get_field_index(name), name, values.indices)
+        for name, type_ in self._views.items():
+            rows = rows.set_column(rows.schema.get_field_index(name), name, rows.column(name).cast(type_))
         return rows
 
     def batches(self, path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -120,6 +139,8 @@ class _Dictionaries:
         arrays = [
             pa.DictionaryArray.from_arrays(codes, self._known[name].dictionary, ordered=self._known[name].type.ordered)
             if name in self._known
+            else codes.cast(self.schema.field(name).type)
+            if name in self._views
             else codes
             for name, codes in zip(batch.schema.names, batch.columns, strict=True)
         ]
@@ -151,7 +172,7 @@ class _Part:
     def write(self, rows: pa.Table) -> None:
         """Add rows."""
         self._writer.write_table(rows, READ_ROWS)
-        self.rows, self.bytes = self.rows + rows.num_rows, self.bytes + rows.nbytes
+        self.rows, self.bytes = self.rows + rows.num_rows, self.bytes + bytes_of(rows)
 
     def note_keys(self, hashes: Hashes) -> None:
         """Note the hashes of the keys of rows that are added."""

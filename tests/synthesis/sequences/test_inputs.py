@@ -48,7 +48,7 @@ def shuffled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def runs_on(rows: pd.DataFrame) -> bool:
-    before = rows.groupby("key", sort=False).balance.shift()
+    before = rows.groupby("key", sort=False, observed=True).balance.shift()
     return bool(((before + rows.amount == rows.balance) | before.isna()).all())
 
 
