@@ -260,7 +260,7 @@ class Laws(tuple[Law, ...]):
         laws = {target: law for target, law in self.by_target.items() if not law.rounds}
         made, targets = {name: arrays[name] for name in changed}, [*changed]
         for target in targets:
-            if target not in laws or (target in sampled and target not in changed):
+            if target not in laws or target in sampled:
                 continue
             free = [name for name in others if name not in targets]
             if target not in changed:

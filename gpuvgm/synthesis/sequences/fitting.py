@@ -16,7 +16,7 @@ from gpuvgm.io import replaced_rows, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import HAS_KEY
-from gpuvgm.synthesis.sequences.rows import start_of
+from gpuvgm.synthesis.sequences.rows import amounts_of, start_of, values_of_amounts
 from gpuvgm.synthesis.sequences.running import RunningNumber
 
 MOST_TRIED = 4  # rows of a key, of which one is to balance a sum and keep the laws of a row
@@ -83,6 +83,19 @@ class RowsOfKeys:
         for law, rank in product(self.sequences.plan.balanced, range(MOST_TRIED)):
             places, changed = law.of_largest(self.sequences.columns, fitted, self.starts, rank)
             fitted |= self._solved(fitted, places, changed, law.names)
+        return fitted
+
+    def rounded(self, keys: Arrays, rows: Arrays) -> dict[str, Column]:
+        """Rows of which the one with the largest number of a key takes what a rounded total is more than their sum."""
+        columns, fitted = self.sequences.columns, dict(rows)
+        for law in self.sequences.totals:
+            if law.function == "sum":
+                amounts = amounts_of(columns[law.operand], fitted[law.operand])
+                rest = law.rounding(columns, np.add.reduceat(amounts, self.starts), keys)
+                some = np.flatnonzero(rest)
+                places = np.lexsort((-np.abs(amounts), self.keys))[self.starts[some]]
+                values = values_of_amounts(columns[law.operand], amounts[places] + rest[some])
+                fitted |= self._solved(fitted, places, {law.operand: values}, [law.operand]) if len(some) else {}
         return fitted
 
     def _solved(self, rows: Arrays, places: Ints, known: Arrays, changed: Sequence[str]) -> dict[str, Column]:

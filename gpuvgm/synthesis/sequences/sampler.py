@@ -148,8 +148,8 @@ class SequenceSampler(BatchSampler):
         fitting = RowsOfKeys(self.sequences, block.counts)
         made = made.taken(np.argsort(keys, kind="stable"))
         # Texts hold the dates, and numbers rise with the times, that rows have at last.
-        arrays = fitting.balanced(fitting.used_up(block.made.arrays, fitting.within_range(made.arrays)))
-        made = replace(made, arrays=arrays)
+        arrays = fitting.used_up(block.made.arrays, fitting.within_range(made.arrays))
+        made = replace(made, arrays=fitting.rounded(block.made.arrays, fitting.balanced(arrays)))
         rows = self._steps.batch(made, block.part, seed, is_alone=True)
         of_keys = self._keys.batch(block.made, block.keys, seed, is_alone=True)
         return self._table(of_keys, rows, fitting)

@@ -87,6 +87,13 @@ class KeyLaw:
         values: Column = replaced_rows(keys[self.target], known, values_of_amounts(columns[self.target], totals[known]))
         return values
 
+    def rounding(self, columns: Mapping[str, FittedColumn], sums: Floats, keys: Mapping[str, Column]) -> Floats:
+        """By how much the totals of keys are above their sums, as they are rounded to steps of their column."""
+        totals = amounts_of(columns[self.target], self.of_sums(columns, sums, keys))
+        in_all = self._in_all(columns, sums, keys.__getitem__)
+        rest: Floats = totals - in_all
+        return np.where(np.abs(rest) > NEAR * np.abs(in_all), rest, 0.0)
+
     def share_kept(self, columns: Mapping[str, FittedColumn], rows: KeyRows) -> float:
         """Share of the keys that keep the law, of those that lack no number; 1 where all do."""
         of_rows, targets = self._both_sides(columns, rows)

@@ -49,3 +49,21 @@ def test_totals_of_sums_and_something_else(kind: str, laws: str, tmp_path: Path)
     np.testing.assert_allclose(of_keys.total, net + added, atol=0.005)
     if kind == "tax":
         np.testing.assert_allclose(of_keys.tax, 0.2 * of_keys.goods, atol=0.0051)
+
+
+def test_totals_on_coarser_steps_are_the_sums_of_their_rows() -> None:
+    """Bills of five cents and more, paid in parts of cents: one part takes what rounding adds."""
+    random = np.random.default_rng(6)
+    rows = []
+    for bill in range(400):
+        total = round(0.05 * int(random.lognormal(8, 0.6)), 2)
+        shares = random.dirichlet(np.ones(1 + random.poisson(1)) * 5)
+        parts = (total * shares).round(2)
+        parts[0] = round(total - parts[1:].sum(), 2)
+        rows += [(f"B{bill:05}", total, round(float(part), 2)) for part in parts]
+    table = pd.DataFrame(rows, columns=["bill", "total", "paid"])
+    synthesizer = gpuvgm.TableSynthesizer(sequence_key="bill", threads=1).fit(table)
+    assert "total = sum(paid)" in str(synthesizer)
+    bills = synthesizer.sample(keys=500).groupby("bill")
+    assert np.allclose(bills.paid.sum(), bills.total.first(), atol=0.001, rtol=0)
+    assert np.allclose(np.rint(bills.total.first() / 0.05) * 0.05, bills.total.first(), atol=0.001, rtol=0)
