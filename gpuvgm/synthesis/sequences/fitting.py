@@ -74,7 +74,7 @@ class RowsOfKeys:
                 if not number.base:
                     changed[number.former] = self._before_last(number, keys, fitted[number.column])
                 changed[number.column] = pa.array(np.zeros(len(last))).cast(fitted[number.column].type)
-                fitted |= self._solved(fitted, last, changed, [number.column])
+                fitted |= self._solved(fitted, last, changed, [number.column], are_last=True)
         return fitted
 
     def balanced(self, rows: Arrays) -> dict[str, Column]:
@@ -98,11 +98,18 @@ class RowsOfKeys:
                 fitted |= self._solved(fitted, places, {law.operand: values}, [law.operand]) if len(some) else {}
         return fitted
 
-    def _solved(self, rows: Arrays, places: Ints, known: Arrays, changed: Sequence[str]) -> dict[str, Column]:
-        """Columns of rows, of which some have other values, for which laws of the row are solved; others stay."""
+    def _solved(
+        self, rows: Arrays, places: Ints, known: Arrays, changed: Sequence[str], *, are_last: bool = False
+    ) -> dict[str, Column]:
+        """Columns of rows, of which some have other values, for which laws of the row are solved; others stay.
+
+        None where the next rows would have to change as well.
+        """
         plan, steps = self.sequences.plan, self.sequences.steps
         some_rows = {**{name: taken(column, places) for name, column in rows.items()}, **known}
         made, are_kept = steps.kept_laws.solved(steps.columns, some_rows, changed, plan.varying, plan.moving)
+        if not are_last and not plan.passed_on.isdisjoint(made):
+            return {}
         kept = np.flatnonzero(are_kept)
         return {name: replaced_rows(rows[name], places[kept], taken(values, kept)) for name, values in made.items()}
 

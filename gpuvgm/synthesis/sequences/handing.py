@@ -105,7 +105,7 @@ class HandedOver:
         if not self.step:
             return values
         whole = _whole(values)
-        return pc.add(whole, self.step).cast(_storage(values.type)).cast(values.type)
+        return pc.add(whole, self.step).cast(_storage(values.type), safe=False).cast(values.type)
 
     def _is_kept(self, values: Mapping[str, Any], rows: Ints) -> bool:
         """Whether rows have what the rows before them hand over."""

@@ -40,6 +40,7 @@ LEAST_CORRELATION = 0.9  # of ranks of such a number and of that of the row befo
 LEAST_SPREAD = 20  # times the least number is the largest, of positive numbers whose ratios are drawn
 LEAST_GROWTH = 0.2  # rank correlation of numbers and of how much they change, of those whose ratios are alike
 MOST_COUNTED = 1000  # whole numbers below it are counted by differences, however far they spread
+LEAST_OF_KEYS = 5  # that rose as little or less, over several rows
 MOST_FOLLOWING = 32  # rows after one, of which it is learnt by how much numbers rise up to the last one
 LAW_ROWS = 20_000  # that show which laws numbers of rows have
 #: Of the variance of spans beside that which independent steps would have: most where rows have a pace, and least where
@@ -60,7 +61,7 @@ class Rise:
     step : float
         By how much it is above at least, in numbers of the columns, which may have two origins; 0 where some are equal.
     further : tuple of float
-        By how much the second row that follows is at least, the third one, and so on, where both are one column.
+        By how much the second row that follows is, the third one, and so on, in all keys but four, of one column.
     """
 
     column: str
@@ -156,6 +157,12 @@ class SequencePlan:
     def taken_over(self) -> tuple[str, ...]:
         """Columns that are known once the row before is."""
         return tuple(handed.column for handed in self.handed_over)
+
+    @property
+    def passed_on(self) -> frozenset[str]:
+        """Columns on which the next row depends by a law."""
+        of_running = (number.column for number in self.running)
+        return frozenset((*of_running, *(handed.former for handed in self.handed_over)))
 
     @property
     def remembered(self) -> tuple[str, ...]:
@@ -392,13 +399,17 @@ def _rises(rows: KeyRows, columns: Mapping[str, FittedColumn]) -> Iterator[Rise]
 
 
 def _further_rises(rows: KeyRows, numbers: Floats) -> Iterator[float]:
-    """Yield by how much numbers of the second row that follows one are above it at least, of the third, and so on."""
+    """Yield by how much numbers of the second row that follows one are above it at least, of the third, and so on.
+
+    That is so but for the fewest keys: what one of them did alone stands in no model.
+    """
     for several in range(2, MOST_FOLLOWING + 1):
-        after = np.flatnonzero(rows.places >= several)
-        rises = numbers[after] - numbers[after - several]
-        if np.isnan(rises).all():
+        after, of_keys = np.flatnonzero(rows.places >= several), np.full(len(rows.starts), np.inf)
+        np.fmin.at(of_keys, rows.keys[after], numbers[after] - numbers[after - several])
+        known = np.sort(of_keys[np.isfinite(of_keys)])
+        if len(known) < LEAST_OF_KEYS:
             return
-        yield float(np.nanmin(rises))
+        yield float(known[LEAST_OF_KEYS - 1])
 
 
 def _rises_of_keys(

@@ -19,6 +19,8 @@ from gpuvgm.laws import Unit
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.sorting import RowOrder
 
+MOST_DIGITS = 9  # behind the point, of sums of categories that are numbers
+
 
 @dataclass(frozen=True)  # no slots: what follows from the starts is cached
 class KeyRows:
@@ -132,7 +134,7 @@ def amounts_of(column: Any, values: Column) -> Floats:
 def values_of_amounts(column: Any, amounts: Floats) -> Column:
     """Values of a column that mean these numbers."""
     if isinstance(column, CategoricalColumn):
-        return pa.array(amounts).cast(column.decoded_type)
+        return pa.array(np.round(amounts, MOST_DIGITS)).cast(column.decoded_type)
     unit: Any = Unit.of(column)
     values: Column = column.codec.plain.decode(amounts / float(unit.factor) - unit.base)
     return values
