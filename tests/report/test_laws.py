@@ -425,6 +425,15 @@ def test_rows_of_keys_are_in_the_order_of_their_index() -> None:
     assert of_keys(shuffled.laws, "account")["previous(balance) + amount = balance"].original == 1
 
 
+def test_what_differs_within_keys_is_no_total_of_those_in_which_it_does_not() -> None:
+    """Counties without murders have a rate of 0 in all years."""
+    random = np.random.default_rng(7)
+    murders = random.poisson(np.repeat(random.choice([0.0, 3.0], 300), 5))
+    table = pd.DataFrame({"county": np.repeat(np.arange(300), 5), "murders": murders, "rate": (murders / 7).round(2)})
+    fitted = gpuvgm.TableTransformer({"county": "id"}).fit(table)
+    assert not of_keys(fitted.evaluate(table, compare=table).laws, "county")
+
+
 def test_few_keys_and_nearly_constant_columns_have_no_laws_of_keys() -> None:
     table = pd.DataFrame({"key": np.repeat(np.arange(300), 2), "one": 1, "two": 2, "x": np.arange(600) % 7})
     fitted = gpuvgm.TableTransformer({"key": "id"}).fit(table)

@@ -30,6 +30,7 @@ TEXTS: dict[Form, str] = {
 LEAST_SHOWN = 20  # keys, or rows after another one, that show a law
 LEAST_COUNTS, LEAST_NUMBERS = 3, 10  # different numbers of rows of keys, and other numbers that a law makes
 LEAST_KEPT = 0.99  # of what a law judges in the original table
+LEAST_CONSTANT = 0.98  # of the keys, that have one value of a column which is a number of theirs
 HALF, NEAR = 0.5 + 1e-6, 1e-9  # of a step, and of the largest number, by which numbers may be off
 
 
@@ -155,10 +156,10 @@ class OverRows(Rule):
     def _is_shown(self, rows: RowsOfKeys) -> bool:
         """Whether a table keeps the law nearly always, and enough of it shows that."""
         kept, judged, shows = self._outcome(rows)
-        judged_rows = np.count_nonzero(judged)
-        if not judged_rows or np.count_nonzero(kept & judged) < LEAST_KEPT * judged_rows:
+        least = LEAST_CONSTANT * len(judged) if self.form in ("count", "sum") else 1
+        if np.count_nonzero(judged) < least or np.count_nonzero(kept & judged) < LEAST_KEPT * np.count_nonzero(judged):
             return False
-        return bool(np.count_nonzero(shows & kept) >= LEAST_SHOWN)
+        return bool(np.count_nonzero(shows & kept & judged) >= LEAST_SHOWN)
 
     def _outcome(self, rows: RowsOfKeys) -> tuple[Mask, Mask, Mask]:
         """Which keys, or rows after another one, keep the law, which it judges, and which of these show it."""
