@@ -428,8 +428,8 @@ def test_rows_of_keys_are_in_the_order_of_their_index() -> None:
 def test_what_differs_within_keys_is_no_total_of_those_in_which_it_does_not() -> None:
     """Counties without murders have a rate of 0 in all years."""
     random = np.random.default_rng(7)
-    murders = random.poisson(np.repeat(random.choice([0.0, 3.0], 300), 5))
-    table = pd.DataFrame({"county": np.repeat(np.arange(300), 5), "murders": murders, "rate": (murders / 7).round(2)})
+    murders = random.poisson(np.repeat(random.choice([0.0, 6.0], 1600), 5))
+    table = pd.DataFrame({"county": np.repeat(np.arange(1600), 5), "murders": murders, "rate": (murders / 5).round(2)})
     fitted = gpuvgm.TableTransformer({"county": "id"}).fit(table)
     assert not of_keys(fitted.evaluate(table, compare=table).laws, "county")
 
