@@ -78,6 +78,11 @@ class SequenceModel:
             raise ValueError("its columns are not those of the table")
         if not {plan.key, COUNT, *plan.constants} <= {*self.keys.columns} or not made <= {*self.steps.columns}:
             raise ValueError("its models lack columns")
+        of_rows = {name for handed in plan.handed_over for name in (handed.column, handed.former)}
+        of_rows |= {name for law in plan.balanced for name in law.names}
+        of_rows |= {number.base for number in plan.running if number.base}
+        if not of_rows <= {*plan.asked} or not {*plan.starts.values()} <= {"", *plan.constants}:
+            raise ValueError("its laws between rows are not of its columns")
         for law in self.totals:
             if not {law.target, law.addend or law.target} <= {*plan.constants} or law.operand not in plan.varying:
                 raise ValueError(f'"{law}" is no law of its columns')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.synthesis.sequences.balance import BalancedSum
+from gpuvgm.synthesis.sequences.handing import HandedOver, _step, _unit
+from gpuvgm.synthesis.sequences.running import RunningNumber
 from tests.synthesis.sequences.trades import DAY, contracts, loans, shifts, stock_cards, ward_transfers
 
 
@@ -143,6 +147,19 @@ def test_days_leave_room_for_those_that_follow() -> None:
     assert (sample.day.dt.day_of_week < 5).mean() > 0.99
 
 
+@pytest.mark.parametrize("part", ["handed_over", "balanced", "running"])
+def test_laws_of_files_are_of_columns_that_there_are(part: str) -> None:
+    parts = {
+        "handed_over": (HandedOver("opening", "closed"),),
+        "balanced": (BalancedSum("sold", "bought"),),
+        "running": (RunningNumber("closing", ("received",), (), start="lent"),),
+    }
+    model = fitted(stock_cards(60, 0), "article")._fitted
+    model.check()
+    with pytest.raises(ValueError, match="laws between rows"):
+        replace(model, plan=replace(model.plan, **{part: parts[part]})).check()
+
+
 @pytest.mark.parametrize(
     ("values", "former", "text"),
     [
@@ -162,8 +179,6 @@ def test_days_leave_room_for_those_that_follow() -> None:
     ],
 )
 def test_steps_between_rows_of_any_type(values: Any, former: Any, text: str) -> None:
-    from gpuvgm.synthesis.sequences.handing import HandedOver, _step, _unit
-
     step = _step(pa.concat_arrays([values[:1], values]), pa.concat_arrays([former, former[:1]]), np.array([1, 2, 3]))
     handed = HandedOver("from", "to", step, _unit(values.type))
     assert str(handed) == text
