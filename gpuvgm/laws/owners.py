@@ -50,11 +50,16 @@ class OwnersOfKeys:
 
     Parameters
     ----------
-    of_rows : ndarray of shape (rows,), uint64
-        Hash of the key of each row; rows without one, which have 0, are of one owner.
+    of_rows : ndarray of shape (rows,), int64
+        Number of the key of each row, from 0 on; rows without one are of one owner.
     """
 
-    of_rows: NDArray[np.uint64]
+    of_rows: Ints
+
+    @classmethod
+    def of(cls, hashes: NDArray[np.uint64]) -> OwnersOfKeys:
+        """Owners by the hash of the key of each row."""
+        return cls(np.unique(hashes, return_inverse=True)[1])
 
     @property
     def keys(self) -> tuple[Any, ...]:
@@ -67,7 +72,7 @@ class OwnersOfKeys:
 
     def several(self, things: Ints, size: int) -> Mask:
         """Things that so many keys have."""
-        known, owners = things >= 0, np.unique(self.of_rows, return_inverse=True)[1]
-        pairs = np.unique(np.stack([things[known], owners[known]]), axis=1)
-        enough: Mask = np.bincount(pairs[0], minlength=size) >= SEVERAL
+        known, owners = things >= 0, int(self.of_rows.max(initial=0)) + 1
+        pairs = np.unique(things[known] * owners + self.of_rows[known])
+        enough: Mask = np.bincount(pairs // owners, minlength=size) >= SEVERAL
         return enough

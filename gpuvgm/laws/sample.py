@@ -66,7 +66,7 @@ class LawSample:
 
     def of_keys(self, hashes: Any) -> LawSample:
         """The same rows, of which those of one key are of one person, by its hash."""
-        owners = OwnersOfKeys(hashes)
+        owners = OwnersOfKeys.of(hashes)
         return replace(self, persons=owners, owners=owners)
 
     @cached_property

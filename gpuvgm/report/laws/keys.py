@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, combinations, permutations
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from gpuvgm.columns import NumericColumn
-from gpuvgm.io import is_plain_number_type
-from gpuvgm.report.laws.rows import Mask, SomeRows
+from gpuvgm.report.laws.rows import Mask, RowsOfKeys, SomeRows
 from gpuvgm.report.laws.rules import MOST_COLUMNS, Rule, Share
 from gpuvgm.summary import Floats, Ints
 
@@ -32,64 +29,6 @@ LEAST_COUNTS, LEAST_NUMBERS = 3, 10  # different numbers of rows of keys, and ot
 LEAST_KEPT = 0.99  # of what a law judges in the original table
 LEAST_CONSTANT = 0.98  # of the keys, that have one value of a column which is a number of theirs
 HALF, NEAR = 0.5 + 1e-6, 1e-9  # of a step, and of the largest number, by which numbers may be off
-
-
-@dataclass(frozen=True)  # no slots: numbers are cached
-class RowsOfKeys:
-    """Rows in the order of their keys, those of a key as they stand, or in the order of an index.
-
-    Parameters
-    ----------
-    rows : SomeRows
-        The rows.
-    key, index : str
-        The columns; the index is empty for none.
-    """
-
-    rows: SomeRows
-    key: str
-    index: str = ""
-
-    @cached_property
-    def places(self) -> Ints:
-        """Which rows have a key, key after key."""
-        hashes = self.rows.hashes[self.key]
-        order = np.argsort(hashes, kind="stable")
-        if self.index in self.rows.numbers:
-            order = np.lexsort((self.rows.numbers[self.index], hashes))
-        places: Ints = order[hashes[order] != 0]
-        return places
-
-    @cached_property
-    def starts(self) -> Ints:
-        """First row of each key."""
-        hashes = self.rows.hashes[self.key][self.places]
-        return np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)])
-
-    @property
-    def counts(self) -> Ints:
-        """Rows of each key."""
-        return np.diff(self.starts, append=len(self.places))
-
-    @cached_property
-    def later(self) -> Ints:
-        """Rows that have another one of their key before them."""
-        return np.delete(np.arange(len(self.places)), self.starts)
-
-    @cached_property
-    def amounts(self) -> dict[str, Floats]:
-        """Columns of plain numbers, NaN where missing."""
-        columns: dict[str, Any] = {name: self.rows.column(name) for name in self.rows.columns}
-        return {
-            name: np.asarray(values.cast(pa.float64(), safe=False).fill_null(np.nan))[self.places]
-            for name, values in columns.items()
-            if is_plain_number_type(values.type)
-        }
-
-    @cached_property
-    def sums(self) -> dict[str, Floats]:
-        """Sums of these by key; missing ones add nothing."""
-        return {name: np.add.reduceat(np.nan_to_num(of_rows), self.starts) for name, of_rows in self.amounts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +63,7 @@ class OverRows(Rule):
         """
         if not key or rows.rows.num_rows < rows.total:
             return
-        of_keys, found = RowsOfKeys(rows, key, index), set[str]()
+        of_keys, found = rows.of_keys(key, index), set[str]()
         names = [name for name in rows.columns if name != key][:MOST_COLUMNS]
         numbers = [name for name in names if name in of_keys.amounts]
         pairs = [*permutations(numbers, 2)]
@@ -150,7 +89,7 @@ class OverRows(Rule):
         """Keys are judged, or rows after another one of their key; of some rows of a table none."""
         if rows.rows.num_rows < rows.total:
             return 0, 0
-        kept, judged, _ = self._outcome(RowsOfKeys(rows, self.columns[0], self.index))
+        kept, judged, _ = self._outcome(rows.of_keys(self.columns[0], self.index))
         return int(np.count_nonzero(kept & judged)), int(np.count_nonzero(judged))
 
     def _is_shown(self, rows: RowsOfKeys) -> bool:
@@ -182,7 +121,7 @@ class OverRows(Rule):
         """The outcome in rows after another one of their key."""
         made, of, later = self.columns[1], self.columns[2], rows.later
         if self.form == "handed over":
-            now, others = (rows.rows.hashes[name][rows.places] for name in (made, of))
+            now, others = (rows.hashes(name) for name in (made, of))
             judged = (now[later] != 0) | (others[later - 1] != 0)
             return (
                 now[later] == others[later - 1],

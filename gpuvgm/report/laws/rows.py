@@ -17,6 +17,7 @@ from gpuvgm.columns import CategoricalColumn, FittedColumn, NumericColumn, Passt
 from gpuvgm.io import is_plain_number_type, is_text_type, plain_values_of, taken
 from gpuvgm.report.detection import date_parts
 from gpuvgm.report.pair_trends import even_steps
+from gpuvgm.report.sequences import WholeKeys
 from gpuvgm.summary import Floats, Ints
 
 FEW_ROWS = 1 << 15  # of which features are taken
@@ -115,14 +116,33 @@ class SomeRows:
         numbers = ((name, self._numbers_of(column)) for name, column in self.columns.items())
         return {name: values for name, values in numbers if values is not None}
 
+    @cached_property
+    def amounts(self) -> dict[str, Floats]:
+        """Columns of plain numbers as they stand, NaN for missing ones."""
+        columns = self._arrays.items()
+        return {name: _floats(values) for name, values in columns if is_plain_number_type(values.type)}
+
+    def of_keys(self, key: str, index: str) -> RowsOfKeys:
+        """The rows, key after key; see `RowsOfKeys`."""
+        if (key, index) not in self._of_keys:
+            hashes = self.hashes[key]
+            numbers = np.where(hashes == 0, -1, np.unique(hashes, return_inverse=True)[1])
+            keys = WholeKeys.all_of(numbers)
+            if index in self.numbers:
+                keys = keys.sorted_by(self.numbers[index][keys.places])
+            self._of_keys[key, index] = RowsOfKeys(self, keys)
+        return self._of_keys[key, index]
+
+    @cached_property
+    def _of_keys(self) -> dict[tuple[str, str], RowsOfKeys]:
+        return {}
+
     def _numbers_of(self, column: FittedColumn) -> Floats | None:
         """Numbers of a column, also of categories and identifiers that are numbers; None where it has none."""
         values: Any = self.column(column.name)
         if isinstance(column, NumericColumn):
             return np.asarray(to_numpy(column.all_numbers(values)))
-        if not is_plain_number_type(values.type):
-            return None
-        return np.asarray(values.cast(pa.float64(), safe=False).fill_null(np.nan))
+        return _floats(values) if is_plain_number_type(values.type) else None
 
     @cached_property
     def _places(self) -> Ints:
@@ -180,6 +200,56 @@ class SomeRows:
             has_part = present & ~np.isnan(labels)
             if has_part.any():
                 yield Feature.of(column.name, part, np.where(has_part, labels, 0).astype(np.int64), has_part)
+
+
+@dataclass(frozen=True)  # no slots: what follows from the keys is cached
+class RowsOfKeys:
+    """Rows in the order of their keys, those of a key as they stand, or in the order of an index.
+
+    Parameters
+    ----------
+    rows : SomeRows
+        The rows.
+    keys : WholeKeys
+        Which of them have a key, key after key.
+    """
+
+    rows: SomeRows
+    keys: WholeKeys
+
+    @cached_property
+    def starts(self) -> Ints:
+        """First row of each key."""
+        return self.keys.starts
+
+    @cached_property
+    def counts(self) -> Ints:
+        """Rows of each key."""
+        return self.keys.counts
+
+    @cached_property
+    def later(self) -> Ints:
+        """Rows that have another one of their key before them."""
+        return self.keys.successors
+
+    @cached_property
+    def amounts(self) -> dict[str, Floats]:
+        """Columns of plain numbers, NaN where missing."""
+        return {name: of_rows[self.keys.places] for name, of_rows in self.rows.amounts.items()}
+
+    @cached_property
+    def sums(self) -> dict[str, Floats]:
+        """Sums of these by key; missing ones add nothing."""
+        return {name: np.add.reduceat(np.nan_to_num(of_rows), self.starts) for name, of_rows in self.amounts.items()}
+
+    def hashes(self, name: str) -> NDArray[np.uint64]:
+        """Hashes of a column's values, 0 for missing ones."""
+        return self.rows.hashes[name][self.keys.places]
+
+
+def _floats(values: Any) -> Floats:
+    """Plain numbers as floats, NaN for missing ones."""
+    return np.asarray(values.cast(pa.float64(), safe=False).fill_null(np.nan))
 
 
 def _has_dictionaries(type_: pa.DataType) -> bool:

@@ -65,28 +65,24 @@ class BalancedSum:
                     found.update(pair)
                     yield cls(*pair, is_apart=not np.any((first != 0) & (second != 0)))
 
-    def of_largest(
-        self, columns: Mapping[str, FittedColumn], rows: Arrays, starts: Ints, rank: int
-    ) -> tuple[Ints, dict[str, Any]]:
-        """Rows with the largest numbers of each key, and columns of these with which the sums balance.
+    def numbers(self, columns: Mapping[str, FittedColumn], rows: Arrays) -> Floats:
+        """Numbers of its columns in some rows, of shape (columns, rows); 0 where they are missing."""
+        return np.nan_to_num([amounts_of(columns[name], rows[name]) for name in self.names])
 
-        These change least by it: the whole is what its parts are. Where sums do, no number is another one.
+    def balancing(
+        self, columns: Mapping[str, FittedColumn], numbers: Floats, starts: Ints, places: Ints
+    ) -> dict[str, Any]:
+        """Columns of one row of each key with which the sums balance. Where sums do, no number is another one.
 
         Parameters
         ----------
         columns : mapping of str to FittedColumn
             The columns.
-        rows : mapping of str to Array
-            Rows, key after key.
-        starts : ndarray of shape (keys,), int64
-            First row of each key.
-        rank : int
-            0 for the largest numbers, 1 for the next ones, and so on; the least ones of keys of fewer rows.
+        numbers : ndarray of shape (columns, rows)
+            Their numbers, key after key.
+        starts, places : ndarray of shape (keys,), int64
+            First row of each key, and the one that takes the rest.
         """
-        numbers = [np.nan_to_num(amounts_of(columns[name], rows[name])) for name in self.names]
-        counts = np.diff(starts, append=len(numbers[0]))
-        order = np.lexsort((-np.max(np.abs(numbers), axis=0), np.repeat(np.arange(len(starts)), counts)))
-        places = order[starts + np.minimum(rank, counts - 1)]
         differences = numbers[0] - numbers[1] if self.taken_off else numbers[0]
         others: Floats = np.add.reduceat(differences, starts) - differences[places]
         if not self.taken_off:
@@ -95,7 +91,7 @@ class BalancedSum:
             made = [np.maximum(-others, 0), np.maximum(others, 0)]
         else:
             made = [numbers[0][places], others + numbers[0][places]]
-        return places, {name: self._values(columns[name], of) for name, of in zip(self.names, made, strict=True)}
+        return {name: self._values(columns[name], of) for name, of in zip(self.names, made, strict=True)}
 
     def _values(self, column: Any, amounts: Floats) -> Any:
         """Values of a column; where no row has both, one may be missing in place of 0."""

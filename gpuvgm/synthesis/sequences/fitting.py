@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import Column
 from gpuvgm.io import replaced_rows, taken
-from gpuvgm.summary import Ints
+from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.sequences.model import SequenceModel
 from gpuvgm.synthesis.sequences.names import HAS_KEY
 from gpuvgm.synthesis.sequences.rows import amounts_of, start_of, values_of_amounts
@@ -78,10 +78,15 @@ class RowsOfKeys:
         return fitted
 
     def balanced(self, rows: Arrays) -> dict[str, Column]:
-        """Rows of which one of each key balances sums that are equal in all keys of the table."""
-        fitted = dict(rows)
+        """Rows of which one of each key balances sums that are equal in all keys of the table.
+
+        That is the one with the largest number, which changes least by it: the whole is what its parts are.
+        """
+        columns, fitted = self.sequences.columns, dict(rows)
         for law, rank in product(self.sequences.plan.balanced, range(MOST_TRIED)):
-            places, changed = law.of_largest(self.sequences.columns, fitted, self.starts, rank)
+            numbers = law.numbers(columns, fitted)
+            places = self._largest(np.max(np.abs(numbers), axis=0), rank)
+            changed = law.balancing(columns, numbers, self.starts, places)
             fitted |= self._solved(fitted, places, changed, law.names)
         return fitted
 
@@ -93,10 +98,15 @@ class RowsOfKeys:
                 amounts = amounts_of(columns[law.operand], fitted[law.operand])
                 rest = law.rounding(columns, np.add.reduceat(amounts, self.starts), keys)
                 some = np.flatnonzero(rest)
-                places = np.lexsort((-np.abs(amounts), self.keys))[self.starts[some]]
+                places = self._largest(np.abs(amounts))[some]
                 values = values_of_amounts(columns[law.operand], amounts[places] + rest[some])
                 fitted |= self._solved(fitted, places, {law.operand: values}, [law.operand]) if len(some) else {}
         return fitted
+
+    def _largest(self, sizes: Floats, rank: int = 0) -> Ints:
+        """The row of each key with the largest size, the next one for 1, and so on; the least one of fewer rows."""
+        order = np.lexsort((-sizes, self.keys))
+        return order[self.starts + np.minimum(rank, self.counts - 1)]
 
     def _solved(
         self, rows: Arrays, places: Ints, known: Arrays, changed: Sequence[str], *, are_last: bool = False

@@ -286,8 +286,7 @@ def plan_of(
         for name in (*differences, *ratios)
         if name != index and variance_of_spans(rows, columns[name], are_ratios=name in ratios) >= LEAST_VARIANCE
     ]
-    fixed = {*taken_over, *lines, *running, *(name for number in running.values() for name in number.taken_off)}
-    fixed.update(name for number in running.values() for name in number.added)
+    fixed = {*taken_over, *lines, *running, *(name for number in running.values() for name in number.terms)}
     distinct = tuple(name for name in asked if name not in taken_over and _is_distinct(rows, name))
     ordered = {name: columns[name] for name in asked if name in numbers or name in amounts}
     rising = (*rises(rows, ordered), *rises_of_keys(rows, numbers, constants, columns))

@@ -63,6 +63,11 @@ class RunningNumber:
         return self.base or before(self.column)
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """Columns that are added to it, or taken off."""
+        return (*self.added, *self.taken_off)
+
+    @property
     def has_step(self) -> bool:
         """Whether one is added and one taken off, so that the step is a column of its own."""
         return bool(self.added and self.taken_off)
@@ -253,7 +258,7 @@ class RowNumbers:
     def _is_used_up(self, number: RunningNumber, near: float) -> bool:
         """Whether a number that one column changes is 0 in all last rows."""
         last = self.amounts[number.column][self.rows.starts + self.rows.counts - 1]
-        has_one = len(number.added) + len(number.taken_off) == 1
+        has_one = len(number.terms) == 1
         return has_one and len(last) >= LEAST_KEYS and bool(np.all(np.abs(last) <= near))
 
 
