@@ -130,6 +130,8 @@ class OutputFolder:
             yield
         except BaseException as problem:
             if manifest.done:
+                with suppress(OSError):
+                    manifest.write()  # which may have been cut short
                 amount = counted_values(len(manifest.done), "files are complete")
                 remedy = "go on with resume=True" if source.identified else _ANEW
                 problem.add_note(f"{amount} in {self.place}: {remedy}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -26,26 +25,20 @@ INTERNAL = "import gpuvgm.cli.commands as commands; commands.gpuvgm.doctor = lam
 MAIN = "from gpuvgm.__main__ import main; main()"
 
 
-def limit_files() -> None:
-    """No file may have more than a few bytes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+#: What the shell does before it becomes the command: the tests' own process, which may be large, is not copied for it.
+LIMITED_FILES, FULL_OUTPUT, FULL_ERRORS = "ulimit -f 1", "exec > /dev/full", "exec 2> /dev/full"
+CLOSED_OUTPUT, UNREAD_OUTPUT = "exec >&-", ""
 
 
-def fill_output() -> None:
-    """Standard output goes to a full disk."""
-    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-
-
-def fill_errors() -> None:
-    """Standard error goes to a full disk."""
-    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
-
-
-def leave_output() -> None:
-    """Standard output is a pipe that nobody reads."""
+@contextmanager
+def nobody_reads() -> Iterator[int]:
+    """A pipe that nobody reads."""
     read, write = os.pipe()
     os.close(read)
-    os.dup2(write, 1)
+    try:
+        yield write
+    finally:
+        os.close(write)
 
 
 def raise_signal(number: int) -> str:
@@ -56,14 +49,14 @@ def raise_signal(number: int) -> str:
     return f"{kill}; "
 
 
-#: By exit code: arguments, what is done before in the process, code before the entry point, and what is said.
-CASES: list[tuple[int, tuple[str, ...], Callable[[], None] | None, str, str]] = [
+#: By exit code: arguments, what the shell does before, code before the entry point, and what is said.
+CASES: list[tuple[int, tuple[str, ...], str | None, str, str]] = [
     (0, ("info", "m.gpuvgm"), None, "", ""),
     (0, ("--version",), None, "", ""),
     (0, ("fit", "--help"), None, "", ""),
-    (0, ("info", "m.gpuvgm"), partial(os.close, 1), "", ""),
-    (0, ("info", "m.gpuvgm"), leave_output, "", ""),
-    (0, ("--help",), leave_output, "", ""),
+    (0, ("info", "m.gpuvgm"), CLOSED_OUTPUT, "", ""),
+    (0, ("info", "m.gpuvgm"), UNREAD_OUTPUT, "", ""),
+    (0, ("--help",), UNREAD_OUTPUT, "", ""),
     (1, ("evaluate", "table.parquet", *MODEL, "--max-error", "0"), None, "", ""),
     (0, (), None, "", ""),
     (2, ("fti",), None, "", "No such command 'fti'"),
@@ -72,15 +65,15 @@ CASES: list[tuple[int, tuple[str, ...], Callable[[], None] | None, str, str]] = 
     (2, ("transform", "absent.csv", "e.parquet", *MODEL), None, "", r"absent\.csv: "),
     (2, ("transform", "table.parquet", "no/e.parquet", *MODEL), None, "", "no/e.parquet: .* does not exist"),
     (2, ("inverse", "table.parquet", "b.parquet", *MODEL), None, "", r"table\.parquet"),
-    (2, ("info", "absent"), fill_errors, "", ""),
-    (2, ("fti",), fill_errors, "", ""),
-    (2, ("info", "absent", "--log-format", "json"), fill_errors, "", ""),
-    (3, ("generate", "g.parquet", "--rows", "1000"), limit_files, "", r"g\.parquet.*: File too large"),
-    (3, ("info", "m.gpuvgm"), fill_output, "", "disk full: standard output: "),
-    (3, ("--version",), fill_output, "", "disk full: standard output: "),
-    (3, ("fit", "--help"), fill_output, "", "disk full: standard output: "),
-    (2, ("info", "absent", "--json"), fill_output, "", "there is no model; .*\ngpuvgm: disk full: standard output: "),
-    (2, ("fti", "--json"), fill_output, "", "No such command 'fti'.*\ngpuvgm: disk full: standard output: "),
+    (2, ("info", "absent"), FULL_ERRORS, "", ""),
+    (2, ("fti",), FULL_ERRORS, "", ""),
+    (2, ("info", "absent", "--log-format", "json"), FULL_ERRORS, "", ""),
+    (3, ("generate", "g.parquet", "--rows", "1000"), LIMITED_FILES, "", r"g\.parquet.*: File too large"),
+    (3, ("info", "m.gpuvgm"), FULL_OUTPUT, "", "disk full: standard output: "),
+    (3, ("--version",), FULL_OUTPUT, "", "disk full: standard output: "),
+    (3, ("fit", "--help"), FULL_OUTPUT, "", "disk full: standard output: "),
+    (2, ("info", "absent", "--json"), FULL_OUTPUT, "", "there is no model; .*\ngpuvgm: disk full: standard output: "),
+    (2, ("fti", "--json"), FULL_OUTPUT, "", "No such command 'fti'.*\ngpuvgm: disk full: standard output: "),
     (
         70,
         ("doctor",),
@@ -117,8 +110,9 @@ def test_commands_end_as_the_page_says(folder, working_folder, case):
     if before is None and not changed and arguments not in WHOLE:
         errors = invoke(*arguments, code=code).stderr
     else:
-        command = [sys.executable, "-c", changed + MAIN, *arguments]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, preexec_fn=before, timeout=120)
+        command = ["sh", "-c", f'{before or ":"}; exec "$@"', "sh", sys.executable, "-c", changed + MAIN, *arguments]
+        with nobody_reads() if before == UNREAD_OUTPUT else nullcontext() as output:
+            done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, timeout=120)
         assert done.returncode == code, done.stderr
         errors = done.stderr
     assert "Traceback" not in errors

@@ -117,23 +117,17 @@ def test_exit_codes_of_a_missing_input(folder, tmp_path, command):
 
 @pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)], ids=str)
 def test_closed_standard_streams(folder, tmp_path, closed):
-    def close():
-        for descriptor in closed:
-            os.close(descriptor)
-
+    streams = " ".join(f"{descriptor}>&-" for descriptor in closed)
+    python = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, "-m", "gpuvgm"]
     model = tmp_path / "m.gpuvgm"
     for arguments in (["fit", folder / "table.parquet", "--model", model], ["info", model], ["--version"]):
-        command = [sys.executable, "-m", "gpuvgm", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=close, timeout=120)
+        done = subprocess.run([*python, *map(str, arguments)], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert 1 in closed or done.stdout or arguments[0] == "fit"
         assert "Error" not in done.stderr
     loaded = gpuvgm.load(model)
     assert loaded.transform(folder / "table.parquet").num_rows > 0
-    done = subprocess.run(
-        [sys.executable, "-m", "gpuvgm", "info", str(tmp_path / "absent")], preexec_fn=close, timeout=120
-    )
-    assert done.returncode == 2
+    assert subprocess.run([*python, "info", str(tmp_path / "absent")], timeout=120).returncode == 2
 
 
 def test_bad_targets_are_refused_before_the_work(folder, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from gpuvgm.codecs import DatetimeCodec, codec_for, json_value
 from gpuvgm.errors import InputError
@@ -16,6 +16,7 @@ from tests.codecs.test_laws import BERLIN, DAY, Case, column_of, columns
 from tests.io.arrow_types import type_of
 
 
+@example((DatetimeCodec(pa.date32(), 0), [-719_529, -719_528]))  # the last day before the year 0, and its first one
 @given(columns("dates and times"))
 def test_what_is_shown_is_read_again(case: Case) -> None:
     codec, values = case
