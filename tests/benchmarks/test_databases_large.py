@@ -12,12 +12,23 @@ from benchmarks import databases_large as benchmark, sequences_large
 
 def test_lines_refer_to_orders_whose_totals_they_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequences_large, "BLOCK_ORDERS", 50)
-    benchmark.write(str(tmp_path), "100")
+    benchmark.write(str(tmp_path), "100", "both")
     orders, lines = (pd.read_parquet(tmp_path / path) for path in benchmark.TABLES.values())
     assert orders.order.is_unique
     assert not lines.order.is_monotonic_increasing
     totals = lines.groupby("order").net.sum().reindex(orders.order)
     pd.testing.assert_series_equal(totals.reset_index(drop=True), orders.total, check_names=False)
+
+
+def test_lines_have_articles_of_their_own_category(tmp_path: Path) -> None:
+    benchmark.write(str(tmp_path), "500", "articles")
+    orders, lines, articles = (pd.read_parquet(tmp_path / path) for path in benchmark.STAR.values())
+    beside = lines.merge(articles, left_on="article", right_on="id").merge(orders, on="order")
+    assert len(beside) == len(lines)
+    assert ((beside.price * beside.pieces).round(2) == beside.net).all()
+    totals = lines.groupby("order").net.sum().reindex(orders.order)
+    pd.testing.assert_series_equal(totals.reset_index(drop=True), orders.total, check_names=False)
+    assert beside.groupby("channel").category.nunique().max() == 4  # each channel sells some of them
 
 
 def test_costs_are_compared_with_those_of_both_tables() -> None:

@@ -2,130 +2,206 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
 from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, numbers_of
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.databases.telling import MOST_ROWS, groups_of, told_of
+from gpuvgm.synthesis.databases.telling import MOST_ROWS, groups_of, most_groups, told_of
 
 MOST_AGAIN, ATTEMPTS = 32, 4  # for rows to keep laws, and to have other parents than those of their owner; of one turn
 UNLIKE = -1 << 31  # in place of a code
 WIDER = (4, 16)  # such groups that are alike, where there are none in one
 GROUPS = 32  # of numbers of about as many rows each, which are alike within one
 
+Alike = tuple[tuple[str, int], ...]  # columns, each with how many neighbouring groups are one
 
-def chosen_parents(
-    reference: Reference,
-    child: pa.Table,
-    parent: pa.Table,
-    seed: int,
-    elsewhere: int,
-    wrong: Callable[[Ints, Ints], Ints],
-) -> Ints:
-    """Number of the parent's row for each row of a child; -1 for none, from the parent's rows on for others.
 
-    The row is drawn by how many children each has, of those that have what was drawn beside the child. Where there are
-    none, what goes with no other column of the child is left out; then numbers need be near only, and nearer ones go
-    before; at last columns are left out, those that go least with others first.
+@dataclass(slots=True)
+class FurtherParent:
+    """Rows of a further parent, each of which is given to as many rows of a child as it was drawn to have.
+
+    Rows of the child come in blocks, in their order. Of those rows of the parent that have children left, each gets one
+    that has what was drawn beside it. Where there are none, what goes with no other column of the child is left out;
+    then numbers need be near only, and nearer ones go before; at last columns are left out, those that go least with
+    others first. Once no row has children left, it is by lot of those that are alike.
 
     Parameters
     ----------
     reference : Reference
         The reference.
-    child, parent : pyarrow.Table
-        The tables; the child has columns of the parent, by `Reference.beside`.
+    rows : pyarrow.Table
+        The parent.
     seed : int
         The seed, of this reference alone.
     elsewhere : int
         How many rows the parent lacks.
-    wrong : callable
-        Which rows of the child are to have another one, of those that were chosen last, given the choice for all.
     """
-    words, every = _words(child.num_rows, seed), np.arange(child.num_rows)
-    weights = weights_of(reference, parent)
-    names = [name for name in parent.schema.names if reference.beside(name) in child.schema.names]
-    columns = {name: Likeness.of(parent.column(name), child.column(reference.beside(name))) for name in names}
-    telling = [columns[name] for name in _most_telling_first(reference, child, names)]
-    turns, here = _in_turn([*columns.values()], telling), np.ones(child.num_rows, np.bool_)
-    if reference.target in child.schema.names:
-        targets = np.asarray(child.column(reference.target).to_pylist(), object)
-        here = targets == HERE
-    rows = np.full(child.num_rows, -1)
-    rows[here] = _each_as_often(turns, weights, every[here], words[0][here] / 2.0**32)
-    again = np.flatnonzero(here)
-    for attempt in range(1, MOST_AGAIN):
-        again = wrong(again, rows)
-        if not len(again):
-            break
-        shares = _words(child.num_rows, seed, attempt)[0][again] / 2.0**32
-        # Of those that are alike none may do: from some attempts on they need be less so.
-        wider = turns[min(attempt // ATTEMPTS, len(turns) - 1) :]
-        rows[again] = _by_lot(wider, weights, again, shares)
-    if not here.all():
-        lost = targets == ELSEWHERE
-        rows[lost] = parent.num_rows + (words[1][lost] % max(elsewhere, 1)).astype(np.int64)
-    return rows
 
+    reference: Reference
+    rows: pa.Table
+    seed: int
+    elsewhere: int
+    weights: Floats = field(init=False)  # children of each row
+    left: Floats = field(init=False)  # of these, those which no row of the child is yet
+    columns: dict[str, Likeness] = field(default_factory=dict)
+    turns: list[Cells] = field(default_factory=list)
 
-def weights_of(reference: Reference, parent: pa.Table) -> Floats:
-    """How many children each row of a parent has."""
-    weights: Floats = np.maximum(np.nan_to_num(numbers_of(parent.column(reference.count))), 0)
-    return weights if weights.sum() else np.ones(len(weights))
+    def __post_init__(self) -> None:
+        counts: Floats = np.maximum(np.nan_to_num(numbers_of(self.rows.column(self.reference.count))), 0)
+        self.weights = counts if counts.sum() else np.ones(len(counts))
+        self.left = self.weights
 
+    def chosen(self, child: pa.Table, first_row: int, wrong: Callable[[Ints, Ints], Ints]) -> Ints:
+        """Number of the parent's row for each row of a block; -1 for none, from the parent's rows on for others.
 
-def _words(rows: int, seed: int, attempt: int = 0) -> Any:
-    """Random words for each row."""
-    return philox_words(np.arange(rows, dtype=np.uint64), attempt, seed)
+        Parameters
+        ----------
+        child : pyarrow.Table
+            Rows of the child, with columns of the parent, by `Reference.beside`.
+        first_row : int
+            Number of the first one.
+        wrong : callable
+            Which rows of the block are to have another one, of those that were chosen last, given the choice for all.
+        """
+        if not self.turns:
+            self._compare(child)
+        rows, every = np.full(child.num_rows, -1), np.arange(child.num_rows)
+        words, here = self._words(first_row + every), np.ones(child.num_rows, np.bool_)
+        if self.reference.target in child.schema.names:
+            targets = np.asarray(child.column(self.reference.target).to_pylist(), object)
+            here = targets == HERE
+            lost = targets == ELSEWHERE
+            rows[lost] = self.rows.num_rows + (words[1][lost] % max(self.elsewhere, 1)).astype(np.int64)
+        codes = {name: of.of_children(child.column(self.reference.beside(name))) for name, of in self.columns.items()}
+        again = np.flatnonzero(here)
+        rows[again] = self._each_as_often(_of_rows(codes, again), words[0][again] / 2.0**32)
+        for attempt in range(1, MOST_AGAIN):
+            again = wrong(again, rows)
+            if not len(again):
+                break
+            shares = self._words(first_row + again, attempt)[0] / 2.0**32
+            # Of those that are alike none may do: from some attempts on they need be less so.
+            turn = min(attempt // ATTEMPTS, len(self.turns) - 1)
+            rows[again] = self._by_lot(turn, _of_rows(codes, again), shares)
+        return rows
+
+    def settle(self, rows: Ints) -> None:
+        """Take what rows of the child refer to from the children that are left."""
+        of_parents = np.bincount(rows[(rows >= 0) & (rows < len(self.left))], minlength=len(self.left))
+        self.left = np.maximum(self.left - of_parents, 0)
+
+    def _compare(self, child: pa.Table) -> None:
+        """Put the rows in cells of those that are alike, by columns that tell of the first rows of the child."""
+        names = [name for name in self.rows.schema.names if self.reference.beside(name) in child.schema.names]
+        self.columns = {name: Likeness.of(self.rows.column(name)) for name in names}
+        telling = _most_telling_first(self.reference, child, names)
+        for alike in _in_turn({name: of.are_numbers for name, of in self.columns.items()}, telling):
+            self.turns.append(Cells.of(alike, self.columns, self.rows.num_rows))
+
+    def _words(self, rows: Ints, attempt: int = 0) -> Any:
+        """Random words for each row."""
+        return philox_words(rows.astype(np.uint64), attempt, self.seed)
+
+    def _each_as_often(self, codes: Mapping[str, Ints], shares: Floats) -> Ints:
+        """A parent for each of some children: one that is alike, of those that have not all of their children yet.
+
+        Children beyond those wait for the next turn, in which less is alike.
+        """
+        rows, left = np.full(len(shares), -1), self.left
+        for turn in self.turns:
+            waiting = np.flatnonzero(rows < 0)
+            if not len(waiting):
+                return rows
+            cells, of_cells = turn.of_children(_of_rows(codes, waiting), len(waiting)), turn.weighed(left)
+            known = np.maximum(cells, 0)
+            sizes, rank = np.bincount(known), np.empty(len(waiting))
+            rank[np.lexsort((shares[waiting], known))] = np.arange(len(waiting))
+            rank += 0.5 - (np.cumsum(sizes) - sizes)[known]
+            room = of_cells.sums[known]
+            places = np.where(sizes[known] <= room, rank / sizes[known] * room, rank)
+            rows[waiting] = of_cells.parents_at(cells, places)
+            left = np.maximum(left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left)), 0)
+        waiting = np.flatnonzero(rows < 0)
+        rows[waiting] = self._by_lot(0, _of_rows(codes, waiting), shares[waiting])
+        return rows
+
+    def _by_lot(self, first: int, codes: Mapping[str, Ints], shares: Floats) -> Ints:
+        """A parent for each of some children: from a turn on of those that are alike by lot, whatever others have."""
+        rows = np.full(len(shares), -1)
+        for turn in self.turns[first:]:
+            waiting = np.flatnonzero(rows < 0)
+            if not len(waiting):
+                break
+            cells, of_cells = turn.of_children(_of_rows(codes, waiting), len(waiting)), turn.weighed(self.weights)
+            rows[waiting] = of_cells.parents_at(cells, shares[waiting] * of_cells.sums[np.maximum(cells, 0)])
+        return rows
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """A column of parents, and of the same parents as they were drawn beside their children.
+    """A column of parents in groups.
 
     Parameters
     ----------
-    parent, child : ndarray of int64
-        Categories, or groups of numbers, of both tables.
-    are_numbers : bool
-        Whether neighbouring groups are alike.
+    codes : ndarray of shape (parents,), int64
+        Group of each row.
+    size : int
+        How many groups there are.
+    edges : ndarray, optional
+        Of numbers, where groups end.
+    values : pyarrow.Array, optional
+        Of categories, the values of groups from 1 on.
     """
 
-    parent: Ints
-    child: Ints
-    are_numbers: bool
+    codes: Ints
+    size: int
+    edges: Floats | None = None
+    values: Any = None
 
     @classmethod
-    def of(cls, parent: Any, child: Any) -> Likeness:
-        """The codes of two columns."""
-        both = [plain_values_of(column.combine_chunks()) for column in (parent, child)]
-        if is_number_type(both[0].type) or is_datetime_type(both[0].type):
-            numbers = [numbers_of(column) for column in both]
-            known = np.sort(numbers[0][~np.isnan(numbers[0])])
+    def of(cls, column: Any) -> Likeness:
+        """The groups of a column."""
+        plain = plain_values_of(column.combine_chunks())
+        if is_number_type(plain.type) or is_datetime_type(plain.type):
+            numbers = numbers_of(plain)
+            known = np.sort(numbers[~np.isnan(numbers)])
             edges = np.unique(known[np.arange(1, GROUPS) * len(known) // GROUPS]) if len(known) else known
-            of_parent, of_child = (
-                np.where(np.isnan(of), GROUPS, np.searchsorted(edges, of, side="right")) for of in numbers
-            )
-            return cls(of_parent, of_child, are_numbers=True)
-        indices: Any = pa.concat_arrays([both[0], both[1].cast(both[0].type)]).dictionary_encode().indices
-        of_both = np.asarray(indices.fill_null(-1), np.int64) + 1
-        return cls(of_both[: len(both[0])], of_both[len(both[0]) :], are_numbers=False)
+            return cls(_groups(numbers, edges), GROUPS + 1, edges=edges)
+        encoded: Any = plain.dictionary_encode()
+        codes = np.asarray(encoded.indices.fill_null(-1), np.int64) + 1
+        return cls(codes, len(encoded.dictionary) + 1, values=encoded.dictionary)
 
     @property
-    def size(self) -> int:
-        """One more than the largest code."""
-        return int(max(self.parent.max(initial=0), self.child.max(initial=0))) + 1
+    def are_numbers(self) -> bool:
+        """Whether neighbouring groups are alike."""
+        return self.edges is not None
 
-    def wider(self, times: int) -> Likeness:
-        """The same with so many neighbouring groups as one."""
-        return Likeness(self.parent // times, self.child // times, self.are_numbers)
+    def of_children(self, column: Any) -> Ints:
+        """Groups of the same column as it was drawn beside children; below 0 for what no parent has."""
+        plain = plain_values_of(column.combine_chunks())
+        if self.edges is not None:
+            return _groups(numbers_of(plain), self.edges)
+        places: Any = pc.index_in(plain.cast(self.values.type), self.values)
+        return np.where(np.asarray(plain.is_valid()), np.asarray(places.fill_null(UNLIKE), np.int64) + 1, 0)
+
+
+def _groups(numbers: Floats, edges: Floats) -> Ints:
+    """Groups of numbers; missing ones are the last."""
+    return np.where(np.isnan(numbers), GROUPS, np.searchsorted(edges, numbers, side="right"))
+
+
+def _of_rows(codes: Mapping[str, Ints], rows: Ints) -> dict[str, Ints]:
+    """Codes of some rows."""
+    return {name: of_column[rows] for name, of_column in codes.items()}
 
 
 def _most_telling_first(reference: Reference, child: pa.Table, names: Sequence[str]) -> list[str]:
@@ -133,54 +209,23 @@ def _most_telling_first(reference: Reference, child: pa.Table, names: Sequence[s
     lead = reference.beside("")
     others = [name for name in child.schema.names if not name.startswith(lead) and not name.startswith("row(")]
     rows = child.take(np.arange(0, child.num_rows, 1 + child.num_rows // MOST_ROWS))
-    mixed = np.random.default_rng(0).permutation(rows.num_rows)
-    codes = [groups_of(rows.column(name)) for name in others]
+    mixed, most = np.random.default_rng(0).permutation(rows.num_rows), max(most_groups(rows.num_rows), 2)
+    codes = [groups_of(rows.column(name), most) for name in others]
 
     def told(name: str) -> float:
         """Information on all other columns in nats."""
-        groups = groups_of(rows.column(reference.beside(name)))
+        groups = groups_of(rows.column(reference.beside(name)), most)
         return sum(told_of(groups, of, of[mixed]) for of in codes)
 
     nats = {name: told(name) for name in names}
     return sorted((name for name in names if nats[name] > 0), key=nats.__getitem__, reverse=True)
 
 
-def _in_turn(columns: Sequence[Likeness], telling: Sequence[Likeness]) -> list[list[Likeness]]:
+def _in_turn(are_numbers: Mapping[str, bool], telling: Sequence[str]) -> list[Alike]:
     """What is to be alike: first all columns, then those that go with others less and less, at last nothing."""
-    wider = [[column.wider(times) if column.are_numbers else column for column in telling] for times in WIDER]
-    return [[*columns], [*telling], *wider, *(wider[-1][:several] for several in range(len(telling) - 1, 0, -1)), []]
-
-
-def _each_as_often(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats) -> Ints:
-    """A parent for each of some children: one that is alike, of those that have not all of their children yet.
-
-    Children beyond those wait for the next turn, in which less is alike, and in the last one take what is left.
-    """
-    rows, left = np.full(len(children), -1), weights * (len(children) / weights.sum())
-    for alike in turns:
-        waiting = np.flatnonzero(rows < 0)
-        if not len(waiting):
-            break
-        cells = Cells.of(alike, left, children[waiting])
-        codes, rank = cells.codes, np.empty(len(waiting))
-        sizes = np.bincount(codes)
-        rank[np.lexsort((shares[waiting], codes))] = np.arange(len(waiting))
-        rank += 0.5 - (np.cumsum(sizes) - sizes)[codes]
-        room = cells.weights[codes]
-        is_enough = (sizes[codes] <= room) | (not alike)
-        rows[waiting] = cells.parents_at(np.where(is_enough, rank / sizes[codes] * room, rank))
-        left = np.maximum(left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left)), 0)
-    return rows
-
-
-def _by_lot(turns: Sequence[Sequence[Likeness]], weights: Floats, children: Ints, shares: Floats) -> Ints:
-    """A parent for each of some children: of those that are alike by lot, whatever others have."""
-    rows = np.full(len(children), -1)
-    for alike in turns:
-        waiting = np.flatnonzero(rows < 0)
-        cells = Cells.of(alike, weights, children[waiting])
-        rows[waiting] = cells.parents_at(shares[waiting] * cells.weights[cells.codes])
-    return rows
+    every, some = (tuple((name, 1) for name in names) for names in (are_numbers, telling))
+    wider = [tuple((name, times if are_numbers[name] else 1) for name in telling) for times in WIDER]
+    return [every, some, *wider, *(wider[-1][:several] for several in range(len(telling) - 1, 0, -1)), ()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,53 +234,78 @@ class Cells:
 
     Parameters
     ----------
+    alike : tuple of (str, int)
+        Columns in whose groups they are alike, and how many neighbouring groups are one.
+    sizes : tuple of int
+        How many groups each has.
+    known : tuple of ndarray of int64
+        Codes of the cells that there are, by the first columns, one more each time.
     order : ndarray of shape (parents,), int64
         The parents, cell after cell.
-    stops : ndarray of shape (parents,)
-        Sums of their weights, in this order.
-    starts : ndarray of shape (cells + 1,)
-        Where each cell begins among these sums.
-    children : ndarray of shape (children,), int64
-        Cell of each child; -1 for none.
+    places : ndarray of shape (cells + 1,), int64
+        Where each cell begins among these.
     """
 
+    alike: Alike
+    sizes: tuple[int, ...]
+    known: tuple[Ints, ...]
     order: Ints
-    stops: Floats
-    starts: Floats
-    children: Ints
+    places: Ints
 
     @classmethod
-    def of(cls, alike: Sequence[Likeness], weights: Floats, children: Ints) -> Cells:
-        """Cells of parents, and those of some children, by their numbers."""
-        parents, of_children = _codes(alike, children) if alike else (np.zeros(len(weights), np.int64), 0 * children)
-        order = np.argsort(parents, kind="stable")
-        stops = np.cumsum(weights[order])
-        places = np.searchsorted(parents[order], np.arange(parents.max(initial=0) + 2))
-        return cls(order, stops, np.append(0.0, stops)[places], of_children)
+    def of(cls, alike: Alike, columns: Mapping[str, Likeness], parents: int) -> Cells:
+        """Cells of all parents."""
+        cells, known = np.zeros(parents, np.int64), list[Ints]()
+        sizes = tuple(columns[name].size for name, _ in alike)
+        for (name, times), size in zip(alike, sizes, strict=True):
+            values, cells = np.unique(cells * size + columns[name].codes // times, return_inverse=True)
+            known.append(values)
+        order = np.argsort(cells, kind="stable")
+        places = np.searchsorted(cells[order], np.arange(cells.max(initial=0) + 2))
+        return cls(alike, sizes, (*known,), order, places)
+
+    def of_children(self, codes: Mapping[str, Ints], children: int) -> Ints:
+        """Cell of each child, by codes of its columns; below 0 for none."""
+        cells = np.zeros(children, np.int64)
+        for (name, times), size, known in zip(self.alike, self.sizes, self.known, strict=True):
+            wanted = cells * size + codes[name] // times
+            places = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+            cells = np.where((known[places] == wanted) & (cells >= 0) & (codes[name] >= 0), places, UNLIKE)
+        return cells
+
+    def weighed(self, weights: Floats) -> WeighedCells:
+        """The cells, given how often each parent is to be taken."""
+        return WeighedCells(self, np.cumsum(weights[self.order]))
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedCells:
+    """Cells of parents, each of which is taken by its weight.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells.
+    stops : ndarray of shape (parents,)
+        Sums of the weights, in their order.
+    """
+
+    cells: Cells
+    stops: Floats
 
     @property
-    def codes(self) -> Ints:
-        """Cell of each child; of one in none the first."""
-        return np.maximum(self.children, 0)
+    def starts(self) -> Floats:
+        """Where each cell begins among the sums, and where the last one ends."""
+        return np.append(0.0, self.stops)[self.cells.places]
 
     @property
-    def weights(self) -> Floats:
+    def sums(self) -> Floats:
         """Sum of the weights of each cell."""
         return np.diff(self.starts)
 
-    def parents_at(self, places: Floats) -> Ints:
+    def parents_at(self, cells: Ints, places: Floats) -> Ints:
         """The parent of each child at a place within the weights of its cell; -1 for children beyond it, or of none."""
-        found = np.searchsorted(self.stops, self.starts[self.codes] + places, side="right")
-        is_within = (self.children >= 0) & (places < self.weights[self.codes])
-        return np.where(is_within, self.order[np.minimum(found, len(self.order) - 1)], -1)
-
-
-def _codes(alike: Sequence[Likeness], open_rows: Ints) -> tuple[Ints, Ints]:
-    """Codes of columns together, from 0 on: of all parents, and of some children; -1 for what no parent has."""
-    parents, children = np.zeros(1, np.int64), np.zeros(1, np.int64)
-    for column in alike:
-        parents, children = parents * column.size + column.parent, children * column.size + column.child[open_rows]
-        known, parents = np.unique(parents, return_inverse=True)
-        places = np.minimum(np.searchsorted(known, children), len(known) - 1)
-        children = np.where((known[places] == children) & (children >= 0), places, UNLIKE)
-    return parents, children
+        known, order = np.maximum(cells, 0), self.cells.order
+        found = np.searchsorted(self.stops, self.starts[known] + places, side="right")
+        is_within = (cells >= 0) & (places < self.sums[known])
+        return np.where(is_within, order[np.minimum(found, len(order) - 1)], -1)

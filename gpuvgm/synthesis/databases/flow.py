@@ -1,8 +1,8 @@
 """Samples that are written as they are drawn: parents in blocks, their children after them, and sums over these.
 
-Of a database each of whose tables refers to one that is drawn at most, rows wait for their children alone: those of a
-block of parents are drawn, handed to their own children, and written once the totals of their parents are known. Rows
-are those of `DatabaseSampler.tables`, to the bit.
+Rows wait for their children alone: those of a block of parents are drawn, handed to their own children, and written
+once the totals of their parents are known. Further parents refer to none, and are drawn before. Rows are those of
+`DatabaseSampler.tables`, to the bit.
 """
 
 from __future__ import annotations
@@ -19,19 +19,28 @@ import pyarrow as pa
 from gpuvgm.datasets import RowRange
 from gpuvgm.io import ParquetSink, is_text_type, plain_type, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import Links, hashes_of_keys, keys_in
+from gpuvgm.synthesis.databases.joins import hashes_of_keys, keys_in
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.databases.sampler import FURTHER, PARENTS, DatabaseSampler, beside_rows, counts_in
+from gpuvgm.synthesis.databases.sampler import (
+    FURTHER,
+    PARENTS,
+    DatabaseSampler,
+    FurtherParents,
+    Owners,
+    counts_in,
+)
 from gpuvgm.synthesis.databases.writing import path_of_table, unfinished_folder, write_table
 
 
 def can_flow(model: DatabaseModel) -> bool:
-    """Whether tables of a model can be drawn in blocks: no row of any is chosen among all rows of another."""
+    """Whether tables of a model can be drawn in blocks: further parents refer to none, and keys are of one parent."""
     plan = model.plan
     return (
-        len(plan.first) == len(plan.references)
+        not plan.same
+        and not any(of.parent in plan.first for of in plan.references if of != plan.first[of.child])
         and not any(map(plan.keys_of_several, model.parts))
+        and all({*plan.first[name].columns} <= {*key} for name in plan.first for key in model.parts[name].record.unique)
         and all(_have_one_type(model, reference) for reference in plan.references)
     )
 
@@ -52,12 +61,13 @@ def written_in_blocks(folder: Path, sampler: DatabaseSampler) -> dict[str, Path]
     with unfinished_folder(folder) as unfinished, ExitStack() as sinks:
         for name, table in model.kept.items():
             write_table(unfinished, name, table)
-        flows, firsts = dict[str, Flow](), {of.child: of for of in model.plan.references}
+        flows, firsts, further = dict[str, Flow](), model.plan.first, sampler.drawn_before()
         for name in reversed([*model.parts]):
             schema = _schema_of(model, name)
             sink = sinks.enter_context(ParquetSink(path_of_table(unfinished, name), schema))
             below = [child for child in model.parts if child in firsts and firsts[child].parent == name]
-            flows[name] = Flow(sampler, name, schema, sink, [flows[child] for child in below])
+            of_rows = sampler.further_parents(name, further)
+            flows[name] = Flow(sampler, name, schema, sink, [flows[child] for child in below], of_rows)
         for flow in flows.values():
             if flow.first is None:
                 flow.draw_all()
@@ -66,9 +76,7 @@ def written_in_blocks(folder: Path, sampler: DatabaseSampler) -> dict[str, Path]
 
 def _schema_of(model: DatabaseModel, name: str) -> pa.Schema:
     """Columns of a table that is written."""
-    first, drawn = model.plan.first.get(name), model.parts[name].sampler.schema
-    referring = () if first is None else first.columns
-    fields = model.schemas[name]
+    drawn, referring, fields = model.parts[name].sampler.schema, model.plan.referring(name), model.schemas[name]
     return pa.schema(
         [(of.name, plain_type(of.type) if of.name in referring else drawn.field(of.name).type) for of in fields]
     )
@@ -90,6 +98,8 @@ class Flow:
         The file.
     children : list of Flow
         Tables whose first parent this is.
+    further : mapping of Reference to FurtherParent
+        Further parents.
     """
 
     sampler: DatabaseSampler
@@ -97,6 +107,7 @@ class Flow:
     schema: pa.Schema
     sink: ParquetSink
     children: list[Flow]
+    further: FurtherParents
     waiting: list[tuple[Ints, Ints, pa.Table]] = field(default_factory=list)  # parents: numbers, counts, what is given
     parents: int = 0  # rows of the parent that were handed to this table
     parents_drawn: int = 0  # of those with children, whose children are drawn
@@ -106,6 +117,7 @@ class Flow:
     open_rows: pa.Table | None = None  # rows that are drawn, and not final
     ready: pa.Table | None = None  # final rows, whose parents are not
     hashes: dict[Reference, list[Any]] = field(default_factory=dict)  # of keys, where children have further ones
+    keys: dict[Reference, pa.Table] = field(default_factory=dict)  # of further parents
 
     @property
     def first(self) -> Reference | None:
@@ -123,7 +135,8 @@ class Flow:
         """Draw the rows of a table without parents, and all below it."""
         rows = self.sampler.rows_of_root(self.name)
         for block in RowRange(0, rows).ranges(PARENTS):
-            self._add(self.sampler.rows_by_number(self.name, block))
+            drawn = self.sampler.rows_by_number(self.name, block)
+            self._add(self.sampler.beside_others(self.name, drawn, self.rows, {}))
             self._settle()
             self._write_root()
         self._end()
@@ -144,9 +157,6 @@ class Flow:
         for child in self.children:
             child._add_parents(rows, self.rows)
         self.rows += rows.num_rows
-        for reference in self.sampler.model.plan.kept_beside(self.name):
-            kept = self.sampler.model.kept[reference.parent]
-            rows = beside_rows(rows, Links.of(reference, rows, kept).rows, reference, kept, self.part)
         self.open_rows = _joined(self.open_rows, rows)
 
     def _add_parents(self, rows: pa.Table, first_row: int) -> None:
@@ -179,19 +189,15 @@ class Flow:
         if len(numbers) < least:
             return
         given, start = pa.concat_tables([waiting[2] for waiting in self.waiting]), 0
-        seed = self.sampler.seed_of(self.name)
         while len(numbers) - start >= least:
             stop = start + min(PARENTS, len(numbers) - start)
             block = given.slice(start, stop - start)
             arrays = {name: block.column(name).combine_chunks() for name in block.schema.names}
-            keys, of_block = RowRange(self.parents_drawn, stop - start), counts[start:stop]
-            batch = self.part.sampler.of_parents(keys, self.rows, arrays, of_block, seed)
-            drawn = pa.Table.from_batches([batch])
-            parents = pa.array(np.repeat(numbers[start:stop], of_block))
-            place = drawn.schema.get_field_index(self.first.number)
+            owners = Owners(self.parents_drawn, numbers[start:stop], counts[start:stop], arrays)
+            rows = self.sampler.children_of(self.name, owners, self.rows, self.further)
             self.parents_drawn, start = self.parents_drawn + stop - start, stop
             self.waiting = [(numbers[start:], counts[start:], given.slice(start))]
-            self._add(drawn.set_column(place, self.first.number, parents))
+            self._add(rows)
             self._settle()
 
     # -- rows that are final
@@ -241,12 +247,23 @@ class Flow:
     def _write(self, rows: pa.Table, parents: pa.Table) -> None:
         """Write final rows with the keys of their parents."""
         assert self.first is not None
-        numbers = np.asarray(rows.column(self.first.number).combine_chunks())
-        places = pa.array(numbers, mask=(numbers < 0) | (numbers >= parents.num_rows))
+        if not rows.num_rows:
+            return
         arrays: dict[str, Any] = {name: rows.column(name) for name in rows.schema.names}
-        for name, of in zip(self.first.columns, self.first.key, strict=True):
-            arrays[name] = taken(parents.column(of).combine_chunks(), places)
+        for reference, of_parents in {self.first: parents, **self._keys_of_further()}.items():
+            numbers = np.asarray(rows.column(reference.number).combine_chunks())
+            places = pa.array(numbers, mask=(numbers < 0) | (numbers >= of_parents.num_rows))
+            for name, of in zip(reference.columns, reference.key, strict=True):
+                arrays[name] = taken(of_parents.column(of).combine_chunks(), places)
         self._write_columns(arrays)
+
+    def _keys_of_further(self) -> dict[Reference, pa.Table]:
+        """Keys of further parents, and after them those of rows that these lack."""
+        if not self.keys:
+            self.keys = {
+                of: self.sampler.keys_of(of, parent.rows, parent.elsewhere) for of, parent in self.further.items()
+            }
+        return self.keys
 
     def _write_elsewhere(self, parent: Flow) -> None:
         """Write rows whose parents are not there, each with a key that no row has, or with none."""

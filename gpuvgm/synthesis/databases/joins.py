@@ -119,10 +119,8 @@ class Links:
 
     def decides(self, column: Any) -> bool:
         """Whether all children of a parent have one value of a column, as far as any has several."""
-        known, codes = self.rows != NONE, codes_of(whole_array(column))
-        owners = len(np.unique(self.rows[known]))
-        pairs = np.unique(np.stack([self.rows, codes])[:, known], axis=1)
-        return owners < int(np.count_nonzero(known)) and pairs.shape[1] == owners
+        known = self.rows != NONE
+        return decides(self.rows[known], taken(whole_array(column), np.flatnonzero(known)))
 
     @property
     def lacking(self) -> int:
@@ -147,6 +145,13 @@ class Links:
 def whole_array(column: Any) -> Any:
     """A column as one array. A chunked one is no argument of pyarrow's `chunked_array`, in whose copy views crash."""
     return joined_arrays(column.chunks, column.type) if isinstance(column, pa.ChunkedArray) else column
+
+
+def decides(owners: Ints, values: Any) -> bool:
+    """Whether all rows of an owner have one value, as far as any has several rows."""
+    different = len(np.unique(owners))
+    pairs = np.unique(np.stack([owners, codes_of(values)]), axis=1)
+    return different < len(owners) and pairs.shape[1] == different
 
 
 def codes_of(values: Any) -> Ints:

@@ -5,7 +5,7 @@ Hashes of 63 bits stand for keys: of ten million keys two have the same one in o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS
-from gpuvgm.io import Block, Source, TableSource
+from gpuvgm.io import Block, Source, TableSource, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import hashes_of_keys
+from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, hashes_of_keys, keys_in, whole_array
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.sequences import HashOrder, SequenceModel
 
-HASH = "\0hash"  # name of the column of hashes, which no table of a user has
+HASH, ROW = "\0hash", "\0row"  # names of columns, which no table of a user has: hashes, and numbers of rows
 READ_ROWS = 1 << 16  # of a block
 
 
@@ -34,6 +34,13 @@ def places_in_order(rows: pa.Table, keys: Sequence[Any], index: Any) -> Ints:
     """Places of rows in the order of hashes of their keys, and of an index if there is one."""
     hashed = rows.append_column(HASH, hashes_of_keys(keys))
     return np.asarray(_order(index, hashed.schema).places(hashed))
+
+
+def rows_of(source: Source) -> int:
+    """How many rows a table has, which is read if it does not say so."""
+    if source.rows is not None:
+        return source.rows
+    return sum(block.rows for block in source.blocks(source.schema.names[:1], BLOCK_ROWS))
 
 
 class SortedTable(TableSource):
@@ -99,6 +106,59 @@ class KeyedSource(Source):
     def sorted(self, described: Reference, index: Any = None) -> AbstractContextManager[Source]:
         """The rows in the order of their hashes, and of an index if there is one, until the end."""
         return _order(index, self.schema).sorted(self, f"the order of keys of {described}")
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherRows:
+    """Rows of a further parent, which are held in the order of hashes of their keys.
+
+    Parameters
+    ----------
+    hashes : ndarray of uint64
+        Of their keys.
+    numbers : ndarray of int64
+        Their numbers, in the order of the table.
+    rows : pyarrow.Table
+        Some of their columns.
+    parent : pyarrow.Schema
+        Columns of the table, as it was given.
+    """
+
+    hashes: Any
+    numbers: Ints
+    rows: pa.Table
+    parent: pa.Schema
+
+    @classmethod
+    def of(cls, ordered: Source, names: Sequence[str], parent: pa.Schema) -> FurtherRows:
+        """Some columns of a table in order."""
+        asked = [HASH, ROW, *names]
+        blocks = [block.batch for block in ordered.blocks(asked, READ_ROWS)]
+        rows = pa.Table.from_batches(blocks, ordered.fields(asked))
+        numbers = np.asarray(rows.column(ROW).combine_chunks(), np.int64)
+        return cls(hashes_in(rows), numbers, rows.select([*names]), parent)
+
+    def hashes_of(self, reference: Reference, child: Any) -> Any:
+        """Hashes of the keys that rows of a child refer to; 0 for those without one."""
+        return np.asarray(hashes_of_keys(keys_in(child, reference, of=self.parent)).fill_null(0), np.uint64)
+
+    def places(self, hashes: Any) -> Ints:
+        """Places of rows with these hashes, -1 for those that are not there."""
+        places = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[places] == hashes, places, -1)
+
+    def beside(self, reference: Reference, child: Any, asked: Collection[str]) -> dict[str, Any]:
+        """What is asked for beside rows of a child: numbers of rows, their columns, and whether they are there."""
+        names = {reference.beside(name): name for name in self.rows.schema.names}
+        if not {*names, reference.number, reference.target}.intersection(asked):
+            return {}
+        hashes = self.hashes_of(reference, child)
+        places = self.places(hashes)
+        here = pa.array(places, mask=places < 0)
+        arrays = {name: taken(whole_array(self.rows.column(of)), here) for name, of in names.items() if name in asked}
+        arrays[reference.number] = taken(pa.array(self.numbers), here)
+        targets = np.select([hashes == 0, places >= 0], [NOWHERE, HERE], ELSEWHERE)
+        return arrays | {reference.target: pa.array(targets, pa.string())}
 
 
 def pieces_of_keys(source: Source, columns: Sequence[str]) -> Iterator[pa.Table]:

@@ -15,6 +15,8 @@ from gpuvgm.io import Block, Source, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.joins import (
+    LEAST_EQUAL,
+    NONE,
     Links,
     check_known,
     codes_of,
@@ -27,6 +29,8 @@ from gpuvgm.synthesis.databases.joins import (
 from gpuvgm.synthesis.databases.keyed import (
     HASH,
     READ_ROWS,
+    ROW,
+    FurtherRows,
     KeyedSource,
     children_elsewhere,
     hashes_in,
@@ -36,10 +40,9 @@ from gpuvgm.synthesis.databases.keyed import (
 from gpuvgm.synthesis.databases.model import TablePart, TableRecord
 from gpuvgm.synthesis.databases.plan import DatabasePlan
 from gpuvgm.synthesis.databases.references import Reference
-from gpuvgm.synthesis.databases.uniqueness import keys_of_several
+from gpuvgm.synthesis.databases.telling import MOST_ROWS
+from gpuvgm.synthesis.databases.uniqueness import keys_of
 from gpuvgm.synthesis.databases.widening import Widening
-
-ROW = "\0row"  # name of the column with the numbers of rows in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +51,15 @@ class Children:
 
     Parameters
     ----------
-    counts : ndarray of int64
-        Of each row of the parent, in its order.
+    counts : ndarray of int32 or int64
+        Of each row of the parent, in its order; the smaller type where all children together fit it.
     here, lacking : int
         Children whose parent is there, and those without a key.
     elsewhere : mapping of int to int
         How many rows that are not there have so many children.
     """
 
-    counts: Ints
+    counts: Any
     here: int
     lacking: int
     elsewhere: Mapping[int, int]
@@ -65,6 +68,11 @@ class Children:
     def rows(self) -> int:
         """All children."""
         return self.here + self.lacking + sum(size * keys for size, keys in self.elsewhere.items())
+
+    @property
+    def keys_elsewhere(self) -> int:
+        """How many rows are not there."""
+        return sum(self.elsewhere.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ class WideTable(Source):
         Its rows in order, with hashes of keys.
     columns : tuple of str, optional
         Which there are; by default those of the rows.
-    counts : mapping of str to ndarray of int64
+    counts : mapping of str to ndarray of int32 or int64
         Numbers of children of its rows, by the name of their column.
     first : Reference, optional
         The reference to its first parent.
@@ -140,6 +148,8 @@ class WideTable(Source):
         That one's rows, in the order of hashes.
     beside : mapping of str to str
         Columns of the parent, by their name beside the rows.
+    further : mapping of Reference to FurtherRows
+        Further parents, with the columns that stand beside the rows.
     kept : mapping of Reference to (pyarrow.Table, list of str)
         Tables that are kept, and which of their columns stand beside the rows.
     """
@@ -149,10 +159,11 @@ class WideTable(Source):
     dtypes: Any
     ordered: Source
     columns: tuple[str, ...] | None = None
-    counts: Mapping[str, Ints] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
     first: Reference | None = None
     parent: Source | None = None
     beside: Mapping[str, str] = field(default_factory=dict)
+    further: Mapping[Reference, FurtherRows] = field(default_factory=dict)
     kept: Mapping[Reference, tuple[pa.Table, list[str]]] = field(default_factory=dict)
     repeatable: ClassVar[bool] = True
     reordered: ClassVar[bool] = True
@@ -170,6 +181,9 @@ class WideTable(Source):
         types |= dict.fromkeys(made, pa.int64())
         if self.parent is not None:
             types |= {name: self.parent.schema.field(of).type for name, of in self.beside.items()}
+        for reference, parent in self.further.items():
+            types |= {reference.beside(of.name): of.type for of in parent.rows.schema}
+            types |= {reference.number: pa.int64(), reference.target: pa.string()}
         for reference, (table, names) in self.kept.items():
             types |= {reference.beside(name): table.schema.field(name).type for name in names}
         return types
@@ -192,13 +206,16 @@ class WideTable(Source):
     def _batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The columns, in batches of any length."""
         schema, row = self.fields(columns), 0
-        referring = {name for reference in self.kept for name in reference.columns}
+        referring = {name for reference in (*self.further, *self.kept) for name in reference.columns}
         own = [name for name in self.ordered.schema.names if name in {*columns, *referring}]
         for rows, beside in self._merged(own, columns):
             arrays = dict(zip(rows.schema.names, map(whole_array, rows.columns), strict=True)) | beside
             stop = row + rows.num_rows
-            arrays |= {name: pa.array(counts[row:stop]) for name, counts in self.counts.items() if name in columns}
+            counted = {name: counts[row:stop] for name, counts in self.counts.items() if name in columns}
+            arrays |= {name: pa.array(counts.astype(np.int64)) for name, counts in counted.items()}
             arrays[ROW] = pa.array(np.arange(row, stop))
+            for reference, parent in self.further.items():
+                arrays |= parent.beside(reference, rows, columns)
             for reference, (table, names) in self.kept.items():
                 asked = [name for name in names if reference.beside(name) in columns]
                 arrays |= Links.of(reference, rows, table).beside(table, asked) if asked else {}
@@ -286,7 +303,7 @@ class LargeTables:
             yield large
 
     @property
-    def counts(self) -> Mapping[Reference, Ints]:
+    def counts(self) -> Mapping[Reference, Any]:
         """Numbers of children of each row that is drawn, by reference."""
         return {reference: children.counts for reference, children in self.children.items()}
 
@@ -308,6 +325,10 @@ class LargeTables:
             beside = {first.beside(column): column for column in names}
             table = replace(table, first=first, parent=self._in_order_of(first, names), beside=beside)
             columns += [*beside, first.number]
+            further = {of: self._further(of, widening.beside[of]) for of in self.plan.seconds(name)}
+            table = replace(table, further=further)
+            for of, rows in further.items():
+                columns += [*map(of.beside, rows.rows.schema.names), *([of.target] if of in widening.targets else [])]
             drawn = widening.drawn(columns)
             if _are_alike(replace(table, columns=(first.number, *drawn)), drawn):
                 # Rows that a parent has alike are told from each other by their place.
@@ -321,10 +342,43 @@ class LargeTables:
         first = self.plan.first.get(name)
         if first is None:
             return TableRecord(rows)
-        of_first = self.children[first]
-        elsewhere = children_elsewhere(of_first.elsewhere, first)
-        unique = keys_of_several(first, self.plan.keys_of_several(name))
-        return TableRecord(rows, elsewhere, of_first.lacking, {}, unique, here=of_first.here)
+        of_first, seconds = self.children[first], self.plan.seconds(name)
+        return TableRecord(
+            rows,
+            elsewhere=children_elsewhere(of_first.elsewhere, first),
+            lacking=of_first.lacking,
+            further={str(second): self.children[second].keys_elsewhere for second in seconds},
+            unique=keys_of(self._codes(name), (first, *seconds), self.plan.keys_of_several(name)),
+            here=of_first.here,
+            apart=tuple(str(second) for second in seconds if self._is_apart(second, first)),
+        )
+
+    def _codes(self, name: str) -> Iterator[dict[tuple[str, ...], Ints]]:
+        """Codes of what rows of a table refer to, and of its other columns, of some parents at a time."""
+        table, references = self.tables[name], [self.plan.first[name], *self.plan.seconds(name)]
+        own, waiting = self.plan.own(name, self.sources[name].schema.names), list[pa.Table]()
+        columns = [*own, *(column for of in references for column in of.columns)]
+        for piece in pieces_of_keys(table.ordered, columns):
+            waiting.append(piece)
+            if sum(rows.num_rows for rows in waiting) >= MOST_ROWS:
+                yield _codes_in(pa.concat_tables(waiting), references, table.further, own)
+                waiting = []
+        if waiting:
+            yield _codes_in(pa.concat_tables(waiting), references, table.further, own)
+
+    def _is_apart(self, reference: Reference, first: Reference) -> bool:
+        """Whether no child has one row of a table as this and as its first parent; see `Links.is_apart`."""
+        if reference.parent != first.parent:
+            return False
+        columns, parents = [first.number, reference.number], len(self.children[first].counts)
+        both = equal = 0
+        for block in replace(self.tables[first.child], columns=(*columns,)).blocks(columns, READ_ROWS):
+            one, other = (np.asarray(block.host_column(name).fill_null(NONE), np.int64) for name in columns)
+            is_here = (one < parents) & (other != NONE)
+            both, equal = both + int(np.count_nonzero(is_here)), equal + int(np.count_nonzero(is_here & (one == other)))
+        pairs = np.sum(self.children[first].counts * self.children[reference].counts.astype(np.float64))
+        by_chance = float(pairs) / max(both, 1)
+        return by_chance >= LEAST_EQUAL and not equal
 
     def _sort(self, name: str, index: Any) -> None:
         """Put the rows of a table in order, and refuse those that lack a key."""
@@ -356,7 +410,9 @@ class LargeTables:
         """How many children the rows of a parent have."""
         parent = self._in_order_of(reference, [])
         self._check_different(reference, parent)
-        counts, elsewhere = np.zeros(int(parent.rows or 0), np.int64), Counter[int]()
+        if reference != self.plan.first[reference.child]:
+            return self._children_of_further(reference, parent)
+        counts, elsewhere = self._no_children(reference), Counter[int]()
         here = lacking = 0
         for piece in merged(self.tables[reference.child].ordered, [], parent, [ROW]):
             of_keys, are_here = piece.counts, piece.places >= 0
@@ -364,6 +420,30 @@ class LargeTables:
             elsewhere.update(of_keys[piece.are_known & ~are_here].tolist())
             here, lacking = here + int(of_keys[are_here].sum()), lacking + int(np.count_nonzero(~piece.are_known))
         return Children(counts, here, lacking, elsewhere)
+
+    def _no_children(self, reference: Reference) -> Any:
+        """No children of any row of a parent."""
+        children, parents = (int(self.tables[name].rows or 0) for name in (reference.child, reference.parent))
+        return np.zeros(parents, np.int32 if children <= np.iinfo(np.int32).max else np.int64)
+
+    def _children_of_further(self, reference: Reference, ordered: Source) -> Children:
+        """How many children the rows of a further parent have, which are held."""
+        parent = FurtherRows.of(ordered, [], self.sources[reference.parent].schema)
+        counts, lacking = self._no_children(reference), 0
+        elsewhere, sizes = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        for block in self.tables[reference.child].ordered.blocks(reference.columns, READ_ROWS):
+            hashes = parent.hashes_of(reference, block.batch)
+            places = parent.places(hashes)
+            counts += np.bincount(parent.numbers[places[places >= 0]], minlength=len(counts)).astype(counts.dtype)
+            lacking += int(np.count_nonzero(hashes == 0))
+            new, of_new = np.unique(hashes[(places < 0) & (hashes != 0)], return_counts=True)
+            elsewhere, places = np.unique(np.append(elsewhere, new), return_inverse=True)
+            sizes = np.bincount(places, np.append(sizes, of_new), len(elsewhere)).astype(np.int64)
+        return Children(counts, int(counts.sum()), lacking, Counter(sizes.tolist()))
+
+    def _further(self, reference: Reference, names: Sequence[str]) -> FurtherRows:
+        """Some columns of a further parent, held."""
+        return FurtherRows.of(self._in_order_of(reference, names), names, self.sources[reference.parent].schema)
 
     def _check_different(self, reference: Reference, parent: Source) -> None:
         """Refuse keys that come twice."""
@@ -403,3 +483,13 @@ def _are_alike(table: WideTable, drawn: Sequence[str]) -> bool:
 def _numbers(column: Any) -> Ints:
     """A column of whole numbers."""
     return np.asarray(column.combine_chunks(), np.int64)
+
+
+def _codes_in(
+    rows: pa.Table, references: Sequence[Reference], further: Mapping[Reference, FurtherRows], own: Sequence[str]
+) -> dict[tuple[str, ...], Ints]:
+    """Codes of what rows refer to, of the first parent before others, and of their other columns."""
+    first, *seconds = references
+    hashes = {first.columns: hashes_in(rows)} | {of.columns: further[of].hashes_of(of, rows) for of in seconds}
+    codes = {columns: np.where(of == 0, NONE, (of >> np.uint64(1)).astype(np.int64)) for columns, of in hashes.items()}
+    return codes | {(name,): codes_of(whole_array(rows.column(name))) for name in own}

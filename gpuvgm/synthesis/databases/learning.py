@@ -16,8 +16,8 @@ from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
-from gpuvgm.synthesis.databases.joins import Bools, Links, keys_in
-from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read
+from gpuvgm.synthesis.databases.joins import Bools, Links, codes_of, keys_in, whole_array
+from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read, rows_of
 from gpuvgm.synthesis.databases.large import LargeTables
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
 from gpuvgm.synthesis.databases.plan import DatabasePlan
@@ -29,6 +29,7 @@ from gpuvgm.synthesis.learning import SynthesizerSettings, learn
 from gpuvgm.synthesis.sequences import SequenceModel, learn_sequences
 
 MOST_HELD = 1 << 20  # rows of a table that is held in memory
+MOST_LOOKED_UP = 1 << 22  # rows of a further parent of a table that is not
 
 
 class ToLearn(Protocol):
@@ -101,13 +102,13 @@ class TablesToLearn:
         Of these a share of the rows is held out by a seed.
         """
         rows, links = _read_all(sources, references)
-        plan = DatabasePlan.of(references, rows, links, keep, indices)
+        plan = DatabasePlan.of(references, _as_sources(rows), links, keep, indices)
         held_out = HeldOutRows.of(plan, rows, *hold_out) if hold_out[0] else HeldOutRows()
         if held_out.rules:
             chosen = held_out.chosen(rows, links)
             fitted = cls(sources, rows, links, plan)._part(chosen, are_chosen=False)
             rows, links = fitted.rows, dict(fitted.links)
-            plan = DatabasePlan.of(references, rows, links, keep, indices)
+            plan = DatabasePlan.of(references, _as_sources(rows), links, keep, indices)
         places = dict[str, Ints]()
         for name in plan.in_order(sources):
             reference = plan.ordering(name)
@@ -195,14 +196,16 @@ class TablesToLearn:
             elsewhere=children_elsewhere(dict(zip(sizes.tolist(), keys.tolist(), strict=True)), first),
             lacking=links[first].lacking,
             further={str(second): len(links[second].counts_elsewhere) for second in seconds},
-            unique=keys_of(
-                self.rows[name].select(self.plan.own(name, self.sources[name].schema.names)),
-                [links[of] for of in (first, *seconds)],
-                self.plan.keys_of_several(name),
-            ),
+            unique=keys_of([self._codes(name)], (first, *seconds), self.plan.keys_of_several(name)),
             here=int(np.count_nonzero(links[first].is_here)),
             apart=tuple(str(second) for second in seconds if links[second].is_apart(links[first])),
         )
+
+    def _codes(self, name: str) -> dict[tuple[str, ...], Ints]:
+        """Codes of the rows that a table refers to, and of its other columns."""
+        rows, own = self.rows[name], self.plan.own(name, self.sources[name].schema.names)
+        of_references = {of.columns: self.links[of].rows for of in (self.plan.first[name], *self.plan.seconds(name))}
+        return of_references | {(column,): codes_of(whole_array(rows.column(column))) for column in own}
 
 
 @contextmanager
@@ -213,8 +216,9 @@ def tables_to_learn(
     indices: Mapping[str, Any],
     hold_out: tuple[float, int] = (0.0, 0),
 ) -> Iterator[ToLearn]:
-    """Tables in memory if they are few rows, or refer to several that are drawn; else sorted in files until the end.
+    """Tables in memory if they are few rows; else sorted in files until the end, if that can be.
 
+    Further parents of a table are held then: those of more than `MOST_LOOKED_UP` rows cannot be.
     They are in memory, too, where rows are held out, as `evaluate` has them.
 
     Parameters
@@ -236,17 +240,38 @@ def tables_to_learn(
         For a table without rows.
     """
     for name, source in sources.items():
-        if source.rows == 0:  # whose columns may have no types
+        if source.rows == 0 or (source.rows is None and source.repeatable and _is_empty(source)):
+            # Its columns may have no types.
             raise InputError(f"{name}: there are no rows to fit on")
-    children = [reference.child for reference in references if reference.parent not in keep]
     are_few = all(
         source.rows is not None and source.rows <= MOST_HELD for name, source in sources.items() if name not in keep
     )
-    if are_few or len({*children}) < len(children) or hold_out[0]:
+    plan = None if are_few or hold_out[0] else _plan_of_large(sources, references, keep, indices)
+    if plan is None:
         yield TablesToLearn.of(sources, references, keep, indices, hold_out)
     else:
-        with LargeTables.of(sources, DatabasePlan.of(references, {}, {}, keep, indices), indices) as tables:
+        with LargeTables.of(sources, plan, indices) as tables:
             yield tables
+
+
+def _is_empty(source: Source) -> bool:
+    """Whether a table that does not say how many rows it has has none."""
+    return next(iter(source.blocks(source.schema.names[:1], 1)), None) is None
+
+
+def _plan_of_large(
+    sources: Mapping[str, Source], references: Sequence[Reference], keep: Sequence[str], indices: Mapping[str, Any]
+) -> DatabasePlan | None:
+    """How tables are drawn that are sorted in files; None for those that cannot be."""
+    children = [reference.child for reference in references if reference.parent not in keep]
+    several = {of for of in references if of.parent not in keep and children.count(of.child) > 1}
+    if not all(sources[table].repeatable for of in several for table in (of.child, of.parent)):
+        return None
+    plan = DatabasePlan.of(references, sources, {}, keep, indices)
+    further = {of.parent for of in several if of != plan.first[of.child]}
+    if any(rows_of(sources[table]) > MOST_LOOKED_UP for table in further) or any(plan.maybe_same()):
+        return None
+    return plan
 
 
 def learn_database(
@@ -325,3 +350,8 @@ def _read_all(
 def _links_between(rows: Mapping[str, pa.Table], references: Sequence[Reference]) -> dict[Reference, Links]:
     """Which rows of some tables refer to which."""
     return {of: Links.of(of, rows[of.child], rows[of.parent]) for of in references}
+
+
+def _as_sources(rows: Mapping[str, pa.Table]) -> dict[str, Source]:
+    """Tables in memory as sources."""
+    return {name: TableSource(name, "pyarrow", of) for name, of in rows.items()}

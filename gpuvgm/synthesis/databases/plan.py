@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.io import Source
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.joins import Links
 from gpuvgm.synthesis.databases.references import Reference, in_order
-from gpuvgm.synthesis.databases.telling import most_telling
+from gpuvgm.synthesis.databases.telling import SomeChildren, most_telling
 
 MOST_THINGS, LEAST_CHILDREN = 255, 10  # rows of a table that may be one of things, and children of each on average
 
@@ -46,12 +46,15 @@ class DatabasePlan:
     def of(
         cls,
         references: Sequence[Reference],
-        tables: Mapping[str, pa.Table],
+        tables: Mapping[str, Source],
         links: Mapping[Reference, Links],
         kept: Collection[str],
         indices: Mapping[str, Any],
     ) -> DatabasePlan:
-        """The plan of some tables; see `most_telling` for which parent comes first."""
+        """The plan of some tables; see `most_telling` for which parent comes first.
+
+        Without links no reference is known to be of one row with that of the first parent.
+        """
         for reference in references:
             if reference.child in kept and reference.parent not in kept:
                 raise InputError(
@@ -66,20 +69,16 @@ class DatabasePlan:
             if len(of_child) == 1:
                 first[child] = of_child[0]
                 continue
-            parents = [links[reference] for reference in of_child]
             referring = {name for of in references if of.child == child for name in of.columns}
             names = [name for name in tables[child].schema.names if name not in referring]
-            first[child] = most_telling(parents, tables[child], names, indices.get(child)).reference
-        same = dict[str, Reference]()
-        for reference in drawn:
-            of_parent = first[reference.child]
-            for above in drawn:
-                if (above.child, above.parent) == (of_parent.parent, reference.parent) and reference != of_parent:
-                    here = links[of_parent].is_here
-                    through = links[above].rows[np.where(here, links[of_parent].rows, 0)]
-                    if len(through) and np.array_equal(links[reference].rows[here], through[here]):
-                        same[str(reference)] = above
-        plan = cls(drawn, tuple(kept), to_kept, first, same)
+            index = indices.get(child)
+            asked = [*dict.fromkeys((*names, *([] if index is None else [str(index)])))]
+            some = [SomeChildren.of(of, tables[child], tables[of.parent], asked) for of in of_child]
+            first[child] = most_telling(some, names, None if index is None else str(index))
+        plan = cls(drawn, tuple(kept), to_kept, first, {})
+        plan = replace(
+            plan, same={str(of): above for of, above in plan.maybe_same() if _are_same(of, above, plan, links)}
+        )
         plan.check_shared()
         return plan
 
@@ -100,6 +99,14 @@ class DatabasePlan:
             and children.sum() >= LEAST_CHILDREN * len(children)
         }
 
+    def maybe_same(self) -> Iterator[tuple[Reference, Reference]]:
+        """Further references, each with one of the first parent to the same table."""
+        for reference in self.references:
+            of_parent = self.first[reference.child]
+            for above in self.references:
+                if (above.child, above.parent) == (of_parent.parent, reference.parent) and reference != of_parent:
+                    yield reference, above
+
     def check_shared(self) -> None:
         """Refuse a column that two references take."""
         for table in self.first:
@@ -112,11 +119,6 @@ class DatabasePlan:
                             "leave one of them out, or keep the parent of one, if it names no persons"
                         )
                     seen[name] = reference
-
-    @property
-    def has_further_parents(self) -> bool:
-        """Whether rows of any table refer to several that are drawn."""
-        return len(self.first) < len(self.references)
 
     def ordering(self, table: str) -> Reference | None:
         """The reference by whose keys rows are in order: to the first parent, or of the first child."""
@@ -178,3 +180,13 @@ class DatabasePlan:
     def in_order(self, tables: Mapping[str, object] | Sequence[str]) -> list[str]:
         """Tables that are drawn: parents before their children."""
         return [table for table in in_order(self.references, tables) if table not in self.kept]
+
+
+def _are_same(reference: Reference, above: Reference, plan: DatabasePlan, links: Mapping[Reference, Links]) -> bool:
+    """Whether rows refer to the row to which their first parent refers."""
+    if reference not in links:
+        return False
+    of_parent = links[plan.first[reference.child]]
+    here = of_parent.is_here
+    through = links[above].rows[np.where(here, of_parent.rows, 0)]
+    return len(through) > 0 and np.array_equal(links[reference].rows[here], through[here])

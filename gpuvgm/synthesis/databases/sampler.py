@@ -15,7 +15,7 @@ from gpuvgm.engines import philox_words
 from gpuvgm.errors import InferenceWarning, warn
 from gpuvgm.io import plain_type, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.choice import chosen_parents, weights_of
+from gpuvgm.synthesis.databases.choice import FurtherParent
 from gpuvgm.synthesis.databases.joins import Links, codes_of, codes_together
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart
 from gpuvgm.synthesis.databases.references import Reference
@@ -26,6 +26,29 @@ MOST_TRIED = 16  # times as many rows are drawn, of which those are left that ha
 FURTHER = 2  # times as many rows are drawn as keys are needed that a table lacks
 
 Tables = dict[str, pa.Table]
+FurtherParents = dict[Reference, FurtherParent]
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Consecutive rows of a parent that have children.
+
+    Parameters
+    ----------
+    first : int
+        How many of them come before these.
+    numbers : ndarray of shape (rows,), int64
+        Their numbers; -1 for rows of the child without a parent.
+    counts : ndarray of shape (rows,), int64
+        Children of each.
+    given : mapping of str to array
+        Their columns beside the rows of the child.
+    """
+
+    first: int
+    numbers: Ints
+    counts: Ints
+    given: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +82,8 @@ class DatabaseSampler:
                 if above:
                     parent, columns = done[above.child], above.columns
                 else:
-                    parent, columns = self._with_further(reference, numbers, done[reference.parent]), reference.key
+                    wanted = int(numbers.max(initial=-1)) + 1 - done[reference.parent].num_rows
+                    parent, columns = self.keys_of(reference, done[reference.parent], wanted), reference.key
                 places = pa.array(numbers, mask=(numbers < 0) | (numbers >= parent.num_rows))
                 of_parent = [taken(parent.column(column).combine_chunks(), places) for column in columns]
                 types = [self.model.schemas[name].field(column).type for column in reference.columns]
@@ -72,16 +96,11 @@ class DatabaseSampler:
         plan, tables = self.model.plan, Tables()
         for name, part in self.model.parts.items():
             first = plan.first.get(name)
-            tables[name] = self._roots(name) if first is None else self._children(first, part, tables)
+            further = self.further_parents(name, tables)
+            tables[name] = self._roots(name) if first is None else self._children(first, part, tables, further)
         for name, part in self.model.parts.items():
-            for reference in plan.kept_beside(name):
-                kept = self.model.kept[reference.parent]
-                tables[name] = beside_rows(
-                    tables[name], Links.of(reference, tables[name], kept).rows, reference, kept, part
-                )
-            for reference in plan.seconds(name):
-                tables[name] = self._with_parents(tables[name], reference, part, tables[reference.parent])
-            known = (self._parts_of(key, name, tables[name]) for key in part.record.unique)
+            across = (key for key in part.record.unique if not self.is_of_owner(key, name))
+            known = (self._parts_of(key, name, tables[name]) for key in across)
             self._drop(name, np.unique(np.concatenate([[], *map(repeated, filter(None, known))])).astype(int), tables)
         for name in reversed([*self.model.parts]):
             if name in plan.first:
@@ -93,11 +112,58 @@ class DatabaseSampler:
             )
         return tables
 
-    def _with_parents(self, child: pa.Table, reference: Reference, part: TablePart, parent: pa.Table) -> pa.Table:
-        """A table with the rows of a further parent that it refers to, and what laws make of these."""
-        elsewhere = (part.record.further or {}).get(str(reference), 0)
+    def further_parents(self, name: str, tables: Mapping[str, pa.Table]) -> FurtherParents:
+        """Further parents of the rows of a table, by the tables that are drawn."""
+        numbers = self.model.parts[name].record.further or {}
+        return {
+            of: FurtherParent(of, tables[of.parent], self.seed_of(of), numbers.get(str(of), 0))
+            for of in (self.model.plan.seconds(name) if name in self.model.plan.first else ())
+        }
+
+    def drawn_before(self) -> Tables:
+        """Tables that refer to none, and of whose rows some are chosen for others."""
+        seconds = {of.parent for name in self.model.plan.first for of in self.model.plan.seconds(name)}
+        return {name: self._roots(name) for name in self.model.parts if name in seconds}
+
+    def is_of_owner(self, key: Key, name: str) -> bool:
+        """Whether rows with the same key of several columns are of one row of the first parent."""
+        return {*self.model.plan.first[name].columns} <= {*key} if name in self.model.plan.first else False
+
+    def beside_others(self, name: str, rows: pa.Table, first_row: int, further: FurtherParents) -> pa.Table:
+        """A block of rows beside those of tables that are kept and of further parents, which are chosen for them.
+
+        Rows that have a key of others of their first parent are left out.
+
+        Parameters
+        ----------
+        name : str
+            The table.
+        rows : pyarrow.Table
+            The rows; of children all of some parents.
+        first_row : int
+            How many there are before them.
+        further : mapping of Reference to FurtherParent
+            Further parents, which are told what is chosen.
+        """
+        part = self.model.parts[name]
+        for reference in self.model.plan.kept_beside(name):
+            kept = self.model.kept[reference.parent]
+            rows = beside_rows(rows, Links.of(reference, rows, kept).rows, reference, kept, part)
+        for parent in further.values():
+            rows = self._with_parents(rows, first_row, part, parent)
+        for key in part.record.unique:
+            parts = self._parts_of(key, name, rows) if self.is_of_owner(key, name) else None
+            if parts is not None and len(again := repeated(parts)):
+                rows = taken(rows, np.delete(np.arange(rows.num_rows), again))
+        for reference, parent in further.items():
+            parent.settle(np.asarray(rows.column(reference.number)))
+        return rows
+
+    def _with_parents(self, child: pa.Table, first_row: int, part: TablePart, further: FurtherParent) -> pa.Table:
+        """A block of rows with the rows of a further parent that they refer to, and what laws make of these."""
+        reference, parent, record = further.reference, further.rows, part.record
         first = self.model.plan.first[reference.child]
-        owners, record = np.asarray(child.column(first.number)), part.record
+        owners = np.asarray(child.column(first.number))
         with_reference = (key for key in record.unique if {*reference.columns} <= {*key})
         known = (self._parts_of(key, reference.child, child, reference) for key in with_reference)
         keys = [others for others in known if others is not None]
@@ -113,10 +179,10 @@ class DatabaseSampler:
             again = (repeated([*others, numbers]) for others in keys)
             return np.unique(np.concatenate([rows[broken], *again]))
 
-        seed, refused = self.seed_of(reference), owners if str(reference) in record.apart else -np.ones_like(owners)
-        numbers = chosen_parents(reference, child, parent, seed, elsewhere, wrong)
+        numbers = further.chosen(child, first_row, wrong)
+        refused = owners if str(reference) in record.apart else -np.ones_like(owners)
         for others in keys:
-            numbers = with_free_parents(numbers, others, weights_of(reference, parent), refused, seed)
+            numbers = with_free_parents(numbers, others, further.weights, refused, [further.seed, first_row])
         return beside_rows(child.append_column(reference.number, pa.array(numbers)), numbers, reference, parent, part)
 
     def _parts_of(self, key: Key, name: str, rows: pa.Table, but: Reference | None = None) -> list[Ints] | None:
@@ -172,7 +238,7 @@ class DatabaseSampler:
             listed_keys = " and ".join(", ".join(key) for key in keys)
             fact = f"{name}: {drawn.num_rows:,} rows in place of {rows:,}, each with another key of {listed_keys}"
             warn(f"{fact}: there are hardly more such keys; ask for a smaller scale", InferenceWarning)
-        return drawn.slice(0, rows)
+        return self.beside_others(name, drawn.slice(0, rows), 0, {})
 
     def rows_by_number(self, name: str, rows: RowRange) -> pa.Table:
         """Rows of a table by their numbers, without a parent if it has one."""
@@ -188,13 +254,14 @@ class DatabaseSampler:
         batches = [sampler.rows(block.first_row, block.rows, seed) for block in rows.ranges(BLOCK_ROWS)]
         return pa.Table.from_batches(batches, sampler.schema)
 
-    def _children(self, reference: Reference, part: TablePart, tables: Tables) -> pa.Table:
+    def _children(self, reference: Reference, part: TablePart, tables: Tables, further: FurtherParents) -> pa.Table:
         """Rows of a table, parent after parent; then those whose parent is elsewhere, and those without one."""
-        parents, seed = tables[reference.parent], self.seed_of(reference.child)
+        parents = tables[reference.parent]
         counts = counts_in(parents.column(reference.count))
         elsewhere, alone = part.record.children_elsewhere(int(counts.sum()), self.scale)
         counts = np.concatenate([counts, elsewhere, np.ones(alone, np.int64)])
-        places, batches, row = np.flatnonzero(counts), list[pa.RecordBatch](), 0
+        places, blocks, row = np.flatnonzero(counts), list[pa.Table](), 0
+        numbers = np.where(places < len(counts) - alone, places, -1)
         for first in range(0, len(places), PARENTS):
             block = places[first : first + PARENTS]
             known = pa.array(block, mask=block >= parents.num_rows)
@@ -202,12 +269,21 @@ class DatabaseSampler:
                 beside: taken(parents.column(of).combine_chunks(), known)
                 for beside, of in part.given(reference).items()
             }
-            batches.append(part.sampler.of_parents(RowRange(first, len(block)), row, given, counts[block], seed))
-            row += batches[-1].num_rows
-        drawn = pa.Table.from_batches(batches, part.sampler.schema)
-        numbers = np.repeat(places, counts[places])
-        numbers[numbers >= len(counts) - alone] = -1
-        return drawn.set_column(drawn.schema.get_field_index(reference.number), reference.number, pa.array(numbers))
+            mine = Owners(first, numbers[first : first + PARENTS], counts[block], given)
+            blocks.append(self.children_of(reference.child, mine, row, further))
+            row += blocks[-1].num_rows
+        if not blocks:
+            return self.beside_others(reference.child, part.sampler.schema.empty_table(), 0, further)
+        return pa.concat_tables(blocks)
+
+    def children_of(self, name: str, owners: Owners, first_row: int, further: FurtherParents) -> pa.Table:
+        """All rows of some parents, beside what else they refer to; `first_row` rows are before them."""
+        part, first = self.model.parts[name], self.model.plan.first[name]
+        keys = RowRange(owners.first, len(owners.counts))
+        batch = part.sampler.of_parents(keys, first_row, owners.given, owners.counts, self.seed_of(name))
+        rows, place = pa.Table.from_batches([batch]), batch.schema.get_field_index(first.number)
+        numbers = pa.array(np.repeat(owners.numbers, owners.counts))
+        return self.beside_others(name, rows.set_column(place, first.number, numbers), first_row, further)
 
     def sum_up(self, reference: Reference, tables: Tables) -> None:
         """Put what laws say of the rows of a child into its parent, and what the parent's own laws make of that."""
@@ -231,9 +307,9 @@ class DatabaseSampler:
         summed = {of[beside]: column for beside, column in summed.items()}
         tables[reference.parent] = _with_columns(parent, self.model.parts[reference.parent].recomputed(parent, summed))
 
-    def _with_further(self, reference: Reference, numbers: Ints, parent: pa.Table) -> pa.Table:
-        """Keys of a parent, and after these as many further ones as rows refer to."""
-        wanted, keys = int(numbers.max(initial=-1)) + 1 - parent.num_rows, parent.select(list(reference.key))
+    def keys_of(self, reference: Reference, parent: pa.Table, wanted: int) -> pa.Table:
+        """Keys of a parent, and after these so many that it lacks."""
+        keys = parent.select(list(reference.key))
         if wanted <= 0:
             return keys
         drawn = self.rows_by_number(reference.parent, RowRange(parent.num_rows, FURTHER * wanted))

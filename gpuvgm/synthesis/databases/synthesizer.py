@@ -114,8 +114,9 @@ class DatabaseSynthesizer(Estimator):
     def fit(self, tables: Mapping[str, Any], y: None = None, *, keys: Mapping[str, str]) -> Self:
         """Learn tables, and which rows refer to which.
 
-        Tables of up to a million rows each are held in memory, and so are all where a table refers to several that are
-        drawn. Others are sorted into temporary files, which are removed at the end. The model is the same.
+        Tables of up to a million rows each are held in memory. Others are sorted into temporary files, which are
+        removed at the end; of several parents of a table all but the first are held, if they are at most four million
+        rows. The model is the same.
 
         Parameters
         ----------
@@ -192,7 +193,8 @@ class DatabaseSynthesizer(Estimator):
             them, as many as without; their children follow.
         out : path, optional
             A new folder, for a Parquet file of each table. Nothing is there before all are written. Rows are written
-            as they are drawn, unless a table refers to several that are drawn, or to a key of several columns.
+            as they are drawn, unless one of several parents of a table refers to another one, or a key has several
+            columns.
         seed : int, optional
             0 to 2^64 - 1; by default that of the fit.
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.io import Source, is_datetime_type, is_number_type, plain_values_of
+from gpuvgm.config import BLOCK_ROWS
+from gpuvgm.io import Source, is_datetime_type, is_number_type, plain_values_of, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import Links, codes_of, numbers_of
+from gpuvgm.synthesis.databases.joins import codes_of, decides, keys_in, numbers_of, whole_array
+from gpuvgm.synthesis.databases.keyed import HASH, KeyedSource, hashes_in, rows_of
+from gpuvgm.synthesis.databases.references import Reference
 
 GROUPS = 16  # of numbers of about as many rows, or of categories, of which the last has all rare ones
 MOST_ROWS = 1 << 16  # that are looked at, all of some parents
@@ -21,32 +25,94 @@ PAIRS_OF_CELL = 20  # of rows, on average, in each cell of two groups
 BY_CHANCE = 4.0  # standard deviations of what is told by chance
 
 
-def most_telling(parents: Sequence[Links], child: pa.Table, names: Sequence[str], index: str | None) -> Links:
+@dataclass(frozen=True, slots=True)
+class SomeChildren:
+    """All children of some rows of a parent, in the order of the child.
+
+    Parameters
+    ----------
+    reference : Reference
+        The reference to the parent.
+    parents : int
+        Rows of the parent.
+    rows : pyarrow.Table
+        The children.
+    owners : ndarray of shape (rows,), int64
+        The same number for those of the same parent.
+    """
+
+    reference: Reference
+    parents: int
+    rows: pa.Table
+    owners: Ints
+
+    @classmethod
+    def of(cls, reference: Reference, child: Source, parent: Source, names: Sequence[str]) -> SomeChildren:
+        """Some columns of children of parents that are there: of about so many rows as are looked at.
+
+        Raises
+        ------
+        InputError
+            For columns of keys of other types.
+        """
+        share = MOST_ROWS / max(rows_of(child), 1)
+        of_child = KeyedSource(child, lambda batch, _: keys_in(batch, reference, of=parent.schema), (*names,))
+        of_parent = KeyedSource(parent, lambda batch, _: keys_in(batch, reference), ())
+        children, here = [of_child.schema.empty_table()], [np.zeros(0, np.uint64)]
+        for block in of_child.blocks(of_child.schema.names, BLOCK_ROWS):
+            hashes = hashes_in(rows := pa.Table.from_batches([block.batch]))
+            children.append(taken(rows, np.flatnonzero(_are_looked_at(hashes, share))))
+        for block in of_parent.blocks([HASH], BLOCK_ROWS):
+            hashes = hashes_in(pa.Table.from_batches([block.batch]))
+            here.append(hashes[_are_looked_at(hashes, share)])
+        looked_at = pa.concat_tables(children)
+        looked_at = taken(looked_at, np.flatnonzero(np.isin(hashes_in(looked_at), np.concatenate(here))))
+        owners = np.unique(hashes_in(looked_at), return_inverse=True)[1]
+        return cls(reference, rows_of(parent), looked_at.select([*names]), owners)
+
+    def told(self, names: Sequence[str], index: str | None) -> float:
+        """Mutual information of each row and the row before of its parent, beyond that of rows of any parent, in nats.
+
+        What rows of a parent have in common, in whatever order, is not counted either: its columns tell that of any
+        parent.
+        """
+        number = len(self.owners)
+        order = np.argsort(_ranks(self.rows.column(index)), kind="stable") if index else np.arange(number)
+        mixed, owners = np.random.default_rng(0).permutation(number), self.owners[order]
+        by_owner = np.argsort(owners, kind="stable")
+        in_any_order, of_any = (rows[np.argsort(owners[mixed], kind="stable")] for rows in (mixed, np.arange(number)))
+        after, told = 1 + np.flatnonzero(np.diff(owners[by_owner]) == 0), 0.0
+        most = max(most_groups(len(after)), 2)
+        for name in names:
+            column = self.rows.column(name)
+            if decides(self.owners, whole_array(column)):
+                continue
+            codes = groups_of(column, most)[order]
+            mine, *others = ((codes[of][after - 1], codes[of][after]) for of in (by_owner, in_any_order, of_any))
+            told += min(_beyond_chance(mine, by_chance) for by_chance in others)
+        return told
+
+
+def most_telling(parents: Sequence[SomeChildren], names: Sequence[str], index: str | None) -> Reference:
     """The parent by whose rows most is known of a child's rows from the row before; of equal ones that of most rows.
 
     Parameters
     ----------
-    parents : sequence of Links
-        Which rows of the parents the rows of the child refer to.
-    child : pyarrow.Table
-        The child.
+    parents : sequence of SomeChildren
+        Children of each parent.
     names : sequence of str
-        Its columns that refer to none.
+        Columns of the child that refer to none.
     index : str, optional
         The column by which its rows are in order.
     """
-    by_rows = sorted(parents, key=lambda links: -links.parents)
-    if len(by_rows) == 1:
-        return by_rows[0]
-    order = np.argsort(_ranks(child.column(index)), kind="stable") if index else np.arange(child.num_rows)
-    codes = [groups_of(child.column(name)) for name in names]
-    told = [
-        _told(
-            links, order, [of for of, name in zip(codes, names, strict=True) if not links.decides(child.column(name))]
-        )
-        for links in by_rows
-    ]
-    return by_rows[0] if max(told) < told[0] + LEAST_MORE else by_rows[int(np.argmax(told))]
+    by_rows = sorted(parents, key=lambda children: -children.parents)
+    told = [children.told(names, index) for children in by_rows]
+    return by_rows[0 if max(told) < told[0] + LEAST_MORE else int(np.argmax(told))].reference
+
+
+def _are_looked_at(hashes: Any, share: float) -> Any:
+    """Which keys are among those whose children are looked at; none without a key."""
+    return (hashes != 0) & ((hashes >> np.uint64(32)) < np.uint64(min(share, 1.0) * 2.0**32))
 
 
 def forgotten(child: Source, owner: str, names: Sequence[str], index: str | None) -> tuple[str, ...]:
@@ -70,7 +136,7 @@ def forgotten(child: Source, owner: str, names: Sequence[str], index: str | None
     order = np.lexsort((_ranks(rows.column(index)) if index else np.arange(len(owners)), owners))
     places = 1 + np.flatnonzero(np.diff(owners[order]) == 0)
     after = order[places - 1], order[places]
-    most = min(int((len(after[1]) / PAIRS_OF_CELL) ** 0.5), GROUPS)
+    most = most_groups(len(after[1]))
     if most < 2:
         return ()
     mixed = np.random.default_rng(0).permutation(after[1])
@@ -81,38 +147,14 @@ def forgotten(child: Source, owner: str, names: Sequence[str], index: str | None
 
 def told_of(first: Ints, second: Ints, mixed: Ints) -> float:
     """Information of groups on others in nats, but for that on them in any order; 0 where it is no more than chance."""
-    told = _information(first, second) - _information(first, mixed)
-    cells = float(first.max(initial=0)) * float(second.max(initial=0))
-    return told if told >= max(LEAST_TOLD, BY_CHANCE * (cells / 2) ** 0.5 / max(len(first), 1)) else 0.0
+    return _beyond_chance((first, second), (first, mixed))
 
 
-def _told(links: Links, order: Ints, columns: Sequence[Ints]) -> float:
-    """Mutual information of each row and the row before of its parent, beyond that of rows of any parent, in nats.
-
-    What rows of a parent have in common, in whatever order, is not counted either: its columns tell that of any parent.
-    """
-    random = np.random.default_rng(0)
-    rows = _looked_at(links, order, random)
-    mixed = random.permutation(len(rows))
-    by_owner = rows[np.argsort(links.rows[rows], kind="stable")]
-    in_any_order = rows[mixed][np.argsort(links.rows[rows[mixed]], kind="stable")]
-    of_any = rows[np.argsort(links.rows[rows][mixed], kind="stable")]
-    after = 1 + np.flatnonzero(np.diff(links.rows[by_owner]) == 0)
-    told = 0.0
-    for codes in columns:
-        known, *by_chance = (
-            _information(codes[of][after - 1], codes[of][after]) for of in (by_owner, in_any_order, of_any)
-        )
-        told += max(known - max(by_chance), 0.0)
-    return told
-
-
-def _looked_at(links: Links, order: Ints, random: np.random.Generator) -> Ints:
-    """Rows of some parents that are there, in an order of all rows."""
-    share = MOST_ROWS / max(len(order), 1)
-    is_looked_at = np.append(random.random(links.parents) < share, False)
-    rows: Ints = order[is_looked_at[np.where(links.is_here, links.rows, -1)][order]]
-    return rows
+def _beyond_chance(groups: tuple[Ints, Ints], by_chance: tuple[Ints, Ints]) -> float:
+    """Mutual information of two groups beyond that of others, which is by chance; 0 where it is no more than that."""
+    told = _information(*groups) - _information(*by_chance)
+    cells = float(groups[0].max(initial=0)) * float(groups[1].max(initial=0))
+    return told if told >= max(LEAST_TOLD, BY_CHANCE * (cells / 2) ** 0.5 / max(len(groups[0]), 1)) else 0.0
 
 
 def _information(first: Ints, second: Ints) -> float:
@@ -122,6 +164,11 @@ def _information(first: Ints, second: Ints) -> float:
     expected = shares.sum(1, keepdims=True) * shares.sum(0, keepdims=True)
     known = shares > 0
     return float(np.sum(shares[known] * np.log(shares[known] / expected[known])))
+
+
+def most_groups(pairs: int) -> int:
+    """How many groups so many pairs of rows can tell of each other."""
+    return min(int((pairs / PAIRS_OF_CELL) ** 0.5), GROUPS)
 
 
 def groups_of(column: Any, most: int = GROUPS) -> Ints:

@@ -15,7 +15,7 @@ from gpuvgm.execution import any_source
 from gpuvgm.synthesis.databases import flow, keyed, large, learning, sampler
 from gpuvgm.synthesis.databases.learning import TablesToLearn, tables_to_learn
 from gpuvgm.synthesis.databases.references import Reference
-from tests.synthesis.databases.shop import FLIGHTS, SHOP, VISITS, Tables, flights, pair, visits
+from tests.synthesis.databases.shop import FLIGHTS, SHOP, VISITS, Tables, flights, lost, pair, visits
 from tests.synthesis.databases.test_database_files import assert_equal
 
 PAIR = {"orders.customer": "customers.id"}
@@ -62,6 +62,45 @@ def stock(customers: int, seed: int) -> Tables:
     return {**tables, "orders": orders, "lines": lines, "products": products}
 
 
+def bills(customers: int, seed: int) -> Tables:
+    """Visits to branches, of which some are closed or not known, and bills of these visits."""
+    tables, rng = visits(customers, seed), np.random.default_rng(seed)
+    rows = tables["visits"].assign(
+        branch=lost(tables["visits"].branch, 0.1, 0.05, ["X0001", "X0002", "X0003"]),
+        id=10 + 7 * np.arange(len(tables["visits"])),
+    )
+    of = np.sort(rng.integers(0, len(rows), 2 * len(rows)))
+    drawn = {"visit": rows.id.to_numpy()[of], "paid": (rows.amount.to_numpy()[of] / 2).round(1)}
+    return {**tables, "visits": rows, "bills": pd.DataFrame(drawn)}
+
+
+def transfers(accounts: int, seed: int) -> Tables:
+    """Transfers from accounts to others; none pays itself."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"id": 100 + 3 * np.arange(accounts), "kind": rng.choice(["private", "firm"], accounts)})
+    payer = np.sort(rng.integers(0, accounts, 9 * accounts))
+    payee = (payer + rng.integers(1, accounts, len(payer))) % accounts
+    ids = rows.id.to_numpy()
+    paid = pd.DataFrame({"payer": ids[payer], "payee": ids[payee], "amount": rng.lognormal(4, 1, len(payer)).round(2)})
+    return {"accounts": rows, "transfers": paid}
+
+
+def courses(students: int, seed: int) -> Tables:
+    """Students, each of whom takes a course but once."""
+    rng = np.random.default_rng(seed)
+    taken = [(student, course) for student in range(students) for course in rng.choice(12, 6, replace=False)]
+    rows = pd.DataFrame(taken, columns=["student", "course"]).assign(mark=rng.integers(1, 6, len(taken)))
+    of_courses = pd.DataFrame({"id": np.arange(12), "hours": rng.integers(1, 9, 12)})
+    return {"students": pd.DataFrame({"id": np.arange(students)}), "courses": of_courses, "taken": rows}
+
+
+STARS: dict[str, tuple[Tables, dict[str, str]]] = {
+    "bills": (bills(70, 0), {**VISITS, "bills.visit": "visits.id"}),
+    "transfers": (transfers(60, 0), {"transfers.payer": "accounts.id", "transfers.payee": "accounts.id"}),
+    "courses": (courses(60, 0), {"taken.student": "students.id", "taken.course": "courses.id"}),
+}
+
+
 def in_files(tables: Tables, folder: Path) -> dict[str, Path]:
     """Tables as folders of two files, whose rows are in another order."""
     for name, rows in tables.items():
@@ -87,6 +126,44 @@ def test_models_and_samples_are_those_of_tables_in_memory(request: pytest.Fixtur
     elsewhere = sample["orders"].customer[~sample["orders"].customer.isin(sample["customers"].id)]
     assert 0 < elsewhere.isna().sum() < len(elsewhere)
     assert not elsewhere.isin(tables["customers"].id).any()
+
+
+@pytest.mark.parametrize("name", STARS)
+def test_tables_of_several_parents_are_learnt_alike(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Whatever the order of rows and files."""
+    tables, keys = STARS[name]
+    held = fitted(tables, keys)
+    request.getfixturevalue("nothing_held")
+    sources = {table: any_source(rows) for table, rows in tables.items()}
+    with tables_to_learn(sources, Reference.read(keys), (), {}) as to_learn:
+        assert isinstance(to_learn, large.LargeTables)
+    merged = fitted(in_files(tables, tmp_path) if name == "transfers" else tables, keys)
+    if name != "transfers":  # whose rows have an order of their own
+        assert merged.to_dict() == held.to_dict()
+        assert_equal(merged.sample(seed=1), held.sample(seed=1))
+    records = [{table: part.record for table, part in of._model.parts.items()} for of in (merged, held)]
+    assert records[0] == records[1]
+    if name == "bills":
+        assert held._model.parts["visits"].record.further == {"visits.branch -> branches.code": 3}
+    elif name == "transfers":
+        assert held._model.parts["transfers"].record.apart == ("transfers.payer -> accounts.id",)
+    else:
+        assert held._model.parts["taken"].record.unique == (("student", "course"),)
+
+
+@pytest.mark.parametrize("name", STARS)
+def test_rows_of_several_parents_are_written_as_they_are_drawn(name: str, tmp_path: Path) -> None:
+    synthesizer = fitted(*STARS[name])
+    assert flow.can_flow(synthesizer._model)
+    sample = synthesizer.sample(2, seed=1)
+    paths = synthesizer.sample(2, seed=1, out=tmp_path / "sample")
+    assert_equal({table: pd.read_parquet(path) for table, path in paths.items()}, sample)
+    if name == "bills":
+        assert 0.05 < (~sample["visits"].branch.isin(sample["branches"].code)).mean() < 0.3
+    elif name == "transfers":
+        assert (sample["transfers"].payer != sample["transfers"].payee).all()
+    else:
+        assert not sample["taken"].duplicated(["student", "course"]).any()
 
 
 @pytest.mark.exhaustive
@@ -121,9 +198,10 @@ def test_rows_with_the_same_key_and_without_one_are_named(nothing_held: None) ->
             fitted({**tables, "customers": rows.assign(id=ids)}, PAIR)
 
 
-def test_further_parents_are_held(nothing_held: None) -> None:
-    """Their rows are chosen among all."""
+def test_further_parents_of_too_many_rows_to_be_looked_up(nothing_held: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tables are held then."""
     sources = {name: any_source(rows) for name, rows in visits(60, 0).items()}
+    monkeypatch.setattr(learning, "MOST_LOOKED_UP", 59)
     with tables_to_learn(sources, Reference.read(VISITS), (), {}) as tables:
         assert isinstance(tables, TablesToLearn)
         assert tables.plan.seconds("visits")

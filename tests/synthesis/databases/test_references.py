@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.synthesis.databases.references import Reference, in_order, unnamed_references
-from tests.synthesis.databases.shop import FLIGHTS, SHOP, Tables, flights, pair, shop
+from tests.synthesis.databases.shop import FLIGHTS, SHOP, VISITS, Tables, flights, pair, shop, visits
 
 PAIR = {"orders.customer": "customers.id"}
 
@@ -233,6 +234,14 @@ def test_tables_without_rows_are_refused(table: str) -> None:
     tables = pair(40, 0)
     tables[table] = tables[table].iloc[:0]
     assert refusal(tables, PAIR) == f"{table}: there are no rows to fit on"
+
+
+def test_files_of_a_header_alone_are_refused(tmp_path: Path) -> None:
+    tables = visits(40, 0)
+    for name, rows in tables.items():
+        (rows if name != "branches" else rows.iloc[:0]).to_csv(tmp_path / f"{name}.csv", index=False)
+    files = {name: tmp_path / f"{name}.csv" for name in tables}
+    assert refusal(files, VISITS) == "branches: there are no rows to fit on"
 
 
 @pytest.mark.parametrize("rows", [0, 40])

@@ -46,7 +46,7 @@ def test_loans_belong_to_members(order: str) -> None:
 
 
 def test_orders_between_a_child_and_a_further_parent_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "most_telling", lambda parents, *_: max(parents, key=lambda links: links.parents))
+    monkeypatch.setattr(plan, "most_telling", lambda some, *_: max(some, key=lambda of: of.parents).reference)
     tables = library(300, 0)
     synthesizer = fitted(tables, LIBRARY, sequence_index={"loans": "lent"})
     assert firsts(synthesizer) == {"loans": "books"}
