@@ -20,6 +20,7 @@ from gpuvgm.synthesis.databases.telling import MOST_ROWS, groups_of, most_groups
 MOST_AGAIN, ATTEMPTS = 32, 4  # for rows to keep laws, and to have other parents than those of their owner; of one turn
 UNLIKE = -1 << 31  # in place of a code
 WIDER = (4, 16)  # such groups that are alike, where there are none in one
+SPARE = 0.1  # times as many children as were drawn for a row it may have beyond these, for the sake of likeness
 GROUPS = 32  # of numbers of about as many rows each, which are alike within one
 
 Alike = tuple[tuple[str, int], ...]  # columns, each with how many neighbouring groups are one
@@ -44,12 +45,15 @@ class FurtherParent:
         The seed, of this reference alone.
     elsewhere : int
         How many rows the parent lacks.
+    decided : frozenset of str
+        Columns of the parent that laws compute from others of the child, in which rows are alike as long as can be.
     """
 
     reference: Reference
     rows: pa.Table
     seed: int
     elsewhere: int
+    decided: frozenset[str] = frozenset()
     weights: Floats = field(init=False)  # children of each row
     left: Floats = field(init=False)  # of these, those which no row of the child is yet
     columns: dict[str, Likeness] = field(default_factory=dict)
@@ -82,65 +86,68 @@ class FurtherParent:
             lost = targets == ELSEWHERE
             rows[lost] = self.rows.num_rows + (words[1][lost] % max(self.elsewhere, 1)).astype(np.int64)
         codes = {name: of.of_children(child.column(self.reference.beside(name))) for name, of in self.columns.items()}
-        again = np.flatnonzero(here)
-        rows[again] = self._each_as_often(_of_rows(codes, again), words[0][again] / 2.0**32)
+        again, last = np.flatnonzero(here), len(self.turns) - (2 if self.decided else 1)
+        rows[again] = self._alike(self.turns, _of_rows(codes, again), words[0][again] / 2.0**32, self.left)
         for attempt in range(1, MOST_AGAIN):
             again = wrong(again, rows)
             if not len(again):
                 break
             shares = self._words(first_row + again, attempt)[0] / 2.0**32
             # Of those that are alike none may do: from some attempts on they need be less so.
-            turn = min(attempt // ATTEMPTS, len(self.turns) - 1)
-            rows[again] = self._by_lot(turn, _of_rows(codes, again), shares)
+            turn = min(attempt // ATTEMPTS, last)
+            turns, rows[again] = self.turns[turn : max(turn + 1, len(self.turns) - 1)], -1
+            rows[again] = self._alike(turns, _of_rows(codes, again), shares, self._left_after(rows))
         return rows
 
     def settle(self, rows: Ints) -> None:
         """Take what rows of the child refer to from the children that are left."""
+        self.left = self._left_after(rows)
+
+    def _left_after(self, rows: Ints) -> Floats:
+        """Children that are left of each row of the parent after some."""
         of_parents = np.bincount(rows[(rows >= 0) & (rows < len(self.left))], minlength=len(self.left))
-        self.left = np.maximum(self.left - of_parents, 0)
+        return self.left - of_parents
+
+    def _room(self, left: Floats) -> Floats:
+        """How many more children each row of the parent may have so that these find one that is like them."""
+        return np.maximum(left + SPARE * self.weights, 0)
 
     def _compare(self, child: pa.Table) -> None:
         """Put the rows in cells of those that are alike, by columns that tell of the first rows of the child."""
         names = [name for name in self.rows.schema.names if self.reference.beside(name) in child.schema.names]
         self.columns = {name: Likeness.of(self.rows.column(name)) for name in names}
-        telling = _most_telling_first(self.reference, child, names)
-        for alike in _in_turn({name: of.are_numbers for name, of in self.columns.items()}, telling):
+        decided = [name for name in names if name in self.decided]
+        telling = [name for name in _most_telling_first(self.reference, child, names) if name not in decided]
+        for alike in _in_turn({name: of.are_numbers for name, of in self.columns.items()}, decided, telling):
             self.turns.append(Cells.of(alike, self.columns, self.rows.num_rows))
 
     def _words(self, rows: Ints, attempt: int = 0) -> Any:
         """Random words for each row."""
         return philox_words(rows.astype(np.uint64), attempt, self.seed)
 
-    def _each_as_often(self, codes: Mapping[str, Ints], shares: Floats) -> Ints:
+    def _alike(self, turns: Sequence[Cells], codes: Mapping[str, Ints], shares: Floats, left: Floats) -> Ints:
         """A parent for each of some children: one that is alike, of those that have not all of their children yet.
 
-        Children beyond those wait for the next turn, in which less is alike.
+        Children beyond those wait for the next turn, in which less is alike; after the last one they are given to
+        parents by lot, whatever others have, and in the end to any.
         """
-        rows, left = np.full(len(shares), -1), self.left
-        for turn in self.turns:
+        rows = np.full(len(shares), -1)
+        for turn in turns:
             waiting = np.flatnonzero(rows < 0)
             if not len(waiting):
                 return rows
-            cells, of_cells = turn.of_children(_of_rows(codes, waiting), len(waiting)), turn.weighed(left)
+            cells = turn.of_children(_of_rows(codes, waiting), len(waiting))
+            of_cells = turn.weighed(np.maximum(left, 0) if turn is self.turns[0] else self._room(left))
             known = np.maximum(cells, 0)
             sizes, rank = np.bincount(known), np.empty(len(waiting))
             rank[np.lexsort((shares[waiting], known))] = np.arange(len(waiting))
-            rank += 0.5 - (np.cumsum(sizes) - sizes)[known]
+            rank += shares[waiting] - (np.cumsum(sizes) - sizes)[known]
             room = of_cells.sums[known]
             places = np.where(sizes[known] <= room, rank / sizes[known] * room, rank)
             rows[waiting] = of_cells.parents_at(cells, places)
-            left = np.maximum(left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left)), 0)
-        waiting = np.flatnonzero(rows < 0)
-        rows[waiting] = self._by_lot(0, _of_rows(codes, waiting), shares[waiting])
-        return rows
-
-    def _by_lot(self, first: int, codes: Mapping[str, Ints], shares: Floats) -> Ints:
-        """A parent for each of some children: from a turn on of those that are alike by lot, whatever others have."""
-        rows = np.full(len(shares), -1)
-        for turn in self.turns[first:]:
+            left = left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left))
+        for turn in (*turns, self.turns[-1]):
             waiting = np.flatnonzero(rows < 0)
-            if not len(waiting):
-                break
             cells, of_cells = turn.of_children(_of_rows(codes, waiting), len(waiting)), turn.weighed(self.weights)
             rows[waiting] = of_cells.parents_at(cells, shares[waiting] * of_cells.sums[np.maximum(cells, 0)])
         return rows
@@ -221,11 +228,12 @@ def _most_telling_first(reference: Reference, child: pa.Table, names: Sequence[s
     return sorted((name for name in names if nats[name] > 0), key=nats.__getitem__, reverse=True)
 
 
-def _in_turn(are_numbers: Mapping[str, bool], telling: Sequence[str]) -> list[Alike]:
-    """What is to be alike: first all columns, then those that go with others less and less, at last nothing."""
-    every, some = (tuple((name, 1) for name in names) for names in (are_numbers, telling))
+def _in_turn(are_numbers: Mapping[str, bool], decided: Sequence[str], telling: Sequence[str]) -> list[Alike]:
+    """What is to be alike: all columns, then those that go with others less and less, what laws decide, and nothing."""
+    every, kept, some = (tuple((name, 1) for name in names) for names in (are_numbers, decided, telling))
     wider = [tuple((name, times if are_numbers[name] else 1) for name in telling) for times in WIDER]
-    return [every, some, *wider, *(wider[-1][:several] for several in range(len(telling) - 1, 0, -1)), ()]
+    fewer = [wider[-1][:several] for several in range(len(telling) - 1, -1 if kept else 0, -1)]
+    return [every, *((*kept, *alike) for alike in (some, *wider, *fewer)), ()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,10 +109,10 @@ class TablePart:
         arrays = {name: rows.column(name).combine_chunks() for name in rows.schema.names} | dict(changed)
         return {**changed, **self.model.kept_laws.recomputed(self.model.columns, arrays, changed)}
 
-    def orders_with(self, changed: Collection[str], names: Collection[str]) -> list[Any]:
-        """Laws that compute nothing, between changed columns and others of these names."""
+    def laws_on(self, changed: Collection[str], names: Collection[str]) -> list[Any]:
+        """Laws that say which values changed columns may have beside others of these names."""
         between = (law for law in self.model.kept_laws if {*law.names} <= {*names} and not {*law.names} <= {*changed})
-        return [law for law in between if not law.decides]
+        return [law for law in between if not law.decides or law.target in changed]
 
     def breaking(self, laws: Sequence[Any], rows: pa.Table) -> Bools:
         """Which rows break one of some laws."""

@@ -114,11 +114,14 @@ class DatabaseSampler:
 
     def further_parents(self, name: str, tables: Mapping[str, pa.Table]) -> FurtherParents:
         """Further parents of the rows of a table, by the tables that are drawn."""
-        numbers = self.model.parts[name].record.further or {}
-        return {
-            of: FurtherParent(of, tables[of.parent], self.seed_of(of), numbers.get(str(of), 0))
-            for of in (self.model.plan.seconds(name) if name in self.model.plan.first else ())
-        }
+        part, further = self.model.parts[name], FurtherParents()
+        for of in self.model.plan.seconds(name) if name in self.model.plan.first else ():
+            rows, elsewhere = tables[of.parent], (part.record.further or {}).get(str(of), 0)
+            beside = {of.beside(column): column for column in rows.schema.names}
+            laws = part.laws_on(beside, part.sampler.schema.names)
+            decided = frozenset(beside[law.target] for law in laws if law.decides)
+            further[of] = FurtherParent(of, rows, self.seed_of(of), elsewhere, decided)
+        return further
 
     def drawn_before(self) -> Tables:
         """Tables that refer to none, and of whose rows some are chosen for others."""
@@ -167,13 +170,13 @@ class DatabaseSampler:
         with_reference = (key for key in record.unique if {*reference.columns} <= {*key})
         known = (self._parts_of(key, reference.child, child, reference) for key in with_reference)
         keys = [others for others in known if others is not None]
-        orders = part.orders_with([reference.beside(name) for name in parent.schema.names], child.schema.names)
+        laws = part.laws_on([reference.beside(name) for name in parent.schema.names], child.schema.names)
 
         def wrong(rows: Ints, numbers: Ints) -> Ints:
             """Rows that break a law with their parent, and those that have one which they may not have, too."""
             broken = np.zeros(len(rows), np.bool_)
-            if orders:
-                broken |= part.breaking(orders, beside_rows(child.take(rows), numbers[rows], reference, parent, part))
+            if laws:
+                broken |= part.breaking(laws, beside_rows(child.take(rows), numbers[rows], reference, parent, part))
             if str(reference) in record.apart:
                 broken |= numbers[rows] == owners[rows]
             again = (repeated([*others, numbers]) for others in keys)

@@ -72,6 +72,21 @@ def test_further_parents_have_the_children_that_were_drawn_for_them() -> None:
     assert means["large"] > 3 * means["small"]
 
 
+def test_what_is_charged_is_the_fee_of_the_doctor() -> None:
+    """Laws decide columns of a further parent by what was drawn of the child: those that fit are chosen."""
+    random = np.random.default_rng(0)
+    doctors = pd.DataFrame({"id": 100 + np.arange(80), "fee": random.choice([40.0, 55.0, 70.0, 90.0], 80)})
+    patient, doctor = np.sort(random.integers(0, 400, 1600)), random.integers(0, 80, 1600)
+    rows = {"patient": patient, "doctor": 100 + doctor, "charged": doctors.fee.to_numpy()[doctor]}
+    tables = {"patients": pd.DataFrame({"id": np.arange(400)}), "doctors": doctors, "visits": pd.DataFrame(rows)}
+    synthesizer = fitted(tables, {"visits.patient": "patients.id", "visits.doctor": "doctors.id"})
+    sample = synthesizer.sample(seed=1)
+    beside = sample["visits"].merge(sample["doctors"], left_on="doctor", right_on="id")
+    assert (beside.charged == beside.fee).mean() > 0.99
+    counts = sample["visits"].doctor.value_counts().reindex(sample["doctors"].id).fillna(0)
+    assert counts.std() < 2 * tables["visits"].doctor.value_counts().std()
+
+
 def test_no_team_plays_itself() -> None:
     """Two references to one table lead to two rows where they do in all rows of the table."""
     random = np.random.default_rng(0)
