@@ -13,6 +13,7 @@ SECOND = 10**9
 DAY = 86_400 * SECOND
 
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,9})0*)?)?"
+# NumPy writes the year before 0 as -001.
 _MOMENT = re.compile(
     r"(?P<date>(-\d{3,}|\d{4,})-\d\d-\d\d)([T ]" + _CLOCK + r"(?P<zone> ?Z|[+-]\d\d(:?\d\d(:\d\d)?)?)?)?"
 )

@@ -28,12 +28,12 @@ Alike = tuple[tuple[str, int], ...]  # columns, each with how many neighbouring 
 
 @dataclass(slots=True)
 class FurtherParent:
-    """Rows of a further parent, each of which is given to as many rows of a child as it was drawn to have.
+    """Rows of a further parent, each of which is given to about as many rows of a child as it was drawn to have.
 
-    Rows of the child come in blocks, in their order. Of those rows of the parent that have children left, each gets one
-    that has what was drawn beside it. Where there are none, what goes with no other column of the child is left out;
-    then numbers need be near only, and nearer ones go before; at last columns are left out, those that go least with
-    others first. Once no row has children left, it is by lot of those that are alike.
+    Rows of the child come in blocks, in their order. Each gets a row of the parent that has children left, and that has
+    what was drawn beside the child. Where there are none, what goes with no other column of the child is left out; then
+    numbers need be near only, and nearer ones go before; at last columns are left out, those that go least with others
+    first. Once no row that is alike has children left, one is given by lot.
 
     Parameters
     ----------
@@ -138,18 +138,19 @@ class FurtherParent:
                 return rows
             cells = turn.of_children(_of_rows(codes, waiting), len(waiting))
             of_cells = turn.weighed(np.maximum(left, 0) if turn is self.turns[0] else self._room(left))
-            known = np.maximum(cells, 0)
+            known, room = np.maximum(cells, 0), of_cells.room(cells)
             sizes, rank = np.bincount(known), np.empty(len(waiting))
             rank[np.lexsort((shares[waiting], known))] = np.arange(len(waiting))
             rank += shares[waiting] - (np.cumsum(sizes) - sizes)[known]
-            room = of_cells.sums[known]
             places = np.where(sizes[known] <= room, rank / sizes[known] * room, rank)
             rows[waiting] = of_cells.parents_at(cells, places)
             left = left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left))
         for turn in (*turns, self.turns[-1]):
             waiting = np.flatnonzero(rows < 0)
+            if not len(waiting):
+                break
             cells, of_cells = turn.of_children(_of_rows(codes, waiting), len(waiting)), turn.weighed(self.weights)
-            rows[waiting] = of_cells.parents_at(cells, shares[waiting] * of_cells.sums[np.maximum(cells, 0)])
+            rows[waiting] = of_cells.parents_at(cells, shares[waiting] * of_cells.room(cells))
         return rows
 
 
@@ -283,7 +284,8 @@ class Cells:
 
     def weighed(self, weights: Floats) -> WeighedCells:
         """The cells, given how often each parent is to be taken."""
-        return WeighedCells(self, np.cumsum(weights[self.order]))
+        stops = np.append(0.0, np.cumsum(weights[self.order]))
+        return WeighedCells(self.order, stops[1:], stops[self.places])
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,28 +294,26 @@ class WeighedCells:
 
     Parameters
     ----------
-    cells : Cells
-        The cells.
+    order : ndarray of shape (parents,), int64
+        The parents, cell after cell.
     stops : ndarray of shape (parents,)
-        Sums of the weights, in their order.
+        Sums of their weights, in this order.
+    starts : ndarray of shape (cells + 1,)
+        Where each cell begins among these sums.
     """
 
-    cells: Cells
+    order: Ints
     stops: Floats
+    starts: Floats
 
-    @property
-    def starts(self) -> Floats:
-        """Where each cell begins among the sums, and where the last one ends."""
-        return np.append(0.0, self.stops)[self.cells.places]
-
-    @property
-    def sums(self) -> Floats:
-        """Sum of the weights of each cell."""
-        return np.diff(self.starts)
+    def room(self, cells: Ints) -> Floats:
+        """Sum of the weights of the cell of each child; of one in none that of the first."""
+        known = np.maximum(cells, 0)
+        room: Floats = self.starts[known + 1] - self.starts[known]
+        return room
 
     def parents_at(self, cells: Ints, places: Floats) -> Ints:
         """The parent of each child at a place within the weights of its cell; -1 for children beyond it, or of none."""
-        known, order = np.maximum(cells, 0), self.cells.order
-        found = np.searchsorted(self.stops, self.starts[known] + places, side="right")
-        is_within = (cells >= 0) & (places < self.sums[known])
-        return np.where(is_within, order[np.minimum(found, len(order) - 1)], -1)
+        found = np.searchsorted(self.stops, self.starts[np.maximum(cells, 0)] + places, side="right")
+        is_within = (cells >= 0) & (places < self.room(cells))
+        return np.where(is_within, self.order[np.minimum(found, len(self.order) - 1)], -1)

@@ -40,7 +40,7 @@ def can_flow(model: DatabaseModel) -> bool:
         not plan.same
         and not any(of.parent in plan.first for of in plan.references if of != plan.first[of.child])
         and not any(map(plan.keys_of_several, model.parts))
-        and all({*plan.first[name].columns} <= {*key} for name in plan.first for key in model.parts[name].record.unique)
+        and all(plan.is_of_owner(key, name) for name, part in model.parts.items() for key in part.record.unique)
         and all(_have_one_type(model, reference) for reference in plan.references)
     )
 

@@ -92,7 +92,7 @@ class Links:
     @property
     def targets(self) -> Any:
         """Of each child: whether the row that it refers to is there."""
-        return np.select([self.rows < 0, self.rows < self.parents], [NOWHERE, HERE], ELSEWHERE)
+        return targets_of(self.rows < 0, self.is_here)
 
     @property
     def counts_elsewhere(self) -> Ints:
@@ -105,8 +105,8 @@ class Links:
         if self.reference.parent != first.reference.parent:
             return False
         both = self.is_here & first.is_here
-        by_chance = float(np.sum(self.counts * first.counts)) / max(int(np.count_nonzero(both)), 1)
-        return by_chance >= LEAST_EQUAL and not bool(np.any(self.rows[both] == first.rows[both]))
+        equal = int(np.count_nonzero(both & (self.rows == first.rows)))
+        return are_apart(self.counts, first.counts, int(np.count_nonzero(both)), equal)
 
     @property
     def places(self) -> Ints:
@@ -145,6 +145,25 @@ class Links:
 def whole_array(column: Any) -> Any:
     """A column as one array. A chunked one is no argument of pyarrow's `chunked_array`, in whose copy views crash."""
     return joined_arrays(column.chunks, column.type) if isinstance(column, pa.ChunkedArray) else column
+
+
+def targets_of(is_lacking: Bools, is_here: Bools) -> Any:
+    """Whether the row that each child refers to is there, given which children have no key."""
+    return np.select([is_lacking, is_here], [NOWHERE, HERE], ELSEWHERE)
+
+
+def are_apart(counts: Any, of_first: Any, both: int, equal: int) -> bool:
+    """Whether no child has one row of a table as two of its parents, as several would by chance.
+
+    Parameters
+    ----------
+    counts, of_first : ndarray of int
+        Children of each row of the table, as the one parent and as the other one.
+    both, equal : int
+        Children of which both parents are there, and of which they are one row.
+    """
+    by_chance = float(np.sum(counts.astype(np.float64) * of_first)) / max(both, 1)
+    return by_chance >= LEAST_EQUAL and not equal
 
 
 def decides(owners: Ints, values: Any) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Block, Source, TableSource, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, hashes_of_keys, keys_in, whole_array
+from gpuvgm.synthesis.databases.joins import hashes_of_keys, keys_in, targets_of, whole_array
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.sequences import HashOrder, SequenceModel
 
@@ -156,9 +156,11 @@ class FurtherRows:
         places = self.places(hashes)
         here = pa.array(places, mask=places < 0)
         arrays = {name: taken(whole_array(self.rows.column(of)), here) for name, of in names.items() if name in asked}
-        arrays[reference.number] = taken(pa.array(self.numbers), here)
-        targets = np.select([hashes == 0, places >= 0], [NOWHERE, HERE], ELSEWHERE)
-        return arrays | {reference.target: pa.array(targets, pa.string())}
+        if reference.number in asked:
+            arrays[reference.number] = taken(pa.array(self.numbers), here)
+        if reference.target in asked:
+            arrays[reference.target] = pa.array(targets_of(hashes == 0, places >= 0), pa.string())
+        return arrays
 
 
 def pieces_of_keys(source: Source, columns: Sequence[str]) -> Iterator[pa.Table]:

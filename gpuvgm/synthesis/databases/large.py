@@ -15,9 +15,9 @@ from gpuvgm.io import Block, Source, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
 from gpuvgm.synthesis.databases.joins import (
-    LEAST_EQUAL,
     NONE,
     Links,
+    are_apart,
     check_known,
     codes_of,
     keys_in,
@@ -376,9 +376,7 @@ class LargeTables:
             one, other = (np.asarray(block.host_column(name).fill_null(NONE), np.int64) for name in columns)
             is_here = (one < parents) & (other != NONE)
             both, equal = both + int(np.count_nonzero(is_here)), equal + int(np.count_nonzero(is_here & (one == other)))
-        pairs = np.sum(self.children[first].counts * self.children[reference].counts.astype(np.float64))
-        by_chance = float(pairs) / max(both, 1)
-        return by_chance >= LEAST_EQUAL and not equal
+        return are_apart(self.children[reference].counts, self.children[first].counts, both, equal)
 
     def _sort(self, name: str, index: Any) -> None:
         """Put the rows of a table in order, and refuse those that lack a key."""

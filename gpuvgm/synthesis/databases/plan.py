@@ -71,10 +71,10 @@ class DatabasePlan:
                 continue
             referring = {name for of in references if of.child == child for name in of.columns}
             names = [name for name in tables[child].schema.names if name not in referring]
-            index = indices.get(child)
-            asked = [*dict.fromkeys((*names, *([] if index is None else [str(index)])))]
+            index = None if indices.get(child) is None else str(indices[child])
+            asked = [*dict.fromkeys((*names, *([index] if index else ())))]
             some = [SomeChildren.of(of, tables[child], tables[of.parent], asked) for of in of_child]
-            first[child] = most_telling(some, names, None if index is None else str(index))
+            first[child] = most_telling(some, names, index)
         plan = cls(drawn, tuple(kept), to_kept, first, {})
         plan = replace(
             plan, same={str(of): above for of, above in plan.maybe_same() if _are_same(of, above, plan, links)}
@@ -172,6 +172,11 @@ class DatabasePlan:
         for reference in self.references:
             if reference.child == table:
                 yield reference, self.same.get(str(reference))
+
+    def is_of_owner(self, key: Collection[str], table: str) -> bool:
+        """Whether rows of a table that have the same key of several columns are of one row of its first parent."""
+        first = self.first.get(table)
+        return first is not None and {*first.columns} <= {*key}
 
     def keys_of_several(self, table: str) -> set[tuple[str, ...]]:
         """Keys of several columns that rows of other tables refer to."""

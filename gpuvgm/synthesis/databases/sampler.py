@@ -99,7 +99,7 @@ class DatabaseSampler:
             further = self.further_parents(name, tables)
             tables[name] = self._roots(name) if first is None else self._children(first, part, tables, further)
         for name, part in self.model.parts.items():
-            across = (key for key in part.record.unique if not self.is_of_owner(key, name))
+            across = (key for key in part.record.unique if not plan.is_of_owner(key, name))
             known = (self._parts_of(key, name, tables[name]) for key in across)
             self._drop(name, np.unique(np.concatenate([[], *map(repeated, filter(None, known))])).astype(int), tables)
         for name in reversed([*self.model.parts]):
@@ -128,10 +128,6 @@ class DatabaseSampler:
         seconds = {of.parent for name in self.model.plan.first for of in self.model.plan.seconds(name)}
         return {name: self._roots(name) for name in self.model.parts if name in seconds}
 
-    def is_of_owner(self, key: Key, name: str) -> bool:
-        """Whether rows with the same key of several columns are of one row of the first parent."""
-        return {*self.model.plan.first[name].columns} <= {*key} if name in self.model.plan.first else False
-
     def beside_others(self, name: str, rows: pa.Table, first_row: int, further: FurtherParents) -> pa.Table:
         """A block of rows beside those of tables that are kept and of further parents, which are chosen for them.
 
@@ -155,7 +151,7 @@ class DatabaseSampler:
         for parent in further.values():
             rows = self._with_parents(rows, first_row, part, parent)
         for key in part.record.unique:
-            parts = self._parts_of(key, name, rows) if self.is_of_owner(key, name) else None
+            parts = self._parts_of(key, name, rows) if self.model.plan.is_of_owner(key, name) else None
             if parts is not None and len(again := repeated(parts)):
                 rows = taken(rows, np.delete(np.arange(rows.num_rows), again))
         for reference, parent in further.items():

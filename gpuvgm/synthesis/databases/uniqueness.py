@@ -51,8 +51,9 @@ def keys_of(
         for last in lasts
         if last not in former and (following is None or referring[0] in (*former, last))
     }
+    least = LEAST_REPEATS if following is None else 0  # of a part alone others may still add to what is by chance
     for part in chain([head], () if following is None else [following], parts):
-        open_keys = {key: of for key, of in open_keys.items() if of.is_key_of(part)}
+        open_keys = {key: of for key, of in open_keys.items() if of.is_key_of(part, least)}
     found = [*(key for key in keys if len(key) > 1), *single.intersection(referring)]
     for key, candidate in open_keys.items():
         if candidate.repeats_by_chance >= LEAST_REPEATS and not any({*known} <= {*key} for known in found):
@@ -84,15 +85,15 @@ class Candidate:
         """How many rows would repeat the key by chance."""
         return self.pairs * self.chance
 
-    def is_key_of(self, rows: Mapping[Key, Ints]) -> bool:
-        """Whether no row has the key of another one; counts pairs of rows that might."""
+    def is_key_of(self, rows: Mapping[Key, Ints], least: float) -> bool:
+        """Whether no row has the key of another one, where so many would by chance; counts pairs of rows that might."""
         parts = [rows[columns] for columns in (*self.former, self.last)]
         known = np.logical_and.reduce([codes >= 0 for codes in parts])
         *former, last = (codes[known] for codes in parts)
         owners = codes_together(former)
         of_owners: Floats = np.bincount(owners).astype(np.float64)
         self.pairs += float(np.sum(of_owners * (of_owners - 1) / 2))
-        return not len(repeated([owners, last]))
+        return self.repeats_by_chance >= least and not len(repeated([owners, last]))
 
 
 def keys_of_several(first: Reference, keys: Collection[Key]) -> tuple[Key, ...]:
