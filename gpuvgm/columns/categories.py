@@ -72,7 +72,8 @@ def plain_values(values: Array) -> Array:
         length: Array = pc.utf8_length(pc.utf8_trim_whitespace(values))
         blank = pc.equal(length, pa.scalar(0, length.type))
         if pc.any(blank).as_py():
-            return pc.if_else(blank, pa.scalar(None, values.type), values)
+            # Not `if_else`, which makes no valid arrays of slices of text in pyarrow 23.
+            return pc.replace_with_mask(values, blank, pa.scalar(None, values.type))
     return values
 
 

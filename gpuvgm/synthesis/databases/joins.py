@@ -251,7 +251,9 @@ def _plain_keys(column: Any) -> Any:
         return pc.if_else(pc.is_nan(values), None, values)
     if is_text_type(values.type):
         lengths: Any = pc.binary_length(pc.utf8_trim_whitespace(values))
-        return pc.if_else(np.asarray(lengths.fill_null(-1)) == 0, None, values)
+        # Not `if_else`, which makes no valid arrays of slices of text in pyarrow 23.
+        are_blank = pa.array(np.asarray(lengths.fill_null(-1)) == 0)
+        return pc.replace_with_mask(values, are_blank, pa.scalar(None, values.type))
     return values
 
 
