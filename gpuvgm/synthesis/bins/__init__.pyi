@@ -55,6 +55,5 @@ from .persons import LEAST_KEYS as LEAST_KEYS, KeysOfThings as KeysOfThings, Per
 from .sampled_rows import AskedValues as AskedValues, SampledRows as SampledRows
 from .starts import start_finder as start_finder
 from .training_values import (
-    are_same_singles as are_same_singles,
-    nearest_singles as nearest_singles,
+    are_singles as are_singles,
 )

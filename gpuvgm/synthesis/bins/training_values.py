@@ -46,11 +46,10 @@ def middles(numbers: Floats) -> Floats:
 
 def step_of_singles(column: NumericColumn, distinct: Floats) -> str | None:
     """The step of different numbers that are all floats of 32 bits, "" if they have none; None if they are not."""
-    singles = nearest_singles(distinct)
-    if column.type != pa.float64() or len(distinct) < 2 or not np.all(are_same_singles(distinct, singles)):
+    if column.type != pa.float64() or len(distinct) < 2 or not np.all(are_singles(distinct)):
         return None
     all_rows = np.ones(len(distinct), np.bool_)
-    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([singles]), all_rows)[0]
+    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([nearest_singles(distinct)]), all_rows)[0]
     return codec.step or ""
 
 
@@ -60,8 +59,9 @@ def nearest_singles(numbers: Floats) -> Floats:
         return numbers.astype(np.float32).astype(np.float64)
 
 
-def are_same_singles(numbers: Floats, singles: Floats) -> NDArray[np.bool_]:
-    """Mask of the numbers that are these floats of 32 bits, but for what writing and reading of text adds."""
+def are_singles(numbers: Floats) -> NDArray[np.bool_]:
+    """Mask of the numbers that are floats of 32 bits, but for what writing and reading of text adds."""
+    singles = nearest_singles(numbers)
     return np.asarray(np.isfinite(singles) & (np.abs(numbers - singles) <= SAME_SINGLE * np.abs(singles)))
 
 

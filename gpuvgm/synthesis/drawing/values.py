@@ -23,8 +23,7 @@ from gpuvgm.synthesis.bins import (
     Bins,
     Codes,
     Rows,
-    are_same_singles,
-    nearest_singles,
+    are_singles,
     origin_of,
     start_finder,
     twin_numbers,
@@ -163,7 +162,7 @@ def _rounding(bins: Bins) -> Callable[[Floats], Floats]:
     def rounded(numbers: Floats) -> Floats:
         singles = codec.encode(codec.decode(numbers))
         # A value of the table stays as it was read from text.
-        return np.where(are_same_singles(numbers, nearest_singles(numbers)), numbers, singles)
+        return np.where(are_singles(numbers), numbers, singles)
 
     return rounded
 
