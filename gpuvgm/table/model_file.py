@@ -44,7 +44,7 @@ from gpuvgm.rules import whole
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 from gpuvgm.summary import Summary
 
-FORMAT = 27
+FORMAT = 28
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself is
 #: A zip may hold this many bytes, or this many times its own size.

@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 from gpuvgm.engines import philox_words
 from gpuvgm.io import is_datetime_type, is_number_type, plain_values_of
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, numbers_of
+from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, Bools, numbers_of
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.databases.telling import MOST_ROWS, groups_of, most_groups, told_of
+from gpuvgm.synthesis.databases.uniqueness import repeated
 
 MOST_AGAIN, ATTEMPTS = 32, 4  # for rows to keep laws, and to have other parents than those of their owner; of one turn
 UNLIKE = -1 << 31  # in place of a code
@@ -64,7 +65,7 @@ class FurtherParent:
         self.weights = counts if counts.sum() else np.ones(len(counts))
         self.left = self.weights
 
-    def chosen(self, child: pa.Table, first_row: int, wrong: Callable[[Ints, Ints], Ints]) -> Ints:
+    def chosen(self, child: pa.Table, first_row: int, owners: Ints, wrong: Callable[[Ints, Ints], Ints]) -> Ints:
         """Number of the parent's row for each row of a block; -1 for none, from the parent's rows on for others.
 
         Parameters
@@ -73,6 +74,8 @@ class FurtherParent:
             Rows of the child, with columns of the parent, by `Reference.beside`.
         first_row : int
             Number of the first one.
+        owners : ndarray of shape (rows,), int64
+            Numbers of the first parent's rows, of which each has its rows next to each other.
         wrong : callable
             Which rows of the block are to have another one, of those that were chosen last, given the choice for all.
         """
@@ -86,18 +89,38 @@ class FurtherParent:
             lost = targets == ELSEWHERE
             rows[lost] = self.rows.num_rows + (words[1][lost] % max(self.elsewhere, 1)).astype(np.int64)
         codes = {name: of.of_children(child.column(self.reference.beside(name))) for name, of in self.columns.items()}
-        again, last = np.flatnonzero(here), len(self.turns) - (2 if self.decided else 1)
-        rows[again] = self._alike(self.turns, _of_rows(codes, again), words[0][again] / 2.0**32, self.left)
+        # What comes back is the row of the parent of another child, which is chosen for all of these together.
+        sources, last = self._sources(child, owners, here), len(self.turns) - (2 if self.decided else 1)
+        again = np.flatnonzero(here)
+        new, children = again[sources[again] == again], np.bincount(sources, minlength=len(rows))
+        rows[new] = self._alike(self.turns, _of_rows(codes, new), words[0][new] / 2.0**32, children[new], self.left)
+        rows[again] = rows[sources[again]]
         for attempt in range(1, MOST_AGAIN):
-            again = wrong(again, rows)
-            if not len(again):
+            new = wrong(again, rows)
+            if attempt < ATTEMPTS and self.reference.recency.name in child.schema.names:
+                are_new = np.flatnonzero(sources == np.arange(len(rows)))
+                new = np.union1d(new, are_new[repeated([owners[are_new], rows[are_new]])])
+            if not len(new):
                 break
-            shares = self._words(first_row + again, attempt)[0] / 2.0**32
+            sources[new] = new
+            again, children = np.flatnonzero(np.isin(sources, new)), np.bincount(sources, minlength=len(rows))
+            shares = self._words(first_row + new, attempt)[0] / 2.0**32
             # Of those that are alike none may do: from some attempts on they need be less so.
             turn = min(attempt // ATTEMPTS, last)
             turns, rows[again] = self.turns[turn : max(turn + 1, len(self.turns) - 1)], -1
-            rows[again] = self._alike(turns, _of_rows(codes, again), shares, self._left_after(rows))
+            rows[new] = self._alike(turns, _of_rows(codes, new), shares, children[new], self._left_after(rows))
+            rows[again] = rows[sources[again]]
         return rows
+
+    def _sources(self, child: pa.Table, owners: Ints, here: Bools) -> Ints:
+        """The row of the child whose row of the parent each one has: its own number, unless that one comes back."""
+        recency, rows = self.reference.recency, np.arange(len(owners))
+        if recency.name not in child.schema.names:
+            return rows
+        ranks = np.where(here, recency.ranks(child.column(recency.name).combine_chunks()), 0)  # 0: new
+        are_first = (owners < 0) | (owners != np.roll(owners, 1)) | (rows == 0)
+        sources = recency.sources(ranks, are_first)
+        return np.where(here[sources], sources, rows)
 
     def settle(self, rows: Ints) -> None:
         """Take what rows of the child refer to from the children that are left."""
@@ -125,9 +148,12 @@ class FurtherParent:
         """Random words for each row."""
         return philox_words(rows.astype(np.uint64), attempt, self.seed)
 
-    def _alike(self, turns: Sequence[Cells], codes: Mapping[str, Ints], shares: Floats, left: Floats) -> Ints:
+    def _alike(
+        self, turns: Sequence[Cells], codes: Mapping[str, Ints], shares: Floats, children: Ints, left: Floats
+    ) -> Ints:
         """A parent for each of some children: one that is alike, of those that have not all of their children yet.
 
+        A child may stand for others, which are counted as well.
         Children beyond those wait for the next turn, in which less is alike; after the last one they are given to
         parents by lot, whatever others have, and in the end to any.
         """
@@ -139,12 +165,14 @@ class FurtherParent:
             cells = turn.of_children(_of_rows(codes, waiting), len(waiting))
             of_cells = turn.weighed(np.maximum(left, 0) if turn is self.turns[0] else self._room(left))
             known, room = np.maximum(cells, 0), of_cells.room(cells)
-            sizes, rank = np.bincount(known), np.empty(len(waiting))
-            rank[np.lexsort((shares[waiting], known))] = np.arange(len(waiting))
-            rank += shares[waiting] - (np.cumsum(sizes) - sizes)[known]
+            of_each, rank, order = children[waiting], np.empty(len(waiting)), np.lexsort((shares[waiting], known))
+            sizes = np.bincount(known, of_each)
+            rank[order] = np.cumsum(of_each[order]) - of_each[order]
+            rank += shares[waiting] * of_each - (np.cumsum(sizes) - sizes)[known]
             places = np.where(sizes[known] <= room, rank / sizes[known] * room, rank)
             rows[waiting] = of_cells.parents_at(cells, places)
-            left = left - np.bincount(rows[waiting][rows[waiting] >= 0], minlength=len(left))
+            given = waiting[rows[waiting] >= 0]
+            left = left - np.bincount(rows[given], children[given], minlength=len(left))
         for turn in (*turns, self.turns[-1]):
             waiting = np.flatnonzero(rows < 0)
             if not len(waiting):
@@ -215,7 +243,7 @@ def _of_rows(codes: Mapping[str, Ints], rows: Ints) -> dict[str, Ints]:
 def _most_telling_first(reference: Reference, child: pa.Table, names: Sequence[str]) -> list[str]:
     """Columns of the parent that go with others of the child, those that go most with them first."""
     lead = reference.beside("")
-    others = [name for name in child.schema.names if not name.startswith(lead) and not name.startswith("row(")]
+    others = [name for name in child.schema.names if not name.startswith((lead, "row(", "recency("))]
     rows = child.take(np.arange(0, child.num_rows, 1 + child.num_rows // MOST_ROWS))
     mixed, most = np.random.default_rng(0).permutation(rows.num_rows), max(most_groups(rows.num_rows), 2)
     codes = [groups_of(rows.column(name), most) for name in others]

@@ -85,6 +85,11 @@ class Links:
         return here
 
     @property
+    def codes_here(self) -> Ints:
+        """Number of the parent's row of each child; one of its own below 0 where that is not there."""
+        return np.where(self.is_here, self.rows, -1 - np.arange(len(self.rows)))
+
+    @property
     def counts(self) -> Ints:
         """Children of each row of the parent."""
         return np.bincount(self.rows[self.is_here], minlength=self.parents)
@@ -145,6 +150,19 @@ class Links:
 def whole_array(column: Any) -> Any:
     """A column as one array. A chunked one is no argument of pyarrow's `chunked_array`, in whose copy views crash."""
     return joined_arrays(column.chunks, column.type) if isinstance(column, pa.ChunkedArray) else column
+
+
+def recencies(reference: Reference, owners: Ints, codes: Ints) -> Any:
+    """Texts that say which of the rows of a further parent that rows before refer to comes back.
+
+    Parameters
+    ----------
+    reference : Reference
+        The reference to the further parent.
+    owners, codes : ndarray of shape (rows,), int64
+        Numbers of the rows of both parents, of one first parent after the other.
+    """
+    return reference.recency.of_codes(codes, np.append(True, owners[1:] != owners[:-1])[: len(owners)])
 
 
 def targets_of(is_lacking: Bools, is_here: Bools) -> Any:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Block, Source, TableSource, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import hashes_of_keys, keys_in, targets_of, whole_array
+from gpuvgm.synthesis.databases.joins import hashes_of_keys, keys_in, recencies, targets_of, whole_array
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.sequences import HashOrder, SequenceModel
 
@@ -148,9 +148,12 @@ class FurtherRows:
         return np.where(self.hashes[places] == hashes, places, -1)
 
     def beside(self, reference: Reference, child: Any, asked: Collection[str]) -> dict[str, Any]:
-        """What is asked for beside rows of a child: numbers of rows, their columns, and whether they are there."""
-        names = {reference.beside(name): name for name in self.rows.schema.names}
-        if not {*names, reference.number, reference.target}.intersection(asked):
+        """What is asked for beside rows of a child: numbers of rows, their columns, whether they are there, or again.
+
+        The child has all rows of some first parents, if it is asked which come back.
+        """
+        names, recency = {reference.beside(name): name for name in self.rows.schema.names}, reference.recency.name
+        if not {*names, reference.number, reference.target, recency}.intersection(asked):
             return {}
         hashes = self.hashes_of(reference, child)
         places = self.places(hashes)
@@ -160,6 +163,10 @@ class FurtherRows:
             arrays[reference.number] = taken(pa.array(self.numbers), here)
         if reference.target in asked:
             arrays[reference.target] = pa.array(targets_of(hashes == 0, places >= 0), pa.string())
+        if recency in asked:
+            owners, alone = hashes_in(child).astype(np.int64), -1 - np.arange(len(places))
+            codes = np.where(places >= 0, places, alone)
+            arrays[recency] = recencies(reference, np.where(owners == 0, alone, owners), codes)
         return arrays
 
 

@@ -183,7 +183,7 @@ class WideTable(Source):
             types |= {name: self.parent.schema.field(of).type for name, of in self.beside.items()}
         for reference, parent in self.further.items():
             types |= {reference.beside(of.name): of.type for of in parent.rows.schema}
-            types |= {reference.number: pa.int64(), reference.target: pa.string()}
+            types |= {reference.number: pa.int64(), reference.target: pa.string(), reference.recency.name: pa.string()}
         for reference, (table, names) in self.kept.items():
             types |= {reference.beside(name): table.schema.field(name).type for name in names}
         return types
@@ -226,7 +226,8 @@ class WideTable(Source):
         """Columns of the rows, and those of their parent."""
         first, parent = self.first, self.parent
         beside = {name: of for name, of in self.beside.items() if name in columns}
-        if first is None or parent is None or not {*beside, first.number, first.place} & {*columns}:
+        recencies = {of.recency.name for of in self.further}
+        if first is None or parent is None or not {*beside, first.number, first.place, *recencies} & {*columns}:
             for block in self.ordered.blocks(own or self.ordered.schema.names[:1], READ_ROWS):
                 yield pa.Table.from_batches([block.batch]), {}
             return
@@ -281,7 +282,7 @@ class LargeTables:
 
     @classmethod
     @contextmanager
-    def of(cls, sources: Mapping[str, Source], plan: DatabasePlan, indices: Mapping[str, Any]) -> Iterator[LargeTables]:
+    def of(cls, sources: Mapping[str, Source], plan: DatabasePlan) -> Iterator[LargeTables]:
         """The tables, sorted, and the numbers of their children.
 
         Raises
@@ -294,7 +295,7 @@ class LargeTables:
             large = cls(sources, plan, kept, {}, {}, files)
             for name in plan.in_order(sources):
                 if plan.ordering(name) is not None:
-                    large._sort(name, indices.get(name))
+                    large._sort(name, plan.indices.get(name))
             for reference in plan.references:
                 large.children[reference] = large._children(reference)
             for name, table in large.tables.items():
@@ -329,6 +330,7 @@ class LargeTables:
             table = replace(table, further=further)
             for of, rows in further.items():
                 columns += [*map(of.beside, rows.rows.schema.names), *([of.target] if of in widening.targets else [])]
+                columns += [of.recency.name] if str(of) in self.plan.returning else []
             drawn = widening.drawn(columns)
             if _are_alike(replace(table, columns=(first.number, *drawn)), drawn):
                 # Rows that a parent has alike are told from each other by their place.

@@ -16,7 +16,7 @@ from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
-from gpuvgm.synthesis.databases.joins import Bools, Links, codes_of, keys_in, whole_array
+from gpuvgm.synthesis.databases.joins import Bools, Links, codes_of, keys_in, recencies, whole_array
 from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read, rows_of
 from gpuvgm.synthesis.databases.large import LargeTables
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
@@ -115,7 +115,7 @@ class TablesToLearn:
             if reference is not None:
                 of_child = reference.child == name
                 keys = keys_in(rows[name], reference, rows[reference.parent].schema if of_child else None)
-                places[name] = places_in_order(rows[name], keys, indices.get(name) if of_child else None)
+                places[name] = places_in_order(rows[name], keys, plan.indices.get(name) if of_child else None)
         rows |= {name: taken(rows[name], order) for name, order in places.items()}
         links = {of: of_rows.reordered(places.get(of.child), places.get(of.parent)) for of, of_rows in links.items()}
         return cls(sources, rows, links, plan, held_out)
@@ -171,8 +171,11 @@ class TablesToLearn:
             if reference == widening.first:
                 arrays |= links[reference].beside(self.rows[reference.parent], widening.owners)
                 arrays[reference.number] = links[reference].keys
-            elif reference in widening.targets:
+                continue
+            if reference in widening.targets:
                 arrays[reference.target] = pa.array(links[reference].targets, pa.string())
+            if str(reference) in self.plan.returning:
+                arrays[reference.recency.name] = self._recency(reference)
         first = widening.first
         if first and all(links[first].decides(arrays[column]) for column in widening.drawn([*arrays])):
             # Rows that a parent has alike are told from each other by their place.
@@ -184,6 +187,14 @@ class TablesToLearn:
         table = kind(name, source.flavour, pa.table(arrays), getattr(source, "dtypes", None))
         self.rows[name] = table.table
         return table, widening
+
+    def _recency(self, reference: Reference) -> Any:
+        """Which of the rows of a further parent that rows of their first parent refer to comes back."""
+        owners, links = self.links[self.plan.first[reference.child]].keys, self.links[reference]
+        index = self.plan.indices.get(reference.child)
+        order = places_in_order(self.rows[reference.child], [owners], index)
+        ranks = recencies(reference, np.asarray(owners)[order], links.codes_here[order])
+        return taken(ranks, np.argsort(order))
 
     def record_of(self, name: str, rows: int) -> TableRecord:
         """What a table of so many rows is beside its model."""
@@ -250,7 +261,7 @@ def tables_to_learn(
     if plan is None:
         yield TablesToLearn.of(sources, references, keep, indices, hold_out)
     else:
-        with LargeTables.of(sources, plan, indices) as tables:
+        with LargeTables.of(sources, plan) as tables:
             yield tables
 
 
@@ -274,9 +285,7 @@ def _plan_of_large(
     return plan
 
 
-def learn_database(
-    tables: ToLearn, columns: Mapping[str, Any], indices: Mapping[str, Any], settings: SynthesizerSettings
-) -> DatabaseModel:
+def learn_database(tables: ToLearn, columns: Mapping[str, Any], settings: SynthesizerSettings) -> DatabaseModel:
     """A model of some tables.
 
     Parameters
@@ -285,8 +294,6 @@ def learn_database(
         The tables.
     columns : mapping of str to mapping
         By table, columns that are declared.
-    indices : mapping of str to label
-        By table, the column that orders the children of a parent.
     settings : SynthesizerSettings
         What the user asks for.
     """
@@ -299,7 +306,7 @@ def learn_database(
         if first is None:
             model: Any = learn(table, of_table)
         else:
-            index = None if indices.get(name) is None else str(indices[name])
+            index = plan.indices.get(name)
             untold = forgotten(table, first.number, widening.drawn(table.schema.names), index)
             of_key = replace(of_table, sequence_key=first.number, sequence_index=index, given=widening.given)
             model = learn_sequences(table, replace(of_key, forgotten=untold))

@@ -110,8 +110,15 @@ class TablePart:
         return {**changed, **self.model.kept_laws.recomputed(self.model.columns, arrays, changed)}
 
     def laws_on(self, changed: Collection[str], names: Collection[str]) -> list[Any]:
-        """Laws that say which values changed columns may have beside others of these names."""
-        between = (law for law in self.model.kept_laws if {*law.names} <= {*names} and not {*law.names} <= {*changed})
+        """Laws that say which values changed columns may have beside others of these names.
+
+        What laws make of changed columns is as these are: a law with that alone says nothing of what may be chosen.
+        """
+        made, laws = {*changed}, self.model.kept_laws
+        for law in laws.in_order():
+            if law.decides and {*law.operands} <= made:
+                made.add(law.target)
+        between = (law for law in laws if {*law.names} <= {*names} and not {*law.names} <= made)
         return [law for law in between if not law.decides or law.target in changed]
 
     def breaking(self, laws: Sequence[Any], rows: pa.Table) -> Bools:
@@ -153,13 +160,6 @@ class DatabaseModel:
         """All tables."""
         return (*self.schemas,)
 
-    @property
-    def indices(self) -> dict[str, str]:
-        """By table, the column that orders children."""
-        models = {name: part.model for name, part in self.parts.items()}
-        plans = {name: model.plan for name, model in models.items() if isinstance(model, SequenceModel)}
-        return {name: plan.index for name, plan in plans.items() if plan.index}
-
     def made(self, name: str, rows: pa.Table) -> Any:
         """Rows of a table as the kind of object that was fitted."""
         if name in self.parts:
@@ -193,6 +193,9 @@ class DatabaseModel:
             return f"{name}: {known['rows']:,} rows, kept as they are"
         first = self.plan.first.get(name)
         whose = f', by "{first.name}" rows of {first.parent}' if first else ""
-        others = "".join(f', by "{of.name}" each of one of {of.parent}' for of in self.plan.seconds(name))
+        others = "".join(
+            f', by "{of.name}" each of one of {of.parent}' + (", often one again" * (str(of) in self.plan.returning))
+            for of in self.plan.seconds(name)
+        )
         laws = f"; laws: {'; '.join(known['laws'])}" if known["laws"] else ""
         return f"{name}: {known['rows']:,} rows{whose}{others}{laws}"

@@ -97,7 +97,7 @@ def near_parents(
             of_name = of_name[:2]
         rows = [TableSource(name + of, "pyarrow", table) for of, table in zip(NAMES, of_name, strict=False)]
         keys = {of: [_numbers(of_tables, of) for of_tables in tables[: len(rows)]] for of in references}
-        transformer, index = model.parts[name].model.transformer, model.indices.get(name, "")
+        transformer, index = model.parts[name].model.transformer, model.plan.indices.get(name, "")
         figures = transformer._evaluator().near_keys(rows, keys, columns, index)
         near += [NearParents(str(of), of.parent, name, figures[of]) for of in references]
     return sorted(near, key=lambda figures: figures.rank, reverse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,10 @@ class DatabasePlan:
         By table the reference whose parent's rows its rows belong to.
     same : mapping of str to Reference
         References, as text, to the row to which the first parent refers as well: that reference of the first parent.
+    indices : mapping of str to str
+        By table the column that orders the children of its first parent.
+    returning : tuple of str
+        Further references, as text, to rows that come back among the rows of one first parent.
     """
 
     references: tuple[Reference, ...]
@@ -41,6 +45,8 @@ class DatabasePlan:
     to_kept: tuple[Reference, ...]
     first: Mapping[str, Reference]
     same: Mapping[str, Reference]
+    indices: Mapping[str, str] = field(default_factory=dict)
+    returning: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -63,7 +69,8 @@ class DatabasePlan:
                 )
         to_kept = tuple(reference for reference in references if reference.parent in kept)
         drawn = tuple(reference for reference in references if reference.parent not in kept)
-        first = dict[str, Reference]()
+        first, returning = dict[str, Reference](), list[str]()
+        ordering = {table: str(index) for table, index in indices.items() if index is not None}
         for child in dict.fromkeys(reference.child for reference in drawn):
             of_child = [reference for reference in drawn if reference.child == child]
             if len(of_child) == 1:
@@ -71,11 +78,14 @@ class DatabasePlan:
                 continue
             referring = {name for of in references if of.child == child for name in of.columns}
             names = [name for name in tables[child].schema.names if name not in referring]
-            index = None if indices.get(child) is None else str(indices[child])
-            asked = [*dict.fromkeys((*names, *([index] if index else ())))]
-            some = [SomeChildren.of(of, tables[child], tables[of.parent], asked) for of in of_child]
-            first[child] = most_telling(some, names, index)
-        plan = cls(drawn, tuple(kept), to_kept, first, {})
+            index = ordering.get(child)
+            columns = [name for of in of_child for name in of.columns]
+            asked = [*dict.fromkeys((*names, *columns, *([index] if index else ())))]
+            some = {of: SomeChildren.of(of, tables[child], tables[of.parent], asked) for of in of_child}
+            first[child] = most_telling([*some.values()], names, index)
+            further = (of for of in of_child if of != first[child])
+            returning += [str(of) for of in further if some[first[child]].has_returning(of.columns)]
+        plan = cls(drawn, tuple(kept), to_kept, first, {}, ordering, tuple(returning))
         plan = replace(
             plan, same={str(of): above for of, above in plan.maybe_same() if _are_same(of, above, plan, links)}
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
 from gpuvgm.errors import InputError, suggestion
+from gpuvgm.synthesis.sequences import Recency
 
 _SIDE = re.compile(r"([^.]+)\.(?:\(([^()]+)\)|([^()]+))")
 
@@ -45,6 +46,11 @@ class Reference:
     def number(self) -> str:
         """Name of the column that has the number of the parent's row."""
         return f"row({self.name})"
+
+    @property
+    def recency(self) -> Recency:
+        """Says which of the rows of the parent that rows before refer to comes back."""
+        return Recency(self.name)
 
     @property
     def place(self) -> str:

@@ -178,7 +178,7 @@ class DatabaseSampler:
             again = (repeated([*others, numbers]) for others in keys)
             return np.unique(np.concatenate([rows[broken], *again]))
 
-        numbers = further.chosen(child, first_row, wrong)
+        numbers = further.chosen(child, first_row, owners, wrong)
         refused = owners if str(reference) in record.apart else -np.ones_like(owners)
         for others in keys:
             numbers = with_free_parents(numbers, others, further.weights, refused, [further.seed, first_row])

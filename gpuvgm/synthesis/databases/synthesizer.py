@@ -169,7 +169,7 @@ class DatabaseSynthesizer(Estimator):
             for name, rows in to_learn.plan.maybe_things(to_learn.counts).items():
                 remedy = f'if its {rows:,} rows are no persons\', keep=["{name}"] gives samples the real ones'
                 warn(f"{name}: samples have invented rows; {remedy}", InferenceWarning, ("keep", name))
-            self._model = learn_database(to_learn, given["columns"], given["sequence_index"], self._settings)
+            self._model = learn_database(to_learn, given["columns"], self._settings)
         return self
 
     def sample(
@@ -321,7 +321,7 @@ class DatabaseSynthesizer(Estimator):
         loaded.keep = loaded._model.plan.kept
         loaded.hold_out = next((rule.share for rule in loaded._model.held_out.rules.values()), 0.0)
         of_tables = next(iter(loaded._model.parts.values())).settings
-        loaded.sequence_index = loaded._model.indices or None
+        loaded.sequence_index = {**loaded._model.plan.indices} or None
         loaded.bins, loaded.safer, loaded.random_state = of_tables.bins, of_tables.safer, of_tables.random_state
         return loaded
 

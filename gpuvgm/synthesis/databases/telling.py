@@ -13,7 +13,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Source, is_datetime_type, is_number_type, plain_values_of, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import codes_of, decides, keys_in, numbers_of, whole_array
+from gpuvgm.synthesis.databases.joins import codes_of, codes_together, decides, keys_in, numbers_of, whole_array
 from gpuvgm.synthesis.databases.keyed import HASH, KeyedSource, hashes_in, rows_of
 from gpuvgm.synthesis.databases.references import Reference
 
@@ -23,6 +23,7 @@ LEAST_MORE = 0.02  # nats, by which a parent of fewer rows has to tell more
 LEAST_TOLD = 0.01  # nats, that a row tells of the next one of its parent, beside what is told by chance
 PAIRS_OF_CELL = 20  # of rows, on average, in each cell of two groups
 BY_CHANCE = 4.0  # standard deviations of what is told by chance
+LEAST_RETURNING = 0.02  # of the rows after the first ones of their parents, that have what one before has
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,16 @@ class SomeChildren:
         looked_at = taken(looked_at, np.flatnonzero(np.isin(hashes_in(looked_at), np.concatenate(here))))
         owners = np.unique(hashes_in(looked_at), return_inverse=True)[1]
         return cls(reference, rows_of(parent), looked_at.select([*names]), owners)
+
+    def has_returning(self, columns: Sequence[str]) -> bool:
+        """Whether rows of a parent have what another one has in these columns more often than any rows by chance."""
+        codes = [codes_of(whole_array(self.rows.column(name))) for name in columns]
+        known = np.flatnonzero(np.logical_and.reduce([of_column >= 0 for of_column in codes]))
+        owners, keys = self.owners[known], codes_together([of_column[known] for of_column in codes])
+        mixed = np.random.default_rng(0).permutation(keys)
+        back, by_chance = (len(known) - len(np.unique(codes_together([owners, of]))) for of in (keys, mixed))
+        least = max(LEAST_RETURNING * (len(known) - len(np.unique(owners))), BY_CHANCE * (by_chance + 1) ** 0.5)
+        return bool(back - by_chance >= least)
 
     def told(self, names: Sequence[str], index: str | None) -> float:
         """Mutual information of each row and the row before of its parent, beyond that of rows of any parent, in nats.

@@ -104,7 +104,10 @@ class Widening:
             self.columns[reference.beside(column.name)] = column.declared_like(spec, lacks_some=lacks_some)
         if reference == self.first:
             self.columns.update(dict.fromkeys(map(reference.beside, self.owners), {"key": True}))
-        elif lacks_some:
+            return
+        if str(reference) in self.plan.returning:
+            self.columns[reference.recency.name] = {"kind": "categorical", "categories": reference.recency.texts}
+        if lacks_some:
             self.targets.append(reference)
             self.columns[reference.target] = {"kind": "categorical", "categories": [HERE, ELSEWHERE, NOWHERE]}
 

@@ -31,7 +31,7 @@ def laws_of(
     in_order = sorted(transformer.model_.columns, key=lambda column: column.name in settings.given)
     columns = {column.name: column for column in in_order if column.is_encoded}
     dependence = Dependence(levels_of_attributes(keys.forms, keys.attributes), given=frozenset(settings.given))
-    of_sampling = replace(dependence, first=(*settings.given, *settings.conditions_on))
+    of_sampling = replace(dependence, first=(*settings.given, *settings.made, *settings.conditions_on))
     of_laws = replace(dependence, given=dependence.given.union(settings.undecided))
 
     def ordering(columns: Mapping[str, AskedColumn]) -> list[str]:

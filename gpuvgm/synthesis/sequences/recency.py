@@ -81,6 +81,24 @@ class Recency:
         are_new = self.ranks(values) == NEW
         return {self.name: are_new, self.column: ~are_new}
 
+    def of_codes(self, codes: Ints, are_first: Bools) -> Any:
+        """Texts of the ranks of values with these codes; parameters as for `ranks_of`."""
+        return self.of_ranks(ranks_of(codes, are_first)[0])[self.name]
+
+    @staticmethod
+    def sources(ranks: Ints, are_first: Bools) -> Ints:
+        """The first row of its key with the value of each row, given its rank: the row itself where that is new."""
+        starts = np.flatnonzero(are_first)
+        sources, counts = np.arange(len(ranks)), np.diff(starts, append=len(ranks))
+        by_rows, recent = np.argsort(-counts, kind="stable"), RecentValues.of_none(len(starts), ranks.max(initial=NEW))
+        for place in range(counts.max(initial=0)) if ranks.any() else ():
+            rows = starts[by_rows[: np.count_nonzero(counts > place)]] + place
+            recent, are_new = recent.at(slice(len(rows))), ranks[rows] == NEW
+            last = recent.recalled(np.maximum(ranks[rows], NEW + 1))
+            sources[rows] = np.where(are_new | (last < 0), rows, last)
+            recent = recent.followed_by(sources[rows])
+        return sources
+
     def of_rows(self, rows: KeyRows, column: FittedColumn) -> dict[str, Any]:
         """All columns."""
         ranks, recent = ranks_of(codes_in(column, rows.column(self.column)), rows.are_first)
@@ -103,11 +121,14 @@ def ranks_of(codes: Ints, are_first: Bools) -> tuple[Ints, list[Ints]]:
         1 for the value of the row before, 2 for the one that differs from it and was there last, and so on; `NEW` for
         one that is none of `MOST_RECENT`.
     recent : list of ndarray of shape (rows,), int64
-        For each rank from 1 on, the row before that had the value last; -1 where there are fewer values.
+        For each rank from 1 on, as far as there are so many values, the row before that had the value last; -1 where
+        there are fewer.
     """
     numbers = np.arange(len(codes))
     last, ranks, recent = np.where(are_first, -1, numbers - 1), np.zeros(len(codes), np.int64), list[Ints]()
     for rank in range(1, MOST_RECENT + 1):
+        if not np.any(last >= 0):
+            break
         recent.append(last)
         ranks[(last >= 0) & (ranks == NEW) & (codes[last] == codes)] = rank
         # A row whose value is none of these puts it in front of them, so that the last of them has the next rank.
@@ -122,16 +143,16 @@ class RecentValues:
 
     Parameters
     ----------
-    codes : ndarray of shape (keys, MOST_RECENT), int64
+    codes : ndarray of shape (keys, most), int64
         Places of the categories, the most recent one first; -1 where there are fewer.
     """
 
     codes: Ints
 
     @classmethod
-    def of_none(cls, keys: int) -> RecentValues:
-        """Of keys without rows."""
-        return cls(np.full((keys, MOST_RECENT), -1))
+    def of_none(cls, keys: int, most: int = MOST_RECENT) -> RecentValues:
+        """Of keys without rows, so many at most."""
+        return cls(np.full((keys, most), -1))
 
     @property
     def varieties(self) -> Ints:

@@ -94,10 +94,35 @@ def courses(students: int, seed: int) -> Tables:
     return {"students": pd.DataFrame({"id": np.arange(students)}), "courses": of_courses, "taken": rows}
 
 
+def returns(patients: int, seed: int) -> Tables:
+    """Visits to doctors, of whom most patients see one again; who has no doctor is seen by a nurse."""
+    random, doctors = np.random.default_rng(seed), 40
+    fields = random.choice(["heart", "eye", "skin"], doctors)
+    ids, fees = np.array([f"D-{number:03}" for number in range(doctors)], object), random.permutation(doctors) + 50.0
+    owners = np.repeat(np.arange(patients), random.integers(2, 7, patients))
+    seen = random.integers(0, doctors, len(owners))
+    for row in range(1, len(owners)):
+        if owners[row] == owners[row - 1] and random.random() < 0.6:
+            seen[row] = seen[row - 1]
+    none = random.random(len(owners)) < 0.1
+    visits = {
+        "patient": owners,
+        "doctor": np.where(none, None, ids[seen]),
+        "charged": np.where(none, np.nan, fees[seen]),
+        "day": np.concatenate([np.sort(random.integers(0, 700, count)) for count in np.bincount(owners)]),
+    }
+    return {
+        "patients": pd.DataFrame({"id": np.arange(patients), "age": random.integers(18, 90, patients)}),
+        "doctors": pd.DataFrame({"id": ids, "field": fields, "fee": fees}),
+        "visits": pd.DataFrame(visits),
+    }
+
+
 STARS: dict[str, tuple[Tables, dict[str, str]]] = {
     "bills": (bills(70, 0), {**VISITS, "bills.visit": "visits.id"}),
     "transfers": (transfers(60, 0), {"transfers.payer": "accounts.id", "transfers.payee": "accounts.id"}),
     "courses": (courses(60, 0), {"taken.student": "students.id", "taken.course": "courses.id"}),
+    "returns": (returns(400, 0), {"visits.patient": "patients.id", "visits.doctor": "doctors.id"}),
 }
 
 
@@ -147,8 +172,17 @@ def test_tables_of_several_parents_are_learnt_alike(name: str, request: pytest.F
         assert held._model.parts["visits"].record.further == {"visits.branch -> branches.code": 3}
     elif name == "transfers":
         assert held._model.parts["transfers"].record.apart == ("transfers.payer -> accounts.id",)
+    elif name == "returns":
+        assert held._model.plan.returning == ("visits.doctor -> doctors.id",)
+        assert "each of one of doctors, often one again" in str(held)
     else:
         assert held._model.parts["taken"].record.unique == (("student", "course"),)
+
+
+def _share_again(visits: pd.DataFrame) -> float:
+    """Share of the visits after the first ones that are to the doctor of the visit before."""
+    doctors = visits.groupby("patient").doctor
+    return float((visits.doctor == doctors.shift()).sum() / (len(visits) - visits.patient.nunique()))
 
 
 @pytest.mark.parametrize("name", STARS)
@@ -162,6 +196,12 @@ def test_rows_of_several_parents_are_written_as_they_are_drawn(name: str, tmp_pa
         assert 0.05 < (~sample["visits"].branch.isin(sample["branches"].code)).mean() < 0.3
     elif name == "transfers":
         assert (sample["transfers"].payer != sample["transfers"].payee).all()
+    elif name == "returns":
+        tables = STARS[name][0]
+        # By chance one in forty is.
+        assert 0.7 < _share_again(sample["visits"]) / _share_again(tables["visits"]) < 1.1
+        of_doctors = sample["visits"].merge(sample["doctors"], left_on="doctor", right_on="id")
+        assert (of_doctors.charged == of_doctors.fee).all()
     else:
         assert not sample["taken"].duplicated(["student", "course"]).any()
 

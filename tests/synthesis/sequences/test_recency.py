@@ -124,6 +124,18 @@ def test_recent_values_follow_rows() -> None:
     assert recent.varieties.tolist() == [min(len(set(values)), MOST_RECENT) for values in codes.tolist()]
 
 
+def test_what_comes_back_is_of_the_first_row_that_had_it() -> None:
+    """A rank beyond the values of a key is a new one."""
+    random = np.random.default_rng(2)
+    codes, are_first = random.integers(0, 12, 3000), random.random(3000) < 0.05
+    are_first[0] = True
+    ranks, _ = ranks_of(codes, are_first)
+    sources, keys = Recency.sources(ranks, are_first), np.cumsum(are_first)
+    seen: dict[tuple[int, int], int] = {}
+    assert sources.tolist() == [seen.setdefault(of, row) for row, of in enumerate(zip(keys, codes, strict=True))]
+    assert Recency.sources(np.array([1, 0, 5, 1]), np.array([True, False, False, False])).tolist() == [0, 1, 2, 2]
+
+
 def test_columns_of_rows_say_what_comes_back(synthesizer: Any) -> None:
     """Missing values are one value, which may come back as well."""
     column = synthesizer._model.columns["shop"]

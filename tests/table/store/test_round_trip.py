@@ -67,7 +67,7 @@ def test_no_pickle_and_plain_json(tmp_path, name):
         raise AssertionError(constant)
 
     document = json.loads(read("model.json"), parse_constant=refuse)
-    assert document["format"] == 27
+    assert document["format"] == 28
     assert {column["kind"] for column in document["columns"]} == set(KIND_NAMES) - {"drop"}
     assert document["version"] == gpuvgm.__version__
     assert document["created"].endswith("+00:00")
