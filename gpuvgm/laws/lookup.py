@@ -45,15 +45,17 @@ class Lookup(Law):
     def find(cls, sample: LawSample) -> Iterator[Sequence[Lookup]]:
         """Yield lookups, those of the target that is drawn last first: by the operand with the fewest values.
 
-        Numbers decide categories only where these do not decide them, because new numbers may be drawn.
+        Numbers decide categories only where these do not decide them, because new numbers may be drawn; but what rows
+        of other tables have decides these rows, which are to be of whatever other row is chosen for them.
         """
         keys_of = {name: keys for name in sample.columns if (keys := _keys_of(name, sample)) is not None}
-        pairs = _probable_pairs(keys_of, sample)
+        pairs = (pair for pair in _probable_pairs(keys_of, sample) if not _are_copied(pair, sample))
         lookups = [law for name, target in pairs if (law := cls._of(name, target, keys_of[name], sample)) is not None]
 
         def rank(law: Lookup) -> tuple[bool, int]:
             are_categories = [isinstance(sample.columns[name], CategoricalColumn) for name in law.names]
-            return are_categories == [False, True], -sample.order.index(law.target)
+            is_of_other = [name in sample.beside for name in law.names] == [True, False]
+            return are_categories == [False, True] and not is_of_other, -sample.order.index(law.target)
 
         return ([law] for law in sorted(lookups, key=rank))
 
@@ -245,6 +247,15 @@ def _keys_of(name: str, sample: LawSample) -> Keys | None:
         return None
     keys = Keys.of(codes, sample.persons)
     return keys if (is_category or keys.are_usual) and len(keys.distinct) <= MOST_KEYS else None
+
+
+def _are_copied(names: tuple[str, str], sample: LawSample) -> bool:
+    """Whether a column has the numbers of rows of other tables, of which there may be new ones: an equation says so."""
+    are_numbers = all(isinstance(sample.columns[name], NumericColumn) for name in names)
+    if not are_numbers or not sample.amounts.keys() >= {*names} or not {*names}.intersection(sample.beside):
+        return False
+    one, other = (sample.amounts[name] for name in names)
+    return np.array_equal(one, other, equal_nan=True)
 
 
 def _probable_pairs(keys_of: Mapping[str, Keys], sample: LawSample) -> Iterator[tuple[str, str]]:

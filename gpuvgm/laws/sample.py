@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -54,6 +54,8 @@ class LawSample:
         Makes a pyarrow Table of rows a table of the kind that was fitted, which laws that are programs get.
     unmodelled : sequence of str
         Names of further columns, which have no laws.
+    beside : collection of str
+        Names of columns that rows of other tables have, beside which these rows are.
     """
 
     columns: Columns
@@ -63,6 +65,7 @@ class LawSample:
     ordering: Ordering = tuple
     as_fitted: Callable[[Any], Any] | None = None
     unmodelled: Sequence[str] = ()
+    beside: Collection[str] = ()
 
     def of_keys(self, hashes: Any) -> LawSample:
         """The same rows, of which those of one key are of one person, by its hash."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
-from gpuvgm.columns import NumericColumn, TableModel, TableSchema
+from gpuvgm.columns import CategoricalColumn, NumericColumn, TableModel, TableSchema
 from gpuvgm.errors import InferenceWarning, InputError
-from gpuvgm.io import Source, is_text_type, plain_type
+from gpuvgm.io import Source, is_plain_number_type, is_text_type, plain_type
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.bins import LEAST_KEYS, Persons
 from gpuvgm.synthesis.keys import find_orders, keys_found
@@ -20,6 +22,7 @@ from gpuvgm.synthesis.learning.samples import TableSample
 from gpuvgm.synthesis.learning.settings import SynthesizerSettings
 from gpuvgm.table import TableTransformer
 
+LEAST_COPIED = 100  # rows of a sample that have the numbers of others
 Options = dict[str, tuple[Mapping[str, Any], str]]  # of columns that are not declared, with the reasons
 
 
@@ -39,10 +42,10 @@ def _fitted_columns(settings: SynthesizerSettings, table: Source) -> TableTransf
     options = {"random_state": settings.random_state, **settings.machine}
     keys = _options_of_keys(settings, table)
     transformer = TableTransformer(columns, **options)._fit_for_samples(table, keys)
-    modal = _modal_options(transformer.model_, table)
-    if not modal:
+    found = _options_of_copies(settings, transformer.model_, table) | _modal_options(transformer.model_, table)
+    if not found:
         return transformer
-    return TableTransformer(columns, **options)._fit_for_samples(table, keys | modal)
+    return TableTransformer(columns, **options)._fit_for_samples(table, keys | found)
 
 
 def _checked_columns(transformer: TableTransformer, table: Source) -> TableTransformer:
@@ -67,6 +70,23 @@ def _options_of_keys(settings: SynthesizerSettings, table: Source) -> Options:
     of_persons = {name: column for name, column in columns.items() if not open_specs[name].numbers_things(column)}
     reasons = keys_found(of_persons, whole=sample.is_whole)
     return {name: ({"key": True}, reason) for name, reason in reasons.items()}
+
+
+def _options_of_copies(settings: SynthesizerSettings, model: TableModel, table: Source) -> Options:
+    """Categories that are numbers of rows of other tables, as prices of articles: samples may have new ones there."""
+    numbers = [column for column in model.columns if is_plain_number_type(table.schema.field(column.name).type)]
+    of_others = [of.name for of in numbers if isinstance(of, NumericColumn) and of.name in settings.made]
+    open_ones = (column for column in numbers if isinstance(column, CategoricalColumn))
+    own = [of.name for of in open_ones if of.name not in settings.made and not model.schema[of.name].is_declared]
+    if not of_others or not own:
+        return {}
+    sample = TableSample.of(table, [*own, *of_others], settings.random_state or 0)
+    options: Options = {}
+    for name, other in product(own, of_others):
+        are_equal = pc.equal(sample.rows.column(name), sample.rows.column(other)).drop_null()
+        if name not in options and len(are_equal) >= LEAST_COPIED and pc.all(are_equal).as_py():
+            options[name] = {"kind": model.schema[other].kind}, f'has the numbers of "{other}"'
+    return options
 
 
 def _modal_options(model: TableModel, table: Source) -> Options:

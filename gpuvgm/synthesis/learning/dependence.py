@@ -39,7 +39,7 @@ def laws_of(
 
     as_fitted = table_maker(transformer)
     others = [column.name for column in transformer.model_.columns if not column.is_encoded]
-    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted, others)
+    law_sample = LawSample(columns, sample.rows, of_orders, sample.persons, ordering, as_fitted, others, settings.made)
     wanted = keys.without_decided(settings.laws, columns)
     return Laws.find(law_sample, wanted, broken, of_laws.allows, settings.conditions_on)
 
