@@ -54,6 +54,4 @@ from .origins import possible_origins as possible_origins
 from .persons import LEAST_KEYS as LEAST_KEYS, KeysOfThings as KeysOfThings, Persons as Persons, hashes_of as hashes_of
 from .sampled_rows import AskedValues as AskedValues, SampledRows as SampledRows
 from .starts import start_finder as start_finder
-from .training_values import (
-    are_singles as are_singles,
-)
+from .training_values import are_singles as are_singles

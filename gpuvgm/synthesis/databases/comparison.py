@@ -13,7 +13,7 @@ import pyarrow as pa
 from gpuvgm.columns import CategoricalColumn
 from gpuvgm.errors import check_present
 from gpuvgm.io import Document, Source, TableSource
-from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links
+from gpuvgm.synthesis.databases.joins import ELSEWHERE, HERE, NOWHERE, Links, alone_unless
 from gpuvgm.synthesis.databases.learning import TablesToLearn
 from gpuvgm.synthesis.databases.model import DatabaseModel
 from gpuvgm.synthesis.databases.near_parents import NAMES, NearParents, near_parents
@@ -313,14 +313,13 @@ def _of_different_parents(
     """
     rows, first = tables[name], model.plan.first.get(name)
     if first is not None:
-        alone = -1 - np.arange(rows.num_rows)  # of rows without a parent each is one's own
-        numbers, above = np.where(links[first].rows < 0, alone, links[first].rows), model.plan.first.get(first.parent)
+        numbers, above = links[first].rows, model.plan.first.get(first.parent)
         while above is not None:
             of_parents = np.append(links[above].rows, -1)
             is_here = (numbers >= 0) & (numbers < len(of_parents) - 1)
             numbers = of_parents[np.where(is_here, numbers, -1)]
-            numbers = np.where(numbers < 0, alone, numbers)
             above = model.plan.first.get(above.parent)
+        numbers = alone_unless(numbers >= 0, numbers)
         order = np.random.default_rng(0).permutation(rows.num_rows)
         rows = rows.take(np.sort(order[np.unique(numbers[order], return_index=True)[1]]))
     columns, shared = model.parts[name].model.columns, model.plan.shared(name)

@@ -85,11 +85,6 @@ class Links:
         return here
 
     @property
-    def codes_here(self) -> Ints:
-        """Number of the parent's row of each child; one of its own below 0 where that is not there."""
-        return np.where(self.is_here, self.rows, -1 - np.arange(len(self.rows)))
-
-    @property
     def counts(self) -> Ints:
         """Children of each row of the parent."""
         return np.bincount(self.rows[self.is_here], minlength=self.parents)
@@ -163,6 +158,11 @@ def recencies(reference: Reference, owners: Ints, codes: Ints) -> Any:
         Numbers of the rows of both parents, of one first parent after the other.
     """
     return reference.recency.of_codes(codes, np.append(True, owners[1:] != owners[:-1])[: len(owners)])
+
+
+def alone_unless(are_there: Bools, numbers: Ints) -> Ints:
+    """Numbers of rows, where they are there; elsewhere a number below 0 that no other row has."""
+    return np.where(are_there, numbers, -1 - np.arange(len(numbers)))
 
 
 def targets_of(is_lacking: Bools, is_here: Bools) -> Any:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from gpuvgm.config import BLOCK_ROWS
 from gpuvgm.io import Block, Source, TableSource, taken
 from gpuvgm.summary import Ints
-from gpuvgm.synthesis.databases.joins import hashes_of_keys, keys_in, recencies, targets_of, whole_array
+from gpuvgm.synthesis.databases.joins import alone_unless, hashes_of_keys, keys_in, recencies, targets_of, whole_array
 from gpuvgm.synthesis.databases.references import Reference
 from gpuvgm.synthesis.sequences import HashOrder, SequenceModel
 
@@ -164,9 +164,9 @@ class FurtherRows:
         if reference.target in asked:
             arrays[reference.target] = pa.array(targets_of(hashes == 0, places >= 0), pa.string())
         if recency in asked:
-            owners, alone = hashes_in(child).astype(np.int64), -1 - np.arange(len(places))
-            codes = np.where(places >= 0, places, alone)
-            arrays[recency] = recencies(reference, np.where(owners == 0, alone, owners), codes)
+            owners = hashes_in(child)
+            owners = alone_unless(owners != 0, owners.astype(np.int64))
+            arrays[recency] = recencies(reference, owners, alone_unless(places >= 0, places))
         return arrays
 
 

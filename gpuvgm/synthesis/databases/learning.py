@@ -16,7 +16,7 @@ from gpuvgm.io import Source, TableSource, taken
 from gpuvgm.summary import Ints
 from gpuvgm.synthesis.databases.checks import is_declared
 from gpuvgm.synthesis.databases.held_out import HeldOutRows
-from gpuvgm.synthesis.databases.joins import Bools, Links, codes_of, keys_in, recencies, whole_array
+from gpuvgm.synthesis.databases.joins import Bools, Links, alone_unless, codes_of, keys_in, recencies, whole_array
 from gpuvgm.synthesis.databases.keyed import SortedTable, children_elsewhere, places_in_order, read, rows_of
 from gpuvgm.synthesis.databases.large import LargeTables
 from gpuvgm.synthesis.databases.model import DatabaseModel, TablePart, TableRecord
@@ -193,7 +193,7 @@ class TablesToLearn:
         owners, links = self.links[self.plan.first[reference.child]].keys, self.links[reference]
         index = self.plan.indices.get(reference.child)
         order = places_in_order(self.rows[reference.child], [owners], index)
-        ranks = recencies(reference, np.asarray(owners)[order], links.codes_here[order])
+        ranks = recencies(reference, np.asarray(owners)[order], alone_unless(links.is_here, links.rows)[order])
         return taken(ranks, np.argsort(order))
 
     def record_of(self, name: str, rows: int) -> TableRecord:

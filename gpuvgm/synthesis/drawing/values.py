@@ -19,15 +19,7 @@ from gpuvgm.datasets import RowRange
 from gpuvgm.engines import Engine
 from gpuvgm.io import is_text_type, plain_type, replaced_rows, taken
 from gpuvgm.summary import Floats, Ints
-from gpuvgm.synthesis.bins import (
-    Bins,
-    Codes,
-    Rows,
-    are_singles,
-    origin_of,
-    start_finder,
-    twin_numbers,
-)
+from gpuvgm.synthesis.bins import Bins, Codes, Rows, are_singles, origin_of, start_finder, twin_numbers
 from gpuvgm.synthesis.keys import IdentifierForm, RowsBeside, key_numbers, levels_of_keys
 
 DUST = 1e-6  # of a step: values may be so far off it by rounding

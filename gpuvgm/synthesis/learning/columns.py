@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -81,12 +80,17 @@ def _options_of_copies(settings: SynthesizerSettings, model: TableModel, table: 
     if not of_others or not own:
         return {}
     sample = TableSample.of(table, [*own, *of_others], settings.random_state or 0)
-    options: Options = {}
-    for name, other in product(own, of_others):
+
+    def is_copy(name: str, other: str) -> bool:
         are_equal = pc.equal(sample.rows.column(name), sample.rows.column(other)).drop_null()
-        if name not in options and len(are_equal) >= LEAST_COPIED and pc.all(are_equal).as_py():
-            options[name] = {"kind": model.schema[other].kind}, f'has the numbers of "{other}"'
-    return options
+        return len(are_equal) >= LEAST_COPIED and bool(pc.all(are_equal).as_py())
+
+    copied = {name: next((other for other in of_others if is_copy(name, other)), None) for name in own}
+    return {
+        name: ({"kind": model.schema[other].kind}, f'has the numbers of "{other}"')
+        for name, other in copied.items()
+        if other is not None
+    }
 
 
 def _modal_options(model: TableModel, table: Source) -> Options:
