@@ -1,9 +1,9 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
 NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, files, peers, import, picture,
-billion, scaling, resources, steps, serve, synthesizer, training, which needs ctgan, gpu, which needs one, predict,
-which prints what kernels and whole stages would take on GPUs and measures the host's planning of a column, and plan,
-what runs past this machine would take, which measures nothing; pages writes the tables of docs/scaling.md,
+billion, scaling, threads, resources, steps, serve, synthesizer, training, which needs ctgan, gpu, which needs one,
+predict, which prints what kernels and whole stages would take on GPUs and measures the host's work on a column, and
+plan, what runs past this machine would take, which measures nothing; pages writes the tables of docs/scaling.md,
 docs/peers.md, docs/how-to/resources.md, and of samples.md, counts.md and steps.md in docs/explanation; tables fits
 public tables that nobody here chose and holds what the defaults chose against labels and goals; samples trains CTGAN
 and TVAE on several encodings, judges what they sample, and goes on where its file of results ends; closeness prints
@@ -41,6 +41,7 @@ from benchmarks import (
     synthesis,
     table,
     tables,
+    threads,
     training,
 )
 from benchmarks.machine import describe_machine, machine_line
@@ -63,6 +64,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "gpu": (gpu.measure, 1_000_000_000),
     "billion": (billion.measure, 1_000_000_000),
     "scaling": (scaling.measure, 100_000_000),
+    "threads": (threads.measure, 100_000_000),
     "resources": (resources.measure, 10_000_000),
     "steps": (steps.measure, 100_000_000),
     "serve": (serve.measure, 200_000_000),

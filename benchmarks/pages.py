@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers_page, plan, resources, samples_page, steps, synthesis
+from benchmarks import peers_page, plan, resources, samples_page, steps, synthesis, threads
 from benchmarks.billion import PYARROW
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -40,6 +40,7 @@ def with_tables(page: str) -> str:
     tables = {
         "billion": billion(lines),
         "scaling": scaling(lines),
+        "threads": threads.table(lines),
         "plan": plan.text().splitlines(),
         **peers_page.sections(lines),
         **samples_page.sections(lines),

@@ -38,6 +38,7 @@ UNIT_ROWS = 1 << 22
 LARGEST_OVERHEAD = 0.1
 OVERHEAD_ROWS = 100_000_000  # where the aim holds
 BUSY = "the workers' busy time"
+ALONE = "one worker"
 PORTION = "gpuvgm-"  # what the keys of tasks over partitions begin with
 ROWS_EACH, WIDTH = 5000, 5  # of a partition of a frame whose partitions are many and small
 ITERATIONS = 20
@@ -83,7 +84,8 @@ def measure(
         gpuvgm.generate(folder / "unit.parquet", UNIT_ROWS)
         units = unit_costs(folder / "unit.parquet", folder, engine)
         runs = [run for size in sizes for run in runs_of(size, folder, engine, workers)]
-    shown = [_measurement(stage, watched) for stage, watched in runs]
+    alone = {(stage, run.rows): run for stage, run in runs if run.workers == 1}
+    shown = [_measurement(stage, run, alone[stage, run.rows]) for stage, run in runs]
     models = [_model(stage, [watched for name, watched in runs if name == stage], units) for stage in STAGES]
     return [*shown, *models]
 
@@ -235,17 +237,21 @@ def _read(source: Path) -> None:
             pass
 
 
-def _measurement(stage: str, watched: Watched) -> Measurement:
-    """A run as a row of the table; the aim is that tasks fill the workers' time."""
-    aims = {BUSY: 1 - LARGEST_OVERHEAD} if watched.rows >= OVERHEAD_ROWS and watched.workers > 1 else {}
+def _measurement(stage: str, watched: Watched, alone: Watched) -> Measurement:
+    """A run as a row of the table; the aim is that so many workers are nearly as many times as fast as one alone."""
+    has_aim = watched.rows >= OVERHEAD_ROWS and watched.workers > 1
+    aims = {ALONE: (1 - LARGEST_OVERHEAD) * watched.workers} if has_aim else {}
     return Measurement(
         f"{stage}, {watched.workers} {'worker' if watched.workers == 1 else 'workers'}",
         watched.rows,
         watched.wall,
-        {BUSY: watched.wall * (1 - watched.overhead)},
+        {BUSY: watched.wall * (1 - watched.overhead), ALONE: alone.wall},
         aims,
         details={"busy": watched.busy, "span": watched.span, "overhead": watched.overhead, "workers": watched.workers},
-        notes={"scheduler's overhead": f"{watched.overhead:.1%}"},
+        notes={
+            "scheduler's overhead": f"{watched.overhead:.1%}",
+            "a worker's seconds": f"{watched.busy / alone.busy:.2f} of {ALONE}'s" if watched.workers > 1 else "",
+        },
     )
 
 

@@ -25,7 +25,7 @@ ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENC
 TESTED_APART = ("table", "peers", "gpu", "training", "resources", "steps")
 WITHOUT_YARDSTICKS = ("sample of 10 columns in memory", "sample of 100 columns in memory")
 TAKE_LONG = dict.fromkeys(
-    ("billion", "defaults", "estimator", "import", "scaling", "synthesizer"), [pytest.mark.exhaustive]
+    ("billion", "defaults", "estimator", "import", "scaling", "synthesizer", "threads"), [pytest.mark.exhaustive]
 )
 
 
