@@ -32,7 +32,7 @@ FP64_SHARE: Range = (0.68, 0.65)  # of the published rate of float64: the E-step
 ISSUE_SHARE: Range = (0.72, 0.70)  # machine code has more instructions than PTX
 UP, DOWN = 9.5e9, 3.7e9  # bytes a second over the bus: from pinned memory, and to pageable memory
 
-#: Threads of the host that fit columns side by side, so that their loops of EM share launches; assumed.
+#: Threads of the host that plan and fit columns side by side; assumed.
 HOST_THREADS = 16
 CARD, COMPONENTS = H200, 10
 MEMORY = 139 << 30  # bytes that the card has, as its driver says
@@ -52,12 +52,12 @@ def assumed(host: Host) -> str:
         f"{_told([1e6 * s for s in ALLOCATION_SECONDS])} an allocation; {UP / 1e9:g} GB/s up and {DOWN / 1e9:g} GB/s "
         "down the bus\n"
         f"measured on this processor: {_told([1e6 * s for s in host.call], '.2g')} us a call that gpuvgm makes of "
-        f"what is no builtin, {1e3 * host.planning:.3g} ms of planning a column, on one thread or {HOST_THREADS}; "
-        f"reading and writing of files as in benchmarks/results, on as many, or {_told([s / 1e9 for s in _storage()])} "
-        "GB/s of the drives\n"
-        "EM over cells: a block on one multiprocessor; the slowest threads' PTX instructions one in "
-        f"{DEPENDENT_CYCLES} cycles, or the FP64 rate if that is slower; iterations and cells as counted in a fit of "
-        f"2^18 rows; of a table, {HOST_THREADS} columns side by side"
+        f"what is no builtin, {1e3 * host.planning:.3g} ms of a column's plan and search, on one thread or "
+        f"{HOST_THREADS}; reading and writing of files as in benchmarks/results, on as many, or "
+        f"{_told([s / 1e9 for s in _storage()])} GB/s of the drives\n"
+        "EM over cells on the device, after the search: a block on one multiprocessor; the slowest threads' PTX "
+        f"instructions one in {DEPENDENT_CYCLES} cycles, or the FP64 rate if that is slower; iterations and cells as "
+        f"counted in a fit of 2^18 rows; of a table, {HOST_THREADS} columns side by side"
     )
 
 
@@ -82,7 +82,8 @@ class Host:
     call : (float, float)
         Seconds of a call that gpuvgm makes, in the stage where they are shortest and in the one where they are longest.
     planning : float
-        Seconds that a thread plans a column of numbers: sample, kind, scale, step, grid and centres.
+        Seconds that a thread plans a column of numbers (sample, kind, scale, step, grid and centres) and searches for
+        its modes.
     """
 
     call: Range

@@ -138,10 +138,8 @@ class CellEM(Protocol):
         extent: tuple[tuple[float, ...], list[int]],
         weight_threshold: float,
         least: tuple[float, float] | None,
-    ) -> SearchEnd | None:
-        """Search for the best fit in one call, with the bits of `gpuvgm.mixture.search.search` over the same loops.
-
-        None: that one takes its place.
+    ) -> SearchEnd:
+        """Search for the best fit in one call, with the bits of `gpuvgm.mixture.search.search_in_python`.
 
         Parameters
         ----------

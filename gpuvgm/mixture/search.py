@@ -256,8 +256,6 @@ def search(
     least = None if rival is None else (rival.evidence, float(np.log(levels[-1].prior.mean_precision)))
     rows = [level.rows for level in levels]
     end = loops[-1].search(loops[:-1], rows, sums, effort.numbers, weight_threshold, least)
-    if end is None:
-        return search_in_python(levels, starts, effort, weight_threshold, rival)
     if end.statistics is None:
         assert rival is not None
         return rival

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.base import CellEM, EMLoop, PlainEM
+from gpuvgm.engines.base import CellEM, EMLoop, PlainEM, SearchEnd
 from gpuvgm.engines.cuda.device import Device, Lane, address_of
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.tables import PriorTable
 from gpuvgm.summary import Cells, Floats
 
 MOST_COMPONENTS = 16  # with more the host runs the loops
+#: With fewer the host runs them, too: one block, whose threads wait for each other, is slower than a core there.
+LEAST_CELLS = 10_000
 #: Components whose sums and steps fit into a block's shared memory, and the threads of the block.
 SIZES = {12: 128, MOST_COMPONENTS: 96}
 _PLACES, _NUMBERS, _STEP_MEMORY, _SCALARS = 10, 13, 12, 11  # as in the kernel
@@ -261,7 +263,7 @@ def _records(runs: Sequence[Run], most: int) -> NDArray[np.int64]:
 
 
 class DeviceEM:
-    """EM over cells on the device; see `CellEM`. Mixtures of many components are left to the host.
+    """EM over cells on the device; see `CellEM`. Few cells, mixtures of many components and searches are the host's.
 
     Parameters
     ----------
@@ -284,17 +286,16 @@ class DeviceEM:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
         loops: list[Any] = []
         for start in starts:
-            if len(start[0]) <= MOST_COMPONENTS:
-                loops.append(Loop(self, start))
-            else:
-                loops += self._host.ascents([start])
+            loops += self._host.ascents([start]) if self._is_for_host(start) else [Loop(self, start)]
         return loops
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM; see `CellEM.plain`."""
-        if len(start[0]) > MOST_COMPONENTS:
-            return self._host.plain(start, remembered)
-        return Loop(self, list(start), remembered)
+        return self._host.plain(start, remembered) if self._is_for_host(start) else Loop(self, start, remembered)
+
+    def _is_for_host(self, start: Sequence[Floats]) -> bool:
+        """Whether the host runs a loop from a start."""
+        return len(start[0]) > MOST_COMPONENTS or self.problem.cells.shape[1] < LEAST_CELLS
 
     def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
@@ -311,5 +312,7 @@ class DeviceEM:
         extent: tuple[tuple[float, ...], list[int]],
         weight_threshold: float,
         least: tuple[float, float] | None,
-    ) -> None:
-        """None: rounds of several columns run as one launch, which Python's search asks for; see `CellEM.search`."""
+    ) -> SearchEnd:
+        """Search on the host: most iterations are over few cells, and none waits for a round; see `CellEM.search`."""
+        hosts = [level._host for level in coarser if isinstance(level, DeviceEM)]
+        return self._host.search(hosts, rows, starts, extent, weight_threshold, least)

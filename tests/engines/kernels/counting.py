@@ -17,7 +17,7 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine
-from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
+from gpuvgm.engines.cuda.em import DeviceEM, Loop, LoopsOnDevice, Problem, em_program
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.encode import DecodeTable
@@ -263,7 +263,7 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
     start, device = starts(cells, COMPONENTS)[0], ExecutedDevice(architecture=H200.architecture)
     loops: Any = LoopsOnDevice(device)
     em = DeviceEM(loops, None, Problem.of(cells, prior.table(), sound=False))  # type: ignore[arg-type]
-    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
+    loop = Loop(em, [start.reference, start.counts, start.first, start.second])
     em.run([loop], 2, 0.0)
     made = len(loop.bounds)
     counts = executed(device, em_program(12), lambda: em.run([loop], 8, 0.0))

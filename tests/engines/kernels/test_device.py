@@ -201,7 +201,8 @@ def test_a_device_that_cannot_be_used_is_refused(strict_cupy: Any) -> None:
         Device()
 
 
-def test_calls_are_ranges_in_profiles_that_end_with_them(strict_cupy: Any) -> None:
+def test_calls_are_ranges_in_profiles_that_end_with_them(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpuvgm.engines.cuda.em.LEAST_CELLS", 0)
     engine, ranges = get_engine("cuda"), strict_cupy.hardware.ranges
     ranges.clear()
     table = DecodeTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)

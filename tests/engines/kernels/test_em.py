@@ -23,6 +23,12 @@ from tests.engines.test_em import POINTS, PRIORS, ROUNDS, column, points, run, s
 pytestmark = [needs_compiler, pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")]
 
 
+@pytest.fixture(autouse=True)
+def _few_cells_are_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many are in tables, so that tests are quick."""
+    monkeypatch.setattr("gpuvgm.engines.cuda.em.LEAST_CELLS", 0)
+
+
 def engines(device: EmulatedDevice) -> tuple[Engine, CudaEngine]:
     """The native engine, and the device's beside it."""
     native = make_engine(native_names()[0])
@@ -91,6 +97,35 @@ def test_mixtures_of_many_components_are_left_to_the_host(device: EmulatedDevice
     assert run(cuda, cells, prior, begin) == run(native, cells, prior, begin)
     launches = device.launches
     assert len(launches) == 3 and all(blocks == 1 for _, blocks in launches)
+
+
+def test_few_cells_are_left_to_the_host_even_within_a_batch(
+    device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the cells of a fit, twice as wide ones and unevenly filled ones, those twice as wide are fewer."""
+    cells, prior = column("cents", 4_000)
+    monkeypatch.setattr("gpuvgm.engines.cuda.em.LEAST_CELLS", len(cells.mean))
+    start, stopping = prior.update(starts(cells)[0]), Stopping(7, 0.0)
+    fits = [
+        fit_batch([(cell_objective(engine, some, prior), start) for some in (cells.coarsen(), cells)], stopping)
+        for engine in engines(device)
+    ]
+    assert [fit.bounds for fit in fits[0]] == [fit.bounds for fit in fits[1]]
+    assert device.launches == [("gpuvgm_em_12", 1)]
+
+
+def test_searches_are_left_to_the_host(device: EmulatedDevice) -> None:
+    cells, prior = column("two close spikes", 4_000)
+    levels, extent = [cells.coarsen(), cells], ((1e-5, 1e-4, 3e-4), [100, 40, 15, 10, 2, 3])
+    arrays = [[start.reference, start.counts, start.first, start.second] for start in starts(levels[0])]
+    rows, found = [float(np.sum(level.weight)) for level in levels], list[Any]()
+    for engine in engines(device):
+        coarse, loops = (engine.em(level, prior.table(), sound=True) for level in levels)
+        assert coarse is not None and loops is not None
+        found.append(loops.search([coarse], rows, [[(arrays[0], 0.0)], [], [], []], extent, 0.005, None))
+    assert found[0].bounds == found[1].bounds and len(found[0].bounds) and not device.launches
+    for one, other in zip(*(end.statistics for end in found), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_batches_of_several_threads_are_one_launch(device: EmulatedDevice) -> None:

@@ -16,7 +16,7 @@ import pytest
 from gpuvgm.config import CHUNK_ROWS, FitConfig
 from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.engines.cuda import e_step, features, programs, rows
-from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
+from gpuvgm.engines.cuda.em import DeviceEM, Loop, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.kernels import source
 from gpuvgm.engines.tables import Draw
@@ -139,9 +139,9 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
     moments, config = Cells.of_values(x, ones).mean_and_variance(), FitConfig(n_components=components)
     prior = Prior.of_column(*moments, Frame.around(x), config)
     start = quantile_start(cells, components)
-    host: Any = None  # mixtures of many components alone go there
+    host: Any = None  # of few cells the host would run it
     em = DeviceEM(LoopsOnDevice(device), host, Problem.of(cells, prior.table(), sound=False))
-    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
+    loop = Loop(em, [start.reference, start.counts, start.first, start.second])
     em.run([loop], 6, 0.0)
 
 

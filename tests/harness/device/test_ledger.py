@@ -244,8 +244,11 @@ def test_another_block_of_a_column_allocates_and_uploads_little(strict_cupy: Any
     assert second.names["gpuvgm_summarise_f8_step"] == 1 and second.bytes_down < 1.2 * 40 * len(summary.cell), second
 
 
-def test_a_batch_of_em_is_a_kernel_and_a_wait_whatever_its_loops(strict_cupy: Any) -> None:
+def test_a_batch_of_em_is_a_kernel_and_a_wait_whatever_its_loops(
+    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A copy each way; memory for all loops is one array, and cells are uploaded once."""
+    monkeypatch.setattr("gpuvgm.engines.cuda.em.LEAST_CELLS", 0)
     engine, ledger = gpuvgm.engines.get_engine("cuda"), strict_cupy.hardware.ledger
     cells, prior = column("cents", 4_000)
     loops = engine.em(cells, prior.table(), sound=False)
