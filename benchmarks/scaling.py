@@ -95,7 +95,12 @@ def numbers_of_workers(engine: str, gpus: int | None) -> tuple[int, ...]:
     if engine != "cuda":
         return WORKERS
     most = gpus or import_module("cupy").cuda.runtime.getDeviceCount()
-    return (*takewhile(lambda count: count < most, (2**power for power in count())), most)
+    return powers_up_to(most)
+
+
+def powers_up_to(most: int) -> tuple[int, ...]:
+    """1, 2, 4 and so on below a number, and the number."""
+    return (*takewhile(lambda number: number < most, (2**power for power in count())), most)
 
 
 def runs_of(rows: int, folder: Path, engine: str, numbers: Sequence[int]) -> Iterator[tuple[str, Watched]]:

@@ -17,8 +17,7 @@ import statistics
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count, takewhile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from benchmarks.billion import folder_of_files
 from benchmarks.inputs import mixed_table
 from benchmarks.machine import ROOT, machine_line
 from benchmarks.measure import Measurement
+from benchmarks.scaling import powers_up_to
 from gpuvgm.execution import available_threads
 
 TABLE_ROWS, TABLE_COLUMNS = 100_000, 50
@@ -61,12 +61,11 @@ def measure(rows: int) -> list[Measurement]:
 
 def measurements(rows: dict[str, int]) -> Iterator[Measurement]:
     """Every stage of each case, with that many rows."""
-    numbers = (*takewhile(lambda threads: threads < available_threads(), (2**power for power in count())),)
-    for name, case in CASES.items():
+    for name in CASES:
         with folder_of_files() as folder:
             prepare(folder, name, rows[name])
             for stage in STAGES:
-                yield _measured(folder, name, stage, rows[name], (*numbers, available_threads()), case)
+                yield _measured(folder, name, stage, rows[name])
 
 
 def prepare(folder: Path, case: str, rows: int) -> None:
@@ -80,7 +79,8 @@ def prepare(folder: Path, case: str, rows: int) -> None:
     model.transform(folder / "table.parquet", out=folder / "encoded.parquet")
 
 
-def _measured(folder: Path, name: str, stage: str, rows: int, numbers: Sequence[int], case: Case) -> Measurement:
+def _measured(folder: Path, name: str, stage: str, rows: int) -> Measurement:
+    case, numbers = CASES[name], powers_up_to(available_threads())
     most = numbers[-1]
     runs = {threads: seconds_of_runs(folder, name, stage, threads) for threads in numbers}
     wall = {threads: statistics.median(run for run, _ in found) for threads, found in runs.items()}
